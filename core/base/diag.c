@@ -1,0 +1,67 @@
+/* core/base/diag.c: see diag.h */
+#include "core/base/diag.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+/* Names and cells come from outside: a terminal must not be steered by them. */
+static void make_harmless(char *text)
+{
+    for (unsigned char *p = (unsigned char *)text; *p; p++)
+        if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
+}
+
+enum err diag_set(struct diag *diag, enum err err, const char *code, const char *hint, const char *format, ...)
+{
+    if (diag->err != OK)
+        return diag->err;
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(diag->what, sizeof diag->what, format, ap);
+    va_end(ap);
+    make_harmless(diag->what);
+    snprintf(diag->code, sizeof diag->code, "%s", code);
+    snprintf(diag->hint, sizeof diag->hint, "%s", hint ? hint : "");
+    make_harmless(diag->hint);
+    diag->did[0] = 0;
+    diag->err = err;
+    return err;
+}
+
+enum err diag_set_errno(struct diag *diag, int errnum, const char *code, const char *format, ...)
+{
+    if (diag->err != OK)
+        return diag->err;
+    char text[1000];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    const char *hint = NULL;
+    if (errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG)
+        hint = "make room there and run the same command again; nothing was published";
+    else if (errnum == EACCES || errnum == EPERM || errnum == EROFS)
+        hint = "check who may read and write there";
+    else if (errnum == EMFILE || errnum == ENFILE)
+        hint = "raise the limit on open files (ulimit -n)";
+    else if (errnum == ENOMEM)
+        hint = "give the program more memory, or lower --memory";
+    char reason[120];
+    return diag_set(diag, ERR_MACHINE, code, hint, "%s: %s", text, strerror_r(errnum, reason, sizeof reason));
+}
+
+void diag_did(struct diag *diag, const char *text)
+{
+    snprintf(diag->did, sizeof diag->did, "%s", text);
+    make_harmless(diag->did);
+}
+
+void diag_print(const struct diag *diag, FILE *out)
+{
+    fprintf(out, "error %s: %s\n", diag->code, diag->what);
+    if (diag->did[0])
+        fprintf(out, "  did: %s\n", diag->did);
+    if (diag->hint[0])
+        fprintf(out, " hint: %s\n", diag->hint);
+}

@@ -1,0 +1,148 @@
+/* core/base/mem.c: see mem.h and fault.h */
+#include "core/base/mem.h"
+#include "core/base/fault.h"
+#include <errno.h>
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifdef TIEOUT_FAULTS
+static atomic_long fault_count[FAULT_KINDS];
+static long fault_at[FAULT_KINDS];
+static int fault_errno, fault_forever;
+
+static void fault_report(void)
+{
+    fprintf(stderr, "calls: mem %ld io %ld\n", atomic_load(&fault_count[FAULT_MEM]),
+            atomic_load(&fault_count[FAULT_IO]));
+}
+
+__attribute__((constructor)) static void fault_setup(void)
+{
+    const char *names[FAULT_KINDS] = {"TIEOUT_FAIL_MEM", "TIEOUT_FAIL_IO"};
+    for (int k = 0; k < FAULT_KINDS; k++) {
+        const char *v = getenv(names[k]);
+        fault_at[k] = v ? atol(v) : 0;
+    }
+    const char *e = getenv("TIEOUT_FAIL_ERRNO");
+    fault_errno = e ? atoi(e) : EIO;
+    fault_forever = getenv("TIEOUT_FAIL_FOREVER") != NULL;
+    if (getenv("TIEOUT_COUNT_CALLS"))
+        atexit(fault_report);
+}
+
+int fault_now(enum fault_kind kind)
+{
+    long n = atomic_fetch_add_explicit(&fault_count[kind], 1, memory_order_relaxed) + 1;
+    if (fault_at[kind] == 0 || !(n == fault_at[kind] || (fault_forever && n > fault_at[kind])))
+        return 0;
+    return kind == FAULT_MEM ? ENOMEM : fault_errno;
+}
+#endif
+
+static _Atomic uint64_t held, held_max;
+
+static void account(int64_t change)
+{
+    uint64_t now = atomic_fetch_add_explicit(&held, (uint64_t)change, memory_order_relaxed) + (uint64_t)change;
+    uint64_t top = atomic_load_explicit(&held_max, memory_order_relaxed);
+    while (change > 0 && now > top &&
+           !atomic_compare_exchange_weak_explicit(&held_max, &top, now, memory_order_relaxed, memory_order_relaxed)) {
+    }
+}
+
+void *mem_take(size_t size)
+{
+    if (fault_now(FAULT_MEM))
+        return NULL;
+    void *p = malloc(size ? size : 1);
+    if (p)
+        account((int64_t)malloc_usable_size(p));
+    return p;
+}
+
+void *mem_take_zero(size_t count, size_t size)
+{
+    if (fault_now(FAULT_MEM))
+        return NULL;
+    void *p = calloc(count ? count : 1, size ? size : 1);
+    if (p)
+        account((int64_t)malloc_usable_size(p));
+    return p;
+}
+
+void *mem_grow(void *block, size_t size)
+{
+    if (fault_now(FAULT_MEM))
+        return NULL;
+    int64_t before = block ? (int64_t)malloc_usable_size(block) : 0;
+    void *p = realloc(block, size ? size : 1);
+    if (p)
+        account((int64_t)malloc_usable_size(p) - before);
+    return p;
+}
+
+char *mem_copy_text(const char *text, size_t size)
+{
+    char *p = mem_take(size + 1);
+    if (p) {
+        memcpy(p, text, size);
+        p[size] = 0;
+    }
+    return p;
+}
+
+void mem_give(void *block)
+{
+    if (block)
+        account(-(int64_t)malloc_usable_size(block));
+    free(block);
+}
+
+void *mem_map(size_t size, int huge)
+{
+    if (fault_now(FAULT_MEM))
+        return NULL;
+    /* Over-map and trim, so that a huge page can start at the first byte. */
+    const size_t align = huge ? (size_t)2 << 20 : 4096;
+    size = (size + 4095) & ~(size_t)4095;
+    char *p = mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    size_t head = (align - ((uintptr_t)p & (align - 1))) & (align - 1);
+    if (head)
+        munmap(p, head);
+    munmap(p + head + size, align - head);
+    p += head;
+    madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    account((int64_t)size);
+    return p;
+}
+
+void mem_unmap(void *block, size_t size)
+{
+    if (!block)
+        return;
+    size = (size + 4095) & ~(size_t)4095;
+    munmap(block, size);
+    account(-(int64_t)size);
+}
+
+uint64_t mem_held(void)
+{
+    return atomic_load_explicit(&held, memory_order_relaxed);
+}
+
+uint64_t mem_held_max(void)
+{
+    return atomic_load_explicit(&held_max, memory_order_relaxed);
+}
+
+enum err mem_fail(struct diag *diag, size_t size, const char *what)
+{
+    return diag_set(diag, ERR_MACHINE, "memory", "give the program more memory, or lower --memory",
+                    "out of memory: wanted %zu bytes for %s", size, what);
+}

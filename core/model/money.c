@@ -1,0 +1,102 @@
+/* core/model/money.c: see money.h */
+#include "core/model/money.h"
+
+enum { MICRO_DIGITS = 6 };
+static const uint64_t power10[20] = {1ull,
+                                     10ull,
+                                     100ull,
+                                     1000ull,
+                                     10000ull,
+                                     100000ull,
+                                     1000000ull,
+                                     10000000ull,
+                                     100000000ull,
+                                     1000000000ull,
+                                     10000000000ull,
+                                     100000000000ull,
+                                     1000000000000ull,
+                                     10000000000000ull,
+                                     100000000000000ull,
+                                     1000000000000000ull,
+                                     10000000000000000ull,
+                                     100000000000000000ull,
+                                     1000000000000000000ull,
+                                     10000000000000000000ull};
+
+/* digits[.digits] with the decimal point moved `shift` places to the left, in units of 10^-6. */
+static int parse_scaled(const char *text, size_t size, int shift, int64_t *micro)
+{
+    const char *p = text, *end = text + size;
+    int negative = 0;
+    if (p < end && (*p == '-' || *p == '+'))
+        negative = *p++ == '-';
+    uint64_t value = 0;
+    const char *first = p;
+    while (p < end && (unsigned char)(*p - '0') <= 9) {
+        if (value > (UINT64_MAX - 9) / 10)
+            return 0;
+        value = value * 10 + (uint64_t)(*p++ - '0');
+    }
+    if (p == first)
+        return 0;
+    int decimals = shift;
+    if (p < end && *p == '.') {
+        const char *point = ++p;
+        for (; p < end && (unsigned char)(*p - '0') <= 9; p++) {
+            if (decimals >= MICRO_DIGITS) {
+                if (*p != '0') /* a seventh significant decimal */
+                    return 0;
+                continue;
+            }
+            if (value > (UINT64_MAX - 9) / 10)
+                return 0;
+            value = value * 10 + (uint64_t)(*p - '0');
+            decimals++;
+        }
+        if (p == point)
+            return 0;
+    }
+    if (p != end)
+        return 0;
+    unsigned __int128 scaled = (unsigned __int128)value * power10[MICRO_DIGITS - decimals];
+    if (scaled > INT64_MAX) /* -2^63 is refused too, so that every amount can be negated */
+        return 0;
+    *micro = negative ? -(int64_t)scaled : (int64_t)scaled;
+    return 1;
+}
+
+int money_parse(const char *text, size_t size, int64_t *micro)
+{
+    return parse_scaled(text, size, 0, micro);
+}
+
+int money_parse_minor(const char *text, size_t size, int exponent, int64_t *micro)
+{
+    return parse_scaled(text, size, exponent, micro);
+}
+
+size_t money_print(char out[MONEY_TEXT_MAX], money_total micro, int exponent)
+{
+    int negative = micro < 0;
+    unsigned __int128 value = negative ? -(unsigned __int128)micro : (unsigned __int128)micro;
+    int decimals = MICRO_DIGITS;
+    for (; decimals > exponent && value % 10 == 0; decimals--)
+        value /= 10;
+    for (; decimals < exponent; decimals++) /* more decimals than micro has: no ISO 4217 currency, but stay right */
+        value *= 10;
+    char buffer[MONEY_TEXT_MAX], *p = buffer + sizeof buffer;
+    int digits = 0;
+    do {
+        if (digits == decimals && decimals > 0)
+            *--p = '.';
+        *--p = (char)('0' + (int)(value % 10));
+        value /= 10;
+        digits++;
+    } while (value || digits <= decimals);
+    if (negative)
+        *--p = '-';
+    size_t n = (size_t)(buffer + sizeof buffer - p);
+    memcpy(out, p, n);
+    out[n] = 0;
+    return n;
+}

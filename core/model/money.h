@@ -1,0 +1,26 @@
+/* core/model/money.h: amounts in millionths of the major unit, exactly (SPEC.md section 1).
+ *
+ * int64 units of 10^-6; totals in 128 bits; never a float. Text is `[+-]?digits[.digits]` with at most 6 significant decimals;
+ * anything else, or an overflow, is a reject. No allocation. Threads: any.
+ */
+#ifndef TIEOUT_CORE_MODEL_MONEY_H
+#define TIEOUT_CORE_MODEL_MONEY_H
+
+#include "core/base/span.h"
+#include <stdint.h>
+
+typedef __int128 money_total; /* a scalar: sums of int64 amounts; 2^64 of the largest fit */
+
+enum { MONEY_TEXT_MAX = 48 }; /* bytes that money_print needs at most, with the NUL */
+
+/* Reads a major-unit amount. Returns 1 and sets *micro, or 0. */
+int money_parse(const char *text, size_t size, int64_t *micro);
+
+/* Reads an integer amount in minor units of a currency with `exponent` decimals ("12345" fen -> 123.45). Decimals are
+ * allowed as far as they fit ("12345.5" fen = 123.455). */
+int money_parse_minor(const char *text, size_t size, int exponent, int64_t *micro);
+
+/* Prints with `exponent` decimals, or with all digits where they do not fit. -0 is 0. Returns the length. */
+size_t money_print(char out[MONEY_TEXT_MAX], money_total micro, int exponent);
+
+#endif
