@@ -3,8 +3,8 @@
  *     job_load (from YAML)  or  job_from_diff (from diff's options)
  *       job_close
  *
- * Nothing here knows how it is run: core/engine/plan.h makes counts and buffers of it. All text is NUL-terminated and owned by the
- * job; it never changes after loading, so any thread may read it.
+ * Nothing here knows how it is run: core/engine/plan.h makes counts and buffers of it. All text is
+ * NUL-terminated and owned by the job; it never changes after loading, so any thread may read it.
  */
 #ifndef TIEOUT_CORE_CONFIG_JOB_H
 #define TIEOUT_CORE_CONFIG_JOB_H
@@ -15,7 +15,13 @@
 #include "core/model/words.h"
 #include <stdint.h>
 
-enum { KEYS_MAX = 8, KEY_PARTS_MAX = 6, STATUS_WORDS_MAX = 64, OCCURRENCE_PARTS_MAX = 4, LAYOUT_COLUMNS_MAX = 1024 };
+enum {
+    KEYS_MAX = 8,
+    KEY_PARTS_MAX = 6,
+    STATUS_WORDS_MAX = 64,
+    OCCURRENCE_PARTS_MAX = 4,
+    LAYOUT_COLUMNS_MAX = 1024
+};
 
 enum source_kind { SOURCE_FILES, SOURCE_BINLOG };
 enum format_kind { FORMAT_CSV, FORMAT_FIXED };
@@ -28,23 +34,25 @@ struct map_entry {
 
 /* Where a canonical field comes from. A field with neither column nor constant is absent on that side. */
 struct field_rule {
-    const char *column;   /* header name, or binlog column name; NULL when there is none */
-    const char *debit;    /* amount and fee only: a debit and a credit column instead of `column` */
+    const char *column; /* header name, or binlog column name; NULL when there is none */
+    const char *debit;  /* amount and fee only: a debit and a credit column instead of `column` */
     const char *credit;
     const char *constant; /* a fixed value, e.g. currency: CNY */
     enum amount_unit unit;
-    const char *strip;    /* characters taken out of the cell before it is read, e.g. "," or "\t`"; NULL for none */
+    /* Characters taken out of the cell before it is read, e.g. "," or "\t`"; NULL for none. */
+    const char *strip;
     struct map_entry *map;
     int map_count;
     const char *map_other; /* the map's `other` word; NULL: a word outside the map is a reject */
-    int line, column_no;   /* place in the job file; 0 for diff */
+    int optional; /* 1: the column may be missing from the file's header; then the field is absent (diff) */
+    int line, column_no; /* place in the job file; 0 for diff */
 };
 
 struct layout { /* csv */
     enum format_kind format;
-    char delimiter;      /* one byte, default ',' */
-    char quote;          /* '"'; 0 for none */
-    int has_header;      /* 1: columns by header name; 0: `columns` below names them */
+    char delimiter; /* one byte, default ',' */
+    char quote;     /* '"'; 0 for none */
+    int has_header; /* 1: columns by header name; 0: `columns` below names them */
     const char **columns;
     int column_count;
     int skip_lines;      /* preamble lines before the header */
@@ -52,24 +60,27 @@ struct layout { /* csv */
 };
 
 struct reject_limit {
-    uint64_t max_rows;  /* used when ppm is 0 */
-    uint32_t max_ppm;   /* share of the file's rows, in millionths: 0.5% = 5000 */
+    uint64_t max_rows; /* used when ppm is 0 */
+    uint32_t max_ppm;  /* share of the file's rows, in millionths: 0.5% = 5000 */
 };
 
 struct source_spec {
     enum source_kind kind;
-    const char **patterns; /* globs, with {date} still in them, relative to the job file */
+    const char *
+        *patterns; /* globs, with {date} still in them, relative to `directory`; diff: one path, literally */
     int pattern_count;
-    struct layout layout;          /* SOURCE_FILES */
-    const char *database, *table;  /* SOURCE_BINLOG: shop.payment_order */
-    const char **columns;          /* SOURCE_BINLOG: names, in order, for logs without names in their metadata; may be NULL */
+    struct layout layout;         /* SOURCE_FILES */
+    const char *database, *table; /* SOURCE_BINLOG: shop.payment_order */
+    const char *
+        *columns; /* SOURCE_BINLOG: names, in order, for logs without names in their metadata; may be NULL */
     int column_count;
     const char *timezone; /* of naive times; defaults to the job's */
     struct field_rule fields[FIELD_SLOTS];
-    /* The occurrence id: column names of this source; a tuple. Empty: for binlog the primary key, for bills the
-     * channel_order_no field if there is one, else none. */
+    /* The occurrence id: column names of this source; a tuple. Loading fills in the column of the channel's
+     * channel_order_no where the job names none. Empty: for binlog the primary key, for files none. */
     const char *occurrence[OCCURRENCE_PARTS_MAX];
     int occurrence_count;
+    int occurrence_optional; /* 1: where the header has no such column there is no occurrence id (diff) */
     struct reject_limit rejects;
     int line; /* of the section in the job file */
 };
@@ -87,8 +98,9 @@ struct tolerance {
 struct match_rules {
     struct key_spec keys[KEYS_MAX];
     int key_count;
-    /* Compared fields besides amount, currency and direction, which always are. compare_count entries of enum field / attr slots,
-     * in canonical order, each once. Never FIELD_AMOUNT, FIELD_CURRENCY, FIELD_DIRECTION. */
+    /* Compared fields besides amount, currency and direction, which always are. compare_count entries of enum
+     * field / attr slots, in canonical order, each once. Never FIELD_AMOUNT, FIELD_CURRENCY, FIELD_DIRECTION.
+     */
     unsigned compare[FIELD_SLOTS];
     int compare_count;
     struct tolerance amount_tolerance, fee_tolerance;
@@ -98,34 +110,39 @@ struct match_rules {
 
 struct job {
     struct arena arena;
-    const char *path;       /* of the job file; NULL for diff */
-    const char *directory;  /* paths in the job are relative to it; "." for diff */
+    const char *path;      /* of the job file; NULL for diff */
+    const char *directory; /* paths in the job are relative to it; "." for diff */
     const char *name;
-    const char *channel_code;
-    const char *biz_type;   /* may be NULL */
+    const char *channel_code; /* "" for diff, and where both sides have a column; else also the constant of
+                                 sides without one */
+    const char *biz_type;     /* may be NULL */
     const char *timezone;
-    int cut_minutes;        /* 0..1439 */
-    uint8_t currency;       /* default currency; CURRENCY_NONE: a row without one is a reject */
+    int cut_minutes;  /* 0..1439 */
+    uint8_t currency; /* default currency; CURRENCY_NONE: a row without one is a reject */
     int is_diff;
     struct source_spec sources[SIDES];
     struct match_rules match;
     const char *attrs[ATTRS_MAX]; /* names */
     int attr_count;
-    /* Status words that stand for money that moved. Default SUCCESS, REFUNDED; diff: every word but PROCESSING, FAILED, CLOSED. */
+    /* Status words that stand for money that moved. Default SUCCESS, REFUNDED; diff: every word but
+     * PROCESSING, FAILED, CLOSED. */
     const char *monetary[STATUS_WORDS_MAX];
     int monetary_count;
     const char *non_monetary[STATUS_WORDS_MAX]; /* default PROCESSING, FAILED, CLOSED */
     int non_monetary_count;
     int suspense_threshold[SIDES];
-    const char *out_dir;    /* default "out" */
+    const char *out_dir; /* default "out" */
     int write_match;
 };
 
-/* Reads and checks a job file. Everything `tieout check` can know without reading data is checked here. The job is NULL unless OK is returned. */
+/* Reads and checks a job file. Everything `tieout check` can know without reading data is checked here. The
+ * job is NULL unless OK is returned. */
 enum err job_load(struct job **out, const char *path, struct diag *diag);
 void job_close(struct job *job);
 
-/* 1 when a record with this status word moved money. Empty status counts as monetary. */
+/* 1 when a record with this status word moved money: every word but those in `non_monetary`, so that a word
+ * nobody declared is shown rather than set aside. The loader takes care that a job file's words are declared.
+ * Empty counts as monetary. */
 int job_status_is_monetary(const struct job *job, struct span status);
 
 /* What `diff` was asked, before job_from_diff makes a job of it. All text is borrowed from argv. */
@@ -136,7 +153,11 @@ struct diff_request {
     const char *max_rejects; /* NULL for none */
     int write_match;
 };
+/* The same checks as a job file gets, in words about options; ERR_USAGE. Neither file is opened. */
 enum err job_from_diff(struct job **out, const struct diff_request *request, struct diag *diag);
+
+/* Reads "50" or "0.5%" (at most four decimals). 0 when it is neither. */
+int job_reject_limit_parse(const char *text, struct reject_limit *limit);
 
 /* Name of a field slot in this job: "status", or the attr's own name. */
 const char *job_field_name(const struct job *job, unsigned slot);

@@ -1,0 +1,1420 @@
+/* core/config/job_load.c: a job file -> struct job
+ *
+ * The file is read as a tree (yaml.h) whose texts live in the job's own arena, then section by section. Names
+ * come first: whatever is not known is refused before anything is made of the rest, so that a typing error is
+ * told as one. What SPEC.md describes and this version does not do is refused by name too, never ignored.
+ */
+#include "core/base/check.h"
+#include "core/base/mem.h"
+#include "core/config/job.h"
+#include "core/config/nearest.h"
+#include "core/config/yaml.h"
+#include "core/model/currency.h"
+#include "core/model/money.h"
+#include <fnmatch.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT_OF(array) ((int)(sizeof(array) / sizeof(array)[0]))
+enum {
+    WORD_BYTES_MAX = 64,
+    PATTERNS_MAX = 256,
+    WINDOW_DAYS_MAX = 3650,
+    THRESHOLD_MAX = 365,
+    SKIP_LINES_MAX = 1000
+};
+
+struct loader {
+    struct job *job;
+    const char *path; /* borrowed from the caller, for messages */
+    struct diag *diag;
+    const struct yaml_node *root;
+    const struct yaml_node *sides[SIDES];
+};
+
+/* "SECTION.NAME" in messages, built on the way down. */
+struct where {
+    char text[200];
+};
+
+static struct where below(const char *section, const char *name)
+{
+    struct where where;
+    if (section[0])
+        snprintf(where.text, sizeof where.text, "%.100s.%.80s", section, name);
+    else
+        snprintf(where.text, sizeof where.text, "%.80s", name);
+    return where;
+}
+
+__attribute__((format(printf, 6, 7))) static enum err
+bad_at(struct loader *l, int line, int column, const char *code, const char *hint, const char *format, ...)
+{
+    char text[900];
+    va_list ap;
+    va_start(ap, format);
+    vsnprintf(text, sizeof text, format, ap);
+    va_end(ap);
+    return diag_set(l->diag, ERR_USAGE, code, hint, "%s:%d:%d: %s", l->path, line, column, text);
+}
+
+#define BAD(l, node, code, hint, ...) bad_at(l, (node)->line, (node)->column, code, hint, __VA_ARGS__)
+
+static void *take(struct loader *l, size_t size)
+{
+    void *p = arena_take(&l->job->arena, size ? size : 1);
+    if (!p) {
+        mem_fail(l->diag, size, "a job");
+        return NULL;
+    }
+    return memset(p, 0, size);
+}
+
+/* "a, b, c" for hints. */
+static const char *list_text(char out[300], const char *const *names, int count)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (int i = 0; i < count && used < 270; i++) {
+        int n = snprintf(out + used, 300 - used, "%s%s", i ? ", " : "", names[i]);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    return out;
+}
+
+/* The hint for a word that is not one of `names`. */
+static const char *near_hint(char out[400], const char *word, const char *const *names, int count)
+{
+    char known[300];
+    int near = nearest_index(word, names, count);
+    list_text(known, names, count);
+    if (near >= 0)
+        snprintf(out, 400, "did you mean \"%s\"? known: %s", names[near], known);
+    else
+        snprintf(out, 400, "known: %s", known);
+    return out;
+}
+
+static enum err wrong_type(struct loader *l, const struct yaml_node *node, const char *where,
+                           const char *expected)
+{
+    if (node->kind == YAML_SCALAR && node->text[0])
+        return BAD(l, node, "job.type", NULL, "%s: \"%s\" is a single value; expected %s", where, node->text,
+                   expected);
+    return BAD(l, node, "job.type", NULL, "%s: expected %s, found %s", where, expected, yaml_kind_text(node));
+}
+
+/* Checks that `map` is a map and has no names but `names`. `later` are those that the contract knows and this
+ * version does not. */
+static enum err check_names(struct loader *l, const struct yaml_node *map, const char *where,
+                            const char *const *names, int count, const char *const *later, int later_count)
+{
+    const char *shown = where[0] ? where : "the job";
+    if (map->kind != YAML_MAP)
+        return wrong_type(l, map, shown, "settings, one `name: value` per line");
+    for (const struct yaml_node *child = map->first; child; child = child->next) {
+        int known = 0;
+        for (int i = 0; i < count && !known; i++)
+            known = strcmp(names[i], child->key) == 0;
+        if (known)
+            continue;
+        for (int i = 0; i < later_count; i++)
+            if (strcmp(later[i], child->key) == 0)
+                return bad_at(l, child->key_line, child->key_column, "job.later",
+                              "take the setting out, or use a version that does it",
+                              "%s: \"%s\" is something this version does not do", shown, child->key);
+        char hint[400];
+        return bad_at(l, child->key_line, child->key_column, "job.unknown",
+                      near_hint(hint, child->key, names, count), "%s: there is no setting \"%s\"", shown,
+                      child->key);
+    }
+    return OK;
+}
+
+static enum err read_text(struct loader *l, const struct yaml_node *node, const char *where,
+                          const char *expected, const char **out)
+{
+    if (node->kind != YAML_SCALAR || !node->text[0])
+        return wrong_type(l, node, where, expected);
+    *out = node->text;
+    return OK;
+}
+
+static int has_control(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        if (*p < 0x20 || *p == 0x7f)
+            return 1;
+    return 0;
+}
+
+/* A short text that ends up in keys and outputs. */
+static enum err read_word(struct loader *l, const struct yaml_node *node, const char *where,
+                          const char *expected, const char **out)
+{
+    enum err err = read_text(l, node, where, expected, out);
+    if (err != OK)
+        return err;
+    if (strlen(*out) > WORD_BYTES_MAX || has_control(*out))
+        return BAD(l, node, "job.value", NULL,
+                   "%s: \"%s\": expected %s, at most %d bytes and without control characters", where, *out,
+                   expected, WORD_BYTES_MAX);
+    return OK;
+}
+
+/* Digits only, in [min, max]. */
+static int parse_number(const char *text, int64_t min, int64_t max, int64_t *out)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 15 || text[digits])
+        return 0;
+    int64_t value = strtoll(text, NULL, 10);
+    if (value < min || value > max)
+        return 0;
+    *out = value;
+    return 1;
+}
+
+static enum err read_number(struct loader *l, const struct yaml_node *node, const char *where, int64_t min,
+                            int64_t max, int64_t *out)
+{
+    char expected[80];
+    snprintf(expected, sizeof expected, "a whole number from %lld to %lld", (long long)min, (long long)max);
+    const char *text = "";
+    enum err err = read_text(l, node, where, expected, &text);
+    if (err != OK)
+        return err;
+    if (!parse_number(text, min, max, out))
+        return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected %s", where, text, expected);
+    return OK;
+}
+
+static enum err read_bool(struct loader *l, const struct yaml_node *node, const char *where, int *out)
+{
+    const char *text = "";
+    enum err err = read_text(l, node, where, "true or false", &text);
+    if (err != OK)
+        return err;
+    *out = strcmp(text, "true") == 0;
+    if (!*out && strcmp(text, "false") != 0)
+        return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected true or false", where, text);
+    return OK;
+}
+
+/* A text or a list of texts, each once. */
+static enum err read_texts(struct loader *l, const struct yaml_node *node, const char *where,
+                           const char *expected, int max, const char ***out, int *count)
+{
+    if (node->kind == YAML_MAP || (node->kind == YAML_LIST && node->count == 0))
+        return wrong_type(l, node, where, expected);
+    int n = node->kind == YAML_LIST ? node->count : 1;
+    if (n > max)
+        return BAD(l, node, "job.value", NULL, "%s: %d entries; at most %d", where, n, max);
+    const char **texts = take(l, (size_t)n * sizeof *texts);
+    if (!texts)
+        return l->diag->err;
+    const struct yaml_node *item = node->kind == YAML_LIST ? node->first : node;
+    for (int i = 0; i < n; i++, item = item->next) {
+        enum err err = read_text(l, item, where, expected, &texts[i]);
+        if (err != OK)
+            return err;
+        for (int j = 0; j < i; j++)
+            if (strcmp(texts[i], texts[j]) == 0)
+                return BAD(l, item, "job.doubled", "keep one of the two", "%s: \"%s\" is in the list twice",
+                           where, texts[i]);
+    }
+    *out = texts;
+    *count = n;
+    return OK;
+}
+
+static enum err check_zone(struct loader *l, const struct yaml_node *node, const char *where,
+                           const char *name)
+{
+    struct diag inner = {0};
+    struct zone *zone = NULL;
+    enum err err = day_zone_open(&zone, name, &inner);
+    day_zone_close(zone);
+    if (err == ERR_USAGE) {
+        if (node)
+            return BAD(l, node, "job.value", inner.hint, "%s: %s", where, inner.what);
+        return bad_at(l, 1, 1, "job.value", inner.hint, "%s (the default): %s", where, inner.what);
+    }
+    if (err != OK)
+        *l->diag = inner;
+    return err;
+}
+
+static enum err read_zone(struct loader *l, const struct yaml_node *node, const char *where, const char **out)
+{
+    enum err err = read_text(l, node, where, "an IANA time zone such as Asia/Shanghai", out);
+    return err == OK ? check_zone(l, node, where, *out) : err;
+}
+
+/* ---- status words ---- */
+
+static int word_in(const char *word, const char *const *words, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(words[i], word) == 0)
+            return 1;
+    return 0;
+}
+
+static enum err read_status_list(struct loader *l, const struct yaml_node *node, const char *where,
+                                 const char **words, int *count)
+{
+    if (node->kind != YAML_LIST)
+        return wrong_type(l, node, where, "a list of status words");
+    const char **texts = NULL;
+    if (node->count > 0) {
+        enum err err = read_texts(l, node, where, "a list of status words", STATUS_WORDS_MAX, &texts, count);
+        if (err != OK)
+            return err;
+        memcpy(words, texts, (size_t)*count * sizeof *words);
+    } else {
+        *count = 0;
+    }
+    const struct yaml_node *item = node->first;
+    for (int i = 0; i < *count; i++, item = item->next) {
+        const char *word = "";
+        enum err err = read_word(l, item, where, "a status word", &word);
+        if (err != OK)
+            return err;
+    }
+    return OK;
+}
+
+static void default_status(const char **words, int *count, const char *const *defaults, int default_count,
+                           const char *const *others, int other_count)
+{
+    for (int i = 0; i < default_count; i++)
+        if (!word_in(defaults[i], others, other_count))
+            words[(*count)++] = defaults[i];
+}
+
+static enum err read_status(struct loader *l)
+{
+    static const char *const NAMES[] = {"monetary", "non_monetary"};
+    static const char *const MOVED[] = {"SUCCESS", "REFUNDED"};
+    static const char *const NOT_MOVED[] = {"PROCESSING", "FAILED", "CLOSED"};
+    struct job *job = l->job;
+    const struct yaml_node *node = yaml_get(l->root, "status");
+    const struct yaml_node *monetary = yaml_get(node, "monetary"),
+                           *non_monetary = yaml_get(node, "non_monetary");
+    enum err err = node ? check_names(l, node, "status", NAMES, COUNT_OF(NAMES), NULL, 0) : OK;
+    if (err == OK && monetary)
+        err = read_status_list(l, monetary, "status.monetary", job->monetary, &job->monetary_count);
+    if (err == OK && non_monetary)
+        err = read_status_list(l, non_monetary, "status.non_monetary", job->non_monetary,
+                               &job->non_monetary_count);
+    if (err != OK)
+        return err;
+    if (monetary && non_monetary)
+        for (const struct yaml_node *item = non_monetary->first; item; item = item->next)
+            if (word_in(item->text, job->monetary, job->monetary_count))
+                return BAD(l, item, "job.doubled", "keep it in one of them",
+                           "status: \"%s\" is monetary and non_monetary", item->text);
+    if (!monetary)
+        default_status(job->monetary, &job->monetary_count, MOVED, COUNT_OF(MOVED), job->non_monetary,
+                       job->non_monetary_count);
+    if (!non_monetary)
+        default_status(job->non_monetary, &job->non_monetary_count, NOT_MOVED, COUNT_OF(NOT_MOVED),
+                       job->monetary, job->monetary_count);
+    return OK;
+}
+
+/* All status words of the job, monetary ones first. */
+static int status_words(const struct job *job, const char *out[2 * STATUS_WORDS_MAX])
+{
+    int count = 0;
+    for (int i = 0; i < job->monetary_count; i++)
+        out[count++] = job->monetary[i];
+    for (int i = 0; i < job->non_monetary_count; i++)
+        out[count++] = job->non_monetary[i];
+    return count;
+}
+
+/* ---- fields ---- */
+
+static int has_source(const struct field_rule *rule)
+{
+    return rule->column || rule->debit || rule->constant;
+}
+
+static int has_column(const struct field_rule *rule)
+{
+    return rule->column || rule->debit;
+}
+
+static int is_money(unsigned slot)
+{
+    return slot == FIELD_AMOUNT || slot == FIELD_FEE;
+}
+
+/* A word that a map or a constant gives to a field must be one that the field can hold. */
+static enum err check_target(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where)
+{
+    const char *text = "";
+    enum err err = read_word(l, node, where, "a word", &text);
+    if (err != OK)
+        return err;
+    if (slot == FIELD_DIRECTION && strcmp(text, "IN") != 0 && strcmp(text, "OUT") != 0) {
+        static const char *const DIRECTIONS[] = {"IN", "OUT"};
+        char hint[400];
+        return BAD(l, node, "job.value", near_hint(hint, text, DIRECTIONS, 2),
+                   "%s: \"%s\": expected IN or OUT", where, text);
+    }
+    if (slot == FIELD_CURRENCY && !currency_find(text, strlen(text)))
+        return BAD(l, node, "job.value", NULL, "%s: \"%s\" is not an ISO 4217 currency code such as CNY",
+                   where, text);
+    if (slot == FIELD_STATUS) {
+        const char *words[2 * STATUS_WORDS_MAX];
+        int count = status_words(l->job, words);
+        char hint[400];
+        if (!word_in(text, words, count))
+            return BAD(l, node, "job.value", near_hint(hint, text, words, count),
+                       "%s: \"%s\" is not a status word of this job (monetary or non_monetary, see the "
+                       "setting `status`)",
+                       where, text);
+    }
+    return OK;
+}
+
+static enum err read_map(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
+                         struct field_rule *rule)
+{
+    if (is_money(slot) || slot == FIELD_TRADE_TIME || slot == FIELD_BILL_DATE)
+        return bad_at(l, node->key_line, node->key_column, "job.value", NULL,
+                      "%s: amounts, fees, times and dates have no map", where);
+    if (node->kind != YAML_MAP || node->count == 0)
+        return wrong_type(l, node, where, "a map, {value in the file: word, ...}");
+    rule->map = take(l, (size_t)node->count * sizeof *rule->map);
+    if (!rule->map)
+        return l->diag->err;
+    for (const struct yaml_node *child = node->first; child; child = child->next) {
+        struct where at = below(where, child->key);
+        enum err err = check_target(l, slot, child, at.text);
+        if (err != OK)
+            return err;
+        if (strcmp(child->key, "other") == 0)
+            rule->map_other = child->text;
+        else
+            rule->map[rule->map_count++] = (struct map_entry){child->key, child->text};
+    }
+    return OK;
+}
+
+static enum err read_strip(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
+                           const char **out)
+{
+    enum err err = read_text(l, node, where, "the characters to take out, in quotes", out);
+    if (err != OK)
+        return err;
+    for (const char *p = *out; *p; p++) {
+        if ((unsigned char)*p >= 0x80)
+            return BAD(l, node, "job.value", NULL, "%s: \"%s\": only ASCII characters can be stripped", where,
+                       *out);
+        /* Without its point or sign an amount is another amount. */
+        if (is_money(slot) && strchr("0123456789.+-", *p))
+            return BAD(l, node, "job.value", NULL, "%s: \"%s\": stripping '%c' would change amounts", where,
+                       *out, *p);
+    }
+    return OK;
+}
+
+static enum err read_constant(struct loader *l, unsigned slot, const struct yaml_node *node,
+                              const char *where, const char **out)
+{
+    if (is_money(slot) || slot == FIELD_TRADE_TIME || slot == FIELD_BILL_DATE || slot == FIELD_BIZ_ORDER_NO ||
+        slot == FIELD_CHANNEL_ORDER_NO)
+        return bad_at(l, node->key_line, node->key_column, "job.value", "name the column instead",
+                      "%s: a constant makes no sense for this field", where);
+    enum err err = check_target(l, slot, node, where);
+    if (err == OK)
+        *out = node->text;
+    return err;
+}
+
+static enum err read_unit(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
+                          enum amount_unit *out)
+{
+    if (!is_money(slot))
+        return bad_at(l, node->key_line, node->key_column, "job.value", NULL,
+                      "%s: only amount and fee have a unit", where);
+    const char *text = "";
+    enum err err = read_text(l, node, where, "major or minor", &text);
+    if (err != OK)
+        return err;
+    *out = strcmp(text, "minor") == 0 ? UNIT_MINOR : UNIT_MAJOR;
+    if (*out == UNIT_MAJOR && strcmp(text, "major") != 0)
+        return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected major or minor", where, text);
+    return OK;
+}
+
+/* Without a map a status column must hold the job's own words, and a word outside of them is a reject: so the
+ * map is made here. */
+static enum err map_words_to_themselves(struct loader *l, struct field_rule *rule)
+{
+    const char *words[2 * STATUS_WORDS_MAX];
+    rule->map_count = status_words(l->job, words);
+    rule->map = take(l, (size_t)rule->map_count * sizeof *rule->map);
+    if (!rule->map)
+        return l->diag->err;
+    for (int i = 0; i < rule->map_count; i++)
+        rule->map[i] = (struct map_entry){words[i], words[i]};
+    return OK;
+}
+
+static enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
+                           struct field_rule *rule)
+{
+    static const char *const NAMES[] = {"column", "unit", "strip", "map", "debit", "credit", "constant"};
+    static const char *const LATER[] = {"timezone", "format", "regex",      "prefix", "suffix",
+                                        "lookup",   "script", "expression", "scale"};
+    rule->line = node->line;
+    rule->column_no = node->column;
+    enum err err = OK;
+    if (node->kind == YAML_LIST || (node->kind == YAML_SCALAR && !node->text[0]))
+        return wrong_type(l, node, where, "a column name, or a map such as {column: NAME}");
+    if (node->kind == YAML_SCALAR) {
+        rule->column = node->text;
+        return slot == FIELD_STATUS ? map_words_to_themselves(l, rule) : OK;
+    }
+    err = check_names(l, node, where, NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
+    const struct yaml_node *column = yaml_get(node, "column"), *debit = yaml_get(node, "debit"),
+                           *credit = yaml_get(node, "credit"), *constant = yaml_get(node, "constant"),
+                           *unit = yaml_get(node, "unit"), *strip = yaml_get(node, "strip"),
+                           *map = yaml_get(node, "map");
+    if (err == OK && (debit || credit) && !is_money(slot))
+        err = BAD(l, node, "job.value", NULL, "%s: only amount and fee have debit and credit columns", where);
+    if (err == OK && (debit || credit) && !(debit && credit))
+        err = BAD(l, node, "job.missing", NULL, "%s: %s is missing; debit and credit go together", where,
+                  debit ? "credit" : "debit");
+    if (err == OK && !!column + !!debit + !!constant != 1)
+        err = BAD(l, node, column || debit || constant ? "job.value" : "job.missing", NULL,
+                  "%s: expected exactly one of: column; debit and credit; constant", where);
+    if (err == OK && constant && (unit || strip || map))
+        err = BAD(l, node, "job.value", NULL, "%s: a constant takes no unit, strip or map", where);
+    if (err == OK && column)
+        err = read_text(l, column, below(where, "column").text, "a column name", &rule->column);
+    if (err == OK && debit)
+        err = read_text(l, debit, below(where, "debit").text, "a column name", &rule->debit);
+    if (err == OK && credit)
+        err = read_text(l, credit, below(where, "credit").text, "a column name", &rule->credit);
+    if (err == OK && debit && strcmp(rule->debit, rule->credit) == 0)
+        err = BAD(l, credit, "job.value", NULL, "%s: debit and credit are the same column, \"%s\"", where,
+                  rule->credit);
+    if (err == OK && constant)
+        err = read_constant(l, slot, constant, below(where, "constant").text, &rule->constant);
+    if (err == OK && unit)
+        err = read_unit(l, slot, unit, below(where, "unit").text, &rule->unit);
+    if (err == OK && strip)
+        err = read_strip(l, slot, strip, below(where, "strip").text, &rule->strip);
+    if (err == OK && map)
+        err = read_map(l, slot, map, below(where, "map").text, rule);
+    if (err == OK && slot == FIELD_STATUS && !map && column)
+        err = map_words_to_themselves(l, rule);
+    return err;
+}
+
+/* Attrs get their slots in the order of their names, which is their order in canonical bytes. */
+static enum err collect_attrs(struct loader *l)
+{
+    struct job *job = l->job;
+    for (int side = 0; side < SIDES; side++) {
+        const struct yaml_node *attrs = yaml_get(yaml_get(l->sides[side], "fields"), "attr");
+        struct where where = below(side_name((enum side)side), "fields.attr");
+        if (!attrs)
+            continue;
+        if (attrs->kind != YAML_MAP || attrs->count == 0)
+            return wrong_type(l, attrs, where.text, "a map, {name: column, ...}");
+        for (const struct yaml_node *child = attrs->first; child; child = child->next) {
+            size_t size = strlen(child->key);
+            if (size == 0 || size > WORD_BYTES_MAX ||
+                strspn(child->key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != size)
+                return bad_at(l, child->key_line, child->key_column, "job.value", NULL,
+                              "%s: \"%s\": expected a name of letters, digits and _, at most %d", where.text,
+                              child->key, WORD_BYTES_MAX);
+            if (field_find(child->key) != FIELDS)
+                return bad_at(l, child->key_line, child->key_column, "job.value",
+                              "write it beside attr, not below it",
+                              "%s: \"%s\" is a field of its own, not an attr", where.text, child->key);
+            if (word_in(child->key, job->attrs, job->attr_count))
+                continue;
+            if (job->attr_count == ATTRS_MAX)
+                return bad_at(l, child->key_line, child->key_column, "job.value", NULL,
+                              "%s: more than %d different attrs", where.text, ATTRS_MAX);
+            int at = job->attr_count++;
+            for (; at > 0 && strcmp(job->attrs[at - 1], child->key) > 0; at--)
+                job->attrs[at] = job->attrs[at - 1];
+            job->attrs[at] = child->key;
+        }
+    }
+    return OK;
+}
+
+static unsigned slot_find(const struct job *job, const char *name)
+{
+    unsigned slot = field_find(name);
+    if (slot != FIELDS)
+        return slot;
+    for (int i = 0; i < job->attr_count; i++)
+        if (strcmp(job->attrs[i], name) == 0)
+            return FIELD_ATTR0 + (unsigned)i;
+    return FIELD_SLOTS;
+}
+
+static enum err read_fields(struct loader *l, const struct yaml_node *node, enum side side,
+                            struct source_spec *source)
+{
+    const char *names[FIELDS + 1];
+    struct where where = below(side_name(side), "fields");
+    for (unsigned i = 0; i < FIELDS; i++)
+        names[i] = field_name(i);
+    names[FIELDS] = "attr";
+    enum err err = check_names(l, node, where.text, names, FIELDS + 1, NULL, 0);
+    for (const struct yaml_node *child = node->first; err == OK && child; child = child->next) {
+        if (strcmp(child->key, "attr") != 0) {
+            unsigned slot = field_find(child->key);
+            err = read_field(l, slot, child, below(where.text, child->key).text, &source->fields[slot]);
+            continue;
+        }
+        for (const struct yaml_node *attr = child->first; err == OK && attr; attr = attr->next) {
+            unsigned slot = slot_find(l->job, attr->key);
+            struct where at = below(where.text, "attr");
+            err = read_field(l, slot, attr, below(at.text, attr->key).text, &source->fields[slot]);
+        }
+    }
+    const struct field_rule *direction = &source->fields[FIELD_DIRECTION];
+    if (err == OK && source->fields[FIELD_AMOUNT].debit && has_source(direction))
+        err = bad_at(l, direction->line, direction->column_no, "job.value",
+                     "take direction out, or name one amount column",
+                     "%s.direction: the debit and credit columns of amount already give the direction",
+                     where.text);
+    if (err == OK && !has_column(&source->fields[FIELD_AMOUNT]))
+        err =
+            BAD(l, node, "job.missing", "e.g. `amount: pay_amount` or `amount: {column: total, unit: minor}`",
+                "%s: amount is missing; every side needs one", where.text);
+    return err;
+}
+
+/* ---- sources ---- */
+
+static enum err check_pattern(struct loader *l, const struct yaml_node *node, const char *where,
+                              const char *pattern)
+{
+    for (const char *p = pattern; *p; p++) {
+        if (*p == '{' && strncmp(p, "{date}", 6) == 0)
+            p += 5;
+        else if (*p == '{' || *p == '}')
+            return BAD(l, node, "job.value", "{date} becomes the bill date, e.g. 2026-11-19",
+                       "%s: \"%s\": expected no braces but those of {date}", where, pattern);
+        else if (strncmp(p, "**", 2) == 0)
+            return BAD(l, node, "job.value", "write one * per folder", "%s: \"%s\": ** is not understood",
+                       where, pattern);
+    }
+    if (has_control(pattern))
+        return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected a path without control characters",
+                   where, pattern);
+    if (pattern[strlen(pattern) - 1] == '/')
+        return BAD(l, node, "job.value", "add a file name, e.g. *.csv",
+                   "%s: \"%s\" is a folder; expected files", where, pattern);
+    return OK;
+}
+
+static enum err read_patterns(struct loader *l, const struct yaml_node *node, const char *where,
+                              struct source_spec *source)
+{
+    enum err err = read_texts(l, node, where, "a path or a list of paths; * and {date} are understood",
+                              PATTERNS_MAX, &source->patterns, &source->pattern_count);
+    const struct yaml_node *item = node->kind == YAML_LIST ? node->first : node;
+    for (int i = 0; err == OK && i < source->pattern_count; i++, item = item->next)
+        err = check_pattern(l, item, where, source->patterns[i]);
+    return err;
+}
+
+static enum err read_binlog(struct loader *l, const struct yaml_node *node, const char *section,
+                            struct source_spec *source)
+{
+    static const char *const NAMES[] = {"files", "table", "columns"};
+    static const char *const LATER[] = {"schema", "schema_file", "start", "gtid", "position", "server_id"};
+    struct where where = below(section, "binlog");
+    source->kind = SOURCE_BINLOG;
+    enum err err = check_names(l, node, where.text, NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
+    const struct yaml_node *files = yaml_get(node, "files"), *table = yaml_get(node, "table"),
+                           *columns = yaml_get(node, "columns");
+    if (err == OK && (!files || !table))
+        err = BAD(l, node, "job.missing",
+                  "e.g. binlog: {files: \"binlog/mysql-bin.*\", table: shop.payment_order}",
+                  "%s: %s is missing", where.text, files ? "table" : "files");
+    if (err == OK)
+        err = read_patterns(l, files, below(where.text, "files").text, source);
+    const char *text = NULL;
+    if (err == OK)
+        err = read_text(l, table, below(where.text, "table").text, "database.table", &text);
+    if (err != OK)
+        return err;
+    const char *dot = strchr(text, '.');
+    if (!dot || dot == text || !dot[1] || strchr(dot + 1, '.') || has_control(text))
+        return BAD(l, table, "job.value", "e.g. shop.payment_order",
+                   "%s.table: \"%s\": expected database.table", where.text, text);
+    struct span database = arena_copy(&l->job->arena, (struct span){text, (size_t)(dot - text)});
+    if (!database.data)
+        return mem_fail(l->diag, 0, "a job");
+    source->database = database.data;
+    source->table = dot + 1;
+    if (columns)
+        err = read_texts(l, columns, below(where.text, "columns").text, "the table's column names, in order",
+                         LAYOUT_COLUMNS_MAX, &source->columns, &source->column_count);
+    return err;
+}
+
+/* One byte, or a word that stands for one. */
+static enum err read_byte(struct loader *l, const struct yaml_node *node, const char *where,
+                          const char *expected, char *out)
+{
+    const char *text = "";
+    enum err err = read_text(l, node, where, expected, &text);
+    if (err != OK)
+        return err;
+    if (strcmp(text, "tab") == 0 || strcmp(text, "\\t") == 0)
+        text = "\t";
+    unsigned char c = (unsigned char)text[0];
+    int is_word = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    if (text[1] || c >= 0x80 || (c < 0x20 && c != '\t' && c != 1 && c != 0x1f) || is_word || c == '.' ||
+        c == '-' || c == '+')
+        return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected %s", where, node->text, expected);
+    *out = (char)c;
+    return OK;
+}
+
+static enum err read_csv(struct loader *l, const struct yaml_node *node, const char *section,
+                         struct layout *layout)
+{
+    static const char *const NAMES[] = {"delimiter", "quote", "header", "columns", "skip_lines", "comment"};
+    static const char *const LATER[] = {"charset", "encoding", "escape", "trailer", "footer", "newline"};
+    struct where where = below(section, "csv");
+    enum err err = check_names(l, node, where.text, NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
+    const struct yaml_node *delimiter = yaml_get(node, "delimiter"), *quote = yaml_get(node, "quote"),
+                           *header = yaml_get(node, "header"), *columns = yaml_get(node, "columns"),
+                           *skip = yaml_get(node, "skip_lines"), *comment = yaml_get(node, "comment");
+    if (err == OK && delimiter)
+        err =
+            read_byte(l, delimiter, below(where.text, "delimiter").text,
+                      "one ASCII character that is not part of numbers or words, or tab", &layout->delimiter);
+    if (err == OK && quote && quote->kind == YAML_SCALAR && strcmp(quote->text, "none") == 0)
+        layout->quote = 0;
+    else if (err == OK && quote)
+        err = read_byte(l, quote, below(where.text, "quote").text,
+                        "one ASCII character such as '\"', or none", &layout->quote);
+    if (err == OK && layout->quote == layout->delimiter)
+        err = BAD(l, node, "job.value", NULL, "%s: delimiter and quote are the same character", where.text);
+    if (err == OK && header)
+        err = read_bool(l, header, below(where.text, "header").text, &layout->has_header);
+    if (err == OK && columns)
+        err = read_texts(l, columns, below(where.text, "columns").text, "the column names, in order",
+                         LAYOUT_COLUMNS_MAX, &layout->columns, &layout->column_count);
+    if (err == OK && columns && layout->has_header)
+        err = bad_at(l, columns->key_line, columns->key_column, "job.value",
+                     "add `header: false`, or take columns out",
+                     "%s.columns: the file's header names the columns", where.text);
+    if (err == OK && !columns && !layout->has_header)
+        err = BAD(l, header, "job.missing", "e.g. columns: [order_no, amount, status]",
+                  "%s: header is false, so columns is needed", where.text);
+    int64_t lines = 0;
+    if (err == OK && skip)
+        err = read_number(l, skip, below(where.text, "skip_lines").text, 0, SKIP_LINES_MAX, &lines);
+    if (err == OK)
+        layout->skip_lines = (int)lines;
+    if (err == OK && comment) {
+        err = read_word(l, comment, below(where.text, "comment").text,
+                        "what a comment line begins with, in quotes", &layout->comment);
+        if (err == OK && layout->comment[0] == layout->quote)
+            err = BAD(l, comment, "job.value", NULL, "%s.comment: \"%s\" begins with the quote character",
+                      where.text, layout->comment);
+    }
+    return err;
+}
+
+static enum err read_format(struct loader *l, const struct yaml_node *node, const char *section)
+{
+    const char *text = "";
+    struct where where = below(section, "format");
+    enum err err = read_text(l, node, where.text, "csv", &text);
+    if (err == OK && strcmp(text, "csv") != 0)
+        err =
+            BAD(l, node, "job.later", "describe the file with `format: csv`, a `csv:` section and `fields:`",
+                "%s: unknown format \"%s\"; known: csv", where.text, text);
+    return err;
+}
+
+static enum err read_rejects(struct loader *l, const struct yaml_node *node, const char *section,
+                             struct reject_limit *limit)
+{
+    static const char *const NAMES[] = {"max"};
+    struct where where = below(section, "rejects");
+    enum err err = check_names(l, node, where.text, NAMES, COUNT_OF(NAMES), NULL, 0);
+    const struct yaml_node *max = yaml_get(node, "max");
+    if (err != OK || !max)
+        return err;
+    const char *expected = "a number of rows such as 50, or a share such as 0.5%, with at most four decimals";
+    const char *text = "";
+    where = below(where.text, "max");
+    err = read_text(l, max, where.text, expected, &text);
+    if (err == OK && !job_reject_limit_parse(text, limit))
+        err = BAD(l, max, "job.value", NULL, "%s: \"%s\": expected %s", where.text, text, expected);
+    return err;
+}
+
+/* Where the job itself lists a source's columns, every column that it uses must be among them. */
+static enum err check_column(struct loader *l, const struct source_spec *source, const char *column, int line,
+                             int column_no, const char *where)
+{
+    const char *const *columns = source->kind == SOURCE_BINLOG ? source->columns : source->layout.columns;
+    int count = source->kind == SOURCE_BINLOG ? source->column_count : source->layout.column_count;
+    char hint[400];
+    if (!column || count == 0 || word_in(column, columns, count))
+        return OK;
+    return bad_at(l, line, column_no, "job.column", near_hint(hint, column, columns, count),
+                  "%s: there is no column \"%s\" in columns", where, column);
+}
+
+static enum err check_columns(struct loader *l, const struct source_spec *source,
+                              const struct yaml_node *node, enum side side)
+{
+    enum err err = OK;
+    for (unsigned slot = 0; err == OK && slot < FIELDS + (unsigned)l->job->attr_count; slot++) {
+        const struct field_rule *rule = &source->fields[slot];
+        struct where where = below(side_name(side), job_field_name(l->job, slot));
+        const char *columns[] = {rule->column, rule->debit, rule->credit};
+        for (int i = 0; err == OK && i < COUNT_OF(columns); i++)
+            err = check_column(l, source, columns[i], rule->line, rule->column_no, where.text);
+    }
+    const struct yaml_node *item = yaml_get(node, "occurrence_id");
+    if (item && item->kind == YAML_LIST)
+        item = item->first;
+    for (; err == OK && item; item = item->next) {
+        err = check_column(l, source, item->text, item->line, item->column,
+                           below(side_name(side), "occurrence_id").text);
+        if (yaml_get(node, "occurrence_id")->kind != YAML_LIST)
+            break;
+    }
+    return err;
+}
+
+static enum err read_source(struct loader *l, enum side side)
+{
+    static const char *const NAMES[] = {"binlog",   "files",  "format",        "csv",
+                                        "timezone", "fields", "occurrence_id", "rejects"};
+    static const char *const LATER[] = {"replica", "kafka",   "queue",   "http",   "sql",  "frames",
+                                        "fixed",   "profile", "charset", "filter", "fetch"};
+    const char *where = side_name(side);
+    struct source_spec *source = &l->job->sources[side];
+    const struct yaml_node *node = yaml_get(l->root, where);
+    if (!node)
+        return BAD(l, l->root, "job.missing", "a job has a local and a channel side",
+                   "the setting \"%s\" is missing", where);
+    l->sides[side] = node;
+    source->line = node->key_line;
+    source->timezone = l->job->timezone;
+    source->layout = (struct layout){.format = FORMAT_CSV, .delimiter = ',', .quote = '"', .has_header = 1};
+    enum err err = check_names(l, node, where, NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
+    const struct yaml_node *binlog = yaml_get(node, "binlog"), *files = yaml_get(node, "files"),
+                           *format = yaml_get(node, "format"), *csv = yaml_get(node, "csv"),
+                           *timezone = yaml_get(node, "timezone"),
+                           *occurrence = yaml_get(node, "occurrence_id"),
+                           *rejects = yaml_get(node, "rejects");
+    if (err == OK && !binlog + !files != 1)
+        err = bad_at(l, node->key_line, node->key_column, "job.missing",
+                     "a side is read from `binlog:` or from `files:`",
+                     "%s: expected exactly one of binlog and files", where);
+    if (err == OK && binlog && (format || csv))
+        err = bad_at(l, (format ? format : csv)->key_line, (format ? format : csv)->key_column, "job.value",
+                     "take it out", "%s: a binlog has no %s", where, format ? "format" : "csv");
+    if (err == OK && format)
+        err = read_format(l, format, where);
+    if (err == OK && binlog)
+        err = read_binlog(l, binlog, where, source);
+    if (err == OK && files)
+        err = read_patterns(l, files, below(where, "files").text, source);
+    if (err == OK && csv)
+        err = read_csv(l, csv, where, &source->layout);
+    if (err == OK && timezone)
+        err = read_zone(l, timezone, below(where, "timezone").text, &source->timezone);
+    if (err == OK && occurrence) {
+        const char **columns;
+        err = read_texts(l, occurrence, below(where, "occurrence_id").text, "a column name or a list of them",
+                         OCCURRENCE_PARTS_MAX, &columns, &source->occurrence_count);
+        for (int i = 0; err == OK && i < source->occurrence_count; i++)
+            source->occurrence[i] = columns[i];
+    }
+    if (err == OK && rejects)
+        err = read_rejects(l, rejects, where, &source->rejects);
+    return err;
+}
+
+/* The second half of a side, when all attrs of both sides are known. */
+static enum err read_source_fields(struct loader *l, enum side side)
+{
+    struct job *job = l->job;
+    struct source_spec *source = &job->sources[side];
+    const struct yaml_node *node = l->sides[side], *fields = yaml_get(node, "fields");
+    if (!fields)
+        return bad_at(l, node->key_line, node->key_column, "job.missing",
+                      "e.g. fields: {biz_order_no: order_no, amount: pay_amount}", "%s: fields is missing",
+                      side_name(side));
+    enum err err = read_fields(l, fields, side, source);
+    if (err != OK)
+        return err;
+    struct field_rule *channel_order_no = &source->fields[FIELD_CHANNEL_ORDER_NO];
+    if (side == CHANNEL && source->kind == SOURCE_FILES && source->occurrence_count == 0 &&
+        channel_order_no->column) {
+        source->occurrence[0] = channel_order_no->column;
+        source->occurrence_count = 1;
+    }
+    err = check_columns(l, source, node, side);
+    if (err != OK)
+        return err;
+    struct field_rule *channel_code = &source->fields[FIELD_CHANNEL_CODE],
+                      *biz_type = &source->fields[FIELD_BIZ_TYPE];
+    if (!has_source(channel_code)) {
+        if (!job->channel_code[0])
+            return BAD(l, l->root, "job.missing", "e.g. channel_code: ALIPAY",
+                       "channel_code is missing, and the %s side has no column for it", side_name(side));
+        channel_code->constant = job->channel_code;
+    }
+    if (!has_source(biz_type) && job->biz_type)
+        biz_type->constant = job->biz_type;
+    if (!has_source(&source->fields[FIELD_CURRENCY]) && job->currency == CURRENCY_NONE)
+        return BAD(l, l->root, "job.missing", "e.g. currency: CNY",
+                   "currency is missing, and the %s side has no column for it", side_name(side));
+    return OK;
+}
+
+/* ---- match ---- */
+
+/* The slot of a field's name in keys and compare. */
+static enum err read_slot(struct loader *l, const struct yaml_node *node, const char *where, unsigned *slot)
+{
+    const char *text = "";
+    enum err err = read_text(l, node, where, "the name of a field", &text);
+    if (err != OK)
+        return err;
+    *slot = slot_find(l->job, text);
+    if (*slot != FIELD_SLOTS)
+        return OK;
+    const char *names[FIELD_SLOTS];
+    int count = 0;
+    for (; count < FIELDS; count++)
+        names[count] = field_name((unsigned)count);
+    for (int i = 0; i < l->job->attr_count; i++)
+        names[count++] = l->job->attrs[i];
+    char hint[400];
+    return BAD(l, node, "job.unknown", near_hint(hint, text, names, count), "%s: there is no field \"%s\"",
+               where, text);
+}
+
+static enum err check_both_sides(struct loader *l, const struct yaml_node *node, const char *where,
+                                 unsigned slot)
+{
+    for (int side = 0; side < SIDES; side++)
+        if (!has_source(&l->job->sources[side].fields[slot])) {
+            char hint[200];
+            snprintf(hint, sizeof hint, "add `%s: COLUMN` to %s.fields%s", node->text,
+                     side_name((enum side)side), slot >= FIELD_ATTR0 ? ".attr" : "");
+            return BAD(l, node, "job.missing", hint, "%s: \"%s\" has no column on the %s side", where,
+                       node->text, side_name((enum side)side));
+        }
+    return OK;
+}
+
+static enum err read_key(struct loader *l, const struct yaml_node *node, struct key_spec *key)
+{
+    static const char *const expected = "a list of field names, e.g. keys: [[channel_code, biz_order_no]]";
+    if (node->kind != YAML_LIST || node->count == 0)
+        return wrong_type(l, node, "match.keys", expected);
+    if (node->count > KEY_PARTS_MAX)
+        return BAD(l, node, "job.value", NULL, "match.keys: a key of %d fields; at most %d", node->count,
+                   KEY_PARTS_MAX);
+    int tells_apart = 0;
+    for (const struct yaml_node *item = node->first; item; item = item->next) {
+        unsigned slot;
+        enum err err = read_slot(l, item, "match.keys", &slot);
+        if (err == OK)
+            err = check_both_sides(l, item, "match.keys", slot);
+        if (err != OK)
+            return err;
+        for (int i = 0; i < key->part_count; i++)
+            if (key->parts[i] == slot)
+                return BAD(l, item, "job.doubled", "keep one of the two",
+                           "match.keys: \"%s\" is in the key twice", item->text);
+        key->parts[key->part_count++] = slot;
+        tells_apart |= has_column(&l->job->sources[LOCAL].fields[slot]) &&
+                       has_column(&l->job->sources[CHANNEL].fields[slot]);
+    }
+    if (!tells_apart)
+        return BAD(l, node, "job.value", "add an order number",
+                   "match.keys: every field of this key is constant on one side");
+    return OK;
+}
+
+static enum err read_keys(struct loader *l, const struct yaml_node *node)
+{
+    struct match_rules *match = &l->job->match;
+    if (node->kind != YAML_LIST || node->count == 0)
+        return wrong_type(l, node, "match.keys", "a list of keys, e.g. keys: [[channel_code, biz_order_no]]");
+    if (node->count > KEYS_MAX)
+        return BAD(l, node, "job.value", NULL, "match.keys: %d keys; at most %d", node->count, KEYS_MAX);
+    for (const struct yaml_node *item = node->first; item; item = item->next) {
+        struct key_spec *key = &match->keys[match->key_count];
+        enum err err = read_key(l, item, key);
+        if (err != OK)
+            return err;
+        for (int i = 0; i < match->key_count; i++)
+            if (match->keys[i].part_count == key->part_count &&
+                memcmp(match->keys[i].parts, key->parts, (size_t)key->part_count * sizeof key->parts[0]) == 0)
+                return BAD(l, item, "job.doubled", "keep one of the two", "match.keys: the same key twice");
+        match->key_count++;
+    }
+    return OK;
+}
+
+static enum err read_compare(struct loader *l, const struct yaml_node *node, int wanted[FIELD_SLOTS])
+{
+    if (node->kind != YAML_LIST)
+        return wrong_type(l, node, "match.compare", "a list of field names, e.g. compare: [amount, status]");
+    for (const struct yaml_node *item = node->first; item; item = item->next) {
+        unsigned slot;
+        enum err err = read_slot(l, item, "match.compare", &slot);
+        if (err != OK)
+            return err;
+        if (wanted[slot])
+            return BAD(l, item, "job.doubled", "keep one of the two",
+                       "match.compare: \"%s\" is in the list twice", item->text);
+        wanted[slot] = 1;
+        /* These are compared always, with or without columns of their own. */
+        if (slot == FIELD_AMOUNT || slot == FIELD_CURRENCY || slot == FIELD_DIRECTION)
+            continue;
+        if (slot == FIELD_BILL_DATE || slot == FIELD_TRADE_TIME)
+            return BAD(l, item, "job.value", "set match.window instead, e.g. window: {before: 0d, after: 0d}",
+                       "match.compare: \"%s\": days are compared by the window", item->text);
+        err = check_both_sides(l, item, "match.compare", slot);
+        if (err != OK)
+            return err;
+    }
+    return OK;
+}
+
+static enum err read_fees(struct loader *l, const struct yaml_node *node, int wanted[FIELD_SLOTS])
+{
+    const char *text = "";
+    enum err err = read_text(l, node, "match.fees", "ignore or compare", &text);
+    if (err != OK)
+        return err;
+    if (strcmp(text, "net") == 0 || strcmp(text, "schedule") == 0)
+        return BAD(l, node, "job.later", "use ignore or compare",
+                   "match.fees: \"%s\" is something this version does not do", text);
+    if (strcmp(text, "ignore") == 0) {
+        if (wanted[FIELD_FEE])
+            return BAD(l, node, "job.value", "take fee out of compare, or write `fees: compare`",
+                       "match.fees: \"ignore\", but compare names fee");
+        return OK;
+    }
+    if (strcmp(text, "compare") != 0)
+        return BAD(l, node, "job.value", NULL, "match.fees: \"%s\": expected ignore or compare", text);
+    wanted[FIELD_FEE] = 1;
+    for (int side = 0; side < SIDES; side++)
+        if (!has_source(&l->job->sources[side].fields[FIELD_FEE]))
+            return BAD(l, node, "job.missing", "add `fee: COLUMN` to that side's fields",
+                       "match.fees: fee has no column on the %s side", side_name((enum side)side));
+    return OK;
+}
+
+static enum err read_tolerance_amount(struct loader *l, const struct yaml_node *node, const char *where,
+                                      int64_t *out)
+{
+    static const char *const expected = "an amount in the major unit such as 0.01, not negative";
+    const char *text = "";
+    enum err err = read_text(l, node, where, expected, &text);
+    if (err == OK && (!money_parse(text, strlen(text), out) || *out < 0))
+        err = BAD(l, node, "job.value", NULL, "%s: \"%s\": expected %s", where, text, expected);
+    return err;
+}
+
+static enum err read_tolerance(struct loader *l, const struct yaml_node *node, const char *where,
+                               struct tolerance *out)
+{
+    static const char *const NAMES[] = {"absolute", "ppm"};
+    if (node->kind == YAML_SCALAR)
+        return read_tolerance_amount(l, node, where, &out->absolute_micro);
+    enum err err = check_names(l, node, where, NAMES, COUNT_OF(NAMES), NULL, 0);
+    const struct yaml_node *absolute = yaml_get(node, "absolute"), *ppm = yaml_get(node, "ppm");
+    if (err == OK && absolute)
+        err = read_tolerance_amount(l, absolute, below(where, "absolute").text, &out->absolute_micro);
+    if (err == OK && ppm)
+        err = read_number(l, ppm, below(where, "ppm").text, 0, 1000000, &out->ppm);
+    return err;
+}
+
+static enum err read_tolerances(struct loader *l, const struct yaml_node *node, const int wanted[FIELD_SLOTS])
+{
+    static const char *const NAMES[] = {"amount", "fee"};
+    static const char *const LATER[] = {"budget", "time", "date"};
+    struct match_rules *match = &l->job->match;
+    enum err err = check_names(l, node, "match.tolerance", NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
+    const struct yaml_node *amount = yaml_get(node, "amount"), *fee = yaml_get(node, "fee");
+    if (err == OK && amount)
+        err = read_tolerance(l, amount, "match.tolerance.amount", &match->amount_tolerance);
+    if (err == OK && fee)
+        err = read_tolerance(l, fee, "match.tolerance.fee", &match->fee_tolerance);
+    if (err == OK && (match->fee_tolerance.absolute_micro || match->fee_tolerance.ppm) && !wanted[FIELD_FEE])
+        err = BAD(l, fee, "job.value", "add fee to match.compare, or take the tolerance out",
+                  "match.tolerance.fee: fees are not compared, so a tolerance has no effect");
+    return err;
+}
+
+static enum err read_days(struct loader *l, const struct yaml_node *node, const char *where, int *out)
+{
+    static const char *const expected = "a number of days such as 1d";
+    const char *text = "";
+    enum err err = read_text(l, node, where, expected, &text);
+    if (err != OK)
+        return err;
+    char digits[16];
+    size_t size = strlen(text);
+    int64_t days = 0;
+    int fits = strcmp(text, "0") == 0;
+    if (!fits && size > 1 && size < sizeof digits && text[size - 1] == 'd') {
+        snprintf(digits, sizeof digits, "%.*s", (int)size - 1, text);
+        fits = parse_number(digits, 0, WINDOW_DAYS_MAX, &days);
+    }
+    if (!fits)
+        return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected %s, at most %dd", where, text, expected,
+                   WINDOW_DAYS_MAX);
+    *out = (int)days;
+    return OK;
+}
+
+static enum err read_window(struct loader *l, const struct yaml_node *node)
+{
+    static const char *const NAMES[] = {"before", "after"};
+    struct match_rules *match = &l->job->match;
+    if (node->kind == YAML_SCALAR && strcmp(node->text, "none") == 0) {
+        match->window_before = match->window_after = -1;
+        return OK;
+    }
+    if (node->kind != YAML_MAP)
+        return wrong_type(l, node, "match.window", "{before: 1d, after: 1d}, or none");
+    enum err err = check_names(l, node, "match.window", NAMES, COUNT_OF(NAMES), NULL, 0);
+    const struct yaml_node *before = yaml_get(node, "before"), *after = yaml_get(node, "after");
+    if (err == OK && before)
+        err = read_days(l, before, "match.window.before", &match->window_before);
+    if (err == OK && after)
+        err = read_days(l, after, "match.window.after", &match->window_after);
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        const struct field_rule *fields = l->job->sources[side].fields;
+        if (!has_source(&fields[FIELD_TRADE_TIME]) && !has_source(&fields[FIELD_BILL_DATE]))
+            err = bad_at(l, node->key_line, node->key_column, "job.missing",
+                         "add trade_time or bill_date there, or write `window: none`",
+                         "match.window: the %s side has neither trade_time nor bill_date",
+                         side_name((enum side)side));
+    }
+    return err;
+}
+
+static enum err read_match(struct loader *l)
+{
+    static const char *const NAMES[] = {"keys", "compare", "tolerance", "window", "fees"};
+    static const char *const LATER[] = {"group",      "splits",      "partials", "reversals",
+                                        "subset_sum", "proposals",   "fx",       "budget",
+                                        "script",     "over_refund", "schedule"};
+    struct match_rules *match = &l->job->match;
+    match->window_before = match->window_after = 1;
+    const struct yaml_node *node = yaml_get(l->root, "match");
+    if (!node)
+        return BAD(l, l->root, "job.missing",
+                   "e.g. match: {keys: [[channel_code, biz_order_no]], compare: [amount, status]}",
+                   "the setting \"match\" is missing");
+    enum err err = check_names(l, node, "match", NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
+    const struct yaml_node *keys = yaml_get(node, "keys"), *compare = yaml_get(node, "compare"),
+                           *tolerance = yaml_get(node, "tolerance"), *window = yaml_get(node, "window"),
+                           *fees = yaml_get(node, "fees");
+    if (err == OK && !keys)
+        err = bad_at(l, node->key_line, node->key_column, "job.missing",
+                     "e.g. keys: [[channel_code, biz_order_no]]", "match: keys is missing");
+    int wanted[FIELD_SLOTS] = {0};
+    if (err == OK)
+        err = read_keys(l, keys);
+    if (err == OK && compare)
+        err = read_compare(l, compare, wanted);
+    if (err == OK && fees)
+        err = read_fees(l, fees, wanted);
+    wanted[FIELD_AMOUNT] = wanted[FIELD_CURRENCY] = wanted[FIELD_DIRECTION] = 0;
+    for (unsigned slot = 0; slot < FIELD_SLOTS; slot++)
+        if (wanted[slot])
+            match->compare[match->compare_count++] = slot;
+    if (err == OK && tolerance)
+        err = read_tolerances(l, tolerance, wanted);
+    if (err == OK && window)
+        err = read_window(l, window);
+    return err;
+}
+
+/* ---- suspense, output, top ---- */
+
+static enum err read_suspense(struct loader *l)
+{
+    static const char *const NAMES[] = {"threshold"};
+    static const char *const SIDE_NAMES[] = {"local", "channel"};
+    const struct yaml_node *node = yaml_get(l->root, "suspense");
+    if (!node)
+        return OK;
+    enum err err = check_names(l, node, "suspense", NAMES, COUNT_OF(NAMES), NULL, 0);
+    const struct yaml_node *threshold = yaml_get(node, "threshold");
+    if (err != OK || !threshold)
+        return err;
+    err = check_names(l, threshold, "suspense.threshold", SIDE_NAMES, SIDES, NULL, 0);
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        const struct yaml_node *value = yaml_get(threshold, SIDE_NAMES[side]);
+        int64_t number = 0;
+        if (value)
+            err = read_number(l, value, below("suspense.threshold", SIDE_NAMES[side]).text, 0, THRESHOLD_MAX,
+                              &number);
+        l->job->suspense_threshold[side] = (int)number;
+    }
+    return err;
+}
+
+/* Cuts `path` into its parts, "." taken out and "a/.." folded. Returns the number of parts, or -1 when there
+ * are too many. */
+enum { PATH_PARTS_MAX = 64, PATH_BYTES_MAX = 4096 };
+static int path_parts(char room[PATH_BYTES_MAX], const char *directory, const char *path,
+                      const char *parts[PATH_PARTS_MAX])
+{
+    int n = path[0] == '/' ? snprintf(room, PATH_BYTES_MAX, "%s", path)
+                           : snprintf(room, PATH_BYTES_MAX, "%s/%s", directory, path);
+    if (n < 0 || n >= PATH_BYTES_MAX)
+        return -1;
+    int count = 0;
+    char *rest = room, *part;
+    while ((part = strsep(&rest, "/"))) {
+        if (!part[0] || strcmp(part, ".") == 0)
+            continue;
+        if (strcmp(part, "..") == 0 && count > 0 && strcmp(parts[count - 1], "..") != 0) {
+            count--;
+            continue;
+        }
+        if (count == PATH_PARTS_MAX)
+            return -1;
+        parts[count++] = part;
+    }
+    return count;
+}
+
+static int part_matches(const char *pattern, const char *part)
+{
+    char glob[PATH_BYTES_MAX];
+    size_t used = 0;
+    for (const char *p = pattern; *p && used + 2 < sizeof glob; p++) {
+        int is_date = strncmp(p, "{date}", 6) == 0;
+        glob[used++] = is_date ? '*' : *p;
+        p += is_date ? 5 : 0;
+    }
+    glob[used] = 0;
+    return fnmatch(glob, part, 0) == 0;
+}
+
+/* Outputs among the inputs would be read as inputs tomorrow. Refused where the output folder is a folder that
+ * a pattern looks into, or lies below one; the folder of the job file itself may hold both the inputs and the
+ * output folder. */
+static enum err check_out_dir(struct loader *l, const struct yaml_node *node)
+{
+    char out_room[PATH_BYTES_MAX], in_room[PATH_BYTES_MAX], home_room[PATH_BYTES_MAX];
+    const char *out[PATH_PARTS_MAX], *in[PATH_PARTS_MAX], *home[PATH_PARTS_MAX];
+    const struct job *job = l->job;
+    int out_count = path_parts(out_room, job->directory, job->out_dir, out);
+    int home_count = path_parts(home_room, job->directory, ".", home);
+    for (int side = 0; side < SIDES; side++) {
+        const struct source_spec *source = &job->sources[side];
+        for (int i = 0; i < source->pattern_count; i++) {
+            int in_count = path_parts(in_room, job->directory, source->patterns[i], in) -
+                           1; /* without the file's name */
+            if (in_count < 0 || out_count < in_count)
+                continue;
+            int same = 1, is_home = in_count == home_count;
+            for (int p = 0; p < in_count; p++) {
+                same &= part_matches(in[p], out[p]);
+                is_home &= p < home_count && strcmp(in[p], home[p]) == 0;
+            }
+            if (!same || (is_home && out_count > in_count))
+                continue;
+            const struct yaml_node *at = node ? node : l->sides[side];
+            return BAD(l, at, "job.value", "choose a folder of its own for the outputs",
+                       "output.dir: \"%s\" is where the %s side's inputs are read, \"%s\"", job->out_dir,
+                       side_name((enum side)side), source->patterns[i]);
+        }
+    }
+    return OK;
+}
+
+static enum err read_output(struct loader *l)
+{
+    static const char *const NAMES[] = {"dir", "match"};
+    static const char *const LATER[] = {"format", "sink", "sinks", "push", "parquet", "jsonl"};
+    struct job *job = l->job;
+    job->out_dir = "out";
+    const struct yaml_node *node = yaml_get(l->root, "output"), *dir = yaml_get(node, "dir"),
+                           *match = yaml_get(node, "match");
+    enum err err = node ? check_names(l, node, "output", NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER)) : OK;
+    if (err == OK && dir)
+        err = read_text(l, dir, "output.dir", "a folder", &job->out_dir);
+    if (err == OK && has_control(job->out_dir))
+        err = BAD(l, dir, "job.value", NULL, "output.dir: \"%s\": expected a path without control characters",
+                  job->out_dir);
+    if (err == OK && match)
+        err = read_bool(l, match, "output.match", &job->write_match);
+    return err == OK ? check_out_dir(l, dir) : err;
+}
+
+static enum err read_name(struct loader *l, const struct yaml_node *node)
+{
+    const char *text = "";
+    enum err err = read_word(l, node, "job", "the job's name", &text);
+    if (err == OK && (text[0] == '.' || text[0] == '-' || text[0] == ' ' || strchr(text, '/')))
+        err = BAD(l, node, "job.value", "letters, digits, - and _ are safe",
+                  "job: \"%s\": the name is also a folder of the outputs; expected no / and no . - or space "
+                  "at its beginning",
+                  text);
+    if (err == OK)
+        l->job->name = text;
+    return err;
+}
+
+static enum err read_cut(struct loader *l, const struct yaml_node *node)
+{
+    static const char *const expected = "a time of day \"HH:MM\", from 00:00 to 23:59";
+    const char *t = "";
+    enum err err = read_text(l, node, "cut", expected, &t);
+    if (err != OK)
+        return err;
+    int digits =
+        strlen(t) == 5 && t[2] == ':' && strspn(t, "0123456789") == 2 && strspn(t + 3, "0123456789") == 2;
+    int hour = digits ? (t[0] - '0') * 10 + t[1] - '0' : 24,
+        minute = digits ? (t[3] - '0') * 10 + t[4] - '0' : 60;
+    if (hour > 23 || minute > 59)
+        return BAD(l, node, "job.value", NULL, "cut: \"%s\": expected %s", t, expected);
+    l->job->cut_minutes = hour * 60 + minute;
+    return OK;
+}
+
+static enum err read_currency(struct loader *l, const struct yaml_node *node)
+{
+    const char *text = "";
+    enum err err = read_text(l, node, "currency", "an ISO 4217 currency code such as CNY", &text);
+    if (err != OK)
+        return err;
+    l->job->currency = currency_find(text, strlen(text));
+    if (l->job->currency == CURRENCY_NONE)
+        return BAD(l, node, "job.value", NULL,
+                   "currency: \"%s\" is not an ISO 4217 currency code such as CNY", text);
+    return OK;
+}
+
+static enum err read_version(struct loader *l)
+{
+    const struct yaml_node *node = yaml_get(l->root, "version");
+    if (!node)
+        return BAD(l, l->root, "job.missing", "a job file begins with `version: 1`",
+                   "the setting \"version\" is missing");
+    const char *text = "";
+    enum err err = read_text(l, node, "version", "1", &text);
+    if (err == OK && strcmp(text, "1") != 0)
+        err = BAD(l, node, "job.value", NULL, "version: \"%s\": this program reads version 1", text);
+    return err;
+}
+
+static enum err read_top(struct loader *l)
+{
+    static const char *const NAMES[] = {"version",  "job",      "channel_code", "biz_type", "timezone",
+                                        "cut",      "currency", "local",        "channel",  "match",
+                                        "suspense", "output",   "status"};
+    static const char *const LATER[] = {"group", "splits",  "partials", "reversals", "subset_sum", "fx",
+                                        "fees",  "filters", "sampling", "schedule",  "push",       "sinks",
+                                        "state", "script",  "profile",  "include",   "test_rules"};
+    struct job *job = l->job;
+    enum err err = check_names(l, l->root, "", NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
+    if (err == OK)
+        err = read_version(l);
+    const struct yaml_node *name = yaml_get(l->root, "job"),
+                           *channel_code = yaml_get(l->root, "channel_code"),
+                           *biz_type = yaml_get(l->root, "biz_type"),
+                           *timezone = yaml_get(l->root, "timezone"), *cut = yaml_get(l->root, "cut"),
+                           *currency = yaml_get(l->root, "currency");
+    if (err == OK && !name)
+        err = BAD(l, l->root, "job.missing", "e.g. job: alipay",
+                  "the setting \"job\" is missing: the job's name");
+    if (err == OK)
+        err = read_name(l, name);
+    job->channel_code = "";
+    job->timezone = "Asia/Shanghai";
+    if (err == OK && channel_code)
+        err =
+            read_word(l, channel_code, "channel_code", "the channel's code, e.g. ALIPAY", &job->channel_code);
+    if (err == OK && biz_type)
+        err = read_word(l, biz_type, "biz_type", "the business type's code", &job->biz_type);
+    if (err == OK && timezone)
+        err = read_zone(l, timezone, "timezone", &job->timezone);
+    else if (err == OK)
+        err = check_zone(l, NULL, "timezone", job->timezone);
+    if (err == OK && cut)
+        err = read_cut(l, cut);
+    if (err == OK && currency)
+        err = read_currency(l, currency);
+    if (err == OK)
+        err = read_status(l);
+    for (int side = 0; err == OK && side < SIDES; side++)
+        err = read_source(l, (enum side)side);
+    if (err == OK)
+        err = collect_attrs(l);
+    for (int side = 0; err == OK && side < SIDES; side++)
+        err = read_source_fields(l, (enum side)side);
+    if (err == OK)
+        err = read_match(l);
+    if (err == OK)
+        err = read_suspense(l);
+    if (err == OK)
+        err = read_output(l);
+    return err;
+}
+
+enum err job_load(struct job **out, const char *path, struct diag *diag)
+{
+    *out = NULL;
+    struct job *job = mem_take_zero(1, sizeof *job);
+    if (!job)
+        return mem_fail(diag, sizeof *job, "a job");
+    arena_init(&job->arena);
+    struct loader l = {.job = job, .path = path, .diag = diag};
+    const char *slash = strrchr(path, '/');
+    struct span directory = !slash          ? span_of(".")
+                            : slash == path ? span_of("/")
+                                            : (struct span){path, (size_t)(slash - path)};
+    job->path = arena_copy(&job->arena, span_of(path)).data;
+    job->directory = arena_copy(&job->arena, directory).data;
+    enum err err = job->path && job->directory ? OK : mem_fail(diag, strlen(path), "a job");
+    struct yaml_node *root = NULL;
+    if (err == OK)
+        err = yaml_read(&root, &job->arena, path, diag);
+    l.root = root;
+    if (err == OK)
+        err = read_top(&l);
+    if (err != OK) {
+        job_close(job);
+        return err;
+    }
+    *out = job;
+    return OK;
+}
