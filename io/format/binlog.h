@@ -19,13 +19,14 @@
  * given. So: give every piece that the walk took to some rows object once, and no byte of the file stays
  * unverified.
  *
- * A group that is still open where a step ends is not in that step's list. Its begin is
- * binlog_walk_pending_begin(). When it ends, a later step lists it with its offsets, which then lie before
- * that step's bytes: read them again and give them to ONE rows object in consecutive pieces, each with that
- * group in `groups` (table maps are kept from piece to piece while a group lasts). The same holds for XA: a
- * group that ended in XA PREPARE is listed when its XA COMMIT or XA ROLLBACK comes, then with the offsets and
- * the file index of the prepared part. The locks of a prepared transaction keep others off its rows, so
- * folding its images at the place of the PREPARE is right.
+ * A group that is still open where a step ends is in no list yet; it begins at binlog_walk_pending_begin().
+ * When it ends, a later step tells of it in binlog_walk_behind(), since its bytes lie before that step's:
+ * read them again and give them to ONE rows object in consecutive pieces, each with that group in `groups`
+ * (table maps are kept from piece to piece while a group lasts). The same holds for XA: a group that ended in
+ * XA PREPARE is told of when its XA COMMIT or XA ROLLBACK comes, with the offsets and the file index of the
+ * prepared part. The locks of a prepared transaction keep others off its rows, so folding its images at the
+ * place of the PREPARE is right. With `want` well below the size of the bytes given, groups are behind only
+ * if they are larger than the difference, or XA.
  *
  * What is not understood stops: STEP_FAILED with ERR_INPUT and "FILE@POSITION: ..." in the diag (BIN-17,
  * P13).
@@ -101,7 +102,7 @@ size_t binlog_gtid_print(char out[BINLOG_GTID_TEXT_MAX], const struct binlog_gti
 /* One finished event group: a transaction, or a statement that stands alone. */
 struct binlog_group {
     uint64_t begin, end;     /* byte offsets in the file: first event's start, last event's end */
-    uint32_t file_index;     /* as given to binlog_walk_file; an older file for XA only */
+    uint32_t file_index;     /* as given to binlog_walk_file */
     uint32_t timestamp;      /* of its first event, epoch seconds */
     uint8_t committed;       /* 0: rolled back, counts for nothing */
     uint8_t touches_watched; /* 1: may hold rows of a watched table (always 1 for a compressed payload) */
@@ -138,8 +139,12 @@ void binlog_walk_file(struct binlog_walk *walk, const char *name, uint32_t file_
 enum step binlog_walk_step(struct binlog_walk *walk, const uint8_t *bytes, size_t size, uint64_t file_offset,
                            size_t want, size_t *taken, struct diag *diag);
 
-/* Groups that ended in the last step, in the order in which they ended. */
+/* Groups that begin and end in the bytes that the last step took, ascending. */
 const struct binlog_group *binlog_walk_groups(const struct binlog_walk *walk, size_t *count);
+
+/* Groups that ended, or were decided, in the last step, but begin before its bytes, maybe in an older file.
+ */
+const struct binlog_group *binlog_walk_behind(const struct binlog_walk *walk, size_t *count);
 
 /* Bytes from the walk's position that must be given for the next event to be whole (at least 19). */
 size_t binlog_walk_need(const struct binlog_walk *walk);

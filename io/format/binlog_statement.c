@@ -1,0 +1,345 @@
+/* io/format/binlog_statement.c: what a statement in the log does, as far as rows go (binlog_event.h).
+ *
+ * No SQL parser: words, quoted words and dots. Where it cannot tell, it says that the text may change rows,
+ * and that a watched table is named, since a stop is better than a change that nobody saw.
+ */
+#include "io/format/binlog_event.h"
+#include <strings.h>
+
+enum token_kind {
+    TOKEN_END,
+    TOKEN_WORD,
+    TOKEN_NAME /* in backticks or double quotes */,
+    TOKEN_TEXT,
+    TOKEN_SIGN
+};
+
+struct token {
+    enum token_kind kind;
+    struct span text; /* without its quotes; doubled quotes inside are left doubled */
+};
+
+struct scanner {
+    const char *at, *end;
+};
+
+static int is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '$' || (unsigned char)c >= 0x80;
+}
+
+static struct token scan_quoted(struct scanner *s, char quote)
+{
+    const char *begin = s->at;
+    while (s->at < s->end) {
+        if (*s->at == '\\' && quote != '`' && s->at + 1 < s->end) {
+            s->at += 2;
+        } else if (*s->at != quote) {
+            s->at++;
+        } else if (s->at + 1 < s->end && s->at[1] == quote) {
+            s->at += 2;
+        } else {
+            break;
+        }
+    }
+    struct token token = {quote == '\'' ? TOKEN_TEXT : TOKEN_NAME, {begin, (size_t)(s->at - begin)}};
+    if (s->at < s->end)
+        s->at++;
+    return token;
+}
+
+static struct token scan(struct scanner *s)
+{
+    for (;;) {
+        while (s->at < s->end && (unsigned char)*s->at <= ' ')
+            s->at++;
+        size_t left = (size_t)(s->end - s->at);
+        if (left == 0)
+            return (struct token){TOKEN_END, {s->at, 0}};
+        if (*s->at == '#' ||
+            (left >= 2 && s->at[0] == '-' && s->at[1] == '-' && (left == 2 || s->at[2] <= ' '))) {
+            while (s->at < s->end && *s->at != '\n')
+                s->at++;
+        } else if (left >= 2 && s->at[0] == '/' && s->at[1] == '*') {
+            /* What stands in a comment with `!` is run by the server, so it is read like the rest. */
+            if (left >= 3 && (s->at[2] == '!' || (s->at[2] == 'M' && left >= 4 && s->at[3] == '!'))) {
+                s->at += s->at[2] == '!' ? 3 : 4;
+                while (s->at < s->end && *s->at >= '0' && *s->at <= '9')
+                    s->at++;
+                continue;
+            }
+            const char *close = memmem(s->at + 2, left - 2, "*/", 2);
+            s->at = close ? close + 2 : s->end;
+        } else if (left >= 2 && s->at[0] == '*' && s->at[1] == '/') {
+            s->at += 2;
+        } else {
+            break;
+        }
+    }
+    char c = *s->at;
+    if (c == '\'' || c == '"' || c == '`') {
+        s->at++;
+        return scan_quoted(s, c);
+    }
+    const char *begin = s->at++;
+    if (!is_word(c))
+        return (struct token){TOKEN_SIGN, {begin, 1}};
+    while (s->at < s->end && is_word(*s->at))
+        s->at++;
+    return (struct token){TOKEN_WORD, {begin, (size_t)(s->at - begin)}};
+}
+
+static int same(struct span a, const char *b)
+{
+    return a.size == strlen(b) && strncasecmp(a.data, b, a.size) == 0;
+}
+
+static int is(struct token token, const char *word)
+{
+    return token.kind == TOKEN_WORD && same(token.text, word);
+}
+
+/* Which watched table does the text name? Case does not count here, since on some servers it does not. */
+static int find_watched(struct span database, struct span text, const struct binlog_options *options)
+{
+    for (int i = 0; i < options->watch_count; i++) {
+        const struct binlog_watch *watch = &options->watch[i];
+        struct scanner s = {text.data, text.data + text.size};
+        struct token before = {TOKEN_END, {NULL, 0}}, qualifier = before;
+        for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s)) {
+            int dotted = before.kind == TOKEN_SIGN && *before.text.data == '.';
+            if ((t.kind == TOKEN_WORD || t.kind == TOKEN_NAME) && same(t.text, watch->table)) {
+                if (dotted ? same(qualifier.text, watch->database)
+                           : database.size == 0 || same(database, watch->database))
+                    return i;
+            }
+            if (t.kind != TOKEN_SIGN || *t.text.data != '.')
+                qualifier = t;
+            before = t;
+        }
+    }
+    return -1;
+}
+
+static int names_word(struct span text, const char *word)
+{
+    struct scanner s = {text.data, text.data + text.size};
+    for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s))
+        if (is(t, word))
+            return 1;
+    return 0;
+}
+
+/* The renames of gh-ost and pt-online-schema-change put a copy with the same rows in the table's place; they
+ * are told by the copy's name: _TABLE_gho, _TABLE_new. */
+static int renames_a_copy(struct span text, const char *table)
+{
+    struct scanner s = {text.data, text.data + text.size};
+    size_t size = strlen(table);
+    for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s)) {
+        if ((t.kind != TOKEN_WORD && t.kind != TOKEN_NAME) || t.text.size != size + 5 ||
+            *t.text.data != '_' || strncasecmp(t.text.data + 1, table, size) != 0)
+            continue;
+        if (strncasecmp(t.text.data + 1 + size, "_gho", 4) == 0 ||
+            strncasecmp(t.text.data + 1 + size, "_new", 4) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+static enum statement_kind kind_of_xa(struct token second)
+{
+    if (is(second, "START") || is(second, "BEGIN"))
+        return STATEMENT_XA_START;
+    if (is(second, "END"))
+        return STATEMENT_XA_END;
+    if (is(second, "PREPARE"))
+        return STATEMENT_XA_PREPARE;
+    if (is(second, "COMMIT"))
+        return STATEMENT_XA_COMMIT;
+    if (is(second, "ROLLBACK"))
+        return STATEMENT_XA_ROLLBACK;
+    return STATEMENT_CHANGES;
+}
+
+static enum statement_kind kind_of_alter(struct span text)
+{
+    static const char *const erasing[] = {"RENAME", "TRUNCATE", "EXCHANGE", "DISCARD", "IMPORT"};
+    /* RENAME COLUMN and RENAME INDEX keep the rows; DROP erases only with PARTITION behind it. */
+    struct scanner s = {text.data, text.data + text.size};
+    for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s)) {
+        if (t.kind != TOKEN_WORD)
+            continue;
+        struct scanner ahead = s;
+        struct token next = scan(&ahead);
+        if (is(t, "DROP") && is(next, "PARTITION"))
+            return STATEMENT_ERASES;
+        for (size_t i = 0; i < sizeof erasing / sizeof *erasing; i++)
+            if (is(t, erasing[i]) && !is(next, "COLUMN") && !is(next, "INDEX") && !is(next, "KEY"))
+                return STATEMENT_ERASES;
+    }
+    return STATEMENT_DDL;
+}
+
+void binlog_statement_read(struct statement *statement, struct span database, struct span text,
+                           const struct binlog_options *options)
+{
+    statement->kind = STATEMENT_OTHER;
+    statement->watch_index = -1;
+    statement->starts_transaction = 0;
+    /* By far the most statements of a row-based log are these two. */
+    if (text.size == 5 && memcmp(text.data, "BEGIN", 5) == 0) {
+        statement->kind = STATEMENT_BEGIN;
+        return;
+    }
+    if (text.size == 6 && memcmp(text.data, "COMMIT", 6) == 0) {
+        statement->kind = STATEMENT_COMMIT;
+        return;
+    }
+    struct scanner s = {text.data, text.data + text.size};
+    struct token first = scan(&s);
+    while (first.kind == TOKEN_SIGN && (*first.text.data == '(' || *first.text.data == ';'))
+        first = scan(&s);
+    struct token second = scan(&s), third = second;
+    if (second.kind != TOKEN_END)
+        third = scan(&s);
+    enum statement_kind kind;
+    if (first.kind == TOKEN_END)
+        kind = STATEMENT_OTHER;
+    else if (is(first, "BEGIN") || (is(first, "START") && is(second, "TRANSACTION")))
+        kind = STATEMENT_BEGIN;
+    else if (is(first, "COMMIT"))
+        kind = STATEMENT_COMMIT;
+    else if (is(first, "ROLLBACK"))
+        kind = is(second, "TO") || (is(second, "WORK") && is(third, "TO")) ? STATEMENT_ROLLBACK_TO
+                                                                           : STATEMENT_ROLLBACK;
+    else if (is(first, "SAVEPOINT"))
+        kind = STATEMENT_SAVEPOINT;
+    else if (is(first, "RELEASE") || is(first, "SET") || is(first, "GRANT") || is(first, "REVOKE") ||
+             is(first, "FLUSH") || is(first, "ANALYZE") || is(first, "OPTIMIZE") || is(first, "REPAIR") ||
+             is(first, "INSTALL") || is(first, "UNINSTALL") || is(first, "USE") || is(first, "KILL"))
+        kind = STATEMENT_OTHER;
+    else if (is(first, "XA"))
+        kind = kind_of_xa(second);
+    else if (is(first, "TRUNCATE") || is(first, "RENAME"))
+        kind = STATEMENT_ERASES;
+    else if (is(first, "ALTER"))
+        kind = is(second, "TABLE") || is(second, "ONLINE") || is(second, "IGNORE") || is(second, "OFFLINE")
+                   ? kind_of_alter(text)
+                   : STATEMENT_OTHER;
+    else if (is(first, "DROP"))
+        kind = is(second, "TABLE") || is(second, "TABLES") || is(second, "DATABASE") || is(second, "SCHEMA")
+                   ? STATEMENT_ERASES
+                   : STATEMENT_OTHER;
+    else if (is(first, "CREATE")) {
+        int replaces = is(second, "OR");
+        struct token what = second;
+        if (replaces) {
+            scan(&s);
+            what = third;
+            struct scanner again = {text.data, text.data + text.size};
+            scan(&again), scan(&again), scan(&again);
+            what = scan(&again);
+        }
+        if (is(what, "TABLE"))
+            kind = names_word(text, "SELECT") ? STATEMENT_CHANGES
+                   : replaces                 ? STATEMENT_ERASES
+                                              : STATEMENT_DDL;
+        else
+            kind = STATEMENT_OTHER;
+    } else
+        kind = STATEMENT_CHANGES;
+    statement->kind = kind;
+    if (kind == STATEMENT_DDL && is(first, "CREATE") && text.size > 17) {
+        struct span tail = {text.data + text.size - 17, 17};
+        statement->starts_transaction = same(tail, "START TRANSACTION");
+    }
+    if (kind == STATEMENT_DDL || kind == STATEMENT_CHANGES || kind == STATEMENT_ERASES)
+        statement->watch_index = find_watched(database, text, options);
+    if (kind == STATEMENT_ERASES && statement->watch_index >= 0 && is(first, "RENAME") &&
+        renames_a_copy(text, options->watch[statement->watch_index].table))
+        statement->kind = STATEMENT_DDL;
+    if (kind == STATEMENT_ERASES && is(first, "DROP") && (is(second, "DATABASE") || is(second, "SCHEMA"))) {
+        for (int i = 0; i < options->watch_count; i++) {
+            struct scanner t = {text.data, text.data + text.size};
+            for (struct token name = scan(&t); name.kind != TOKEN_END; name = scan(&t))
+                if (same(name.text, options->watch[i].database))
+                    statement->watch_index = i;
+        }
+    }
+}
+
+size_t binlog_xid_make(uint8_t out[XID_BYTES_MAX], uint32_t format, const uint8_t *global, size_t global_size,
+                       const uint8_t *branch, size_t branch_size)
+{
+    if (global_size > 64 || branch_size > 64)
+        return 0;
+    memcpy(out, &format, 4);
+    out[4] = (uint8_t)global_size;
+    out[5] = (uint8_t)branch_size;
+    memcpy(out + 6, global, global_size);
+    memcpy(out + 6 + global_size, branch, branch_size);
+    return 6 + global_size + branch_size;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+}
+
+/* One part of the name: X'6162' as servers write it, or 'ab'. Returns its size, -1 when it is neither. */
+static int xid_part(struct scanner *s, uint8_t out[64])
+{
+    struct token t = scan(s);
+    int hex = is(t, "X");
+    if (hex)
+        t = scan(s);
+    if (t.kind != TOKEN_TEXT || t.text.size > (hex ? 128 : 64))
+        return -1;
+    if (!hex) {
+        memcpy(out, t.text.data, t.text.size);
+        return (int)t.text.size;
+    }
+    if (t.text.size % 2)
+        return -1;
+    for (size_t i = 0; i < t.text.size; i += 2) {
+        int high = hex_digit(t.text.data[i]), low = hex_digit(t.text.data[i + 1]);
+        if (high < 0 || low < 0)
+            return -1;
+        out[i / 2] = (uint8_t)(high << 4 | low);
+    }
+    return (int)t.text.size / 2;
+}
+
+size_t binlog_xid_read_text(uint8_t out[XID_BYTES_MAX], struct span text)
+{
+    uint8_t global[64], branch[64];
+    int branch_size = 0;
+    uint32_t format = 1;
+    struct scanner s = {text.data, text.data + text.size};
+    scan(&s), scan(&s);
+    int global_size = xid_part(&s, global);
+    if (global_size < 0)
+        return 0;
+    struct token t = scan(&s);
+    if (t.kind == TOKEN_SIGN && *t.text.data == ',') {
+        branch_size = xid_part(&s, branch);
+        if (branch_size < 0)
+            return 0;
+        t = scan(&s);
+        if (t.kind == TOKEN_SIGN && *t.text.data == ',') {
+            t = scan(&s);
+            if (t.kind != TOKEN_WORD || t.text.size > 10)
+                return 0;
+            uint64_t number = 0;
+            for (size_t i = 0; i < t.text.size; i++) {
+                if (t.text.data[i] < '0' || t.text.data[i] > '9')
+                    return 0;
+                number = number * 10 + (uint64_t)(t.text.data[i] - '0');
+            }
+            format = (uint32_t)number;
+        }
+    }
+    return binlog_xid_make(out, format, global, (size_t)global_size, branch, (size_t)branch_size);
+}
