@@ -1,0 +1,276 @@
+/* tests/oracle/oracle_write.c: verdicts become the rows of the class files, counts and sums. */
+#include "tests/oracle/oracle_inner.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *oracle_class_word(int class_id)
+{
+    static const char *const words[O_CLASSES] = {"match",     "mismatch",  "missing",  "extra", "suspense",
+                                                 "duplicate", "ambiguous", "excluded", "reject"};
+    return words[class_id];
+}
+
+static const char *const reason_words[REASON_COUNT] = {
+    "exact",    "tolerance",      "amount",   "currency",  "direction",   "status",       "fee",    "timing",
+    "merchant", "date_disagrees", "conflict", "suspected", "dup_suspect", "non_monetary", "day_cut"};
+
+static const char *slot_word(const struct oracle_job *job, int slot)
+{
+    return slot < O_FIELDS ? oracle_field_word(slot) : job->attrs[slot - O_FIELDS];
+}
+
+static void add_word(struct text *out, const char *prefix, const char *word)
+{
+    if (out->size)
+        text_append(out, ";", 1);
+    text_append(out, prefix, strlen(prefix));
+    text_append(out, word, strlen(word));
+}
+
+static struct text reasons_text(const struct oracle_job *job, const struct orecord *r)
+{
+    struct text out = {0};
+    text_append(&out, "", 0);
+    for (int i = 0; i < REASON_COUNT; i++)
+        if (r->reasons >> i & 1)
+            add_word(&out, "", reason_words[i]);
+    for (int f = 0; f < O_SLOTS; f++)
+        if (r->attr_reasons >> f & 1)
+            add_word(&out, "attr:", slot_word(job, f));
+    return out;
+}
+
+/* A cell that a spreadsheet would run gets an apostrophe in front. */
+static struct text harmless(struct text cell)
+{
+    if (!cell.size || !strchr("=+-@\t\r", cell.data[0]) || cell.data[0] == 0)
+        return text_copy(cell.data, cell.size);
+    struct text out = {0};
+    text_append(&out, "'", 1);
+    text_append(&out, cell.data, cell.size);
+    return out;
+}
+
+static struct text plain(struct text cell)
+{
+    return text_copy(cell.data, cell.size);
+}
+
+static struct text word_text(const char *word)
+{
+    return text_copy(word, strlen(word));
+}
+
+static struct text field_cell(const struct orecord *r, int slot)
+{
+    return slot == O_AMOUNT || slot == O_FEE ? plain(r->text[slot]) : harmless(r->text[slot]);
+}
+
+static int is_shown(const struct oracle_job *job, int slot)
+{
+    return slot != O_AMOUNT && slot != O_CURRENCY && slot != O_DIRECTION && job->is_compared[slot];
+}
+
+enum { WIDTH_MAX = 80 };
+struct header {
+    char words[WIDTH_MAX][96];
+    const char *names[WIDTH_MAX];
+    int width;
+};
+
+static void add_name(struct header *h, const char *prefix, const char *word)
+{
+    snprintf(h->words[h->width], sizeof h->words[0], "%s%s", prefix, word);
+    h->names[h->width] = h->words[h->width];
+    h->width++;
+}
+
+static struct table *open_pairs(const struct oracle_job *job)
+{
+    static const char *const first[] = {"channel_code", "biz_order_no", "channel_order_no",
+                                        "reasons",      "local_amount", "channel_amount",
+                                        "delta",        "key_no"};
+    struct header h = {.width = 0};
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++)
+        add_name(&h, "", first[i]);
+    for (int f = 0; f < O_SLOTS; f++)
+        if (is_shown(job, f)) {
+            add_name(&h, "local_", slot_word(job, f));
+            add_name(&h, "channel_", slot_word(job, f));
+        }
+    add_name(&h, "", "currency");
+    add_name(&h, "", "local_bill_date");
+    add_name(&h, "", "channel_bill_date");
+    return table_open(h.names, h.width);
+}
+
+static void add_pair(struct table *t, const struct oracle_job *job, const struct orecord *local)
+{
+    const struct orecord *channel = local->partner;
+    struct text *row = must_take((size_t)t->width * sizeof *row), *at = row;
+    *at++ = field_cell(local->text[O_CHANNEL_CODE].size ? local : channel, O_CHANNEL_CODE);
+    *at++ = field_cell(local->text[O_BIZ_ORDER_NO].size ? local : channel, O_BIZ_ORDER_NO);
+    *at++ = field_cell(channel->text[O_CHANNEL_ORDER_NO].size ? channel : local, O_CHANNEL_ORDER_NO);
+    *at++ = reasons_text(job, local);
+    *at++ = field_cell(local, O_AMOUNT);
+    *at++ = field_cell(channel, O_AMOUNT);
+    struct text delta = {0}, currency = {0};
+    text_append(&delta, "", 0);
+    text_append(&currency, local->text[O_CURRENCY].data, 3);
+    if (text_compare(local->text[O_CURRENCY], channel->text[O_CURRENCY]) == 0) {
+        oracle_print_money(&delta, (__int128)channel->amount - local->amount, currency.data);
+    } else {
+        text_append(&currency, "/", 1);
+        text_append(&currency, channel->text[O_CURRENCY].data, 3);
+    }
+    *at++ = delta;
+    char number[16];
+    snprintf(number, sizeof number, "%d", local->key_no);
+    *at++ = word_text(number);
+    for (int f = 0; f < O_SLOTS; f++)
+        if (is_shown(job, f)) {
+            *at++ = field_cell(local, f);
+            *at++ = field_cell(channel, f);
+        }
+    *at++ = currency;
+    *at++ = field_cell(local, O_BILL_DATE);
+    *at++ = field_cell(channel, O_BILL_DATE);
+    table_add(t, row);
+}
+
+static struct table *open_singles(const struct oracle_job *job, int class_id)
+{
+    struct header h = {.width = 0};
+    add_name(&h, "", "side");
+    for (int f = 0; f < O_FIELDS + job->attr_count; f++)
+        add_name(&h, "", slot_word(job, f));
+    add_name(&h, "", "occurrence_id");
+    if (class_id == O_AMBIGUOUS)
+        add_name(&h, "", "set_id");
+    add_name(&h, "", "reasons");
+    return table_open(h.names, h.width);
+}
+
+/* Any number will do that is equal for equal sets: FNV-1a of the key number and tuple. */
+static struct text set_cell(struct text set)
+{
+    uint64_t hash = 14695981039346656037ull;
+    for (size_t i = 0; i < set.size; i++)
+        hash = (hash ^ (unsigned char)set.data[i]) * 1099511628211ull;
+    char digits[24];
+    snprintf(digits, sizeof digits, "%016llx", (unsigned long long)hash);
+    return word_text(digits);
+}
+
+static void add_single(struct table *t, const struct oracle_job *job, const struct orecord *r)
+{
+    struct text *row = must_take((size_t)t->width * sizeof *row), *at = row;
+    *at++ = word_text(r->side == ORACLE_LOCAL ? "local" : "channel");
+    for (int f = 0; f < O_FIELDS + job->attr_count; f++)
+        *at++ = field_cell(r, f);
+    *at++ = harmless(r->occurrence);
+    if (r->class_id == O_AMBIGUOUS)
+        *at++ = set_cell(r->set);
+    *at++ = reasons_text(job, r);
+    table_add(t, row);
+}
+
+static int by_pair(const void *pa, const void *pb)
+{
+    const struct orecord *a = *(struct orecord *const *)pa, *b = *(struct orecord *const *)pb;
+    int c = oracle_order(a, b);
+    return c ? c : oracle_order(a->partner, b->partner);
+}
+
+void oracle_write_tables(struct oracle *oracle)
+{
+    static const char *const reject_names[] = {"side", "column", "raw"};
+    for (int class_id = 0; class_id < O_REJECT; class_id++) {
+        int is_pair = class_id == O_MATCH || class_id == O_MISMATCH;
+        struct table *t = is_pair ? open_pairs(oracle->job) : open_singles(oracle->job, class_id);
+        struct orecord **list = must_take((size_t)oracle->count * sizeof *list);
+        int n = 0;
+        for (int i = 0; i < oracle->count; i++) {
+            struct orecord *r = oracle->records[i];
+            if (r->class_id == class_id && (!is_pair || r->side == ORACLE_LOCAL))
+                list[n++] = r;
+        }
+        if (is_pair)
+            qsort(list, (size_t)n, sizeof *list, by_pair);
+        for (int i = 0; i < n; i++) {
+            if (is_pair)
+                add_pair(t, oracle->job, list[i]);
+            else
+                add_single(t, oracle->job, list[i]);
+        }
+        free(list);
+        oracle->tables[class_id] = t;
+    }
+    struct table *rejects = table_open(reject_names, 3);
+    for (int i = 0; i < oracle->reject_count; i++) {
+        const struct oreject *reject = &oracle->rejects[i];
+        struct text *row = must_take(3 * sizeof *row);
+        row[0] = word_text(reject->side == ORACLE_LOCAL ? "local" : "channel");
+        row[1] = word_text(reject->column);
+        row[2] = harmless(reject->raw);
+        table_add(rejects, row);
+    }
+    oracle->tables[O_REJECT] = rejects;
+    int n = 0;
+    for (int i = 0; i < oracle->count; i++) {
+        const char *code = oracle->records[i]->text[O_CURRENCY].data;
+        int k = 0;
+        while (k < n && strcmp(oracle->currencies[k], code) != 0)
+            k++;
+        if (k == n && n < 63)
+            oracle->currencies[n++] = code;
+    }
+}
+
+const struct table *oracle_table(const struct oracle *oracle, int class_id)
+{
+    return oracle->tables[class_id];
+}
+
+const char *const *oracle_currencies(const struct oracle *oracle)
+{
+    return oracle->currencies;
+}
+
+long oracle_count(const struct oracle *oracle, int class_id, int side)
+{
+    if (class_id == O_REJECT)
+        return oracle->side_rejects[side];
+    long n = 0;
+    for (int i = 0; i < oracle->count; i++)
+        n += oracle->records[i]->class_id == class_id && oracle->records[i]->side == side;
+    return n;
+}
+
+struct text oracle_sum(const struct oracle *oracle, int class_id, int side, const char *currency)
+{
+    __int128 sum = 0;
+    int any = 0;
+    struct text out = {0};
+    text_append(&out, "", 0);
+    for (int i = 0; i < oracle->count; i++) {
+        const struct orecord *r = oracle->records[i];
+        if (r->class_id == class_id && r->side == side && text_is(r->text[O_CURRENCY], currency)) {
+            sum += r->amount;
+            any = 1;
+        }
+    }
+    if (any)
+        oracle_print_money(&out, sum, currency);
+    return out;
+}
+
+int oracle_exit_code(const struct oracle *oracle)
+{
+    static const int open[] = {O_MISMATCH, O_MISSING, O_EXTRA, O_AMBIGUOUS, O_REJECT};
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        if (oracle->tables[open[i]]->count)
+            return 1;
+    return 0;
+}
