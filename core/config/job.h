@@ -76,13 +76,13 @@ struct source_spec {
     int column_count;
     const char *timezone; /* of naive times; defaults to the job's */
     struct field_rule fields[FIELD_SLOTS];
-    /* The occurrence id: column names of this source; a tuple. Loading fills in the column of the channel's
-     * channel_order_no where the job names none. Empty: for binlog the primary key, for files none. */
+    /* The occurrence id: column names of this source; a tuple. Empty: for binlog the primary key, for the
+     * channel's files the channel_order_no field if there is one, else none. */
     const char *occurrence[OCCURRENCE_PARTS_MAX];
     int occurrence_count;
-    int occurrence_optional; /* 1: where the header has no such column there is no occurrence id (diff) */
     struct reject_limit rejects;
-    int line; /* of the section in the job file */
+    int line;                     /* of the section in the job file */
+    int files_line, files_column; /* of the patterns in the job file; 0 for diff */
 };
 
 struct key_spec {

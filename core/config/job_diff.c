@@ -276,10 +276,6 @@ static void take_rest_by_header(struct job *job)
                 rule->optional = 1;
             }
         }
-    struct source_spec *channel = &job->sources[CHANNEL];
-    channel->occurrence[0] = field_name(FIELD_CHANNEL_ORDER_NO);
-    channel->occurrence_count = 1;
-    channel->occurrence_optional = 1;
 }
 
 static enum err load(struct diff_loader *l, const struct diff_request *request)

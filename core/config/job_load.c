@@ -630,6 +630,8 @@ static enum err read_patterns(struct loader *l, const struct yaml_node *node, co
 {
     enum err err = read_texts(l, node, where, "a path or a list of paths; * and {date} are understood",
                               PATTERNS_MAX, &source->patterns, &source->pattern_count);
+    source->files_line = node->line;
+    source->files_column = node->column;
     const struct yaml_node *item = node->kind == YAML_LIST ? node->first : node;
     for (int i = 0; err == OK && i < source->pattern_count; i++, item = item->next)
         err = check_pattern(l, item, where, source->patterns[i]);
@@ -869,12 +871,6 @@ static enum err read_source_fields(struct loader *l, enum side side)
     enum err err = read_fields(l, fields, side, source);
     if (err != OK)
         return err;
-    struct field_rule *channel_order_no = &source->fields[FIELD_CHANNEL_ORDER_NO];
-    if (side == CHANNEL && source->kind == SOURCE_FILES && source->occurrence_count == 0 &&
-        channel_order_no->column) {
-        source->occurrence[0] = channel_order_no->column;
-        source->occurrence_count = 1;
-    }
     err = check_columns(l, source, node, side);
     if (err != OK)
         return err;
