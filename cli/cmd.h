@@ -1,0 +1,21 @@
+/* cli/cmd.h: the commands.
+ *
+ * Each takes the parsed command line and returns the program's exit code (SPEC.md section 7). A command
+ * prints its own diagnostic to stderr; data goes to files or stdout.
+ */
+#ifndef TIEOUT_CLI_CMD_H
+#define TIEOUT_CLI_CMD_H
+
+#include "core/config/options.h"
+#include <stdio.h>
+
+int cmd_diff(const struct options *options);
+int cmd_run(const struct options *options);
+int cmd_check(const struct options *options);
+int cmd_inspect(const struct options *options);
+int cmd_gen(const struct options *options);
+
+/* Prints the help of a command, or that of the program when `command` is NULL or none of its commands. */
+void help_print(const char *command, FILE *out);
+
+#endif

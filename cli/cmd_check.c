@@ -1,0 +1,175 @@
+/* cli/cmd_check.c: tieout check: what run would refuse about a job, and what the job does, in short. */
+#include "cli/cmd.h"
+#include "core/config/job.h"
+#include "core/model/currency.h"
+#include "core/model/money.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Names come from outside: a terminal must not be steered by them. */
+static void put(const char *text)
+{
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+        putchar(*p < 0x20 || *p == 0x7f ? '?' : *p);
+}
+
+/* The folder that a pattern certainly looks into: what stands before its first part with a wildcard. */
+static enum err check_folder(const struct job *job, enum side side, const char *pattern, struct diag *diag)
+{
+    const struct source_spec *source = &job->sources[side];
+    char folder[4096];
+    size_t fixed = strcspn(pattern, "*?[\\");
+    while (fixed > 0 && pattern[fixed - 1] != '/')
+        fixed--;
+    int n = pattern[0] == '/'
+                ? snprintf(folder, sizeof folder, "%.*s", (int)fixed, pattern)
+                : snprintf(folder, sizeof folder, "%s/%.*s", job->directory, (int)fixed, pattern);
+    struct stat st;
+    if (strstr(pattern, "{date}") || n < 0 || n >= (int)sizeof folder)
+        return OK;
+    if (stat(folder, &st) == 0 && S_ISDIR(st.st_mode))
+        return OK;
+    return diag_set(diag, ERR_USAGE, "job.folder", "paths are relative to the job file",
+                    "%s:%d:%d: %s: \"%s\": there is no folder %s", job->path, source->files_line,
+                    source->files_column, side_name(side), pattern, folder);
+}
+
+static enum err check_folders(const struct job *job, struct diag *diag)
+{
+    for (int side = 0; side < SIDES; side++)
+        for (int i = 0; i < job->sources[side].pattern_count; i++) {
+            enum err err = check_folder(job, (enum side)side, job->sources[side].patterns[i], diag);
+            if (err != OK)
+                return err;
+        }
+    return OK;
+}
+
+static void print_source(const struct job *job, enum side side)
+{
+    const struct source_spec *source = &job->sources[side];
+    printf("  %-10s", side_name(side));
+    for (int i = 0; i < source->pattern_count; i++) {
+        printf(i ? ", " : "");
+        put(source->patterns[i]);
+    }
+    if (source->kind == SOURCE_BINLOG) {
+        printf(" (binlog, rows of ");
+        put(source->database);
+        putchar('.');
+        put(source->table);
+    } else {
+        printf(" (csv, columns %s", source->layout.has_header ? "by header" : "by position");
+    }
+    printf(", times in %s)\n", source->timezone);
+    printf("  %-10s", "");
+    if (source->occurrence_count) {
+        printf("rows are told apart by ");
+        for (int i = 0; i < source->occurrence_count; i++) {
+            printf(i ? " + " : "");
+            put(source->occurrence[i]);
+        }
+    } else if (source->kind == SOURCE_BINLOG) {
+        printf("rows are told apart by the primary key");
+    } else if (side == CHANNEL && source->fields[FIELD_CHANNEL_ORDER_NO].column) {
+        printf("rows are told apart by channel_order_no");
+    } else {
+        printf("nothing tells equal rows apart");
+    }
+    if (source->rejects.max_ppm) {
+        char percent[MONEY_TEXT_MAX];
+        money_print(percent, (money_total)source->rejects.max_ppm * 100, 0);
+        printf("; %s%% of a file's rows may be unreadable\n", percent);
+    } else {
+        printf("; %llu rows of a file may be unreadable\n", (unsigned long long)source->rejects.max_rows);
+    }
+}
+
+static void print_tolerance(const char *name, const struct tolerance *tolerance)
+{
+    char amount[MONEY_TEXT_MAX];
+    money_print(amount, tolerance->absolute_micro, 0);
+    printf("%s %s", name, amount);
+    if (tolerance->ppm)
+        printf(" or %lld ppm", (long long)tolerance->ppm);
+}
+
+static int is_set(const struct tolerance *tolerance)
+{
+    return tolerance->absolute_micro || tolerance->ppm;
+}
+
+static void print_match(const struct job *job)
+{
+    const struct match_rules *match = &job->match;
+    for (int k = 0; k < match->key_count; k++) {
+        printf("  %-10s%d. ", k ? "" : "keys", k + 1);
+        for (int i = 0; i < match->keys[k].part_count; i++) {
+            printf(i ? " + " : "");
+            put(job_field_name(job, match->keys[k].parts[i]));
+        }
+        putchar('\n');
+    }
+    printf("  %-10samount, currency, direction", "compare");
+    for (int i = 0; i < match->compare_count; i++) {
+        printf(", ");
+        put(job_field_name(job, match->compare[i]));
+    }
+    printf("\n  %-10s", "tolerance");
+    if (is_set(&match->amount_tolerance))
+        print_tolerance("amount", &match->amount_tolerance);
+    if (is_set(&match->fee_tolerance))
+        print_tolerance(is_set(&match->amount_tolerance) ? ", fee" : "fee", &match->fee_tolerance);
+    printf("%s\n  %-10s", is_set(&match->amount_tolerance) || is_set(&match->fee_tolerance) ? "" : "none",
+           "window");
+    if (match->window_before < 0)
+        printf("none\n");
+    else
+        printf("the channel's bill date may lie %d day%s before to %d day%s after the local one\n",
+               match->window_before, match->window_before == 1 ? "" : "s", match->window_after,
+               match->window_after == 1 ? "" : "s");
+}
+
+static void print_job(const struct job *job)
+{
+    put(job->path);
+    printf(": ok\n  %-10s", "job");
+    put(job->name);
+    if (job->channel_code[0]) {
+        printf(", channel ");
+        put(job->channel_code);
+    }
+    printf("; days in %s, cut at %02d:%02d", job->timezone, job->cut_minutes / 60, job->cut_minutes % 60);
+    if (job->currency != CURRENCY_NONE)
+        printf("; %s where a row names no currency", currency_code(job->currency));
+    putchar('\n');
+    for (int side = 0; side < SIDES; side++)
+        print_source(job, (enum side)side);
+    print_match(job);
+    if (job->suspense_threshold[LOCAL] || job->suspense_threshold[CHANNEL])
+        printf("  %-10sfinal at age %d (local), %d (channel)\n", "suspense", job->suspense_threshold[LOCAL],
+               job->suspense_threshold[CHANNEL]);
+    else
+        printf("  %-10snone: what has no partner is final at once\n", "suspense");
+    printf("  %-10s", "output");
+    put(job->out_dir);
+    putchar('/');
+    put(job->name);
+    printf("/DATE/%s\n", job->write_match ? ", with match.csv" : "");
+}
+
+int cmd_check(const struct options *options)
+{
+    struct diag diag = {0};
+    struct job *job = NULL;
+    enum err err = job_load(&job, options->arguments[0], &diag);
+    if (err == OK)
+        err = check_folders(job, &diag);
+    if (err == OK)
+        print_job(job);
+    else
+        diag_print(&diag, stderr);
+    job_close(job);
+    return (int)err;
+}

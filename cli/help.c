@@ -1,0 +1,188 @@
+/* cli/help.c: the help texts, written by hand. tests/unit/cli/help_test.c sees that no option of options.def
+ * is left out. */
+#include "cli/cmd.h"
+
+static const char program_help[] =
+    "tieout ties out two sets of payment records: your own (local) and the payment channel's (channel).\n"
+    "Every record ends in exactly one class, and the money adds up to the cent, or the run stops.\n"
+    "\n"
+    "  tieout diff LOCAL.csv CHANNEL.csv --key=COLUMNS --amount=COLUMN    two files, no job file needed\n"
+    "  tieout run JOB.yaml --date=YYYY-MM-DD                              a job's bill date\n"
+    "  tieout check JOB.yaml                                              what is wrong with a job file\n"
+    "  tieout inspect FILE                                                a file's rows as records\n"
+    "  tieout gen --out=DIR                                               two sample files with planted "
+    "faults\n"
+    "\n"
+    "  tieout COMMAND --help    its options\n"
+    "  tieout --version\n"
+    "\n"
+    "Try it:\n"
+    "  tieout gen --rows=10000 --out=day\n"
+    "  tieout diff day/local.csv day/channel.csv --key=biz_order_no --amount=amount --compare=status "
+    "--out=result\n"
+    "\n"
+    "Exit codes:\n"
+    "  0   everything ties out\n"
+    "  1   it does not: mismatch, missing, extra or ambiguous records, or rejected rows\n"
+    "  2   usage or configuration\n"
+    "  3   an input was refused; nothing was published\n"
+    "  4   the machine failed: disk, memory, I/O\n"
+    "  5   a peer was not there: database, queue, server\n"
+    "  6   state conflict or damaged state\n"
+    "  70  an invariant broke: a bug in tieout\n"
+    "  130 interrupted\n";
+
+static const char diff_help[] =
+    "tieout diff LOCAL.csv CHANNEL.csv --key=COLUMNS --amount=COLUMN [--compare=COLUMNS] [options]\n"
+    "\n"
+    "Matches two CSV files with a header. Where the two call a column by different names, write\n"
+    "LOCALNAME:CHANNELNAME. Other columns with canonical names (channel_code, biz_type, channel_order_no,\n"
+    "merchant_no, bill_date, trade_time, direction, currency, fee, status) are taken where they are there.\n"
+    "A channel_order_no in the channel's file tells its rows apart: the same number twice is a duplicate.\n"
+    "\n"
+    "  --key=A,B            columns that identify an order, both together; required\n"
+    "  --amount=A           column of the amount, in the major unit (1.10); required. Negative is OUT.\n"
+    "  --compare=A,B        columns that must be equal too, besides amount, currency and direction\n"
+    "  --out=DIR            where mismatch.csv, missing.csv, extra.csv, summary.json, ... go (out)\n"
+    "  --write-match        write match.csv too\n"
+    "  --currency=CODE      of rows without a currency column (CNY)\n"
+    "  --timezone=ZONE      of times without one (Asia/Shanghai)\n"
+    "  --max-rejects=N|N%   rows of a file that may be unreadable before it is refused (0)\n"
+    "  --memory=SIZE        e.g. 512MiB; what does not fit spills to disk\n"
+    "  --threads=N          workers (as many as there are cores)\n"
+    "  --io=auto|uring|posix  how files are read (auto)\n"
+    "  --format=text|json   how the result is told on stdout (text)\n"
+    "\n"
+    "Example:\n"
+    "  tieout gen --rows=10000 --out=day\n"
+    "  tieout diff day/local.csv day/channel.csv --key=channel_code,biz_order_no --amount=amount "
+    "--compare=status\n"
+    "  tieout diff local.csv channel.csv --key=order_no:biz_order_no --amount=amount:trade_amount\n"
+    "\n"
+    "Exit code 0: everything ties out; 1: it does not; more in tieout --help.\n";
+
+static const char run_help[] =
+    "tieout run JOB.yaml --date=YYYY-MM-DD [options]\n"
+    "\n"
+    "Runs a job for one bill date. The outputs go to OUT/JOBNAME/DATE/, all of them or none.\n"
+    "\n"
+    "  --date=YYYY-MM-DD    the bill date; required\n"
+    "  --out=DIR            instead of the job's output.dir\n"
+    "  --write-match        write match.csv too\n"
+    "  --max-rejects=N|N%   instead of the job's rejects.max, for both sides\n"
+    "  --memory=SIZE        e.g. 512MiB; what does not fit spills to disk\n"
+    "  --threads=N          workers (as many as there are cores)\n"
+    "  --io=auto|uring|posix  how files are read (auto)\n"
+    "  --format=text|json   how the result is told on stdout (text)\n"
+    "\n"
+    "Example:\n"
+    "  tieout check job.yaml\n"
+    "  tieout run job.yaml --date=2026-11-19 --memory=512MiB\n"
+    "\n"
+    "Exit code 0: everything ties out; 1: it does not; more in tieout --help.\n";
+
+static const char check_help[] =
+    "tieout check JOB.yaml\n"
+    "\n"
+    "Finds what run would refuse about the job, with file:line:column, without reading data, and\n"
+    "tells in short what the job does. Exit code 0: the job is fine; 2: it is not.\n"
+    "\n"
+    "A job file, save it as job.yaml and begin from there:\n"
+    "\n"
+    "  version: 1\n"
+    "  job: sample\n"
+    "  channel_code: ALIPAY\n"
+    "  timezone: Asia/Shanghai\n"
+    "  currency: CNY\n"
+    "  local:\n"
+    "    files: day/local.csv             # * and {date} are understood; or binlog: {files: ..., table: "
+    "db.table}\n"
+    "    fields: {biz_order_no: biz_order_no, amount: amount, status: status, trade_time: trade_time}\n"
+    "  channel:\n"
+    "    files: day/channel.csv\n"
+    "    occurrence_id: channel_order_no  # what tells two rows of one order apart\n"
+    "    fields:\n"
+    "      biz_order_no: biz_order_no\n"
+    "      amount: {column: amount, unit: major}\n"
+    "      status: {column: status, map: {SUCCESS: SUCCESS, REFUNDED: REFUNDED, other: FAILED}}\n"
+    "      trade_time: trade_time\n"
+    "  match:\n"
+    "    keys: [[channel_code, biz_order_no]]\n"
+    "    compare: [amount, status]\n"
+    "    tolerance: {amount: 0}\n"
+    "    window: {before: 1d, after: 1d}  # days between the two bill dates; or none\n"
+    "  output: {dir: out, match: false}\n"
+    "\n"
+    "Example:\n"
+    "  tieout gen --rows=10000 --out=day\n"
+    "  tieout check job.yaml\n";
+
+static const char inspect_help[] =
+    "tieout inspect FILE [--job=JOB.yaml|--format=FORMAT] [options]\n"
+    "\n"
+    "Tells what a file is, and prints its rows as normalized records to stdout.\n"
+    "\n"
+    "  --job=JOB.yaml       read the file as this job does\n"
+    "  --side=local|channel which side of the job, where the file's name does not tell\n"
+    "  --format=csv|binlog  what the file is, when there is no job (by its first bytes)\n"
+    "  --table=DB.TABLE     of a binlog: rows of this table only\n"
+    "  --currency=CODE      of rows without a currency, when there is no job (CNY)\n"
+    "  --timezone=ZONE      of times without a zone, when there is no job (Asia/Shanghai)\n"
+    "  --limit=N            show at most N rows\n"
+    "  --json-lines         one JSON object per row instead of CSV\n"
+    "\n"
+    "Example:\n"
+    "  tieout gen --rows=10000 --out=day\n"
+    "  tieout inspect day/channel.csv --limit=5\n"
+    "  tieout inspect day/local.csv --job=job.yaml --side=local --json-lines\n";
+
+static const char gen_help[] =
+    "tieout gen --out=DIR [options]\n"
+    "\n"
+    "Makes a day: DIR/local.csv, DIR/channel.csv with planted faults, and DIR/truth.json, the right\n"
+    "answer. The same options make the same bytes on every machine.\n"
+    "\n"
+    "  --out=DIR            where the files go; required\n"
+    "  --rows=N             rows of local.csv (1000000)\n"
+    "  --seed=S             another number, another day (1)\n"
+    "  --order=time|shuffled  how rows lie in the files (time)\n"
+    "  --date=YYYY-MM-DD    the day (2026-11-19)\n"
+    "\n"
+    "Faults, each a number of rows (50) or a share of them (0.5%):\n"
+    "  --amount-breaks --status-breaks --currency-breaks --direction-breaks   pairs that differ there\n"
+    "  --missing --extra            orders that only one side has\n"
+    "  --doubles --local-doubles    rows that channel.csv or local.csv has twice\n"
+    "  --ambiguous --conflicts      orders that could pair in more than one way; one number, two amounts\n"
+    "  --excluded                   orders that moved no money\n"
+    "  --day-cut                    pairs on both sides of midnight\n"
+    "  --rejects                    rows that cannot be read\n"
+    "\n"
+    "Example:\n"
+    "  tieout gen --rows=10000 --seed=7 --order=shuffled --missing=3 --amount-breaks=0.1% --out=day\n"
+    "  tieout diff day/local.csv day/channel.csv --key=biz_order_no --amount=amount --compare=status\n";
+
+void help_print(const char *command, FILE *out)
+{
+    const char *text = program_help;
+    switch (command ? options_command(command) : COMMAND_NONE) {
+    case COMMAND_DIFF:
+        text = diff_help;
+        break;
+    case COMMAND_RUN:
+        text = run_help;
+        break;
+    case COMMAND_CHECK:
+        text = check_help;
+        break;
+    case COMMAND_INSPECT:
+        text = inspect_help;
+        break;
+    case COMMAND_GEN:
+        text = gen_help;
+        break;
+    case COMMAND_NONE:
+    case COMMANDS:
+        break;
+    }
+    fputs(text, out);
+}
