@@ -1,5 +1,5 @@
-/* cli/cmd_gen.c: see cmd_gen.h */
-#include "cli/cmd_gen.h"
+/* cli/cmd_gen.c: tieout gen: makes a day and its right answer (fixtures/gen.h). */
+#include "cli/cmd.h"
 #include "core/base/check.h"
 #include "fixtures/gen.h"
 #include <inttypes.h>
@@ -81,7 +81,7 @@ static void show_result(const struct gen_request *request, const struct gen_trut
             request->directory, request->directory, allowed, request->directory);
 }
 
-enum err cmd_gen(const struct options *options, struct diag *diag)
+int cmd_gen(const struct options *options)
 {
     const struct option_share *shares[GEN_FAULTS] = {[GEN_AMOUNT] = &options->amount_breaks,
                                                      [GEN_STATUS] = &options->status_breaks,
@@ -116,10 +116,13 @@ enum err cmd_gen(const struct options *options, struct diag *diag)
         request.progress_context = &progress;
     }
     struct gen_truth truth;
-    enum err err = gen_write(&request, &truth, diag);
+    struct diag diag = {0};
+    enum err err = gen_write(&request, &truth, &diag);
     if (is_terminal)
         fputs("\r\033[K", stderr);
     if (err == OK)
         show_result(&request, &truth, now_ms() - progress.started_ms);
-    return err;
+    else
+        diag_print(&diag, stderr);
+    return (int)err;
 }
