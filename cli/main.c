@@ -3,7 +3,6 @@
  * --help and --version are looked for first, so that neither fails because of what stands beside it.
  */
 #include "cli/cmd.h"
-#include "cli/cmd_gen.h"
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -43,7 +42,6 @@ static int wants_help(int count, char **arguments)
 
 static int run_command(const struct options *options)
 {
-    struct diag diag = {0};
     switch (options->command) {
     case COMMAND_DIFF:
         return cmd_diff(options);
@@ -54,7 +52,7 @@ static int run_command(const struct options *options)
     case COMMAND_INSPECT:
         return cmd_inspect(options);
     case COMMAND_GEN:
-        return cmd_gen(options, &diag) == OK ? OK : fail(&diag);
+        return cmd_gen(options);
     case COMMAND_NONE:
     case COMMANDS:
         break;
