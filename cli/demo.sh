@@ -25,7 +25,7 @@ deps_install build
 say "building in $build ..."
 mkdir -p "$build"
 log=$build/demo-build.log
-if ! { cmake -G Ninja -C tests/cache/release.cmake -S . -B "$build" && cmake --build "$build" -j "$(nproc)" --target tieout; } \
+if ! { cmake -G Ninja -C tests/cache/release.cmake -S . -B "$build" && cmake --build "$build" -j "$(nproc)" --target tieout tieout_agree; } \
     >"$log" 2>&1; then
     tail -n 40 "$log" >&2
     say "demo.sh: the build failed; all of it is in $log"
@@ -48,11 +48,16 @@ if [ "$code" -ne 1 ]; then
 fi
 
 result=$out/stripe/$date
+if ! "$build/fixtures/tieout_agree" "$day/expected.json" "$result/summary.json" >&2; then
+    say "demo.sh: this is not what $day/expected.json says"
+    exit 70
+fi
+
 say "
 What you see: each record of both sides is in exactly one class. match: both sides agree. mismatch: they
 met, but not every figure agrees. missing: only we have it; extra: only Stripe has it. duplicate: the bill says it twice.
 ambiguous: nobody can say which belongs to which. excluded: no money moved, the row was deleted, or it belongs to another day. The bridge
-walks from our total to Stripe's, and nothing is left unexplained.
+walks from our total to Stripe's, and nothing is left unexplained. Every count and sum is the one of $day/expected.json.
 
 Where it is:  $result/  (mismatch.csv missing.csv extra.csv ... summary.json)
 By hand:      $build/cli/tieout run $day/job.yaml --date=$date --out=$out
