@@ -22,7 +22,11 @@ expect_answer()
         return
     fi
     echo "WRONG $name: exit $code: $*"
-    [ "$code" -eq 1 ] && cat "$work/differences" || cat "$work/stderr"
+    if [ "$code" -eq 1 ]; then
+        cat "$work/differences"
+    else
+        cat "$work/stderr"
+    fi
     wrong=1
 }
 
