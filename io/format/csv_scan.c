@@ -133,10 +133,11 @@ AVX512 static inline uint32_t *put_bits_avx512(uint32_t *out, uint64_t bits, uin
             }                                                                                                \
             if (job->marks) {                                                                                \
                 uint64_t counted = m.newline;                                                                \
-                if (__builtin_expect(job->end < base + 64, 0))                                               \
-                    counted = job->end > base ? counted & (((uint64_t)1 << (job->end - base)) - 1) : 0;      \
+                if (__builtin_expect(job->mark_end < base + 64, 0))                                          \
+                    counted =                                                                                \
+                        job->mark_end > base ? counted & (((uint64_t)1 << (job->mark_end - base)) - 1) : 0;  \
                 in_mark += (uint32_t)__builtin_popcountll(counted);                                          \
-                if (((base + 64) & (CSV_MARK_BYTES - 1)) == 0 && base < job->end) {                          \
+                if (((base + 64) & (CSV_MARK_BYTES - 1)) == 0 && base < job->mark_end) {                     \
                     job->marks[mark_at++] = (uint16_t)in_mark;                                               \
                     in_mark = 0;                                                                             \
                 }                                                                                            \
@@ -169,7 +170,7 @@ AVX512 static inline uint32_t *put_bits_avx512(uint32_t *out, uint64_t bits, uin
         stray |= cr_before;                                                                                  \
         result.flags |= CSV_UNFINISHED;                                                                      \
         result.stop = row == job->rows ? job->start : job->seps[row[-1] - 1] + 1;                            \
-        done : if (job->marks && mark_at * CSV_MARK_BYTES < job->end) job->marks[mark_at++] =                \
+        done : if (job->marks && mark_at * CSV_MARK_BYTES < job->mark_end) job->marks[mark_at++] =           \
             (uint16_t)in_mark;                                                                               \
         result.sep_count = (uint32_t)(sep - job->seps);                                                      \
         result.row_count = (uint32_t)(row - job->rows);                                                      \
@@ -218,7 +219,7 @@ static inline uint64_t prefix_xor(uint64_t x)
             if (base < job->start)                                                                           \
                 valid &= ~(uint64_t)0 << (job->start - base);                                                \
             m.newline &= valid, m.separator &= valid, m.quote &= valid, m.cr &= valid;                       \
-            uint64_t start_bit = base <= job->start ? (uint64_t)1 << (job->start - base) : 0;                \
+            uint64_t start_bit = base <= job->start ? (uint64_t)1 << ((job->start - base) & 63) : 0;         \
             uint64_t inside = prefix_xor(m.quote) ^ inside_before;                                           \
             uint64_t opens = m.quote & inside, closes = m.quote & ~inside;                                   \
             uint64_t outside_sep = m.separator & ~inside;                                                    \

@@ -31,7 +31,8 @@ struct csv_scan_job {
     const uint8_t *bytes; /* the chunk, from a multiple of CSV_MARK_BYTES in the file on */
     uint32_t size;        /* bytes there are; CSV_SCAN_SLACK more can be read */
     uint32_t start;       /* where to begin; a line's start */
-    uint32_t end;         /* rows that begin before this one are wanted; nominal chunk size */
+    uint32_t end;         /* rows that begin before this one are wanted */
+    uint32_t mark_end;    /* newlines before this one are counted in marks */
     uint8_t delimiter, quote;
     uint8_t in_quote; /* csv_scan_quoted: `start` lies inside a quoted cell of an earlier row */
     uint32_t *seps;   /* out: offsets; room for size + CSV_SCAN_SLACK */

@@ -1,0 +1,954 @@
+/* io/format/binlog.c: row events -> row images (binlog.h). The hot loop is image_read().
+ *
+ * A row event:
+ *
+ *     table id | flags | v2: extra | column count | bits: columns present (twice for UPDATE) | rows ...
+ *     row:  bits: NULLs, one per column present | values of those not NULL
+ *
+ * An UPDATE has two images per row. PARTIAL_UPDATE_ROWS puts options in front of the second.
+ */
+#include "io/format/binlog.h"
+#include "core/base/check.h"
+#include "core/base/mem.h"
+#include "io/format/binlog_event.h"
+#include "io/format/binlog_json.h"
+#include "io/format/binlog_payload.h"
+#include "io/format/binlog_table.h"
+#include "io/format/binlog_types.h"
+#include <stdio.h>
+
+static const char *const hint_copy = "the file is cut or damaged: copy it again from the server";
+
+/* The tables that a transaction's TABLE_MAPs named, by table id. Entries of older transactions stay, so that
+ * the same TABLE_MAP met again costs one comparison, but count only when it was met again. */
+struct map_slot {
+    uint64_t id;
+    uint64_t generation;           /* of the group that named it last; 0: free slot */
+    struct table_version *version; /* NULL: not watched */
+    uint64_t offset;               /* of the TABLE_MAP event */
+};
+
+struct binlog_rows {
+    const struct binlog_options *options;
+    struct arena tables; /* table versions, for good */
+    struct arena row;    /* texts of one row that have no place in the scratch */
+    struct charsets charsets;
+    struct table_version *versions;
+    uint32_t version_count;
+    struct map_slot *slots;
+    size_t slot_mask, slot_count;
+    uint64_t generation;
+    uint64_t group_begin; /* of the group that `generation` stands for */
+    uint32_t group_file;
+    int group_known;
+
+    struct binlog_piece piece;
+    struct binlog_format format;
+    const uint8_t *at, *end; /* the next event of the piece */
+    size_t group_index;
+    int first_in_piece;
+    const struct binlog_group *group; /* the one that the current event is in, if it is to be decoded */
+
+    /* Inside of a TRANSACTION_PAYLOAD. */
+    const uint8_t *inner_at, *inner_end;
+    uint64_t outer_offset;
+    uint32_t outer_size;
+    struct binlog_payload payload;
+
+    /* The row event that is being read. */
+    const uint8_t *row_at, *row_end;
+    struct table_version *version;
+    uint32_t op;
+    int image_count, is_partial;
+    const uint8_t *columns_present[2];
+    uint32_t present_count[2];
+    int all_present[2];
+    int is_packed; /* the rows are not at their place in the file */
+    uint64_t event_offset;
+    uint32_t event_size, rows_in_event;
+    uint8_t *inflated;
+    size_t inflated_room;
+
+    struct binlog_row out;
+    struct binlog_rows_counts counts;
+    struct binlog_group again;
+};
+
+enum err binlog_rows_open(struct binlog_rows **out, const struct binlog_options *options, struct diag *diag)
+{
+    enum { SLOTS = 256 };
+    *out = NULL;
+    struct binlog_rows *rows = mem_take_zero(1, sizeof *rows);
+    if (!rows)
+        return mem_fail(diag, sizeof *rows, "the binlog decoder");
+    rows->slots = mem_take_zero(SLOTS, sizeof *rows->slots);
+    if (!rows->slots) {
+        mem_give(rows);
+        return mem_fail(diag, SLOTS * sizeof *rows->slots, "the binlog decoder");
+    }
+    rows->slot_mask = SLOTS - 1;
+    rows->options = options;
+    arena_init(&rows->tables);
+    arena_init(&rows->row);
+    charsets_init(&rows->charsets, &rows->tables);
+    *out = rows;
+    return OK;
+}
+
+void binlog_rows_close(struct binlog_rows *rows)
+{
+    if (!rows)
+        return;
+    charsets_fini(&rows->charsets);
+    binlog_payload_fini(&rows->payload);
+    arena_fini(&rows->tables);
+    arena_fini(&rows->row);
+    mem_give(rows->slots);
+    mem_give(rows->inflated);
+    mem_give(rows);
+}
+
+void binlog_rows_begin(struct binlog_rows *rows, const struct binlog_piece *piece)
+{
+    rows->piece = *piece;
+    rows->format = *piece->format;
+    rows->at = piece->bytes;
+    rows->end = piece->bytes + piece->size;
+    if (piece->file_offset == 0 && piece->size >= BINLOG_MAGIC_SIZE)
+        rows->at += BINLOG_MAGIC_SIZE;
+    rows->group_index = 0;
+    rows->first_in_piece = 1;
+    rows->group = NULL;
+    rows->inner_at = rows->inner_end = NULL;
+    rows->row_at = rows->row_end = NULL;
+}
+
+size_t binlog_rows_taken(const struct binlog_rows *rows)
+{
+    return (size_t)(rows->at - rows->piece.bytes);
+}
+
+const struct binlog_rows_counts *binlog_rows_counts(const struct binlog_rows *rows)
+{
+    return &rows->counts;
+}
+
+static enum step malformed(const struct binlog_rows *rows, const struct binlog_event *event, const char *what,
+                           struct diag *diag)
+{
+    return binlog_fail(diag, rows->piece.file_name, event->offset, "binlog.event", hint_copy,
+                       "%s event is malformed: %s", binlog_event_name(event->type), what);
+}
+
+/* ---- tables ---- */
+
+static struct map_slot *slot_find(const struct binlog_rows *rows, uint64_t id)
+{
+    size_t i = (size_t)(id * 0x9e3779b97f4a7c15u >> 32) & rows->slot_mask;
+    while (rows->slots[i].generation != 0 && rows->slots[i].id != id)
+        i = (i + 1) & rows->slot_mask;
+    return &rows->slots[i];
+}
+
+/* Makes room for one more table id: forgets those of older groups, and doubles when that does not help. */
+static enum step slots_make_room(struct binlog_rows *rows, struct diag *diag)
+{
+    if (rows->slot_count * 4 < (rows->slot_mask + 1) * 3)
+        return STEP_MORE;
+    size_t current = 0;
+    for (size_t i = 0; i <= rows->slot_mask; i++)
+        current += rows->slots[i].generation == rows->generation;
+    size_t old_size = rows->slot_mask + 1, size = current * 2 > old_size ? old_size * 2 : old_size;
+    struct map_slot *old = rows->slots, *slots = mem_take_zero(size, sizeof *slots);
+    if (!slots) {
+        mem_fail(diag, size * sizeof *slots, "table ids of the binlog");
+        return STEP_FAILED;
+    }
+    rows->slots = slots;
+    rows->slot_mask = size - 1;
+    rows->slot_count = current;
+    for (size_t i = 0; i < old_size; i++)
+        if (old[i].generation == rows->generation)
+            *slot_find(rows, old[i].id) = old[i];
+    mem_give(old);
+    return STEP_MORE;
+}
+
+static struct table_version *version_find(struct binlog_rows *rows, const uint8_t *raw, size_t raw_size)
+{
+    for (struct table_version *v = rows->versions; v; v = v->next)
+        if (v->raw_size == raw_size && memcmp(v->raw, raw, raw_size) == 0)
+            return v;
+    return NULL;
+}
+
+static enum step table_map_read(struct binlog_rows *rows, const struct binlog_event *event, struct diag *diag)
+{
+    uint64_t id = 0;
+    size_t id_size = event_table_id(event, &rows->format, &id);
+    if (!id_size)
+        return malformed(rows, event, "too short", diag);
+    const uint8_t *raw = event->body + id_size;
+    size_t raw_size = event->body_size - id_size;
+    struct map_slot *slot = slot_find(rows, id);
+    if (slot->generation == 0 || !slot->version || slot->version->raw_size != raw_size ||
+        memcmp(slot->version->raw, raw, raw_size) != 0) {
+        struct table_version *version = NULL;
+        int watch_index = table_watch_index(rows->options, raw, raw_size);
+        if (watch_index == -2)
+            return malformed(rows, event, "names", diag);
+        if (watch_index >= 0)
+            version = version_find(rows, raw, raw_size);
+        if (watch_index >= 0 && !version) {
+            struct table_maker maker = {
+                .options = rows->options,
+                .format = &rows->format,
+                .file = rows->piece.file_name,
+                .offset = event->offset,
+                .arena = &rows->tables,
+                .charsets = &rows->charsets,
+                .diag = diag,
+            };
+            version = table_version_make(&maker, raw, raw_size, watch_index);
+            if (!version)
+                return STEP_FAILED;
+            version->table.number = rows->version_count++;
+            version->next = rows->versions;
+            rows->versions = version;
+        }
+        if (slot->generation == 0) {
+            if (slots_make_room(rows, diag) == STEP_FAILED)
+                return STEP_FAILED;
+            slot = slot_find(rows, id);
+            rows->slot_count++;
+        }
+        slot->id = id;
+        slot->version = version;
+    }
+    slot->generation = rows->generation;
+    slot->offset = event->offset;
+    return STEP_MORE;
+}
+
+/* ---- values ---- */
+
+static enum step value_fail(const struct binlog_rows *rows, uint32_t column, const char *what,
+                            struct diag *diag)
+{
+    const struct binlog_table *table = &rows->version->table;
+    return binlog_fail(diag, rows->piece.file_name, rows->event_offset, "binlog.value", hint_copy,
+                       "row %u, column %s of %s.%s: %s", rows->rows_in_event, table->columns[column].name,
+                       table->database, table->name, what);
+}
+
+static inline void cell_integer(struct cell *cell, const struct column_plan *plan, uint64_t value,
+                                unsigned bits)
+{
+    cell->size = 0;
+    if (plan->is_unsigned == 1) {
+        cell->kind = CELL_UINT;
+        cell->u64 = value;
+    } else {
+        cell->kind = CELL_INT;
+        cell->i64 = (int64_t)(value << (64 - bits)) >> (64 - bits);
+    }
+}
+
+static inline void cell_text(struct cell *cell, const void *data, size_t size)
+{
+    cell->kind = CELL_TEXT;
+    cell->data = data;
+    cell->size = (uint32_t)size;
+}
+
+/* The text of a SET: the labels whose bits are set, with commas. */
+static int set_print(struct binlog_rows *rows, struct cell *cell, const struct column_plan *plan,
+                     uint64_t bits, char *scratch)
+{
+    if (plan->label_count == 0 || (plan->label_count < 64 && bits >> plan->label_count)) {
+        cell_text(cell, scratch,
+                  (size_t)snprintf(scratch, TIME_VALUE_TEXT_MAX, "#%llu", (unsigned long long)bits));
+        return 1;
+    }
+    size_t size = 0;
+    for (unsigned i = 0; i < plan->label_count; i++)
+        if (bits >> i & 1)
+            size += plan->labels[i].size + 1;
+    char *out = arena_take(&rows->row, size + 1);
+    if (!out)
+        return 0;
+    char *to = out;
+    for (unsigned i = 0; i < plan->label_count; i++) {
+        if (!(bits >> i & 1))
+            continue;
+        if (to != out)
+            *to++ = ',';
+        memcpy(to, plan->labels[i].data, plan->labels[i].size);
+        to += plan->labels[i].size;
+    }
+    cell_text(cell, out, (size_t)(to - out));
+    return 1;
+}
+
+static int text_convert(struct binlog_rows *rows, struct cell *cell, const struct column_plan *plan,
+                        const char *data, size_t size)
+{
+    if (!plan->charset || (plan->charset->ascii_is_same && text_is_ascii(data, size))) {
+        cell_text(cell, data, size);
+        return 1;
+    }
+    struct span text = charset_convert(plan->charset, (struct span){data, size}, &rows->row);
+    cell_text(cell, text.data, text.size);
+    return text.data != NULL;
+}
+
+/* MariaDB's compressed columns: a byte that says how (0: not compressed; 8: zlib, low 3 bits: size of the
+ * length), the length, most significant... the rest. Returns NULL, or what is wrong. */
+static const char *column_inflate(struct binlog_rows *rows, struct cell *cell, const struct column_plan *plan,
+                                  const uint8_t *p, size_t size)
+{
+    if (size == 0) {
+        cell_text(cell, "", 0);
+        return NULL;
+    }
+    unsigned method = *p >> 4, length_size = *p & 7;
+    if (method == 0)
+        return text_convert(rows, cell, plan, (const char *)p + 1, size - 1) ? NULL : "out of memory";
+    if (method != 8 || length_size == 0 || length_size > 4 || size < 1 + length_size)
+        return "not a compressed column";
+    uint64_t want = read_le(p + 1, length_size);
+    if (want > size * 1100 + 64)
+        return "a compressed value that claims more than its bytes can hold";
+    uint8_t *out = arena_take(&rows->row, want + 1);
+    if (!out)
+        return "out of memory";
+    size_t stream_size = size - 1 - length_size;
+    /* Bit 3: the stream has zlib's head and checksum, or is bare. */
+    if (!binlog_inflate_column(p + 1 + length_size, stream_size, (*p & 8) != 0, out, want))
+        return "a compressed value that does not inflate";
+    return text_convert(rows, cell, plan, (const char *)out, want) ? NULL : "out of memory";
+}
+
+/* Everything that is not a plain number or plain bytes. Returns NULL, or what is wrong. */
+static const char *value_read_rare(struct binlog_rows *rows, struct cell *cell,
+                                   const struct column_plan *plan, const uint8_t *p, size_t size,
+                                   char *scratch)
+{
+    int length = 0;
+    switch (plan->kind) {
+    case PLAN_FLOAT: {
+        uint32_t bits = read_le32(p);
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        length = float_print(scratch, value);
+        break;
+    }
+    case PLAN_DOUBLE: {
+        uint64_t bits = read_le64(p);
+        double value;
+        memcpy(&value, &bits, sizeof value);
+        length = double_print(scratch, value);
+        break;
+    }
+    case PLAN_YEAR:
+        return year_read(cell, scratch, p) ? NULL : "not a YEAR";
+    case PLAN_DATE:
+        return date_read(cell, scratch, p) ? NULL : "not a DATE";
+    case PLAN_TIME:
+        return time_read(cell, scratch, p) ? NULL : "not a TIME";
+    case PLAN_DATETIME:
+        return datetime_read(cell, scratch, p) ? NULL : "not a DATETIME";
+    case PLAN_TIMESTAMP:
+        return timestamp_read(cell, scratch, p) ? NULL : "not a TIMESTAMP";
+    case PLAN_TIME2:
+        return time2_read(cell, scratch, p, plan->decimals) ? NULL : "not a TIME";
+    case PLAN_SET:
+        return set_print(rows, cell, plan, read_le(p, size), scratch) ? NULL : "out of memory";
+    case PLAN_PADDED:
+        if (size >= plan->width) {
+            cell_text(cell, p, size);
+        } else {
+            char *out = arena_take(&rows->row, plan->width);
+            if (!out)
+                return "out of memory";
+            memcpy(out, p, size);
+            memset(out + size, 0, plan->width - size);
+            cell_text(cell, out, plan->width);
+        }
+        return NULL;
+    case PLAN_TEXT:
+        return text_convert(rows, cell, plan, (const char *)p, size) ? NULL : "out of memory";
+    case PLAN_COLUMN_COMPRESSED:
+        return column_inflate(rows, cell, plan, p, size);
+    case PLAN_JSON: {
+        struct span text;
+        const char *wrong = binlog_json_print(&text, p, size, &rows->row);
+        cell_text(cell, text.data, text.size);
+        return wrong;
+    }
+    default:
+        return "a type without values";
+    }
+    cell_text(cell, scratch, (size_t)length);
+    return length < 0 ? "not a finite number" : NULL;
+}
+
+static inline const char *value_read(struct binlog_rows *rows, struct cell *cell,
+                                     const struct column_plan *plan, const uint8_t *p, size_t size,
+                                     char *scratch)
+{
+    switch (plan->kind) {
+    case PLAN_INT8:
+        cell_integer(cell, plan, *p, 8);
+        break;
+    case PLAN_INT16:
+        cell_integer(cell, plan, read_le16(p), 16);
+        break;
+    case PLAN_INT24:
+        cell_integer(cell, plan, read_le24(p), 24);
+        break;
+    case PLAN_INT32:
+        cell_integer(cell, plan, read_le32(p), 32);
+        break;
+    case PLAN_INT64:
+        cell_integer(cell, plan, read_le64(p), 64);
+        break;
+    case PLAN_DECIMAL: {
+        int length = decimal_print(scratch, p, plan->precision, plan->decimals);
+        if (UNLIKELY(length < 0))
+            return "not a DECIMAL";
+        cell_text(cell, scratch, (size_t)length);
+        return NULL;
+    }
+    case PLAN_BYTES:
+        cell_text(cell, p, size);
+        return NULL;
+    case PLAN_DATETIME2:
+        return datetime2_read(cell, scratch, p, plan->decimals) ? NULL : "not a DATETIME";
+    case PLAN_TIMESTAMP2:
+        return timestamp2_read(cell, scratch, p, plan->decimals) ? NULL : "not a TIMESTAMP";
+    case PLAN_ENUM: {
+        uint64_t index = read_le(p, size);
+        if (LIKELY(index > 0 && index <= plan->label_count))
+            cell_text(cell, plan->labels[index - 1].data, plan->labels[index - 1].size);
+        else if (index == 0 &&
+                 plan->labels) /* what the server stores for a value that is none of the labels */
+            cell_text(cell, "", 0);
+        else
+            cell_text(cell, scratch, (size_t)snprintf(scratch, TIME_VALUE_TEXT_MAX, "#%u", (unsigned)index));
+        return NULL;
+    }
+    case PLAN_BIT:
+        cell->kind = CELL_UINT;
+        cell->size = 0;
+        cell->u64 = read_be(p, size);
+        return NULL;
+    default:
+        return value_read_rare(rows, cell, plan, p, size, scratch);
+    }
+    /* Plain integers end up here. Without a sign known, one reading only is possible while the top bit is
+     * clear. */
+    if (UNLIKELY(plan->is_unsigned < 0) && cell->i64 < 0 && !rows->options->unnamed_ok)
+        return "its sign bit is set, and the log does not say whether the column is UNSIGNED (SET GLOBAL "
+               "binlog_row_metadata=FULL, or write `name unsigned` / `name signed` in `columns:`)";
+    return NULL;
+}
+
+/* Reads one image at rows->row_at into the cells. `partial`: bits of the JSON columns that hold a list of
+ * changes instead of a value, NULL for none. */
+static enum step image_read(struct binlog_rows *rows, int which, const uint8_t *partial, struct diag *diag)
+{
+    struct table_version *version = rows->version;
+    const struct column_plan *plan = version->plans;
+    struct cell *cell = version->cells[which];
+    char *scratch = version->scratch[which];
+    const uint8_t *present = rows->columns_present[which];
+    const int all = rows->all_present[which];
+    const uint8_t *end = rows->row_end;
+    const uint8_t *nulls = rows->row_at;
+    size_t null_bytes = (rows->present_count[which] + 7) / 8;
+    if (UNLIKELY((size_t)(end - nulls) < null_bytes))
+        return value_fail(rows, 0, "the row is cut", diag);
+    const uint8_t *p = nulls + null_bytes;
+    uint32_t k = 0, json = 0;
+    for (uint32_t i = 0; i < version->table.column_count; i++, plan++, cell++) {
+        int is_json = plan->kind == PLAN_JSON;
+        uint32_t json_index = json;
+        json += (uint32_t)is_json;
+        if (!all && !(present[i / 8] >> (i % 8) & 1)) {
+            cell->kind = CELL_ABSENT;
+            continue;
+        }
+        uint32_t null_index = k++;
+        if (nulls[null_index / 8] >> (null_index % 8) & 1) {
+            if (plan->needed)
+                cell->kind = CELL_NULL;
+            continue;
+        }
+        size_t size = plan->size;
+        if (plan->skip == SKIP_PREFIX) {
+            if (UNLIKELY((size_t)(end - p) < size))
+                return value_fail(rows, i, "the row is cut", diag);
+            size_t prefix = size;
+            size = (size_t)read_le(p, prefix);
+            p += prefix;
+        }
+        if (UNLIKELY((size_t)(end - p) < size))
+            return value_fail(rows, i, "the row is cut", diag);
+        if (plan->needed) {
+            const char *wrong;
+            if (UNLIKELY(partial && is_json && (partial[json_index / 8] >> (json_index % 8) & 1)))
+                wrong =
+                    "a partial JSON update, which is not supported (SET GLOBAL binlog_row_value_options='')";
+            else
+                wrong = value_read(rows, cell, plan, p, size, scratch + plan->scratch);
+            if (UNLIKELY(wrong != NULL))
+                return value_fail(rows, i, wrong, diag);
+        }
+        p += size;
+    }
+    rows->row_at = p;
+    return STEP_MORE;
+}
+
+/* ---- events ---- */
+
+static uint32_t bits_count(const uint8_t *bits, uint32_t count)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++)
+        n += bits[i / 8] >> (i % 8) & 1;
+    return n;
+}
+
+/* What a row event does, and whether its rows are compressed. 0: not supported. */
+static int rows_kind(unsigned type, uint32_t *op, int *version, int *compressed)
+{
+    *version = type >= EVENT_WRITE_ROWS ? 2 : 1;
+    *compressed = 0;
+    switch (type) {
+    case EVENT_WRITE_ROWS_COMPRESSED_V1:
+    case EVENT_UPDATE_ROWS_COMPRESSED_V1:
+    case EVENT_DELETE_ROWS_COMPRESSED_V1:
+        *version = 1;
+        *compressed = 1;
+        *op = type - EVENT_WRITE_ROWS_COMPRESSED_V1;
+        return 1;
+    case EVENT_WRITE_ROWS_COMPRESSED:
+    case EVENT_UPDATE_ROWS_COMPRESSED:
+    case EVENT_DELETE_ROWS_COMPRESSED:
+        *compressed = 1;
+        *op = type - EVENT_WRITE_ROWS_COMPRESSED;
+        return 1;
+    case EVENT_WRITE_ROWS_V1:
+    case EVENT_UPDATE_ROWS_V1:
+    case EVENT_DELETE_ROWS_V1:
+        *op = type - EVENT_WRITE_ROWS_V1;
+        return 1;
+    case EVENT_WRITE_ROWS:
+    case EVENT_UPDATE_ROWS:
+    case EVENT_DELETE_ROWS:
+        *op = type - EVENT_WRITE_ROWS;
+        return 1;
+    case EVENT_PARTIAL_UPDATE_ROWS:
+        *op = BINLOG_UPDATE;
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+static enum step rows_inflate(struct binlog_rows *rows, const struct binlog_event *event,
+                              struct binlog_cursor *c, struct diag *diag)
+{
+    size_t stream_offset, size = cursor_left(c);
+    uint64_t want = binlog_compressed_size(c->at, size, &stream_offset);
+    /* zlib shrinks to a thousandth at most; a larger claim is a lie that would only cost memory. */
+    if (!stream_offset || want > (uint64_t)size * 1100 + 64)
+        return malformed(rows, event, "head of the compressed rows", diag);
+    if (want > rows->inflated_room) {
+        mem_give(rows->inflated);
+        rows->inflated_room = 0;
+        rows->inflated = mem_take(want);
+        if (!rows->inflated) {
+            mem_fail(diag, want, "compressed rows");
+            return STEP_FAILED;
+        }
+        rows->inflated_room = want;
+    }
+    if (!binlog_inflate(c->at + stream_offset, size - stream_offset, rows->inflated, want))
+        return malformed(rows, event, "the compressed rows do not inflate to the size they claim", diag);
+    c->at = rows->inflated;
+    c->end = rows->inflated + want;
+    return STEP_MORE;
+}
+
+/* Gets ready to read the rows of an event of a group that is to be decoded. */
+static enum step rows_open(struct binlog_rows *rows, const struct binlog_event *event, struct diag *diag)
+{
+    uint64_t id = 0;
+    size_t id_size = event_table_id(event, &rows->format, &id);
+    if (!id_size)
+        return malformed(rows, event, "too short", diag);
+    if (id == 0xffffff || id == 0xffffffffffff)
+        return STEP_MORE;
+    struct map_slot *slot = slot_find(rows, id);
+    if (slot->generation != rows->generation)
+        return binlog_fail(diag, rows->piece.file_name, event->offset, "binlog.table_map", hint_copy,
+                           "%s for table id %llu, which no TABLE_MAP of its transaction names",
+                           binlog_event_name(event->type), (unsigned long long)id);
+    struct table_version *version = slot->version;
+    if (!version)
+        return STEP_MORE;
+    uint32_t op = 0;
+    int event_version, compressed;
+    if (!rows_kind(event->type, &op, &event_version, &compressed))
+        return binlog_fail(diag, rows->piece.file_name, event->offset, "binlog.version",
+                           "row events of MySQL 5.1.17 and later can be read", "%s is not supported",
+                           binlog_event_name(event->type));
+    struct binlog_cursor c = {event->body + id_size, event->body + event->body_size, 0};
+    cursor_take(&c, 2);
+    if (event_version == 2) {
+        uint64_t extra = cursor_le(&c, 2);
+        if (extra < 2)
+            return malformed(rows, event, "extra data", diag);
+        cursor_take(&c, extra - 2);
+    }
+    uint64_t count = cursor_length(&c);
+    if (c.bad || count != version->table.column_count)
+        return malformed(rows, event, "it has another number of columns than its TABLE_MAP", diag);
+    rows->image_count = op == BINLOG_UPDATE ? 2 : 1;
+    /* An INSERT has one image, the after; a DELETE one, the before. */
+    for (int i = 0; i < rows->image_count; i++) {
+        const uint8_t *bits = cursor_take(&c, (count + 7) / 8);
+        if (!bits)
+            return malformed(rows, event, "column bits", diag);
+        int which = op == BINLOG_INSERT ? 1 : i;
+        rows->columns_present[which] = bits;
+        rows->present_count[which] = bits_count(bits, (uint32_t)count);
+        rows->all_present[which] = rows->present_count[which] == count;
+        /* A copy, since the event's bytes may go before the row does. */
+        memcpy(version->present[which], bits, (count + 7) / 8);
+    }
+    rows->is_packed = compressed || rows->inner_at != NULL;
+    if (compressed && rows_inflate(rows, event, &c, diag) == STEP_FAILED)
+        return STEP_FAILED;
+    rows->row_at = c.at;
+    rows->row_end = c.end;
+    rows->version = version;
+    rows->op = op;
+    rows->is_partial = event->type == EVENT_PARTIAL_UPDATE_ROWS;
+    rows->event_offset = event->offset;
+    rows->event_size = rows->inner_at ? rows->outer_size : event->size;
+    if (!rows->inner_at)
+        rows->rows_in_event = 0;
+    rows->out.op = op;
+    rows->out.column_count = (uint32_t)count;
+    rows->out.timestamp = event->timestamp;
+    rows->out.table = &version->table;
+    rows->out.event_offset = event->offset;
+    rows->out.table_map_offset = rows->inner_at ? event->offset : slot->offset;
+    rows->out.group = rows->group;
+    int has_before = op != BINLOG_INSERT, has_after = op != BINLOG_DELETE;
+    rows->out.before = has_before ? version->cells[0] : NULL;
+    rows->out.after = has_after ? version->cells[1] : NULL;
+    rows->out.before_present = has_before ? version->present[0] : NULL;
+    rows->out.after_present = has_after ? version->present[1] : NULL;
+    return STEP_MORE;
+}
+
+/* PARTIAL_UPDATE_ROWS: options, and with option 1 a bit per JSON column, in front of the after-image. */
+static enum step partial_open(struct binlog_rows *rows, const uint8_t **partial, struct diag *diag)
+{
+    struct binlog_cursor c = {rows->row_at, rows->row_end, 0};
+    *partial = NULL;
+    uint64_t options = cursor_length(&c);
+    if (options & ~(uint64_t)1)
+        return value_fail(rows, 0, "the partial update has options that are not supported", diag);
+    if (options & 1)
+        *partial = cursor_take(&c, (rows->version->json_count + 7) / 8);
+    if (c.bad)
+        return value_fail(rows, 0, "the row is cut", diag);
+    rows->row_at = c.at;
+    return STEP_MORE;
+}
+
+static enum step row_read(struct binlog_rows *rows, struct diag *diag)
+{
+    const uint8_t *begin = rows->row_at;
+    const uint8_t *partial = NULL;
+    if (rows->row.blocks) {
+        /* Texts of the row before this one. */
+        arena_reset(&rows->row);
+    }
+    if (rows->op != BINLOG_INSERT && image_read(rows, 0, NULL, diag) == STEP_FAILED)
+        return STEP_FAILED;
+    if (rows->is_partial && partial_open(rows, &partial, diag) == STEP_FAILED)
+        return STEP_FAILED;
+    if (rows->op != BINLOG_DELETE && image_read(rows, 1, partial, diag) == STEP_FAILED)
+        return STEP_FAILED;
+    if (UNLIKELY(rows->row_at == begin))
+        return value_fail(rows, 0, "rows without a single byte", diag);
+    rows->out.row_index = rows->rows_in_event++;
+    if (!rows->is_packed) {
+        rows->out.image_offset = rows->piece.file_offset + (uint64_t)(begin - rows->piece.bytes);
+    } else if (rows->out.row_index < rows->event_size) {
+        rows->out.image_offset = rows->event_offset + rows->out.row_index;
+    } else {
+        return value_fail(
+            rows, 0, "the compressed event holds more rows than bytes, so they cannot be told apart by place",
+            diag);
+    }
+    rows->counts.rows++;
+    return STEP_MORE;
+}
+
+/* An event inside of a payload: no checksum, and positions that say nothing. */
+static enum step inner_step(struct binlog_rows *rows, struct diag *diag)
+{
+    struct binlog_event event;
+    const char *file = rows->piece.file_name;
+    size_t left = (size_t)(rows->inner_end - rows->inner_at);
+    if (left < BINLOG_HEADER_SIZE || read_le32(rows->inner_at + 9) < BINLOG_HEADER_SIZE ||
+        read_le32(rows->inner_at + 9) > left)
+        return binlog_fail(diag, file, rows->outer_offset, "binlog.payload", hint_copy,
+                           "the TRANSACTION_PAYLOAD holds an event that is cut");
+    event_read(&event, rows->inner_at, rows->outer_offset, 0);
+    rows->inner_at += event.size;
+    rows->counts.events++;
+    if (event.type == EVENT_TABLE_MAP)
+        return table_map_read(rows, &event, diag);
+    if (event_is_rows(event.type))
+        return rows_open(rows, &event, diag);
+    return STEP_MORE;
+}
+
+/* A payload must be a whole transaction that commits: its last event says so. Statements in it are judged as
+ * the walk does. */
+static enum step payload_check(struct binlog_rows *rows, struct diag *diag)
+{
+    const char *file = rows->piece.file_name;
+    const uint8_t *at = rows->inner_at;
+    struct binlog_event event;
+    int committed = 0;
+    while (at < rows->inner_end) {
+        size_t left = (size_t)(rows->inner_end - at);
+        if (left < BINLOG_HEADER_SIZE || read_le32(at + 9) < BINLOG_HEADER_SIZE || read_le32(at + 9) > left)
+            return binlog_fail(diag, file, rows->outer_offset, "binlog.payload", hint_copy,
+                               "the TRANSACTION_PAYLOAD holds an event that is cut");
+        event_read(&event, at, rows->outer_offset, 0);
+        at += event.size;
+        committed = event.type == EVENT_XID;
+        if (event.type == EVENT_QUERY) {
+            struct span database, text;
+            uint8_t *inflated;
+            struct statement statement;
+            if (binlog_query_read(&event, &rows->format, &database, &text, &inflated, file, diag) ==
+                STEP_FAILED)
+                return STEP_FAILED;
+            binlog_statement_read(&statement, database, text, rows->options);
+            committed = statement.kind == STATEMENT_COMMIT;
+            if (statement.kind == STATEMENT_ROLLBACK_TO || statement.kind == STATEMENT_ROLLBACK ||
+                ((statement.kind == STATEMENT_CHANGES || statement.kind == STATEMENT_ERASES) &&
+                 statement.watch_index >= 0))
+                return binlog_fail(diag, file, rows->outer_offset, "binlog.statement",
+                                   "SET GLOBAL binlog_format=ROW, and binlog_transaction_compression=OFF",
+                                   "a statement inside of a TRANSACTION_PAYLOAD is not supported: \"%.*s\"",
+                                   (int)(text.size < 160 ? text.size : 160), text.data);
+        } else if (event.type != EVENT_XID && event.type != EVENT_TABLE_MAP && !event_is_rows(event.type) &&
+                   event.type != EVENT_ROWS_QUERY && !(event.flags & EVENT_FLAG_IGNORABLE)) {
+            return binlog_fail(diag, file, rows->outer_offset, "binlog.payload",
+                               "SET GLOBAL binlog_transaction_compression=OFF for such transactions",
+                               "%s inside of a TRANSACTION_PAYLOAD is not supported",
+                               binlog_event_name(event.type));
+        }
+    }
+    if (!committed)
+        return binlog_fail(diag, file, rows->outer_offset, "binlog.payload",
+                           "SET GLOBAL binlog_transaction_compression=OFF for such transactions",
+                           "a TRANSACTION_PAYLOAD that does not end in a commit is not supported");
+    return STEP_MORE;
+}
+
+static enum step payload_open(struct binlog_rows *rows, const struct binlog_event *event, struct diag *diag)
+{
+    struct span inside;
+    if (binlog_payload_read(&rows->payload, &inside, event, rows->options->event_bytes_max,
+                            rows->piece.file_name, diag) == STEP_FAILED)
+        return STEP_FAILED;
+    rows->inner_at = (const uint8_t *)inside.data;
+    rows->inner_end = rows->inner_at + inside.size;
+    rows->outer_offset = event->offset;
+    rows->outer_size = event->size;
+    rows->rows_in_event = 0;
+    return payload_check(rows, diag);
+}
+
+/* Finds the group that an event lies in; forgets the table maps where a new one begins. */
+static void group_find(struct binlog_rows *rows, uint64_t offset)
+{
+    const struct binlog_piece *piece = &rows->piece;
+    while (rows->group_index < piece->group_count && piece->groups[rows->group_index].end <= offset)
+        rows->group_index++;
+    const struct binlog_group *group = NULL;
+    if (rows->group_index < piece->group_count && piece->groups[rows->group_index].begin <= offset)
+        group = &piece->groups[rows->group_index];
+    if (group && (!rows->group_known || rows->group_begin != group->begin ||
+                  rows->group_file != group->file_index || offset == group->begin)) {
+        rows->generation++;
+        rows->group_known = 1;
+        rows->group_begin = group->begin;
+        rows->group_file = group->file_index;
+    }
+    if (group && (!group->committed || !group->touches_watched))
+        group = NULL;
+    rows->group = group;
+}
+
+/* Goes to the next event. STEP_MORE: maybe there are rows to read now. */
+static enum step event_step(struct binlog_rows *rows, struct diag *diag)
+{
+    size_t left = (size_t)(rows->end - rows->at);
+    if (left < BINLOG_HEADER_SIZE)
+        return STEP_DONE;
+    uint64_t offset = rows->piece.file_offset + (uint64_t)(rows->at - rows->piece.bytes);
+    uint32_t size = read_le32(rows->at + 9);
+    const char *file = rows->piece.file_name;
+    unsigned checksum_size = rows->format.checksum_size;
+    if (size < BINLOG_HEADER_SIZE + checksum_size)
+        return binlog_fail(diag, file, offset, "binlog.event", hint_copy,
+                           "an event that claims %u bytes, less than its header", size);
+    if (left < size)
+        return STEP_DONE;
+    struct binlog_event event;
+    event_read(&event, rows->at, offset, checksum_size);
+    /* The FORMAT_DESCRIPTION has a checksum of its own rules, which the walk verified. */
+    if (event.type != EVENT_FORMAT_DESCRIPTION && !binlog_checksum_right(&event, &rows->format))
+        return binlog_fail(diag, file, offset, "binlog.checksum", hint_copy,
+                           "checksum of the %s event is wrong", binlog_event_name(event.type));
+    rows->at += size;
+    rows->counts.events++;
+    rows->counts.bytes += size;
+    group_find(rows, offset);
+    if (!rows->group)
+        return STEP_MORE;
+    if (event.type == EVENT_TABLE_MAP)
+        return table_map_read(rows, &event, diag);
+    if (event_is_rows(event.type))
+        return rows_open(rows, &event, diag);
+    if (event.type == EVENT_TRANSACTION_PAYLOAD)
+        return payload_open(rows, &event, diag);
+    return STEP_MORE;
+}
+
+enum step binlog_rows_step(struct binlog_rows *rows, const struct binlog_row **row, struct diag *diag)
+{
+    for (;;) {
+        if (rows->row_at != rows->row_end) {
+            enum step step = row_read(rows, diag);
+            *row = &rows->out;
+            return step;
+        }
+        enum step step;
+        if (rows->inner_at) {
+            if (rows->inner_at == rows->inner_end) {
+                rows->inner_at = rows->inner_end = NULL;
+                continue;
+            }
+            step = inner_step(rows, diag);
+        } else {
+            step = event_step(rows, diag);
+        }
+        if (step != STEP_MORE)
+            return step;
+    }
+}
+
+enum step binlog_rows_again(struct binlog_rows *rows, const struct binlog_place *place,
+                            const struct binlog_row **row, struct diag *diag)
+{
+    static const char *const hint = "the file changed since it was read; run again";
+    unsigned checksum_size = place->format->checksum_size;
+    const uint8_t *parts[2] = {place->event, place->table_map};
+    size_t sizes[2] = {place->event_size, place->table_map_size};
+    uint64_t offsets[2] = {place->event_offset, place->table_map_offset};
+    for (int i = 0; i < 2; i++) {
+        if (i == 1 && place->event[4] == EVENT_TRANSACTION_PAYLOAD)
+            break;
+        if (sizes[i] < BINLOG_HEADER_SIZE || read_le32(parts[i] + 9) > sizes[i] ||
+            read_le32(parts[i] + 9) < BINLOG_HEADER_SIZE + checksum_size)
+            return binlog_fail(diag, place->file_name, offsets[i], "binlog.event", hint,
+                               "no whole event is here any more");
+    }
+    rows->again = (struct binlog_group){.begin = place->event_offset,
+                                        .end = UINT64_MAX,
+                                        .file_index = UINT32_MAX,
+                                        .committed = 1,
+                                        .touches_watched = 1};
+    struct binlog_piece piece = {.file_name = place->file_name,
+                                 .bytes = place->event,
+                                 .size = read_le32(place->event + 9),
+                                 .file_offset = place->event_offset,
+                                 .format = place->format,
+                                 .groups = &rows->again,
+                                 .group_count = 1};
+    binlog_rows_begin(rows, &piece);
+    rows->generation++;
+    if (place->event[4] != EVENT_TRANSACTION_PAYLOAD) {
+        struct binlog_event map;
+        event_read(&map, place->table_map, place->table_map_offset, checksum_size);
+        if (map.type != EVENT_TABLE_MAP || !binlog_checksum_right(&map, place->format))
+            return binlog_fail(diag, place->file_name, place->table_map_offset, "binlog.event", hint,
+                               "no whole TABLE_MAP event is here any more");
+        if (table_map_read(rows, &map, diag) == STEP_FAILED)
+            return STEP_FAILED;
+        /* So that the event's own group does not count as a new one. */
+        rows->again.begin = place->table_map_offset;
+    }
+    rows->group_known = 1;
+    rows->group_begin = rows->again.begin;
+    rows->group_file = UINT32_MAX;
+    for (;;) {
+        enum step step = binlog_rows_step(rows, row, diag);
+        if (step == STEP_DONE)
+            return binlog_fail(diag, place->file_name, place->event_offset, "binlog.event", hint,
+                               "there is no row %u here any more", place->row_index);
+        if (step == STEP_FAILED || (*row)->row_index == place->row_index)
+            return step;
+    }
+}
+
+struct span binlog_cell_print(char out[64], const struct cell *cell, const struct binlog_column *column)
+{
+    int size = 0;
+    switch (cell->kind) {
+    case CELL_TEXT:
+        return cell_span(cell);
+    case CELL_INT:
+        size = snprintf(out, 64, "%lld", (long long)cell->i64);
+        break;
+    case CELL_UINT:
+        size = snprintf(out, 64, "%llu", (unsigned long long)cell->u64);
+        break;
+    case CELL_WALL: {
+        int decimals = column->type == TYPE_DATE || column->type == TYPE_NEWDATE ? -1
+                       : column->type == TYPE_DATETIME2                          ? column->metadata
+                                                                                 : 0;
+        size = wall_print(out, cell->i64, decimals);
+        break;
+    }
+    case CELL_EPOCH: {
+        int decimals = column->type == TYPE_TIMESTAMP2 ? column->metadata : 0;
+        size = snprintf(out, 64, "%lld", (long long)(cell->i64 / 1000000));
+        if (decimals > 0 && decimals <= 6) {
+            char digits[8];
+            snprintf(digits, sizeof digits, "%06d", (int)(cell->i64 % 1000000));
+            size += snprintf(out + size, 64 - (size_t)size, ".%.*s", decimals, digits);
+        }
+        break;
+    }
+    default:
+        break;
+    }
+    return (struct span){out, (size_t)size};
+}

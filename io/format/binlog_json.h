@@ -1,0 +1,11 @@
+/* io/format/binlog_json.h: MySQL's binary JSON -> JSON text as the server prints it. Private to io/format. */
+#ifndef TIEOUT_IO_FORMAT_BINLOG_JSON_H
+#define TIEOUT_IO_FORMAT_BINLOG_JSON_H
+
+#include "core/base/arena.h"
+#include <stdint.h>
+
+/* `*text` lies in `arena`. Returns NULL, or what is wrong. */
+const char *binlog_json_print(struct span *text, const uint8_t *bytes, size_t size, struct arena *arena);
+
+#endif

@@ -1,0 +1,55 @@
+/* io/format/binlog_text.h: text in the server's character sets -> UTF-8. Private to io/format.
+ *
+ * A collation's number says the character set. UTF-8, ASCII and binary are given as they are. Others go
+ * through a converter: one per set and rows object, opened when a table that needs it is first met.
+ */
+#ifndef TIEOUT_IO_FORMAT_BINLOG_TEXT_H
+#define TIEOUT_IO_FORMAT_BINLOG_TEXT_H
+
+#include "core/base/arena.h"
+#include "core/base/diag.h"
+#include "core/base/span.h"
+#include <iconv.h>
+#include <stdint.h>
+
+enum charset_kind { CHARSET_NONE, CHARSET_LATIN1, CHARSET_ICONV };
+
+struct charset {
+    const char *name; /* MySQL's word: "gbk" */
+    enum charset_kind kind;
+    int ascii_is_same; /* bytes below 0x80 mean what they mean in ASCII, wherever they stand alone */
+    iconv_t converter;
+    struct charset *next;
+};
+
+struct charsets {
+    struct charset *all;
+    struct arena *arena;
+};
+
+void charsets_init(struct charsets *charsets, struct arena *arena);
+void charsets_fini(struct charsets *charsets);
+
+/* The converter for a collation. NULL in *out when none is needed, or when the collation is not known. */
+enum err charset_take(struct charset **out, struct charsets *charsets, unsigned collation, struct diag *diag);
+
+/* Converts into memory of `arena`. Text that is not valid in its set is given as it is. `.data` is NULL when
+ * memory is out. */
+struct span charset_convert(struct charset *charset, struct span text, struct arena *arena);
+
+/* Is every byte below 0x80? */
+static inline int text_is_ascii(const char *data, size_t size)
+{
+    uint64_t high = 0;
+    size_t i = 0;
+    for (; i + 8 <= size; i += 8) {
+        uint64_t v;
+        memcpy(&v, data + i, 8);
+        high |= v;
+    }
+    for (; i < size; i++)
+        high |= (unsigned char)data[i];
+    return (high & 0x8080808080808080u) == 0;
+}
+
+#endif
