@@ -469,8 +469,10 @@ static void orecord_free(struct orecord *r)
 
 static void reject(struct oracle *oracle, int side, const char *column, const char *raw, size_t size)
 {
-    oracle->rejects =
-        must_grow(oracle->rejects, (size_t)(oracle->reject_count + 1) * sizeof *oracle->rejects);
+    /* Room is the power of two that holds the count. */
+    int n = oracle->reject_count;
+    if ((n & (n - 1)) == 0)
+        oracle->rejects = must_grow(oracle->rejects, (size_t)(n ? 2 * n : 1) * sizeof *oracle->rejects);
     oracle->rejects[oracle->reject_count++] = (struct oreject){side, column, text_copy(raw, size)};
     oracle->side_rejects[side]++;
 }
@@ -523,7 +525,7 @@ int oracle_read(struct oracle *oracle, int side, const char *name, const char *d
 {
     struct csv_reader reader;
     struct csv_row row;
-    struct columns columns;
+    struct columns columns = {0};
     int source = oracle->file_count++, has_header = 0;
     long rejects = 0;
     csv_start(&reader, data, size);

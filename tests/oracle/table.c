@@ -67,7 +67,9 @@ void csv_start(struct csv_reader *reader, const char *data, size_t size)
 
 static void add_cell(struct csv_row *row, struct text cell)
 {
-    row->cells = must_grow(row->cells, (size_t)(row->count + 1) * sizeof *row->cells);
+    /* Room is the power of two that holds the count. */
+    if ((row->count & (row->count - 1)) == 0)
+        row->cells = must_grow(row->cells, (size_t)(row->count ? 2 * row->count : 1) * sizeof *row->cells);
     row->cells[row->count++] = cell;
 }
 

@@ -1,0 +1,1008 @@
+/* tests/property/day.c: see day.h */
+#include "tests/property/day.h"
+#include "core/base/prng.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct maker {
+    struct day *day;
+    struct prng prng;
+    struct oracle_job *job;
+    int payments, key_space, is_big;
+    int nasty_percent, change_percent, reject_percent, quote_percent;
+    int64_t amount_base, amount_step;
+    int amount_style, same_id_percent, currency_percent, out_percent, empty_percent;
+    int64_t base_day;
+    int has[ORACLE_SIDES][O_SLOTS], has_occurrence[ORACLE_SIDES];
+    int next_id;
+};
+
+/* What a payment is before a side spells it. */
+struct payment {
+    char text[O_SLOTS][240];
+    int64_t amount, fee;
+    int is_out, has_fee;
+    int day, second, micro, stated_days_off;
+    char occurrence[48];
+};
+
+static int below(struct maker *m, int bound)
+{
+    return (int)prng_below(&m->prng, (uint64_t)bound);
+}
+
+static int percent(struct maker *m, int share)
+{
+    return below(m, 100) < share;
+}
+
+#define PICK(m, list) ((list)[below((m), (int)(sizeof(list) / sizeof(list)[0]))])
+
+static const char *keep(struct day *day, const char *word)
+{
+    if (day->word_count == (int)(sizeof day->words / sizeof day->words[0]))
+        abort();
+    char *slot = day->words[day->word_count++];
+    snprintf(slot, sizeof day->words[0], "%s", word);
+    return slot;
+}
+
+/* ---- the rules of the day ---- */
+
+static void choose_sizes(struct maker *m, int payments)
+{
+    static const int sizes[] = {0, 1, 2, 3, 4, 6, 8, 12, 20, 40, 80};
+    m->is_big = payments > 0;
+    m->payments = payments > 0 ? payments : PICK(m, sizes);
+    /* From one key for all to about one for each. */
+    m->key_space = 1 + m->payments / (m->is_big ? 4 : PICK(m, ((const int[]){1, 2, 3, 4, 8, 1000})));
+    m->nasty_percent = percent(m, 40) ? 15 : 0;
+    m->change_percent = PICK(m, ((const int[]){0, 10, 30, 60}));
+    m->reject_percent = percent(m, 35) ? PICK(m, ((const int[]){3, 10, 40})) : 0;
+    m->quote_percent = PICK(m, ((const int[]){0, 5, 50, 100}));
+    m->same_id_percent = PICK(m, ((const int[]){0, 20, 60}));
+    m->currency_percent = percent(m, 30) ? 30 : 0;
+    m->out_percent = percent(m, 60) ? PICK(m, ((const int[]){5, 30, 50})) : 0;
+    m->empty_percent = percent(m, 50) ? PICK(m, ((const int[]){2, 10, 30})) : 0;
+    m->amount_style = below(m, 4);
+    m->amount_base = PICK(m, ((const int64_t[]){100000000, 100000000, 1000000, 0, 123456789}));
+    m->amount_step = PICK(m, ((const int64_t[]){1, 5000, 10000, 10000, 500000, 1000000}));
+    m->base_day = PICK(
+        m,
+        ((const int64_t[]){20458, 20512, 20520, 20757,
+                           20454})); /* of 2026: January, end of February, March 8, November 1, 1 January */
+}
+
+static const char *const attr_words[] = {"Zone_1", "memo", "shop"};
+
+/* The compared fields besides the three that always are. */
+static void choose_compare(struct maker *m)
+{
+    static const int usual[] = {O_STATUS,   O_STATUS,          O_FEE, O_MERCHANT_NO, O_SUB_MERCHANT_NO,
+                                O_BIZ_TYPE, O_CHANNEL_ORDER_NO};
+    int n = below(m, 4);
+    for (int i = 0; i < n; i++)
+        m->job->is_compared[PICK(m, usual)] = 1;
+    for (int a = 0; a < m->job->attr_count; a++)
+        if (m->day->is_diff || percent(m, 60))
+            m->job->is_compared[O_FIELDS + a] = 1;
+}
+
+static void need_on_both(struct maker *m, int field)
+{
+    m->has[0][field] = m->has[1][field] = 1;
+}
+
+static void choose_columns(struct maker *m)
+{
+    static const int share[O_FIELDS] = {50, 30, 70, 50, 50, 20, 50, 60, 40, 40, 100, 50, 60};
+    for (int side = 0; side < ORACLE_SIDES; side++)
+        for (int f = 0; f < O_FIELDS; f++)
+            m->has[side][f] = percent(m, share[f]);
+    if (!m->currency_percent)
+        m->has[0][O_CURRENCY] = m->has[1][O_CURRENCY] = percent(m, 20);
+}
+
+static void choose_keys(struct maker *m)
+{
+    static const int tuples[][3] = {{O_BIZ_ORDER_NO, -1},
+                                    {O_CHANNEL_CODE, O_BIZ_ORDER_NO, -1},
+                                    {O_CHANNEL_ORDER_NO, -1},
+                                    {O_CHANNEL_CODE, O_CHANNEL_ORDER_NO, -1},
+                                    {O_BIZ_ORDER_NO, O_MERCHANT_NO, -1},
+                                    {O_MERCHANT_NO, -1},
+                                    {O_FIELDS, -1},
+                                    {O_BIZ_ORDER_NO, O_FIELDS, -1}};
+    enum { COUNT = sizeof tuples / sizeof tuples[0] };
+    int wanted = m->day->is_diff ? 1 : 1 + below(m, 3), used[COUNT] = {0};
+    for (int i = 0; i < wanted; i++) {
+        int t = percent(m, 50) && i == 0 ? below(m, 2) : below(m, COUNT);
+        int has_attr = tuples[t][0] >= O_FIELDS || tuples[t][1] >= O_FIELDS;
+        if (used[t]++ || (has_attr && (m->job->attr_count == 0 || m->day->is_diff)))
+            continue;
+        int key = m->job->key_count++;
+        for (int p = 0; tuples[t][p] >= 0 && p < 3; p++) {
+            m->job->key_parts[key][m->job->key_part_count[key]++] = tuples[t][p];
+            /* The job's constant may stand in for the channel code. */
+            if (m->day->is_diff || tuples[t][p] != O_CHANNEL_CODE || percent(m, 50))
+                need_on_both(m, tuples[t][p]);
+        }
+    }
+    if (m->job->key_count == 0) {
+        m->job->key_count = 1;
+        m->job->key_parts[0][0] = O_BIZ_ORDER_NO;
+        m->job->key_part_count[0] = 1;
+        need_on_both(m, O_BIZ_ORDER_NO);
+    }
+}
+
+/* Without their own columns such fields are the job's constants, on both sides or on one. */
+static int is_constant_allowed(const struct maker *m, int field)
+{
+    return !m->day->is_diff &&
+           ((field == O_CHANNEL_CODE && m->job->channel_code) || (field == O_BIZ_TYPE && m->job->biz_type));
+}
+
+static void choose_diff(struct maker *m)
+{
+    struct day *day = m->day;
+    struct oracle_job plan = *m->job;
+    char *at = day->key;
+    /* Some columns have another name on the channel's side. */
+    int renamed = percent(m, 25);
+    for (int p = 0; p < plan.key_part_count[0]; p++) {
+        const char *word = oracle_field_word(plan.key_parts[0][p]);
+        int other = renamed && plan.key_parts[0][p] != O_CHANNEL_ORDER_NO;
+        at += snprintf(at, 100, "%s%s%s%s", p ? "," : "", word, other ? ":their_" : "", other ? word : "");
+    }
+    snprintf(
+        day->amount, sizeof day->amount, "%s",
+        PICK(m, ((const char *const[]){"amount", "amount", "trade_amount", "amount:total", "paid:amount"})));
+    at = day->compare;
+    for (int f = 0; f < O_SLOTS; f++)
+        if (plan.is_compared[f]) {
+            const char *word = f < O_FIELDS ? oracle_field_word(f) : plan.attrs[f - O_FIELDS];
+            at += snprintf(at, 100, "%s%s", at == day->compare ? "" : ",", word);
+            /* A key part must have one pair of names everywhere. */
+            for (int p = 0; p < plan.key_part_count[0]; p++)
+                if (plan.key_parts[0][p] == f && renamed && f != O_CHANNEL_ORDER_NO)
+                    at += snprintf(at, 100, ":their_%s", word);
+        }
+    if (!oracle_diff_init(&day->diff, day->key, day->amount, day->compare)) {
+        fprintf(stderr, "day %llu: the oracle does not understand --key=%s --amount=%s --compare=%s\n",
+                (unsigned long long)day->seed, day->key, day->amount, day->compare);
+        abort();
+    }
+    day->job = day->diff.job;
+    if (percent(m, 20))
+        day->currency = day->job.currency = PICK(m, ((const char *const[]){"CNY", "JPY", "USD", "KWD"}));
+    if (percent(m, 20))
+        day->timezone = day->job.timezone =
+            PICK(m, ((const char *const[]){"UTC", "America/New_York", "Asia/Shanghai"}));
+}
+
+static void choose_words(struct maker *m, int side)
+{
+    static const char *const words[] = {"SUCCESS", "REFUNDED", "PROCESSING", "FAILED", "CLOSED"};
+    struct oracle_source *source = &m->job->sources[side];
+    int has_own_words = percent(m, 50), n = 0;
+    for (int i = 0; i < 5; i++) {
+        char own[16];
+        snprintf(own, sizeof own, "%d", i);
+        if (has_own_words && i == 4 && percent(m, 50)) {
+            source->status_other = "CLOSED"; /* 4, and any other word */
+            continue;
+        }
+        source->status_map[n++] = (struct oracle_map){has_own_words ? keep(m->day, own) : words[i], words[i]};
+    }
+    if (percent(m, 40)) {
+        source->direction_map[0] = (struct oracle_map){"pay in", "IN"};
+        source->direction_map[1] = (struct oracle_map){"refund", "OUT"};
+    }
+}
+
+static void choose_source(struct maker *m, int side)
+{
+    struct oracle_source *source = &m->job->sources[side];
+    int is_debit_credit = percent(m, 10);
+    if (is_debit_credit) {
+        m->has[side][O_DIRECTION] = 0;
+        source->debit = side ? "c debit" : "l debit";
+        source->credit = side ? "c credit" : "l credit";
+    }
+    for (int f = 0; f < O_FIELDS + m->job->attr_count; f++) {
+        char name[48];
+        const char *word = f < O_FIELDS ? oracle_field_word(f) : m->job->attrs[f - O_FIELDS];
+        if (f >= O_FIELDS)
+            m->has[side][f] = 1;
+        if (!m->has[side][f] || (f == O_AMOUNT && is_debit_credit))
+            continue;
+        snprintf(name, sizeof name, percent(m, 20) ? "%s, \"%s\"" : "%s %s", side ? "c" : "l", word);
+        source->column[f] = keep(m->day, name);
+    }
+    source->amount_is_minor = percent(m, 20);
+    source->fee_is_minor = percent(m, 20);
+    if (!m->has[side][O_CURRENCY] && percent(m, 20))
+        source->currency = PICK(m, ((const char *const[]){"CNY", "USD"}));
+    if (percent(m, 15))
+        source->timezone = PICK(m, ((const char *const[]){"UTC", "Asia/Shanghai"}));
+    if (percent(m, 60)) {
+        m->has_occurrence[side] = 1;
+        source->occurrence[0] = side ? "c id" : "l id";
+    } else if (side == ORACLE_CHANNEL && source->column[O_CHANNEL_ORDER_NO]) {
+        source->occurrence[0] = source->column[O_CHANNEL_ORDER_NO];
+    }
+    choose_words(m, side);
+}
+
+static void choose_run(struct maker *m)
+{
+    struct oracle_job *job = m->job;
+    for (int side = 0; side < ORACLE_SIDES; side++)
+        choose_source(m, side);
+    job->timezone = percent(m, 15) ? "America/New_York" : "Asia/Shanghai";
+    job->currency = percent(m, 90) || !m->has[0][O_CURRENCY] || !m->has[1][O_CURRENCY] ? "CNY" : NULL;
+    job->cut_minutes =
+        percent(m, 40) ? PICK(m, ((const int[]){23 * 60, 4 * 60, 12 * 60, 11 * 60 + 59, 1439})) : 0;
+    if (percent(m, 65)) {
+        job->amount_tolerance_micro = PICK(m, ((const int64_t[]){0, 1, 10000, 10000, 1000000}));
+        job->amount_tolerance_ppm = PICK(m, ((const int64_t[]){0, 0, 100, 10000, 1000000}));
+        if (job->is_compared[O_FEE])
+            job->fee_tolerance_micro = PICK(m, ((const int64_t[]){0, 10000, 1000000}));
+        if (job->is_compared[O_FEE] && percent(m, 20))
+            job->fee_tolerance_ppm = 20000;
+        /* Chains of amounts a tolerance apart, or half of it. */
+        if (job->amount_tolerance_micro > 1 && percent(m, 70)) {
+            m->amount_style = 1;
+            m->amount_step = job->amount_tolerance_micro / (1 + below(m, 2));
+        }
+    }
+    int has_dates = 1;
+    for (int side = 0; side < ORACLE_SIDES; side++)
+        has_dates &= m->has[side][O_BILL_DATE] || m->has[side][O_TRADE_TIME];
+    job->has_window = percent(m, 85);
+    job->window_before = job->window_after = 1;
+    if (has_dates && job->has_window && percent(m, 60)) {
+        job->window_before = below(m, 4);
+        job->window_after = below(m, 4);
+    }
+    if (percent(m, 10))
+        job->threshold[below(m, 2)] = 1;
+}
+
+static void choose_rules(struct maker *m)
+{
+    struct oracle_job *job = m->job;
+    m->day->is_diff = percent(m, 45);
+    job->timezone = "Asia/Shanghai";
+    job->currency = "CNY";
+    job->attr_count = percent(m, 40) ? 1 + below(m, 3) : 0;
+    for (int a = 0; a < job->attr_count; a++)
+        job->attrs[a] = attr_words[a];
+    if (!m->day->is_diff) {
+        job->channel_code = "CH";
+        job->biz_type = percent(m, 50) ? "PAY" : NULL;
+    }
+    choose_columns(m);
+    choose_keys(m);
+    choose_compare(m);
+    for (int f = 0; f < O_FIELDS; f++)
+        if (job->is_compared[f] && !is_constant_allowed(m, f))
+            need_on_both(m, f);
+    if (m->day->is_diff)
+        choose_diff(m);
+    else
+        choose_run(m);
+    job->max_rejects[0] = job->max_rejects[1] = m->reject_percent ? 1000000 : 0;
+}
+
+/* ---- payments ---- */
+
+static void order_number(struct maker *m, char out[240], char letter)
+{
+    static const char *const nasty[] = {
+        "A,1", "A\"1", "A\n1", "A\r\n1", "=1+1", "-7",        "@x",
+        "+z",  "'x",   " A1",  "A1 ",    "a1",   "1\xC3\x84", "\xE8\xAE\xA2\xE5\x8D\x95",
+        "\tq", "\"",   "0",    "00",     ","};
+    if (percent(m, m->empty_percent)) {
+        out[0] = 0;
+    } else if (percent(m, m->nasty_percent)) {
+        snprintf(out, 240, "%s", PICK(m, nasty));
+    } else if (m->nasty_percent && percent(m, 3)) {
+        int n = 100 + below(m, 130);
+        memset(out, 'L', (size_t)n);
+        out[n] = 0;
+    } else if (m->is_big && percent(m, 75)) {
+        snprintf(out, 240, "%c%07d", letter, m->next_id++);
+    } else {
+        snprintf(out, 240, "%c%d", letter, below(m, letter == 'C' ? 4 * m->key_space : m->key_space));
+    }
+}
+
+static int64_t amount(struct maker *m)
+{
+    static const int64_t few[] = {100000000, 100000000, 90000000, 10000000, 60000000, 40000000};
+    switch (m->amount_style) {
+    case 0:
+        return PICK(m, few);
+    case 1:
+        return m->amount_base + m->amount_step * below(m, 6);
+    case 2:
+        return m->amount_base + m->amount_step * below(m, 200);
+    default:
+        return percent(m, 5)    ? INT64_MAX - below(m, 3)
+               : percent(m, 10) ? below(m, 2)
+                                : (int64_t)prng_below(&m->prng, 20) * 50000000;
+    }
+}
+
+static const char *status_word(struct maker *m)
+{
+    return percent(m, 60)
+               ? "SUCCESS"
+               : PICK(m, ((const char *const[]){"REFUNDED", "PROCESSING", "FAILED", "CLOSED", "SUCCESS"}));
+}
+
+static const char *currency_word(struct maker *m)
+{
+    return percent(m, m->currency_percent) ? PICK(m, ((const char *const[]){"USD", "JPY", "KWD", "CNY"}))
+                                           : "CNY";
+}
+
+static void new_id(struct maker *m, struct payment *p)
+{
+    snprintf(p->occurrence, sizeof p->occurrence, "%s%d", m->nasty_percent && percent(m, 5) ? "=id," : "id",
+             m->next_id++);
+}
+
+static void make_payment(struct maker *m, struct payment *p)
+{
+    memset(p, 0, sizeof *p);
+    snprintf(p->text[O_CHANNEL_CODE], 240, "%s",
+             percent(m, 10) ? "" : PICK(m, ((const char *const[]){"CH", "CH", "WX"})));
+    snprintf(p->text[O_BIZ_TYPE], 240, "%s", PICK(m, ((const char *const[]){"PAY", "PAY", "REFUND", ""})));
+    order_number(m, p->text[O_BIZ_ORDER_NO], 'B');
+    order_number(m, p->text[O_CHANNEL_ORDER_NO], 'C');
+    snprintf(p->text[O_MERCHANT_NO], 240, "%s", PICK(m, ((const char *const[]){"M1", "M1", "M2", ""})));
+    snprintf(p->text[O_SUB_MERCHANT_NO], 240, "%s", PICK(m, ((const char *const[]){"S1", "S1", "S1", ""})));
+    snprintf(p->text[O_CURRENCY], 240, "%s", currency_word(m));
+    snprintf(p->text[O_STATUS], 240, "%s", status_word(m));
+    for (int a = 0; a < m->job->attr_count; a++)
+        snprintf(p->text[O_FIELDS + a], 240, "%s",
+                 PICK(m, ((const char *const[]){"x", "x", "x", "y", "", "a,b", "-3"})));
+    p->amount = amount(m);
+    p->is_out = percent(m, m->out_percent);
+    p->has_fee = percent(m, 80);
+    p->fee = PICK(m, ((const int64_t[]){600000, 600000, 610000, 0, -600000, 1234567}));
+    p->day = (percent(m, 70) ? 0 : below(m, 5)) + (percent(m, 10) ? 4 : 0);
+    p->second = percent(m, 30) ? PICK(m, ((const int[]){0, 86399, 23 * 3600, 4 * 3600, 4 * 3600 - 1,
+                                                        12 * 3600, 7200 + 1800, 5400}))
+                               : below(m, 86400);
+    p->micro = percent(m, 10) ? PICK(m, ((const int[]){1, 500000, 999999, 120000})) : 0;
+    p->stated_days_off = percent(m, 10) ? below(m, 3) - 1 : 0;
+    new_id(m, p);
+}
+
+static void change(struct maker *m, struct payment *p)
+{
+    switch (below(m, 12)) {
+    case 0:
+    case 1:
+    case 2:
+        if (p->amount < INT64_MAX - 10000000)
+            p->amount += m->amount_step * (below(m, 5) - 2);
+        p->amount = p->amount < 0 ? 0 : p->amount;
+        break;
+    case 3:
+        p->amount = amount(m);
+        break;
+    case 4:
+        snprintf(p->text[O_STATUS], 240, "%s", status_word(m));
+        break;
+    case 5:
+        p->is_out = !p->is_out;
+        break;
+    case 6:
+        snprintf(p->text[O_CURRENCY], 240, "%s", currency_word(m));
+        break;
+    case 7:
+        p->day += below(m, 9) - 4;
+        break;
+    case 8:
+        p->fee += 10000 * (below(m, 3) - 1);
+        break;
+    case 9:
+        snprintf(p->text[O_MERCHANT_NO], 240, "%s", PICK(m, ((const char *const[]){"M1", "M2", ""})));
+        break;
+    case 10:
+        p->second = below(m, 86400);
+        break;
+    default:
+        if (m->job->attr_count)
+            snprintf(p->text[O_FIELDS], 240, "%s", PICK(m, ((const char *const[]){"x", "y"})));
+        else
+            order_number(m, p->text[O_BIZ_ORDER_NO], 'B');
+    }
+}
+
+/* ---- a side's spelling ---- */
+
+static int currency_exponent(const char *code)
+{
+    return strcmp(code, "JPY") == 0 ? 0 : strcmp(code, "KWD") == 0 ? 3 : 2;
+}
+
+/* The amount's digits in units of which one is 10^6 / 10^exponent millionths, with needless signs and zeros
+ * now and then. */
+static void spell_amount(struct maker *m, char out[80], int64_t micro, int exponent)
+{
+    uint64_t magnitude = micro < 0 ? 0 - (uint64_t)micro : (uint64_t)micro, unit = 1000000;
+    for (int e = 0; e < exponent; e++)
+        unit /= 10;
+    char *at = out;
+    if (micro < 0 || (micro == 0 && percent(m, 10)))
+        *at++ = '-';
+    else if (percent(m, 3))
+        *at++ = '+';
+    at += sprintf(at, "%s%llu", percent(m, 3) ? "00" : "", (unsigned long long)(magnitude / unit));
+    uint64_t rest = magnitude % unit;
+    int zeros = percent(m, 30) ? below(m, 4) : 0;
+    if (rest || zeros)
+        *at++ = '.';
+    for (unit /= 10; rest; unit /= 10) {
+        *at++ = (char)('0' + (int)(rest / unit));
+        rest %= unit;
+    }
+    while (zeros--)
+        *at++ = '0';
+    *at = 0;
+}
+
+static void spell_date(struct maker *m, char out[80], int64_t day)
+{
+    time_t t = (time_t)(day * 86400);
+    struct tm tm;
+    gmtime_r(&t, &tm);
+    int style = percent(m, 80) ? 0 : below(m, 3);
+    snprintf(out, 80,
+             style == 0   ? "%04d-%02d-%02d"
+             : style == 1 ? "%04d/%02d/%02d"
+                          : "%04d%02d%02d",
+             tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday);
+}
+
+static void spell_time(struct maker *m, char out[80], int64_t day, int second, int micro)
+{
+    char date[80], tail[40] = "";
+    spell_date(m, date, day);
+    if (percent(m, 5)) {
+        snprintf(out, 80, "%.20s", date);
+        return;
+    }
+    if (percent(m, 10))
+        snprintf(tail, sizeof tail, "%s",
+                 PICK(m, ((const char *const[]){"Z", "+08:00", "-05:00", "+0530", "+00"})));
+    if (micro)
+        snprintf(out, 80, "%.20s%c%02d:%02d:%02d.%06d%.10s", date, percent(m, 50) ? ' ' : 'T', second / 3600,
+                 second / 60 % 60, second % 60, micro, tail);
+    else if (second % 60 == 0 && percent(m, 30))
+        snprintf(out, 80, "%.20s %02d:%02d%.10s", date, second / 3600, second / 60 % 60, tail);
+    else if (percent(m, 5) && strlen(date) == 8)
+        snprintf(out, 80, "%.20s%02d%02d%02d", date, second / 3600, second / 60 % 60, second % 60);
+    else
+        snprintf(out, 80, "%.20s %02d:%02d:%02d%.10s", date, second / 3600, second / 60 % 60, second % 60,
+                 tail);
+}
+
+/* The cell of a field, or of what stands beside the fields. */
+enum { COLUMN_DEBIT = O_SLOTS, COLUMN_CREDIT, COLUMN_OCCURRENCE, COLUMN_NOISE, COLUMN_KINDS };
+
+static void spell(struct maker *m, int side, const struct payment *p, int column, int is_turned,
+                  int is_signed, char out[256])
+{
+    const struct oracle_source *source = &m->job->sources[side];
+    const char *code = m->has[side][O_CURRENCY] ? p->text[O_CURRENCY]
+                       : source->currency       ? source->currency
+                                                : m->job->currency;
+    int exponent = currency_exponent(code);
+    out[0] = 0;
+    switch (column) {
+    case O_BILL_DATE:
+        if (!percent(m, m->empty_percent))
+            spell_date(m, out, m->base_day + p->day + p->stated_days_off);
+        break;
+    case O_TRADE_TIME:
+        if (!percent(m, m->empty_percent))
+            spell_time(m, out, m->base_day + p->day, p->second, p->micro);
+        break;
+    case O_DIRECTION: {
+        int is_out = is_turned ? !p->is_out : p->is_out;
+        if (!is_signed)
+            snprintf(out, 256, "%s",
+                     source->direction_map[0].from ? source->direction_map[is_out].from
+                     : is_out                      ? "OUT"
+                                                   : "IN");
+        break;
+    }
+    case O_CURRENCY:
+        if (!(m->job->currency && strcmp(m->job->currency, p->text[O_CURRENCY]) == 0 && percent(m, 20)))
+            snprintf(out, 256, "%s", p->text[O_CURRENCY]);
+        break;
+    case O_AMOUNT:
+        spell_amount(m, out, is_turned || (is_signed && p->is_out) ? -p->amount : p->amount,
+                     source->amount_is_minor ? exponent : 0);
+        break;
+    case COLUMN_DEBIT:
+    case COLUMN_CREDIT:
+        if (p->is_out == (column == COLUMN_DEBIT))
+            spell_amount(m, out, p->amount, source->amount_is_minor ? exponent : 0);
+        break;
+    case O_FEE:
+        if (p->has_fee)
+            spell_amount(m, out, p->fee, source->fee_is_minor ? exponent : 0);
+        break;
+    case O_STATUS:
+        if (percent(m, m->empty_percent))
+            break;
+        snprintf(out, 256, "%s", p->text[O_STATUS]);
+        for (int i = 0; i < 8 && source->status_map[i].from; i++)
+            if (strcmp(source->status_map[i].to, p->text[O_STATUS]) == 0)
+                snprintf(out, 256, "%s", source->status_map[i].from);
+        break;
+    case COLUMN_OCCURRENCE:
+        if (!percent(m, m->empty_percent))
+            snprintf(out, 256, "%s", p->occurrence);
+        break;
+    case COLUMN_NOISE:
+        snprintf(out, 256, "%s",
+                 PICK(m, ((const char *const[]){"", "noise", "a,b", "\"q\"", "1", "line\nline"})));
+        break;
+    default:
+        snprintf(out, 256, "%s", p->text[column]);
+    }
+}
+
+static int spoil_cell(struct maker *m, int column, char out[256])
+{
+    static const char *const amounts[] = {"abc",
+                                          "1.2.3",
+                                          "1,000",
+                                          "1e3",
+                                          ".5",
+                                          "5.",
+                                          "0.0000001",
+                                          "9223372036854.775808",
+                                          "--1",
+                                          "+",
+                                          " 1",
+                                          "1 ",
+                                          "-9223372036854.775808",
+                                          "0x10",
+                                          "NaN",
+                                          "15\xEF\xBC\x8E"};
+    static const char *const dates[] = {"2026-13-01",  "2026-02-29", "2026-1-5",  "today",
+                                        "2026-01-05x", "0000-00-00", "2026-04-31"};
+    static const char *const times[] = {
+        "2026-01-05 24:00:00", "2026-01-05 23:59:60", "2026-02-30 00:00:00",      "12:00",
+        "2026-01-05 1:2:3",    "0000-00-00 00:00:00", "2026-01-05 12:00:00 noon", "1767571200"};
+    switch (column) {
+    case O_AMOUNT:
+    case O_FEE:
+        snprintf(out, 256, "%s", column == O_AMOUNT && percent(m, 10) ? "" : PICK(m, amounts));
+        return 1;
+    case O_BILL_DATE:
+        snprintf(out, 256, "%s", PICK(m, dates));
+        return 1;
+    case O_TRADE_TIME:
+        snprintf(out, 256, "%s", PICK(m, times));
+        return 1;
+    case O_CURRENCY:
+        snprintf(out, 256, "%s", PICK(m, ((const char *const[]){"XYZ", "RMB", "CNYY", "C", "156"})));
+        return 1;
+    case O_DIRECTION:
+        snprintf(out, 256, "%s", PICK(m, ((const char *const[]){"SIDEWAYS", "I", "INOUT"})));
+        return 1;
+    case O_STATUS:
+        if (m->day->is_diff)
+            return 0;
+        snprintf(out, 256, "%s", "WHO KNOWS");
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+struct layout {
+    int columns[40], count;
+};
+
+static const char *column_word(const struct maker *m, int side, int column)
+{
+    const struct oracle_source *source = &m->job->sources[side];
+    return column < O_SLOTS              ? source->column[column]
+           : column == COLUMN_DEBIT      ? source->debit
+           : column == COLUMN_CREDIT     ? source->credit
+           : column == COLUMN_OCCURRENCE ? (side ? "c id" : "l id")
+                                         : "noise";
+}
+
+static void append_cell(struct maker *m, struct text *out, const char *cell, int may_quote)
+{
+    struct text t = {(char *)cell, strlen(cell)};
+    if (!may_quote || !percent(m, m->quote_percent) || strpbrk(cell, ",\"\r\n")) {
+        csv_append_cell(out, t);
+        return;
+    }
+    text_append(out, "\"", 1);
+    text_append(out, t.data, t.size);
+    text_append(out, "\"", 1);
+}
+
+static struct text make_header(struct maker *m, int side, const struct layout *layout)
+{
+    struct text out = {0};
+    for (int i = 0; i < layout->count; i++) {
+        if (i)
+            text_append(&out, ",", 1);
+        append_cell(m, &out, column_word(m, side, layout->columns[i]), 1);
+    }
+    return out;
+}
+
+static void make_row(struct maker *m, int side, const struct layout *layout, const struct payment *p,
+                     struct text *out)
+{
+    int fault = percent(m, m->reject_percent) ? below(m, 8) : -1, is_spoiled = 0;
+    int count = layout->count - (fault == 1) + (fault == 2), target = below(m, layout->count);
+    /* Either the word says the direction, or the sign; now and then both do, and a sign turns the word round.
+     */
+    int is_signed = !m->has[side][O_DIRECTION] || percent(m, m->empty_percent);
+    int is_turned = !is_signed && p->amount != 0 && percent(m, 10);
+    for (int i = 0; i < count; i++) {
+        char cell[256] = "more";
+        if (i)
+            text_append(out, ",", 1);
+        if (i < layout->count)
+            spell(m, side, p, layout->columns[i], is_turned, is_signed, cell);
+        if (fault >= 3 && fault <= 5 && !is_spoiled && i >= target && i < layout->count)
+            is_spoiled = spoil_cell(m, layout->columns[i], cell);
+        if (fault == 0 && i == target) {
+            static const char *const stray[] = {"a\"b",     "\"a\"b",    "a\rb",
+                                                "\"a\n\"b", "\"a\" ",    " \"a\"",
+                                                "ab\"",     "\"\"a\"\"", "\"a\nb\"\"\"c,\"\n"};
+            const char *bytes = PICK(m, stray);
+            text_append(out, bytes, strlen(bytes));
+        } else {
+            append_cell(m, out, cell, 1);
+        }
+    }
+}
+
+static void add_row(struct day_side *side, struct text row)
+{
+    /* Room is the power of two that holds the count. */
+    if ((side->count & (side->count - 1)) == 0)
+        side->rows = must_grow(side->rows, (size_t)(side->count ? 2 * side->count : 1) * sizeof *side->rows);
+    side->rows[side->count++] = row;
+}
+
+static void make_layout(struct maker *m, int side, struct layout *layout)
+{
+    layout->count = 0;
+    for (int f = 0; f < O_FIELDS + m->job->attr_count; f++)
+        if (m->has[side][f] && m->job->sources[side].column[f])
+            layout->columns[layout->count++] = f;
+    if (m->job->sources[side].debit) {
+        layout->columns[layout->count++] = COLUMN_DEBIT;
+        layout->columns[layout->count++] = COLUMN_CREDIT;
+    }
+    if (m->has_occurrence[side])
+        layout->columns[layout->count++] = COLUMN_OCCURRENCE;
+    if (percent(m, 30) || layout->count < 2)
+        layout->columns[layout->count++] = COLUMN_NOISE;
+    for (int i = layout->count - 1; i > 0; i--) {
+        int j = below(m, i + 1), c = layout->columns[i];
+        layout->columns[i] = layout->columns[j];
+        layout->columns[j] = c;
+    }
+}
+
+static void make_rows(struct maker *m)
+{
+    struct layout layouts[ORACLE_SIDES];
+    for (int side = 0; side < ORACLE_SIDES; side++) {
+        struct day_side *s = &m->day->sides[side];
+        make_layout(m, side, &layouts[side]);
+        s->header = make_header(m, side, &layouts[side]);
+        s->has_crlf = percent(m, 30);
+        s->has_bom = percent(m, 20);
+        s->has_no_last_newline = percent(m, 30);
+    }
+    static struct payment last[ORACLE_SIDES];
+    int has_last[ORACLE_SIDES] = {0};
+    for (int i = 0; i < m->payments; i++) {
+        struct payment payment;
+        make_payment(m, &payment);
+        for (int side = 0; side < ORACLE_SIDES; side++) {
+            int copies = percent(m, 85) + (percent(m, 8) ? 1 + below(m, 2) : 0);
+            for (int c = 0; c < copies; c++) {
+                struct payment p = payment;
+                struct text row = {0};
+                if (c && !percent(m, m->same_id_percent)) {
+                    new_id(m, &p);
+                    if (percent(m, 50))
+                        order_number(m, p.text[O_CHANNEL_ORDER_NO], 'C');
+                }
+                if (percent(m, m->change_percent))
+                    change(m, &p);
+                if (has_last[side] && percent(m, m->same_id_percent) && percent(m, 10))
+                    memcpy(p.occurrence, last[side].occurrence, sizeof p.occurrence);
+                last[side] = p;
+                has_last[side] = 1;
+                make_row(m, side, &layouts[side], &p, &row);
+                add_row(&m->day->sides[side], row);
+                if (percent(m, 1))
+                    add_row(&m->day->sides[side], text_copy("", 0));
+            }
+        }
+    }
+}
+
+/* In diff the job's columns are known by their names, so it is the oracle's job that says which there are. */
+static void settle_diff(struct maker *m)
+{
+    m->job = &m->day->job;
+    for (int side = 0; side < ORACLE_SIDES; side++) {
+        for (int f = 0; f < O_FIELDS; f++)
+            m->has[side][f] |= !m->job->sources[side].is_optional[f];
+        for (int a = 0; a < m->job->attr_count; a++)
+            m->has[side][O_FIELDS + a] = 1;
+    }
+}
+
+struct day *day_open(uint64_t seed, int payments)
+{
+    struct day *day = must_take(sizeof *day);
+    struct maker m = {.day = day, .prng = {seed * 2 + 1}, .job = &day->job};
+    day->seed = seed;
+    day->date = "2026-01-05";
+    choose_sizes(&m, payments);
+    choose_rules(&m);
+    if (day->is_diff)
+        settle_diff(&m);
+    make_rows(&m);
+    return day;
+}
+
+struct day *day_swap(const struct day *day)
+{
+    const struct oracle_source *local = &day->job.sources[ORACLE_LOCAL];
+    if (day->is_diff || (local->column[O_CHANNEL_ORDER_NO] && !local->occurrence[0]))
+        return NULL;
+    struct day *out = must_take(sizeof *out);
+    *out = *day;
+    struct oracle_job *job = &out->job;
+    for (int side = 0; side < ORACLE_SIDES; side++) {
+        job->sources[side] = day->job.sources[!side];
+        job->threshold[side] = day->job.threshold[!side];
+        const struct day_side *from = &day->sides[!side];
+        struct day_side *to = &out->sides[side];
+        *to = *from;
+        to->header = text_copy(from->header.data, from->header.size);
+        to->rows = must_take((size_t)from->count * sizeof *to->rows);
+        for (int i = 0; i < from->count; i++)
+            to->rows[i] = text_copy(from->rows[i].data, from->rows[i].size);
+    }
+    job->window_before = day->job.window_after;
+    job->window_after = day->job.window_before;
+    return out;
+}
+
+void day_close(struct day *day)
+{
+    if (!day)
+        return;
+    for (int side = 0; side < ORACLE_SIDES; side++) {
+        struct day_side *s = &day->sides[side];
+        for (int i = 0; i < s->count; i++)
+            free(s->rows[i].data);
+        free(s->rows);
+        free(s->header.data);
+    }
+    free(day);
+}
+
+/* ---- files ---- */
+
+int day_file_count(const struct day_road *road, int side)
+{
+    return (road->parts[side] > 1 ? road->parts[side] : 1) * (road->is_doubled ? 2 : 1);
+}
+
+struct text day_file(const struct day *day, int side, const struct day_road *road, int part)
+{
+    const struct day_side *s = &day->sides[side];
+    int parts = road->parts[side] > 1 ? road->parts[side] : 1;
+    struct text out = {0};
+    part %= parts; /* a doubled side has its files once more */
+    int *order = must_take((size_t)s->count * sizeof *order);
+    for (int i = 0; i < s->count; i++)
+        order[i] = i;
+    struct prng prng = {road->shuffle + (uint64_t)side};
+    for (int i = s->count - 1; road->shuffle && i > 0; i--) {
+        int j = (int)prng_below(&prng, (uint64_t)i + 1), swap = order[i];
+        order[i] = order[j];
+        order[j] = swap;
+    }
+    const char *end = s->has_crlf ? "\r\n" : "\n";
+    if (s->has_bom)
+        text_append(&out, "\xEF\xBB\xBF", 3);
+    text_append(&out, s->header.data, s->header.size);
+    text_append(&out, end, strlen(end));
+    for (int i = part; i < s->count; i += parts) {
+        const struct text *row = &s->rows[order[i]];
+        text_append(&out, row->data, row->size);
+        if (i + parts < s->count || !s->has_no_last_newline)
+            text_append(&out, end, strlen(end));
+    }
+    free(order);
+    return out;
+}
+
+static void yaml_text(struct text *out, const char *word)
+{
+    text_append(out, "\"", 1);
+    for (; *word; word++) {
+        if (*word == '"' || *word == '\\')
+            text_append(out, "\\", 1);
+        text_append(out, word, 1);
+    }
+    text_append(out, "\"", 1);
+}
+
+__attribute__((format(printf, 2, 3))) static void yaml_line(struct text *out, const char *format, ...)
+{
+    char line[256];
+    va_list ap;
+    va_start(ap, format);
+    int n = vsnprintf(line, sizeof line, format, ap);
+    va_end(ap);
+    text_append(out, line, (size_t)n);
+}
+
+static void yaml_map(struct text *out, const struct oracle_map *map, const char *other)
+{
+    yaml_line(out, ", map: {");
+    for (int i = 0; map[i].from; i++) {
+        yaml_line(out, "%s", i ? ", " : "");
+        yaml_text(out, map[i].from);
+        yaml_line(out, ": %s", map[i].to);
+    }
+    if (other)
+        yaml_line(out, ", other: %s", other);
+    yaml_line(out, "}");
+}
+
+static void yaml_side(struct text *out, const struct oracle_job *job, int side)
+{
+    const struct oracle_source *s = &job->sources[side];
+    const char *word = side ? "channel" : "local";
+    yaml_line(out, "%s:\n  files: \"%s-*.csv\"\n  format: csv\n", word, word);
+    if (s->timezone)
+        yaml_line(out, "  timezone: %s\n", s->timezone);
+    if (s->occurrence[0]) {
+        yaml_line(out, "  occurrence_id: [");
+        yaml_text(out, s->occurrence[0]);
+        yaml_line(out, "]\n");
+    }
+    yaml_line(out, "  rejects: {max: %ld}\n  fields:\n", job->max_rejects[side]);
+    for (int f = 0; f < O_FIELDS; f++) {
+        if (f == O_AMOUNT && s->debit) {
+            yaml_line(out, "    amount: {debit: \"%s\", credit: \"%s\"%s}\n", s->debit, s->credit,
+                      s->amount_is_minor ? ", unit: minor" : "");
+            continue;
+        }
+        if (f == O_CURRENCY && s->currency)
+            yaml_line(out, "    currency: {constant: %s}\n", s->currency);
+        if (!s->column[f])
+            continue;
+        yaml_line(out, "    %s: {column: ", oracle_field_word(f));
+        yaml_text(out, s->column[f]);
+        if ((f == O_AMOUNT && s->amount_is_minor) || (f == O_FEE && s->fee_is_minor))
+            yaml_line(out, ", unit: minor");
+        if (f == O_STATUS && s->status_map[0].from)
+            yaml_map(out, s->status_map, s->status_other);
+        if (f == O_DIRECTION && s->direction_map[0].from)
+            yaml_map(out, s->direction_map, NULL);
+        yaml_line(out, "}\n");
+    }
+    if (job->attr_count)
+        yaml_line(out, "    attr:\n");
+    for (int a = 0; a < job->attr_count; a++) {
+        yaml_line(out, "      %s: ", job->attrs[a]);
+        yaml_text(out, s->column[O_FIELDS + a]);
+        yaml_line(out, "\n");
+    }
+}
+
+static void yaml_tolerance(struct text *out, const char *name, int64_t micro, int64_t ppm)
+{
+    yaml_line(out, "    %s: {absolute: \"%lld.%06lld\", ppm: %lld}\n", name, (long long)(micro / 1000000),
+              (long long)(micro % 1000000), (long long)ppm);
+}
+
+struct text day_yaml(const struct day *day)
+{
+    const struct oracle_job *job = &day->job;
+    struct text out = {0};
+    yaml_line(&out, "version: 1\njob: day\ntimezone: %s\ncut: \"%02d:%02d\"\n", job->timezone,
+              job->cut_minutes / 60, job->cut_minutes % 60);
+    if (job->channel_code)
+        yaml_line(&out, "channel_code: %s\n", job->channel_code);
+    if (job->biz_type)
+        yaml_line(&out, "biz_type: %s\n", job->biz_type);
+    if (job->currency)
+        yaml_line(&out, "currency: %s\n", job->currency);
+    yaml_side(&out, job, ORACLE_LOCAL);
+    yaml_side(&out, job, ORACLE_CHANNEL);
+    yaml_line(&out, "match:\n  keys: [");
+    for (int k = 0; k < job->key_count; k++) {
+        yaml_line(&out, "%s[", k ? ", " : "");
+        for (int p = 0; p < job->key_part_count[k]; p++) {
+            int f = job->key_parts[k][p];
+            yaml_line(&out, "%s%s", p ? ", " : "",
+                      f < O_FIELDS ? oracle_field_word(f) : job->attrs[f - O_FIELDS]);
+        }
+        yaml_line(&out, "]");
+    }
+    yaml_line(&out, "]\n  compare: [amount");
+    for (int f = 0; f < O_SLOTS; f++)
+        if (job->is_compared[f])
+            yaml_line(&out, ", %s", f < O_FIELDS ? oracle_field_word(f) : job->attrs[f - O_FIELDS]);
+    yaml_line(&out, "]\n");
+    if (job->amount_tolerance_micro || job->amount_tolerance_ppm || job->fee_tolerance_micro ||
+        job->fee_tolerance_ppm) {
+        yaml_line(&out, "  tolerance:\n");
+        yaml_tolerance(&out, "amount", job->amount_tolerance_micro, job->amount_tolerance_ppm);
+        if (job->is_compared[O_FEE])
+            yaml_tolerance(&out, "fee", job->fee_tolerance_micro, job->fee_tolerance_ppm);
+    }
+    /* A day each way is what a job without the setting has. */
+    if (!job->has_window)
+        yaml_line(&out, "  window: none\n");
+    else if (job->window_before != 1 || job->window_after != 1)
+        yaml_line(&out, "  window: {before: %dd, after: %dd}\n", job->window_before, job->window_after);
+    yaml_line(&out, "suspense: {threshold: {local: %d, channel: %d}}\n", job->threshold[0],
+              job->threshold[1]);
+    yaml_line(&out, "output: {dir: out, match: true}\n");
+    return out;
+}
+
+static int write_file(const char *directory, const char *name, struct text text)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *f = fopen(path, "wb");
+    int ok = f && (text.size == 0 || fwrite(text.data, 1, text.size, f) == text.size);
+    if (f && fclose(f) != 0)
+        ok = 0;
+    free(text.data);
+    return ok ? 0 : -1;
+}
+
+int day_write(const struct day *day, const struct day_road *road, const char *directory)
+{
+    int failed = 0;
+    for (int side = 0; side < ORACLE_SIDES; side++)
+        for (int part = 0; part < day_file_count(road, side); part++) {
+            char name[64];
+            snprintf(name, sizeof name, "%s-%d.csv", side ? "channel" : "local", part);
+            failed |= write_file(directory, name, day_file(day, side, road, part));
+        }
+    if (!day->is_diff)
+        failed |= write_file(directory, "job.yaml", day_yaml(day));
+    return failed;
+}
