@@ -75,22 +75,51 @@ static enum err read_bytes(const char *path, char **bytes, size_t *size, struct 
     return OK;
 }
 
-/* What can be said better before the YAML library sees the bytes. */
+/* Bytes of the UTF-8 character that begins here: 1 to 4, or 0 when there is none. */
+static int character_size(const char *bytes, size_t size)
+{
+    const unsigned char *b = (const unsigned char *)bytes;
+    if (b[0] < 0x80)
+        return 1;
+    int n = b[0] >= 0xc2 && b[0] < 0xe0   ? 2
+            : b[0] >= 0xe0 && b[0] < 0xf0 ? 3
+            : b[0] >= 0xf0 && b[0] < 0xf5 ? 4
+                                          : 0;
+    if (n == 0 || (size_t)n > size)
+        return 0;
+    for (int i = 1; i < n; i++)
+        if ((b[i] & 0xc0) != 0x80)
+            return 0;
+    /* Overlong forms, surrogates, and what lies above U+10FFFF. */
+    if ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) || (b[0] == 0xf0 && b[1] < 0x90) ||
+        (b[0] == 0xf4 && b[1] > 0x8f))
+        return 0;
+    return n;
+}
+
+/* What can be said better before the YAML library sees the bytes. It also takes invalid UTF-8 for the end of
+ * the input, without a word, so that has to be found here. */
 static enum err check_bytes(const char *path, const char *bytes, size_t size, struct diag *diag)
 {
     if (size >= 2 && (memcmp(bytes, "\xff\xfe", 2) == 0 || memcmp(bytes, "\xfe\xff", 2) == 0))
         return diag_set(diag, ERR_USAGE, "job.charset", "save it as UTF-8",
                         "%s:1:1: the job file is UTF-16; expected UTF-8", path);
-    int line = 1, column = 1, in_indent = 1, tab_column = 0, has_text = 0;
+    int line = 1, column = 1, in_indent = 1, is_comment = 0, tab_column = 0, has_text = 0;
     for (size_t i = 0; i < size; i++) {
         char c = bytes[i];
-        if (c == 0)
+        int character = character_size(bytes + i, size - i);
+        if (character == 0)
+            return diag_set(diag, ERR_USAGE, "job.charset", "save it as UTF-8",
+                            "%s:%d:%d: byte 0x%02x is not UTF-8", path, line, column, (unsigned char)c);
+        if (((unsigned char)c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f)
             return diag_set(diag, ERR_USAGE, "job.charset", "save it as UTF-8 text",
-                            "%s:%d:%d: a NUL byte in the job file", path, line, column);
+                            "%s:%d:%d: control character 0x%02x in the job file", path, line, column,
+                            (unsigned char)c);
         if (c == '\n') {
             line++;
             column = 1;
             in_indent = 1;
+            is_comment = 0;
             tab_column = 0;
             continue;
         }
@@ -101,14 +130,12 @@ static enum err check_bytes(const char *path, const char *bytes, size_t size, st
                 return diag_set(diag, ERR_USAGE, "job.yaml", "indent with spaces",
                                 "%s:%d:%d: a tab in the indentation; YAML allows spaces only", path, line,
                                 tab_column);
-            if (in_indent && c == '#') /* the rest is a comment */
-                while (i + 1 < size && bytes[i + 1] != '\n' && bytes[i + 1] != 0)
-                    i++;
-            else
-                has_text = 1;
+            is_comment |= in_indent && c == '#';
+            has_text |= !is_comment;
             in_indent = 0;
         }
         column++;
+        i += (size_t)character - 1;
     }
     if (!has_text)
         return diag_set(diag, ERR_USAGE, "job.empty", "a job file begins with `version: 1`",
@@ -134,13 +161,21 @@ static enum err refuse(struct reader *r, const char *hint, const char *text)
     return diag_set(r->diag, ERR_USAGE, "job.yaml", hint, "%s:%d:%d: %s", r->path, r->line, r->column, text);
 }
 
-static void note_place(struct reader *r, struct fy_token *token)
+/* `before` is how many characters the token's own mark (a quote, & or *) takes before what the library points
+ * at. */
+static void note_place(struct reader *r, struct fy_token *token, int before)
 {
     const struct fy_mark *mark = token ? fy_token_start_mark(token) : NULL;
     if (mark) {
         r->line = mark->line + 1;
-        r->column = mark->column + 1;
+        r->column = mark->column + 1 - (mark->column >= before ? before : 0);
     }
+}
+
+static int quote_size(struct fy_token *token)
+{
+    enum fy_scalar_style style = token ? fy_token_scalar_style(token) : FYSS_PLAIN;
+    return style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
 }
 
 static enum err copy_text(struct reader *r, struct fy_token *token, const char **out)
@@ -251,24 +286,24 @@ static enum err take_event(struct reader *r, struct fy_event *event, int *docume
     struct fy_token *anchor = NULL, *tag = NULL;
     switch (event->type) {
     case FYET_DOCUMENT_START:
-        note_place(r, event->document_start.document_start);
+        note_place(r, event->document_start.document_start, 0);
         if (++*documents > 1)
             return refuse(r, "one job, one file", "a second document begins here");
         return OK;
     case FYET_ALIAS:
-        note_place(r, event->alias.anchor);
+        note_place(r, event->alias.anchor, 1);
         return refuse(r, "write the value out", "aliases (*name) are not used in job files");
     case FYET_SCALAR:
         anchor = event->scalar.anchor, tag = event->scalar.tag;
-        note_place(r, event->scalar.value);
+        note_place(r, event->scalar.value, quote_size(event->scalar.value));
         break;
     case FYET_SEQUENCE_START:
         anchor = event->sequence_start.anchor, tag = event->sequence_start.tag;
-        note_place(r, event->sequence_start.sequence_start);
+        note_place(r, event->sequence_start.sequence_start, 0);
         break;
     case FYET_MAPPING_START:
         anchor = event->mapping_start.anchor, tag = event->mapping_start.tag;
-        note_place(r, event->mapping_start.mapping_start);
+        note_place(r, event->mapping_start.mapping_start, 0);
         break;
     case FYET_SEQUENCE_END:
     case FYET_MAPPING_END:
@@ -278,11 +313,11 @@ static enum err take_event(struct reader *r, struct fy_event *event, int *docume
         return OK;
     }
     if (anchor) {
-        note_place(r, anchor);
+        note_place(r, anchor, 1);
         return refuse(r, "write the value out", "anchors (&name) are not used in job files");
     }
     if (tag) {
-        note_place(r, tag);
+        note_place(r, tag, 0);
         return refuse(r, "take the tag out; put the value in quotes if it begins with !",
                       "tags (!name) are not used in job files");
     }
