@@ -328,6 +328,23 @@ struct columns {
     int occurrence_count, width;
 };
 
+/* Credit is IN, and a sign in it turns it round; debit is OUT, whatever its sign. Only one of the two holds
+ * an amount other than 0. */
+static int debit_or_credit(const struct oracle_source *source, const struct text *debit,
+                           const struct text *credit, int exponent, struct orecord *r)
+{
+    int64_t out = 0, in = 0;
+    int unit = source->amount_is_minor ? exponent : 0;
+    if ((debit->size && !oracle_money(*debit, unit, &out)) ||
+        (credit->size && !oracle_money(*credit, unit, &in)))
+        return 0;
+    if ((debit->size == 0 && credit->size == 0) || (out != 0 && in != 0))
+        return 0;
+    r->amount = out > 0 ? -out : out < 0 ? out : in;
+    r->is_out = r->amount < 0 || (r->amount == 0 && credit->size == 0);
+    return 1;
+}
+
 /* NULL, or the field because of which the row is a reject. */
 static const char *fill(struct oracle *oracle, const struct columns *columns, const struct csv_row *row,
                         struct orecord *r)
@@ -365,20 +382,14 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
     if (exponent < 0)
         return "currency";
 
-    int is_debit = 0;
     if (source->debit) {
-        /* One of the two cells holds the amount. */
-        struct text debit = row->cells[columns->debit], credit = row->cells[columns->credit];
-        if ((debit.size == 0) == (credit.size == 0))
+        if (!debit_or_credit(source, &row->cells[columns->debit], &row->cells[columns->credit], exponent, r))
             return "amount";
-        is_debit = debit.size > 0;
-        in[O_AMOUNT] = is_debit ? debit : credit;
+    } else {
+        if (!oracle_money(in[O_AMOUNT], source->amount_is_minor ? exponent : 0, &r->amount))
+            return "amount";
+        r->is_out = r->amount < 0;
     }
-    if (!oracle_money(in[O_AMOUNT], source->amount_is_minor ? exponent : 0, &r->amount))
-        return "amount";
-    if (is_debit)
-        r->amount = -r->amount;
-    r->is_out = r->amount < 0;
     if (in[O_DIRECTION].size) {
         struct text word = in[O_DIRECTION];
         int is_out;
@@ -443,7 +454,7 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
         r->text[O_STATUS] = text_copy(word.data, word.size);
     }
 
-    /* An occurrence id of one column is that cell; of several, their cells joined by '|'. All empty: there is
+    /* The cells joined by '|', with a backslash before a '|' or backslash in one of them; all empty: there is
      * none. */
     int is_there = 0;
     for (int i = 0; i < columns->occurrence_count; i++)
@@ -452,7 +463,11 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
         struct text cell = row->cells[columns->occurrence[i]];
         if (i)
             text_append(&r->occurrence, "|", 1);
-        text_append(&r->occurrence, cell.data, cell.size);
+        for (size_t k = 0; k < cell.size; k++) {
+            if (columns->occurrence_count > 1 && (cell.data[k] == '|' || cell.data[k] == '\\'))
+                text_append(&r->occurrence, "\\", 1);
+            text_append(&r->occurrence, cell.data + k, 1);
+        }
     }
     return NULL;
 }

@@ -27,6 +27,7 @@ struct payment {
     int is_out, has_fee;
     int day, second, micro, stated_days_off;
     char occurrence[48];
+    const char *refund; /* the second part of an occurrence id of two columns */
 };
 
 static int below(struct maker *m, int bound)
@@ -232,6 +233,8 @@ static void choose_source(struct maker *m, int side)
     if (percent(m, 60)) {
         m->has_occurrence[side] = 1;
         source->occurrence[0] = side ? "c id" : "l id";
+        if (percent(m, 25))
+            source->occurrence[1] = side ? "c refund" : "l refund";
     } else if (side == ORACLE_CHANNEL && source->column[O_CHANNEL_ORDER_NO]) {
         source->occurrence[0] = source->column[O_CHANNEL_ORDER_NO];
     }
@@ -318,7 +321,9 @@ static void order_number(struct maker *m, char out[240], char letter)
     } else if (m->is_big && percent(m, 75)) {
         snprintf(out, 240, "%c%07d", letter, m->next_id++);
     } else {
-        snprintf(out, 240, "%c%d", letter, below(m, letter == 'C' ? 4 * m->key_space : m->key_space));
+        int is_skewed = m->is_big && m->day->seed % 3 == 0 && percent(m, 40);
+        snprintf(out, 240, "%c%d", letter,
+                 is_skewed ? 0 : below(m, letter == 'C' ? 4 * m->key_space : m->key_space));
     }
 }
 
@@ -498,7 +503,14 @@ static void spell_time(struct maker *m, char out[80], int64_t day, int second, i
 }
 
 /* The cell of a field, or of what stands beside the fields. */
-enum { COLUMN_DEBIT = O_SLOTS, COLUMN_CREDIT, COLUMN_OCCURRENCE, COLUMN_NOISE, COLUMN_KINDS };
+enum {
+    COLUMN_DEBIT = O_SLOTS,
+    COLUMN_CREDIT,
+    COLUMN_OCCURRENCE,
+    COLUMN_OCCURRENCE_2,
+    COLUMN_NOISE,
+    COLUMN_KINDS
+};
 
 static void spell(struct maker *m, int side, const struct payment *p, int column, int is_turned,
                   int is_signed, char out[256])
@@ -537,8 +549,12 @@ static void spell(struct maker *m, int side, const struct payment *p, int column
         break;
     case COLUMN_DEBIT:
     case COLUMN_CREDIT:
+        /* A sign in the debit column says nothing; the column that is not meant may hold a zero. */
         if (p->is_out == (column == COLUMN_DEBIT))
-            spell_amount(m, out, p->amount, source->amount_is_minor ? exponent : 0);
+            spell_amount(m, out, column == COLUMN_DEBIT && percent(m, 10) ? -p->amount : p->amount,
+                         source->amount_is_minor ? exponent : 0);
+        else if (percent(m, 15))
+            snprintf(out, 256, "%s", PICK(m, ((const char *const[]){"0", "0.00", "-0"})));
         break;
     case O_FEE:
         if (p->has_fee)
@@ -555,6 +571,9 @@ static void spell(struct maker *m, int side, const struct payment *p, int column
     case COLUMN_OCCURRENCE:
         if (!percent(m, m->empty_percent))
             snprintf(out, 256, "%s", p->occurrence);
+        break;
+    case COLUMN_OCCURRENCE_2:
+        snprintf(out, 256, "%s", p->refund);
         break;
     case COLUMN_NOISE:
         snprintf(out, 256, "%s",
@@ -589,6 +608,8 @@ static int spoil_cell(struct maker *m, int column, char out[256])
         "2026-01-05 24:00:00", "2026-01-05 23:59:60", "2026-02-30 00:00:00",      "12:00",
         "2026-01-05 1:2:3",    "0000-00-00 00:00:00", "2026-01-05 12:00:00 noon", "1767571200"};
     switch (column) {
+    case COLUMN_DEBIT:
+    case COLUMN_CREDIT:
     case O_AMOUNT:
     case O_FEE:
         snprintf(out, 256, "%s", column == O_AMOUNT && percent(m, 10) ? "" : PICK(m, amounts));
@@ -622,11 +643,12 @@ struct layout {
 static const char *column_word(const struct maker *m, int side, int column)
 {
     const struct oracle_source *source = &m->job->sources[side];
-    return column < O_SLOTS              ? source->column[column]
-           : column == COLUMN_DEBIT      ? source->debit
-           : column == COLUMN_CREDIT     ? source->credit
-           : column == COLUMN_OCCURRENCE ? (side ? "c id" : "l id")
-                                         : "noise";
+    return column < O_SLOTS                ? source->column[column]
+           : column == COLUMN_DEBIT        ? source->debit
+           : column == COLUMN_CREDIT       ? source->credit
+           : column == COLUMN_OCCURRENCE   ? source->occurrence[0]
+           : column == COLUMN_OCCURRENCE_2 ? source->occurrence[1]
+                                           : "noise";
 }
 
 static void append_cell(struct maker *m, struct text *out, const char *cell, int may_quote)
@@ -701,6 +723,8 @@ static void make_layout(struct maker *m, int side, struct layout *layout)
     }
     if (m->has_occurrence[side])
         layout->columns[layout->count++] = COLUMN_OCCURRENCE;
+    if (m->has_occurrence[side] && m->job->sources[side].occurrence[1])
+        layout->columns[layout->count++] = COLUMN_OCCURRENCE_2;
     if (percent(m, 30) || layout->count < 2)
         layout->columns[layout->count++] = COLUMN_NOISE;
     for (int i = layout->count - 1; i > 0; i--) {
@@ -896,6 +920,10 @@ static void yaml_side(struct text *out, const struct oracle_job *job, int side)
     if (s->occurrence[0]) {
         yaml_line(out, "  occurrence_id: [");
         yaml_text(out, s->occurrence[0]);
+        if (s->occurrence[1]) {
+            yaml_line(out, ", ");
+            yaml_text(out, s->occurrence[1]);
+        }
         yaml_line(out, "]\n");
     }
     yaml_line(out, "  rejects: {max: %ld}\n  fields:\n", job->max_rejects[side]);
