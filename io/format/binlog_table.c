@@ -289,56 +289,64 @@ static const char *plan_make(struct column_plan *plan, const struct binlog_colum
     return NULL;
 }
 
-static int is_number(unsigned type)
+/* Which columns the lists of signs and of character sets count: the servers go by the classes of their
+ * fields, not by the types alone. Seen in logs of 9.7 and 10.11; lists of another length are refused. */
+static int is_number(unsigned type, int flavour)
 {
+    (void)flavour;
     return type == TYPE_TINY || type == TYPE_SHORT || type == TYPE_INT24 || type == TYPE_LONG ||
-           type == TYPE_LONGLONG || type == TYPE_NEWDECIMAL || type == TYPE_FLOAT || type == TYPE_DOUBLE;
+           type == TYPE_LONGLONG || type == TYPE_NEWDECIMAL || type == TYPE_FLOAT || type == TYPE_DOUBLE ||
+           type == TYPE_YEAR;
 }
 
-static int is_text(unsigned type)
+static int is_text(unsigned type, int flavour)
 {
     return type == TYPE_STRING || type == TYPE_VAR_STRING || type == TYPE_VARCHAR || type == TYPE_BLOB ||
            type == TYPE_TINY_BLOB || type == TYPE_MEDIUM_BLOB || type == TYPE_LONG_BLOB ||
-           type == TYPE_VARCHAR_COMPRESSED || type == TYPE_BLOB_COMPRESSED;
+           type == TYPE_VARCHAR_COMPRESSED || type == TYPE_BLOB_COMPRESSED || type == TYPE_VECTOR ||
+           (type == TYPE_GEOMETRY && flavour == BINLOG_MARIADB);
 }
 
-static int is_labelled(unsigned type)
+static int is_labelled(unsigned type, int flavour)
 {
+    (void)flavour;
     return type == TYPE_ENUM || type == TYPE_SET;
 }
-
-/* Bits for those columns that `counts` names, first column at the highest bit. 0: too short. */
-static int signs_read(struct binlog_column *columns, uint32_t count, struct span bits)
+/* Bits for the columns with numbers, first column at the highest bit. 0: not as many as there are. */
+static int signs_read(struct binlog_column *columns, uint32_t count, struct span bits, int flavour)
 {
     uint32_t k = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (!is_number(columns[i].type))
+        if (!is_number(columns[i].type, flavour))
             continue;
         if (k / 8 >= bits.size)
             return 0;
         columns[i].is_unsigned = ((unsigned char)bits.data[k / 8] >> (7 - k % 8)) & 1;
         k++;
     }
-    return 1;
+    return (k + 7) / 8 == bits.size;
 }
 
 /* Collations: one for all with exceptions (the how-manieth of these columns, its collation), or one for each.
  */
 static int collations_read(struct binlog_column *columns, uint32_t count, struct span bytes,
-                           int (*counts)(unsigned), int has_default)
+                           int (*counts)(unsigned, int), int flavour, int has_default)
 {
     struct binlog_cursor c = {(const uint8_t *)bytes.data, (const uint8_t *)bytes.data + bytes.size, 0};
+    if (!bytes.data)
+        return 1;
     uint64_t standard = has_default ? cursor_length(&c) : 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (!counts(columns[i].type))
-            continue;
-        columns[i].collation = (uint16_t)(has_default ? standard : cursor_length(&c));
+        if (counts(columns[i].type, flavour))
+            columns[i].collation = (uint16_t)(has_default ? standard : cursor_length(&c));
     }
-    while (has_default && !c.bad && cursor_left(&c)) {
+    if (!has_default && cursor_left(&c))
+        return 0;
+    while (!c.bad && cursor_left(&c)) {
         uint64_t which = cursor_length(&c), collation = cursor_length(&c);
         uint32_t i = 0;
         for (; i < count; i++)
-            if (counts(columns[i].type) && which-- == 0)
+            if (counts(columns[i].type, flavour) && which-- == 0)
                 break;
         if (i == count)
             return 0;
@@ -431,7 +439,7 @@ static int column_said(const struct table_maker *maker, struct binlog_column *co
         return 0;
     while (space && *space == ' ')
         space++;
-    if (space && column->is_unsigned < 0 && is_number(column->type)) {
+    if (space && column->is_unsigned < 0 && is_number(column->type, maker->format->flavour)) {
         if (strcasecmp(space, "unsigned") == 0)
             column->is_unsigned = 1;
         else if (strcasecmp(space, "signed") == 0)
@@ -634,16 +642,13 @@ struct table_version *table_version_make(const struct table_maker *maker, const 
     }
     uint32_t n = (uint32_t)count;
     struct span *o = optional;
-    if (o[OPTIONAL_SIGNS].data && !signs_read(columns, n, o[OPTIONAL_SIGNS]))
+    int flavour = maker->format->flavour;
+    if (o[OPTIONAL_SIGNS].data && !signs_read(columns, n, o[OPTIONAL_SIGNS], flavour))
         return fail_malformed(maker, "signs");
-    if ((o[OPTIONAL_DEFAULT_CHARSET].data &&
-         !collations_read(columns, n, o[OPTIONAL_DEFAULT_CHARSET], is_text, 1)) ||
-        (o[OPTIONAL_COLUMN_CHARSETS].data &&
-         !collations_read(columns, n, o[OPTIONAL_COLUMN_CHARSETS], is_text, 0)) ||
-        (o[OPTIONAL_LABEL_DEFAULT_CHARSET].data &&
-         !collations_read(columns, n, o[OPTIONAL_LABEL_DEFAULT_CHARSET], is_labelled, 1)) ||
-        (o[OPTIONAL_LABEL_CHARSETS].data &&
-         !collations_read(columns, n, o[OPTIONAL_LABEL_CHARSETS], is_labelled, 0)))
+    if (!collations_read(columns, n, o[OPTIONAL_DEFAULT_CHARSET], is_text, flavour, 1) ||
+        !collations_read(columns, n, o[OPTIONAL_COLUMN_CHARSETS], is_text, flavour, 0) ||
+        !collations_read(columns, n, o[OPTIONAL_LABEL_DEFAULT_CHARSET], is_labelled, flavour, 1) ||
+        !collations_read(columns, n, o[OPTIONAL_LABEL_CHARSETS], is_labelled, flavour, 0))
         return fail_malformed(maker, "character sets");
     if (o[OPTIONAL_NAMES].data) {
         if (!names_of_columns_read(maker, columns, n, o[OPTIONAL_NAMES]))

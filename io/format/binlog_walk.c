@@ -660,6 +660,9 @@ enum step binlog_walk_step(struct binlog_walk *walk, const uint8_t *bytes, size_
         if (head == 0 && position == walk->file_size)
             return STEP_DONE;
         if (size - at - head < BINLOG_HEADER_SIZE) {
+            if (position == walk->file_size)
+                return binlog_fail(diag, walk->name, position, "binlog.cut", hint_copy,
+                                   "the file ends before its FORMAT_DESCRIPTION");
             if (walk->file_size - position < BINLOG_HEADER_SIZE)
                 return binlog_fail(
                     diag, walk->name, position, "binlog.cut", hint_copy,
