@@ -25,6 +25,8 @@ static enum err check_folder(const struct job *job, enum side side, const char *
     int n = pattern[0] == '/'
                 ? snprintf(folder, sizeof folder, "%.*s", (int)fixed, pattern)
                 : snprintf(folder, sizeof folder, "%s/%.*s", job->directory, (int)fixed, pattern);
+    if (n > 1 && n < (int)sizeof folder && folder[n - 1] == '/')
+        folder[n - 1] = 0;
     struct stat st;
     if (strstr(pattern, "{date}") || n < 0 || n >= (int)sizeof folder)
         return OK;
@@ -75,7 +77,7 @@ static void print_source(const struct job *job, enum side side)
     } else if (side == CHANNEL && source->fields[FIELD_CHANNEL_ORDER_NO].column) {
         printf("rows are told apart by channel_order_no");
     } else {
-        printf("nothing tells equal rows apart");
+        printf("rows have no occurrence id");
     }
     if (source->rejects.max_ppm) {
         char percent[MONEY_TEXT_MAX];

@@ -18,8 +18,8 @@ static const char program_help[] =
     "\n"
     "Try it:\n"
     "  tieout gen --rows=10000 --out=day\n"
-    "  tieout diff day/local.csv day/channel.csv --key=biz_order_no --amount=amount --compare=status "
-    "--out=result\n"
+    "  tieout diff day/local.csv day/channel.csv \\\n"
+    "      --key=channel_code,biz_order_no --amount=amount --compare=status --out=result\n"
     "\n"
     "Exit codes:\n"
     "  0   everything ties out\n"
@@ -91,21 +91,30 @@ static const char check_help[] =
     "\n"
     "  version: 1\n"
     "  job: sample\n"
-    "  channel_code: ALIPAY\n"
+    "  channel_code: ALIPAY             # of rows without a column for it\n"
     "  timezone: Asia/Shanghai\n"
     "  currency: CNY\n"
     "  local:\n"
-    "    files: day/local.csv             # * and {date} are understood; or binlog: {files: ..., table: "
+    "    files: day/local.csv           # * and {date} are understood; or binlog: {files: ..., table: "
     "db.table}\n"
-    "    fields: {biz_order_no: biz_order_no, amount: amount, status: status, trade_time: trade_time}\n"
-    "  channel:\n"
-    "    files: day/channel.csv\n"
-    "    occurrence_id: channel_order_no  # what tells two rows of one order apart\n"
     "    fields:\n"
+    "      channel_code: channel_code   # field: column of the file\n"
     "      biz_order_no: biz_order_no\n"
+    "      trade_time: trade_time\n"
+    "      direction: direction\n"
     "      amount: {column: amount, unit: major}\n"
     "      status: {column: status, map: {SUCCESS: SUCCESS, REFUNDED: REFUNDED, other: FAILED}}\n"
+    "  channel:\n"
+    "    files: day/channel.csv\n"
+    "    occurrence_id: channel_order_no  # the same one twice is a duplicate\n"
+    "    fields:\n"
+    "      channel_code: channel_code\n"
+    "      biz_order_no: biz_order_no\n"
+    "      channel_order_no: channel_order_no\n"
     "      trade_time: trade_time\n"
+    "      direction: direction\n"
+    "      amount: amount\n"
+    "      status: status\n"
     "  match:\n"
     "    keys: [[channel_code, biz_order_no]]\n"
     "    compare: [amount, status]\n"
@@ -115,7 +124,8 @@ static const char check_help[] =
     "\n"
     "Example:\n"
     "  tieout gen --rows=10000 --out=day\n"
-    "  tieout check job.yaml\n";
+    "  tieout check job.yaml\n"
+    "  tieout run job.yaml --date=2026-11-19\n";
 
 static const char inspect_help[] =
     "tieout inspect FILE [--job=JOB.yaml|--format=FORMAT] [options]\n"
@@ -159,7 +169,8 @@ static const char gen_help[] =
     "\n"
     "Example:\n"
     "  tieout gen --rows=10000 --seed=7 --order=shuffled --missing=3 --amount-breaks=0.1% --out=day\n"
-    "  tieout diff day/local.csv day/channel.csv --key=biz_order_no --amount=amount --compare=status\n";
+    "  tieout diff day/local.csv day/channel.csv --key=channel_code,biz_order_no --amount=amount "
+    "--compare=status\n";
 
 void help_print(const char *command, FILE *out)
 {
