@@ -156,7 +156,7 @@ static void choose_diff(struct maker *m)
     int renamed = percent(m, 25);
     for (int p = 0; p < plan.key_part_count[0]; p++) {
         const char *word = oracle_field_word(plan.key_parts[0][p]);
-        int other = renamed && plan.key_parts[0][p] != O_CHANNEL_ORDER_NO;
+        int other = renamed;
         at += snprintf(at, 100, "%s%s%s%s", p ? "," : "", word, other ? ":their_" : "", other ? word : "");
     }
     snprintf(
@@ -169,7 +169,7 @@ static void choose_diff(struct maker *m)
             at += snprintf(at, 100, "%s%s", at == day->compare ? "" : ",", word);
             /* A key part must have one pair of names everywhere. */
             for (int p = 0; p < plan.key_part_count[0]; p++)
-                if (plan.key_parts[0][p] == f && renamed && f != O_CHANNEL_ORDER_NO)
+                if (plan.key_parts[0][p] == f && renamed)
                     at += snprintf(at, 100, ":their_%s", word);
         }
     if (!oracle_diff_init(&day->diff, day->key, day->amount, day->compare)) {
