@@ -2,7 +2,10 @@
 #include "core/config/job.h"
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include <fnmatch.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void job_close(struct job *job)
 {
@@ -56,4 +59,75 @@ int job_reject_limit_parse(const char *text, struct reject_limit *limit)
         return 0;
     limit->max_ppm = (uint32_t)ppm;
     return 1;
+}
+
+enum { PATH_PARTS_MAX = 64, PATH_BYTES_MAX = 4096 };
+
+/* Cuts `path`, seen from `base`, into the parts of its absolute form, "." and "a/.." taken out. -1 when it is
+ * too long. */
+static int path_parts(char room[PATH_BYTES_MAX], const char *base, const char *path,
+                      const char *parts[PATH_PARTS_MAX])
+{
+    char here[PATH_BYTES_MAX] = "";
+    if (path[0] == '/')
+        base = "";
+    else if (base[0] != '/' && !getcwd(here, sizeof here))
+        return -1;
+    int n = snprintf(room, PATH_BYTES_MAX, "%s/%s/%s", here, base, path);
+    if (n < 0 || n >= PATH_BYTES_MAX)
+        return -1;
+    int count = 0;
+    char *rest = room, *part;
+    while ((part = strsep(&rest, "/"))) {
+        if (!part[0] || strcmp(part, ".") == 0)
+            continue;
+        if (strcmp(part, "..") == 0) {
+            count -= count > 0;
+            continue;
+        }
+        if (count == PATH_PARTS_MAX)
+            return -1;
+        parts[count++] = part;
+    }
+    return count;
+}
+
+static int part_matches(const char *pattern, const char *part)
+{
+    char glob[PATH_BYTES_MAX];
+    size_t used = 0;
+    for (const char *p = pattern; *p && used + 2 < sizeof glob; p++) {
+        int is_date = strncmp(p, "{date}", 6) == 0;
+        glob[used++] = is_date ? '*' : *p;
+        p += is_date ? 5 : 0;
+    }
+    glob[used] = 0;
+    return strcmp(glob, part) == 0 || fnmatch(glob, part, 0) == 0;
+}
+
+const char *job_out_dir_clash(const struct job *job, const char *base, const char *out_dir, enum side *side)
+{
+    char out_room[PATH_BYTES_MAX], in_room[PATH_BYTES_MAX], home_room[PATH_BYTES_MAX];
+    const char *out[PATH_PARTS_MAX], *in[PATH_PARTS_MAX], *home[PATH_PARTS_MAX];
+    int out_count = path_parts(out_room, base, out_dir, out);
+    int home_count = path_parts(home_room, job->directory, ".", home);
+    for (int s = 0; s < SIDES; s++) {
+        const struct source_spec *source = &job->sources[s];
+        for (int i = 0; i < source->pattern_count; i++) {
+            /* Without the file's name. */
+            int in_count = path_parts(in_room, job->directory, source->patterns[i], in) - 1;
+            if (in_count < 0 || out_count < in_count)
+                continue;
+            int same = 1, is_home = in_count <= home_count;
+            for (int p = 0; p < in_count; p++) {
+                same &= part_matches(in[p], out[p]);
+                is_home = is_home && strcmp(in[p], home[p]) == 0;
+            }
+            if (!same || (is_home && out_count > in_count))
+                continue;
+            *side = (enum side)s;
+            return source->patterns[i];
+        }
+    }
+    return NULL;
 }

@@ -131,7 +131,7 @@ struct job {
     const char *non_monetary[STATUS_WORDS_MAX]; /* default PROCESSING, FAILED, CLOSED */
     int non_monetary_count;
     int suspense_threshold[SIDES];
-    const char *out_dir; /* default "out" */
+    const char *out_dir; /* default "out"; relative to `directory`; diff: as it was asked */
     int write_match;
 };
 
@@ -144,6 +144,12 @@ void job_close(struct job *job);
  * nobody declared is shown rather than set aside. The loader takes care that a job file's words are declared.
  * Empty counts as monetary. */
 int job_status_is_monetary(const struct job *job, struct span status);
+
+/* Outputs among the inputs would be read as inputs tomorrow. The pattern, and its side, that looks into
+ * `out_dir` (relative to `base`) or into a folder above it; NULL when there is none. The folder of the job
+ * file, and those above, may hold both the inputs and the output folder. Loading checks the job's own
+ * out_dir; an --out is for its command. */
+const char *job_out_dir_clash(const struct job *job, const char *base, const char *out_dir, enum side *side);
 
 /* What `diff` was asked, before job_from_diff makes a job of it. All text is borrowed from argv. */
 struct diff_request {

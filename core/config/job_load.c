@@ -11,7 +11,6 @@
 #include "core/config/yaml.h"
 #include "core/model/currency.h"
 #include "core/model/money.h"
-#include <fnmatch.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1184,76 +1183,16 @@ static enum err read_suspense(struct loader *l)
     return err;
 }
 
-/* Cuts `path` into its parts, "." taken out and "a/.." folded. Returns the number of parts, or -1 when there
- * are too many. */
-enum { PATH_PARTS_MAX = 64, PATH_BYTES_MAX = 4096 };
-static int path_parts(char room[PATH_BYTES_MAX], const char *directory, const char *path,
-                      const char *parts[PATH_PARTS_MAX])
-{
-    int n = path[0] == '/' ? snprintf(room, PATH_BYTES_MAX, "%s", path)
-                           : snprintf(room, PATH_BYTES_MAX, "%s/%s", directory, path);
-    if (n < 0 || n >= PATH_BYTES_MAX)
-        return -1;
-    int count = 0;
-    char *rest = room, *part;
-    while ((part = strsep(&rest, "/"))) {
-        if (!part[0] || strcmp(part, ".") == 0)
-            continue;
-        if (strcmp(part, "..") == 0 && count > 0 && strcmp(parts[count - 1], "..") != 0) {
-            count--;
-            continue;
-        }
-        if (count == PATH_PARTS_MAX)
-            return -1;
-        parts[count++] = part;
-    }
-    return count;
-}
-
-static int part_matches(const char *pattern, const char *part)
-{
-    char glob[PATH_BYTES_MAX];
-    size_t used = 0;
-    for (const char *p = pattern; *p && used + 2 < sizeof glob; p++) {
-        int is_date = strncmp(p, "{date}", 6) == 0;
-        glob[used++] = is_date ? '*' : *p;
-        p += is_date ? 5 : 0;
-    }
-    glob[used] = 0;
-    return fnmatch(glob, part, 0) == 0;
-}
-
-/* Outputs among the inputs would be read as inputs tomorrow. Refused where the output folder is a folder that
- * a pattern looks into, or lies below one; the folder of the job file itself may hold both the inputs and the
- * output folder. */
 static enum err check_out_dir(struct loader *l, const struct yaml_node *node)
 {
-    char out_room[PATH_BYTES_MAX], in_room[PATH_BYTES_MAX], home_room[PATH_BYTES_MAX];
-    const char *out[PATH_PARTS_MAX], *in[PATH_PARTS_MAX], *home[PATH_PARTS_MAX];
     const struct job *job = l->job;
-    int out_count = path_parts(out_room, job->directory, job->out_dir, out);
-    int home_count = path_parts(home_room, job->directory, ".", home);
-    for (int side = 0; side < SIDES; side++) {
-        const struct source_spec *source = &job->sources[side];
-        for (int i = 0; i < source->pattern_count; i++) {
-            int in_count = path_parts(in_room, job->directory, source->patterns[i], in) -
-                           1; /* without the file's name */
-            if (in_count < 0 || out_count < in_count)
-                continue;
-            int same = 1, is_home = in_count == home_count;
-            for (int p = 0; p < in_count; p++) {
-                same &= part_matches(in[p], out[p]);
-                is_home &= p < home_count && strcmp(in[p], home[p]) == 0;
-            }
-            if (!same || (is_home && out_count > in_count))
-                continue;
-            const struct yaml_node *at = node ? node : l->sides[side];
-            return BAD(l, at, "job.value", "choose a folder of its own for the outputs",
-                       "output.dir: \"%s\" is where the %s side's inputs are read, \"%s\"", job->out_dir,
-                       side_name((enum side)side), source->patterns[i]);
-        }
-    }
-    return OK;
+    enum side side = LOCAL;
+    const char *pattern = job_out_dir_clash(job, job->directory, job->out_dir, &side);
+    if (!pattern)
+        return OK;
+    return BAD(l, node ? node : l->sides[side], "job.value", "choose a folder of its own for the outputs",
+               "output.dir: \"%s\" is where the %s side's inputs are read, \"%s\"", job->out_dir,
+               side_name(side), pattern);
 }
 
 static enum err read_output(struct loader *l)

@@ -613,6 +613,15 @@ TEST(outputs_do_not_land_among_inputs)
     EXPECT(job); /* the job's own folder may hold the inputs, and out/ beside them */
     job_close(job);
     free(text);
+    enum side side;
+    job = load(good_job);
+    char inside[300];
+    snprintf(inside, sizeof inside, "%s/bills/x/y", directory);
+    EXPECT(is_text(job_out_dir_clash(job, ".", inside, &side), "bills/{date}/*.csv") && side == CHANNEL);
+    EXPECT(job_out_dir_clash(job, directory, "binlog", &side) && side == LOCAL);
+    EXPECT(!job_out_dir_clash(job, ".", "binlog", &side));
+    EXPECT(!job_out_dir_clash(job, directory, "bills", &side));
+    job_close(job);
     text = changed("bills/{date}/*.csv", "channel.csv");
     memcpy(strstr(text, "dir: out"), "dir:   .", 8);
     EXPECT(refuses_text(text, "25:17", "is where the channel side's inputs are read", ""));
