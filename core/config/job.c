@@ -92,14 +92,20 @@ static int path_parts(char room[PATH_BYTES_MAX], const char *base, const char *p
     return count;
 }
 
+/* `pattern` is one part of a path, with `*` and {date} in it. */
 static int part_matches(const char *pattern, const char *part)
 {
+    static const char date[] = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]";
     char glob[PATH_BYTES_MAX];
     size_t used = 0;
-    for (const char *p = pattern; *p && used + 2 < sizeof glob; p++) {
-        int is_date = strncmp(p, "{date}", 6) == 0;
-        glob[used++] = is_date ? '*' : *p;
-        p += is_date ? 5 : 0;
+    for (const char *p = pattern; *p && used + sizeof date < sizeof glob; p++) {
+        if (strncmp(p, "{date}", 6) != 0) {
+            glob[used++] = *p;
+            continue;
+        }
+        memcpy(glob + used, date, sizeof date - 1);
+        used += sizeof date - 1;
+        p += 5;
     }
     glob[used] = 0;
     return strcmp(glob, part) == 0 || fnmatch(glob, part, 0) == 0;

@@ -616,11 +616,12 @@ TEST(outputs_do_not_land_among_inputs)
     enum side side;
     job = load(good_job);
     char inside[300];
-    snprintf(inside, sizeof inside, "%s/bills/x/y", directory);
+    snprintf(inside, sizeof inside, "%s/bills/2026-01-05/y", directory);
     EXPECT(is_text(job_out_dir_clash(job, ".", inside, &side), "bills/{date}/*.csv") && side == CHANNEL);
     EXPECT(job_out_dir_clash(job, directory, "binlog", &side) && side == LOCAL);
     EXPECT(!job_out_dir_clash(job, ".", "binlog", &side));
     EXPECT(!job_out_dir_clash(job, directory, "bills", &side));
+    EXPECT(!job_out_dir_clash(job, directory, "bills/results", &side)); /* no date */
     job_close(job);
     text = changed("bills/{date}/*.csv", "channel.csv");
     memcpy(strstr(text, "dir: out"), "dir:   .", 8);
