@@ -89,6 +89,13 @@ const char *binlog_event_name(unsigned type)
 
 int binlog_checksum_right(const struct binlog_event *event, const struct binlog_format *format)
 {
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    /* A fuzzer would hardly ever get past a checksum; the decoder must stand what lies behind it all the
+     * same. */
+    (void)event;
+    (void)format;
+    return 1;
+#endif
     if (format->checksum == 0)
         return 1;
     uint32_t stored = read_le32(event->bytes + event->size - 4);

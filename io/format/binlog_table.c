@@ -332,9 +332,9 @@ static int signs_read(struct binlog_column *columns, uint32_t count, struct span
 static int collations_read(struct binlog_column *columns, uint32_t count, struct span bytes,
                            int (*counts)(unsigned, int), int flavour, int has_default)
 {
-    struct binlog_cursor c = {(const uint8_t *)bytes.data, (const uint8_t *)bytes.data + bytes.size, 0};
     if (!bytes.data)
         return 1;
+    struct binlog_cursor c = {(const uint8_t *)bytes.data, (const uint8_t *)bytes.data + bytes.size, 0};
     uint64_t standard = has_default ? cursor_length(&c) : 0;
     for (uint32_t i = 0; i < count; i++) {
         if (counts(columns[i].type, flavour))

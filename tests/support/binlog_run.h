@@ -1,7 +1,8 @@
-/* tests/support/binlog_run.h: decodes a binlog held in memory as a source would, in pieces of any size, and keeps the rows.
+/* tests/support/binlog_run.h: decodes a binlog held in memory as a source would, in pieces of any size, and
+ * keeps the rows.
  *
- * Header only, for test and fuzz programs. The road: walk_step over a window of the file, rows over what it took, groups that
- * lie behind read again. With `keep` 0 the rows are looked at and counted, not kept.
+ * Header only, for test and fuzz programs. The road: walk_step over a window of the file, rows over what it
+ * took, groups that lie behind read again. With `keep` 0 the rows are looked at and counted, not kept.
  */
 #ifndef TIEOUT_TESTS_SUPPORT_BINLOG_RUN_H
 #define TIEOUT_TESTS_SUPPORT_BINLOG_RUN_H
@@ -38,7 +39,8 @@ struct binlog_run {
     char next_name[512];
 };
 
-static inline struct kept_value *run_image(const struct binlog_row *row, const struct cell *cells, const uint8_t *present)
+static inline struct kept_value *run_image(const struct binlog_row *row, const struct cell *cells,
+                                           const uint8_t *present)
 {
     if (!cells)
         return NULL;
@@ -125,8 +127,8 @@ static inline void run_free(struct binlog_run *run)
 }
 
 /* Rows of one piece; `*taken` says how far it went. */
-static inline enum step run_piece(struct binlog_run *run, struct binlog_rows *rows, const struct binlog_piece *piece,
-                                  size_t *taken, struct diag *diag)
+static inline enum step run_piece(struct binlog_run *run, struct binlog_rows *rows,
+                                  const struct binlog_piece *piece, size_t *taken, struct diag *diag)
 {
     binlog_rows_begin(rows, piece);
     for (;;) {
@@ -161,7 +163,8 @@ static inline enum step run_behind(struct binlog_run *run, struct binlog_rows *r
     return STEP_DONE;
 }
 
-/* Decodes the whole file. STEP_DONE, or STEP_FAILED with a filled diag; the rows before the failure are kept. */
+/* Decodes the whole file. STEP_DONE, or STEP_FAILED with a filled diag; the rows before the failure are kept.
+ */
 static inline enum step run_file(struct binlog_run *run, const uint8_t *bytes, size_t size, const char *name,
                                  struct diag *diag)
 {

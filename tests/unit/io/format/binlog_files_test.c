@@ -1,8 +1,8 @@
-/* tests/unit/io/format/binlog_files_test.c: every recorded, real and damaged binlog of fixtures/binlogs against its expected rows or
- * its named refusal.
+/* tests/unit/io/format/binlog_files_test.c: every recorded, real and damaged binlog of fixtures/binlogs
+ * against its expected rows or its named refusal.
  *
- * The expected rows are held against ours column by column: numbers that are printed as text in several ways (FLOAT,
- * DOUBLE) as numbers, bytes against their hex, all else as text.
+ * The expected rows are held against ours column by column: numbers that are printed as text in several ways
+ * (FLOAT, DOUBLE) as numbers, bytes against their hex, all else as text.
  */
 #include "tests/support/check_test.h"
 
@@ -66,7 +66,8 @@ static int is_same(const char *expected, const struct kept_value *value)
 {
     if (strlen(expected) == value->size && memcmp(expected, value->text, value->size) == 0)
         return 1;
-    if (is_hex_of(expected, value) || is_same_number(expected, value->text) || is_same_json(expected, value->text))
+    if (is_hex_of(expected, value) || is_same_number(expected, value->text) ||
+        is_same_json(expected, value->text))
         return 1;
     if (strncmp(expected, "raw:", 4) == 0 && strstr(expected, "0x"))
         return is_hex_of(strstr(expected, "0x"), value);
@@ -74,7 +75,8 @@ static int is_same(const char *expected, const struct kept_value *value)
     return strncmp(value->text, "0000-00-00 00:00:00", 19) == 0 && strtod(expected, NULL) == 0;
 }
 
-static int image_agrees(const char *path, const struct kept_row *row, const struct kept_value *values, json_t *expected)
+static int image_agrees(const char *path, const struct kept_row *row, const struct kept_value *values,
+                        json_t *expected)
 {
     if (!values || !expected)
         return !values && !expected;
@@ -91,14 +93,16 @@ static int image_agrees(const char *path, const struct kept_row *row, const stru
             char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : strdup("absent");
             fprintf(stderr, "%s@%llu#%u: column %s: expected %.200s, got %.200s\n", path,
                     (unsigned long long)row->event_offset, row->row_index, row->names[i], text,
-                    !values[i].present ? "absent" : values[i].text ? values[i].text : "null");
+                    !values[i].present ? "absent"
+                    : values[i].text   ? values[i].text
+                                       : "null");
             free(text);
             return 0;
         }
     }
     if (present != json_object_size(expected)) {
-        fprintf(stderr, "%s@%llu#%u: %zu columns expected, %zu present\n", path, (unsigned long long)row->event_offset,
-                row->row_index, json_object_size(expected), present);
+        fprintf(stderr, "%s@%llu#%u: %zu columns expected, %zu present\n", path,
+                (unsigned long long)row->event_offset, row->row_index, json_object_size(expected), present);
         return 0;
     }
     return 1;
@@ -120,8 +124,8 @@ static int row_agrees(const char *path, const struct kept_row *row, json_t *expe
     if (!agrees) {
         char *text = json_dumps(expected, 0);
         fprintf(stderr, "%s@%llu#%u: %s of %s.%s at %u, gtid %s; expected %.300s\n", path,
-                (unsigned long long)row->event_offset, row->row_index, ops[row->op], row->database, row->table,
-                row->timestamp, row->gtid, text);
+                (unsigned long long)row->event_offset, row->row_index, ops[row->op], row->database,
+                row->table, row->timestamp, row->gtid, text);
         free(text);
         return 0;
     }
@@ -158,7 +162,7 @@ static int rows_agree(const char *path, struct binlog_run *run, const char *but_
         free(line);
         const char *gtid = json_string_value(json_object_get(expected, "gtid"));
         int counts = !(but_not_gtid && gtid && strcmp(gtid, but_not_gtid) == 0) &&
-                     json_is_true(json_object_get(expected, "committed"));
+                     !json_is_false(json_object_get(expected, "committed"));
         if (counts && count >= run->row_count) {
             fprintf(stderr, "%s: only %zu rows\n", path, run->row_count);
             agree = 0;
@@ -205,9 +209,11 @@ static int file_refused(const char *path, const char *words, uint64_t position)
     struct binlog_run run = {.options = &everything, .chunk = 4096, .want = 1, .keep = 1, .is_newest = 1};
     struct diag diag;
     int refused = run_file(&run, bytes, size, path, &diag) == STEP_FAILED && diag.err == ERR_INPUT &&
-                  strncmp(diag.what, path, strlen(path)) == 0 && strstr(diag.what, words) && strstr(diag.what, place);
+                  strncmp(diag.what, path, strlen(path)) == 0 && strstr(diag.what, words) &&
+                  strstr(diag.what, place);
     if (!refused)
-        fprintf(stderr, "%s: expected a refusal with \"%s\" and %s, got: %s\n", path, words, place, diag.what);
+        fprintf(stderr, "%s: expected a refusal with \"%s\" and %s, got: %s\n", path, words, place,
+                diag.what);
     run_free(&run);
     free(bytes);
     return refused;
@@ -272,7 +278,8 @@ TEST(compressed_transactions_give_the_expected_rows_or_are_refused_by_name)
     AGREES("real/osheroff+mysql-binlog-connector-java/mysql-bin.compressed");
     AGREES("real/blackbeam+rust_mysql_common/transaction_compression.000001");
 #else
-    EXPECT(file_refused("real/blackbeam+rust_mysql_common/transaction_compression.000001", "zstd is not supported", 237));
+    EXPECT(file_refused("real/blackbeam+rust_mysql_common/transaction_compression.000001",
+                        "zstd is not supported", 237));
 #endif
 }
 
@@ -320,7 +327,8 @@ TEST(damaged_files_are_refused_with_file_and_position)
     EXPECT(file_refused("damaged/mariadb_unknown_event_type_200.bin", "type 200", 5018));
     EXPECT(file_refused("damaged/magic_only.bin", "before its FORMAT_DESCRIPTION", 4));
     EXPECT(file_refused("damaged/empty.bin", "empty", 0));
-    EXPECT(file_refused("real/blackbeam+rust_mysql_common/binlog_truncated_event.000001", "inside an event header", 4));
+    EXPECT(file_refused("real/blackbeam+rust_mysql_common/binlog_truncated_event.000001",
+                        "inside an event header", 4));
 }
 
 TEST(a_file_cut_between_events_gives_whole_transactions_only)

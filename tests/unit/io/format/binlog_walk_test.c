@@ -1,0 +1,558 @@
+/* tests/unit/io/format/binlog_walk_test.c: groups and how they end, statements that hide rows, tables and
+ * columns: with events that are written here, since no server records them on demand.
+ */
+#include "tests/support/check_test.h"
+
+#include "tests/support/binlog_run.h"
+#include "tests/support/binlog_write.h"
+
+static const char *const columns[] = {"id", "amount"};
+static const char *const signed_columns[] = {"id unsigned", "amount signed"};
+static const struct binlog_watch watch = {"shop", "orders", columns, 2};
+static const struct binlog_options watching = {.watch = &watch, .watch_count = 1};
+
+/* Two INTs. */
+static const uint8_t two_ints[] = {3, 3};
+
+static void put_table(struct log *log, uint64_t id, const char *table)
+{
+    log_table(log, id, "shop", table, two_ints, 2, NULL, 0, NULL, 0);
+}
+
+static void put_row(struct log *log, uint64_t id, uint32_t key, uint32_t amount)
+{
+    struct body b = {.size = 0};
+    body_le(&b, 0, 1);
+    body_le(&b, key, 4);
+    body_le(&b, amount, 4);
+    log_rows(log, EVENT_WRITE_ROWS, id, 2, b.bytes, b.size);
+}
+
+static void put_group(struct log *log, uint32_t key)
+{
+    log_query(log, "shop", "BEGIN");
+    put_table(log, 5, "orders");
+    put_row(log, 5, key, 100);
+    log_xid(log);
+}
+
+/* Decodes; `words` NULL: it is accepted, else refused with these words. */
+static int outcome_with(struct log *log, const struct binlog_options *options, const char *words,
+                        struct binlog_run *run)
+{
+    struct diag diag;
+    *run = (struct binlog_run){.options = options, .chunk = 64, .want = 1, .keep = 1, .is_newest = 1};
+    enum step step = run_file(run, log->bytes, log->size, "log", &diag);
+    int right = words ? step == STEP_FAILED && (strstr(diag.what, words) || strstr(diag.hint, words))
+                      : step == STEP_DONE;
+    if (!right)
+        fprintf(stderr, "expected %s, got: %s\n", words ? words : "no refusal",
+                step == STEP_FAILED ? diag.what : "done");
+    return right;
+}
+
+static int outcome(struct log *log, const char *words, size_t row_count)
+{
+    struct binlog_run run;
+    int right = outcome_with(log, &watching, words, &run) && (words || run.row_count == row_count);
+    if (!words && run.row_count != row_count)
+        fprintf(stderr, "expected %zu rows, got %zu\n", row_count, run.row_count);
+    run_free(&run);
+    return right;
+}
+
+TEST(a_rolled_back_and_an_unfinished_transaction_count_for_nothing)
+{
+    struct log log = {0};
+    log_begin(&log, "8.0.36");
+    put_group(&log, 1);
+    log_query(&log, "shop", "BEGIN");
+    put_table(&log, 5, "orders");
+    put_row(&log, 5, 2, 100);
+    log_query(&log, "shop", "ROLLBACK");
+    put_group(&log, 3);
+    log_query(&log, "shop", "BEGIN");
+    put_table(&log, 5, "orders");
+    put_row(&log, 5, 4, 100);
+    struct binlog_run run;
+    EXPECT(outcome_with(&log, &watching, NULL, &run));
+    EXPECT(run.row_count == 2 && run.counts.groups_rolled_back == 1 && run.counts.groups_unfinished == 1);
+    EXPECT(run.row_count == 2 && strcmp(run.rows[0].after[0].text, "1") == 0 &&
+           strcmp(run.rows[1].after[0].text, "3") == 0);
+    run_free(&run);
+    log_free(&log);
+}
+
+TEST(groups_that_do_not_fit_together_are_refused)
+{
+    struct log log = {0};
+    log_begin(&log, "8.0.36");
+    log_query(&log, "shop", "BEGIN");
+    log_gtid(&log, 7);
+    EXPECT(outcome(&log, "GTID inside", 0));
+    log_begin(&log, "8.0.36");
+    log_query(&log, "shop", "BEGIN");
+    log_query(&log, "shop", "BEGIN");
+    EXPECT(outcome(&log, "begins inside", 0));
+    log_begin(&log, "8.0.36");
+    put_table(&log, 5, "orders");
+    EXPECT(outcome(&log, "outside of a transaction", 0));
+    log_begin(&log, "8.0.36");
+    log_xid(&log);
+    EXPECT(outcome(&log, "XID without", 0));
+    log_begin(&log, "8.0.36");
+    log_query(&log, "shop", "BEGIN");
+    log_rotate(&log, "next.000002");
+    EXPECT(outcome(&log, "inside the transaction", 0));
+    log_begin(&log, "8.0.36");
+    put_group(&log, 1);
+    log_query(&log, "shop", "BEGIN");
+    put_row(&log, 5, 2, 100);
+    log_xid(&log);
+    EXPECT(outcome(&log, "no TABLE_MAP of its transaction", 0));
+    log_begin(&log, "8.0.36");
+    log_event(&log, EVENT_INCIDENT, "\1\0\0", 3);
+    EXPECT(outcome(&log, "lost changes", 0));
+    log_begin(&log, "11.4.2-MariaDB");
+    log_event(&log, EVENT_START_ENCRYPTION, "\1\0\0\0\0", 5);
+    EXPECT(outcome(&log, "encrypted", 0));
+    log_free(&log);
+}
+
+TEST(a_table_id_means_what_the_last_table_map_of_its_transaction_says)
+{
+    struct log log = {0};
+    log_begin(&log, "8.0.36");
+    for (int i = 0; i < 600; i++) {
+        log_query(&log, "shop", "BEGIN");
+        put_table(&log, 5, i % 2 ? "orders" : "others");
+        put_table(&log, 100 + (uint64_t)i, "orders");
+        put_row(&log, 5, (uint32_t)i, 100);
+        put_row(&log, 100 + (uint64_t)i, (uint32_t)i, 100);
+        log_xid(&log);
+    }
+    EXPECT(outcome(&log, NULL, 900));
+    log_free(&log);
+}
+
+static int statement_is(const char *database, const char *text, enum statement_kind kind, int watch_index)
+{
+    struct statement s;
+    binlog_statement_read(&s, span_of(database), span_of(text), &watching);
+    if (s.kind != kind || s.watch_index != watch_index)
+        fprintf(stderr, "\"%s\": kind %d watch %d\n", text, s.kind, s.watch_index);
+    return s.kind == kind && s.watch_index == watch_index;
+}
+
+TEST(statements_are_told_apart_by_what_they_may_do_to_a_watched_table)
+{
+    EXPECT(statement_is("shop", "INSERT INTO orders VALUES(1)", STATEMENT_CHANGES, 0));
+    EXPECT(statement_is("SHOP", "insert into `Orders` select 1", STATEMENT_CHANGES, 0));
+    EXPECT(statement_is("other", "UPDATE shop.orders SET a=1", STATEMENT_CHANGES, 0));
+    EXPECT(statement_is("other", "UPDATE `shop` . `orders` SET a=1", STATEMENT_CHANGES, 0));
+    EXPECT(statement_is("other", "DELETE FROM orders", STATEMENT_CHANGES, -1));
+    EXPECT(statement_is("shop", "DELETE FROM other.orders", STATEMENT_CHANGES, -1));
+    EXPECT(statement_is("", "REPLACE orders VALUES(1)", STATEMENT_CHANGES, 0));
+    EXPECT(
+        statement_is("shop", "/* orders */ INSERT INTO t VALUES('orders') -- orders", STATEMENT_CHANGES, -1));
+    EXPECT(statement_is("shop", "/*!50000 INSERT */ INTO t SELECT * FROM \"orders\"", STATEMENT_CHANGES, 0));
+    EXPECT(statement_is("shop", "WITH x AS (SELECT 1) UPDATE orders SET a=1", STATEMENT_CHANGES, 0));
+    EXPECT(statement_is("shop", "LOAD DATA INFILE 'x' INTO TABLE orders", STATEMENT_CHANGES, 0));
+    EXPECT(statement_is("shop", "CREATE TABLE orders SELECT * FROM t", STATEMENT_CHANGES, 0));
+    EXPECT(statement_is("shop", "CREATE TABLE orders (id INT)", STATEMENT_DDL, 0));
+    EXPECT(statement_is("shop", "CREATE OR REPLACE TABLE orders (id INT)", STATEMENT_ERASES, 0));
+    EXPECT(statement_is("shop", "TRUNCATE orders", STATEMENT_ERASES, 0));
+    EXPECT(
+        statement_is("shop", "DROP TABLE IF EXISTS `orders` /* generated by server */", STATEMENT_ERASES, 0));
+    EXPECT(statement_is("shop", "DROP INDEX a ON orders", STATEMENT_OTHER, -1));
+    EXPECT(statement_is("x", "DROP DATABASE shop", STATEMENT_ERASES, 0));
+    EXPECT(statement_is("shop", "ALTER TABLE orders ADD COLUMN x INT", STATEMENT_DDL, 0));
+    EXPECT(statement_is("shop", "ALTER TABLE orders DROP COLUMN x", STATEMENT_DDL, 0));
+    EXPECT(statement_is("shop", "ALTER TABLE orders RENAME COLUMN a TO b", STATEMENT_DDL, 0));
+    EXPECT(statement_is("shop", "ALTER TABLE orders DROP PARTITION p0", STATEMENT_ERASES, 0));
+    EXPECT(statement_is("shop", "ALTER TABLE orders TRUNCATE PARTITION p0", STATEMENT_ERASES, 0));
+    EXPECT(statement_is("shop", "RENAME TABLE orders TO o2, o3 TO orders", STATEMENT_ERASES, 0));
+    EXPECT(statement_is("shop", "rename table orders to _orders_del, `_orders_gho` to orders", STATEMENT_DDL,
+                        0));
+    EXPECT(statement_is("shop", "BEGIN", STATEMENT_BEGIN, -1));
+    EXPECT(statement_is("shop", "ROLLBACK TO `a`", STATEMENT_ROLLBACK_TO, -1));
+    EXPECT(statement_is("shop", "rollback", STATEMENT_ROLLBACK, -1));
+    EXPECT(statement_is("shop", "XA COMMIT X'6131',X'',1", STATEMENT_XA_COMMIT, -1));
+    EXPECT(statement_is("shop", "GRANT ALL ON orders TO x", STATEMENT_OTHER, -1));
+    EXPECT(statement_is("shop", "", STATEMENT_OTHER, -1));
+    EXPECT(statement_is("shop", "'", STATEMENT_CHANGES, -1));
+}
+
+TEST(a_statement_on_a_watched_table_is_refused_and_others_are_counted)
+{
+    struct log log = {0};
+    log_begin(&log, "8.0.36");
+    put_group(&log, 1);
+    log_query(&log, "shop", "BEGIN");
+    log_query(&log, "shop", "UPDATE t SET a=1");
+    log_xid(&log);
+    struct binlog_run run;
+    EXPECT(outcome_with(&log, &watching, NULL, &run) && run.counts.statements_unwatched == 1);
+    run_free(&run);
+    log_query(&log, "shop", "BEGIN");
+    log_query(&log, "shop", "UPDATE orders SET a=1");
+    log_xid(&log);
+    EXPECT(outcome(&log, "binlog_format=ROW", 0));
+    log_free(&log);
+}
+
+TEST(rows_that_go_without_images_are_refused_once_there_are_rows)
+{
+    struct log log = {0};
+    log_begin(&log, "8.0.36");
+    log_query(&log, "shop", "DROP TABLE IF EXISTS orders");
+    log_query(&log, "shop", "CREATE TABLE orders (id INT, amount INT)");
+    put_group(&log, 1);
+    log_query(&log, "shop", "ALTER TABLE orders ADD KEY (amount)");
+    log_query(&log, "shop", "TRUNCATE t2");
+    EXPECT(outcome(&log, NULL, 1));
+    log_query(&log, "shop", "TRUNCATE TABLE orders");
+    EXPECT(outcome(&log, "without row images", 0));
+    log_free(&log);
+}
+
+TEST(a_rollback_to_a_savepoint_is_refused_only_if_it_undoes_rows_that_are_in_the_log)
+{
+    struct log log = {0};
+    log_begin(&log, "8.0.36");
+    log_query(&log, "shop", "BEGIN");
+    put_table(&log, 5, "orders");
+    put_row(&log, 5, 1, 100);
+    log_query(&log, "shop", "SAVEPOINT `a`");
+    log_query(&log, "shop", "ROLLBACK TO `a`");
+    size_t here = log.size;
+    log_xid(&log);
+    EXPECT(outcome(&log, NULL, 1));
+    log.size = here;
+    put_row(&log, 5, 2, 100);
+    log_query(&log, "shop", "ROLLBACK TO `a`");
+    log_xid(&log);
+    EXPECT(outcome(&log, "SAVEPOINT", 0));
+    log_free(&log);
+}
+
+TEST(signs_that_the_log_does_not_say_stop_at_the_first_value_where_it_matters)
+{
+    static const struct binlog_watch with_signs = {"shop", "orders", signed_columns, 2};
+    static const struct binlog_options knowing = {.watch = &with_signs, .watch_count = 1};
+    struct log log = {0};
+    log_begin(&log, "5.7.40-log");
+    log_query(&log, "shop", "BEGIN");
+    put_table(&log, 5, "orders");
+    put_row(&log, 5, 0x7fffffff, 1);
+    size_t here = log.size;
+    log_xid(&log);
+    EXPECT(outcome(&log, NULL, 1));
+    log.size = here;
+    put_row(&log, 5, 0xfffffffe, 0xfffffffe);
+    log_xid(&log);
+    EXPECT(outcome(&log, "UNSIGNED", 0));
+    struct binlog_run run;
+    EXPECT(outcome_with(&log, &knowing, NULL, &run) && run.row_count == 2);
+    EXPECT(run.row_count == 2 && strcmp(run.rows[1].after[0].text, "4294967294") == 0 &&
+           strcmp(run.rows[1].after[1].text, "-2") == 0);
+    run_free(&run);
+    log_free(&log);
+}
+
+TEST(columns_that_nobody_names_or_that_are_named_wrongly_are_refused)
+{
+    static const struct binlog_watch unnamed = {"shop", "orders", NULL, 0},
+                                     short_list = {"shop", "orders", columns, 1};
+    const struct binlog_options a = {.watch = &unnamed, .watch_count = 1},
+                                b = {.watch = &short_list, .watch_count = 1};
+    struct log log = {0};
+    struct binlog_run run;
+    log_begin(&log, "5.7.40-log");
+    put_group(&log, 1);
+    EXPECT(outcome_with(&log, &a, "binlog_row_metadata=FULL", &run));
+    EXPECT(outcome_with(&log, &b, "has 2 columns here", &run));
+    log_free(&log);
+}
+
+TEST(null_bits_are_right_for_every_number_of_columns)
+{
+    const struct binlog_options all = {.unnamed_ok = 1};
+    for (size_t count = 1; count <= 40; count++) {
+        struct log log = {0};
+        uint8_t types[40];
+        memset(types, 1, sizeof types);
+        log_begin(&log, "5.7.40-log");
+        log_query(&log, "shop", "BEGIN");
+        log_table(&log, 9, "shop", "wide", types, count, NULL, 0, NULL, 0);
+        struct body b = {.size = 0};
+        for (size_t null = 0; null < count; null++) {
+            for (size_t k = 0; k < count; k += 8)
+                body_le(&b, null / 8 == k / 8 ? 1u << (null % 8) : 0, 1);
+            for (size_t k = 0; k < count; k++)
+                if (k != null)
+                    body_le(&b, k, 1);
+        }
+        log_rows(&log, EVENT_WRITE_ROWS, 9, count, b.bytes, b.size);
+        log_xid(&log);
+        struct binlog_run run;
+        EXPECT(outcome_with(&log, &all, NULL, &run) && run.row_count == count);
+        for (size_t null = 0; null < run.row_count; null++)
+            for (size_t k = 0; k < count; k++)
+                EXPECT(k == null ? run.rows[null].after[k].text == NULL
+                                 : (size_t)atoi(run.rows[null].after[k].text) == k);
+        run_free(&run);
+        log_free(&log);
+    }
+}
+
+TEST(bits_sets_and_enums_are_right_at_their_widest)
+{
+    const struct binlog_options all = {.unnamed_ok = 1};
+    struct log log = {0};
+    /* BIT(64), BIT(9), SET of 64, ENUM in two bytes, CHAR of 1020 bytes, VARCHAR of 255 and of 256 bytes. */
+    static const uint8_t types[] = {16, 16, 254, 254, 254, 15, 15};
+    static const uint8_t metadata[] = {0, 8, 1, 1, 248, 8, 247, 2, 0xce, 0xfc, 255, 0, 0, 1};
+    struct body optional = {.size = 0};
+    body_le(&optional, 5, 1); /* labels of the SET: s0 ... s63 */
+    body_le(&optional, 1 + 10 * 2 + 54 * 3 + 64 - 64 + 0, 1);
+    size_t size_at = optional.size - 1, begin = optional.size;
+    body_le(&optional, 64, 1);
+    for (int i = 0; i < 64; i++) {
+        char label[8];
+        int n = snprintf(label, sizeof label, "s%d", i);
+        body_le(&optional, (uint64_t)n, 1);
+        body_bytes(&optional, label, (size_t)n);
+    }
+    optional.bytes[size_at] = (uint8_t)(optional.size - begin);
+    EXPECT(optional.size - begin < 251);
+    log_begin(&log, "8.0.36");
+    log_query(&log, "shop", "BEGIN");
+    log_table(&log, 9, "shop", "wide", types, 7, metadata, sizeof metadata, optional.bytes, optional.size);
+    struct body b = {.size = 0};
+    body_le(&b, 0, 1);
+    body_be(&b, UINT64_MAX - 1, 8);
+    body_be(&b, 257, 2);
+    body_le(&b, (uint64_t)1 << 63 | 1 << 12 | 1, 8);
+    body_le(&b, 300, 2);
+    body_le(&b, 1020, 2);
+    for (int i = 0; i < 1020; i++)
+        body_le(&b, 'c', 1);
+    body_le(&b, 2, 1);
+    body_bytes(&b, "ab", 2);
+    body_le(&b, 3, 2);
+    body_bytes(&b, "xyz", 3);
+    log_rows(&log, EVENT_WRITE_ROWS, 9, 7, b.bytes, b.size);
+    log_xid(&log);
+    struct binlog_run run;
+    EXPECT(outcome_with(&log, &all, NULL, &run) && run.row_count == 1);
+    if (run.row_count == 1) {
+        const struct kept_value *v = run.rows[0].after;
+        EXPECT(strcmp(v[0].text, "18446744073709551614") == 0);
+        EXPECT(strcmp(v[1].text, "257") == 0);
+        EXPECT(strcmp(v[2].text, "s0,s12,s63") == 0);
+        EXPECT(strcmp(v[3].text, "#300") == 0);
+        EXPECT(v[4].size == 1020);
+        EXPECT(strcmp(v[5].text, "ab") == 0 && strcmp(v[6].text, "xyz") == 0);
+    }
+    run_free(&run);
+    log_free(&log);
+}
+
+TEST(columns_that_are_not_needed_are_absent_and_the_needed_ones_are_found_by_name)
+{
+    static const char *const needed[] = {"amount", "status"};
+    const struct binlog_options options = {
+        .watch = &watch, .watch_count = 1, .needed = needed, .needed_count = 2};
+    struct log log = {0};
+    log_begin(&log, "8.0.36");
+    put_group(&log, 1);
+    struct diag diag = {0};
+    struct binlog_walk *walk;
+    struct binlog_rows *rows;
+    size_t taken, count;
+    EXPECT(binlog_walk_open(&walk, &options, &diag) == OK && binlog_rows_open(&rows, &options, &diag) == OK);
+    binlog_walk_file(walk, "log", 0, log.size);
+    EXPECT(binlog_walk_step(walk, log.bytes, log.size, 0, log.size, &taken, &diag) == STEP_DONE &&
+           taken == log.size);
+    struct binlog_piece piece = {"log", log.bytes, log.size, 0, binlog_walk_format(walk), NULL, 0};
+    piece.groups = binlog_walk_groups(walk, &count);
+    piece.group_count = count;
+    binlog_rows_begin(rows, &piece);
+    const struct binlog_row *row;
+    EXPECT(binlog_rows_step(rows, &row, &diag) == STEP_MORE);
+    EXPECT(row->after[0].kind == CELL_ABSENT && row->after[1].kind == CELL_INT && row->after[1].i64 == 100);
+    EXPECT(row->table->needed[0] == 1 && row->table->needed[1] == -1 && row->after_present[0] == 3);
+    EXPECT(binlog_rows_step(rows, &row, &diag) == STEP_DONE);
+    EXPECT(binlog_walk_end(walk, 1, 0, &diag) == OK);
+    binlog_rows_close(rows);
+    binlog_walk_close(walk);
+    log_free(&log);
+}
+
+static void put_xa(struct log *log, const char *name, uint32_t key)
+{
+    char text[64];
+    snprintf(text, sizeof text, "XA START X'%s',X'',1", name);
+    log_query(log, "shop", text);
+    put_table(log, 5, "orders");
+    put_row(log, 5, key, 100);
+    snprintf(text, sizeof text, "XA END X'%s',X'',1", name);
+    log_query(log, "shop", text);
+    struct body b = {.size = 0};
+    body_le(&b, 0, 1);
+    body_le(&b, 1, 4);
+    body_le(&b, strlen(name) / 2, 4);
+    body_le(&b, 0, 4);
+    for (size_t i = 0; i < strlen(name); i += 2) {
+        char hex[3] = {name[i], name[i + 1], 0};
+        body_le(&b, strtoul(hex, NULL, 16), 1);
+    }
+    log_event(log, EVENT_XA_PREPARE, b.bytes, b.size);
+}
+
+TEST(an_xa_transaction_counts_when_its_commit_comes_even_in_a_later_file)
+{
+    struct log first = {0}, second = {0};
+    log_begin(&first, "8.0.36");
+    put_xa(&first, "6131", 1);
+    put_xa(&first, "6132", 2);
+    put_xa(&first, "6133", 3);
+    put_group(&first, 4);
+    log_rotate(&first, "log.000002");
+    log_begin(&second, "8.0.36");
+    log_query(&second, "", "XA COMMIT X'6131',X'',1");
+    log_query(&second, "", "XA ROLLBACK X'6132',X'',1");
+    struct diag diag = {0};
+    struct binlog_walk *walk;
+    size_t taken, count;
+    EXPECT(binlog_walk_open(&walk, &watching, &diag) == OK);
+    binlog_walk_file(walk, "log.000001", 3, first.size);
+    EXPECT(binlog_walk_step(walk, first.bytes, first.size, 0, first.size, &taken, &diag) == STEP_DONE);
+    const struct binlog_group *groups = binlog_walk_groups(walk, &count);
+    EXPECT(count == 1 && groups[0].committed && groups[0].touches_watched);
+    EXPECT(strcmp(binlog_walk_next_name(walk), "log.000002") == 0);
+    EXPECT(binlog_walk_end(walk, 0, 0, &diag) == OK);
+    binlog_walk_file(walk, "log.000002", 4, second.size);
+    EXPECT(binlog_walk_step(walk, second.bytes, second.size, 0, second.size, &taken, &diag) == STEP_DONE);
+    groups = binlog_walk_behind(walk, &count);
+    EXPECT(count == 2 && groups[0].xa && groups[0].committed && groups[0].file_index == 3 &&
+           !groups[1].committed);
+    /* The row of the committed one, from the older file. */
+    struct binlog_rows *rows;
+    const struct binlog_row *row;
+    EXPECT(binlog_rows_open(&rows, &watching, &diag) == OK);
+    struct binlog_piece piece = {"log.000001",
+                                 first.bytes + groups[0].begin,
+                                 (size_t)(groups[0].end - groups[0].begin),
+                                 groups[0].begin,
+                                 binlog_walk_format(walk),
+                                 &groups[0],
+                                 1};
+    binlog_rows_begin(rows, &piece);
+    EXPECT(binlog_rows_step(rows, &row, &diag) == STEP_MORE && row->after[0].i64 == 1);
+    EXPECT(binlog_rows_step(rows, &row, &diag) == STEP_DONE);
+    EXPECT(binlog_walk_end(walk, 1, 0, &diag) == OK);
+    EXPECT(binlog_walk_counts(walk)->groups_unfinished == 1);
+    binlog_rows_close(rows);
+    binlog_walk_close(walk);
+
+    log_begin(&second, "8.0.36");
+    log_query(&second, "", "XA COMMIT X'6131',X'',1");
+    EXPECT(outcome(&second, "XA PREPARE is in none of the files", 0));
+    log_free(&first);
+    log_free(&second);
+}
+
+TEST(a_file_that_is_not_the_newest_must_end_with_rotate_or_stop)
+{
+    struct log log = {0};
+    struct diag diag;
+    struct binlog_run run = {.options = &watching, .chunk = 100, .want = 1};
+    log_begin(&log, "8.0.36");
+    put_group(&log, 1);
+    EXPECT(run_file(&run, log.bytes, log.size, "log", &diag) == STEP_FAILED &&
+           strstr(diag.what, "ROTATE or STOP"));
+    size_t here = log.size;
+    log_rotate(&log, "log.000002");
+    EXPECT(run_file(&run, log.bytes, log.size, "log", &diag) == STEP_DONE);
+    EXPECT(strcmp(run.next_name, "log.000002") == 0);
+    log.size = here;
+    log_event(&log, EVENT_STOP, NULL, 0);
+    EXPECT(run_file(&run, log.bytes, log.size, "log", &diag) == STEP_DONE);
+    log_free(&log);
+}
+
+TEST(files_of_other_kinds_are_refused_by_name)
+{
+    struct diag diag;
+    struct binlog_run run = {.options = &watching, .chunk = 100, .want = 1, .is_newest = 1};
+    EXPECT(run_file(&run, (const uint8_t *)"\xfd\x62\x69\x6e\0\0\0\0", 8, "x", &diag) == STEP_FAILED &&
+           strstr(diag.what, "encrypted binlog not supported"));
+    EXPECT(run_file(&run, (const uint8_t *)"\x1f\x8b\x08\0\0\0\0\0", 8, "x", &diag) == STEP_FAILED &&
+           strstr(diag.what, "gzip"));
+    EXPECT(run_file(&run, (const uint8_t *)"id,amount\n", 10, "x", &diag) == STEP_FAILED &&
+           strstr(diag.what, "not a binlog"));
+    EXPECT(run_file(&run, (const uint8_t *)"\xfe", 1, "x", &diag) == STEP_FAILED &&
+           strstr(diag.what, "x@0: "));
+}
+
+/* Decodes every row again by its place, and holds both against each other. */
+static int again_agrees(const char *path, size_t expected_rows)
+{
+    static const struct binlog_options all = {.unnamed_ok = 1};
+    size_t size, same = 0;
+    uint8_t *bytes = run_read(path, &size);
+    struct diag diag;
+    struct binlog_run run = {.options = &all, .chunk = size, .want = 1, .keep = 1, .is_newest = 1};
+    struct binlog_rows *rows;
+    EXPECT(run_file(&run, bytes, size, path, &diag) == STEP_DONE && run.row_count == expected_rows);
+    EXPECT(binlog_rows_open(&rows, &all, &diag) == OK);
+    for (size_t i = run.row_count; i-- > 0;) {
+        const struct kept_row *kept = &run.rows[i];
+        struct binlog_place place = {.file_name = path,
+                                     .format = &run.format,
+                                     .table_map = bytes + kept->table_map_offset,
+                                     .table_map_size = size - kept->table_map_offset,
+                                     .table_map_offset = kept->table_map_offset,
+                                     .event = bytes + kept->event_offset,
+                                     .event_size = size - kept->event_offset,
+                                     .event_offset = kept->event_offset,
+                                     .row_index = kept->row_index};
+        const struct binlog_row *row;
+        struct binlog_run once = {.options = &all, .keep = 1};
+        if (binlog_rows_again(rows, &place, &row, &diag) != STEP_MORE) {
+            fprintf(stderr, "%s\n", diag.what);
+            break;
+        }
+        run_keep(&once, row);
+        const struct kept_row *got = &once.rows[0];
+        int equal = got->image_offset == kept->image_offset && got->op == kept->op &&
+                    got->column_count == kept->column_count && !got->after == !kept->after;
+        for (uint32_t c = 0; equal && got->after && c < got->column_count; c++)
+            equal = got->after[c].size == kept->after[c].size &&
+                    !got->after[c].text == !kept->after[c].text &&
+                    (!got->after[c].text ||
+                     memcmp(got->after[c].text, kept->after[c].text, got->after[c].size) == 0);
+        same += equal != 0;
+        run_free(&once);
+    }
+    EXPECT(same == run.row_count);
+    int all_same = same == run.row_count;
+    binlog_rows_close(rows);
+    run_free(&run);
+    free(bytes);
+    return all_same;
+}
+
+TEST(a_row_is_found_again_by_its_place)
+{
+    EXPECT(again_agrees("fixtures/binlogs/recorded/mariadb-10.11.19/01_lifecycle/bin.000002", 14));
+    EXPECT(again_agrees("fixtures/binlogs/recorded/mariadb-10.11.19/06_all_types/bin.000013", 6));
+    EXPECT(again_agrees("fixtures/binlogs/recorded/mariadb-10.11.19/09_compressed_rows/bin.000023", 72));
+    EXPECT(again_agrees("fixtures/binlogs/recorded/mysql-9.7.4/03_multirow/binlog.000008", 1570));
+#ifdef TIEOUT_ZSTD
+    EXPECT(
+        again_agrees("fixtures/binlogs/recorded/mysql-9.7.4/09_transaction_payload_zstd/binlog.000025", 73));
+#endif
+}
