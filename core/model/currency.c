@@ -18,7 +18,7 @@ static const char table[][5] = {
     "XXX2", "YER2", "ZAR2", "ZMW2", "ZWG2", "ZWL2",
 };
 enum { COUNT = sizeof table / sizeof table[0] };
-_Static_assert(COUNT < CURRENCY_COUNT_MAX, "a currency is one byte");
+_Static_assert((int)COUNT < (int)CURRENCY_COUNT_MAX, "a currency is one byte");
 
 /* One slot a code: (a*26+b)*26+c, filled at start. 17576 bytes, and most lookups hit a per-worker memo before this. */
 static uint8_t by_code[26 * 26 * 26];

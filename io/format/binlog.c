@@ -232,11 +232,29 @@ static enum step table_map_read(struct binlog_rows *rows, const struct binlog_ev
 
 /* ---- values ---- */
 
+/* What is wrong with a value, where the file is sound. */
+static const char sign_unknown[] = "its top bit is set, and nobody says whether the column is UNSIGNED";
+static const char json_partial[] = "a partial JSON update, which is not supported";
+static const char rows_crowded[] =
+    "the compressed event holds more rows than bytes, so they cannot be told apart by place";
+
 static enum step value_fail(const struct binlog_rows *rows, uint32_t column, const char *what,
                             struct diag *diag)
 {
     const struct binlog_table *table = &rows->version->table;
-    return binlog_fail(diag, rows->piece.file_name, rows->event_offset, "binlog.value", hint_copy,
+    const char *hint = hint_copy;
+    if (what == binlog_out_of_memory) {
+        mem_fail(diag, 0, "a row of the binlog");
+        return STEP_FAILED;
+    }
+    if (what == sign_unknown)
+        hint = "write `name unsigned` or `name signed` in `columns:`; SET GLOBAL binlog_row_metadata=FULL "
+               "for later logs";
+    else if (what == json_partial)
+        hint = "SET GLOBAL binlog_row_value_options='' and start from a later file, or leave this column out";
+    else if (what == rows_crowded)
+        hint = "switch compression of the binlog off and start from a later file";
+    return binlog_fail(diag, rows->piece.file_name, rows->event_offset, "binlog.value", hint,
                        "row %u, column %s of %s.%s: %s", rows->rows_in_event, table->columns[column].name,
                        table->database, table->name, what);
 }
@@ -303,7 +321,7 @@ static int text_convert(struct binlog_rows *rows, struct cell *cell, const struc
 }
 
 /* MariaDB's compressed columns: a byte that says how (0: not compressed; 8: zlib, low 3 bits: size of the
- * length), the length, most significant... the rest. Returns NULL, or what is wrong. */
+ * length), the length, then the stream. Returns NULL, or what is wrong. */
 static const char *column_inflate(struct binlog_rows *rows, struct cell *cell, const struct column_plan *plan,
                                   const uint8_t *p, size_t size)
 {
@@ -313,7 +331,7 @@ static const char *column_inflate(struct binlog_rows *rows, struct cell *cell, c
     }
     unsigned method = *p >> 4, length_size = *p & 7;
     if (method == 0)
-        return text_convert(rows, cell, plan, (const char *)p + 1, size - 1) ? NULL : "out of memory";
+        return text_convert(rows, cell, plan, (const char *)p + 1, size - 1) ? NULL : binlog_out_of_memory;
     if (method != 8 || length_size == 0 || length_size > 4 || size < 1 + length_size)
         return "not a compressed column";
     uint64_t want = read_le(p + 1, length_size);
@@ -321,12 +339,12 @@ static const char *column_inflate(struct binlog_rows *rows, struct cell *cell, c
         return "a compressed value that claims more than its bytes can hold";
     uint8_t *out = arena_take(&rows->row, want + 1);
     if (!out)
-        return "out of memory";
+        return binlog_out_of_memory;
     size_t stream_size = size - 1 - length_size;
     /* Bit 3: the stream has zlib's head and checksum, or is bare. */
     if (!binlog_inflate_column(p + 1 + length_size, stream_size, (*p & 8) != 0, out, want))
         return "a compressed value that does not inflate";
-    return text_convert(rows, cell, plan, (const char *)out, want) ? NULL : "out of memory";
+    return text_convert(rows, cell, plan, (const char *)out, want) ? NULL : binlog_out_of_memory;
 }
 
 /* Everything that is not a plain number or plain bytes. Returns NULL, or what is wrong. */
@@ -363,21 +381,21 @@ static const char *value_read_rare(struct binlog_rows *rows, struct cell *cell,
     case PLAN_TIME2:
         return time2_read(cell, scratch, p, plan->decimals) ? NULL : "not a TIME";
     case PLAN_SET:
-        return set_print(rows, cell, plan, read_le(p, size), scratch) ? NULL : "out of memory";
+        return set_print(rows, cell, plan, read_le(p, size), scratch) ? NULL : binlog_out_of_memory;
     case PLAN_PADDED:
         if (size >= plan->width) {
             cell_text(cell, p, size);
         } else {
             char *out = arena_take(&rows->row, plan->width);
             if (!out)
-                return "out of memory";
+                return binlog_out_of_memory;
             memcpy(out, p, size);
             memset(out + size, 0, plan->width - size);
             cell_text(cell, out, plan->width);
         }
         return NULL;
     case PLAN_TEXT:
-        return text_convert(rows, cell, plan, (const char *)p, size) ? NULL : "out of memory";
+        return text_convert(rows, cell, plan, (const char *)p, size) ? NULL : binlog_out_of_memory;
     case PLAN_COLUMN_COMPRESSED:
         return column_inflate(rows, cell, plan, p, size);
     case PLAN_JSON: {
@@ -449,8 +467,7 @@ static inline const char *value_read(struct binlog_rows *rows, struct cell *cell
     /* Plain integers end up here. Without a sign known, one reading only is possible while the top bit is
      * clear. */
     if (UNLIKELY(plan->is_unsigned < 0) && cell->i64 < 0 && !rows->options->unnamed_ok)
-        return "its sign bit is set, and the log does not say whether the column is UNSIGNED (SET GLOBAL "
-               "binlog_row_metadata=FULL, or write `name unsigned` / `name signed` in `columns:`)";
+        return sign_unknown;
     return NULL;
 }
 
@@ -695,9 +712,7 @@ static enum step row_read(struct binlog_rows *rows, struct diag *diag)
     } else if (rows->out.row_index < rows->event_size) {
         rows->out.image_offset = rows->event_offset + rows->out.row_index;
     } else {
-        return value_fail(
-            rows, 0, "the compressed event holds more rows than bytes, so they cannot be told apart by place",
-            diag);
+        return value_fail(rows, 0, rows_crowded, diag);
     }
     rows->counts.rows++;
     return STEP_MORE;

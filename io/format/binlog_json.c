@@ -33,6 +33,8 @@ enum json_type {
 
 enum { DEPTH_MAX = 101 };
 
+const char binlog_out_of_memory[] = "out of memory";
+
 struct printer {
     struct arena *arena;
     char *text;
@@ -58,7 +60,7 @@ static char *room_for(struct printer *out, size_t size)
         size_t more = (out->size + size) * 2;
         char *bigger = arena_take(out->arena, more);
         if (!bigger) {
-            wrong(out, "out of memory");
+            wrong(out, binlog_out_of_memory);
             return NULL;
         }
         if (out->size)

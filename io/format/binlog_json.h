@@ -5,6 +5,9 @@
 #include "core/base/arena.h"
 #include <stdint.h>
 
+/* What functions that say what is wrong return when memory is out: compare the pointer. */
+extern const char binlog_out_of_memory[];
+
 /* `*text` lies in `arena`. Returns NULL, or what is wrong. */
 const char *binlog_json_print(struct span *text, const uint8_t *bytes, size_t size, struct arena *arena);
 

@@ -21,6 +21,7 @@ struct token {
 
 struct scanner {
     const char *at, *end;
+    int no_escapes; /* sql_mode NO_BACKSLASH_ESCAPES */
 };
 
 static int is_word(char c)
@@ -33,7 +34,7 @@ static struct token scan_quoted(struct scanner *s, char quote)
 {
     const char *begin = s->at;
     while (s->at < s->end) {
-        if (*s->at == '\\' && quote != '`' && s->at + 1 < s->end) {
+        if (*s->at == '\\' && quote != '`' && !s->no_escapes && s->at + 1 < s->end) {
             s->at += 2;
         } else if (*s->at != quote) {
             s->at++;
@@ -100,23 +101,33 @@ static int is(struct token token, const char *word)
     return token.kind == TOKEN_WORD && same(token.text, word);
 }
 
-/* Which watched table does the text name? Case does not count here, since on some servers it does not. */
+static int names_table(struct scanner s, struct span database, const struct binlog_watch *watch)
+{
+    struct token before = {TOKEN_END, {NULL, 0}}, qualifier = before;
+    for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s)) {
+        int dotted = before.kind == TOKEN_SIGN && *before.text.data == '.';
+        if ((t.kind == TOKEN_WORD || t.kind == TOKEN_NAME) && same(t.text, watch->table)) {
+            if (dotted ? same(qualifier.text, watch->database)
+                       : database.size == 0 || same(database, watch->database))
+                return 1;
+        }
+        if (t.kind != TOKEN_SIGN || *t.text.data != '.')
+            qualifier = t;
+        before = t;
+    }
+    return 0;
+}
+
+/* Which watched table does the text name? Case does not count here, since on some servers it does not. Where
+ * it depends on the session's sql_mode what is quoted, the text is read both ways. */
 static int find_watched(struct span database, struct span text, const struct binlog_options *options)
 {
+    int backslash = memchr(text.data, '\\', text.size) != NULL;
     for (int i = 0; i < options->watch_count; i++) {
-        const struct binlog_watch *watch = &options->watch[i];
-        struct scanner s = {text.data, text.data + text.size};
-        struct token before = {TOKEN_END, {NULL, 0}}, qualifier = before;
-        for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s)) {
-            int dotted = before.kind == TOKEN_SIGN && *before.text.data == '.';
-            if ((t.kind == TOKEN_WORD || t.kind == TOKEN_NAME) && same(t.text, watch->table)) {
-                if (dotted ? same(qualifier.text, watch->database)
-                           : database.size == 0 || same(database, watch->database))
-                    return i;
-            }
-            if (t.kind != TOKEN_SIGN || *t.text.data != '.')
-                qualifier = t;
-            before = t;
+        for (int no_escapes = 0; no_escapes <= backslash; no_escapes++) {
+            struct scanner s = {text.data, text.data + text.size, no_escapes};
+            if (names_table(s, database, &options->watch[i]))
+                return i;
         }
     }
     return -1;
@@ -124,7 +135,7 @@ static int find_watched(struct span database, struct span text, const struct bin
 
 static int names_word(struct span text, const char *word)
 {
-    struct scanner s = {text.data, text.data + text.size};
+    struct scanner s = {text.data, text.data + text.size, 0};
     for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s))
         if (is(t, word))
             return 1;
@@ -135,7 +146,7 @@ static int names_word(struct span text, const char *word)
  * are told by the copy's name: _TABLE_gho, _TABLE_new. */
 static int renames_a_copy(struct span text, const char *table)
 {
-    struct scanner s = {text.data, text.data + text.size};
+    struct scanner s = {text.data, text.data + text.size, 0};
     size_t size = strlen(table);
     for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s)) {
         if ((t.kind != TOKEN_WORD && t.kind != TOKEN_NAME) || t.text.size != size + 5 ||
@@ -167,7 +178,7 @@ static enum statement_kind kind_of_alter(struct span text)
 {
     static const char *const erasing[] = {"RENAME", "TRUNCATE", "EXCHANGE", "DISCARD", "IMPORT"};
     /* RENAME COLUMN and RENAME INDEX keep the rows; DROP erases only with PARTITION behind it. */
-    struct scanner s = {text.data, text.data + text.size};
+    struct scanner s = {text.data, text.data + text.size, 0};
     for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s)) {
         if (t.kind != TOKEN_WORD)
             continue;
@@ -197,7 +208,7 @@ void binlog_statement_read(struct statement *statement, struct span database, st
         statement->kind = STATEMENT_COMMIT;
         return;
     }
-    struct scanner s = {text.data, text.data + text.size};
+    struct scanner s = {text.data, text.data + text.size, 0};
     struct token first = scan(&s);
     while (first.kind == TOKEN_SIGN && (*first.text.data == '(' || *first.text.data == ';'))
         first = scan(&s);
@@ -234,14 +245,7 @@ void binlog_statement_read(struct statement *statement, struct span database, st
                    : STATEMENT_OTHER;
     else if (is(first, "CREATE")) {
         int replaces = is(second, "OR");
-        struct token what = second;
-        if (replaces) {
-            scan(&s);
-            what = third;
-            struct scanner again = {text.data, text.data + text.size};
-            scan(&again), scan(&again), scan(&again);
-            what = scan(&again);
-        }
+        struct token what = replaces ? scan(&s) : second;
         if (is(what, "TABLE"))
             kind = names_word(text, "SELECT") ? STATEMENT_CHANGES
                    : replaces                 ? STATEMENT_ERASES
@@ -262,7 +266,7 @@ void binlog_statement_read(struct statement *statement, struct span database, st
         statement->kind = STATEMENT_DDL;
     if (kind == STATEMENT_ERASES && is(first, "DROP") && (is(second, "DATABASE") || is(second, "SCHEMA"))) {
         for (int i = 0; i < options->watch_count; i++) {
-            struct scanner t = {text.data, text.data + text.size};
+            struct scanner t = {text.data, text.data + text.size, 0};
             for (struct token name = scan(&t); name.kind != TOKEN_END; name = scan(&t))
                 if (same(name.text, options->watch[i].database))
                     statement->watch_index = i;
@@ -317,7 +321,7 @@ size_t binlog_xid_read_text(uint8_t out[XID_BYTES_MAX], struct span text)
     uint8_t global[64], branch[64];
     int branch_size = 0;
     uint32_t format = 1;
-    struct scanner s = {text.data, text.data + text.size};
+    struct scanner s = {text.data, text.data + text.size, 0};
     scan(&s), scan(&s);
     int global_size = xid_part(&s, global);
     if (global_size < 0)

@@ -1,0 +1,392 @@
+/* cli/cmd_inspect.c: what a file is, and its rows.
+ *
+ * With --job, rows are shown as the records that `run` would make of them. Without, as they stand: a CSV's cells by header name, a binlog's
+ * row changes by column name. What the file is goes to stderr, rows to stdout.
+ */
+#include "cli/cmd.h"
+#include "cli/registry.h"
+#include "core/base/mem.h"
+#include "core/model/currency.h"
+#include "io/format/binlog.h"
+#include "io/format/csv.h"
+#include "io/ring/sys.h"
+#include "io/source/file_set.h"
+#include "io/source/worker_io.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+struct shown {
+    int json;
+    uint64_t limit, count;
+    const struct job *job;
+    struct source *source;
+    struct worker_io *io;
+};
+
+static void put_csv_cell(struct span text)
+{
+    int quote = 0;
+    for (size_t i = 0; i < text.size; i++)
+        quote |= text.data[i] == ',' || text.data[i] == '"' || text.data[i] == '\n' || text.data[i] == '\r';
+    if (!quote) {
+        fwrite(text.data, 1, text.size, stdout);
+        return;
+    }
+    putchar('"');
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == '"')
+            putchar('"');
+        putchar(text.data[i]);
+    }
+    putchar('"');
+}
+
+/* JSON is UTF-8: bytes that are not are shown as the replacement character of their Latin-1 reading would mislead, so they go as \u00XX. */
+static void put_json_text(struct span text)
+{
+    json_t *value = json_stringn(text.data, text.size);
+    if (value) {
+        json_dumpf(value, stdout, JSON_ENCODE_ANY);
+        json_decref(value);
+        return;
+    }
+    putchar('"');
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.data[i];
+        if (c < 0x20 || c == '"' || c == '\\' || c >= 0x7f)
+            printf("\\u%04x", c);
+        else
+            putchar(c);
+    }
+    putchar('"');
+}
+
+static void put_pair(int first, struct span name, struct span value, int is_null)
+{
+    if (!first)
+        putchar(',');
+    put_json_text(name);
+    putchar(':');
+    if (is_null)
+        fputs("null", stdout);
+    else
+        put_json_text(value);
+}
+
+/* ---- with a job ---- */
+
+static enum err show_record(void *context, const struct full *row, struct diag *diag)
+{
+    struct shown *s = context;
+    (void)diag;
+    if (s->limit && s->count >= s->limit)
+        return OK;
+    unsigned slots = FIELDS + (unsigned)s->job->attr_count;
+    char place[4400];
+    size_t n = s->source->ops->place_text(s->source, s->io, row, place, sizeof place);
+    if (s->json) {
+        putchar('{');
+        for (unsigned f = 0; f < slots; f++)
+            put_pair(f == 0, span_of(job_field_name(s->job, f)), row->text[f], 0);
+        put_pair(0, span_of("occurrence_id"), row->occurrence, 0);
+        put_pair(0, span_of("place"), (struct span){place, n}, 0);
+        fputs("}\n", stdout);
+    } else {
+        for (unsigned f = 0; s->count == 0 && f < slots; f++)
+            printf("%s,", job_field_name(s->job, f));
+        if (s->count == 0)
+            fputs("occurrence_id,place\n", stdout);
+        for (unsigned f = 0; f < slots; f++) {
+            put_csv_cell(row->text[f]);
+            putchar(',');
+        }
+        put_csv_cell(row->occurrence);
+        putchar(',');
+        put_csv_cell((struct span){place, n});
+        putchar('\n');
+    }
+    s->count++;
+    return OK;
+}
+
+static enum err inspect_with_job(const struct options *options, struct diag *diag)
+{
+    struct job *job = NULL;
+    enum err err = job_load(&job, options->job, diag);
+    if (err != OK)
+        return err;
+    /* The side: as asked, else the one whose kind fits the file's first bytes, else the channel's. */
+    char *path = realpath(options->arguments[0], NULL);
+    const char *name = path ? path : options->arguments[0];
+    uint8_t head[4] = {0};
+    int fd = sys_open(name, O_RDONLY | O_NONBLOCK, 0);
+    if (fd >= 0) {
+        if (sys_pread_full(fd, head, 4, 0) < 0)
+            memset(head, 0, 4);
+        sys_close(fd);
+    }
+    enum source_kind kind = memcmp(head, "\xfe"
+                                         "bin",
+                                   4) == 0
+                                ? SOURCE_BINLOG
+                                : SOURCE_FILES;
+    enum side side = job->sources[CHANNEL].kind != kind && job->sources[LOCAL].kind == kind ? LOCAL : CHANNEL;
+    if (options->side)
+        side = strcmp(options->side, "local") == 0 ? LOCAL : CHANNEL;
+    const char *patterns[1] = {name};
+    job->sources[side].patterns = patterns;
+    job->sources[side].pattern_count = 1;
+    struct norm_shared shared = {.job = job, .hash_seed = 1};
+    struct shown shown = {.json = options->json_lines, .limit = options->limit, .job = job};
+    struct worker_io_config config = {RING_POSIX, 256 * 1024, 1};
+    err = dict_open(&shared.words, diag);
+    if (err == OK)
+        err = day_zone_open(&shared.job_zone, job->timezone, diag);
+    for (int i = 0; err == OK && i < SIDES; i++)
+        err = day_zone_open(&shared.zones[i], job->sources[i].timezone ? job->sources[i].timezone : job->timezone, diag);
+    struct source_config source = {.shared = &shared, .side = side, .chunk = config.chunk, .workers = 1};
+    if (err == OK)
+        err = registry_source(&shown.source, &source, diag);
+    if (err == OK)
+        err = worker_io_open(&shown.io, &config, NULL, diag);
+    if (err == OK) {
+        fprintf(stderr, "%s: %s, read as the %s side of %s\n", options->arguments[0],
+                job->sources[side].kind == SOURCE_BINLOG ? "a binlog" : "CSV", side_name(side), options->job);
+        err = shown.source->ops->scan(shown.source, shown.io, show_record, &shown, diag);
+        fprintf(stderr, "%llu records shown\n", (unsigned long long)shown.count);
+    }
+    worker_io_close(shown.io);
+    if (shown.source)
+        shown.source->ops->close(shown.source);
+    dict_close(shared.words);
+    day_zone_close(shared.job_zone);
+    for (int i = 0; i < SIDES; i++)
+        day_zone_close(shared.zones[i]);
+    job_close(job);
+    free(path);
+    return err;
+}
+
+/* ---- without ---- */
+
+struct whole_file {
+    uint8_t *bytes;
+    uint64_t size;
+};
+
+static enum err read_whole(struct whole_file *file, const char *path, struct diag *diag)
+{
+    struct stat st;
+    int error = stat(path, &st) ? -errno : 0;
+    if (error == -ENOENT || error == -ENOTDIR)
+        return diag_set(diag, ERR_INPUT, "file.missing", "check the path", "%s: there is no such file", path);
+    if (error)
+        return diag_set(diag, ERR_INPUT, "file.open", NULL, "%s: cannot look at it: %s", path, strerror(-error));
+    if (!S_ISREG(st.st_mode))
+        return diag_set(diag, ERR_INPUT, "file.kind", "name a file", "%s is %s", path,
+                        S_ISDIR(st.st_mode) ? "a directory, not a file" : "not a regular file");
+    if (st.st_size == 0)
+        return diag_set(diag, ERR_INPUT, "file.empty", "was it delivered?", "%s is empty (0 bytes)", path);
+    int fd = sys_open(path, O_RDONLY, 0);
+    if (fd < 0)
+        return diag_set(diag, ERR_INPUT, "file.open", "check who may read it", "%s: cannot open it: %s", path, strerror(-fd));
+    file->size = (uint64_t)st.st_size;
+    file->bytes = mem_take(file->size + IO_SLACK);
+    ssize_t n = file->bytes ? sys_pread_full(fd, file->bytes, file->size, 0) : -ENOMEM;
+    sys_close(fd);
+    if (n < 0)
+        return diag_set_errno(diag, (int)-n, "read", "%s: cannot read it", path);
+    file->size = (uint64_t)n;
+    return OK;
+}
+
+static enum err inspect_binlog(const struct options *options, struct whole_file *file, struct diag *diag)
+{
+    const char *path = options->arguments[0];
+    struct binlog_watch watch = {0};
+    struct binlog_options binlog = {.unnamed_ok = 1};
+    char *dot = NULL, *table = NULL;
+    if (options->table) {
+        table = mem_copy_text(options->table, strlen(options->table));
+        dot = table ? strchr(table, '.') : NULL;
+        if (!dot) {
+            mem_give(table);
+            return diag_set(diag, ERR_USAGE, "options.value", "e.g. --table=shop.payment_order", "--table: \"%s\" is not DATABASE.TABLE",
+                            options->table);
+        }
+        *dot = 0;
+        watch = (struct binlog_watch){.database = table, .table = dot + 1};
+        binlog.watch = &watch;
+        binlog.watch_count = 1;
+    }
+    struct binlog_walk *walk = NULL;
+    struct binlog_rows *rows = NULL;
+    enum err err = binlog_walk_open(&walk, &binlog, diag);
+    if (err == OK)
+        err = binlog_rows_open(&rows, &binlog, diag);
+    uint64_t shown = 0;
+    uint64_t walked = 0;
+    struct binlog_group *groups = NULL;
+    size_t group_count = 0;
+    if (err == OK)
+        binlog_walk_file(walk, path, 0, file->size);
+    enum step step = STEP_MORE;
+    while (err == OK && (step == STEP_MORE)) {
+        size_t taken = 0, count;
+        step = binlog_walk_step(walk, file->bytes + walked, (size_t)(file->size - walked), walked, SIZE_MAX, &taken, diag);
+        walked += taken;
+        if (step == STEP_FAILED)
+            break;
+        const struct binlog_group *ended = binlog_walk_groups(walk, &count);
+        struct binlog_group *grown = mem_grow(groups, (group_count + count + 1) * sizeof *grown);
+        if (!grown) {
+            err = mem_fail(diag, (group_count + count) * sizeof *grown, "transactions");
+            break;
+        }
+        groups = grown;
+        memcpy(groups + group_count, ended, count * sizeof *ended);
+        group_count += count;
+    }
+    err = diag->err;
+    if (walked > BINLOG_MAGIC_SIZE) {
+        const struct binlog_format *format = binlog_walk_format(walk);
+        fprintf(stderr, "%s: a binlog of %s %s, checksum %s, %llu transactions\n", path,
+                format->flavour == BINLOG_MARIADB ? "MariaDB" : "MySQL", format->server_version, format->checksum ? "CRC32" : "none",
+                (unsigned long long)group_count);
+        struct binlog_piece piece = {.file_name = path,
+                                     .bytes = file->bytes,
+                                     .size = (size_t)walked,
+                                     .format = format,
+                                     .groups = groups,
+                                     .group_count = group_count};
+        const struct binlog_row *row;
+        struct diag row_diag = {0};
+        binlog_rows_begin(rows, &piece);
+        while ((!options->limit || shown < options->limit) && (step = binlog_rows_step(rows, &row, &row_diag)) == STEP_MORE) {
+            static const char *const names[] = {"insert", "update", "delete"};
+            char gtid[BINLOG_GTID_TEXT_MAX];
+            size_t n = row->group ? binlog_gtid_print(gtid, &row->group->gtid) : 0;
+            printf("{\"place\":\"%llu#%u\",\"gtid\":\"%.*s\",\"op\":\"%s\",\"table\":", (unsigned long long)row->event_offset,
+                   row->row_index, (int)n, gtid, names[row->op]);
+            char full_name[300];
+            snprintf(full_name, sizeof full_name, "%s.%s", row->table->database, row->table->name);
+            put_json_text(span_of(full_name));
+            for (int image = 0; image < 2; image++) {
+                const struct cell *cells = image ? row->after : row->before;
+                if (!cells)
+                    continue;
+                printf(",\"%s\":{", image ? "after" : "before");
+                int first = 1;
+                for (uint32_t i = 0; i < row->column_count; i++) {
+                    char number[64];
+                    if (cells[i].kind == CELL_ABSENT)
+                        continue;
+                    put_pair(first, span_of(row->table->columns[i].name), binlog_cell_print(number, &cells[i], &row->table->columns[i]),
+                             cells[i].kind == CELL_NULL);
+                    first = 0;
+                }
+                putchar('}');
+            }
+            fputs("}\n", stdout);
+            shown++;
+        }
+        if (err == OK && row_diag.err != OK) {
+            *diag = row_diag;
+            err = row_diag.err;
+        }
+    }
+    if (err == OK)
+        err = binlog_walk_end(walk, 1, (size_t)(file->size - walked), diag);
+    fprintf(stderr, "%llu row changes shown\n", (unsigned long long)shown);
+    mem_give(groups);
+    mem_give(table);
+    binlog_rows_close(rows);
+    binlog_walk_close(walk);
+    return err;
+}
+
+static enum err inspect_csv(const struct options *options, struct whole_file *file, struct diag *diag)
+{
+    const char *path = options->arguments[0];
+    struct csv_dialect dialect = {',', '"'};
+    uint32_t at = file->size >= 3 && memcmp(file->bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    if (file->size > UINT32_MAX - IO_SLACK)
+        return diag_set(diag, ERR_INPUT, "file.size", "inspect it with --job, or a part of it", "%s is larger than 4 GiB", path);
+    const char *kind = file_looks_like(file->bytes, file->size);
+    if (kind)
+        return diag_set(diag, ERR_INPUT, "file.kind", "unpack or convert it first", "%s is not CSV: it looks like %s", path, kind);
+    struct cell *cells = mem_take((CSV_COLUMNS_MAX + 1) * sizeof *cells), *head = mem_take((CSV_COLUMNS_MAX + 1) * sizeof *head);
+    uint8_t *scratch = mem_take(file->size + 1), *head_scratch = mem_take(CSV_ROW_MAX + 1);
+    struct csv_row row = {0};
+    uint64_t line = 1, shown = 0, rejects = 0;
+    enum err err = cells && head && scratch && head_scratch ? OK : mem_fail(diag, file->size, "rows");
+    uint32_t size = (uint32_t)file->size;
+    if (err == OK && (csv_row_read(&dialect, file->bytes, size < at + CSV_ROW_MAX ? size : at + CSV_ROW_MAX, at, size <= at + CSV_ROW_MAX, head,
+                                   CSV_COLUMNS_MAX, head_scratch, &row) != CSV_ROW_WHOLE))
+        err = diag_set(diag, ERR_INPUT, "csv.header", "is this a CSV file?", "%s: line 1 is no header", path);
+    uint32_t columns = row.cells;
+    if (err == OK) {
+        fprintf(stderr, "%s: CSV, %llu bytes, %u columns\n", path, (unsigned long long)file->size, columns);
+        if (!options->json_lines) {
+            fwrite(file->bytes + at, 1, row.size, stdout);
+            putchar('\n');
+        }
+    }
+    while (err == OK && row.next < size && (!options->limit || shown < options->limit)) {
+        for (uint32_t i = at; i < row.next; i++)
+            line += file->bytes[i] == '\n';
+        at = row.next;
+        enum csv_row_end end = csv_row_read(&dialect, file->bytes, size, at, 1, cells, CSV_COLUMNS_MAX, scratch, &row);
+        if (end == CSV_ROW_UNFINISHED) {
+            err = diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed",
+                           "%s: line %llu: the file ends inside a quoted cell", path, (unsigned long long)line);
+        } else if (end == CSV_ROW_SPOILED || (end == CSV_ROW_WHOLE && row.cells != columns)) {
+            fprintf(stderr, "reject %s: %s:%llu@%u\n", reject_name(end == CSV_ROW_SPOILED ? row.code : REJECT_COLUMNS), path,
+                    (unsigned long long)line, at);
+            rejects++;
+        } else if (end == CSV_ROW_WHOLE) {
+            if (options->json_lines)
+                putchar('{');
+            for (uint32_t i = 0; i < columns; i++) {
+                if (options->json_lines) {
+                    put_pair(i == 0, cell_span(&head[i]), cell_span(&cells[i]), 0);
+                    continue;
+                }
+                if (i)
+                    putchar(',');
+                put_csv_cell(cell_span(&cells[i]));
+            }
+            fputs(options->json_lines ? "}\n" : "\n", stdout);
+            shown++;
+        }
+    }
+    fprintf(stderr, "%llu rows shown, %llu rejected\n", (unsigned long long)shown, (unsigned long long)rejects);
+    mem_give(cells);
+    mem_give(head);
+    mem_give(scratch);
+    mem_give(head_scratch);
+    return err;
+}
+
+int cmd_inspect(const struct options *options)
+{
+    struct diag diag = {0};
+    enum err err;
+    if (options->job) {
+        err = inspect_with_job(options, &diag);
+    } else {
+        struct whole_file file = {0};
+        err = read_whole(&file, options->arguments[0], &diag);
+        int binlog = err == OK && file.size >= 4 && memcmp(file.bytes + 1, "bin", 3) == 0;
+        if (options->input_format)
+            binlog = strcmp(options->input_format, "binlog") == 0;
+        if (err == OK)
+            err = binlog ? inspect_binlog(options, &file, &diag) : inspect_csv(options, &file, &diag);
+        mem_give(file.bytes);
+    }
+    if (err != OK)
+        diag_print(&diag, stderr);
+    return (int)err;
+}

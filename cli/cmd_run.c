@@ -1,0 +1,27 @@
+/* cli/cmd_run.c: tieout run JOB.yaml --date= */
+#include "cli/cmd.h"
+#include "cli/session.h"
+#include <string.h>
+
+int cmd_run(const struct options *options)
+{
+    struct diag diag = {0};
+    struct job *job = NULL;
+    enum err err = job_load(&job, options->arguments[0], &diag);
+    int code = (int)err;
+    if (err == OK) {
+        char day[DAY_TEXT_MAX], out[4096];
+        day_print(day, options->date);
+        int relative = !options->out && job->out_dir[0] != '/' && strcmp(job->directory, ".") != 0;
+        int n = snprintf(out, sizeof out, "%s%s%s/%s/%s", relative ? job->directory : "", relative ? "/" : "",
+                         options->out ? options->out : job->out_dir, job->name, day);
+        if (n < 0 || n >= (int)sizeof out)
+            code = (int)diag_set(&diag, ERR_USAGE, "out.directory", NULL, "the output directory's name is too long");
+        else
+            code = session_run(job, options, out, options->date, &diag);
+    }
+    if (diag.err != OK)
+        diag_print(&diag, stderr);
+    job_close(job);
+    return code;
+}

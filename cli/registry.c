@@ -1,0 +1,19 @@
+/* cli/registry.c: see registry.h */
+#include "cli/registry.h"
+#include "index/shard.h"
+
+enum err registry_source(struct source **out, const struct source_config *config, struct diag *diag)
+{
+    switch (config->shared->job->sources[config->side].kind) {
+    case SOURCE_BINLOG:
+        return binlog_source_open(out, config, diag);
+    case SOURCE_FILES:
+        break;
+    }
+    return csv_source_open(out, config, diag);
+}
+
+const struct index_ops *registry_index(void)
+{
+    return &shard_ops;
+}

@@ -1,0 +1,337 @@
+/* cli/report.c: see report.h */
+#include "cli/report.h"
+#include "core/base/mem.h"
+#include "core/model/currency.h"
+#include "io/format/csv_scan.h"
+#include "io/sink/digest.h"
+#include <jansson.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+static json_t *money(money_total micro, int currency)
+{
+    char text[MONEY_TEXT_MAX];
+    money_print(text, micro, currency_exponent((uint8_t)currency));
+    return json_string(text);
+}
+
+/* Currencies that occur, in order of their codes. */
+static int seen_currencies(const struct run_result *r, int out[CURRENCY_COUNT_MAX])
+{
+    int count = 0;
+    for (int c = 1; c < currency_count(); c++)
+        for (uint32_t i = 0; i < r->in.room; i++)
+            if (r->in.rows[i].key && tally_currency(r->in.rows[i].key) == c && r->in.rows[i].count) {
+                out[count++] = c;
+                break;
+            }
+    return count; /* the table is sorted by code */
+}
+
+static money_total side_total(const struct run_result *r, int side, int currency)
+{
+    money_total sum = 0;
+    for (int k = 0; k < CLASSES; k++)
+        sum += r->totals.sums[k][side][currency];
+    return sum;
+}
+
+static money_total class_delta(const struct run_result *r, int class_id, int currency)
+{
+    return r->totals.sums[class_id][CHANNEL][currency] - r->totals.sums[class_id][LOCAL][currency];
+}
+
+/* I6: what is left when every class is taken out of the difference. */
+static money_total unexplained(const struct run_result *r, int currency)
+{
+    money_total in[SIDES] = {0, 0};
+    for (uint32_t i = 0; i < r->in.room; i++)
+        if (r->in.rows[i].key && tally_currency(r->in.rows[i].key) == currency)
+            in[tally_side(r->in.rows[i].key)] += r->in.rows[i].sum;
+    money_total rest = in[CHANNEL] - in[LOCAL] - r->booked[currency];
+    for (int k = 0; k < CLASSES; k++)
+        if (k != CLASS_MATCH)
+            rest -= class_delta(r, k, currency);
+    return rest;
+}
+
+static json_t *by_currency(const struct run_result *r, const int *currencies, int count,
+                           money_total (*value)(const struct run_result *, int, int), int argument)
+{
+    json_t *o = json_object();
+    for (int i = 0; i < count; i++)
+        json_object_set_new(o, currency_code((uint8_t)currencies[i]), money(value(r, argument, currencies[i]), currencies[i]));
+    return o;
+}
+
+static money_total value_total(const struct run_result *r, int side, int currency)
+{
+    return side_total(r, side, currency);
+}
+static money_total value_difference(const struct run_result *r, int unused, int currency)
+{
+    (void)unused;
+    return side_total(r, CHANNEL, currency) - side_total(r, LOCAL, currency);
+}
+static money_total value_booked(const struct run_result *r, int unused, int currency)
+{
+    (void)unused;
+    return r->booked[currency];
+}
+static money_total value_unexplained(const struct run_result *r, int unused, int currency)
+{
+    (void)unused;
+    return unexplained(r, currency);
+}
+
+static enum err dump(json_t *root, char **out, struct diag *diag)
+{
+    *out = json_dumps(root, JSON_INDENT(2));
+    json_decref(root);
+    if (!*out)
+        return mem_fail(diag, 0, "a report");
+    return OK;
+}
+
+enum err report_summary(const struct report *report, char **out, struct diag *diag)
+{
+    const struct run_result *r = report->result;
+    int currencies[CURRENCY_COUNT_MAX], count = seen_currencies(r, currencies);
+    json_t *root = json_object();
+    json_object_set_new(root, "job", json_string(report->job->name ? report->job->name : "diff"));
+    char day[DAY_TEXT_MAX];
+    json_object_set_new(root, "bill_date", day_print(day, report->date) ? json_string(day) : json_null());
+    json_t *classes = json_object();
+    for (int k = 0; k < CLASSES; k++) {
+        json_t *both = json_object();
+        for (int side = 0; side < SIDES; side++) {
+            json_t *one = json_object(), *sums = json_object();
+            json_object_set_new(one, "count", json_integer((json_int_t)r->totals.count[k][side]));
+            for (int i = 0; i < count; i++) {
+                money_total in_class = r->totals.sums[k][side][currencies[i]];
+                if (in_class || r->totals.count[k][side])
+                    json_object_set_new(sums, currency_code((uint8_t)currencies[i]), money(in_class, currencies[i]));
+            }
+            json_object_set_new(one, "sums", sums);
+            json_object_set_new(both, side_name((enum side)side), one);
+        }
+        json_object_set_new(classes, class_name((enum class_id)k), both);
+    }
+    json_object_set_new(root, "classes", classes);
+    json_t *rejects = json_object(), *records = json_object();
+    for (int side = 0; side < SIDES; side++) {
+        uint64_t all = 0;
+        for (int k = 0; k < CLASSES; k++)
+            all += r->totals.count[k][side];
+        json_object_set_new(rejects, side_name((enum side)side), json_integer((json_int_t)r->counts[side].rejects));
+        json_object_set_new(records, side_name((enum side)side), json_integer((json_int_t)all));
+    }
+    json_object_set_new(root, "records", records);
+    json_object_set_new(root, "rejects", rejects);
+    json_t *bridge = json_object();
+    json_object_set_new(bridge, "local_total", by_currency(r, currencies, count, value_total, LOCAL));
+    json_object_set_new(bridge, "channel_total", by_currency(r, currencies, count, value_total, CHANNEL));
+    json_object_set_new(bridge, "difference", by_currency(r, currencies, count, value_difference, 0));
+    json_object_set_new(bridge, "matched_deltas", by_currency(r, currencies, count, value_booked, 0));
+    for (int k = CLASS_MISMATCH; k < CLASSES; k++)
+        json_object_set_new(bridge, class_name((enum class_id)k), by_currency(r, currencies, count, class_delta, k));
+    json_object_set_new(bridge, "unexplained", by_currency(r, currencies, count, value_unexplained, 0));
+    json_object_set_new(root, "bridge", bridge);
+
+    /* The digest: every class file without places, and all that stands above. */
+    char *body = json_dumps(root, JSON_INDENT(2)), digest_text[DIGEST_TEXT];
+    struct digest *digest = digest_open();
+    if (!body || !digest) {
+        free(body);
+        digest_close(digest);
+        json_decref(root);
+        return mem_fail(diag, 0, "a report");
+    }
+    digest_begin(digest);
+    digest_put(digest, report->digest_lines, strlen(report->digest_lines));
+    digest_put(digest, body, strlen(body));
+    digest_end(digest, digest_text);
+    digest_close(digest);
+    free(body);
+    json_object_set_new(root, "digest", json_string(digest_text));
+    return dump(root, out, diag);
+}
+
+static uint64_t peak_rss(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (uint64_t)usage.ru_maxrss * 1024;
+}
+
+enum err report_stats(const struct report *report, char **out, struct diag *diag)
+{
+    const struct run_result *r = report->result;
+    json_t *root = json_object();
+    uint64_t rows = r->counts[LOCAL].rows + r->counts[CHANNEL].rows, bytes = r->counts[LOCAL].bytes + r->counts[CHANNEL].bytes;
+    json_object_set_new(root, "seconds", json_real(report->seconds));
+    json_object_set_new(root, "read_seconds", json_real(r->read_seconds));
+    json_object_set_new(root, "resolve_seconds", json_real(r->resolve_seconds));
+    json_object_set_new(root, "rows", json_integer((json_int_t)rows));
+    json_object_set_new(root, "rows_per_second", json_real(report->seconds > 0 ? (double)rows / report->seconds : 0));
+    json_object_set_new(root, "bytes_read", json_integer((json_int_t)bytes));
+    json_object_set_new(root, "bytes_spilled", json_integer((json_int_t)report->spilled));
+    json_object_set_new(root, "peak_rss_bytes", json_integer((json_int_t)peak_rss()));
+    json_object_set_new(root, "memory_budget_bytes", json_integer((json_int_t)report->memory));
+    json_object_set_new(root, "threads", json_integer(report->threads));
+    json_object_set_new(root, "io", json_string(report->io_name));
+    json_object_set_new(root, "scanner", json_string(csv_scan_kernel_name()));
+    json_t *sources = json_object();
+    for (int side = 0; side < SIDES; side++) {
+        const struct source_counts *c = &r->counts[side];
+        json_t *one = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "files", (json_int_t)c->files, "bytes", (json_int_t)c->bytes,
+                                "rows", (json_int_t)c->rows, "records", (json_int_t)c->records, "rejects", (json_int_t)c->rejects,
+                                "blank_rows", (json_int_t)c->blank_rows, "images_replayed", (json_int_t)c->images_replayed,
+                                "groups_rolled_back", (json_int_t)c->groups_rolled_back, "groups_unfinished",
+                                (json_int_t)c->groups_unfinished, "events_ignored", (json_int_t)c->events_ignored);
+        if (side == LOCAL && one) {
+            json_object_set_new(one, "images_superseded", json_integer((json_int_t)r->images_superseded));
+            json_object_set_new(one, "images_moved", json_integer((json_int_t)r->images_moved));
+        }
+        json_object_set_new(sources, side_name((enum side)side), one ? one : json_null());
+    }
+    json_object_set_new(root, "sources", sources);
+    json_t *workers = json_array();
+    for (uint32_t i = 0; i < r->workers; i++) {
+        const struct worker_times *w = &r->worker[i];
+        json_array_append_new(workers, json_pack("{s:i,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "core", w->core, "read_seconds", w->read_seconds,
+                                                 "resolve_seconds", w->resolve_seconds, "chunks", (json_int_t)w->chunks, "idle_turns",
+                                                 (json_int_t)w->idle, "records", (json_int_t)w->index.records, "waiting_max",
+                                                 (json_int_t)w->index.waiting_max, "table_bytes", (json_int_t)w->index.table_bytes,
+                                                 "entry_bytes", (json_int_t)w->index.entry_bytes, "pair_bytes",
+                                                 (json_int_t)w->index.pair_bytes));
+    }
+    json_object_set_new(root, "workers", workers);
+    return dump(root, out, diag);
+}
+
+static int by_tally_key(const void *a, const void *b)
+{
+    const struct tally_row *x = a, *y = b;
+    unsigned xs = tally_side(x->key), ys = tally_side(y->key);
+    if (xs != ys)
+        return xs < ys ? -1 : 1;
+    uint32_t xk = x->key & ~1u, yk = y->key & ~1u;
+    return (xk > yk) - (xk < yk);
+}
+
+enum err report_aggregate(const struct report *report, char **out, struct diag *diag)
+{
+    const struct run_result *r = report->result;
+    struct tally_row *rows = mem_take((r->in.room + 1) * sizeof *rows);
+    size_t room = 256 + (size_t)r->in.room * 160, used;
+    char *text = malloc(room);
+    if (!rows || !text) {
+        mem_give(rows);
+        free(text);
+        return mem_fail(diag, room, "aggregate.csv");
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->in.room; i++)
+        if (r->in.rows[i].key && r->in.rows[i].count)
+            rows[count++] = r->in.rows[i];
+    qsort(rows, count, sizeof *rows, by_tally_key);
+    used = (size_t)snprintf(text, room, "side,bill_date,currency,direction,count,amount\n");
+    for (uint32_t i = 0; i < count; i++) {
+        char day[DAY_TEXT_MAX], amount[MONEY_TEXT_MAX];
+        day_print(day, tally_day(rows[i].key));
+        money_print(amount, rows[i].sum, currency_exponent(tally_currency(rows[i].key)));
+        used += (size_t)snprintf(text + used, room - used, "%s,%s,%s,%s,%llu,%s\n", side_name((enum side)tally_side(rows[i].key)), day,
+                                 currency_code(tally_currency(rows[i].key)), tally_out(rows[i].key) ? "OUT" : "IN",
+                                 (unsigned long long)rows[i].count, amount);
+    }
+    mem_give(rows);
+    *out = text;
+    return OK;
+}
+
+int report_exit_code(const struct run_result *r)
+{
+    for (int side = 0; side < SIDES; side++)
+        if (r->totals.count[CLASS_MISMATCH][side] || r->totals.count[CLASS_MISSING][side] || r->totals.count[CLASS_EXTRA][side] ||
+            r->totals.count[CLASS_AMBIGUOUS][side] || r->counts[side].rejects)
+            return 1;
+    return 0;
+}
+
+/* 1234567 -> "1 234 567", as the digits of a ledger are grouped. */
+static const char *grouped(uint64_t value, char out[40])
+{
+    char plain[24];
+    int n = snprintf(plain, sizeof plain, "%llu", (unsigned long long)value), at = 0;
+    for (int i = 0; i < n; i++) {
+        if (i && (n - i) % 3 == 0)
+            out[at++] = ' ';
+        out[at++] = plain[i];
+    }
+    out[at] = 0;
+    return out;
+}
+
+static const char *amount_text(money_total micro, int currency, char out[MONEY_TEXT_MAX])
+{
+    money_print(out, micro, currency_exponent((uint8_t)currency));
+    return out;
+}
+
+void report_text(const struct report *report, struct results *results, FILE *out)
+{
+    const struct run_result *r = report->result;
+    int currencies[CURRENCY_COUNT_MAX], count = seen_currencies(r, currencies);
+    char a[MONEY_TEXT_MAX], b[MONEY_TEXT_MAX], n1[40], n2[40], day[DAY_TEXT_MAX];
+    day_print(day, report->date);
+    fprintf(out, "\n%s%s%s\n\n", report->job->name ? report->job->name : "diff", *day ? ", bill date " : "", day);
+    fprintf(out, "  %-10s %14s %22s %14s %22s\n", "class", "local rows", "local amount", "channel rows", "channel amount");
+    for (int k = 0; k < CLASSES; k++) {
+        int printed = 0;
+        for (int i = 0; i < count; i++) {
+            money_total l = r->totals.sums[k][LOCAL][currencies[i]], c = r->totals.sums[k][CHANNEL][currencies[i]];
+            if (i && !l && !c)
+                continue;
+            fprintf(out, "  %-10s %14s %18s %3s %14s %18s %3s\n", printed ? "" : class_name((enum class_id)k),
+                    printed ? "" : grouped(r->totals.count[k][LOCAL], n1), amount_text(l, currencies[i], a),
+                    currency_code((uint8_t)currencies[i]), printed ? "" : grouped(r->totals.count[k][CHANNEL], n2),
+                    amount_text(c, currencies[i], b), currency_code((uint8_t)currencies[i]));
+            printed = 1;
+        }
+    }
+    if (count == 0)
+        fprintf(out, "  no records on either side\n");
+    if (r->counts[LOCAL].rejects || r->counts[CHANNEL].rejects)
+        fprintf(out, "  %-10s %14s %22s %14s   (rows that could not be read; see reject.csv)\n", "reject",
+                grouped(r->counts[LOCAL].rejects, n1), "", grouped(r->counts[CHANNEL].rejects, n2));
+    for (int i = 0; i < count; i++) {
+        int c = currencies[i];
+        fprintf(out, "\n  bridge, %s\n", currency_code((uint8_t)c));
+        fprintf(out, "    %-42s %20s\n", "channel total", amount_text(side_total(r, CHANNEL, c), c, a));
+        fprintf(out, "    %-42s %20s\n", "local total", amount_text(side_total(r, LOCAL, c), c, a));
+        fprintf(out, "    %-42s %20s\n", "difference (channel - local)", amount_text(value_difference(r, 0, c), c, a));
+        static const char *const labels[CLASSES] = {"of it: within tolerance",          "of it: mismatches",       "of it: missing from the bill",
+                                                    "of it: extra on the bill",         "of it: in suspense",      "of it: duplicates",
+                                                    "of it: ambiguous",                 "of it: excluded"};
+        for (int k = 0; k < CLASSES; k++) {
+            money_total part = k == CLASS_MATCH ? r->booked[c] : class_delta(r, k, c);
+            if (part)
+                fprintf(out, "    %-42s %20s\n", labels[k], amount_text(part, c, a));
+        }
+        fprintf(out, "    %-42s %20s\n", "unexplained", amount_text(unexplained(r, c), c, a));
+    }
+    struct largest_break largest[LARGEST_MAX];
+    uint32_t breaks = results_largest(results, largest);
+    if (breaks)
+        fprintf(out, "\n  largest breaks\n");
+    for (uint32_t i = 0; i < breaks; i++)
+        fprintf(out, "    %s\n", largest[i].text);
+    uint64_t rows = r->counts[LOCAL].rows + r->counts[CHANNEL].rows, bytes = r->counts[LOCAL].bytes + r->counts[CHANNEL].bytes;
+    fprintf(out, "\n  files in %s/\n", report->out_dir);
+    fprintf(out, "  %s rows, %.1f MB in %.3f s: %.2f million rows/s, %u thread%s, peak memory %.1f MB\n", grouped(rows, n1),
+            (double)bytes / 1e6, report->seconds, report->seconds > 0 ? (double)rows / report->seconds / 1e6 : 0.0, report->threads,
+            report->threads == 1 ? "" : "s", (double)peak_rss() / 1e6);
+    fprintf(out, "  %s\n\n",
+            report_exit_code(r) == 0 ? "everything ties out" : "it does not tie out: see the class files (exit code 1)");
+}

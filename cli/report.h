@@ -1,0 +1,30 @@
+/* cli/report.h: what a run tells: summary.json, aggregate.csv, stats.json, and the text for people. */
+#ifndef TIEOUT_CLI_REPORT_H
+#define TIEOUT_CLI_REPORT_H
+
+#include "core/config/job.h"
+#include "core/engine/run.h"
+#include "io/sink/results.h"
+
+struct report {
+    const struct job *job;
+    const struct run_result *result;
+    uint16_t date;
+    const char *out_dir;
+    const char *digest_lines; /* "name hash" per class file */
+    double seconds;
+    uint32_t threads;
+    const char *io_name;
+    uint64_t spilled, memory;
+};
+
+/* summary.json; byte-stable. *out is the caller's, freed by free(). */
+enum err report_summary(const struct report *report, char **out, struct diag *diag);
+enum err report_stats(const struct report *report, char **out, struct diag *diag);
+enum err report_aggregate(const struct report *report, char **out, struct diag *diag);
+/* For people: counts and sums per class and side, the bridge, the largest breaks, where the files are. */
+void report_text(const struct report *report, struct results *results, FILE *out);
+/* 0 when everything ties out, 1 when not (SPEC.md section 7). */
+int report_exit_code(const struct run_result *result);
+
+#endif

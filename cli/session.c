@@ -1,0 +1,244 @@
+/* cli/session.c: see session.h */
+#include "cli/session.h"
+#include "cli/registry.h"
+#include "cli/report.h"
+#include "core/base/mem.h"
+#include "core/base/topology.h"
+#include "core/engine/run.h"
+#include "io/source/worker_io.h"
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum {
+    CHUNK_DEFAULT = 256 * 1024,
+    DEPTH = 3,
+    MEMORY_FLOOR = 24 << 20,
+    SORT_BYTES_DEFAULT = 16 << 20
+};
+
+static volatile int interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit comes back as EFBIG, like a full disk */
+}
+
+struct io_context {
+    struct worker_io_config config;
+    int fell_back;
+};
+
+static enum err open_io(struct worker_io **out, void *context, struct diag *diag)
+{
+    struct io_context *io = context;
+    return worker_io_open(out, &io->config, &io->fell_back, diag);
+}
+
+/* A line that is written over itself, on terminals only. */
+static void show_progress(void *context, const struct run_progress *p)
+{
+    int *shown = context;
+    static double last;
+    if (p->seconds - last < 0.2 || p->seconds < 0.5)
+        return;
+    last = p->seconds;
+    *shown = 1;
+    double share = p->bytes_all ? (double)p->bytes_done / (double)p->bytes_all : 0;
+    if (p->stage == 0 && share > 0.001)
+        fprintf(stderr, "\r\033[Kreading %5.1f %%  %.2f million rows, %.0f MB/s, %.0f s left", share * 100, (double)p->rows / 1e6,
+                (double)p->bytes_done / 1e6 / p->seconds, p->seconds / share - p->seconds);
+    else
+        fprintf(stderr, "\r\033[Kjudging what is open");
+}
+
+static enum err norm_shared_open(struct norm_shared *shared, const struct job *job, uint16_t date, struct diag *diag)
+{
+    memset(shared, 0, sizeof *shared);
+    shared->job = job;
+    shared->unit_day = date;
+    if (getrandom(&shared->hash_seed, sizeof shared->hash_seed, 0) != (ssize_t)sizeof shared->hash_seed)
+        return diag_set(diag, ERR_MACHINE, "random", NULL, "the system gives no random seed");
+    enum err err = dict_open(&shared->words, diag);
+    if (err == OK)
+        err = day_zone_open(&shared->job_zone, job->timezone, diag);
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        err = day_zone_open(&shared->zones[side], job->sources[side].timezone ? job->sources[side].timezone : job->timezone, diag);
+        shared->cut_by_date[side] = job->sources[side].kind == SOURCE_BINLOG && date != DAY_NONE;
+    }
+    return err;
+}
+
+static void norm_shared_close(struct norm_shared *shared)
+{
+    dict_close(shared->words);
+    day_zone_close(shared->job_zone);
+    for (int side = 0; side < SIDES; side++)
+        day_zone_close(shared->zones[side]);
+}
+
+struct session {
+    struct job *job;
+    const struct options *options;
+    const char *out_dir;
+    uint16_t date;
+    struct norm_shared shared;
+    struct source *sources[SIDES];
+    struct results *results;
+    struct run_result *result;
+    struct io_context io;
+    struct worker_io *report_io;
+    uint64_t memory;
+    uint32_t threads;
+    double began;
+};
+
+static enum err plan(struct session *s, struct diag *diag)
+{
+    const struct options *o = s->options;
+    uint64_t machine = topology_memory();
+    s->memory = o->given[OPTION_ID_memory] ? o->memory : machine / 2;
+    if (s->memory < MEMORY_FLOOR)
+        return diag_set(diag, ERR_MACHINE, "memory.floor", "give --memory=24MiB or more", "%llu bytes of memory are too few: a run needs at least %d (24 MiB)",
+                        (unsigned long long)s->memory, MEMORY_FLOOR);
+    s->threads = o->threads ? (uint32_t)o->threads : topology_core_count();
+    s->io.config.chunk = o->chunk ? (uint32_t)o->chunk : CHUNK_DEFAULT;
+    s->io.config.depth = DEPTH;
+    s->io.config.backend = o->io && strcmp(o->io, "uring") == 0   ? RING_URING
+                           : o->io && strcmp(o->io, "posix") == 0 ? RING_POSIX
+                                                                  : RING_AUTO;
+    if (o->given[OPTION_ID_max_rejects])
+        for (int side = 0; side < SIDES; side++) {
+            s->job->sources[side].rejects.max_rows = o->max_rejects.count;
+            s->job->sources[side].rejects.max_ppm = o->max_rejects.ppm;
+        }
+    if (o->write_match)
+        s->job->write_match = 1;
+    return OK;
+}
+
+static enum err open_sources(struct session *s, struct diag *diag)
+{
+    enum err err = OK;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        struct source_config config = {
+            .shared = &s->shared, .side = (enum side)side, .date = s->date, .chunk = s->io.config.chunk, .workers = s->threads};
+        err = registry_source(&s->sources[side], &config, diag);
+    }
+    return err;
+}
+
+static enum err write_reports(struct session *s, char **summary, struct diag *diag)
+{
+    char digest_lines[4096], *text = NULL;
+    enum err err = worker_io_open(&s->report_io, &s->io.config, NULL, diag);
+    if (err == OK)
+        err = results_write(s->results, s->report_io, digest_lines, diag);
+    struct report report = {.job = s->job,
+                            .result = s->result,
+                            .date = s->date,
+                            .out_dir = s->out_dir,
+                            .digest_lines = digest_lines,
+                            .threads = s->threads,
+                            .io_name = s->io.fell_back || s->io.config.backend == RING_POSIX ? "posix" : "uring",
+                            .spilled = results_spilled_bytes(s->results),
+                            .memory = s->memory};
+    if (err == OK)
+        err = report_aggregate(&report, &text, diag);
+    if (err == OK)
+        err = results_extra(s->results, "aggregate.csv", text, strlen(text), diag);
+    free(text);
+    text = NULL;
+    if (err == OK)
+        err = report_summary(&report, summary, diag);
+    if (err == OK)
+        err = results_extra(s->results, "summary.json", *summary, strlen(*summary), diag);
+    report.seconds = run_seconds() - s->began;
+    if (err == OK)
+        err = report_stats(&report, &text, diag);
+    if (err == OK)
+        err = results_extra(s->results, "stats.json", text, strlen(text), diag);
+    free(text);
+    if (err == OK && interrupted)
+        err = diag_set(diag, ERR_INTERRUPTED, "interrupted", "run the same command again; nothing was published", "stopped before the end");
+    if (err == OK)
+        err = results_publish(s->results, diag);
+    if (err == OK && s->options->format && strcmp(s->options->format, "json") == 0)
+        printf("%s\n", *summary);
+    else if (err == OK)
+        report_text(&report, s->results, stderr);
+    return err;
+}
+
+int session_run(struct job *job, const struct options *options, const char *out_dir, uint16_t date, struct diag *diag)
+{
+    struct session s = {.job = job, .options = options, .out_dir = out_dir, .date = date, .began = run_seconds()};
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    catch_signals();
+    int progress_shown = 0;
+    char *summary = NULL;
+    enum err err = plan(&s, diag);
+    if (err == OK)
+        err = norm_shared_open(&s.shared, job, date, diag);
+    if (err == OK)
+        err = open_sources(&s, diag);
+    struct results_config results = {.job = job,
+                                     .final_dir = out_dir,
+                                     .sources = s.sources,
+                                     .zone = s.shared.job_zone,
+                                     .lanes = s.threads,
+                                     .write_match = job->write_match,
+                                     .sort_bytes = SORT_BYTES_DEFAULT,
+                                     .backend = s.io.config.backend};
+    if (err == OK)
+        err = results_open(&s.results, &results, diag);
+    if (err == OK) {
+        struct run_config run = {.job = job,
+                                 .sources = {s.sources[LOCAL], s.sources[CHANNEL]},
+                                 .index = registry_index(),
+                                 .sink = results_sink(s.results),
+                                 .io = {open_io, worker_io_close, &s.io},
+                                 .workers = s.threads,
+                                 .shards = (uint32_t)options->shards,
+                                 .batch_units = (uint32_t)options->batch,
+                                 .depth = DEPTH,
+                                 .pin = s.threads <= topology_core_count() && s.threads > 1,
+                                 .write_match = job->write_match,
+                                 .progress = isatty(2) ? show_progress : NULL,
+                                 .progress_context = &progress_shown,
+                                 .interrupted = &interrupted};
+        err = run_start(&s.result, &run, diag);
+    }
+    if (progress_shown)
+        fprintf(stderr, "\r\033[K");
+    if (s.io.fell_back)
+        fprintf(stderr, "note: io_uring is not available here; reading with pread instead (same results)\n");
+    if (err == OK)
+        err = write_reports(&s, &summary, diag);
+    int code = err == OK ? report_exit_code(s.result) : (int)err;
+    free(summary);
+    run_close(s.result);
+    worker_io_close(s.report_io);
+    results_close(s.results);
+    for (int side = 0; side < SIDES; side++)
+        if (s.sources[side])
+            s.sources[side]->ops->close(s.sources[side]);
+    norm_shared_close(&s.shared);
+    return code;
+}

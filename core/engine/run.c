@@ -1,0 +1,544 @@
+/* core/engine/run.c: workers, lanes, and the loop that reads and feeds.
+ *
+ * Each worker decodes chunks and owns shards. A record goes from the worker that decoded it to the shard's owner in a batch, through a ring
+ * that only these two use; empties come back through another. A worker that must wait (for room, for its turn, for the disk) feeds its own
+ * shards meanwhile, so nobody waits in a circle:
+ *
+ *     claim order is one total order, and a chunk waits only for chunks claimed before it;
+ *     a full ring is emptied by its owner whatever that owner is waiting for.
+ */
+#include "core/engine/run.h"
+#include "core/base/mem.h"
+#include "core/base/topology.h"
+#include "core/engine/worker.h"
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+double run_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+void run_fail(struct run *run, const struct diag *diag)
+{
+    pthread_mutex_lock(&run->diag_lock);
+    if (run->diag->err == OK)
+        *run->diag = *diag;
+    pthread_mutex_unlock(&run->diag_lock);
+    atomic_store(&run->failed, 1);
+}
+
+static struct lane *lane_of(struct run *run, uint32_t from, uint32_t to)
+{
+    return &run->lanes[from * run->worker_count + to];
+}
+
+/* ---- batches ---- */
+
+static enum err apply(struct worker *w, const struct batch *batch, uint32_t shard)
+{
+    return w->run->config->index->apply(w->shards[shard], batch, &w->diag);
+}
+
+/* Feeds this worker's shards with what others sent. 1 when there was something; -1 on failure. */
+static int drain(struct worker *w)
+{
+    struct run *run = w->run;
+    int did = 0;
+    for (uint32_t from = 0; from < run->worker_count; from++) {
+        struct lane *lane = lane_of(run, from, w->number);
+        struct batch *batch;
+        while (from != w->number && (batch = spsc_pop(&lane->full))) {
+            did = 1;
+            if (batch->end)
+                w->ends_seen++;
+            else if (!run_failed(run) && apply(w, batch, batch->shard) != OK) {
+                run_fail(run, &w->diag);
+                return -1;
+            }
+            if (!spsc_push(&lane->empty, batch))
+                CHECK(!"a ring of empties has room for every batch of its lane");
+        }
+    }
+    return did;
+}
+
+static struct batch *take_empty(struct worker *w, uint32_t to)
+{
+    struct lane *lane = lane_of(w->run, w->number, to);
+    for (;;) {
+        struct batch *batch = w->spare_count[to] ? w->spare[to * BATCHES_PER_LANE + --w->spare_count[to]] : spsc_pop(&lane->empty);
+        if (batch) {
+            batch->used = batch->count = batch->end = 0;
+            return batch;
+        }
+        if (run_failed(w->run))
+            return NULL;
+        if (drain(w) == 0)
+            sched_yield();
+    }
+}
+
+static enum err stopped(struct worker *w)
+{
+    return diag_set(&w->diag, ERR_INTERRUPTED, "interrupted", "run the same command again; nothing was published",
+                    "stopped before the end");
+}
+
+static enum err flush(struct outbox *outbox, uint32_t shard, struct diag *diag)
+{
+    struct worker *w = (struct worker *)outbox;
+    uint32_t owner = shard_owner(w->run, shard);
+    struct batch *batch = outbox->open[shard];
+    (void)diag; /* the source was given &w->diag */
+    atomic_fetch_add_explicit(&w->run->rows_done, batch->count, memory_order_relaxed);
+    if (run_failed(w->run))
+        return stopped(w);
+    if (owner == w->number) {
+        enum err err = apply(w, batch, shard);
+        batch->used = batch->count = 0;
+        return err;
+    }
+    batch->shard = shard;
+    struct lane *lane = lane_of(w->run, w->number, owner);
+    if (!spsc_push(&lane->full, batch))
+        CHECK(!"a ring has room for every batch of its lane");
+    outbox->open[shard] = take_empty(w, owner);
+    if (!outbox->open[shard])
+        return stopped(w);
+    outbox->open[shard]->shard = shard;
+    return OK;
+}
+
+/* ---- reading ---- */
+
+/* Claims the next chunk, of the side that is less far, so that both sides go by in step. */
+static enum step claim(struct worker *w, struct ticket *ticket)
+{
+    struct run *run = w->run;
+    enum step step = STEP_DONE;
+    pthread_mutex_lock(&run->claim_lock);
+    while (!(run->side_done[LOCAL] && run->side_done[CHANNEL])) {
+        int side = run->side_done[LOCAL] ? CHANNEL : LOCAL;
+        if (!run->side_done[LOCAL] && !run->side_done[CHANNEL])
+            side = (unsigned __int128)run->claimed[LOCAL] * run->size[CHANNEL] <=
+                           (unsigned __int128)run->claimed[CHANNEL] * run->size[LOCAL]
+                       ? LOCAL
+                       : CHANNEL;
+        struct source *source = run->config->sources[side];
+        step = source->ops->claim(source, w->io, ticket, &w->diag);
+        if (step == STEP_DONE) {
+            run->side_done[side] = 1;
+            continue;
+        }
+        if (step == STEP_MORE)
+            run->claimed[side] += ticket->end - ticket->begin;
+        break;
+    }
+    if (run->side_done[LOCAL] && run->side_done[CHANNEL])
+        step = STEP_DONE;
+    pthread_mutex_unlock(&run->claim_lock);
+    return step;
+}
+
+static enum err read_and_feed(struct worker *w)
+{
+    struct run *run = w->run;
+    const uint32_t depth = run->config->depth ? run->config->depth : DEPTH_DEFAULT;
+    struct ticket tickets[16];
+    CHECK2(depth <= 16, depth, 16);
+    uint32_t first = 0, count = 0;
+    int more = 1;
+    enum err err = OK;
+    while ((more || count) && err == OK) {
+        if (run_failed(run)) {
+            err = stopped(w);
+            break;
+        }
+        while (more && count < depth) {
+            struct ticket *ticket = &tickets[(first + count) % depth];
+            *ticket = (struct ticket){.buffer = (first + count) % depth};
+            enum step step = claim(w, ticket);
+            if (step == STEP_FAILED) {
+                err = w->diag.err;
+                break;
+            }
+            if (step == STEP_DONE) {
+                more = 0;
+                break;
+            }
+            struct source *source = run->config->sources[ticket->side];
+            count++;
+            if ((err = source->ops->start(source, w->io, ticket, &w->diag)) != OK)
+                break;
+        }
+        int did = drain(w);
+        if (did < 0)
+            err = w->diag.err;
+        if (err != OK || !count)
+            continue;
+        struct ticket *ticket = &tickets[first];
+        struct source *source = run->config->sources[ticket->side];
+        enum step step = source->ops->process(source, w->io, ticket, &w->outbox, &w->diag);
+        if (step == STEP_FAILED) {
+            err = w->diag.err;
+        } else if (step == STEP_DONE) {
+            atomic_fetch_add_explicit(&run->bytes_done, ticket->end - ticket->begin, memory_order_relaxed);
+            w->times.chunks++;
+            first = (first + 1) % depth;
+            count--;
+        } else if (!did) {
+            w->times.idle++;
+            sched_yield();
+        }
+    }
+    return err;
+}
+
+/* Sends what is left and the END marks, and feeds until everybody's END has come. */
+static enum err send_ends(struct worker *w)
+{
+    struct run *run = w->run;
+    enum err err = OK;
+    for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)
+        if (w->outbox.open[shard]->used)
+            err = flush(&w->outbox, shard, &w->diag);
+    for (uint32_t to = 0; err == OK && to < run->worker_count; to++) {
+        if (to == w->number)
+            continue;
+        struct batch *batch = take_empty(w, to);
+        if (!batch)
+            return stopped(w);
+        batch->end = 1;
+        if (!spsc_push(&lane_of(run, w->number, to)->full, batch))
+            CHECK(!"a ring has room for every batch of its lane");
+    }
+    while (err == OK && w->ends_seen < run->worker_count - 1) {
+        if (run_failed(run))
+            return stopped(w);
+        int did = drain(w);
+        if (did < 0)
+            return w->diag.err;
+        if (!did)
+            sched_yield();
+    }
+    return err;
+}
+
+/* ---- a worker's life ---- */
+
+static enum err worker_setup(struct worker *w)
+{
+    struct run *run = w->run;
+    const struct run_config *config = run->config;
+    w->times.core = config->pin ? topology_pin(w->number) : -1;
+    enum err err = config->io.open(&w->io, config->io.context, &w->diag);
+    if (err == OK)
+        err = tally_init(&w->outbox.tally, &w->diag);
+    w->outbox.shard_count = run->shard_count;
+    w->outbox.flush = flush;
+    w->outbox.open = mem_take_zero(run->shard_count, sizeof *w->outbox.open);
+    w->shards = mem_take_zero(run->shard_count, sizeof *w->shards);
+    w->spare = mem_take_zero((size_t)run->worker_count * BATCHES_PER_LANE, sizeof *w->spare);
+    w->spare_count = mem_take_zero(run->worker_count, sizeof *w->spare_count);
+    if (err == OK && (!w->outbox.open || !w->shards || !w->spare || !w->spare_count))
+        err = mem_fail(&w->diag, 0, "a worker");
+    struct index_config index = {.shard_count = run->shard_count,
+                                 .window_before = config->job->match.window_before,
+                                 .window_after = config->job->match.window_after,
+                                 .keep_pairs = config->write_match};
+    for (int side = 0; side < SIDES; side++)
+        index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
+    for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)
+        if (shard_owner(run, shard) == w->number)
+            err = config->index->open(&w->shards[shard], &index, &w->diag);
+    if (err != OK)
+        return err;
+    /* One open batch per shard, and per lane as many more as may be on the way. */
+    uint32_t units = config->batch_units ? config->batch_units : BATCH_UNITS;
+    if (units < record_units(RECORD_VAR_MAX + 64))
+        units = record_units(RECORD_VAR_MAX + 64);
+    size_t size = sizeof(struct batch) + (size_t)units * RECORD_UNIT;
+    size_t count = run->shard_count + (size_t)run->worker_count * BATCHES_PER_LANE;
+    w->batch_block_size = size * count;
+    w->batch_block = mem_map(w->batch_block_size, 0);
+    if (!w->batch_block)
+        return mem_fail(&w->diag, w->batch_block_size, "batches");
+    char *at = w->batch_block;
+    for (size_t i = 0; i < count; i++, at += size) {
+        struct batch *batch = (struct batch *)at;
+        batch->room = units;
+        if (i < run->shard_count) {
+            w->outbox.open[i] = batch;
+            batch->shard = (uint32_t)i;
+        } else {
+            uint32_t to = (uint32_t)(i - run->shard_count) / BATCHES_PER_LANE;
+            w->spare[to * BATCHES_PER_LANE + w->spare_count[to]++] = batch;
+        }
+    }
+    arena_init(&w->arena);
+    return OK;
+}
+
+static void worker_teardown(struct worker *w)
+{
+    struct run *run = w->run;
+    for (uint32_t shard = 0; w->shards && shard < run->shard_count; shard++)
+        if (w->shards[shard])
+            run->config->index->close(w->shards[shard]);
+    mem_give(w->shards);
+    mem_give(w->outbox.open);
+    mem_give(w->spare);
+    mem_give(w->spare_count);
+    mem_unmap(w->batch_block, w->batch_block_size);
+    mem_give(w->later.refs);
+    mem_give(w->fresh.refs);
+    verdict_scratch_fini(&w->scratch);
+    arena_fini(&w->arena);
+    tally_fini(&w->outbox.tally);
+    run->config->io.close(w->io);
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *w = argument;
+    struct run *run = w->run;
+    double began = run_seconds();
+    enum err err = worker_setup(w);
+    if (err != OK)
+        run_fail(run, &w->diag);
+    pthread_barrier_wait(&run->barrier);
+    if (!run_failed(run)) {
+        err = read_and_feed(w);
+        if (err == OK)
+            err = send_ends(w);
+        for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)
+            if (w->shards[shard])
+                err = run->config->index->settle(w->shards[shard], &w->diag);
+        if (err != OK)
+            run_fail(run, &w->diag);
+    }
+    w->times.read_seconds = run_seconds() - began;
+    pthread_barrier_wait(&run->barrier);
+    /* Only whole inputs are judged: what was read must be what is there, within the limit of rejects. */
+    if (w->number == 0 && !run_failed(run)) {
+        for (int side = 0; err == OK && side < SIDES; side++)
+            err = run->config->sources[side]->ops->finish(run->config->sources[side], &w->diag);
+        if (err != OK)
+            run_fail(run, &w->diag);
+        atomic_store(&run->stage, 1);
+    }
+    pthread_barrier_wait(&run->barrier);
+    began = run_seconds();
+    err = worker_resolve(w);
+    if (err != OK)
+        run_fail(run, &w->diag);
+    w->times.resolve_seconds = run_seconds() - began;
+    pthread_barrier_wait(&run->barrier);
+    atomic_fetch_add(&run->finished, 1);
+    return NULL;
+}
+
+/* ---- sums ---- */
+
+static enum err sums_differ(struct diag *diag, const char *which, enum side side, uint8_t currency, uint64_t in, uint64_t out,
+                            money_total in_sum, money_total out_sum)
+{
+    char a[MONEY_TEXT_MAX], b[MONEY_TEXT_MAX];
+    money_print(a, in_sum, currency_exponent(currency));
+    money_print(b, out_sum, currency_exponent(currency));
+    return diag_set(diag, ERR_BUG, "invariant", "please report this with the job and, if you can, the files",
+                    "%s broken on the %s side: %llu records with %s %s came in, %llu with %s have a verdict", which, side_name(side),
+                    (unsigned long long)in, a, currency_code(currency), (unsigned long long)out, b);
+}
+
+/* I2 and I3 per side and currency, and with them I6 and I7: the verdicts' sums are the inputs' sums. I5: booked deltas. */
+static enum err check_sums(const struct run *run, struct run_result *r, struct diag *diag)
+{
+    (void)run;
+    for (int side = 0; side < SIDES; side++)
+        for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++) {
+            uint64_t in = 0, out = 0;
+            money_total in_sum = 0, out_sum = 0;
+            for (uint32_t i = 0; i < r->in.room; i++)
+                if (r->in.rows[i].key && tally_side(r->in.rows[i].key) == (unsigned)side &&
+                    tally_currency(r->in.rows[i].key) == currency) {
+                    in += r->in.rows[i].count;
+                    in_sum += r->in.rows[i].sum;
+                }
+            for (int c = 0; c < CLASSES; c++)
+                out_sum += r->totals.sums[c][side][currency];
+            if (in_sum != out_sum)
+                return sums_differ(diag, "I3 (sums by side and currency)", (enum side)side, (uint8_t)currency, in, out, in_sum, out_sum);
+        }
+    for (int side = 0; side < SIDES; side++) {
+        uint64_t in = 0, out = 0;
+        for (uint32_t i = 0; i < r->in.room; i++)
+            if (r->in.rows[i].key && tally_side(r->in.rows[i].key) == (unsigned)side)
+                in += r->in.rows[i].count;
+        for (int c = 0; c < CLASSES; c++)
+            out += r->totals.count[c][side];
+        if (in != out)
+            return sums_differ(diag, "I2 (one verdict for each record)", (enum side)side, 0, in, out, 0, 0);
+        uint64_t records = r->counts[side].records - r->images_superseded * (side == LOCAL) - r->images_moved * (side == LOCAL);
+        if (records != in)
+            return sums_differ(diag, "I2 (records read)", (enum side)side, 0, records, in, 0, 0);
+    }
+    for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++)
+        if (r->booked[currency] !=
+            r->totals.sums[CLASS_MATCH][CHANNEL][currency] - r->totals.sums[CLASS_MATCH][LOCAL][currency])
+            return sums_differ(diag, "I5 (booked deltas of matches)", CHANNEL, (uint8_t)currency, 0, 0, r->booked[currency],
+                               r->totals.sums[CLASS_MATCH][CHANNEL][currency] - r->totals.sums[CLASS_MATCH][LOCAL][currency]);
+    return OK;
+}
+
+static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
+{
+    enum err err = tally_init(&r->in, diag);
+    for (uint32_t i = 0; err == OK && i < run->worker_count; i++) {
+        struct worker *w = &run->workers[i];
+        err = tally_merge(&r->in, &w->outbox.tally, 1, diag);
+        for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++) {
+            if (!w->shards[shard])
+                continue;
+            err = tally_merge(&r->in, run->config->index->superseded(w->shards[shard]), -1, diag);
+            const struct pair_totals *pairs = run->config->index->totals(w->shards[shard]);
+            for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
+                for (int side = 0; side < SIDES; side++) {
+                    r->totals.count[CLASS_MATCH][side] += pairs->count[c];
+                    r->totals.sums[CLASS_MATCH][side][c] += pairs->sum[c];
+                }
+            struct index_counts counts;
+            run->config->index->counts(w->shards[shard], &counts);
+            r->images_superseded += counts.superseded;
+            r->images_moved += counts.moved;
+            struct index_counts *sum = &w->times.index;
+            sum->records += counts.records;
+            sum->waiting += counts.waiting;
+            sum->waiting_max += counts.waiting_max;
+            sum->pairs += counts.pairs;
+            sum->groups += counts.groups;
+            sum->table_bytes += counts.table_bytes;
+            sum->entry_bytes += counts.entry_bytes;
+            sum->pair_bytes += counts.pair_bytes;
+        }
+        for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
+            for (int side = 0; side < SIDES; side++) {
+                /* Pairs that were judged again are in the verdicts now. */
+                r->totals.count[CLASS_MATCH][side] -= w->revisited_count[c];
+                r->totals.sums[CLASS_MATCH][side][c] -= w->revisited_sum[c];
+            }
+        for (int c = 0; c < CLASSES; c++)
+            for (int side = 0; side < SIDES; side++) {
+                r->totals.count[c][side] += w->totals.count[c][side];
+                for (int k = 0; k < CURRENCY_COUNT_MAX; k++)
+                    r->totals.sums[c][side][k] += w->totals.sums[c][side][k];
+            }
+        for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
+            r->booked[c] += w->booked[c];
+        for (int b = 0; b < 64; b++)
+            r->reason_count[b] += w->reason_count[b];
+        r->worker[i] = w->times;
+        if (w->times.read_seconds > r->read_seconds)
+            r->read_seconds = w->times.read_seconds;
+        if (w->times.resolve_seconds > r->resolve_seconds)
+            r->resolve_seconds = w->times.resolve_seconds;
+    }
+    for (int side = 0; err == OK && side < SIDES; side++)
+        err = run->config->sources[side]->ops->limit_rejects(run->config->sources[side], diag);
+    for (int side = 0; side < SIDES; side++)
+        run->config->sources[side]->ops->counts(run->config->sources[side], &r->counts[side]);
+    return err == OK ? check_sums(run, r, diag) : err;
+}
+
+static void watch(struct run *run)
+{
+    while (atomic_load(&run->finished) < run->worker_count) {
+        struct timespec pause = {0, run->config->progress ? 20000000 : 1000000};
+        nanosleep(&pause, NULL);
+        if (run->config->progress) {
+            struct run_progress progress = {.bytes_done = atomic_load(&run->bytes_done),
+                                            .bytes_all = run->size[LOCAL] + run->size[CHANNEL],
+                                            .rows = atomic_load(&run->rows_done),
+                                            .seconds = run_seconds() - run->started_at,
+                                            .stage = atomic_load(&run->stage)};
+            run->config->progress(run->config->progress_context, &progress);
+        }
+    }
+}
+
+enum err run_start(struct run_result **out, const struct run_config *config, struct diag *diag)
+{
+    *out = NULL;
+    struct run run = {.config = config, .worker_count = config->workers, .diag = diag, .started_at = run_seconds()};
+    run.shard_count = config->shards ? config->shards : config->workers;
+    if (run.shard_count < run.worker_count)
+        run.shard_count = run.worker_count;
+    pthread_mutex_init(&run.claim_lock, NULL);
+    pthread_mutex_init(&run.diag_lock, NULL);
+    for (int side = 0; side < SIDES; side++)
+        run.size[side] = config->sources[side]->ops->size(config->sources[side]);
+    struct run_result *result = mem_take_zero(1, sizeof *result);
+    size_t lanes_size = (size_t)run.worker_count * run.worker_count * sizeof *run.lanes;
+    size_t workers_size = run.worker_count * sizeof *run.workers;
+    run.lanes = mem_map(lanes_size, 0);
+    run.workers = mem_map(workers_size, 0);
+    enum err err = OK;
+    if (result)
+        result->worker = mem_take_zero(run.worker_count, sizeof *result->worker);
+    if (!result || !result->worker || !run.lanes || !run.workers)
+        err = mem_fail(diag, workers_size + lanes_size, "the workers");
+    pthread_barrier_init(&run.barrier, NULL, run.worker_count);
+    if (err == OK) {
+        result->workers = run.worker_count;
+        for (uint32_t i = 0; i < run.worker_count * run.worker_count; i++) {
+            spsc_init(&run.lanes[i].full, run.lanes[i].full_slots, RING_SLOTS);
+            spsc_init(&run.lanes[i].empty, run.lanes[i].empty_slots, RING_SLOTS);
+        }
+        uint32_t started = 0;
+        for (uint32_t i = 0; i < run.worker_count; i++) {
+            run.workers[i].run = &run;
+            run.workers[i].number = i;
+        }
+        for (; started < run.worker_count; started++) {
+            int error = pthread_create(&run.workers[started].thread, NULL, worker_main, &run.workers[started]);
+            if (error) {
+                /* The barrier counts on all of them, so the ones that run can only be stopped by ending the program. */
+                diag_set_errno(diag, error, "threads", "cannot start worker %u of %u", started + 1, run.worker_count);
+                diag_print(diag, stderr);
+                exit(ERR_MACHINE);
+            }
+        }
+        watch(&run);
+        for (uint32_t i = 0; i < started; i++)
+            pthread_join(run.workers[i].thread, NULL);
+        err = diag->err;
+        if (err == OK && run_failed(&run))
+            err = stopped(&run.workers[0]), *diag = run.workers[0].diag;
+        if (err == OK)
+            err = add_up(&run, result, diag);
+        for (uint32_t i = 0; i < run.worker_count; i++)
+            worker_teardown(&run.workers[i]);
+    }
+    pthread_barrier_destroy(&run.barrier);
+    mem_unmap(run.lanes, lanes_size);
+    mem_unmap(run.workers, workers_size);
+    if (err != OK)
+        run_close(result);
+    else
+        *out = result;
+    return err;
+}
+
+void run_close(struct run_result *result)
+{
+    if (!result)
+        return;
+    tally_fini(&result->in);
+    mem_give(result->worker);
+    mem_give(result);
+}

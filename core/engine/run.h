@@ -1,0 +1,75 @@
+/* core/engine/run.h: one run: both sides in, every record in a class.
+ *
+ *     run_start     takes the plugs, makes workers, returns when every record has its verdict and the sums agree
+ *     run_close
+ *
+ * The caller (cli/) opened the sources, the sink and the job; they stay its own. Nothing is published here: the caller does that after run_start
+ * returned OK. Threads: run_start is called by the control thread, which waits in it and calls `progress` now and then.
+ */
+#ifndef TIEOUT_CORE_ENGINE_RUN_H
+#define TIEOUT_CORE_ENGINE_RUN_H
+
+#include "core/ops/index.h"
+#include "core/ops/sink.h"
+
+struct worker_io_ops {
+    enum err (*open)(struct worker_io **out, void *context, struct diag *diag);
+    void (*close)(struct worker_io *io);
+    void *context;
+};
+
+struct run_progress {
+    uint64_t bytes_done, bytes_all;
+    uint64_t rows;
+    double seconds;
+    int stage; /* 0 reading, 1 resolving */
+};
+
+struct run_config {
+    const struct job *job;
+    struct source *sources[SIDES];
+    const struct index_ops *index;
+    struct sink *sink;
+    struct worker_io_ops io;
+    uint32_t workers, shards; /* shards: 0 = as many as workers */
+    uint32_t batch_units;     /* 0: default */
+    uint32_t depth;           /* chunks in flight per worker */
+    int pin;                  /* 1: pin workers to cores */
+    int write_match;
+    void (*progress)(void *context, const struct run_progress *progress); /* may be NULL; about five times a second */
+    void *progress_context;
+    const volatile int *interrupted; /* set by a signal handler; may be NULL */
+};
+
+struct class_totals {
+    uint64_t count[CLASSES][SIDES];
+    /* sums[class][side][currency] */
+    money_total sums[CLASSES][SIDES][CURRENCY_COUNT_MAX];
+};
+
+struct worker_times {
+    double read_seconds, resolve_seconds;
+    uint64_t chunks, idle;
+    struct index_counts index;
+    int core; /* pinned to; -1 */
+};
+
+struct run_result {
+    struct class_totals totals;
+    struct tally in;                           /* what came in, less replaced images */
+    uint64_t images_superseded, images_moved;
+    money_total booked[CURRENCY_COUNT_MAX];    /* deltas of matches (tolerance), channel - local */
+    struct source_counts counts[SIDES];
+    uint64_t reason_count[64];                 /* verdict rows with each reason bit, local side and one-sided */
+    uint32_t workers;
+    struct worker_times *worker;
+    double read_seconds, resolve_seconds;
+};
+
+/* Runs; `*out` is NULL unless OK is returned. ERR_BUG when the sums do not agree (invariants I2, I3, I5, I6, I7), with the sums in the diag. */
+enum err run_start(struct run_result **out, const struct run_config *config, struct diag *diag);
+void run_close(struct run_result *result);
+/* Seconds on a clock that only goes forward. */
+double run_seconds(void);
+
+#endif

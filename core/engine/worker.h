@@ -1,0 +1,97 @@
+/* core/engine/worker.h: what a worker has. Internal to the engine. */
+#ifndef TIEOUT_CORE_ENGINE_WORKER_H
+#define TIEOUT_CORE_ENGINE_WORKER_H
+
+#include "core/base/spsc.h"
+#include "core/engine/run.h"
+#include "core/rules/verdict.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum {
+    BATCH_UNITS = 512,      /* 32 KiB */
+    BATCHES_PER_LANE = 8,   /* on the way from one worker to one shard */
+    RING_SLOTS = 16,
+    DEPTH_DEFAULT = 3
+};
+
+struct run;
+
+/* An open record that waits for the pass of one of its later keys. */
+struct later_ref {
+    struct row_ref ref;
+    uint32_t partition;
+    uint32_t key_index;
+};
+struct later_list {
+    struct later_ref *refs;
+    uint64_t count, room;
+};
+
+struct lane { /* from one worker to one shard's owner, and the empties back */
+    struct spsc full, empty;
+    void *full_slots[RING_SLOTS], *empty_slots[RING_SLOTS];
+};
+
+struct worker {
+    struct outbox outbox; /* first: flush finds the worker by it */
+    struct run *run;
+    uint32_t number;
+    pthread_t thread;
+    int started;
+    struct worker_io *io;
+    struct index **shards;     /* those it owns, by shard number; others NULL */
+    struct batch **spare;      /* batches not on the way, by lane */
+    uint32_t *spare_count;
+    void *batch_block;
+    size_t batch_block_size;
+    uint32_t ends_seen;
+    /* resolve */
+    struct later_list later; /* sorted; read by all workers during a pass */
+    struct later_list fresh; /* what this pass leaves for later ones; its owner's alone */
+    struct verdict_scratch scratch;
+    struct arena arena;
+    struct class_totals totals;
+    money_total booked[CURRENCY_COUNT_MAX];
+    uint64_t reason_count[64];
+    uint64_t revisited_count[CURRENCY_COUNT_MAX];
+    money_total revisited_sum[CURRENCY_COUNT_MAX];
+    struct worker_times times;
+    struct diag diag;
+};
+
+struct run {
+    const struct run_config *config;
+    uint32_t worker_count, shard_count;
+    struct worker *workers;
+    struct lane *lanes; /* [from * worker_count + to] */
+    pthread_mutex_t claim_lock;
+    uint64_t claimed[SIDES], size[SIDES];
+    int side_done[SIDES];
+    pthread_barrier_t barrier;
+    _Atomic int failed;
+    _Atomic uint64_t bytes_done, rows_done;
+    _Atomic uint32_t next_partition;
+    _Atomic int stage;
+    _Atomic uint32_t finished; /* workers */
+    pthread_mutex_t diag_lock;
+    struct diag *diag;
+    double started_at;
+};
+
+static inline uint32_t shard_owner(const struct run *run, uint32_t shard)
+{
+    return shard % run->worker_count;
+}
+void run_fail(struct run *run, const struct diag *diag);
+static inline int run_failed(const struct run *run)
+{
+    return atomic_load_explicit(&run->failed, memory_order_relaxed) ||
+           (run->config->interrupted && *run->config->interrupted);
+}
+
+
+/* Gives every record its verdict: all keys, all passes. Called by every worker; has barriers inside. */
+enum err worker_resolve(struct worker *worker);
+
+#endif

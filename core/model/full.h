@@ -1,0 +1,40 @@
+/* core/model/full.h: a whole record: every field, fetched again for those that the index left open.
+ *
+ * `text` holds each field in its normalized form, as outputs print it; canonical bytes and sigma are made of these. Everything it
+ * points to lives in the arena that normalize_full was given.
+ */
+#ifndef TIEOUT_CORE_MODEL_FULL_H
+#define TIEOUT_CORE_MODEL_FULL_H
+
+#include "core/base/span.h"
+#include "core/model/words.h"
+
+enum { VERDICT_OPEN = CLASSES };
+
+struct full {
+    uint64_t place; /* offset in the side's files laid end to end */
+    int64_t amount_micro, fee_micro;
+    int64_t time_us;
+    struct span text[FIELD_SLOTS];
+    struct span occurrence; /* empty: none */
+    struct span canonical;
+    struct span sigma; /* compared fields other than amount and fee: currency, direction, then each named one; length-prefixed */
+    struct span key;   /* the key tuple of the pass at hand; length-prefixed parts; data NULL: no key */
+    uint16_t day;
+    uint8_t side, currency, out, has_fee, monetary;
+    uint16_t record_flags; /* enum record_flag, as the index saw it */
+    uint32_t back_event, row_index; /* images: place - back_event is the event's */
+
+    /* filled by rules/verdict.c */
+    uint8_t verdict; /* enum class_id, or VERDICT_OPEN */
+    uint8_t key_no;  /* of the key that decided, from 1 */
+    uint8_t dup_suspect;
+    uint64_t reasons;
+    uint64_t set_id;
+    struct full *partner;
+};
+
+/* The order of SPEC.md section 1: bill date, occurrence id with empty last, canonical bytes, place. */
+int full_compare(const struct full *a, const struct full *b);
+
+#endif

@@ -1,0 +1,853 @@
+/* core/rules/normalize.c: see normalize.h. A hot file: no options asked, no allocation and no logging per row. */
+#include "core/rules/normalize.h"
+#include "core/base/hash.h"
+#include "core/base/mem.h"
+#include "core/model/currency.h"
+#include "core/model/money.h"
+#include <stdio.h>
+
+enum { CELLS_MAX = FIELD_SLOTS + 4 + OCCURRENCE_PARTS_MAX, OCCURRENCE_TEXT_MAX = 4096 };
+
+struct input {
+    int cell; /* index into cells, or -1 */
+    int credit_cell; /* amount, fee: `cell` is the debit column then; -1 otherwise */
+    const struct field_rule *rule;
+    struct span constant;
+};
+
+struct normalizer {
+    const struct norm_shared *shared;
+    const struct job *job;
+    enum side side;
+    int columns[CELLS_MAX];
+    int column_count;
+    struct input in[FIELD_SLOTS];
+    int occurrence[OCCURRENCE_PARTS_MAX]; /* cells */
+    int occurrence_count;
+    int occurrence_field; /* bills: the channel_order_no field is the id */
+    /* hot path */
+    int key_has_channel;
+    unsigned key_parts[KEY_PARTS_MAX];
+    int key_part_count; /* without channel_code */
+    int status_in_sigma;
+    unsigned extras[FIELD_SLOTS];
+    int extra_count;
+    struct record_layout layout;
+    int is_image;
+    int zones_differ;
+};
+
+const char *reject_name(enum reject_code code)
+{
+    static const char *const names[REJECTS] = {"none",     "columns",   "quote",  "carriage_return", "too_long", "amount", "fee",
+                                               "currency", "direction", "status", "date",            "time",     "words"};
+    return names[code];
+}
+
+enum err norm_scratch_init(struct norm_scratch *scratch, struct diag *diag)
+{
+    memset(scratch, 0, sizeof *scratch);
+    scratch->strip = mem_take(NORM_STRIP_MAX);
+    return scratch->strip ? OK : mem_fail(diag, NORM_STRIP_MAX, "a row being read");
+}
+
+void norm_scratch_fini(struct norm_scratch *scratch)
+{
+    mem_give(scratch->strip);
+    scratch->strip = NULL;
+}
+
+/* ---- compiling ---- */
+
+static int want_column(struct normalizer *n, int column)
+{
+    for (int i = 0; i < n->column_count; i++)
+        if (n->columns[i] == column)
+            return i;
+    CHECK2(n->column_count < CELLS_MAX, n->column_count, column);
+    n->columns[n->column_count] = column;
+    return n->column_count++;
+}
+
+static enum err find_column(struct normalizer *n, const char *file, const char *name, const struct field_rule *rule,
+                            column_find_fn *find, void *context, int *cell, struct diag *diag)
+{
+    *cell = -1;
+    int column = find(context, name);
+    if (column >= 0)
+        *cell = want_column(n, column);
+    else if (!rule || !rule->optional)
+        return diag_set(diag, ERR_INPUT, "columns",
+                        "compare the name with the first line of the file; names are case-sensitive",
+                        "%s: there is no column \"%s\"%s%s", file, name, n->job->path ? ", which the job wants: " : "",
+                        n->job->path ? n->job->path : "");
+    return OK;
+}
+
+enum err normalizer_open(struct normalizer **out, const struct norm_shared *shared, enum side side, const char *file,
+                         const char *const *occurrence, column_find_fn *find, void *context, struct diag *diag)
+{
+    *out = NULL;
+    const struct job *job = shared->job;
+    const struct source_spec *source = &job->sources[side];
+    struct normalizer *n = mem_take_zero(1, sizeof *n);
+    if (!n)
+        return mem_fail(diag, sizeof *n, "a normalizer");
+    n->shared = shared;
+    n->job = job;
+    n->side = side;
+    n->is_image = source->kind == SOURCE_BINLOG;
+    n->zones_differ = strcmp(day_zone_name(shared->zones[side]), day_zone_name(shared->job_zone)) != 0;
+    for (unsigned f = 0; f < FIELD_SLOTS; f++) {
+        const struct field_rule *rule = &source->fields[f];
+        struct input *in = &n->in[f];
+        in->rule = rule;
+        in->cell = in->credit_cell = -1;
+        in->constant = rule->constant ? span_of(rule->constant) : (struct span){NULL, 0};
+        if (f == FIELD_CHANNEL_CODE && !rule->column && !rule->constant && job->channel_code)
+            in->constant = span_of(job->channel_code);
+        if (f == FIELD_BIZ_TYPE && !rule->column && !rule->constant && job->biz_type)
+            in->constant = span_of(job->biz_type);
+        enum err err = OK;
+        if (rule->column)
+            err = find_column(n, file, rule->column, rule, find, context, &in->cell, diag);
+        if (err == OK && rule->debit)
+            err = find_column(n, file, rule->debit, rule, find, context, &in->cell, diag);
+        if (err == OK && rule->credit)
+            err = find_column(n, file, rule->credit, rule, find, context, &in->credit_cell, diag);
+        if (err != OK) {
+            normalizer_close(n);
+            return err;
+        }
+    }
+    n->occurrence_field = -1;
+    for (int i = 0; i < source->occurrence_count; i++) {
+        enum err err =
+            find_column(n, file, source->occurrence[i], NULL, find, context, &n->occurrence[n->occurrence_count++], diag);
+        if (err != OK) {
+            normalizer_close(n);
+            return err;
+        }
+    }
+    for (int i = 0; source->occurrence_count == 0 && occurrence && occurrence[i] && i < OCCURRENCE_PARTS_MAX; i++) {
+        enum err err = find_column(n, file, occurrence[i], NULL, find, context, &n->occurrence[n->occurrence_count++], diag);
+        if (err != OK) {
+            normalizer_close(n);
+            return err;
+        }
+    }
+    if (source->occurrence_count == 0 && side == CHANNEL)
+        n->occurrence_field = FIELD_CHANNEL_ORDER_NO;
+
+    const struct key_spec *key = &job->match.keys[0];
+    for (int i = 0; i < key->part_count; i++) {
+        if (key->parts[i] == FIELD_CHANNEL_CODE)
+            n->key_has_channel = 1;
+        else
+            n->key_parts[n->key_part_count++] = key->parts[i];
+    }
+    for (int i = 0; i < job->match.compare_count; i++) {
+        if (job->match.compare[i] == FIELD_STATUS)
+            n->status_in_sigma = 1;
+        else
+            n->extras[n->extra_count++] = job->match.compare[i];
+    }
+    n->layout.has_extras = n->extra_count > 0;
+    n->layout.has_fold = (uint8_t)n->is_image;
+    *out = n;
+    return OK;
+}
+
+void normalizer_close(struct normalizer *n)
+{
+    mem_give(n);
+}
+
+const int *normalizer_columns(const struct normalizer *n, int *count)
+{
+    *count = n->column_count;
+    return n->columns;
+}
+
+struct record_layout normalizer_layout(const struct normalizer *n)
+{
+    return n->layout;
+}
+
+/* ---- reading cells ---- */
+
+static inline struct span print_number(char out[24], uint64_t value, int negative)
+{
+    char *end = out + 24, *p = end;
+    do {
+        *--p = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    if (negative)
+        *--p = '-';
+    return (struct span){p, (size_t)(end - p)};
+}
+
+/* A cell as text. The bytes live in the decoder's buffer or in the scratch, until the next call. */
+static inline struct span cell_text(struct norm_scratch *s, const struct cell *c)
+{
+    switch (c->kind) {
+    case CELL_TEXT:
+        return cell_span(c);
+    case CELL_INT:
+        return print_number(s->number, c->i64 < 0 ? 0 - (uint64_t)c->i64 : (uint64_t)c->i64, c->i64 < 0);
+    case CELL_UINT:
+        return print_number(s->number, c->u64, 0);
+    case CELL_EPOCH:
+    case CELL_WALL: /* a time where text is wanted: its number of microseconds would help nobody */
+    default:
+        return (struct span){"", 0};
+    }
+}
+
+static struct span strip_text(struct norm_scratch *s, const char *drop, struct span text)
+{
+    if (text.size > NORM_STRIP_MAX)
+        return text;
+    size_t size = 0;
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] == 0 || !strchr(drop, text.data[i]))
+            s->strip[size++] = text.data[i];
+    return (struct span){s->strip, size};
+}
+
+/* A field's text after strip rules; the constant where it has no column. No maps yet. */
+static inline struct span input_text(struct norm_scratch *s, const struct input *in, const struct cell *cells)
+{
+    if (in->cell < 0)
+        return in->constant;
+    struct span text = cell_text(s, &cells[in->cell]);
+    if (UNLIKELY(in->rule->strip != NULL))
+        text = strip_text(s, in->rule->strip, text);
+    return text;
+}
+
+/* 0 when the word is outside the map. */
+static int map_word(const struct field_rule *rule, struct span *word)
+{
+    if (rule->map_count == 0)
+        return 1;
+    for (int i = 0; i < rule->map_count; i++)
+        if (span_is(*word, rule->map[i].from)) {
+            *word = span_of(rule->map[i].to);
+            return 1;
+        }
+    if (!rule->map_other)
+        return 0;
+    *word = span_of(rule->map_other);
+    return 1;
+}
+
+static inline int parse_money(const struct field_rule *rule, struct span text, uint8_t currency, int64_t *micro)
+{
+    if (LIKELY(rule->unit == UNIT_MAJOR))
+        return money_parse(text.data, text.size, micro);
+    return money_parse_minor(text.data, text.size, currency_exponent(currency), micro);
+}
+
+/* Amount or fee of one or two columns. 1: read, 0: bad, 2: empty. `*out` is set for a debit. */
+static inline int read_money(struct norm_scratch *s, const struct input *in, const struct cell *cells, uint8_t currency,
+                             int64_t *micro, int *is_debit)
+{
+    *is_debit = 0;
+    if (LIKELY(!in->rule->debit && !in->rule->credit)) {
+        struct span text = input_text(s, in, cells);
+        return text.size == 0 ? 2 : parse_money(in->rule, text, currency, micro);
+    }
+    int64_t debit = 0, credit = 0;
+    int seen = 0;
+    if (in->cell >= 0) {
+        struct span text = input_text(s, in, cells);
+        if (text.size && !(seen = parse_money(in->rule, text, currency, &debit)))
+            return 0;
+    }
+    if (in->credit_cell >= 0) {
+        struct input credit_in = *in;
+        credit_in.cell = in->credit_cell;
+        struct span text = input_text(s, &credit_in, cells);
+        if (text.size && !parse_money(in->rule, text, currency, &credit))
+            return 0;
+        seen |= text.size != 0;
+    }
+    if (!seen)
+        return 2;
+    if (debit && credit)
+        return 0;
+    *is_debit = debit != 0;
+    *micro = debit ? -(debit < 0 ? -debit : debit) : credit;
+    return 1;
+}
+
+struct core_fields {
+    int64_t amount, fee;
+    int64_t wall_us; /* of trade_time, in the job's zone; TIME_NONE */
+    int64_t time_us;
+    struct span status;
+    uint16_t day;
+    uint8_t currency, out, has_fee, date_disagrees;
+};
+
+static inline int two_digits(const char *p, unsigned *value)
+{
+    unsigned a = (unsigned char)p[0] - '0', b = (unsigned char)p[1] - '0';
+    *value = a * 10 + b;
+    return (a <= 9) & (b <= 9);
+}
+
+/* The usual time, "2026-11-19 08:15:30", whose date is that of the row before. */
+static inline int time_quick(const struct norm_scratch *s, struct span text, int64_t *wall_us)
+{
+    uint64_t head;
+    uint16_t rest;
+    if (text.size != 19)
+        return 0;
+    memcpy(&head, text.data, 8);
+    memcpy(&rest, text.data + 8, 2);
+    if (head != s->date_memo || rest != s->date_memo_rest)
+        return 0;
+    unsigned h, m, sec;
+    const char *p = text.data + 10;
+    if ((p[0] != ' ' && p[0] != 'T') || !two_digits(p + 1, &h) || p[3] != ':' || !two_digits(p + 4, &m) || p[6] != ':' ||
+        !two_digits(p + 7, &sec) || h > 23 || m > 59 || sec > 59)
+        return 0;
+    *wall_us = ((s->date_memo_count * 24 + h) * 60 + m) * 60 * 1000000 + (int64_t)sec * 1000000;
+    return 1;
+}
+
+static inline void time_remember(struct norm_scratch *s, struct span text, int64_t wall_us)
+{
+    if (text.size != 19)
+        return;
+    memcpy(&s->date_memo, text.data, 8);
+    uint16_t rest;
+    memcpy(&rest, text.data + 8, 2);
+    s->date_memo_rest = rest;
+    s->date_memo_count = wall_us / 86400000000LL - (wall_us % 86400000000LL < 0);
+}
+
+/* trade_time: sets wall_us (job's zone) and, where `want_epoch`, time_us. */
+static inline enum reject_code read_time(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                                         struct core_fields *out, int want_epoch)
+{
+    const struct input *in = &n->in[FIELD_TRADE_TIME];
+    out->wall_us = out->time_us = TIME_NONE;
+    if (in->cell < 0)
+        return REJECT_NONE;
+    const struct zone *zone = n->shared->zones[n->side], *job_zone = n->shared->job_zone;
+    const struct cell *c = &cells[in->cell];
+    if (c->kind == CELL_EPOCH) {
+        out->time_us = c->i64;
+        out->wall_us = day_epoch_to_wall(job_zone, c->i64);
+        return REJECT_NONE;
+    }
+    int64_t us;
+    if (c->kind == CELL_WALL) {
+        us = c->i64;
+    } else {
+        struct span text = input_text(s, in, cells);
+        /* A log's zero date ("0000-00-00 00:00:00") is how MySQL writes "none" where NULL is not allowed. */
+        if (text.size == 0 || (n->is_image && text.size >= 10 && memcmp(text.data, "0000-00-00", 10) == 0))
+            return REJECT_NONE;
+        if (!time_quick(s, text, &us)) {
+            int how = time_parse(text.data, text.size, &us);
+            if (how == 0)
+                return REJECT_TIME;
+            if (how == 2) {
+                out->time_us = us;
+                out->wall_us = day_epoch_to_wall(job_zone, us);
+                return REJECT_NONE;
+            }
+            time_remember(s, text, us);
+        }
+    }
+    if (LIKELY(!want_epoch && !n->zones_differ)) {
+        out->wall_us = us;
+        return REJECT_NONE;
+    }
+    out->time_us = day_wall_to_epoch(zone, us);
+    out->wall_us = n->zones_differ ? day_epoch_to_wall(job_zone, out->time_us) : us;
+    return REJECT_NONE;
+}
+
+static inline enum reject_code read_core(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                                         struct core_fields *out, int want_epoch, int *bad_cell)
+{
+    const struct input *in = &n->in[FIELD_CURRENCY];
+    struct span text = input_text(s, in, cells);
+    *bad_cell = in->cell;
+    out->currency = n->job->currency;
+    if (text.size) {
+        if (!map_word(in->rule, &text) || !(out->currency = currency_find(text.data, text.size)))
+            return REJECT_CURRENCY;
+    } else if (out->currency == CURRENCY_NONE) {
+        return REJECT_CURRENCY;
+    }
+
+    int is_debit;
+    in = &n->in[FIELD_AMOUNT];
+    *bad_cell = in->cell;
+    if (read_money(s, in, cells, out->currency, &out->amount, &is_debit) != 1)
+        return REJECT_AMOUNT;
+
+    in = &n->in[FIELD_DIRECTION];
+    out->out = out->amount < 0 || is_debit;
+    if (in->cell >= 0 || in->constant.size) {
+        *bad_cell = in->cell;
+        text = input_text(s, in, cells);
+        if (!map_word(in->rule, &text))
+            return REJECT_DIRECTION;
+        if (text.size == 3 && memcmp(text.data, "OUT", 3) == 0) {
+            out->amount = -out->amount;
+            out->out = out->amount < 0 || out->amount == 0;
+        } else if (!(text.size == 2 && memcmp(text.data, "IN", 2) == 0) && !(text.size == 0 && in->rule->optional)) {
+            return REJECT_DIRECTION;
+        }
+    }
+
+    in = &n->in[FIELD_FEE];
+    out->fee = 0;
+    out->has_fee = 0;
+    if (in->cell >= 0 || in->credit_cell >= 0 || in->constant.size) {
+        *bad_cell = in->cell;
+        int read = read_money(s, in, cells, out->currency, &out->fee, &is_debit);
+        if (read == 0)
+            return REJECT_FEE;
+        out->has_fee = read == 1;
+    }
+
+    in = &n->in[FIELD_STATUS];
+    *bad_cell = in->cell;
+    out->status = input_text(s, in, cells);
+    if (in->cell >= 0 && cells[in->cell].kind != CELL_TEXT) /* a number lives in the scratch: the map gives it a home */
+        if (in->rule->map_count == 0) {
+            memcpy(s->strip, out->status.data, out->status.size);
+            out->status.data = s->strip;
+        }
+    if (in->cell >= 0 && !map_word(in->rule, &out->status))
+        return REJECT_STATUS;
+
+    *bad_cell = n->in[FIELD_TRADE_TIME].cell;
+    enum reject_code code = read_time(n, s, cells, out, want_epoch);
+    if (code != REJECT_NONE)
+        return code;
+    uint16_t time_day = DAY_NONE;
+    if (out->wall_us != TIME_NONE && (time_day = day_of_wall(out->wall_us, n->job->cut_minutes)) == DAY_NONE)
+        return REJECT_TIME;
+    out->day = time_day;
+    out->date_disagrees = 0;
+    in = &n->in[FIELD_BILL_DATE];
+    if (in->cell >= 0) {
+        *bad_cell = in->cell;
+        uint16_t day = DAY_NONE;
+        const struct cell *c = &cells[in->cell];
+        if (c->kind == CELL_WALL || c->kind == CELL_EPOCH) {
+            day = day_of_wall(c->kind == CELL_WALL ? c->i64 : day_epoch_to_wall(n->shared->job_zone, c->i64), 0);
+            if (day == DAY_NONE)
+                return REJECT_DATE;
+        } else {
+            text = input_text(s, in, cells);
+            if (text.size && (day = day_parse(text.data, text.size)) == DAY_NONE)
+                return REJECT_DATE;
+        }
+        if (day != DAY_NONE) {
+            out->date_disagrees = time_day != DAY_NONE && time_day != day;
+            out->day = day;
+        }
+    } else if (out->day == DAY_NONE) {
+        out->day = n->shared->unit_day;
+    }
+    if (out->day == DAY_NONE)
+        out->day = n->shared->unit_day;
+    return REJECT_NONE;
+}
+
+/* ---- the hot path ---- */
+
+/* The value of a text field in sigma or in a key, after its map. */
+static inline struct span text_field(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, unsigned field)
+{
+    const struct input *in = &n->in[field];
+    struct span text = input_text(s, in, cells);
+    if (UNLIKELY(in->rule->map_count != 0))
+        map_word(in->rule, &text);
+    return text;
+}
+
+/* A field that is no plain text (fee, dates, ...) as the bytes by which it is compared. */
+static struct span odd_field(const struct core_fields *core, unsigned field, char room[24])
+{
+    int64_t value;
+    switch (field) {
+    case FIELD_FEE:
+        if (!core->has_fee)
+            return (struct span){"", 0};
+        value = core->fee;
+        break;
+    case FIELD_BILL_DATE:
+        value = core->day;
+        break;
+    case FIELD_TRADE_TIME:
+        if (core->wall_us == TIME_NONE)
+            return (struct span){"", 0};
+        value = core->time_us;
+        break;
+    case FIELD_AMOUNT:
+        value = core->amount;
+        break;
+    case FIELD_DIRECTION:
+        value = core->out;
+        break;
+    default: /* FIELD_CURRENCY */
+        value = core->currency;
+        break;
+    }
+    memcpy(room, &value, sizeof value);
+    return (struct span){room, sizeof value};
+}
+
+static inline int field_is_odd(unsigned field)
+{
+    return field == FIELD_FEE || field == FIELD_BILL_DATE || field == FIELD_TRADE_TIME || field == FIELD_AMOUNT ||
+           field == FIELD_DIRECTION || field == FIELD_CURRENCY;
+}
+
+static inline struct span any_field(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                                    const struct core_fields *core, unsigned field, char room[24])
+{
+    if (UNLIKELY(field_is_odd(field)))
+        return odd_field(core, field, room);
+    return field == FIELD_STATUS ? core->status : text_field(n, s, cells, field);
+}
+
+static inline void put_u16(uint8_t *p, size_t value)
+{
+    uint16_t v = (uint16_t)value;
+    memcpy(p, &v, 2);
+}
+
+static size_t occurrence_text(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, char *out, size_t room)
+{
+    size_t size = 0, filled = 0;
+    for (int i = 0; i < n->occurrence_count; i++) {
+        struct span part = cell_text(s, &cells[n->occurrence[i]]);
+        const struct cell *c = &cells[n->occurrence[i]];
+        char number[24];
+        if (c->kind == CELL_WALL || c->kind == CELL_EPOCH)
+            part = print_number(number, c->u64, 0);
+        filled += part.size;
+        if (n->occurrence_count == 1) {
+            if (part.size > room)
+                return SIZE_MAX;
+            memcpy(out, part.data, part.size);
+            return part.size;
+        }
+        if (size + 2 * part.size + 1 > room)
+            return SIZE_MAX;
+        if (i)
+            out[size++] = '|';
+        for (size_t k = 0; k < part.size; k++) {
+            if (part.data[k] == '|' || part.data[k] == '\\')
+                out[size++] = '\\';
+            out[size++] = part.data[k];
+        }
+    }
+    return filled ? size : 0;
+}
+
+/* Channel number, key bytes and hash. `*behind` is the byte behind the key. */
+static inline enum reject_code put_record_key(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                                              const struct core_fields *core, struct record *r, uint8_t **behind)
+{
+    int no_key = 0;
+    if (n->key_has_channel) {
+        struct span channel = text_field(n, s, cells, FIELD_CHANNEL_CODE);
+        no_key = channel.size == 0;
+        r->channel = dict_number(n->shared->words, &s->words, channel);
+        if (UNLIKELY(r->channel == DICT_FULL))
+            return REJECT_WORDS;
+    }
+    uint8_t *p = r->var + (n->layout.has_fold ? RECORD_FOLD_BYTES : 0), *const end = r->var + RECORD_VAR_MAX;
+    uint8_t *const key = p;
+    char room[24];
+    if (LIKELY(n->key_part_count == 1)) {
+        struct span part = any_field(n, s, cells, core, n->key_parts[0], room);
+        if (UNLIKELY(part.size > (size_t)(end - p)))
+            return REJECT_TOO_LONG;
+        no_key |= part.size == 0;
+        memcpy(p, part.data, part.size);
+        p += part.size;
+    } else {
+        for (int i = 0; i < n->key_part_count; i++) {
+            struct span part = any_field(n, s, cells, core, n->key_parts[i], room);
+            if (part.size + 2 > (size_t)(end - p))
+                return REJECT_TOO_LONG;
+            no_key |= part.size == 0;
+            put_u16(p, part.size);
+            memcpy(p + 2, part.data, part.size);
+            p += 2 + part.size;
+        }
+    }
+    if (UNLIKELY(no_key)) {
+        r->flags |= RECORD_NO_KEY;
+        if (n->is_image) { /* its images must still find each other */
+            size_t size = occurrence_text(n, s, cells, (char *)key, (size_t)(end - key));
+            if (size == SIZE_MAX)
+                return REJECT_TOO_LONG;
+            p = key + size;
+            r->channel = 0;
+        }
+    }
+    r->key_size = (uint16_t)(p - key);
+    uint64_t hash = hash_bytes(key, r->key_size, n->shared->hash_seed + r->channel);
+    r->hash_lo = (uint32_t)hash;
+    r->hash_hi = (uint32_t)(hash >> 32);
+    *behind = p;
+    return REJECT_NONE;
+}
+
+static inline enum reject_code put_occurrence(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, struct record *r,
+                                              uint8_t *p)
+{
+    uint8_t *const end = r->var + RECORD_VAR_MAX;
+    if (end - p < 2)
+        return REJECT_TOO_LONG;
+    size_t size = occurrence_text(n, s, cells, (char *)p + 2, (size_t)(end - p) - 2);
+    if (size == SIZE_MAX)
+        return REJECT_TOO_LONG;
+    put_u16(p, size);
+    return REJECT_NONE;
+}
+
+enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, struct record *r,
+                               int *bad_cell)
+{
+    struct core_fields core;
+    enum reject_code code = read_core(n, s, cells, &core, 0, bad_cell);
+    if (UNLIKELY(code != REJECT_NONE))
+        return code;
+    *bad_cell = -1;
+    r->amount_micro = core.amount;
+    r->day = core.day;
+    r->currency = core.currency;
+    r->flags = (uint16_t)((n->side == CHANNEL ? RECORD_CHANNEL : 0) | (core.out ? RECORD_OUT : 0) | (n->is_image ? RECORD_IMAGE : 0));
+    r->status = 0;
+    r->channel = 0;
+    if (n->status_in_sigma && UNLIKELY((r->status = dict_number(n->shared->words, &s->words, core.status)) == DICT_FULL))
+        return REJECT_WORDS;
+    uint8_t *p, *const end = r->var + RECORD_VAR_MAX;
+    if (UNLIKELY((code = put_record_key(n, s, cells, &core, r, &p)) != REJECT_NONE))
+        return code;
+    char room[24];
+    if (n->layout.has_extras) {
+        uint8_t *size_at = p;
+        if (end - p < 2)
+            return REJECT_TOO_LONG;
+        p += 2;
+        for (int i = 0; i < n->extra_count; i++) {
+            struct span part = any_field(n, s, cells, &core, n->extras[i], room);
+            if (part.size + 2 > (size_t)(end - p))
+                return REJECT_TOO_LONG;
+            put_u16(p, part.size);
+            memcpy(p + 2, part.data, part.size);
+            p += 2 + part.size;
+        }
+        put_u16(size_at, (size_t)(p - size_at - 2));
+    }
+    if (n->layout.has_fold && (code = put_occurrence(n, s, cells, r, p)) != REJECT_NONE)
+        return code;
+    if (n->shared->cut_by_date[n->side] && core.day != n->shared->unit_day)
+        r->flags |= RECORD_OTHER_DAY;
+    return REJECT_NONE;
+}
+
+enum reject_code normalize_identity(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, struct record *r)
+{
+    /* A key may hold fields that are no text (an amount, a date); an image whose such field cannot be read has no key. */
+    struct core_fields core = {.wall_us = TIME_NONE, .time_us = TIME_NONE};
+    int bad_cell;
+    memset(r, 0, sizeof *r);
+    for (int i = 0; i < n->key_part_count; i++)
+        if (field_is_odd(n->key_parts[i]) || n->key_parts[i] == FIELD_STATUS) {
+            if (read_core(n, s, cells, &core, 0, &bad_cell) != REJECT_NONE)
+                core = (struct core_fields){.wall_us = TIME_NONE, .time_us = TIME_NONE};
+            break;
+        }
+    r->flags = (uint16_t)((n->side == CHANNEL ? RECORD_CHANNEL : 0) | (n->is_image ? RECORD_IMAGE : 0));
+    uint8_t *p;
+    enum reject_code code = put_record_key(n, s, cells, &core, r, &p);
+    if (code == REJECT_NONE && n->layout.has_extras) {
+        put_u16(p, 0);
+        p += 2;
+    }
+    return code == REJECT_NONE && n->layout.has_fold ? put_occurrence(n, s, cells, r, p) : code;
+}
+
+int normalize_same_identity(const struct normalizer *n, const struct record *a, const struct record *b)
+{
+    if (a->hash_lo != b->hash_lo || a->hash_hi != b->hash_hi || a->key_size != b->key_size || a->channel != b->channel ||
+        ((a->flags ^ b->flags) & RECORD_NO_KEY))
+        return 0;
+    const uint8_t *x = record_key(a, n->layout.has_fold), *y = record_key(b, n->layout.has_fold);
+    if (memcmp(x, y, a->key_size) != 0)
+        return 0;
+    x += a->key_size;
+    y += b->key_size;
+    if (n->layout.has_extras) {
+        x += 2 + record_u16(x);
+        y += 2 + record_u16(y);
+    }
+    return record_u16(x) == record_u16(y) && memcmp(x + 2, y + 2, record_u16(x)) == 0;
+}
+
+/* ---- the calm path ---- */
+
+static struct span length_prefixed(struct arena *arena, const struct span *parts, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += 4 + parts[i].size;
+    char *p = arena_take(arena, size ? size : 1), *q = p;
+    if (!p)
+        return (struct span){NULL, 0};
+    for (size_t i = 0; i < count; i++) {
+        uint32_t n = (uint32_t)parts[i].size;
+        *q++ = (char)(n >> 24);
+        *q++ = (char)(n >> 16);
+        *q++ = (char)(n >> 8);
+        *q++ = (char)n;
+        if (n)
+            memcpy(q, parts[i].data, n);
+        q += n;
+    }
+    return (struct span){p, size};
+}
+
+static int put_text(struct arena *arena, struct full *f, unsigned field, struct span text)
+{
+    if (text.size == 0) {
+        f->text[field] = (struct span){"", 0};
+        return 1;
+    }
+    f->text[field] = arena_copy(arena, text);
+    return f->text[field].data != NULL;
+}
+
+enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, struct arena *arena,
+                                struct full *f, int *bad_cell, int *no_memory)
+{
+    *no_memory = 0;
+    memset(f, 0, sizeof *f);
+    f->verdict = VERDICT_OPEN;
+    f->side = (uint8_t)n->side;
+    struct core_fields core;
+    enum reject_code code = read_core(n, s, cells, &core, 1, bad_cell);
+    if (code != REJECT_NONE)
+        return code;
+    *bad_cell = -1;
+    f->amount_micro = core.amount;
+    f->fee_micro = core.fee;
+    f->has_fee = core.has_fee;
+    f->time_us = core.time_us;
+    f->day = core.day;
+    f->currency = core.currency;
+    f->out = core.out;
+    if (core.date_disagrees)
+        f->reasons |= REASON_BIT(REASON_DATE_DISAGREES);
+    *no_memory = 1;
+    int exponent = currency_exponent(core.currency);
+    /* The status may live in the scratch: take it first. */
+    if (!put_text(arena, f, FIELD_STATUS, core.status))
+        return REJECT_WORDS;
+    f->monetary = (uint8_t)job_status_is_monetary(n->job, f->text[FIELD_STATUS]);
+    char room[(int)TIME_TEXT_MAX > (int)MONEY_TEXT_MAX ? (int)TIME_TEXT_MAX : (int)MONEY_TEXT_MAX];
+    unsigned slots = FIELDS + (unsigned)n->job->attr_count;
+    for (unsigned field = 0; field < slots; field++) {
+        struct span text = {room, 0};
+        switch (field) {
+        case FIELD_STATUS:
+            continue;
+        case FIELD_BILL_DATE:
+            text.size = day_print(room, core.day);
+            break;
+        case FIELD_TRADE_TIME:
+            text.size = time_print(room, n->shared->job_zone, core.time_us);
+            break;
+        case FIELD_DIRECTION:
+            text = span_of(core.out ? "OUT" : "IN");
+            break;
+        case FIELD_CURRENCY:
+            text = span_of(currency_code(core.currency));
+            break;
+        case FIELD_AMOUNT:
+            text.size = money_print(room, core.amount, exponent);
+            break;
+        case FIELD_FEE:
+            text.size = core.has_fee ? money_print(room, core.fee, exponent) : 0;
+            break;
+        default:
+            text = text_field(n, s, cells, field);
+            break;
+        }
+        if (!put_text(arena, f, field, text))
+            return REJECT_WORDS;
+    }
+    if (n->occurrence_field >= 0) {
+        f->occurrence = f->text[n->occurrence_field];
+    } else if (n->occurrence_count) {
+        char *buffer = arena_take(arena, OCCURRENCE_TEXT_MAX);
+        if (!buffer)
+            return REJECT_WORDS;
+        size_t size = occurrence_text(n, s, cells, buffer, OCCURRENCE_TEXT_MAX);
+        if (size == SIZE_MAX) {
+            *no_memory = 0;
+            return REJECT_TOO_LONG;
+        }
+        f->occurrence = (struct span){buffer, size};
+    } else {
+        f->occurrence = (struct span){"", 0};
+    }
+
+    /* Canonical bytes: attrs by name. There are few; an insertion sort does. */
+    struct span parts[FIELD_SLOTS];
+    unsigned order[FIELD_SLOTS];
+    for (unsigned i = 0; i < slots; i++) {
+        unsigned k = i;
+        for (; k > FIELDS && strcmp(n->job->attrs[order[k - 1] - FIELDS], n->job->attrs[i - FIELDS]) > 0; k--)
+            order[k] = order[k - 1];
+        order[k] = i;
+    }
+    for (unsigned i = 0; i < slots; i++)
+        parts[i] = f->text[order[i]];
+    f->canonical = length_prefixed(arena, parts, slots);
+    unsigned count = 0;
+    parts[count++] = f->text[FIELD_CURRENCY];
+    parts[count++] = f->text[FIELD_DIRECTION];
+    for (int i = 0; i < n->job->match.compare_count; i++)
+        if (n->job->match.compare[i] != FIELD_FEE)
+            parts[count++] = f->text[n->job->match.compare[i]];
+    f->sigma = length_prefixed(arena, parts, count);
+    if (!f->canonical.data || !f->sigma.data)
+        return REJECT_WORDS;
+    *no_memory = 0;
+    return REJECT_NONE;
+}
+
+int normalize_key(const struct job *job, int key_index, struct arena *arena, struct full *f)
+{
+    const struct key_spec *key = &job->match.keys[key_index];
+    struct span parts[KEY_PARTS_MAX];
+    for (int i = 0; i < key->part_count; i++) {
+        parts[i] = f->text[key->parts[i]];
+        if (parts[i].size == 0) {
+            f->key = (struct span){NULL, 0};
+            return 1;
+        }
+    }
+    f->key = length_prefixed(arena, parts, (size_t)key->part_count);
+    return f->key.data != NULL;
+}

@@ -1,0 +1,509 @@
+/* core/rules/verdict.c: see verdict.h */
+#include "core/rules/verdict.h"
+#include "core/base/hash.h"
+#include "core/base/mem.h"
+#include <stdlib.h>
+
+static int by_order(const void *a, const void *b)
+{
+    return full_compare(*(struct full *const *)a, *(struct full *const *)b);
+}
+
+/* Sigma without amount and fee, then amount, then fee: 0 when equal. A total order, so equal ones stand together. */
+static int compare_sigma(const struct job *job, const struct full *a, const struct full *b)
+{
+    int c = span_compare(a->sigma, b->sigma);
+    if (c == 0)
+        c = (a->amount_micro > b->amount_micro) - (a->amount_micro < b->amount_micro);
+    for (int i = 0; c == 0 && i < job->match.compare_count; i++)
+        if (job->match.compare[i] == FIELD_FEE) {
+            c = (int)a->has_fee - (int)b->has_fee;
+            if (c == 0)
+                c = (a->fee_micro > b->fee_micro) - (a->fee_micro < b->fee_micro);
+        }
+    return c;
+}
+
+/* qsort has no context argument in C11; qsort_r of glibc does. */
+static int by_occurrence(const void *a, const void *b, void *job)
+{
+    const struct full *x = *(struct full *const *)a, *y = *(struct full *const *)b;
+    (void)job;
+    int c = span_compare(x->occurrence, y->occurrence);
+    return c ? c : full_compare(x, y);
+}
+
+static int by_sigma(const void *a, const void *b, void *job)
+{
+    const struct full *x = *(struct full *const *)a, *y = *(struct full *const *)b;
+    int c = compare_sigma(job, x, y);
+    return c ? c : full_compare(x, y);
+}
+
+static void finish(struct full *row, enum class_id class_id, uint64_t reasons, int key_no)
+{
+    row->verdict = (uint8_t)class_id;
+    row->reasons |= reasons;
+    row->key_no = (uint8_t)key_no;
+}
+
+/* An id for a set that no road can change: the key's number and bytes, and for conflicts the side and occurrence. */
+static uint64_t set_number(const struct full *row, int key_no, int conflict)
+{
+    uint64_t id = hash_bytes(row->key.data, row->key.size, (uint64_t)key_no);
+    if (conflict)
+        id = hash_bytes(row->occurrence.data, row->occurrence.size, id + 1 + row->side);
+    return id;
+}
+
+static void pair(struct full *local, struct full *channel, enum class_id class_id, uint64_t reasons, int key_no)
+{
+    uint64_t noted = local->reasons | channel->reasons; /* date_disagrees of either side shows on the pair */
+    finish(local, class_id, reasons | noted, key_no);
+    finish(channel, class_id, reasons | noted, key_no);
+    local->partner = channel;
+    channel->partner = local;
+}
+
+static uint64_t day_cut_bit(const struct full *local, const struct full *channel)
+{
+    return local->day && channel->day && local->day != channel->day ? REASON_BIT(REASON_DAY_CUT) : 0;
+}
+
+/* ---- P1 ---- */
+
+static void pass_occurrence(const struct job *job, struct full **rows, uint32_t count, int key_no)
+{
+    qsort_r(rows, count, sizeof *rows, by_occurrence, (void *)job);
+    for (uint32_t i = 0, next; i < count; i = next) {
+        int equal = 1;
+        for (next = i + 1; next < count && span_equal(rows[next]->occurrence, rows[i]->occurrence); next++)
+            equal &= compare_sigma(job, rows[i], rows[next]) == 0;
+        if (next - i == 1 || rows[i]->occurrence.size == 0)
+            continue;
+        for (uint32_t k = i + (equal ? 1 : 0); k < next; k++) {
+            if (equal) {
+                finish(rows[k], CLASS_DUPLICATE, 0, key_no);
+            } else {
+                finish(rows[k], CLASS_AMBIGUOUS, REASON_BIT(REASON_CONFLICT), key_no);
+                rows[k]->set_id = set_number(rows[i], key_no, 1);
+            }
+        }
+    }
+}
+
+/* ---- P2 ---- */
+
+static void pair_exact(const struct match_rules *match, struct full **l, uint32_t ln, struct full **r, uint32_t rn, int key_no)
+{
+    uint32_t i = 0, k = 0;
+    while (i < ln && k < rn) {
+        if (window_holds(match, l[i]->day, r[k]->day)) {
+            uint64_t cut = day_cut_bit(l[i], r[k]);
+            pair(l[i], r[k], CLASS_MATCH, cut ? cut : REASON_BIT(REASON_EXACT), key_no);
+            i++;
+            k++;
+        } else if ((int)r[k]->day - (int)l[i]->day < 0) {
+            k++;
+        } else {
+            i++;
+        }
+    }
+}
+
+static void drop_closed(struct verdict_scratch *s)
+{
+    for (int side = 0; side < SIDES; side++) {
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < s->count[side]; i++)
+            if (s->rows[side][i]->verdict == VERDICT_OPEN)
+                s->rows[side][kept++] = s->rows[side][i];
+        s->count[side] = kept;
+    }
+}
+
+static void pass_exact(const struct job *job, struct verdict_scratch *s, int key_no)
+{
+    for (int side = 0; side < SIDES; side++)
+        qsort_r(s->rows[side], s->count[side], sizeof(struct full *), by_sigma, (void *)job);
+    struct full **l = s->rows[LOCAL], **r = s->rows[CHANNEL];
+    uint32_t ln = s->count[LOCAL], rn = s->count[CHANNEL], i = 0, k = 0;
+    while (i < ln && k < rn) {
+        int c = compare_sigma(job, l[i], r[k]);
+        if (c < 0) {
+            i++;
+        } else if (c > 0) {
+            k++;
+        } else {
+            uint32_t i2 = i, k2 = k;
+            while (i2 < ln && compare_sigma(job, l[i], l[i2]) == 0)
+                i2++;
+            while (k2 < rn && compare_sigma(job, r[k], r[k2]) == 0)
+                k2++;
+            pair_exact(&job->match, l + i, i2 - i, r + k, k2 - k, key_no);
+            i = i2;
+            k = k2;
+        }
+    }
+    drop_closed(s);
+}
+
+/* ---- P3: tolerance ----
+ *
+ * Both sides stand sorted by (sigma without amount and fee, amount). For each local record a cursor walks outwards over
+ * the channel records of the same sigma in order of amount distance; a heap holds each local record's best candidate
+ * that is still free. Pairs leave in order of (delta, amounts, ≺). Without this a key with n and m records would cost n times m. */
+
+struct candidate {
+    uint64_t delta; /* |amount delta| + |fee delta| */
+    struct full *local, *channel;
+};
+
+static uint64_t distance(int64_t a, int64_t b)
+{
+    return a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a;
+}
+
+static uint64_t magnitude(int64_t a)
+{
+    return a < 0 ? 0 - (uint64_t)a : (uint64_t)a;
+}
+
+static uint64_t limit_of(const struct tolerance *t, int64_t a, int64_t b)
+{
+    uint64_t base = magnitude(a) < magnitude(b) ? magnitude(a) : magnitude(b);
+    uint64_t share = (uint64_t)((unsigned __int128)base * (uint64_t)t->ppm / 1000000u);
+    return (uint64_t)t->absolute_micro > share ? (uint64_t)t->absolute_micro : share;
+}
+
+static int compares_fee(const struct job *job)
+{
+    for (int i = 0; i < job->match.compare_count; i++)
+        if (job->match.compare[i] == FIELD_FEE)
+            return 1;
+    return 0;
+}
+
+static int within_tolerance(const struct job *job, int fee, const struct full *l, const struct full *r, uint64_t *delta)
+{
+    *delta = distance(l->amount_micro, r->amount_micro);
+    if (*delta > limit_of(&job->match.amount_tolerance, l->amount_micro, r->amount_micro))
+        return 0;
+    if (fee) {
+        uint64_t fee_delta = distance(l->fee_micro, r->fee_micro);
+        if (l->has_fee != r->has_fee || fee_delta > limit_of(&job->match.fee_tolerance, l->fee_micro, r->fee_micro))
+            return 0;
+        *delta += fee_delta;
+    }
+    return window_holds(&job->match, l->day, r->day);
+}
+
+static int compare_candidates(const struct candidate *a, const struct candidate *b)
+{
+    if (a->delta != b->delta)
+        return a->delta < b->delta ? -1 : 1;
+    int64_t al = a->local->amount_micro, ar = a->channel->amount_micro;
+    int64_t bl = b->local->amount_micro, br = b->channel->amount_micro;
+    int64_t a_low = al < ar ? al : ar, b_low = bl < br ? bl : br, a_high = al < ar ? ar : al, b_high = bl < br ? br : bl;
+    if (a_low != b_low)
+        return a_low < b_low ? -1 : 1;
+    if (a_high != b_high)
+        return a_high < b_high ? -1 : 1;
+    int a_first = full_compare(a->local, a->channel) <= 0, b_first = full_compare(b->local, b->channel) <= 0;
+    const struct full *a1 = a_first ? a->local : a->channel, *a2 = a_first ? a->channel : a->local;
+    const struct full *b1 = b_first ? b->local : b->channel, *b2 = b_first ? b->channel : b->local;
+    int c = full_compare(a1, b1);
+    return c ? c : full_compare(a2, b2);
+}
+
+static void sift_down(struct candidate *heap, uint32_t count, uint32_t at)
+{
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= count)
+            return;
+        if (child + 1 < count && compare_candidates(&heap[child + 1], &heap[child]) < 0)
+            child++;
+        if (compare_candidates(&heap[at], &heap[child]) <= 0)
+            return;
+        struct candidate swap = heap[at];
+        heap[at] = heap[child];
+        heap[child] = swap;
+        at = child;
+    }
+}
+
+/* The free channel record nearest to `l` among r[0..rn), which is sorted by amount. `low`/`high` link free records: next free one at or
+ * below / above an index, with paths halved as union-find does. */
+static int32_t free_below(int32_t *low, int32_t i)
+{
+    while (i >= 0 && low[i] != i) {
+        if (low[i] >= 0)
+            low[i] = low[low[i]];
+        i = low[i];
+    }
+    return i;
+}
+
+static int32_t free_above(int32_t *high, int32_t i, int32_t count)
+{
+    while (i < count && high[i] != i) {
+        if (high[i] < count)
+            high[i] = high[high[i]];
+        i = high[i];
+    }
+    return i;
+}
+
+static int best_candidate(const struct job *job, int fee, struct full *l, struct full **r, int32_t rn, int32_t *low, int32_t *high,
+                          struct candidate *best)
+{
+    int32_t a = 0, b = rn; /* first channel amount >= the local one */
+    while (a < b) {
+        int32_t mid = (a + b) / 2;
+        if (r[mid]->amount_micro < l->amount_micro)
+            a = mid + 1;
+        else
+            b = mid;
+    }
+    int found = 0;
+    uint64_t reach_above = limit_of(&job->match.amount_tolerance, INT64_MAX, INT64_MAX); /* an upper bound first */
+    if ((uint64_t)job->match.amount_tolerance.ppm <= 1000000u) {
+        uint64_t own = limit_of(&job->match.amount_tolerance, l->amount_micro, l->amount_micro);
+        reach_above = own; /* base is the smaller magnitude, so the own amount bounds it */
+    }
+    for (int way = 0; way < 2; way++) {
+        int32_t i = way ? free_above(high, a, rn) : free_below(low, a - 1);
+        while (i >= 0 && i < rn) {
+            uint64_t gap = distance(l->amount_micro, r[i]->amount_micro);
+            if (gap > reach_above || (found && gap > best->delta))
+                break;
+            struct candidate c = {0, l, r[i]};
+            if (within_tolerance(job, fee, l, r[i], &c.delta) && (!found || compare_candidates(&c, best) < 0)) {
+                *best = c;
+                found = 1;
+            }
+            i = way ? free_above(high, i + 1, rn) : free_below(low, i - 1);
+        }
+    }
+    return found;
+}
+
+static int tolerate(const struct job *job, struct verdict_scratch *s, struct full **l, uint32_t ln, struct full **r, uint32_t rn,
+                    int key_no)
+{
+    int fee = compares_fee(job);
+    size_t want = ln * sizeof(struct candidate) + 2 * rn * sizeof(int32_t);
+    if (want > s->work_size) {
+        void *grown = mem_grow(s->work, want);
+        if (!grown)
+            return 0;
+        s->work = grown;
+        s->work_size = want;
+    }
+    struct candidate *heap = s->work;
+    int32_t *low = (int32_t *)(heap + ln), *high = low + rn;
+    for (uint32_t i = 0; i < rn; i++)
+        low[i] = high[i] = (int32_t)i;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < ln; i++)
+        count += (uint32_t)best_candidate(job, fee, l[i], r, (int32_t)rn, low, high, &heap[count]);
+    for (uint32_t i = count / 2; i-- > 0;)
+        sift_down(heap, count, i);
+    while (count) {
+        struct candidate top = heap[0];
+        if (top.channel->verdict == VERDICT_OPEN) {
+            pair(top.local, top.channel, CLASS_MATCH, REASON_BIT(REASON_TOLERANCE) | day_cut_bit(top.local, top.channel), key_no);
+            /* The records stand sorted by (amount, ≺): find the one just taken and unlink it. */
+            int32_t a = 0, b = (int32_t)rn;
+            while (a < b) {
+                int32_t mid = (a + b) / 2;
+                int64_t x = r[mid]->amount_micro, y = top.channel->amount_micro;
+                if (x < y || (x == y && by_sigma(&r[mid], &top.channel, (void *)job) < 0))
+                    a = mid + 1;
+                else
+                    b = mid;
+            }
+            CHECK2(a < (int32_t)rn && r[a] == top.channel, a, rn);
+            low[a] = a - 1;
+            high[a] = a + 1;
+            heap[0] = heap[--count];
+        } else if (!best_candidate(job, fee, top.local, r, (int32_t)rn, low, high, &heap[0])) {
+            heap[0] = heap[--count];
+        }
+        sift_down(heap, count, 0);
+    }
+    return 1;
+}
+
+static int pass_tolerance(const struct job *job, struct verdict_scratch *s, int key_no)
+{
+    const struct tolerance *a = &job->match.amount_tolerance, *f = &job->match.fee_tolerance;
+    if (!a->absolute_micro && !a->ppm && !(compares_fee(job) && (f->absolute_micro || f->ppm)))
+        return 1;
+    /* pass_exact left both sides sorted by sigma, amount, fee, ≺. */
+    struct full **l = s->rows[LOCAL], **r = s->rows[CHANNEL];
+    uint32_t ln = s->count[LOCAL], rn = s->count[CHANNEL], i = 0, k = 0;
+    while (i < ln && k < rn) {
+        int c = span_compare(l[i]->sigma, r[k]->sigma);
+        uint32_t i2 = i, k2 = k;
+        while (i2 < ln && span_equal(l[i]->sigma, l[i2]->sigma))
+            i2++;
+        while (k2 < rn && span_equal(r[k]->sigma, r[k2]->sigma))
+            k2++;
+        if (c == 0 && !tolerate(job, s, l + i, i2 - i, r + k, k2 - k, key_no))
+            return 0;
+        if (c <= 0)
+            i = i2;
+        if (c >= 0)
+            k = k2;
+    }
+    drop_closed(s);
+    return 1;
+}
+
+/* ---- P3m, P3d, P3a ---- */
+
+static uint64_t differences(const struct job *job, const struct full *l, const struct full *r)
+{
+    uint64_t bits = 0;
+    if (l->currency != r->currency)
+        bits |= REASON_BIT(REASON_CURRENCY);
+    else if (magnitude(l->amount_micro) != magnitude(r->amount_micro))
+        bits |= REASON_BIT(REASON_AMOUNT);
+    if (l->out != r->out)
+        bits |= REASON_BIT(REASON_DIRECTION);
+    for (int i = 0; i < job->match.compare_count; i++) {
+        unsigned field = job->match.compare[i];
+        if (field == FIELD_FEE) {
+            if (l->has_fee != r->has_fee || l->fee_micro != r->fee_micro)
+                bits |= REASON_BIT(REASON_FEE);
+        } else if (!span_equal(l->text[field], r->text[field])) {
+            bits |= field == FIELD_STATUS        ? REASON_BIT(REASON_STATUS)
+                    : field == FIELD_MERCHANT_NO ? REASON_BIT(REASON_MERCHANT)
+                    : field >= FIELDS            ? REASON_ATTR_BIT(field - FIELDS)
+                                                 : REASON_ATTR_BIT(ATTRS_MAX + field);
+        }
+    }
+    return bits ? bits : REASON_BIT(REASON_TIMING);
+}
+
+static int one_sigma(const struct job *job, struct full **rows, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++)
+        if (compare_sigma(job, rows[0], rows[i]) != 0)
+            return 0;
+    return 1;
+}
+
+static int compare_sigma_key(const void *key, const void *row, void *job)
+{
+    return compare_sigma(job, key, *(struct full *const *)row);
+}
+
+/* P3d: whether a record of `rows` that was matched has the sigma of `open`. `matched` is sorted by sigma. */
+static int sigma_was_matched(const struct job *job, const struct full *open, struct full **matched, uint32_t count)
+{
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        int c = compare_sigma_key(open, &matched[mid], (void *)job);
+        if (c == 0)
+            return 1;
+        if (c < 0)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return 0;
+}
+
+int resolve_group(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count, int key_no, int first_pass)
+{
+    if (count > s->room) {
+        uint32_t room = count < 64 ? 64 : count;
+        struct full **grown = mem_grow(s->rows[LOCAL], (size_t)room * 2 * sizeof *grown);
+        if (!grown)
+            return 0;
+        s->rows[LOCAL] = grown;
+        s->room = room;
+    }
+    s->rows[CHANNEL] = s->rows[LOCAL] ? s->rows[LOCAL] + s->room : NULL;
+    s->count[LOCAL] = s->count[CHANNEL] = 0;
+    for (uint32_t i = 0; i < count; i++)
+        s->rows[rows[i]->side][s->count[rows[i]->side]++] = rows[i];
+    if (first_pass) {
+        for (int side = 0; side < SIDES; side++)
+            if (s->count[side] > 1)
+                pass_occurrence(job, s->rows[side], s->count[side], key_no);
+        drop_closed(s);
+    }
+    if (s->count[LOCAL] && s->count[CHANNEL]) {
+        pass_exact(job, s, key_no);
+        if (!pass_tolerance(job, s, key_no))
+            return 0;
+    }
+    uint32_t ln = s->count[LOCAL], rn = s->count[CHANNEL];
+    if (ln && rn) {
+        if (ln == rn && one_sigma(job, s->rows[LOCAL], ln) && one_sigma(job, s->rows[CHANNEL], rn)) {
+            for (int side = 0; side < SIDES; side++)
+                qsort(s->rows[side], ln, sizeof(struct full *), by_order);
+            for (uint32_t i = 0; i < ln; i++) {
+                struct full *l = s->rows[LOCAL][i], *r = s->rows[CHANNEL][i];
+                pair(l, r, CLASS_MISMATCH, differences(job, l, r), key_no);
+            }
+            return 1;
+        }
+        for (int side = 0; side < SIDES; side++)
+            for (uint32_t i = 0; i < s->count[side]; i++) {
+                finish(s->rows[side][i], CLASS_AMBIGUOUS, 0, key_no);
+                s->rows[side][i]->set_id = set_number(s->rows[side][i], key_no, 0);
+            }
+        return 1;
+    }
+    if (ln + rn == 0 || ln + rn == count)
+        return 1; /* all decided, or nothing was: no match that an open record could repeat */
+    int side = ln ? LOCAL : CHANNEL;
+    uint32_t matched = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (rows[i]->side == side && rows[i]->verdict == CLASS_MATCH) {
+            struct full *swap = rows[matched];
+            rows[matched++] = rows[i];
+            rows[i] = swap;
+        }
+    qsort_r(rows, matched, sizeof *rows, by_sigma, (void *)job);
+    for (uint32_t i = 0; i < s->count[side]; i++) {
+        struct full *open = s->rows[side][i];
+        if (!sigma_was_matched(job, open, rows, matched))
+            continue;
+        if (open->occurrence.size == 0)
+            finish(open, CLASS_DUPLICATE, REASON_BIT(REASON_SUSPECTED), key_no);
+        else
+            open->dup_suspect = 1;
+    }
+    return 1;
+}
+
+void resolve_alone(const struct job *job, struct full *row)
+{
+    if (row->dup_suspect)
+        row->reasons |= REASON_BIT(REASON_DUP_SUSPECT);
+    if (row->record_flags & RECORD_VOIDED) {
+        finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_VOIDED), 0);
+    } else if (row->record_flags & RECORD_OTHER_DAY) {
+        finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_OTHER_DAY), 0);
+    } else if (job->suspense_threshold[row->side] > 0) {
+        finish(row, CLASS_SUSPENSE, 0, 0);
+    } else if (!row->monetary) {
+        finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_NON_MONETARY), 0);
+    } else {
+        finish(row, row->side == LOCAL ? CLASS_MISSING : CLASS_EXTRA, 0, 0);
+    }
+}
+
+void verdict_scratch_fini(struct verdict_scratch *s)
+{
+    mem_give(s->rows[LOCAL]);
+    mem_give(s->work);
+    *s = (struct verdict_scratch){0};
+}

@@ -1,0 +1,45 @@
+/* core/rules/verdict.h: when two records agree. Pure functions over the records of one key.
+ *
+ * The passes P1 to P3a of SPEC.md section 3, as core/README.md's decisions read them. Nothing here knows where records came from or
+ * where verdicts go, and nothing depends on the order in which records are given.
+ * Memory: scratch grows in `struct verdict_scratch`, which is used again from group to group. Threads: one owner.
+ */
+#ifndef TIEOUT_CORE_RULES_VERDICT_H
+#define TIEOUT_CORE_RULES_VERDICT_H
+
+#include "core/config/job.h"
+#include "core/model/full.h"
+#include "core/model/record.h"
+
+struct verdict_scratch {
+    struct full **rows[SIDES]; /* open records of a side, in order of ≺ */
+    uint32_t count[SIDES];
+    uint32_t room;
+    void *work; /* tolerance pass */
+    size_t work_size;
+};
+
+/* P1 on the records of one side and key: sets verdicts `duplicate` and `ambiguous` (conflict) where they apply. `rows` is sorted by this.
+ * resolve_group does it itself for the first key. */
+
+/* Passes P1 (only if `first_pass`) and P2 to P3a over the records of one key, in place: those that get a final verdict have it set
+ * (verdict, reasons, partner, set_id, key_no); the others stay VERDICT_OPEN, perhaps with dup_suspect. `rows` may be reordered.
+ * 0 when memory is out. */
+int resolve_group(const struct job *job, struct verdict_scratch *scratch, struct full **rows, uint32_t count, int key_no,
+                  int first_pass);
+
+/* P9 for a record that no key decided: missing, extra, suspense or excluded. */
+void resolve_alone(const struct job *job, struct full *row);
+
+void verdict_scratch_fini(struct verdict_scratch *scratch);
+
+/* 1 when the dates lie in the window of SPEC.md's P2. A side without a date passes. */
+static inline int window_holds(const struct match_rules *match, uint16_t local_day, uint16_t channel_day)
+{
+    if (!local_day || !channel_day)
+        return 1;
+    int days = (int)channel_day - (int)local_day;
+    return (match->window_before < 0 || days >= -match->window_before) && (match->window_after < 0 || days <= match->window_after);
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* index/table.c: see table.h */
+#include "index/table.h"
+#include "core/base/mem.h"
+#include <string.h>
+
+enum err table_init(struct table *table, uint32_t bucket_count, struct diag *diag)
+{
+    *table = (struct table){.mask = bucket_count - 1};
+    size_t size = (size_t)bucket_count * sizeof(struct bucket);
+    table->buckets = mem_map(size, size >= 4u << 20);
+    if (!table->buckets)
+        return mem_fail(diag, size, "the index's table");
+    for (uint32_t i = 0; i < bucket_count; i++)
+        memset(table->buckets[i].head, 0xFF, sizeof table->buckets[i].head);
+    table->keys_max = (uint64_t)bucket_count * BUCKET_SLOTS * 3 / 4;
+    return OK;
+}
+
+void table_fini(struct table *table)
+{
+    mem_unmap(table->buckets, ((size_t)table->mask + 1) * sizeof(struct bucket));
+    table->buckets = NULL;
+}
+
+void table_put(struct table *table, uint32_t hash_lo, uint32_t tag, uint32_t head)
+{
+    for (uint32_t i = table_home(table, hash_lo);; i = (i + 1) & table->mask) {
+        struct bucket *bucket = &table->buckets[i];
+        for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
+            if (bucket->head[slot] == NO_ENTRY) {
+                bucket->tag[slot] = tag;
+                bucket->head[slot] = head;
+                table->keys++;
+                return;
+            }
+        bucket->passed++;
+    }
+}

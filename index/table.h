@@ -1,0 +1,53 @@
+/* index/table.h: open addressing, a cache line a bucket.
+ *
+ *      0            28            56       60        64
+ *      +------------+-------------+--------+---------+
+ *      | 7 tags u32 | 7 heads u32 | passed | unused  |
+ *      +------------+-------------+--------+---------+
+ *
+ * A slot is a tag (high half of the hash) and the head of its key's chain of entries. The low half chooses the bucket; a full bucket sends
+ * its keys on to the next one and counts them in `passed`, so a search goes on only where somebody went on, and taking a key out leaves
+ * no tombstone. One owner writes; a reader that sees a torn slot compares the key's bytes in the entry and finds it is another.
+ */
+#ifndef TIEOUT_INDEX_TABLE_H
+#define TIEOUT_INDEX_TABLE_H
+
+#include "core/base/diag.h"
+#include <stdint.h>
+
+enum { BUCKET_SLOTS = 7 };
+#define NO_ENTRY UINT32_MAX
+
+struct bucket {
+    uint32_t tag[BUCKET_SLOTS];
+    uint32_t head[BUCKET_SLOTS]; /* NO_ENTRY: free */
+    uint32_t passed;
+    uint32_t unused;
+};
+_Static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
+
+struct table {
+    struct bucket *buckets;
+    uint32_t mask;  /* bucket count - 1 */
+    uint64_t keys;
+    uint64_t keys_max; /* grow when there are more */
+};
+
+enum err table_init(struct table *table, uint32_t bucket_count, struct diag *diag);
+void table_fini(struct table *table);
+static inline uint32_t table_home(const struct table *table, uint32_t hash_lo)
+{
+    return hash_lo & table->mask;
+}
+/* Puts a key that is not there. `keys_max` must not be reached. */
+void table_put(struct table *table, uint32_t hash_lo, uint32_t tag, uint32_t head);
+/* Takes out the slot found at bucket `at`. */
+static inline void table_remove(struct table *table, uint32_t hash_lo, uint32_t at, unsigned slot)
+{
+    table->buckets[at].head[slot] = NO_ENTRY;
+    table->keys--;
+    for (uint32_t i = table_home(table, hash_lo); i != at; i = (i + 1) & table->mask)
+        table->buckets[i].passed--;
+}
+
+#endif

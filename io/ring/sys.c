@@ -1,0 +1,129 @@
+/* io/ring/sys.c: see sys.h */
+#include "io/ring/sys.h"
+#include "core/base/fault.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define FAULT()                                                                                                        \
+    do {                                                                                                               \
+        int fault_ = fault_now(FAULT_IO);                                                                              \
+        if (fault_)                                                                                                    \
+            return -fault_;                                                                                            \
+    } while (0)
+
+int sys_open(const char *path, int flags, unsigned mode)
+{
+    FAULT();
+    int fd;
+    do
+        fd = open(path, flags | O_CLOEXEC, mode);
+    while (fd < 0 && errno == EINTR);
+    return fd < 0 ? -errno : fd;
+}
+
+ssize_t sys_pread_full(int fd, void *buffer, size_t size, uint64_t offset)
+{
+    FAULT();
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = pread(fd, (char *)buffer + done, size - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+int sys_pwrite_full(int fd, const void *buffer, size_t size, uint64_t offset)
+{
+    FAULT();
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = pwrite(fd, (const char *)buffer + done, size - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return -ENOSPC;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+int sys_fsync(int fd)
+{
+    FAULT();
+    return fsync(fd) ? -errno : 0;
+}
+
+int sys_close(int fd)
+{
+    return close(fd) ? -errno : 0;
+}
+
+int sys_fstat(int fd, struct stat *st)
+{
+    FAULT();
+    return fstat(fd, st) ? -errno : 0;
+}
+
+int sys_lstat(const char *path, struct stat *st)
+{
+    FAULT();
+    return lstat(path, st) ? -errno : 0;
+}
+
+int sys_mkdir(const char *path, unsigned mode)
+{
+    FAULT();
+    return mkdir(path, mode) ? -errno : 0;
+}
+
+int sys_unlink(const char *path)
+{
+    return unlink(path) ? -errno : 0;
+}
+
+int sys_rmdir(const char *path)
+{
+    return rmdir(path) ? -errno : 0;
+}
+
+int sys_rename(const char *from, const char *to)
+{
+    FAULT();
+    return rename(from, to) ? -errno : 0;
+}
+
+int sys_exchange(const char *a, const char *b)
+{
+    FAULT();
+    return renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) ? -errno : 0;
+}
+
+int sys_open_unnamed(const char *directory)
+{
+    FAULT();
+    int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fd;
+    if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+        return -errno;
+    /* A file system without unnamed files: make one and take its name away at once. */
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/.tieout-XXXXXX", directory) >= (int)sizeof path)
+        return -ENAMETOOLONG;
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    unlink(path);
+    return fd;
+}

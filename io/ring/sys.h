@@ -1,0 +1,32 @@
+/* io/ring/sys.h: the only door to the file system's calls.
+ *
+ * Thin wrappers that retry EINTR, go on after a short count, and let the fault tests make the nth call fail. They return 0 or more, or
+ * -errno. Nothing here fills a diag: the caller knows what the call was for. Threads: any.
+ */
+#ifndef TIEOUT_IO_RING_SYS_H
+#define TIEOUT_IO_RING_SYS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+int sys_open(const char *path, int flags, unsigned mode);
+/* Reads until `size` bytes are there or the file ends: a short return is the end, never an accident. */
+ssize_t sys_pread_full(int fd, void *buffer, size_t size, uint64_t offset);
+/* Writes all of it. 0 or -errno. */
+int sys_pwrite_full(int fd, const void *buffer, size_t size, uint64_t offset);
+int sys_fsync(int fd);
+int sys_close(int fd);
+int sys_fstat(int fd, struct stat *st);
+int sys_lstat(const char *path, struct stat *st);
+int sys_mkdir(const char *path, unsigned mode);
+int sys_unlink(const char *path);
+int sys_rmdir(const char *path);
+int sys_rename(const char *from, const char *to);
+/* Swaps two paths in one step (renameat2 RENAME_EXCHANGE). */
+int sys_exchange(const char *a, const char *b);
+/* A file without a name in `directory`: gone when closed, also after kill -9. */
+int sys_open_unnamed(const char *directory);
+
+#endif

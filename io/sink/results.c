@@ -1,0 +1,882 @@
+/* io/sink/results.c: see results.h */
+#include "io/sink/results.h"
+#include "core/base/hash.h"
+#include "core/base/mem.h"
+#include "core/model/currency.h"
+#include "io/ring/sys.h"
+#include "io/sink/digest.h"
+#include "io/sink/stage.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { WRITE_BLOCK = 1 << 20, RUN_READ = 256 * 1024, REJECT_FILE = CLASSES, FILES = CLASSES + 1 };
+
+static const char *const set_names[] = {"match.csv",     "mismatch.csv", "missing.csv", "extra.csv",     "suspense.csv", "duplicate.csv",
+                                        "ambiguous.csv", "excluded.csv", "reject.csv",  "aggregate.csv", "summary.json", "stats.json",
+                                        NULL};
+
+/* An item in a lane: this head, the key, the row without its places, the places. 4-byte aligned. */
+struct item {
+    uint32_t key_size, row_size, place_size;
+    /* bytes follow */
+};
+
+struct sorted_run {
+    uint64_t offset, size; /* in the lane's file */
+};
+
+struct lane_class {
+    char *bytes;
+    size_t used, room;
+    uint32_t *items; /* offsets / 4 */
+    uint32_t item_count, item_room;
+    struct sorted_run *runs;
+    uint32_t run_count, run_room;
+};
+
+struct results_lane {
+    struct lane_class classes[FILES];
+    char *row; /* the row being made */
+    size_t row_used, row_room;
+    char *key;
+    size_t key_used, key_room;
+    char *place;
+    size_t place_used, place_room;
+    int spill_fd;
+    uint64_t spill_size;
+    struct largest_break largest[LARGEST_MAX];
+    uint32_t largest_count;
+    int no_memory;
+};
+
+struct results {
+    struct sink base;
+    struct results_config config;
+    struct stage *stage;
+    struct results_lane *lanes;
+    uint64_t spilled;
+};
+
+/* ---- text ---- */
+
+static char *grow(char **buffer, size_t *used, size_t *room, size_t more)
+{
+    if (*used + more > *room) {
+        size_t want = (*used + more) * 2;
+        char *grown = mem_grow(*buffer, want);
+        if (!grown)
+            return NULL;
+        *buffer = grown;
+        *room = want;
+    }
+    char *at = *buffer + *used;
+    *used += more;
+    return at;
+}
+
+static void put_bytes(struct results_lane *lane, const void *bytes, size_t size)
+{
+    char *at = grow(&lane->row, &lane->row_used, &lane->row_room, size);
+    if (!at)
+        lane->no_memory = 1;
+    else if (size)
+        memcpy(at, bytes, size);
+}
+
+/* One cell: RFC 4180 quoting, and text that a spreadsheet would run as a formula gets an apostrophe in front. */
+static void put_cell(struct results_lane *lane, struct span text, int is_number)
+{
+    int quote = 0;
+    int formula = !is_number && text.size && memchr("=+-@\t\r", text.data[0], 6) != NULL;
+    for (size_t i = 0; i < text.size && !quote; i++)
+        quote = text.data[i] == ',' || text.data[i] == '"' || text.data[i] == '\n' || text.data[i] == '\r';
+    if (!quote) {
+        if (formula)
+            put_bytes(lane, "'", 1);
+        put_bytes(lane, text.data, text.size);
+        return;
+    }
+    put_bytes(lane, formula ? "\"'" : "\"", formula ? 2 : 1);
+    size_t from = 0;
+    for (size_t i = 0; i < text.size; i++)
+        if (text.data[i] == '"') {
+            put_bytes(lane, text.data + from, i + 1 - from);
+            from = i; /* the quote again */
+        }
+    put_bytes(lane, text.data + from, text.size - from);
+    put_bytes(lane, "\"", 1);
+}
+
+static void put_comma(struct results_lane *lane)
+{
+    put_bytes(lane, ",", 1);
+}
+
+static void put_word(struct results_lane *lane, const char *word)
+{
+    put_cell(lane, span_of(word), 1);
+}
+
+static size_t reasons_text(const struct job *job, uint64_t reasons, char *out, size_t room)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (unsigned bit = 0; bit < 64; bit++) {
+        if (!(reasons >> bit & 1))
+            continue;
+        const char *prefix = bit < REASONS ? "" : "attr:";
+        unsigned attr = bit - REASONS;
+        const char *name = bit < REASONS        ? reason_name((enum reason)bit)
+                           : attr < ATTRS_MAX   ? job->attrs[attr]
+                                                : field_name(attr - ATTRS_MAX);
+        int n = snprintf(out + used, room - used, "%s%s%s", used ? ";" : "", prefix, name);
+        if (n < 0 || used + (size_t)n >= room)
+            break;
+        used += (size_t)n;
+    }
+    return used;
+}
+
+static struct span first_of(struct span a, struct span b)
+{
+    return a.size ? a : b;
+}
+
+static void put_two_sided(struct results *s, struct results_lane *lane, const struct full *l, const struct full *r)
+{
+    const struct job *job = s->config.job;
+    char text[512], money[MONEY_TEXT_MAX];
+    put_cell(lane, first_of(l->text[FIELD_CHANNEL_CODE], r->text[FIELD_CHANNEL_CODE]), 0);
+    put_comma(lane);
+    put_cell(lane, first_of(l->text[FIELD_BIZ_ORDER_NO], r->text[FIELD_BIZ_ORDER_NO]), 0);
+    put_comma(lane);
+    put_cell(lane, first_of(r->text[FIELD_CHANNEL_ORDER_NO], l->text[FIELD_CHANNEL_ORDER_NO]), 0);
+    put_comma(lane);
+    put_cell(lane, (struct span){text, reasons_text(job, l->reasons, text, sizeof text)}, 0);
+    put_comma(lane);
+    put_cell(lane, l->text[FIELD_AMOUNT], 1);
+    put_comma(lane);
+    put_cell(lane, r->text[FIELD_AMOUNT], 1);
+    put_comma(lane);
+    if (l->currency == r->currency)
+        put_bytes(lane, money,
+                  money_print(money, (money_total)r->amount_micro - l->amount_micro, currency_exponent(l->currency)));
+    put_comma(lane);
+    put_bytes(lane, text, (size_t)snprintf(text, sizeof text, "%u", l->key_no));
+    for (int i = 0; i < job->match.compare_count; i++) {
+        unsigned field = job->match.compare[i];
+        int number = field == FIELD_FEE;
+        put_comma(lane);
+        put_cell(lane, l->text[field], number);
+        put_comma(lane);
+        put_cell(lane, r->text[field], number);
+    }
+    put_comma(lane);
+    put_word(lane, currency_code(l->currency));
+    if (l->currency != r->currency) {
+        put_bytes(lane, "/", 1);
+        put_word(lane, currency_code(r->currency));
+    }
+    put_comma(lane);
+    put_cell(lane, l->text[FIELD_BILL_DATE], 1);
+    put_comma(lane);
+    put_cell(lane, r->text[FIELD_BILL_DATE], 1);
+}
+
+static void put_fields(struct results *s, struct results_lane *lane, const struct full *f)
+{
+    const struct job *job = s->config.job;
+    put_word(lane, side_name((enum side)f->side));
+    for (unsigned field = 0; field < FIELDS + (unsigned)job->attr_count; field++) {
+        put_comma(lane);
+        put_cell(lane, f->text[field],
+                 field == FIELD_AMOUNT || field == FIELD_FEE || field == FIELD_BILL_DATE || field == FIELD_TRADE_TIME);
+    }
+    put_comma(lane);
+    put_cell(lane, f->occurrence, 0);
+}
+
+static void put_one_sided(struct results *s, struct results_lane *lane, const struct full *f)
+{
+    char text[512];
+    put_fields(s, lane, f);
+    put_comma(lane);
+    if (f->verdict == CLASS_AMBIGUOUS)
+        put_bytes(lane, text, (size_t)snprintf(text, sizeof text, "%016llx", (unsigned long long)f->set_id));
+    put_comma(lane);
+    put_cell(lane, (struct span){text, reasons_text(s->config.job, f->reasons, text, sizeof text)}, 0);
+}
+
+static void header(const struct results *s, int file, char *out, size_t room)
+{
+    const struct job *job = s->config.job;
+    size_t n = 0;
+    if (file == REJECT_FILE) {
+        snprintf(out, room, "side,code,column,value,raw");
+        return;
+    }
+    if (file == CLASS_MATCH || file == CLASS_MISMATCH) {
+        n = (size_t)snprintf(out, room,
+                             "channel_code,biz_order_no,channel_order_no,reasons,local_amount,channel_amount,delta,key_no");
+        for (int i = 0; i < job->match.compare_count && n < room; i++) {
+            const char *name = job_field_name(job, job->match.compare[i]);
+            n += (size_t)snprintf(out + n, room - n, ",local_%s,channel_%s", name, name);
+        }
+        if (n < room)
+            snprintf(out + n, room - n, ",currency,local_bill_date,channel_bill_date");
+        return;
+    }
+    n = (size_t)snprintf(out, room, "side");
+    for (unsigned field = 0; field < FIELDS + (unsigned)job->attr_count && n < room; field++)
+        n += (size_t)snprintf(out + n, room - n, ",%s", job_field_name(job, field));
+    if (n < room)
+        snprintf(out + n, room - n, ",occurrence_id,set_id,reasons");
+}
+
+static const char *place_header(int file)
+{
+    return file == CLASS_MATCH || file == CLASS_MISMATCH ? ",local_place,channel_place" : ",place";
+}
+
+/* ---- sort keys ---- */
+
+static void put_key(struct results_lane *lane, const void *bytes, size_t size)
+{
+    char *at = grow(&lane->key, &lane->key_used, &lane->key_room, size);
+    if (!at)
+        lane->no_memory = 1;
+    else if (size)
+        memcpy(at, bytes, size);
+}
+
+/* A record's place in ≺ as bytes that memcmp orders: date, occurrence id (empty last; zero bytes escaped, so that no id runs into what
+ * follows), canonical bytes (which end where they say), side, place. */
+static void put_order(struct results_lane *lane, const struct full *f)
+{
+    uint8_t head[3] = {(uint8_t)(f->day >> 8), (uint8_t)f->day, f->occurrence.size == 0};
+    put_key(lane, head, 3);
+    size_t from = 0;
+    for (size_t i = 0; i < f->occurrence.size; i++)
+        if (f->occurrence.data[i] == 0) {
+            put_key(lane, f->occurrence.data + from, i + 1 - from);
+            put_key(lane, "\xFF", 1);
+            from = i + 1;
+        }
+    put_key(lane, f->occurrence.data + from, f->occurrence.size - from);
+    put_key(lane, "\0\0", 2);
+    put_key(lane, f->canonical.data, f->canonical.size);
+    uint8_t tail[9] = {f->side};
+    for (int i = 0; i < 8; i++)
+        tail[1 + i] = (uint8_t)(f->place >> (56 - 8 * i));
+    put_key(lane, tail, 9);
+}
+
+static int compare_items(const void *a, const void *b, void *bytes)
+{
+    const struct item *x = (const struct item *)((char *)bytes + (size_t) * (const uint32_t *)a * 4);
+    const struct item *y = (const struct item *)((char *)bytes + (size_t) * (const uint32_t *)b * 4);
+    return span_compare((struct span){(const char *)(x + 1), x->key_size}, (struct span){(const char *)(y + 1), y->key_size});
+}
+
+static size_t item_bytes(const struct item *item)
+{
+    return (sizeof *item + item->key_size + item->row_size + item->place_size + 3) & ~(size_t)3;
+}
+
+static void sort_lane(struct lane_class *c)
+{
+    qsort_r(c->items, c->item_count, sizeof *c->items, compare_items, c->bytes);
+}
+
+/* ---- spilling a lane's class ---- */
+
+static enum err spill(struct results *s, struct results_lane *lane, struct lane_class *c, struct diag *diag)
+{
+    if (lane->spill_fd < 0) {
+        lane->spill_fd = sys_open_unnamed(stage_path(s->stage));
+        if (lane->spill_fd < 0)
+            return diag_set_errno(diag, -lane->spill_fd, "out.spill", "%s: cannot make a temporary file", stage_path(s->stage));
+    }
+    if (c->run_count == c->run_room) {
+        uint32_t room = c->run_room ? c->run_room * 2 : 16;
+        struct sorted_run *grown = mem_grow(c->runs, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "sorted runs");
+        c->runs = grown;
+        c->run_room = room;
+    }
+    sort_lane(c);
+    char *block = mem_take(WRITE_BLOCK);
+    if (!block)
+        return mem_fail(diag, WRITE_BLOCK, "a sorted run");
+    struct sorted_run run = {lane->spill_size, 0};
+    size_t used = 0;
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < c->item_count; i++) {
+        const char *item = c->bytes + (size_t)c->items[i] * 4;
+        size_t left = item_bytes((const struct item *)item);
+        while (left && error == 0) {
+            size_t n = left < WRITE_BLOCK - used ? left : WRITE_BLOCK - used;
+            memcpy(block + used, item, n);
+            used += n;
+            item += n;
+            left -= n;
+            if (used == WRITE_BLOCK) {
+                error = sys_pwrite_full(lane->spill_fd, block, used, run.offset + run.size);
+                run.size += used;
+                used = 0;
+            }
+        }
+    }
+    if (error == 0 && used)
+        error = sys_pwrite_full(lane->spill_fd, block, used, run.offset + run.size);
+    run.size += used;
+    mem_give(block);
+    if (error)
+        return diag_set_errno(diag, -error, "out.spill", "%s: cannot write %llu bytes of a temporary file", stage_path(s->stage),
+                              (unsigned long long)run.size);
+    lane->spill_size += run.size;
+    c->runs[c->run_count++] = run;
+    c->used = 0;
+    c->item_count = 0;
+    return OK;
+}
+
+/* Adds the row, key and place at hand to a class's lane. */
+static enum err store(struct results *s, struct results_lane *lane, int file, struct diag *diag)
+{
+    struct lane_class *c = &lane->classes[file];
+    if (lane->no_memory)
+        return mem_fail(diag, lane->row_used, "a result row");
+    struct item item = {(uint32_t)lane->key_used, (uint32_t)lane->row_used, (uint32_t)lane->place_used};
+    size_t size = item_bytes(&item);
+    if (c->used && c->used + size > s->config.sort_bytes) {
+        enum err err = spill(s, lane, c, diag);
+        if (err != OK)
+            return err;
+    }
+    char *at = grow(&c->bytes, &c->used, &c->room, size);
+    if (c->item_count == c->item_room) {
+        uint32_t room = c->item_room ? c->item_room * 2 : 256;
+        uint32_t *grown = mem_grow(c->items, room * sizeof *grown);
+        if (!grown)
+            at = NULL;
+        else {
+            c->items = grown;
+            c->item_room = room;
+        }
+    }
+    if (!at)
+        return mem_fail(diag, size, "result rows");
+    c->items[c->item_count++] = (uint32_t)((size_t)(at - c->bytes) / 4);
+    memcpy(at, &item, sizeof item);
+    at += sizeof item;
+    memcpy(at, lane->key, lane->key_used);
+    at += lane->key_used;
+    memcpy(at, lane->row, lane->row_used);
+    at += lane->row_used;
+    memcpy(at, lane->place, lane->place_used);
+    return OK;
+}
+
+static void begin_item(struct results_lane *lane)
+{
+    lane->row_used = lane->key_used = lane->place_used = 0;
+    lane->no_memory = 0;
+}
+
+/* A place as a cell, in lane->place, with the comma before it. */
+static void put_place(struct results *s, struct results_lane *lane, struct worker_io *io, const struct full *f)
+{
+    char text[4400];
+    struct source *source = s->config.sources[f->side];
+    size_t n = source->ops->place_text(source, io, f, text, sizeof text);
+    size_t keep = lane->row_used;
+    put_comma(lane);
+    put_cell(lane, (struct span){text, n}, 0);
+    size_t size = lane->row_used - keep;
+    char *at = grow(&lane->place, &lane->place_used, &lane->place_room, size);
+    if (at && !lane->no_memory)
+        memcpy(at, lane->row + keep, size);
+    else
+        lane->no_memory = 1;
+    lane->row_used = keep;
+}
+
+/* ---- the largest breaks ---- */
+
+static int larger(const struct largest_break *a, const struct largest_break *b)
+{
+    if (a->magnitude != b->magnitude)
+        return a->magnitude > b->magnitude;
+    return span_compare((struct span){a->key, a->key_size}, (struct span){b->key, b->key_size}) < 0;
+}
+
+static void note_largest(struct results *s, struct results_lane *lane, const struct full *row, const struct full *partner)
+{
+    money_total size = row->amount_micro;
+    if (partner && partner->currency == row->currency)
+        size = (money_total)partner->amount_micro - row->amount_micro;
+    struct largest_break b = {.class_id = (enum class_id)row->verdict,
+                              .magnitude = (uint64_t)(size < 0 ? -size : size),
+                              .key = lane->key,
+                              .key_size = (uint32_t)lane->key_used};
+    if (lane->largest_count == LARGEST_MAX && !larger(&b, &lane->largest[LARGEST_MAX - 1]))
+        return;
+    char reasons[200], money[MONEY_TEXT_MAX];
+    reasons_text(s->config.job, row->reasons, reasons, sizeof reasons);
+    struct span order = first_of(row->text[FIELD_BIZ_ORDER_NO], row->text[FIELD_CHANNEL_ORDER_NO]);
+    if (partner) {
+        money_print(money, size, currency_exponent(row->currency));
+        snprintf(b.text, sizeof b.text, "%-9s %.*s  local %.*s channel %.*s delta %s %s  (%s)  %.*s", class_name(b.class_id),
+                 (int)(order.size < 64 ? order.size : 64), order.data, (int)row->text[FIELD_AMOUNT].size, row->text[FIELD_AMOUNT].data,
+                 (int)partner->text[FIELD_AMOUNT].size, partner->text[FIELD_AMOUNT].data,
+                 partner->currency == row->currency ? money : "-", currency_code(row->currency), reasons,
+                 (int)(lane->place_used > 1 ? lane->place_used - 1 : 0), lane->place + 1);
+    } else {
+        snprintf(b.text, sizeof b.text, "%-9s %.*s  %s %.*s %s%s%s%s  %.*s", class_name(b.class_id),
+                 (int)(order.size < 64 ? order.size : 64), order.data, side_name((enum side)row->side),
+                 (int)row->text[FIELD_AMOUNT].size, row->text[FIELD_AMOUNT].data, currency_code(row->currency), reasons[0] ? "  (" : "",
+                 reasons, reasons[0] ? ")" : "", (int)(lane->place_used > 1 ? lane->place_used - 1 : 0), lane->place + 1);
+    }
+    b.key = mem_copy_text(lane->key, lane->key_used);
+    if (!b.key)
+        return; /* a line of the summary less; results are not touched */
+    if (lane->largest_count == LARGEST_MAX)
+        mem_give(lane->largest[--lane->largest_count].key);
+    uint32_t at = lane->largest_count++;
+    for (; at > 0 && larger(&b, &lane->largest[at - 1]); at--)
+        lane->largest[at] = lane->largest[at - 1];
+    lane->largest[at] = b;
+}
+
+uint32_t results_largest(struct results *s, struct largest_break out[LARGEST_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->config.lanes; i++)
+        for (uint32_t k = 0; k < s->lanes[i].largest_count; k++) {
+            const struct largest_break *b = &s->lanes[i].largest[k];
+            if (count == LARGEST_MAX && !larger(b, &out[count - 1]))
+                break;
+            uint32_t at = count < LARGEST_MAX ? count++ : count - 1;
+            for (; at > 0 && larger(b, &out[at - 1]); at--)
+                out[at] = out[at - 1];
+            out[at] = *b;
+        }
+    return count;
+}
+
+/* ---- the sink ---- */
+
+static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, const struct full *row, const struct full *partner,
+                    struct diag *diag)
+{
+    struct results *s = (struct results *)sink;
+    struct results_lane *lane = &s->lanes[number];
+    begin_item(lane);
+    put_order(lane, row);
+    if (partner) {
+        put_order(lane, partner);
+        put_two_sided(s, lane, row, partner);
+    } else {
+        put_one_sided(s, lane, row);
+    }
+    put_place(s, lane, io, row);
+    if (partner)
+        put_place(s, lane, io, partner);
+    if (!lane->no_memory && (row->verdict == CLASS_MISMATCH || row->verdict == CLASS_MISSING || row->verdict == CLASS_EXTRA ||
+                             row->verdict == CLASS_AMBIGUOUS))
+        note_largest(s, lane, row, partner);
+    return store(s, lane, row->verdict, diag);
+}
+
+static const struct sink_ops results_ops = {.put = put};
+
+struct sink *results_sink(struct results *s)
+{
+    return &s->base;
+}
+
+enum err results_open(struct results **out, const struct results_config *config, struct diag *diag)
+{
+    *out = NULL;
+    struct results *s = mem_take_zero(1, sizeof *s);
+    if (!s)
+        return mem_fail(diag, sizeof *s, "results");
+    s->base.ops = &results_ops;
+    s->config = *config;
+    s->lanes = mem_take_zero(config->lanes, sizeof *s->lanes);
+    enum err err = s->lanes ? OK : mem_fail(diag, config->lanes * sizeof *s->lanes, "results");
+    for (uint32_t i = 0; err == OK && i < config->lanes; i++)
+        s->lanes[i].spill_fd = -1;
+    if (err == OK)
+        err = stage_open(&s->stage, config->final_dir, set_names, diag);
+    if (err != OK) {
+        results_close(s);
+        return err;
+    }
+    *out = s;
+    return OK;
+}
+
+void results_close(struct results *s)
+{
+    if (!s)
+        return;
+    for (uint32_t i = 0; s->lanes && i < s->config.lanes; i++) {
+        struct results_lane *lane = &s->lanes[i];
+        for (int f = 0; f < FILES; f++) {
+            mem_give(lane->classes[f].bytes);
+            mem_give(lane->classes[f].items);
+            mem_give(lane->classes[f].runs);
+        }
+        for (uint32_t k = 0; k < lane->largest_count; k++)
+            mem_give(lane->largest[k].key);
+        mem_give(lane->row);
+        mem_give(lane->key);
+        mem_give(lane->place);
+        if (s->stage && lane->spill_fd >= 0)
+            sys_close(lane->spill_fd);
+    }
+    mem_give(s->lanes);
+    stage_close(s->stage);
+    mem_give(s);
+}
+
+uint64_t results_spilled_bytes(const struct results *s)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < s->config.lanes; i++)
+        bytes += s->lanes[i].spill_size;
+    return bytes;
+}
+
+/* ---- writing files ---- */
+
+/* A file being written through the ring: two blocks, one filling while the other is on its way. */
+struct out_file {
+    struct ring *ring;
+    int fd;
+    char path[4500];
+    char *blocks[2];
+    int filling;
+    size_t used;
+    uint64_t offset;
+    struct digest *digest;
+};
+
+static enum err out_wait(struct out_file *f, struct diag *diag)
+{
+    struct ring_done done;
+    while (ring_next(f->ring, 1, &done))
+        if (done.result < 0)
+            return diag_set_errno(diag, (int)-done.result, "out.write", "%s: cannot write at byte %llu", f->path,
+                                  (unsigned long long)done.tag);
+    return OK;
+}
+
+static enum err out_flush(struct out_file *f, struct diag *diag)
+{
+    enum err err = out_wait(f, diag);
+    if (err != OK || f->used == 0)
+        return err;
+    int error = ring_write(f->ring, f->fd, f->blocks[f->filling], f->used, f->offset, f->offset);
+    if (error)
+        return diag_set_errno(diag, -error, "out.write", "%s: cannot write %zu bytes", f->path, f->used);
+    f->offset += f->used;
+    f->used = 0;
+    f->filling ^= 1;
+    return OK;
+}
+
+static enum err out_put(struct out_file *f, const char *bytes, size_t size, struct diag *diag)
+{
+    while (size) {
+        size_t n = size < WRITE_BLOCK - f->used ? size : WRITE_BLOCK - f->used;
+        memcpy(f->blocks[f->filling] + f->used, bytes, n);
+        f->used += n;
+        bytes += n;
+        size -= n;
+        if (f->used == WRITE_BLOCK) {
+            enum err err = out_flush(f, diag);
+            if (err != OK)
+                return err;
+        }
+    }
+    return OK;
+}
+
+static enum err out_begin(struct results *s, struct out_file *f, const char *name, struct diag *diag)
+{
+    snprintf(f->path, sizeof f->path, "%s/%s", stage_path(s->stage), name);
+    f->used = 0;
+    f->offset = 0;
+    f->fd = sys_open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    return f->fd < 0 ? diag_set_errno(diag, -f->fd, "out.open", "%s: cannot make it", f->path) : OK;
+}
+
+static enum err out_end(struct out_file *f, enum err err, struct diag *diag)
+{
+    if (err == OK)
+        err = out_flush(f, diag);
+    if (err == OK)
+        err = out_wait(f, diag);
+    struct ring_done done;
+    while (ring_next(f->ring, 1, &done)) {
+    }
+    int error = err == OK ? sys_fsync(f->fd) : 0;
+    if (error)
+        err = diag_set_errno(diag, -error, "out.fsync", "%s: cannot make it durable", f->path);
+    if (f->fd >= 0)
+        sys_close(f->fd);
+    f->fd = -1;
+    return err;
+}
+
+/* Where a merge stands in one sorted run: in memory, or in a lane's file. */
+struct cursor {
+    struct results_lane *lane;
+    struct lane_class *in_memory;
+    uint32_t next_item;
+    uint64_t offset, left; /* in the file */
+    char *buffer;
+    size_t at, filled, room;
+    const struct item *item;
+};
+
+static enum err cursor_step(struct results *s, struct cursor *c, struct diag *diag)
+{
+    c->item = NULL;
+    if (c->in_memory) {
+        if (c->next_item < c->in_memory->item_count)
+            c->item = (const struct item *)(c->in_memory->bytes + (size_t)c->in_memory->items[c->next_item++] * 4);
+        return OK;
+    }
+    for (;;) {
+        size_t have = c->filled - c->at;
+        if (have >= sizeof(struct item)) {
+            const struct item *item = (const struct item *)(c->buffer + c->at);
+            size_t size = item_bytes(item);
+            if (have >= size) {
+                c->item = item;
+                c->at += size;
+                return OK;
+            }
+            if (size > c->room) {
+                char *grown = mem_grow(c->buffer, size + RUN_READ);
+                if (!grown)
+                    return mem_fail(diag, size + RUN_READ, "a sorted run");
+                c->buffer = grown;
+                c->room = size + RUN_READ;
+            }
+        }
+        if (c->left == 0) {
+            CHECK2(have == 0, have, c->offset);
+            return OK;
+        }
+        memmove(c->buffer, c->buffer + c->at, have);
+        c->at = 0;
+        c->filled = have;
+        size_t want = c->room - have < c->left ? c->room - have : (size_t)c->left;
+        ssize_t n = sys_pread_full(c->lane->spill_fd, c->buffer + have, want, c->offset);
+        if (n < 0 || (size_t)n != want)
+            return diag_set_errno(diag, n < 0 ? (int)-n : EIO, "out.spill", "%s: cannot read a temporary file again",
+                                  stage_path(s->stage));
+        c->filled += want;
+        c->offset += want;
+        c->left -= want;
+    }
+}
+
+static int cursor_before(const struct cursor *a, const struct cursor *b)
+{
+    return span_compare((struct span){(const char *)(a->item + 1), a->item->key_size},
+                        (struct span){(const char *)(b->item + 1), b->item->key_size}) < 0;
+}
+
+static void heap_down(struct cursor **heap, uint32_t count, uint32_t at)
+{
+    for (;;) {
+        uint32_t child = 2 * at + 1;
+        if (child >= count)
+            return;
+        if (child + 1 < count && cursor_before(heap[child + 1], heap[child]))
+            child++;
+        if (!cursor_before(heap[child], heap[at]))
+            return;
+        struct cursor *swap = heap[at];
+        heap[at] = heap[child];
+        heap[child] = swap;
+        at = child;
+    }
+}
+
+static enum err merge(struct results *s, int file, struct out_file *f, uint64_t *rows, struct diag *diag)
+{
+    uint32_t count = 0, open = 0;
+    for (uint32_t i = 0; i < s->config.lanes; i++)
+        count += s->lanes[i].classes[file].run_count + 1;
+    struct cursor *cursors = mem_take_zero(count, sizeof *cursors);
+    struct cursor **heap = mem_take_zero(count, sizeof *heap);
+    enum err err = cursors && heap ? OK : mem_fail(diag, count * sizeof *cursors, "merging results");
+    uint32_t made = 0;
+    for (uint32_t i = 0; err == OK && i < s->config.lanes; i++) {
+        struct lane_class *c = &s->lanes[i].classes[file];
+        sort_lane(c);
+        cursors[made].lane = &s->lanes[i];
+        cursors[made++].in_memory = c;
+        for (uint32_t k = 0; err == OK && k < c->run_count; k++) {
+            struct cursor *cursor = &cursors[made++];
+            *cursor = (struct cursor){.lane = &s->lanes[i], .offset = c->runs[k].offset, .left = c->runs[k].size, .room = RUN_READ};
+            cursor->buffer = mem_take(cursor->room);
+            if (!cursor->buffer)
+                err = mem_fail(diag, cursor->room, "merging results");
+        }
+    }
+    for (uint32_t i = 0; err == OK && i < made; i++) {
+        err = cursor_step(s, &cursors[i], diag);
+        if (err == OK && cursors[i].item)
+            heap[open++] = &cursors[i];
+    }
+    for (uint32_t i = open / 2; i-- > 0;)
+        heap_down(heap, open, i);
+    *rows = 0;
+    while (err == OK && open) {
+        const struct item *item = heap[0]->item;
+        const char *row = (const char *)(item + 1) + item->key_size;
+        digest_put(f->digest, row, item->row_size);
+        digest_put(f->digest, "\n", 1);
+        err = out_put(f, row, item->row_size + item->place_size, diag);
+        if (err == OK)
+            err = out_put(f, "\n", 1, diag);
+        ++*rows;
+        if (err == OK)
+            err = cursor_step(s, heap[0], diag);
+        if (err == OK && !heap[0]->item)
+            heap[0] = heap[--open];
+        if (err == OK)
+            heap_down(heap, open, 0);
+    }
+    for (uint32_t i = 0; i < made; i++)
+        mem_give(cursors[i].buffer);
+    mem_give(cursors);
+    mem_give(heap);
+    return err;
+}
+
+/* Rejects are in order already: side, then place. */
+static enum err write_rejects(struct results *s, struct worker_io *io, struct out_file *f, struct diag *diag)
+{
+    struct results_lane *lane = &s->lanes[0];
+    struct arena arena;
+    arena_init(&arena);
+    enum err err = OK;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        struct source *source = s->config.sources[side];
+        uint64_t count;
+        const struct reject *rejects = source->ops->rejects(source, &count);
+        for (uint64_t i = 0; err == OK && i < count; i++) {
+            struct span raw, place, column, value;
+            arena_reset(&arena);
+            err = source->ops->reject_text(source, io, &rejects[i], &arena, &raw, &place, &column, &value, diag);
+            if (err != OK)
+                break;
+            /* No order but the bytes: two files in another order, or one file cut in two, must give the same digest. */
+            begin_item(lane);
+            put_word(lane, side_name((enum side)side));
+            put_comma(lane);
+            put_word(lane, reject_name((enum reject_code)rejects[i].code));
+            put_comma(lane);
+            put_cell(lane, column, 0);
+            put_comma(lane);
+            put_cell(lane, value, 0);
+            put_comma(lane);
+            put_cell(lane, raw, 0);
+            uint8_t side_byte = (uint8_t)side;
+            put_key(lane, &side_byte, 1);
+            put_key(lane, lane->row, lane->row_used);
+            uint8_t tail[9] = {0};
+            for (int k = 0; k < 8; k++)
+                tail[1 + k] = (uint8_t)(rejects[i].place >> (56 - 8 * k));
+            put_key(lane, tail, 9);
+            size_t keep = lane->row_used;
+            put_comma(lane);
+            put_cell(lane, place, 0);
+            size_t size = lane->row_used - keep;
+            char *at = grow(&lane->place, &lane->place_used, &lane->place_room, size);
+            if (at && !lane->no_memory)
+                memcpy(at, lane->row + keep, size);
+            else
+                lane->no_memory = 1;
+            lane->row_used = keep;
+            err = store(s, lane, REJECT_FILE, diag);
+        }
+    }
+    arena_fini(&arena);
+    uint64_t rows;
+    return err == OK ? merge(s, REJECT_FILE, f, &rows, diag) : err;
+}
+
+enum err results_write(struct results *s, struct worker_io *io, char digest_lines[4096], struct diag *diag)
+{
+    struct out_file f = {.fd = -1};
+    size_t used = 0;
+    digest_lines[0] = 0;
+    enum err err = ring_open(&f.ring, s->config.backend, 4, NULL, diag);
+    f.blocks[0] = mem_take(WRITE_BLOCK);
+    f.blocks[1] = mem_take(WRITE_BLOCK);
+    f.digest = digest_open();
+    if (err == OK && (!f.blocks[0] || !f.blocks[1] || !f.digest))
+        err = mem_fail(diag, 2 * WRITE_BLOCK, "writing results");
+    for (int file = 0; err == OK && file < FILES; file++) {
+        if (file == CLASS_MATCH && !s->config.write_match)
+            continue;
+        char head[4096];
+        const char *name = file == REJECT_FILE ? "reject.csv" : set_names[file];
+        header(s, file, head, sizeof head);
+        digest_begin(f.digest);
+        digest_put(f.digest, head, strlen(head));
+        digest_put(f.digest, "\n", 1);
+        err = out_begin(s, &f, name, diag);
+        if (err != OK)
+            break;
+        err = out_put(&f, head, strlen(head), diag);
+        if (err == OK)
+            err = out_put(&f, place_header(file), strlen(place_header(file)), diag);
+        if (err == OK)
+            err = out_put(&f, "\n", 1, diag);
+        uint64_t rows;
+        if (err == OK)
+            err = file == REJECT_FILE ? write_rejects(s, io, &f, diag) : merge(s, file, &f, &rows, diag);
+        err = out_end(&f, err, diag);
+        char text[DIGEST_TEXT];
+        digest_end(f.digest, text);
+        used += (size_t)snprintf(digest_lines + used, 4096 - used, "%s %s\n", name, text);
+    }
+    digest_close(f.digest);
+    mem_give(f.blocks[0]);
+    mem_give(f.blocks[1]);
+    ring_close(f.ring);
+    return err;
+}
+
+enum err results_extra(struct results *s, const char *name, const void *bytes, size_t size, struct diag *diag)
+{
+    char path[4500];
+    snprintf(path, sizeof path, "%s/%s", stage_path(s->stage), name);
+    int fd = sys_open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return diag_set_errno(diag, -fd, "out.open", "%s: cannot make it", path);
+    int error = sys_pwrite_full(fd, bytes, size, 0);
+    if (!error)
+        error = sys_fsync(fd);
+    sys_close(fd);
+    return error ? diag_set_errno(diag, -error, "out.write", "%s: cannot write %zu bytes", path, size) : OK;
+}
+
+enum err results_publish(struct results *s, struct diag *diag)
+{
+    return stage_publish(s->stage, diag);
+}

@@ -1,0 +1,53 @@
+/* io/sink/results.h: a run's results: class files sorted by ≺, published whole or not at all.
+ *
+ *     results_open       makes a staging directory beside the final place; sweeps those that a killed run left
+ *       (workers put verdicts through results_sink)
+ *       results_reject   control thread
+ *       results_write    sorts, merges, writes the class files; gives the digest
+ *       results_extra    summary.json, aggregate.csv, stats.json
+ *       results_publish  fsync, rename, fsync the directory
+ *     results_close      takes away what was not published
+ *
+ * Each worker has a lane per class: rows with their sort key, sorted when a lane's buffer is full and written to an unnamed file, so memory stays
+ * within `sort_bytes` per lane however much breaks. Threads: results_sink's put by workers, each its lane; the rest by the control thread.
+ */
+#ifndef TIEOUT_IO_SINK_RESULTS_H
+#define TIEOUT_IO_SINK_RESULTS_H
+
+#include "core/ops/sink.h"
+#include "io/ring/ring.h"
+
+enum { LARGEST_MAX = 5 };
+
+struct results;
+struct results_config {
+    const struct job *job;
+    const char *final_dir; /* OUT/<job>/<date>, or OUT for diff */
+    struct source *const *sources;
+    struct zone *zone;
+    uint32_t lanes;
+    int write_match;
+    size_t sort_bytes; /* of one lane and class */
+    enum ring_backend backend;
+};
+
+struct largest_break {
+    enum class_id class_id;
+    uint64_t magnitude; /* |delta|, or |amount| of a one-sided break */
+    char text[600];     /* order, amounts, reasons, place: one line */
+    char *key;          /* its sort key, by which ties are broken */
+    uint32_t key_size;
+};
+
+enum err results_open(struct results **out, const struct results_config *config, struct diag *diag);
+struct sink *results_sink(struct results *results);
+enum err results_write(struct results *results, struct worker_io *io, char digest_lines[4096], struct diag *diag);
+/* Writes a whole small file into the staging directory. */
+enum err results_extra(struct results *results, const char *name, const void *bytes, size_t size, struct diag *diag);
+enum err results_publish(struct results *results, struct diag *diag);
+void results_close(struct results *results);
+/* The largest breaks of all, largest first. */
+uint32_t results_largest(struct results *results, struct largest_break out[LARGEST_MAX]);
+uint64_t results_spilled_bytes(const struct results *results);
+
+#endif

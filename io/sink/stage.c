@@ -1,0 +1,207 @@
+/* io/sink/stage.c: see stage.h */
+#include "io/sink/stage.h"
+#include "core/base/mem.h"
+#include "io/ring/sys.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum { PATH_ROOM = 4096 };
+
+struct stage {
+    const char *const *names;
+    char final[PATH_ROOM], path[PATH_ROOM + 600], parent[PATH_ROOM];
+    int lock_fd;
+    int published;
+};
+
+static int is_ours(const char *const *names, const char *name)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0)
+            return 1;
+    return 0;
+}
+
+/* Removes a directory of plain files. */
+static void remove_directory(const char *path)
+{
+    DIR *dir = opendir(path);
+    if (dir) {
+        struct dirent *entry;
+        char file[PATH_ROOM + 400];
+        while ((entry = readdir(dir)))
+            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+                snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+                sys_unlink(file);
+            }
+        closedir(dir);
+    }
+    sys_rmdir(path);
+}
+
+static enum err make_parents(char *path, struct diag *diag)
+{
+    for (char *p = path + 1;; p++) {
+        if (*p && *p != '/')
+            continue;
+        char keep = *p;
+        *p = 0;
+        int error = sys_mkdir(path, 0700);
+        struct stat st;
+        if (error == -EEXIST && stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
+            error = -ENOTDIR;
+        if (error && error != -EEXIST) {
+            diag_set_errno(diag, -error, "out.directory", "%s: cannot make the output directory", path);
+            *p = keep;
+            return ERR_MACHINE;
+        }
+        *p = keep;
+        if (!keep)
+            return OK;
+    }
+}
+
+/* Staging directories of runs that were killed: nobody holds their lock. */
+static void sweep(const struct stage *stage, const char *prefix)
+{
+    DIR *dir = opendir(stage->parent);
+    if (!dir)
+        return;
+    struct dirent *entry;
+    while ((entry = readdir(dir))) {
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+            continue;
+        char path[PATH_ROOM + 400];
+        snprintf(path, sizeof path, "%s/%s", stage->parent, entry->d_name);
+        int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0)
+            continue;
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            remove_directory(path);
+        close(fd);
+    }
+    closedir(dir);
+}
+
+enum err stage_open(struct stage **out, const char *final_dir, const char *const *names, struct diag *diag)
+{
+    *out = NULL;
+    if (strlen(final_dir) >= PATH_ROOM - 64 || !*final_dir)
+        return diag_set(diag, ERR_USAGE, "out.directory", NULL, "the output directory's name is %s", *final_dir ? "too long" : "empty");
+    struct stage *stage = mem_take_zero(1, sizeof *stage);
+    if (!stage)
+        return mem_fail(diag, sizeof *stage, "the output directory");
+    stage->names = names;
+    stage->lock_fd = -1;
+    strcpy(stage->final, final_dir);
+    for (size_t n = strlen(stage->final); n > 1 && stage->final[n - 1] == '/'; n--)
+        stage->final[n - 1] = 0;
+    const char *slash = strrchr(stage->final, '/');
+    const char *name = slash ? slash + 1 : stage->final;
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || !*name || strlen(name) > 200) {
+        mem_give(stage);
+        return diag_set(diag, ERR_USAGE, "out.directory", "name a directory of its own, such as --out=result",
+                        "\"%s\" cannot be the output directory: it is replaced as a whole", final_dir);
+    }
+    snprintf(stage->parent, sizeof stage->parent, "%.*s", slash ? (int)(slash == stage->final ? 1 : slash - stage->final) : 1,
+             slash ? stage->final : ".");
+
+    struct stat st;
+    int error = sys_lstat(stage->final, &st);
+    enum err err = OK;
+    if (error && error != -ENOENT && error != -ENOTDIR)
+        err = diag_set_errno(diag, -error, "out.directory", "%s: cannot look at it", stage->final);
+    else if (error == 0 && !S_ISDIR(st.st_mode))
+        err = diag_set(diag, ERR_USAGE, "out.directory", "name another directory with --out=",
+                       "%s is %s, not a directory", stage->final, S_ISLNK(st.st_mode) ? "a symbolic link, which is not followed" : "a file");
+    else if (error == 0) {
+        DIR *dir = opendir(stage->final);
+        if (!dir)
+            err = diag_set_errno(diag, errno, "out.directory", "%s: cannot read it", stage->final);
+        struct dirent *entry;
+        while (dir && err == OK && (entry = readdir(dir)))
+            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && !is_ours(names, entry->d_name))
+                err = diag_set(diag, ERR_USAGE, "out.directory",
+                               "name another directory with --out=; results replace a directory as a whole",
+                               "%s holds files that are not tieout's results (%s)", stage->final, entry->d_name);
+        if (dir)
+            closedir(dir);
+    }
+    if (err == OK && strcmp(stage->parent, ".") != 0 && strcmp(stage->parent, "/") != 0)
+        err = make_parents(stage->parent, diag);
+    char prefix[512];
+    snprintf(prefix, sizeof prefix, ".%s.tieout-", name);
+    if (err == OK) {
+        sweep(stage, prefix);
+        snprintf(stage->path, sizeof stage->path, "%s/%s%d", stage->parent, prefix, (int)getpid());
+        error = sys_mkdir(stage->path, 0700);
+        if (error)
+            err = diag_set_errno(diag, -error, "out.directory", "%s: cannot make it", stage->path);
+    }
+    if (err == OK) {
+        stage->lock_fd = sys_open(stage->path, O_RDONLY | O_DIRECTORY, 0);
+        if (stage->lock_fd < 0) {
+            err = diag_set_errno(diag, -stage->lock_fd, "out.directory", "%s: cannot open it", stage->path);
+            sys_rmdir(stage->path);
+        } else {
+            flock(stage->lock_fd, LOCK_EX | LOCK_NB);
+        }
+    }
+    if (err != OK) {
+        mem_give(stage);
+        return err;
+    }
+    *out = stage;
+    return OK;
+}
+
+const char *stage_path(const struct stage *stage)
+{
+    return stage->path;
+}
+
+static enum err sync_directory(const char *path, struct diag *diag)
+{
+    int fd = sys_open(path, O_RDONLY | O_DIRECTORY, 0);
+    int error = fd < 0 ? fd : sys_fsync(fd);
+    if (fd >= 0)
+        sys_close(fd);
+    return error ? diag_set_errno(diag, -error, "out.fsync", "%s: cannot make the directory durable", path) : OK;
+}
+
+enum err stage_publish(struct stage *stage, struct diag *diag)
+{
+    enum err err = sync_directory(stage->path, diag);
+    if (err != OK)
+        return err;
+    int error = sys_rename(stage->path, stage->final);
+    if (error == -ENOTEMPTY || error == -EEXIST) {
+        /* Results of an earlier run stand there: swap, so that at no moment there is none. The old ones go with the staging name. */
+        error = sys_exchange(stage->path, stage->final);
+        if (error == 0) {
+            stage->published = 1;
+            err = sync_directory(stage->parent, diag);
+            remove_directory(stage->path);
+            return err;
+        }
+    }
+    if (error)
+        return diag_set_errno(diag, -error, "out.rename", "%s: cannot put the results in place", stage->final);
+    stage->published = 1;
+    return sync_directory(stage->parent, diag);
+}
+
+void stage_close(struct stage *stage)
+{
+    if (!stage)
+        return;
+    if (!stage->published)
+        remove_directory(stage->path);
+    if (stage->lock_fd >= 0)
+        sys_close(stage->lock_fd);
+    mem_give(stage);
+}

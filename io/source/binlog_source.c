@@ -1,0 +1,1028 @@
+/* io/source/binlog_source.c: a log's files, walked by one worker at a time, decoded by all.
+ *
+ * claim reads the next bytes and walks them (io/format/binlog.h): that finds whole transactions and how they ended, and is little work. The
+ * bytes and the list of groups are the ticket; decoding them is the most of the work and needs no lock. A transaction that is larger than
+ * a buffer becomes a ticket whose bytes are read again, piece by piece, by the worker that decodes it. An XA transaction that is decided
+ * long after its rows were logged becomes such a ticket too.
+ *
+ * Row images become records with RECORD_IMAGE: INSERT and UPDATE give the after-image; an UPDATE that changes the key or the primary key also
+ * gives a tombstone under the old one; DELETE gives a voided record. The index folds them (core/ops/index.h).
+ */
+#include "core/base/mem.h"
+#include "io/format/binlog.h"
+#include "io/ring/sys.h"
+#include "io/source/file_set.h"
+#include "io/source/sources.h"
+#include "io/source/worker_io.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NAMES_MAX = FIELD_SLOTS * 2 + OCCURRENCE_PARTS_MAX, REJECTS_SHOWN = 10, TICKET_WHOLE = 0, TICKET_PIECES = 1 };
+
+/* What a ticket carries besides its bytes. */
+struct piece {
+    struct binlog_format format;
+    size_t group_count;
+    struct binlog_group groups[];
+};
+
+/* A piece to decode out of turn: a long or late-decided transaction. */
+struct late_piece {
+    uint32_t file;
+    uint64_t begin, end;
+    struct piece *piece;
+};
+
+/* A compiled normalizer for each version of the table's schema. */
+struct version {
+    uint64_t content_hash;
+    struct normalizer *normalizer;
+};
+
+/* GTIDs seen from one origin, as closed intervals in ascending order. */
+struct gtid_stream {
+    struct binlog_gtid origin; /* number unused */
+    struct {
+        uint64_t first, last;
+    } *runs;
+    size_t count, room;
+};
+
+struct binlog_source {
+    struct source base;
+    struct source_config config;
+    const struct job *job;
+    const struct source_spec *spec;
+    struct file_set set;
+    struct binlog_format *formats; /* by file */
+    struct binlog_watch watch;
+    const char *needed[NAMES_MAX];
+    int needed_count;
+    struct binlog_options options;
+    /* walking; under the engine's claim lock */
+    struct binlog_walk *walk;
+    uint32_t file;
+    int file_begun;
+    uint64_t decoded, walked; /* offsets in the file: given out; gone over */
+    struct late_piece *late;
+    size_t late_count, late_room;
+    uint8_t *far;   /* bytes of a group that outgrew the buffer; only walked */
+    size_t far_room;
+    struct gtid_stream *streams;
+    size_t stream_count;
+    uint64_t replayed_groups;
+    char expected_next[256];
+    /* shared by workers */
+    pthread_mutex_t lock;
+    struct version *versions;
+    size_t version_count;
+    struct reject *rejects;
+    uint64_t reject_count, reject_room;
+    _Atomic uint64_t rows, records;
+    struct record_layout record_layout;
+};
+
+static struct binlog_source *of(const struct source *source)
+{
+    return (struct binlog_source *)source;
+}
+
+static const struct source_ops binlog_ops;
+
+static void need_name(struct binlog_source *s, const char *name)
+{
+    for (int i = 0; name && i < s->needed_count; i++)
+        if (strcmp(s->needed[i], name) == 0)
+            return;
+    if (name) {
+        CHECK2(s->needed_count < NAMES_MAX, s->needed_count, NAMES_MAX);
+        s->needed[s->needed_count++] = name;
+    }
+}
+
+static void binlog_close(struct source *source)
+{
+    struct binlog_source *s = of(source);
+    binlog_walk_close(s->walk);
+    for (size_t i = 0; i < s->version_count; i++)
+        normalizer_close(s->versions[i].normalizer);
+    mem_give(s->versions);
+    for (size_t i = 0; i < s->late_count; i++)
+        mem_give(s->late[i].piece);
+    mem_give(s->late);
+    for (size_t i = 0; i < s->stream_count; i++)
+        mem_give(s->streams[i].runs);
+    mem_give(s->streams);
+    mem_give(s->far);
+    mem_give(s->rejects);
+    mem_give(s->formats);
+    file_set_close(&s->set);
+    pthread_mutex_destroy(&s->lock);
+    mem_give(s);
+}
+
+enum err binlog_source_open(struct source **out, const struct source_config *config, struct diag *diag)
+{
+    *out = NULL;
+    struct binlog_source *s = mem_take_zero(1, sizeof *s);
+    if (!s)
+        return mem_fail(diag, sizeof *s, "a source");
+    s->base.ops = &binlog_ops;
+    s->config = *config;
+    s->job = config->shared->job;
+    s->spec = &s->job->sources[config->side];
+    pthread_mutex_init(&s->lock, NULL);
+    s->watch = (struct binlog_watch){.database = s->spec->database,
+                                     .table = s->spec->table,
+                                     .columns = (const char *const *)s->spec->columns,
+                                     .column_count = s->spec->column_count};
+    for (unsigned f = 0; f < FIELD_SLOTS; f++) {
+        need_name(s, s->spec->fields[f].column);
+        need_name(s, s->spec->fields[f].debit);
+        need_name(s, s->spec->fields[f].credit);
+    }
+    for (int i = 0; i < s->spec->occurrence_count; i++)
+        need_name(s, s->spec->occurrence[i]);
+    s->options =
+        (struct binlog_options){.watch = &s->watch, .watch_count = 1, .needed = s->needed, .needed_count = s->needed_count};
+    s->record_layout = (struct record_layout){.has_fold = 1};
+    for (int i = 0; i < s->job->match.compare_count; i++)
+        if (s->job->match.compare[i] != FIELD_STATUS)
+            s->record_layout.has_extras = 1;
+    enum err err = file_set_open(&s->set, s->job, config->side, config->date, 1, diag);
+    if (err == OK)
+        err = binlog_walk_open(&s->walk, &s->options, diag);
+    if (err == OK) {
+        s->formats = mem_take_zero(s->set.count, sizeof *s->formats);
+        if (!s->formats)
+            err = mem_fail(diag, s->set.count * sizeof *s->formats, "the list of logs");
+    }
+    if (err != OK) {
+        binlog_close(&s->base);
+        return err;
+    }
+    *out = &s->base;
+    return OK;
+}
+
+/* ---- walking ---- */
+
+static uint64_t binlog_size(const struct source *source)
+{
+    return of(source)->set.size;
+}
+
+/* The number at the end of a log file's name; UINT64_MAX when there is none. */
+static uint64_t log_number(const char *name)
+{
+    size_t n = strlen(name), from = n;
+    while (from && name[from - 1] >= '0' && name[from - 1] <= '9')
+        from--;
+    return from == n || n - from > 18 ? UINT64_MAX : strtoull(name + from, NULL, 10);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* 1 when the transaction was seen before; notes it otherwise. -1: out of memory. */
+static int gtid_seen(struct binlog_source *s, const struct binlog_gtid *gtid)
+{
+    if (gtid->kind != BINLOG_GTID_MYSQL && gtid->kind != BINLOG_GTID_MARIADB)
+        return 0;
+    struct gtid_stream *stream = NULL;
+    for (size_t i = 0; i < s->stream_count && !stream; i++) {
+        const struct binlog_gtid *o = &s->streams[i].origin;
+        if (o->kind == gtid->kind &&
+            (gtid->kind == BINLOG_GTID_MARIADB
+                 ? o->domain == gtid->domain && o->server == gtid->server
+                 : memcmp(o->uuid, gtid->uuid, 16) == 0 && o->tag_size == gtid->tag_size &&
+                       memcmp(o->tag, gtid->tag, gtid->tag_size < BINLOG_GTID_TAG_MAX ? gtid->tag_size : BINLOG_GTID_TAG_MAX) == 0))
+            stream = &s->streams[i];
+    }
+    if (!stream) {
+        struct gtid_stream *grown = mem_grow(s->streams, (s->stream_count + 1) * sizeof *grown);
+        if (!grown)
+            return -1;
+        s->streams = grown;
+        stream = &grown[s->stream_count++];
+        memset(stream, 0, sizeof *stream);
+        stream->origin = *gtid;
+    }
+    size_t low = 0, high = stream->count; /* the first run that ends at or behind the number */
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (stream->runs[mid].last < gtid->number)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    if (low < stream->count && stream->runs[low].first <= gtid->number)
+        return 1;
+    if (low > 0 && stream->runs[low - 1].last + 1 == gtid->number) {
+        stream->runs[low - 1].last++;
+        return 0;
+    }
+    if (stream->count == stream->room) {
+        size_t room = stream->room ? stream->room * 2 : 8;
+        void *grown = mem_grow(stream->runs, room * sizeof *stream->runs);
+        if (!grown)
+            return -1;
+        stream->runs = grown;
+        stream->room = room;
+    }
+    memmove(stream->runs + low + 1, stream->runs + low, (stream->count - low) * sizeof *stream->runs);
+    stream->runs[low].first = stream->runs[low].last = gtid->number;
+    stream->count++;
+    return 0;
+}
+
+/* Groups that ended in the last steps, collected until a ticket takes them. */
+struct ended {
+    struct binlog_group *groups;
+    size_t count, room;
+};
+
+static enum err collect(struct binlog_source *s, struct ended *ended, struct diag *diag)
+{
+    size_t count;
+    const struct binlog_group *groups = binlog_walk_groups(s->walk, &count);
+    if (ended->count + count > ended->room) {
+        size_t room = (ended->count + count) * 2;
+        struct binlog_group *grown = mem_grow(ended->groups, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "transactions");
+        ended->groups = grown;
+        ended->room = room;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct binlog_group group = groups[i];
+        if (group.committed) {
+            int seen = gtid_seen(s, &group.gtid);
+            if (seen < 0)
+                return mem_fail(diag, 0, "the list of GTIDs");
+            if (seen) {
+                group.committed = 0;
+                s->replayed_groups++;
+            }
+        }
+        ended->groups[ended->count++] = group;
+    }
+    return OK;
+}
+
+static struct piece *make_piece(const struct binlog_format *format, const struct binlog_group *groups, size_t count)
+{
+    struct piece *piece = mem_take(sizeof *piece + count * sizeof *groups);
+    if (piece) {
+        piece->format = *format;
+        piece->group_count = count;
+        if (count)
+            memcpy(piece->groups, groups, count * sizeof *groups);
+    }
+    return piece;
+}
+
+/* Notes a piece that is read again when it is decoded. */
+static enum err put_late(struct binlog_source *s, uint32_t file, uint64_t begin, uint64_t end, const struct binlog_group *groups,
+                         size_t count, struct diag *diag)
+{
+    if (s->late_count == s->late_room) {
+        size_t room = s->late_room ? s->late_room * 2 : 8;
+        struct late_piece *grown = mem_grow(s->late, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "late transactions");
+        s->late = grown;
+        s->late_room = room;
+    }
+    struct piece *piece = make_piece(&s->formats[file], groups, count);
+    if (!piece)
+        return mem_fail(diag, count * sizeof *groups, "late transactions");
+    s->late[s->late_count++] = (struct late_piece){file, begin, end, piece};
+    return OK;
+}
+
+/* The log's own word for what follows must be what was given next. */
+static enum err check_order(struct binlog_source *s, struct diag *diag)
+{
+    if (!s->expected_next[0] || s->file == 0)
+        return OK;
+    uint64_t expected = log_number(s->expected_next), given = log_number(base_name(s->set.files[s->file].path));
+    if (expected == UINT64_MAX || given == UINT64_MAX || given <= expected)
+        return OK;
+    return diag_set(diag, ERR_INPUT, "binlog.gap", "bring the missing files; rows in them would be lost without a word",
+                    "%s is followed by %s, and the next file given is %s", s->set.files[s->file - 1].path, s->expected_next,
+                    s->set.files[s->file].path);
+}
+
+static enum err end_file(struct binlog_source *s, struct diag *diag)
+{
+    int newest = s->file + 1 == s->set.count;
+    uint64_t size = s->set.files[s->file].size;
+    snprintf(s->expected_next, sizeof s->expected_next, "%s", binlog_walk_next_name(s->walk));
+    enum err err = binlog_walk_end(s->walk, newest, (size_t)(size - s->walked), diag);
+    s->file++;
+    s->file_begun = 0;
+    return err;
+}
+
+static enum step failed(enum err err)
+{
+    return err == OK ? STEP_MORE : STEP_FAILED;
+}
+
+/* Takes groups of another place than [begin, end) of this file out of `ended`: they are decoded apart. */
+static enum err split_off(struct binlog_source *s, struct ended *ended, uint64_t begin, struct diag *diag)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < ended->count; i++) {
+        const struct binlog_group *group = &ended->groups[i];
+        if (group->file_index == s->file && group->begin >= begin && !group->xa) {
+            ended->groups[kept++] = *group;
+            continue;
+        }
+        if (!group->committed)
+            continue;
+        enum err err = put_late(s, group->file_index, group->begin, group->end, group, 1, diag);
+        if (err != OK)
+            return err;
+    }
+    ended->count = kept;
+    return OK;
+}
+
+static enum step binlog_claim(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    struct ended ended = {0};
+    enum err err = OK;
+    ticket->side = s->config.side;
+    for (;;) {
+        if (s->late_count) {
+            struct late_piece late = s->late[--s->late_count];
+            ticket->file = late.file;
+            ticket->begin = late.begin;
+            ticket->end = late.end;
+            ticket->extra = late.piece;
+            ticket->state = TICKET_PIECES;
+            ticket->bytes_read = 0;
+            return STEP_MORE;
+        }
+        if (s->file == s->set.count)
+            return STEP_DONE;
+        struct input_file *input = &s->set.files[s->file];
+        if (!s->file_begun) {
+            if ((err = check_order(s, diag)) != OK)
+                return STEP_FAILED;
+            binlog_walk_file(s->walk, input->path, s->file, input->size);
+            s->decoded = s->walked = 0;
+            s->file_begun = 1;
+        }
+        /* Bytes from what is not given out yet; of them the walk has gone over some. */
+        uint8_t *bytes = worker_io_buffer(io, ticket->buffer);
+        uint64_t left = input->size - s->decoded;
+        size_t size = left < io->chunk + (uint64_t)IO_OVERLAP ? (size_t)left : io->chunk + IO_OVERLAP;
+        ssize_t n = size ? sys_pread_full(input->fd, bytes, size, s->decoded) : 0;
+        if (n < 0 || (size_t)n != size) {
+            if (n < 0)
+                diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu", input->path, size,
+                               (unsigned long long)s->decoded);
+            else
+                diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again", "%s became shorter while it was read",
+                         input->path);
+            return STEP_FAILED;
+        }
+        size_t skip = (size_t)(s->walked - s->decoded), taken = 0;
+        enum step step = STEP_IDLE;
+        if (skip <= size) {
+            step = binlog_walk_step(s->walk, bytes + skip, size - skip, s->walked, SIZE_MAX, &taken, diag);
+            s->walked += taken;
+            err = step == STEP_FAILED ? diag->err : collect(s, &ended, diag);
+        }
+        /* Not even one group ended in what fits: walk on with bytes that are only looked at. */
+        while (err == OK && step == STEP_IDLE && binlog_walk_pending_begin(s->walk) == s->decoded && s->walked < input->size) {
+            size_t want = binlog_walk_need(s->walk);
+            if (want < io->chunk)
+                want = io->chunk;
+            if (want > input->size - s->walked) {
+                if (binlog_walk_need(s->walk) > input->size - s->walked)
+                    break; /* the file ends inside an event: binlog_walk_end says so */
+                want = (size_t)(input->size - s->walked);
+            }
+            if (want > s->far_room) {
+                mem_give(s->far);
+                s->far_room = 0;
+                s->far = mem_take(want);
+                if (!s->far) {
+                    err = mem_fail(diag, want, "a long transaction");
+                    break;
+                }
+                s->far_room = want;
+            }
+            n = sys_pread_full(input->fd, s->far, want, s->walked);
+            if (n < 0 || (size_t)n != want) {
+                err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read at byte %llu", input->path,
+                                     (unsigned long long)s->walked);
+                break;
+            }
+            step = binlog_walk_step(s->walk, s->far, want, s->walked, 1, &taken, diag);
+            s->walked += taken;
+            err = step == STEP_FAILED ? diag->err : collect(s, &ended, diag);
+        }
+        uint64_t begin = s->decoded, end = binlog_walk_pending_begin(s->walk);
+        if (s->walked > 0)
+            s->formats[s->file] = *binlog_walk_format(s->walk);
+        int at_end = step == STEP_DONE || s->walked == input->size || (step == STEP_IDLE && end == begin);
+        if (err == OK && at_end) {
+            err = end_file(s, diag);
+            if (err == OK)
+                end = input->size; /* an unfinished transaction at the end is verified, and counts for nothing */
+            s->file--;
+        }
+        if (err == OK)
+            err = split_off(s, &ended, begin, diag);
+        struct piece *piece = err == OK ? make_piece(&s->formats[s->file], ended.groups, ended.count) : NULL;
+        if (err == OK && !piece)
+            err = mem_fail(diag, ended.count * sizeof *ended.groups, "transactions");
+        mem_give(ended.groups);
+        ended = (struct ended){0};
+        if (err != OK)
+            return STEP_FAILED;
+        ticket->file = s->file;
+        ticket->begin = begin;
+        ticket->end = end;
+        ticket->extra = piece;
+        ticket->state = end - begin <= size ? TICKET_WHOLE : TICKET_PIECES;
+        ticket->bytes_read = (int64_t)(end - begin);
+        s->decoded = end;
+        if (at_end)
+            s->file++;
+        if (end == begin) {
+            mem_give(piece);
+            ticket->extra = NULL;
+            continue;
+        }
+        return failed(err);
+    }
+}
+
+static enum err binlog_start(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag)
+{
+    (void)source;
+    (void)io;
+    (void)ticket;
+    (void)diag;
+    return OK; /* claim has read what it walked over */
+}
+
+/* ---- decoding ---- */
+
+static int find_column(void *context, const char *name)
+{
+    const struct binlog_table *table = context;
+    for (uint32_t i = 0; i < table->column_count; i++)
+        if (strcmp(table->columns[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* The normalizer of a version of the table; compiled when it is met first. */
+static enum err version_of(struct binlog_source *s, const struct binlog_table *table, const char *file, const struct normalizer **out,
+                           struct diag *diag)
+{
+    *out = NULL;
+    enum err err = OK;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < s->version_count && !*out; i++)
+        if (s->versions[i].content_hash == table->content_hash)
+            *out = s->versions[i].normalizer;
+    if (!*out) {
+        const char *key[OCCURRENCE_PARTS_MAX + 1] = {NULL};
+        if (s->spec->occurrence_count == 0 && (!table->key_known || table->key_count == 0 || table->key_count > OCCURRENCE_PARTS_MAX))
+            err = diag_set(diag, ERR_INPUT, "binlog.key",
+                           "name the columns that identify a row with `occurrence_id:`, or SET GLOBAL binlog_row_metadata=FULL on the server",
+                           "%s: table %s.%s: %s, so row changes cannot be told apart", file, table->database, table->name,
+                           !table->key_known          ? "the log does not tell its primary key"
+                           : table->key_count == 0 ? "it has no primary key"
+                                                   : "its primary key has more than 4 columns");
+        for (uint32_t i = 0; err == OK && i < table->key_count && i < OCCURRENCE_PARTS_MAX; i++)
+            key[i] = table->columns[table->key_columns[i]].name;
+        struct version *grown = err == OK ? mem_grow(s->versions, (s->version_count + 1) * sizeof *grown) : NULL;
+        if (err == OK && !grown)
+            err = mem_fail(diag, (s->version_count + 1) * sizeof *grown, "a table's versions");
+        if (grown)
+            s->versions = grown;
+        struct normalizer *fresh = NULL;
+        if (err == OK)
+            err = normalizer_open(&fresh, s->config.shared, s->config.side, file, key, find_column, (void *)table, diag);
+        if (err == OK) {
+            s->versions[s->version_count++] = (struct version){table->content_hash, fresh};
+            *out = fresh;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+    return err;
+}
+
+static void free_rows(void *rows)
+{
+    binlog_rows_close(rows);
+}
+
+static enum err rows_of(struct binlog_source *s, struct worker_io *io, struct binlog_rows **rows, struct diag *diag)
+{
+    if (!io->binlog_rows || io->binlog_owner != s) {
+        if (io->binlog_rows_free)
+            io->binlog_rows_free(io->binlog_rows);
+        io->binlog_rows = NULL;
+        io->binlog_rows_free = NULL;
+        struct binlog_rows *fresh;
+        enum err err = binlog_rows_open(&fresh, &s->options, diag);
+        if (err != OK)
+            return err;
+        io->binlog_rows = fresh;
+        io->binlog_rows_free = free_rows;
+        io->binlog_owner = s;
+    }
+    *rows = io->binlog_rows;
+    return OK;
+}
+
+/* What one worker decodes with. */
+struct decoding {
+    struct binlog_source *s;
+    struct worker_io *io;
+    struct input_file *input;
+    struct outbox *outbox;
+    const struct binlog_table *table; /* of the normalizer at hand */
+    const struct normalizer *normalizer;
+    const int *wanted;
+    int wanted_count;
+    uint64_t rows, records;
+    /* inspect: rows go here instead of the outbox */
+    enum err (*row_fn)(void *context, const struct full *full, struct diag *diag);
+    void *context;
+    struct arena *arena;
+};
+
+static enum err pick(struct decoding *d, const struct binlog_row *row, const struct cell *image, const char *which, struct cell *out,
+                     struct diag *diag)
+{
+    for (int k = 0; k < d->wanted_count; k++) {
+        out[k] = image[d->wanted[k]];
+        if (UNLIKELY(out[k].kind == CELL_ABSENT))
+            return diag_set(diag, ERR_INPUT, "binlog.image",
+                            "SET GLOBAL binlog_row_image=FULL on the server; logs written before that cannot be used for this job",
+                            "%s@%llu: row %u of table %s.%s: its %s-image does not hold column \"%s\" (a MINIMAL or NOBLOB image)",
+                            d->input->path, (unsigned long long)row->event_offset, row->row_index, row->table->database,
+                            row->table->name, which, row->table->columns[d->wanted[k]].name);
+    }
+    return OK;
+}
+
+static enum err send(struct decoding *d, const struct binlog_row *row, struct record *record, struct diag *diag)
+{
+    uint64_t back = row->image_offset - row->event_offset, back_map = row->event_offset - row->table_map_offset;
+    if (back > UINT32_MAX || back_map > UINT32_MAX)
+        return diag_set(diag, ERR_INPUT, "binlog.transaction", NULL,
+                        "%s@%llu: the row event lies more than 4 GiB behind its table map", d->input->path,
+                        (unsigned long long)row->event_offset);
+    uint32_t fold[3] = {(uint32_t)back, (uint32_t)back_map, row->row_index};
+    memcpy(record->var, fold, sizeof fold);
+    record->place = d->input->base + row->image_offset;
+    d->records++;
+    return outbox_put(d->outbox, record, record_units(record_var_size(record, d->s->record_layout)), diag);
+}
+
+/* An image that cannot become a record still replaces the one before it. */
+static enum err send_unreadable(struct decoding *d, const struct binlog_row *row, const struct cell *cells, uint16_t flags,
+                                struct diag *diag)
+{
+    enum reject_code code = normalize_identity(d->normalizer, &d->io->scratch, cells, d->io->record);
+    if (code != REJECT_NONE)
+        return diag_set(diag, ERR_INPUT, "binlog.row", "name shorter key columns, or leave such rows out of the table",
+                        "%s@%llu: row %u: its key cannot be kept (%s)", d->input->path, (unsigned long long)row->event_offset,
+                        row->row_index, reject_name(code));
+    d->io->record->flags |= flags;
+    return send(d, row, d->io->record, diag);
+}
+
+static enum err take_change(struct decoding *d, const struct binlog_row *row, struct diag *diag)
+{
+    struct cell *before = d->io->cells, *after = d->io->cells + d->wanted_count;
+    struct record *record = d->io->record;
+    int bad_cell;
+    enum err err = OK;
+    d->rows++;
+    if (row->op != BINLOG_INSERT && (err = pick(d, row, row->before, "before", before, diag)) != OK)
+        return err;
+    if (row->op != BINLOG_DELETE && (err = pick(d, row, row->after, "after", after, diag)) != OK)
+        return err;
+    if (row->op == BINLOG_DELETE) {
+        enum reject_code code = normalize_hot(d->normalizer, &d->io->scratch, before, record, &bad_cell);
+        if (code != REJECT_NONE)
+            return send_unreadable(d, row, before, RECORD_GONE, diag);
+        record->flags |= RECORD_GONE | RECORD_VOIDED;
+        return send(d, row, record, diag);
+    }
+    if (row->op == BINLOG_UPDATE) {
+        struct record *old = (struct record *)d->io->unquoted; /* room for a row; not used by this source otherwise */
+        enum reject_code code = normalize_identity(d->normalizer, &d->io->scratch, before, old);
+        enum reject_code code_now = normalize_identity(d->normalizer, &d->io->scratch, after, record);
+        if (code == REJECT_NONE && code_now == REJECT_NONE && !normalize_same_identity(d->normalizer, old, record)) {
+            old->flags |= RECORD_GONE;
+            if ((err = send(d, row, old, diag)) != OK)
+                return err;
+        }
+    }
+    if (normalize_hot(d->normalizer, &d->io->scratch, after, record, &bad_cell) != REJECT_NONE)
+        return send_unreadable(d, row, after, RECORD_REJECT, diag);
+    return send(d, row, record, diag);
+}
+
+/* Shows a change as a record: its after-image, or the before-image of a deletion. */
+static enum err show_change(struct decoding *d, const struct binlog_row *row, struct diag *diag)
+{
+    struct full full;
+    int bad_cell, no_memory;
+    enum err err = pick(d, row, row->after ? row->after : row->before, row->after ? "after" : "before", d->io->cells, diag);
+    if (err != OK)
+        return err;
+    arena_reset(d->arena);
+    enum reject_code code =
+        normalize_full(d->normalizer, &d->io->scratch, d->io->cells, d->arena, &full, &bad_cell, &no_memory);
+    if (no_memory)
+        return mem_fail(diag, 0, "a row");
+    if (code != REJECT_NONE) {
+        fprintf(stderr, "reject %s: %s@%llu#%u\n", reject_name(code), d->input->shown, (unsigned long long)row->event_offset,
+                row->row_index);
+        return OK;
+    }
+    full.place = d->input->base + row->image_offset;
+    full.back_event = (uint32_t)(row->image_offset - row->event_offset);
+    full.row_index = row->row_index;
+    return d->row_fn(d->context, &full, diag);
+}
+
+static enum err decode(struct decoding *d, struct binlog_rows *rows, struct diag *diag)
+{
+    const struct binlog_row *row;
+    enum step step;
+    while ((step = binlog_rows_step(rows, &row, diag)) == STEP_MORE) {
+        if (UNLIKELY(row->table != d->table)) {
+            enum err err = version_of(d->s, row->table, d->input->path, &d->normalizer, diag);
+            if (err != OK)
+                return err;
+            d->table = row->table;
+            d->wanted = normalizer_columns(d->normalizer, &d->wanted_count);
+        }
+        enum err err = d->row_fn ? show_change(d, row, diag) : take_change(d, row, diag);
+        if (UNLIKELY(err != OK))
+            return err;
+    }
+    return step == STEP_FAILED ? diag->err : OK;
+}
+
+static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, struct ticket *ticket, struct decoding d, struct diag *diag)
+{
+    struct piece *groups = ticket->extra;
+    struct binlog_rows *rows;
+    enum err err = rows_of(s, io, &rows, diag);
+    if (err == OK)
+        err = worker_io_scan_room(io, RECORD_VAR_MAX + 4096, diag);
+    struct binlog_piece piece = {.file_name = d.input->path,
+                                 .format = &groups->format,
+                                 .groups = groups->groups,
+                                 .group_count = groups->group_count};
+    if (err == OK && ticket->state == TICKET_WHOLE) {
+        piece.bytes = worker_io_buffer(io, ticket->buffer);
+        piece.size = (size_t)(ticket->end - ticket->begin);
+        piece.file_offset = ticket->begin;
+        binlog_rows_begin(rows, &piece);
+        err = decode(&d, rows, diag);
+    }
+    uint64_t at = ticket->begin;
+    size_t want = io->chunk;
+    while (err == OK && ticket->state == TICKET_PIECES && at < ticket->end) {
+        if (want > ticket->end - at)
+            want = (size_t)(ticket->end - at);
+        if (io->grown_size < want) {
+            mem_give(io->grown);
+            io->grown_size = 0;
+            io->grown = mem_take(want + IO_SLACK);
+            if (!io->grown) {
+                err = mem_fail(diag, want, "a long transaction");
+                break;
+            }
+            io->grown_size = (uint32_t)want;
+        }
+        ssize_t n = sys_pread_full(d.input->fd, io->grown, want, at);
+        if (n < 0 || (size_t)n != want) {
+            err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read at byte %llu", d.input->path,
+                                 (unsigned long long)at);
+            break;
+        }
+        piece.bytes = io->grown;
+        piece.size = want;
+        piece.file_offset = at;
+        binlog_rows_begin(rows, &piece);
+        err = decode(&d, rows, diag);
+        size_t taken = err == OK ? binlog_rows_taken(rows) : 0;
+        at += taken;
+        if (err == OK && taken == 0) { /* an event that is larger than the piece */
+            if (want == ticket->end - at)
+                err = diag_set(diag, ERR_INPUT, "binlog.cut", "get the file again", "%s@%llu: the event is cut off", d.input->path,
+                               (unsigned long long)at);
+            want *= 2;
+        }
+    }
+    mem_give(groups);
+    ticket->extra = NULL;
+    atomic_fetch_add_explicit(&s->rows, d.rows, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->records, d.records, memory_order_relaxed);
+    return err == OK ? STEP_DONE : STEP_FAILED;
+}
+
+static enum step binlog_process(struct source *source, struct worker_io *io, struct ticket *ticket, struct outbox *outbox,
+                                struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    struct decoding d = {.s = s, .io = io, .input = &s->set.files[ticket->file], .outbox = outbox};
+    return decode_ticket(s, io, ticket, d, diag);
+}
+
+static enum err binlog_scan(struct source *source, struct worker_io *io,
+                            enum err (*row)(void *context, const struct full *full, struct diag *diag), void *context,
+                            struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    struct arena arena;
+    arena_init(&arena);
+    struct ticket ticket = {0};
+    enum step step;
+    while ((step = binlog_claim(source, io, &ticket, diag)) == STEP_MORE) {
+        struct decoding d = {
+            .s = s, .io = io, .input = &s->set.files[ticket.file], .row_fn = row, .context = context, .arena = &arena};
+        if (decode_ticket(s, io, &ticket, d, diag) == STEP_FAILED)
+            break;
+        ticket = (struct ticket){0};
+    }
+    arena_fini(&arena);
+    return diag->err;
+}
+
+/* ---- the end ---- */
+
+static enum err binlog_finish(struct source *source, struct diag *diag)
+{
+    return file_set_check(&of(source)->set, diag);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    uint64_t x = ((const struct reject *)a)->place, y = ((const struct reject *)b)->place;
+    return (x > y) - (x < y);
+}
+
+static void binlog_counts(const struct source *source, struct source_counts *counts)
+{
+    struct binlog_source *s = of(source);
+    const struct binlog_walk_counts *walk = binlog_walk_counts(s->walk);
+    memset(counts, 0, sizeof *counts);
+    counts->files = s->set.count;
+    counts->bytes = counts->record_bytes = s->set.size;
+    counts->rows = s->rows;
+    counts->records = s->records;
+    counts->rejects = s->reject_count;
+    counts->images_replayed = s->replayed_groups;
+    counts->groups_rolled_back = walk->groups_rolled_back;
+    counts->groups_unfinished = walk->groups_unfinished;
+    counts->events_ignored = walk->events_ignored;
+}
+
+/* Decodes one known row again: the image that counts. */
+static enum err again(struct binlog_source *s, struct worker_io *io, const struct row_ref *ref, const struct cell **image,
+                      const struct normalizer **normalizer, struct diag *diag)
+{
+    uint32_t file = file_set_find(&s->set, ref->place);
+    struct input_file *input = &s->set.files[file];
+    uint64_t event = ref->place - input->base - ref->back_event, map = event - ref->back_map;
+    struct binlog_rows *rows;
+    enum err err = rows_of(s, io, &rows, diag);
+    uint8_t *bytes[2] = {NULL, NULL};
+    size_t sizes[2] = {0, 0};
+    const uint64_t offsets[2] = {map, event};
+    for (int i = 0; err == OK && i < 2; i++) {
+        uint8_t head[BINLOG_HEADER_SIZE];
+        ssize_t n = sys_pread_full(input->fd, head, sizeof head, offsets[i]);
+        if (n == (ssize_t)sizeof head) {
+            sizes[i] = (size_t)head[9] | (size_t)head[10] << 8 | (size_t)head[11] << 16 | (size_t)head[12] << 24;
+            if (sizes[i] > input->size - offsets[i])
+                sizes[i] = (size_t)(input->size - offsets[i]);
+            bytes[i] = mem_take(sizes[i] + IO_SLACK);
+            if (!bytes[i])
+                err = mem_fail(diag, sizes[i], "a row event");
+            else
+                n = sys_pread_full(input->fd, bytes[i], sizes[i], offsets[i]) == (ssize_t)sizes[i] ? (ssize_t)sizeof head : -5;
+        }
+        if (err == OK && n != (ssize_t)sizeof head)
+            err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read the event at byte %llu again", input->path,
+                                 (unsigned long long)offsets[i]);
+    }
+    if (err == OK) {
+        struct binlog_place place = {.file_name = input->path,
+                                     .format = &s->formats[file],
+                                     .table_map = bytes[0],
+                                     .table_map_size = sizes[0],
+                                     .table_map_offset = map,
+                                     .event = bytes[1],
+                                     .event_size = sizes[1],
+                                     .event_offset = event,
+                                     .row_index = ref->row_index};
+        const struct binlog_row *row;
+        if (binlog_rows_again(rows, &place, &row, diag) != STEP_MORE)
+            err = diag->err;
+        else
+            err = version_of(s, row->table, input->path, normalizer, diag);
+        if (err == OK)
+            io->again_table = row->table;
+        if (err == OK)
+            *image = row->op == BINLOG_DELETE ? row->before : row->after;
+    }
+    /* Cells may point into the events: they are kept until the next call. */
+    mem_give(io->again[0]);
+    mem_give(io->again[1]);
+    io->again[0] = bytes[0];
+    io->again[1] = bytes[1];
+    return err;
+}
+
+static enum err binlog_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows, uint32_t count,
+                             struct arena *arena, struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct cell *image;
+        const struct normalizer *normalizer;
+        enum err err = again(s, io, &refs[i], &image, &normalizer, diag);
+        if (err != OK)
+            return err;
+        int wanted_count, bad_cell, no_memory;
+        const int *wanted = normalizer_columns(normalizer, &wanted_count);
+        for (int k = 0; k < wanted_count; k++)
+            io->cells[k] = image[wanted[k]];
+        enum reject_code code = normalize_full(normalizer, &io->scratch, io->cells, arena, &rows[i], &bad_cell, &no_memory);
+        if (no_memory)
+            return mem_fail(diag, 0, "rows that broke");
+        if (code != REJECT_NONE)
+            return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                            "%s: the row at byte %llu is not what it was when it was read first",
+                            s->set.files[file_set_find(&s->set, refs[i].place)].path, (unsigned long long)refs[i].place);
+        rows[i].place = refs[i].place;
+        rows[i].record_flags = refs[i].record_flags;
+        rows[i].back_event = refs[i].back_event;
+        rows[i].row_index = refs[i].row_index;
+    }
+    return OK;
+}
+
+static size_t place_of(struct binlog_source *s, uint64_t place, uint32_t back_event, uint32_t row_index, char *out, size_t room)
+{
+    uint32_t file = file_set_find(&s->set, place);
+    int n = snprintf(out, room, "%s@%llu#%u", s->set.files[file].shown,
+                     (unsigned long long)(place - s->set.files[file].base - back_event), row_index);
+    return n < (int)room ? (size_t)n : room - 1;
+}
+
+static size_t binlog_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out, size_t room)
+{
+    (void)io;
+    return place_of(of(source), row->place, row->back_event, row->row_index, out, room);
+}
+
+static enum err binlog_late_reject(struct source *source, struct worker_io *io, const struct row_ref *ref, struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    const struct cell *image;
+    const struct normalizer *normalizer;
+    enum err err = again(s, io, ref, &image, &normalizer, diag);
+    if (err != OK)
+        return err;
+    int wanted_count, bad_cell;
+    const int *wanted = normalizer_columns(normalizer, &wanted_count);
+    for (int k = 0; k < wanted_count; k++)
+        io->cells[k] = image[wanted[k]];
+    enum reject_code code = normalize_hot(normalizer, &io->scratch, io->cells, io->record, &bad_cell);
+    pthread_mutex_lock(&s->lock);
+    if (s->reject_count == s->reject_room) {
+        uint64_t room = s->reject_room ? s->reject_room * 2 : 64;
+        struct reject *grown = mem_grow(s->rejects, room * sizeof *grown);
+        if (!grown)
+            err = mem_fail(diag, room * sizeof *grown, "the list of rejects");
+        else {
+            s->rejects = grown;
+            s->reject_room = room;
+        }
+    }
+    if (err == OK)
+        s->rejects[s->reject_count++] = (struct reject){.place = ref->place,
+                                                        .back_event = ref->back_event,
+                                                        .back_map = ref->back_map,
+                                                        .row_index = ref->row_index,
+                                                        .column = bad_cell >= 0 ? (uint16_t)wanted[bad_cell] : 0xFFFF,
+                                                        .code = (uint8_t)code,
+                                                        .side = (uint8_t)s->config.side};
+    pthread_mutex_unlock(&s->lock);
+    return err;
+}
+
+static enum err binlog_limit_rejects(struct source *source, struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    if (s->reject_count)
+        qsort(s->rejects, s->reject_count, sizeof *s->rejects, by_place);
+    uint64_t limit = s->spec->rejects.max_rows;
+    if (s->spec->rejects.max_ppm)
+        limit = (uint64_t)((unsigned __int128)s->rows * s->spec->rejects.max_ppm / 1000000u);
+    if (s->reject_count <= limit)
+        return OK;
+    for (uint64_t i = 0; i < s->reject_count && i < REJECTS_SHOWN; i++) {
+        char text[1024];
+        place_of(s, s->rejects[i].place, s->rejects[i].back_event, s->rejects[i].row_index, text, sizeof text);
+        fprintf(stderr, "reject %s: %s\n", reject_name((enum reject_code)s->rejects[i].code), text);
+    }
+    return diag_set(diag, ERR_INPUT, "rejects", "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
+                    "%s.%s: the last image of %llu rows cannot be read as a record; %llu are allowed", s->watch.database, s->watch.table,
+                    (unsigned long long)s->reject_count, (unsigned long long)limit);
+}
+
+static const struct reject *binlog_rejects(struct source *source, uint64_t *count)
+{
+    *count = of(source)->reject_count;
+    return of(source)->rejects;
+}
+
+static enum err binlog_reject_text(struct source *source, struct worker_io *io, const struct reject *reject, struct arena *arena,
+                                   struct span *raw, struct span *place, struct span *column, struct span *value, struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    struct row_ref ref = {.place = reject->place,
+                          .back_event = reject->back_event,
+                          .back_map = reject->back_map,
+                          .row_index = reject->row_index,
+                          .side = reject->side};
+    const struct cell *image;
+    const struct normalizer *normalizer;
+    enum err err = again(s, io, &ref, &image, &normalizer, diag);
+    if (err != OK)
+        return err;
+    /* The row as text: name=value of the columns that the job reads. */
+    const struct binlog_table *table = io->again_table;
+    char text[8192];
+    size_t used = 0;
+    *column = *value = (struct span){"", 0};
+    for (uint32_t i = 0; i < table->column_count && used + 1 < sizeof text; i++) {
+        if (image[i].kind == CELL_ABSENT)
+            continue;
+        char number[64];
+        struct span cell = binlog_cell_print(number, &image[i], &table->columns[i]);
+        int n = snprintf(text + used, sizeof text - used, "%s%s=%.*s", used ? ";" : "", table->columns[i].name,
+                         (int)(cell.size < 1000 ? cell.size : 1000), cell.data ? cell.data : "");
+        used = n < 0 || used + (size_t)n >= sizeof text ? sizeof text - 1 : used + (size_t)n;
+        if (reject->column == i) {
+            *column = arena_copy(arena, span_of(table->columns[i].name));
+            *value = arena_copy(arena, cell);
+        }
+    }
+    *raw = arena_copy(arena, (struct span){text, used});
+    char where[1024];
+    *place = arena_copy(arena, (struct span){where, place_of(s, reject->place, reject->back_event, reject->row_index, where, sizeof where)});
+    return raw->data && place->data && column->data && value->data ? OK : mem_fail(diag, used, "a reject");
+}
+
+static struct record_layout binlog_layout(const struct source *source)
+{
+    return of(source)->record_layout;
+}
+
+static const struct source_ops binlog_ops = {
+    .size = binlog_size,
+    .claim = binlog_claim,
+    .start = binlog_start,
+    .process = binlog_process,
+    .finish = binlog_finish,
+    .late_reject = binlog_late_reject,
+    .limit_rejects = binlog_limit_rejects,
+    .counts = binlog_counts,
+    .fetch = binlog_fetch,
+    .place_text = binlog_place_text,
+    .rejects = binlog_rejects,
+    .reject_text = binlog_reject_text,
+    .layout = binlog_layout,
+    .scan = binlog_scan,
+    .close = binlog_close,
+};

@@ -1,0 +1,1051 @@
+/* io/source/csv_source.c: CSV files, decoded in parallel.
+ *
+ * A file is cut into chunks of equal size. Chunk i owns the rows that begin behind the first newline at or after its first byte,
+ * up to and with the one that begins behind the first newline at or after the next chunk's first byte. Whether that newline
+ * ends a row or stands inside quotes is the one thing that a chunk must know from the one before: a `chain` per file hands it on, and
+ * since a stray quote spoils its row only up to the next newline (SPEC.md section 2), one bit is enough.
+ *
+ *     bytes      |------- chunk 0 -------|------- chunk 1 -------|-------
+ *     rows       [h][r][r][r][r][r][r][r][r  ][r][r][r][r][r][r][r  ][r]
+ *     owner       0  0  0  0  0  0  0  0  0    1  1  1  1  1  1  1   2
+ *
+ * A row that runs over the chunk's end is read by its owner, from the overlap or, when it is long, by reading on.
+ */
+#include "core/base/mem.h"
+#include "io/format/csv.h"
+#include "io/format/csv_scan.h"
+#include "io/ring/sys.h"
+#include "io/source/file_set.h"
+#include "io/source/sources.h"
+#include "io/source/worker_io.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { HEADER_READ = 64 * 1024, REJECTS_KEPT = 4096, REJECTS_SHOWN = 10 };
+
+enum ticket_state { TICKET_NEW, TICKET_SCANNED };
+
+struct chain {
+    _Alignas(64) _Atomic uint64_t next; /* the chunk whose turn it is */
+    uint8_t in_quote;                   /* at that chunk's first line; written by the chunk before, read by this one */
+};
+
+struct csv_file {
+    struct chain chain;
+    struct normalizer *normalizer;
+    const int *wanted; /* columns, in the normalizer's order */
+    int wanted_count;
+    uint32_t column_count;
+    char **names; /* header cells; column_count + 1, the last NULL */
+    uint64_t data_begin;
+    uint64_t first_chunk, chunk_count;
+    uint16_t *marks;      /* newlines per CSV_MARK_BYTES; NULL with odd chunk sizes */
+    uint64_t *mark_sums;  /* newlines before each mark; made by finish */
+    uint32_t mark_count;
+    _Atomic uint64_t rows, records, blank_rows, record_bytes, reject_bytes, other_bytes, reject_count;
+};
+
+struct csv_source {
+    struct source base;
+    struct source_config config;
+    const struct job *job;
+    const struct source_spec *spec;
+    struct csv_dialect dialect;
+    struct file_set set;
+    struct csv_file *files;
+    uint64_t chunk;
+    uint32_t claim_file;
+    uint64_t claim_chunk;
+    pthread_mutex_t reject_lock;
+    struct reject *rejects;
+    uint64_t reject_count, reject_room, reject_total;
+    uint64_t rejects_kept_max;
+};
+
+static struct csv_source *of(const struct source *source)
+{
+    return (struct csv_source *)source;
+}
+
+/* ---- opening: header ---- */
+
+struct header {
+    char **names;
+    uint32_t count;
+};
+
+static int find_name(void *context, const char *name)
+{
+    const struct header *h = context;
+    for (uint32_t i = 0; i < h->count; i++)
+        if (strcmp(h->names[i], name) == 0)
+            return (int)i;
+    return -1;
+}
+
+static uint64_t line_length(const uint8_t *bytes, size_t size, size_t at)
+{
+    const uint8_t *nl = memchr(bytes + at, '\n', size - at);
+    return nl ? (uint64_t)(nl - (bytes + at)) + 1 : size - at;
+}
+
+static enum err read_header(struct csv_source *s, uint32_t index, struct diag *diag)
+{
+    struct input_file *input = &s->set.files[index];
+    struct csv_file *file = &s->files[index];
+    const struct layout *layout = &s->spec->layout;
+    const char *path = input->path;
+    uint32_t room = HEADER_READ;
+    uint8_t *bytes = NULL, *scratch = NULL;
+    struct cell *cells = mem_take((CSV_COLUMNS_MAX + 1) * sizeof *cells);
+    enum err err = cells ? OK : mem_fail(diag, CSV_COLUMNS_MAX * sizeof *cells, "a header");
+    struct csv_row row;
+    for (; err == OK; room = room < CSV_ROW_MAX ? CSV_ROW_MAX + HEADER_READ : room) {
+        mem_give(bytes);
+        mem_give(scratch);
+        bytes = mem_take(room + IO_SLACK);
+        scratch = mem_take(room + IO_SLACK);
+        if (!bytes || !scratch) {
+            err = mem_fail(diag, room, "a header");
+            break;
+        }
+        ssize_t n = sys_pread_full(input->fd, bytes, room, 0);
+        if (n < 0) {
+            err = diag_set_errno(diag, (int)-n, "read", "%s: cannot read the first %u bytes", path, room);
+            break;
+        }
+        uint32_t size = (uint32_t)n;
+        int at_end = (uint64_t)n >= input->size;
+        const char *kind = file_looks_like(bytes, size);
+        if (kind) {
+            err = diag_set(diag, ERR_INPUT, "file.kind", "unpack or convert it, or name the right file",
+                           "%s is not CSV: it looks like %s", path, kind);
+            break;
+        }
+        uint32_t at = size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+        for (int i = 0; i < layout->skip_lines && at < size; i++)
+            at += (uint32_t)line_length(bytes, size, at);
+        while (layout->comment && at < size && strncmp((const char *)bytes + at, layout->comment, strlen(layout->comment)) == 0)
+            at += (uint32_t)line_length(bytes, size, at);
+        if (!layout->has_header) {
+            file->data_begin = at;
+            file->column_count = (uint32_t)layout->column_count;
+            break;
+        }
+        enum csv_row_end end =
+            at < size ? csv_row_read(&s->dialect, bytes, size, at, at_end, cells, CSV_COLUMNS_MAX + 1, scratch, &row)
+                      : CSV_ROW_UNFINISHED;
+        if (end == CSV_ROW_UNFINISHED && !at_end && room < CSV_ROW_MAX)
+            continue; /* a long header: once more with room for the longest row */
+        if (end == CSV_ROW_SPOILED)
+            err = diag_set(diag, ERR_INPUT, "csv.header", "is this the right file? The first row must name the columns",
+                           "%s: line 1: the header has a %s in column %u", path,
+                           row.code == REJECT_CR ? "carriage return that ends no line" : "quote where none may stand",
+                           row.bad_cell + 1);
+        else if (end == CSV_ROW_BLANK)
+            err = diag_set(diag, ERR_INPUT, "csv.header", "the first row must name the columns", "%s: line 1 is blank where the header should be", path);
+        else if (end == CSV_ROW_UNFINISHED)
+            err = diag_set(diag, ERR_INPUT, "csv.header", "is this the right file? The first row must name the columns",
+                           at >= size ? "%s: the file ends before its header" : row.ends_in_quote
+                               ? "%s: line 1: a quote is opened and never closed"
+                               : "%s: line 1: the header is longer than 1 MiB",
+                           path);
+        else if (row.cells > CSV_COLUMNS_MAX)
+            err = diag_set(diag, ERR_INPUT, "csv.header", NULL, "%s: line 1 has %u columns; at most %d are read", path, row.cells,
+                           CSV_COLUMNS_MAX);
+        else {
+            file->data_begin = row.next;
+            file->column_count = row.cells;
+        }
+        break;
+    }
+    if (err == OK) {
+        file->names = mem_take_zero(file->column_count + 1, sizeof *file->names);
+        if (!file->names)
+            err = mem_fail(diag, file->column_count * sizeof *file->names, "a header");
+    }
+    for (uint32_t i = 0; err == OK && i < file->column_count; i++) {
+        struct span name = layout->has_header ? cell_span(&cells[i]) : span_of(layout->columns[i]);
+        file->names[i] = mem_copy_text(name.data, name.size);
+        if (!file->names[i]) {
+            err = mem_fail(diag, name.size, "a header");
+            break;
+        }
+        for (uint32_t k = 0; k < i && name.size && file->column_count <= 2000; k++)
+            if (strcmp(file->names[k], file->names[i]) == 0) {
+                err = diag_set(diag, ERR_INPUT, "csv.header", "rename one of them; tieout will not guess which is meant",
+                               "%s: line 1: columns %u and %u are both named \"%s\"", path, k + 1, i + 1, file->names[i]);
+                break;
+            }
+    }
+    if (err == OK) {
+        struct header header = {file->names, file->column_count};
+        err = normalizer_open(&file->normalizer, s->config.shared, s->config.side, path, NULL, find_name, &header, diag);
+        if (err != OK && diag->hint[0] && file->column_count) { /* say what is there */
+            char list[300];
+            size_t used = 0;
+            for (uint32_t i = 0; i < file->column_count && used + 40 < sizeof list; i++)
+                used += (size_t)snprintf(list + used, sizeof list - used, "%s%.32s", i ? ", " : "", file->names[i]);
+            snprintf(diag->hint, sizeof diag->hint, "the file's first line names: %s", list);
+        }
+    }
+    if (err == OK)
+        file->wanted = normalizer_columns(file->normalizer, &file->wanted_count);
+    mem_give(cells);
+    mem_give(bytes);
+    mem_give(scratch);
+    return err;
+}
+
+static void csv_close(struct source *source)
+{
+    struct csv_source *s = of(source);
+    for (uint32_t i = 0; s->files && i < s->set.count; i++) {
+        struct csv_file *file = &s->files[i];
+        normalizer_close(file->normalizer);
+        for (uint32_t k = 0; file->names && k < file->column_count; k++)
+            mem_give(file->names[k]);
+        mem_give(file->names);
+        mem_give(file->marks);
+        mem_give(file->mark_sums);
+    }
+    free(s->files);
+    file_set_close(&s->set);
+    mem_give(s->rejects);
+    pthread_mutex_destroy(&s->reject_lock);
+    mem_give(s);
+}
+
+/* Newlines of the header's blocks that lie before the first chunk. */
+static enum err mark_header(struct csv_source *s, uint32_t index, struct diag *diag)
+{
+    struct csv_file *file = &s->files[index];
+    uint8_t block[CSV_MARK_BYTES];
+    for (uint64_t at = 0; at < file->first_chunk * s->chunk; at += CSV_MARK_BYTES) {
+        ssize_t n = sys_pread_full(s->set.files[index].fd, block, sizeof block, at);
+        if (n < 0)
+            return diag_set_errno(diag, (int)-n, "read", "%s: cannot read the header", s->set.files[index].path);
+        uint16_t count = 0;
+        for (ssize_t i = 0; i < n; i++)
+            count = (uint16_t)(count + (block[i] == '\n'));
+        file->marks[at / CSV_MARK_BYTES] = count;
+    }
+    return OK;
+}
+
+static const struct source_ops csv_ops;
+
+enum err csv_source_open(struct source **out, const struct source_config *config, struct diag *diag)
+{
+    *out = NULL;
+    struct csv_source *s = mem_take_zero(1, sizeof *s);
+    if (!s)
+        return mem_fail(diag, sizeof *s, "a source");
+    s->base.ops = &csv_ops;
+    s->config = *config;
+    s->job = config->shared->job;
+    s->spec = &s->job->sources[config->side];
+    s->dialect = (struct csv_dialect){(uint8_t)s->spec->layout.delimiter, (uint8_t)s->spec->layout.quote};
+    s->chunk = config->chunk;
+    pthread_mutex_init(&s->reject_lock, NULL);
+    const struct reject_limit *limit = &s->spec->rejects;
+    s->rejects_kept_max = limit->max_ppm ? UINT64_MAX : limit->max_rows; /* a share is known at the end only */
+    enum err err = file_set_open(&s->set, s->job, config->side, config->date, 0, diag);
+    if (err == OK) {
+        size_t size = s->set.count * sizeof *s->files;
+        s->files = aligned_alloc(64, size);
+        if (!s->files)
+            err = mem_fail(diag, size, "the list of files");
+        else
+            memset(s->files, 0, size);
+    }
+    for (uint32_t i = 0; err == OK && i < s->set.count; i++) {
+        struct csv_file *file = &s->files[i];
+        err = read_header(s, i, diag);
+        if (err != OK)
+            break;
+        file->first_chunk = file->data_begin / s->chunk;
+        if (file->data_begin == s->set.files[i].size && file->first_chunk)
+            file->first_chunk = (file->data_begin - 1) / s->chunk;
+        file->chunk_count = (s->set.files[i].size + s->chunk - 1) / s->chunk;
+        atomic_init(&file->chain.next, file->first_chunk);
+        file->other_bytes = file->data_begin;
+        if (s->chunk % CSV_MARK_BYTES == 0) {
+            file->mark_count = (uint32_t)((s->set.files[i].size + CSV_MARK_BYTES - 1) / CSV_MARK_BYTES);
+            file->marks = mem_take_zero(file->mark_count + 1, sizeof *file->marks);
+            err = file->marks ? mark_header(s, i, diag) : mem_fail(diag, file->mark_count * 2, "line numbers");
+        }
+    }
+    s->claim_chunk = s->set.count ? s->files[0].first_chunk : 0;
+    if (err != OK) {
+        csv_close(&s->base);
+        return err;
+    }
+    *out = &s->base;
+    return OK;
+}
+
+/* ---- streaming ---- */
+
+static uint64_t csv_size(const struct source *source)
+{
+    return of(source)->set.size;
+}
+
+static enum step csv_claim(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag)
+{
+    (void)io;
+    (void)diag;
+    struct csv_source *s = of(source);
+    while (s->claim_file < s->set.count && s->claim_chunk >= s->files[s->claim_file].chunk_count)
+        if (++s->claim_file < s->set.count)
+            s->claim_chunk = s->files[s->claim_file].first_chunk;
+    if (s->claim_file >= s->set.count)
+        return STEP_DONE;
+    ticket->side = s->config.side;
+    ticket->file = s->claim_file;
+    ticket->number = s->claim_chunk++;
+    ticket->begin = ticket->number * s->chunk;
+    ticket->end = ticket->begin + s->chunk;
+    if (ticket->end > s->set.files[ticket->file].size)
+        ticket->end = s->set.files[ticket->file].size;
+    ticket->state = TICKET_NEW;
+    return STEP_MORE;
+}
+
+static enum err csv_start(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag)
+{
+    struct input_file *input = &of(source)->set.files[ticket->file];
+    size_t size = ticket->end - ticket->begin + IO_OVERLAP;
+    if (size > input->size - ticket->begin)
+        size = input->size - ticket->begin;
+    return worker_io_read(io, ticket, input->fd, ticket->begin, size, input->path, diag);
+}
+
+/* A chunk at hand. */
+struct work {
+    struct csv_source *s;
+    struct worker_io *io;
+    struct csv_file *file;
+    struct input_file *input;
+    struct ticket *ticket;
+    uint8_t *bytes;
+    uint32_t size;    /* bytes there are */
+    uint32_t nominal; /* chunk's own bytes */
+    int at_end;       /* bytes reach the end of the file */
+    uint64_t records, rows, blank, record_bytes, reject_bytes, other_bytes;
+};
+
+static enum err add_reject(struct work *w, uint32_t at, uint32_t size, enum reject_code code, uint32_t column, struct diag *diag)
+{
+    struct csv_source *s = w->s;
+    enum err err = OK;
+    pthread_mutex_lock(&s->reject_lock);
+    s->reject_total++;
+    /* Past every limit only the first few are of use; which ones those are is settled by finish, so keep a good many. */
+    if (s->reject_count < s->rejects_kept_max || s->reject_count < REJECTS_KEPT) {
+        if (s->reject_count == s->reject_room) {
+            uint64_t room = s->reject_room ? s->reject_room * 2 : 64;
+            struct reject *grown = mem_grow(s->rejects, room * sizeof *grown);
+            if (!grown)
+                err = mem_fail(diag, room * sizeof *grown, "the list of rejects");
+            else {
+                s->rejects = grown;
+                s->reject_room = room;
+            }
+        }
+        if (err == OK)
+            s->rejects[s->reject_count++] = (struct reject){.place = w->input->base + w->ticket->begin + at,
+                                                            .size = size,
+                                                            .column = column > 0xFFFF ? 0xFFFF : (uint16_t)column,
+                                                            .code = (uint8_t)code,
+                                                            .side = (uint8_t)s->config.side};
+    }
+    pthread_mutex_unlock(&s->reject_lock);
+    return err;
+}
+
+static int is_comment(const struct csv_source *s, const uint8_t *row, uint32_t size)
+{
+    const char *comment = s->spec->layout.comment;
+    size_t n = comment ? strlen(comment) : 0;
+    return n && size >= n && memcmp(row, comment, n) == 0;
+}
+
+/* One row whose wanted cells are at hand. `begin`..`next` are its bytes, `size` those without the line end. */
+static inline enum err take_row(struct work *w, const struct cell *cells, uint32_t begin, uint32_t size, uint32_t next,
+                                struct outbox *outbox, struct diag *diag)
+{
+    struct record *record = w->io->record;
+    int bad_cell;
+    enum reject_code code = normalize_hot(w->file->normalizer, &w->io->scratch, cells, record, &bad_cell);
+    if (UNLIKELY(code != REJECT_NONE)) {
+        w->reject_bytes += next - begin;
+        return add_reject(w, begin, size, code, bad_cell >= 0 ? (uint32_t)w->file->wanted[bad_cell] : UINT32_MAX, diag);
+    }
+    w->records++;
+    w->record_bytes += next - begin;
+    record->place = w->input->base + w->ticket->begin + begin;
+    return outbox_put(outbox, record, record_units(record_var_size(record, normalizer_layout(w->file->normalizer))), diag);
+}
+
+static enum err reject_row(struct work *w, uint32_t begin, uint32_t size, uint32_t next, enum reject_code code, uint32_t column,
+                           struct diag *diag)
+{
+    if (is_comment(w->s, w->bytes + begin, size)) {
+        w->rows--;
+        w->other_bytes += next - begin;
+        return OK;
+    }
+    w->reject_bytes += next - begin;
+    return add_reject(w, begin, size, code, column, diag);
+}
+
+/* The hot loop: rows as csv_scan found them. */
+static enum err take_scanned_rows(struct work *w, const struct csv_scan_result *scan, uint32_t first_row, int quoted,
+                                  struct outbox *outbox, struct diag *diag)
+{
+    const uint32_t columns = w->file->column_count;
+    const int wanted_count = w->file->wanted_count;
+    const int *const wanted = w->file->wanted;
+    const uint32_t *const seps = w->io->seps, *const rows = w->io->rows;
+    const uint8_t *const bytes = w->bytes;
+    struct cell *const cells = w->io->cells;
+    uint32_t begin = first_row, sep = 0, row_count = scan->row_count;
+    int unended = (scan->flags & CSV_UNFINISHED) && scan->stop < w->size; /* a last row without newline */
+    for (uint32_t r = 0; r < row_count + (uint32_t)unended; r++) {
+        uint32_t row_seps, newline, next;
+        if (LIKELY(r < row_count)) {
+            row_seps = rows[r] - sep;
+            newline = seps[rows[r] - 1];
+            next = newline + 1;
+        } else {
+            w->io->seps[scan->sep_count] = w->size;
+            row_seps = scan->sep_count + 1 - sep;
+            newline = next = w->size;
+        }
+        uint32_t end = newline;
+        end -= end > begin && bytes[end - 1] == '\r' && next > newline;
+        w->rows++;
+        if (UNLIKELY(row_seps != columns || is_comment(w->s, bytes + begin, end - begin))) {
+            enum err err = OK;
+            if (end == begin) {
+                w->rows--;
+                w->blank++;
+                w->other_bytes += next - begin;
+            } else {
+                err = reject_row(w, begin, end - begin, next, REJECT_COLUMNS, UINT32_MAX, diag);
+            }
+            if (err != OK)
+                return err;
+        } else if (UNLIKELY(columns == 1 && end == begin)) {
+            w->rows--;
+            w->blank++;
+            w->other_bytes += next - begin;
+        } else {
+            uint8_t *scratch = w->io->unquoted;
+            for (int k = 0; k < wanted_count; k++) {
+                uint32_t c = (uint32_t)wanted[k];
+                uint32_t from = c ? seps[sep + c - 1] + 1 : begin;
+                uint32_t to = c + 1 == columns ? end : seps[sep + c];
+                cells[k] = (struct cell){.data = (const char *)bytes + from, .size = to - from, .kind = CELL_TEXT};
+                if (quoted && to > from && bytes[from] == w->s->dialect.quote) {
+                    csv_unquote(&w->s->dialect, &cells[k], scratch);
+                    if ((const uint8_t *)cells[k].data == scratch)
+                        scratch += cells[k].size;
+                }
+            }
+            enum err err = take_row(w, cells, begin, end - begin, next, outbox, diag);
+            if (UNLIKELY(err != OK))
+                return err;
+        }
+        sep += row_seps;
+        begin = next;
+    }
+    return OK;
+}
+
+/* Reads on behind what is there: the chunk's last row is longer than the overlap. */
+static enum err read_on(struct work *w, struct diag *diag)
+{
+    if (w->size > w->nominal + CSV_ROW_MAX)
+        return diag_set(diag, ERR_INPUT, "csv.row",
+                        "is a quote opened and never closed, or is this another kind of file? Rows may have at most 1 MiB",
+                        "%s: the row that runs over byte %llu is longer than 1 MiB (1048576 bytes)", w->input->path,
+                        (unsigned long long)(w->ticket->begin + w->nominal));
+    uint64_t left = w->input->size - w->ticket->begin;
+    uint32_t want = w->nominal + (w->size - w->nominal) * 4 + IO_OVERLAP;
+    if (want > w->nominal + CSV_ROW_MAX + IO_OVERLAP)
+        want = w->nominal + CSV_ROW_MAX + IO_OVERLAP;
+    if (want > left)
+        want = (uint32_t)left;
+    if (w->io->grown_size < want) {
+        uint8_t *grown = mem_take(want + IO_SLACK);
+        if (!grown)
+            return mem_fail(diag, want, "a long row");
+        memcpy(grown, w->bytes, w->size);
+        mem_give(w->io->grown);
+        w->io->grown = grown;
+        w->io->grown_size = want;
+    } else if (w->bytes != w->io->grown) {
+        memcpy(w->io->grown, w->bytes, w->size);
+    }
+    ssize_t n = sys_pread_full(w->input->fd, w->io->grown + w->size, want - w->size, w->ticket->begin + w->size);
+    if (n < 0 || (uint32_t)n < want - w->size)
+        return n < 0 ? diag_set_errno(diag, (int)-n, "read", "%s: cannot read at byte %llu", w->input->path,
+                                      (unsigned long long)(w->ticket->begin + w->size))
+                     : diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                                "%s became shorter while it was read", w->input->path);
+    w->bytes = w->io->grown;
+    w->size = want;
+    memset(w->bytes + w->size, 0, IO_SLACK);
+    w->at_end = want == left;
+    return worker_io_scan_room(w->io, w->size, diag);
+}
+
+/* The file ends inside this chunk's last row: what that means. */
+static enum err check_file_end(struct work *w, int in_quote, uint32_t row_begin, struct diag *diag)
+{
+    if (in_quote)
+        return diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed: get it again",
+                        "%s: the file ends at byte %llu inside a quoted cell; its row begins at byte %llu", w->input->path,
+                        (unsigned long long)w->input->size, (unsigned long long)(w->ticket->begin + row_begin));
+    if (w->size && w->bytes[w->size - 1] == '\r')
+        return diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off in the middle of a line end: get it again",
+                        "%s: the file ends at byte %llu behind a carriage return", w->input->path,
+                        (unsigned long long)w->input->size);
+    return OK;
+}
+
+/* Byte by byte: chunks with quotes or carriage returns where none may stand. */
+static enum err take_irregular_rows(struct work *w, uint32_t at, int in_quote, int *out_quote, struct outbox *outbox, struct diag *diag)
+{
+    struct csv_source *s = w->s;
+    const int wanted_count = w->file->wanted_count;
+    for (;;) { /* until the line that ends the chunk is there */
+        if (w->at_end || memchr(w->bytes + w->nominal, '\n', w->size - w->nominal))
+            break;
+        enum err err = read_on(w, diag);
+        if (err != OK)
+            return err;
+    }
+    const uint8_t *newline = w->size > w->nominal ? memchr(w->bytes + w->nominal, '\n', w->size - w->nominal) : NULL;
+    uint32_t line_end = newline ? (uint32_t)(newline - w->bytes) + 1 : w->size;
+    uint32_t begin = at;
+    if (in_quote) {
+        while ((at = csv_row_rest(&s->dialect, w->bytes, w->size, begin, w->at_end)) == UINT32_MAX) {
+            if (w->at_end)
+                return check_file_end(w, 1, begin, diag);
+            enum err err = read_on(w, diag);
+            if (err != OK)
+                return err;
+        }
+    }
+    struct cell *picked = w->io->cells + CSV_COLUMNS_MAX + 1 - wanted_count;
+    while (at < line_end && at <= w->nominal) {
+        struct csv_row row;
+        enum csv_row_end end = csv_row_read(&s->dialect, w->bytes, w->size, at, w->at_end, w->io->cells,
+                                            (uint32_t)(CSV_COLUMNS_MAX - wanted_count), w->io->unquoted, &row);
+        if (end == CSV_ROW_UNFINISHED) {
+            enum err err = w->at_end ? check_file_end(w, row.ends_in_quote, at, diag) : read_on(w, diag);
+            if (err != OK)
+                return err;
+            CHECK2(!w->at_end || w->size > at, w->size, at);
+            continue;
+        }
+        enum err err = OK;
+        if (row.next == w->size && w->at_end && (err = check_file_end(w, 0, at, diag)) != OK)
+            return err;
+        w->rows++;
+        if (end == CSV_ROW_BLANK) {
+            w->rows--;
+            w->blank++;
+            w->other_bytes += row.next - at;
+        } else if (end == CSV_ROW_SPOILED) {
+            err = reject_row(w, at, row.size, row.next, row.code, row.bad_cell, diag);
+        } else if (row.cells != w->file->column_count || is_comment(s, w->bytes + at, row.size)) {
+            err = reject_row(w, at, row.size, row.next, REJECT_COLUMNS, UINT32_MAX, diag);
+        } else {
+            for (int k = 0; k < wanted_count; k++)
+                picked[k] = w->io->cells[w->file->wanted[k]];
+            err = take_row(w, picked, at, row.size, row.next, outbox, diag);
+        }
+        if (err != OK)
+            return err;
+        at = row.next;
+    }
+    *out_quote = at > line_end;
+    return OK;
+}
+
+static void pass_on(struct csv_file *file, uint64_t number, int in_quote)
+{
+    file->chain.in_quote = (uint8_t)in_quote;
+    /* release: pairs with the acquire in csv_process */
+    atomic_store_explicit(&file->chain.next, number + 1, memory_order_release);
+}
+
+static enum step csv_process(struct source *source, struct worker_io *io, struct ticket *ticket, struct outbox *outbox,
+                             struct diag *diag)
+{
+    struct csv_source *s = of(source);
+    struct csv_file *file = &s->files[ticket->file];
+    struct input_file *input = &s->set.files[ticket->file];
+    if (!worker_io_arrived(io, ticket, 0))
+        return STEP_IDLE;
+    uint64_t wanted = input->size - ticket->begin;
+    if (wanted > ticket->end - ticket->begin + IO_OVERLAP)
+        wanted = ticket->end - ticket->begin + IO_OVERLAP;
+    if (ticket->bytes_read < 0) {
+        diag_set_errno(diag, (int)-ticket->bytes_read, "read", "%s: cannot read %llu bytes at byte %llu", input->path,
+                       (unsigned long long)wanted, (unsigned long long)ticket->begin);
+        return STEP_FAILED;
+    }
+    if ((uint64_t)ticket->bytes_read != wanted) {
+        diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                 "%s became shorter while it was read: %lld of %llu bytes at byte %llu", input->path, (long long)ticket->bytes_read,
+                 (unsigned long long)wanted, (unsigned long long)ticket->begin);
+        return STEP_FAILED;
+    }
+    struct work w = {.s = s,
+                     .io = io,
+                     .file = file,
+                     .input = input,
+                     .ticket = ticket,
+                     .bytes = worker_io_buffer(io, ticket->buffer),
+                     .size = (uint32_t)wanted,
+                     .nominal = (uint32_t)(ticket->end - ticket->begin),
+                     .at_end = ticket->begin + wanted == input->size};
+    /* acquire: pairs with the release in pass_on */
+    if (atomic_load_explicit(&file->chain.next, memory_order_acquire) != ticket->number)
+        return STEP_IDLE;
+    int in_quote = file->chain.in_quote, out_quote = 0;
+    int is_first = ticket->number == file->first_chunk;
+
+    /* Where this chunk's first line begins. */
+    uint32_t start;
+    if (is_first) {
+        start = (uint32_t)(file->data_begin - ticket->begin);
+    } else {
+        const uint8_t *newline = memchr(w.bytes, '\n', w.nominal);
+        start = newline ? (uint32_t)(newline - w.bytes) + 1 : UINT32_MAX;
+    }
+    uint16_t *marks = file->marks ? file->marks + ticket->begin / CSV_MARK_BYTES : NULL;
+    if (start == UINT32_MAX) { /* all of it is the inside of one long line, whose owner came before */
+        if (marks)
+            memset(marks, 0, (w.nominal + CSV_MARK_BYTES - 1) / CSV_MARK_BYTES * sizeof *marks);
+        pass_on(file, ticket->number, in_quote);
+        return STEP_DONE;
+    }
+    struct csv_scan_job job = {.bytes = w.bytes,
+                               .size = w.size,
+                               .start = start,
+                               .end = w.nominal + 1,
+                               .mark_end = w.nominal,
+                               .delimiter = s->dialect.delimiter,
+                               .quote = s->dialect.quote,
+                               .seps = io->seps,
+                               .rows = io->rows,
+                               .marks = marks};
+    struct csv_scan_result scan = csv_scan(&job);
+    int quoted = s->dialect.quote && ((scan.flags & CSV_SAW_QUOTE) || in_quote);
+    enum err err = OK;
+    for (;;) {
+        if (quoted) {
+            job.in_quote = (uint8_t)in_quote;
+            scan = csv_scan_quoted(&job);
+        }
+        if (!(scan.flags & CSV_UNFINISHED) || w.at_end || (scan.flags & (CSV_IRREGULAR | CSV_SAW_STRAY_CR)))
+            break;
+        if ((err = read_on(&w, diag)) != OK)
+            return STEP_FAILED;
+        job.bytes = w.bytes;
+        job.size = w.size;
+        job.seps = io->seps;
+        job.rows = io->rows;
+        if (!quoted) {
+            scan = csv_scan(&job);
+            quoted = s->dialect.quote && (scan.flags & CSV_SAW_QUOTE);
+        }
+    }
+    if (scan.flags & (CSV_IRREGULAR | CSV_SAW_STRAY_CR)) {
+        err = take_irregular_rows(&w, start, in_quote, &out_quote, outbox, diag);
+        if (err == OK)
+            pass_on(file, ticket->number, out_quote);
+    } else {
+        if (scan.flags & CSV_UNFINISHED)
+            err = check_file_end(&w, quoted && (scan.flags & CSV_ENDS_QUOTED), scan.stop, diag);
+        if (err == OK) {
+            pass_on(file, ticket->number, quoted && (scan.flags & CSV_ENDS_QUOTED) != 0);
+            err = take_scanned_rows(&w, &scan, quoted ? scan.first_row : start, quoted, outbox, diag);
+        }
+    }
+    if (err != OK)
+        return STEP_FAILED;
+    atomic_fetch_add_explicit(&file->rows, w.rows, memory_order_relaxed);
+    atomic_fetch_add_explicit(&file->records, w.records, memory_order_relaxed);
+    atomic_fetch_add_explicit(&file->blank_rows, w.blank, memory_order_relaxed);
+    atomic_fetch_add_explicit(&file->record_bytes, w.record_bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&file->reject_bytes, w.reject_bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&file->other_bytes, w.other_bytes, memory_order_relaxed);
+    return STEP_DONE;
+}
+
+/* ---- the end ---- */
+
+static int by_place(const void *a, const void *b)
+{
+    uint64_t x = ((const struct reject *)a)->place, y = ((const struct reject *)b)->place;
+    return (x > y) - (x < y);
+}
+
+static void csv_counts(const struct source *source, struct source_counts *counts)
+{
+    struct csv_source *s = of(source);
+    memset(counts, 0, sizeof *counts);
+    counts->files = s->set.count;
+    counts->bytes = s->set.size;
+    for (uint32_t i = 0; i < s->set.count; i++) {
+        struct csv_file *file = &s->files[i];
+        counts->rows += file->rows;
+        counts->records += file->records;
+        counts->blank_rows += file->blank_rows;
+        counts->header_bytes += file->data_begin;
+        counts->record_bytes += file->record_bytes;
+        counts->reject_bytes += file->reject_bytes;
+        counts->other_bytes += file->other_bytes - file->data_begin;
+    }
+    counts->rejects = s->reject_total;
+}
+
+static size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room);
+
+static enum err csv_limit_rejects(struct source *source, struct diag *diag);
+
+static enum err csv_finish(struct source *source, struct diag *diag)
+{
+    struct csv_source *s = of(source);
+    enum err err = file_set_check(&s->set, diag);
+    if (err != OK)
+        return err;
+    for (uint32_t i = 0; i < s->set.count; i++) {
+        struct csv_file *file = &s->files[i];
+        uint64_t seen = file->record_bytes + file->reject_bytes + file->other_bytes;
+        if (seen != s->set.files[i].size)
+            return diag_set(diag, ERR_BUG, "invariant.I1", "please report this with the file", "%s: %llu bytes were taken as rows, the file has %llu",
+                            s->set.files[i].path, (unsigned long long)seen, (unsigned long long)s->set.files[i].size);
+        if (file->marks) {
+            file->mark_sums = mem_take((file->mark_count + 1) * sizeof *file->mark_sums);
+            if (!file->mark_sums)
+                return mem_fail(diag, (file->mark_count + 1) * sizeof *file->mark_sums, "line numbers");
+            uint64_t sum = 0;
+            for (uint32_t k = 0; k < file->mark_count; k++) {
+                file->mark_sums[k] = sum;
+                sum += file->marks[k];
+            }
+        }
+    }
+    return csv_limit_rejects(source, diag);
+}
+
+static enum err csv_limit_rejects(struct source *source, struct diag *diag)
+{
+    struct csv_source *s = of(source);
+    if (s->reject_count)
+        qsort(s->rejects, s->reject_count, sizeof *s->rejects, by_place);
+    /* The limit holds for each file. */
+    uint64_t first = 0;
+    for (uint32_t i = 0; i < s->set.count; i++) {
+        struct csv_file *file = &s->files[i];
+        uint64_t end = s->set.files[i].base + s->set.files[i].size, count = 0, at = first;
+        while (at < s->reject_count && s->rejects[at].place < end) {
+            at++;
+            count++;
+        }
+        uint64_t limit = s->spec->rejects.max_rows;
+        if (s->spec->rejects.max_ppm)
+            limit = (uint64_t)((unsigned __int128)file->rows * s->spec->rejects.max_ppm / 1000000u);
+        if (count > limit) {
+            struct worker_io *io = NULL;
+            for (uint64_t k = first; k < at && k < first + REJECTS_SHOWN; k++) {
+                const struct reject *reject = &s->rejects[k];
+                char place[512];
+                csv_place(source, io, reject->place, place, sizeof place);
+                fprintf(stderr, "reject %s: %s%s%s\n", reject_name((enum reject_code)reject->code), place,
+                        reject->column < file->column_count ? ": column " : "",
+                        reject->column < file->column_count ? file->names[reject->column] : "");
+            }
+            return diag_set(diag, ERR_INPUT, "rejects", "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
+                            "%s: %llu of %llu rows cannot be read as records; %llu are allowed", s->set.files[i].path,
+                            (unsigned long long)count, (unsigned long long)file->rows, (unsigned long long)limit);
+        }
+        first = at;
+    }
+    return OK;
+}
+
+/* ---- fetching rows again ---- */
+
+/* Makes the window hold the file's bytes from `at` on, at least `want` of them or up to the file's end. */
+static enum err window_at(struct csv_source *s, struct worker_io *io, struct input_file *input, uint64_t at, uint32_t want,
+                          const uint8_t **bytes, uint32_t *size, struct diag *diag)
+{
+    uint64_t left = input->size - at;
+    if (want > left)
+        want = (uint32_t)left;
+    (void)s;
+    if (io->window_of != input || at < io->window_at || at + want > io->window_at + io->window_size) {
+        uint32_t room = want > IO_WINDOW ? want : IO_WINDOW;
+        if (room > io->window_room) {
+            uint8_t *grown = mem_grow(io->window, room);
+            if (!grown)
+                return mem_fail(diag, room, "rows fetched again");
+            io->window = grown;
+            io->window_room = room;
+        }
+        /* Small at first: rows that broke usually lie far apart. */
+        uint32_t size_now = want > 4096 ? want : 4096;
+        if (io->window_of == input && at >= io->window_at && at < io->window_at + 4 * IO_WINDOW)
+            size_now = room;
+        if (size_now > left)
+            size_now = (uint32_t)left;
+        io->window_of = NULL;
+        ssize_t n = sys_pread_full(input->fd, io->window, size_now, at);
+        if (n < 0)
+            return diag_set_errno(diag, (int)-n, "read", "%s: cannot read a row again at byte %llu", input->path,
+                                  (unsigned long long)at);
+        if ((uint32_t)n != size_now)
+            return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                            "%s became shorter while it was read", input->path);
+        io->window_of = input;
+        io->window_at = at;
+        io->window_size = size_now;
+    }
+    *bytes = io->window + (at - io->window_at);
+    *size = (uint32_t)(io->window_at + io->window_size - at);
+    return OK;
+}
+
+static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t place, struct full *full, struct arena *arena,
+                          struct diag *diag)
+{
+    uint32_t index = file_set_find(&s->set, place);
+    struct input_file *input = &s->set.files[index];
+    struct csv_file *file = &s->files[index];
+    uint64_t at = place - input->base;
+    for (uint32_t want = 1024;; want *= 4) {
+        const uint8_t *bytes;
+        uint32_t size;
+        enum err err = window_at(s, io, input, at, want, &bytes, &size, diag);
+        if (err == OK)
+            err = worker_io_scan_room(io, size, diag);
+        if (err != OK)
+            return err;
+        int at_end = at + size == input->size;
+        struct csv_row row;
+        enum csv_row_end end =
+            csv_row_read(&s->dialect, bytes, size, 0, at_end, io->cells, (uint32_t)(CSV_COLUMNS_MAX - file->wanted_count), io->unquoted, &row);
+        if (end == CSV_ROW_UNFINISHED && !at_end && want <= CSV_ROW_MAX)
+            continue;
+        if (end == CSV_ROW_WHOLE && row.cells == file->column_count) {
+            struct cell *picked = io->cells + CSV_COLUMNS_MAX + 1 - file->wanted_count;
+            for (int k = 0; k < file->wanted_count; k++)
+                picked[k] = io->cells[file->wanted[k]];
+            int bad_cell, no_memory;
+            enum reject_code code = normalize_full(file->normalizer, &io->scratch, picked, arena, full, &bad_cell, &no_memory);
+            if (no_memory)
+                return mem_fail(diag, 0, "rows that broke");
+            if (code == REJECT_NONE) {
+                full->place = place;
+                return OK;
+            }
+        }
+        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                        "%s: the row at byte %llu is not what it was when it was read first", input->path, (unsigned long long)at);
+    }
+}
+
+static enum err csv_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows, uint32_t count,
+                          struct arena *arena, struct diag *diag)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        enum err err = fetch_row(of(source), io, refs[i].place, &rows[i], arena, diag);
+        if (err != OK)
+            return err;
+        rows[i].record_flags = refs[i].record_flags;
+    }
+    return OK;
+}
+
+/* The line in which a byte lies, from 1; 0 when the file cannot be read. */
+static uint64_t line_of(struct csv_source *s, uint32_t index, uint64_t at)
+{
+    struct csv_file *file = &s->files[index];
+    uint8_t block[CSV_MARK_BYTES];
+    uint64_t line = 1, from = 0;
+    if (file->mark_sums) {
+        from = at / CSV_MARK_BYTES * CSV_MARK_BYTES;
+        line += file->mark_sums[at / CSV_MARK_BYTES];
+    }
+    while (from < at) {
+        uint64_t size = at - from < sizeof block ? at - from : sizeof block;
+        ssize_t n = sys_pread_full(s->set.files[index].fd, block, size, from);
+        if (n <= 0)
+            return 0;
+        for (ssize_t i = 0; i < n; i++)
+            line += block[i] == '\n';
+        from += (uint64_t)n;
+    }
+    return line;
+}
+
+static size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room)
+{
+    (void)io;
+    struct csv_source *s = of(source);
+    uint32_t index = file_set_find(&s->set, place);
+    uint64_t at = place - s->set.files[index].base;
+    int n = snprintf(out, room, "%s:%llu@%llu", s->set.files[index].shown, (unsigned long long)line_of(s, index, at),
+                     (unsigned long long)at);
+    return n < (int)room ? (size_t)n : room - 1;
+}
+
+static size_t csv_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out, size_t room)
+{
+    return csv_place(source, io, row->place, out, room);
+}
+
+static const struct reject *csv_rejects(struct source *source, uint64_t *count)
+{
+    *count = of(source)->reject_count;
+    return of(source)->rejects;
+}
+
+static enum err csv_reject_text(struct source *source, struct worker_io *io, const struct reject *reject, struct arena *arena,
+                                struct span *raw, struct span *place, struct span *column, struct span *value, struct diag *diag)
+{
+    struct csv_source *s = of(source);
+    uint32_t index = file_set_find(&s->set, reject->place);
+    struct csv_file *file = &s->files[index];
+    const uint8_t *bytes;
+    uint32_t size;
+    enum err err = window_at(s, io, &s->set.files[index], reject->place - s->set.files[index].base, reject->size, &bytes, &size, diag);
+    if (err != OK)
+        return err;
+    char text[1024];
+    size_t n = csv_place(source, io, reject->place, text, sizeof text);
+    *place = arena_copy(arena, (struct span){text, n});
+    *raw = arena_copy(arena, (struct span){(const char *)bytes, reject->size});
+    *column = *value = (struct span){"", 0};
+    if (!place->data || !raw->data)
+        return mem_fail(diag, reject->size, "a reject");
+    if (reject->column < file->column_count) {
+        *column = span_of(file->names[reject->column]);
+        struct csv_row row;
+        err = worker_io_scan_room(io, reject->size + 1, diag);
+        if (err != OK)
+            return err;
+        if (csv_row_read(&s->dialect, (const uint8_t *)raw->data, reject->size, 0, 1, io->cells, CSV_COLUMNS_MAX, io->unquoted, &row) ==
+                CSV_ROW_WHOLE &&
+            reject->column < row.cells)
+            *value = arena_copy(arena, cell_span(&io->cells[reject->column]));
+        if (!value->data)
+            return mem_fail(diag, reject->size, "a reject");
+    }
+    return OK;
+}
+
+static struct record_layout csv_layout(const struct source *source)
+{
+    struct csv_source *s = of(source);
+    return normalizer_layout(s->files[0].normalizer);
+}
+
+static enum err csv_scan_all(struct source *source, struct worker_io *io,
+                             enum err (*row_fn)(void *context, const struct full *full, struct diag *diag), void *context,
+                             struct diag *diag)
+{
+    struct csv_source *s = of(source);
+    struct arena arena;
+    arena_init(&arena);
+    enum err err = OK;
+    for (uint32_t index = 0; err == OK && index < s->set.count; index++) {
+        struct input_file *input = &s->set.files[index];
+        struct csv_file *file = &s->files[index];
+        uint64_t at = file->data_begin;
+        while (err == OK && at < input->size) {
+            const uint8_t *bytes;
+            uint32_t size, want = 4096;
+            struct csv_row row;
+            enum csv_row_end end = CSV_ROW_UNFINISHED;
+            int at_end = 0;
+            for (; end == CSV_ROW_UNFINISHED && err == OK && !at_end && want <= 4 * CSV_ROW_MAX; want *= 4) {
+                err = window_at(s, io, input, at, want, &bytes, &size, diag);
+                if (err == OK)
+                    err = worker_io_scan_room(io, size, diag);
+                if (err != OK)
+                    break;
+                at_end = at + size == input->size;
+                end = csv_row_read(&s->dialect, bytes, size, 0, at_end, io->cells, (uint32_t)(CSV_COLUMNS_MAX - file->wanted_count),
+                                   io->unquoted, &row);
+            }
+            if (err != OK)
+                break;
+            if (end == CSV_ROW_UNFINISHED) {
+                err = diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed",
+                               "%s: the row at byte %llu has no end within 1 MiB or the file", input->path, (unsigned long long)at);
+                break;
+            }
+            enum reject_code code = row.code;
+            uint32_t bad_column = row.bad_cell;
+            struct full full;
+            if (end == CSV_ROW_WHOLE && !is_comment(s, bytes, row.size)) {
+                if (row.cells != file->column_count) {
+                    code = REJECT_COLUMNS;
+                } else {
+                    struct cell *picked = io->cells + CSV_COLUMNS_MAX + 1 - file->wanted_count;
+                    for (int k = 0; k < file->wanted_count; k++)
+                        picked[k] = io->cells[file->wanted[k]];
+                    int bad_cell, no_memory;
+                    arena_reset(&arena);
+                    code = normalize_full(file->normalizer, &io->scratch, picked, &arena, &full, &bad_cell, &no_memory);
+                    bad_column = bad_cell >= 0 ? (uint32_t)file->wanted[bad_cell] : UINT32_MAX;
+                    if (no_memory)
+                        err = mem_fail(diag, 0, "a row");
+                    full.place = input->base + at;
+                    if (err == OK && code == REJECT_NONE)
+                        err = row_fn(context, &full, diag);
+                }
+            }
+            if (err == OK && code != REJECT_NONE && !is_comment(s, bytes, row.size)) {
+                s->reject_total++;
+                char place[1024];
+                csv_place(source, io, input->base + at, place, sizeof place);
+                fprintf(stderr, "reject %s: %s%s%s\n", reject_name(code), place, bad_column < file->column_count ? ": column " : "",
+                        bad_column < file->column_count ? file->names[bad_column] : "");
+            }
+            at += row.next;
+        }
+    }
+    arena_fini(&arena);
+    return err;
+}
+
+static const struct source_ops csv_ops = {
+    .size = csv_size,
+    .claim = csv_claim,
+    .start = csv_start,
+    .process = csv_process,
+    .finish = csv_finish,
+    .limit_rejects = csv_limit_rejects,
+    .counts = csv_counts,
+    .fetch = csv_fetch,
+    .place_text = csv_place_text,
+    .rejects = csv_rejects,
+    .reject_text = csv_reject_text,
+    .layout = csv_layout,
+    .scan = csv_scan_all,
+    .close = csv_close,
+};

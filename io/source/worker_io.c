@@ -1,0 +1,108 @@
+/* io/source/worker_io.c: see worker_io.h */
+#include "io/source/worker_io.h"
+#include "core/base/mem.h"
+#include "io/format/csv.h"
+#include "io/format/csv_scan.h"
+#include <errno.h>
+
+enum err worker_io_scan_room(struct worker_io *io, uint32_t size, struct diag *diag)
+{
+    if (size <= io->scan_room)
+        return OK;
+    mem_give(io->seps);
+    mem_give(io->rows);
+    mem_give(io->unquoted);
+    io->scan_room = 0;
+    io->seps = mem_take((size_t)(size + CSV_SCAN_SLACK) * sizeof *io->seps);
+    io->rows = mem_take((size_t)(size + CSV_SCAN_SLACK) * sizeof *io->rows);
+    io->unquoted = mem_take((size_t)size + CSV_SCAN_SLACK);
+    if (!io->seps || !io->rows || !io->unquoted)
+        return mem_fail(diag, (size_t)size * 9, "a chunk's cells");
+    io->scan_room = size;
+    return OK;
+}
+
+enum err worker_io_open(struct worker_io **out, const struct worker_io_config *config, int *fell_back, struct diag *diag)
+{
+    *out = NULL;
+    struct worker_io *io = mem_take_zero(1, sizeof *io);
+    if (!io)
+        return mem_fail(diag, sizeof *io, "a worker's buffers");
+    io->chunk = config->chunk;
+    io->buffer_count = config->depth;
+    io->buffer_size = ((config->chunk + IO_OVERLAP) + 4095u) & ~4095u;
+    enum err err = ring_open(&io->ring, config->backend, config->depth, fell_back, diag);
+    size_t block = (size_t)io->buffer_count * (io->buffer_size + IO_SLACK);
+    if (err == OK)
+        err = worker_io_scan_room(io, io->buffer_size, diag);
+    if (err == OK)
+        err = norm_scratch_init(&io->scratch, diag);
+    if (err == OK) {
+        io->block = mem_map(block, 0);
+        io->in_buffer = mem_take_zero(io->buffer_count, sizeof *io->in_buffer);
+        io->cells = mem_take((CSV_COLUMNS_MAX + 1) * sizeof *io->cells);
+        io->record = mem_take(RECORD_VAR_MAX + 4096);
+        io->window_room = IO_WINDOW;
+        io->window = mem_take(io->window_room);
+        if (!io->block || !io->in_buffer || !io->cells || !io->record || !io->window)
+            err = mem_fail(diag, block, "a worker's buffers");
+    }
+    if (err != OK) {
+        worker_io_close(io);
+        return err;
+    }
+    ring_register(io->ring, io->block, block);
+    *out = io;
+    return OK;
+}
+
+void worker_io_close(struct worker_io *io)
+{
+    if (!io)
+        return;
+    ring_close(io->ring); /* waits for reads in flight: after this the buffers may go */
+    if (io->binlog_rows_free)
+        io->binlog_rows_free(io->binlog_rows);
+    mem_unmap(io->block, (size_t)io->buffer_count * (io->buffer_size + IO_SLACK));
+    mem_give(io->again[0]);
+    mem_give(io->again[1]);
+    mem_give(io->in_buffer);
+    mem_give(io->seps);
+    mem_give(io->rows);
+    mem_give(io->unquoted);
+    mem_give(io->grown);
+    mem_give(io->cells);
+    mem_give(io->record);
+    mem_give(io->window);
+    norm_scratch_fini(&io->scratch);
+    mem_give(io);
+}
+
+enum err worker_io_read(struct worker_io *io, struct ticket *ticket, int fd, uint64_t offset, size_t size, const char *path,
+                        struct diag *diag)
+{
+    CHECK2(ticket->buffer < io->buffer_count && size <= io->buffer_size, ticket->buffer, size);
+    ticket->bytes_read = -1;
+    io->in_buffer[ticket->buffer] = ticket;
+    int error = ring_read(io->ring, fd, worker_io_buffer(io, ticket->buffer), size, offset, ticket->buffer);
+    if (error)
+        return diag_set_errno(diag, -error, "read", "%s: cannot start a read of %zu bytes at byte %llu", path, size,
+                              (unsigned long long)offset);
+    return OK;
+}
+
+int worker_io_arrived(struct worker_io *io, struct ticket *ticket, int wait)
+{
+    struct ring_done done;
+    while (io->in_buffer[ticket->buffer] == ticket) {
+        if (!ring_next(io->ring, wait, &done))
+            return 0;
+        struct ticket *other = io->in_buffer[done.tag];
+        CHECK2(other != NULL, done.tag, 0);
+        io->in_buffer[done.tag] = NULL;
+        other->bytes_read = done.result;
+        if (done.result >= 0)
+            memset(worker_io_buffer(io, (uint32_t)done.tag) + done.result, 0, IO_SLACK);
+    }
+    return 1;
+}

@@ -1,0 +1,67 @@
+/* io/source/worker_io.h: what a worker reads with: its ring, its buffers, its scratch.
+ *
+ *     worker_io_open -> (sources use it) -> worker_io_close
+ *
+ * Buffers are first touched by the worker that opens it, so they lie on its NUMA node. Threads: one owner.
+ */
+#ifndef TIEOUT_IO_SOURCE_WORKER_IO_H
+#define TIEOUT_IO_SOURCE_WORKER_IO_H
+
+#include "core/ops/source.h"
+#include "io/ring/ring.h"
+
+enum {
+    IO_OVERLAP = 8192,       /* read behind a chunk, so that its last row is nearly always whole */
+    IO_SLACK = 256,          /* zero bytes behind what was read, for the scanner */
+    IO_WINDOW = 64 * 1024    /* what fetch reads at once */
+};
+
+struct worker_io {
+    struct ring *ring;
+    uint32_t chunk;          /* nominal chunk size */
+    uint32_t buffer_count, buffer_size;
+    uint8_t *block;          /* buffer_count buffers of buffer_size + IO_SLACK; registered */
+    struct ticket **in_buffer; /* whose read is in which buffer */
+    uint32_t *seps, *rows;   /* of the chunk at hand; room for `scan_room` bytes of text */
+    uint32_t scan_room;
+    uint8_t *unquoted;       /* scan_room bytes: cells whose doubled quotes were undone */
+    uint8_t *grown;          /* a chunk whose last row is long, when it outgrows its buffer */
+    uint32_t grown_size;
+    struct cell *cells;      /* CSV_COLUMNS_MAX + 1, for the row reader */
+    struct norm_scratch scratch;
+    struct record *record;   /* RECORD_VAR_MAX + a line */
+    /* fetch */
+    uint8_t *window;
+    const void *window_of;   /* file */
+    uint64_t window_at;
+    uint32_t window_size, window_room;
+    void *binlog_rows;       /* io/source/binlog_source.c's; freed by close */
+    void (*binlog_rows_free)(void *rows);
+    const void *binlog_owner;
+    uint8_t *again[2];         /* the events of the row that was decoded again last */
+    const struct binlog_table *again_table;
+};
+
+struct binlog_table;
+struct worker_io_config {
+    enum ring_backend backend;
+    uint32_t chunk, depth;
+};
+
+/* ERR_MACHINE when memory or io_uring is not to be had. `*fell_back` is set when io_uring was wanted but is not there. */
+enum err worker_io_open(struct worker_io **out, const struct worker_io_config *config, int *fell_back, struct diag *diag);
+void worker_io_close(struct worker_io *io);
+
+static inline uint8_t *worker_io_buffer(const struct worker_io *io, uint32_t index)
+{
+    return io->block + (size_t)index * (io->buffer_size + IO_SLACK);
+}
+/* Starts a ticket's read. */
+enum err worker_io_read(struct worker_io *io, struct ticket *ticket, int fd, uint64_t offset, size_t size, const char *path,
+                        struct diag *diag);
+/* Takes in finished reads; 1 when `ticket`'s is among them. */
+int worker_io_arrived(struct worker_io *io, struct ticket *ticket, int wait);
+/* Makes seps, rows and unquoted hold a chunk of `size` bytes. */
+enum err worker_io_scan_room(struct worker_io *io, uint32_t size, struct diag *diag);
+
+#endif
