@@ -13,15 +13,15 @@ wrong=0
 # Runs a command that has to exit 1 (there are differences) and holds its summary against the answer.
 expect_answer()
 {
-    name=$1 answer=$2 summary=$3
+    what=$1 answer=$2 summary=$3
     shift 3
     code=0
     "$@" >"$work/stdout" 2>"$work/stderr" || code=$?
     if [ "$code" -eq 1 ] && "$agree" "$answer" "$summary" >"$work/differences"; then
-        echo "ok $name"
+        echo "ok $what"
         return
     fi
-    echo "WRONG $name: exit $code: $*"
+    echo "WRONG $what: exit $code: $*"
     if [ "$code" -eq 1 ]; then
         cat "$work/differences"
     else
@@ -34,9 +34,12 @@ for day in "$root"/fixtures/days/*/; do
     name=$(basename "$day")
     job=$(sed -n 's/^ *"job": "\(.*\)",$/\1/p' "$day/expected.json")
     date=$(sed -n 's/^ *"bill_date": "\(.*\)",$/\1/p' "$day/expected.json")
-    for threads in 1 3; do
-        expect_answer "$name threads=$threads" "$day/expected.json" "$work/$name-$threads/$job/$date/summary.json" \
-            "$tieout" run "$day/job.yaml" "--date=$date" "--out=$work/$name-$threads" "--threads=$threads"
+    # A chunk holds whole logs here, or a part of a transaction there.
+    for road in "--threads=1" "--threads=3" "--threads=1 --chunk=4KiB" "--threads=2 --chunk=64KiB" "--chunk=1MiB --io=posix"; do
+        rm -rf "$work/run"
+        # shellcheck disable=SC2086 # one word per option
+        expect_answer "$name $road" "$day/expected.json" "$work/run/$job/$date/summary.json" \
+            "$tieout" run "$day/job.yaml" "--date=$date" "--out=$work/run" $road
     done
 done
 
