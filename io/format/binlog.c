@@ -320,8 +320,9 @@ static int text_convert(struct binlog_rows *rows, struct cell *cell, const struc
     return text.data != NULL;
 }
 
-/* MariaDB's compressed columns: a byte that says how (0: not compressed; 8: zlib, low 3 bits: size of the
- * length), the length, then the stream. Returns NULL, or what is wrong. */
+/* MariaDB's compressed columns: a byte that says how (high half 0: not compressed, 8: zlib; bit 3: a bare
+ * stream, without zlib's head and checksum; low 3 bits: size of the length), the length, most significant
+ * first, then the stream. Returns NULL, or what is wrong. */
 static const char *column_inflate(struct binlog_rows *rows, struct cell *cell, const struct column_plan *plan,
                                   const uint8_t *p, size_t size)
 {
@@ -334,14 +335,13 @@ static const char *column_inflate(struct binlog_rows *rows, struct cell *cell, c
         return text_convert(rows, cell, plan, (const char *)p + 1, size - 1) ? NULL : binlog_out_of_memory;
     if (method != 8 || length_size == 0 || length_size > 4 || size < 1 + length_size)
         return "not a compressed column";
-    uint64_t want = read_le(p + 1, length_size);
+    uint64_t want = read_be(p + 1, length_size);
     if (want > size * 1100 + 64)
         return "a compressed value that claims more than its bytes can hold";
     uint8_t *out = arena_take(&rows->row, want + 1);
     if (!out)
         return binlog_out_of_memory;
     size_t stream_size = size - 1 - length_size;
-    /* Bit 3: the stream has zlib's head and checksum, or is bare. */
     if (!binlog_inflate_column(p + 1 + length_size, stream_size, (*p & 8) != 0, out, want))
         return "a compressed value that does not inflate";
     return text_convert(rows, cell, plan, (const char *)out, want) ? NULL : binlog_out_of_memory;

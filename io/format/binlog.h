@@ -99,7 +99,8 @@ struct binlog_gtid {
 /* "uuid:tag:5", "0-1-5", "" for none. Returns the length. */
 size_t binlog_gtid_print(char out[BINLOG_GTID_TEXT_MAX], const struct binlog_gtid *gtid);
 
-/* One finished event group: a transaction, or a statement that stands alone. */
+/* One finished event group: a transaction, or a statement that stands alone. A transaction with a ROLLBACK TO
+ * SAVEPOINT in the log is told of in parts: those that hold, and, not committed, those that were undone. */
 struct binlog_group {
     uint64_t begin, end;     /* byte offsets in the file: first event's start, last event's end */
     uint32_t file_index;     /* as given to binlog_walk_file */

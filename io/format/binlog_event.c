@@ -1,6 +1,7 @@
 /* io/format/binlog_event.c: see binlog_event.h */
 #include "io/format/binlog_event.h"
 #include "core/base/mem.h"
+#include "io/format/crc32.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -100,13 +101,13 @@ int binlog_checksum_right(const struct binlog_event *event, const struct binlog_
         return 1;
     uint32_t stored = read_le32(event->bytes + event->size - 4);
     if (event->type != EVENT_FORMAT_DESCRIPTION)
-        return stored == (uint32_t)crc32(0, event->bytes, event->size - 4);
+        return stored == crc32_update(0, event->bytes, event->size - 4);
     /* The server sets and clears the in-use flag in place and leaves the checksum as it was without it. */
     uint8_t head[BINLOG_HEADER_SIZE];
     memcpy(head, event->bytes, sizeof head);
     head[17] &= (uint8_t)~EVENT_FLAG_IN_USE;
-    uLong crc = crc32(crc32(0, head, sizeof head), event->body, event->size - 4 - BINLOG_HEADER_SIZE);
-    return stored == (uint32_t)crc;
+    uint32_t crc = crc32_update(0, head, sizeof head);
+    return stored == crc32_update(crc, event->bytes + sizeof head, event->size - 4 - sizeof head);
 }
 
 const char *binlog_magic_wrong(const uint8_t *bytes, size_t size, const char **hint)

@@ -266,6 +266,7 @@ enum statement_kind {
     STATEMENT_ROLLBACK,
     STATEMENT_SAVEPOINT,
     STATEMENT_ROLLBACK_TO,
+    STATEMENT_RELEASE,
     STATEMENT_XA_START,
     STATEMENT_XA_END,
     STATEMENT_XA_PREPARE,
@@ -279,6 +280,7 @@ enum statement_kind {
 struct statement {
     enum statement_kind kind;
     int watch_index;        /* a watched table that the text names; -1: none */
+    struct span savepoint;  /* the name in SAVEPOINT, ROLLBACK TO and RELEASE */
     int starts_transaction; /* CREATE TABLE ... START TRANSACTION: row events follow */
 };
 

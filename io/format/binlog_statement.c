@@ -199,6 +199,7 @@ void binlog_statement_read(struct statement *statement, struct span database, st
     statement->kind = STATEMENT_OTHER;
     statement->watch_index = -1;
     statement->starts_transaction = 0;
+    statement->savepoint = (struct span){NULL, 0};
     /* By far the most statements of a row-based log are these two. */
     if (text.size == 5 && memcmp(text.data, "BEGIN", 5) == 0) {
         statement->kind = STATEMENT_BEGIN;
@@ -227,9 +228,11 @@ void binlog_statement_read(struct statement *statement, struct span database, st
                                                                            : STATEMENT_ROLLBACK;
     else if (is(first, "SAVEPOINT"))
         kind = STATEMENT_SAVEPOINT;
-    else if (is(first, "RELEASE") || is(first, "SET") || is(first, "GRANT") || is(first, "REVOKE") ||
-             is(first, "FLUSH") || is(first, "ANALYZE") || is(first, "OPTIMIZE") || is(first, "REPAIR") ||
-             is(first, "INSTALL") || is(first, "UNINSTALL") || is(first, "USE") || is(first, "KILL"))
+    else if (is(first, "RELEASE"))
+        kind = STATEMENT_RELEASE;
+    else if (is(first, "SET") || is(first, "GRANT") || is(first, "REVOKE") || is(first, "FLUSH") ||
+             is(first, "ANALYZE") || is(first, "OPTIMIZE") || is(first, "REPAIR") || is(first, "INSTALL") ||
+             is(first, "UNINSTALL") || is(first, "USE") || is(first, "KILL"))
         kind = STATEMENT_OTHER;
     else if (is(first, "XA"))
         kind = kind_of_xa(second);
@@ -255,6 +258,13 @@ void binlog_statement_read(struct statement *statement, struct span database, st
     } else
         kind = STATEMENT_CHANGES;
     statement->kind = kind;
+    if (kind == STATEMENT_SAVEPOINT || kind == STATEMENT_ROLLBACK_TO || kind == STATEMENT_RELEASE) {
+        /* The name is the last word of all three. */
+        struct scanner t = {text.data, text.data + text.size, 0};
+        for (struct token word = scan(&t); word.kind != TOKEN_END; word = scan(&t))
+            if (word.kind == TOKEN_WORD || word.kind == TOKEN_NAME)
+                statement->savepoint = word.text;
+    }
     if (kind == STATEMENT_DDL && is(first, "CREATE") && text.size > 17) {
         struct span tail = {text.data + text.size - 17, 17};
         statement->starts_transaction = same(tail, "START TRANSACTION");

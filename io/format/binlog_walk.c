@@ -25,6 +25,15 @@ struct prepared {
     size_t xid_size;
 };
 
+/* A savepoint of the open group, and a part of it that a ROLLBACK TO undid. */
+struct savepoint {
+    uint64_t name_hash; /* without regard to case */
+    uint64_t end;       /* of its event */
+};
+struct hole {
+    uint64_t begin, end;
+};
+
 struct map_seen {
     uint64_t id;
     int watched;
@@ -44,8 +53,10 @@ struct binlog_walk {
     enum group_state state;
     struct binlog_group group; /* the open one */
     int ends_without_begin;    /* MariaDB: the GTID says that one statement is the whole group */
-    int savepoint_seen;
-    int rows_since_savepoint;
+    struct savepoint *savepoints;
+    size_t savepoint_count, savepoint_room;
+    struct hole *holes; /* ascending */
+    size_t hole_count, hole_room;
     uint8_t xid[XID_BYTES_MAX];
     size_t xid_size;
     struct map_seen *maps; /* of the open group */
@@ -82,6 +93,8 @@ void binlog_walk_close(struct binlog_walk *walk)
     if (!walk)
         return;
     mem_give(walk->maps);
+    mem_give(walk->savepoints);
+    mem_give(walk->holes);
     mem_give(walk->groups);
     mem_give(walk->behind);
     mem_give(walk->prepared);
@@ -171,8 +184,8 @@ static void group_start(struct binlog_walk *walk, const struct binlog_event *eve
     walk->group.timestamp = event->timestamp;
     walk->state = state;
     walk->ends_without_begin = 0;
-    walk->savepoint_seen = 0;
-    walk->rows_since_savepoint = 0;
+    walk->savepoint_count = 0;
+    walk->hole_count = 0;
     walk->xid_size = 0;
     walk->map_count = 0;
 }
@@ -194,21 +207,41 @@ static enum step group_list(struct binlog_walk *walk, const struct binlog_group 
             walk->groups[at] = walk->groups[at - 1];
         walk->groups[at] = *group;
     }
+    return STEP_MORE;
+}
+
+static void group_count(struct binlog_walk *walk, int committed)
+{
     walk->counts.groups++;
-    if (group->committed)
+    if (committed)
         walk->counts.groups_committed++;
     else
         walk->counts.groups_rolled_back++;
-    return STEP_MORE;
 }
 
 static enum step group_finish(struct binlog_walk *walk, const struct binlog_event *event, int committed,
                               struct diag *diag)
 {
-    walk->group.end = event->offset + event->size;
-    walk->group.committed = (uint8_t)committed;
+    uint64_t end = event->offset + event->size;
+    struct binlog_group part = walk->group;
     walk->state = GROUP_NONE;
-    return group_list(walk, &walk->group, diag);
+    group_count(walk, committed);
+    /* What a ROLLBACK TO undid is told of as a group that was rolled back, between those that hold. */
+    for (size_t i = 0; committed && i < walk->hole_count; i++) {
+        part.end = walk->holes[i].begin;
+        part.committed = 1;
+        if (group_list(walk, &part, diag) == STEP_FAILED)
+            return STEP_FAILED;
+        part.begin = walk->holes[i].begin;
+        part.end = walk->holes[i].end;
+        part.committed = 0;
+        if (group_list(walk, &part, diag) == STEP_FAILED)
+            return STEP_FAILED;
+        part.begin = walk->holes[i].end;
+    }
+    part.end = end;
+    part.committed = (uint8_t)committed;
+    return group_list(walk, &part, diag);
 }
 
 /* The group ends here, but a later XA COMMIT or XA ROLLBACK decides it. */
@@ -217,6 +250,10 @@ static enum step group_prepare(struct binlog_walk *walk, const struct binlog_eve
     if (walk->xid_size == 0)
         return binlog_fail(diag, walk->name, event->offset, "binlog.xa",
                            "this transaction's name is not understood", "XA PREPARE without a name");
+    if (walk->hole_count)
+        return binlog_fail(diag, walk->name, event->offset, "binlog.savepoint",
+                           "start from a later file, or leave savepoints out of XA transactions",
+                           "an XA transaction with a ROLLBACK TO SAVEPOINT in the log is not supported");
     if (grow((void **)&walk->prepared, walk->prepared_count, &walk->prepared_room, sizeof *walk->prepared,
              diag) == STEP_FAILED)
         return STEP_FAILED;
@@ -250,6 +287,7 @@ static enum step xa_decide(struct binlog_walk *walk, const struct binlog_event *
         memmove(&walk->prepared[i], &walk->prepared[i + 1],
                 (walk->prepared_count - i - 1) * sizeof *walk->prepared);
         walk->prepared_count--;
+        group_count(walk, committed);
         if (group_list(walk, &group, diag) == STEP_FAILED)
             return STEP_FAILED;
         return group_finish(walk, event, 1, diag);
@@ -288,6 +326,52 @@ static enum step statement_erases(struct binlog_walk *walk, const struct binlog_
                        watch->table, (int)(text.size < 160 ? text.size : 160), text.data);
 }
 
+/* Servers leave a savepoint's undone rows out of the log, unless something else of the transaction is there
+ * to stay (a changed MyISAM table, say, in a group of its own): then the log holds the rows and the ROLLBACK
+ * TO that undoes them. */
+static enum step walk_savepoint(struct binlog_walk *walk, const struct binlog_event *event,
+                                const struct statement *statement, struct diag *diag)
+{
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < statement->savepoint.size; i++)
+        hash = (hash ^ (uint8_t)(statement->savepoint.data[i] | 0x20)) * 1099511628211u;
+    uint64_t end = event->offset + event->size;
+    size_t found = walk->savepoint_count;
+    while (found-- > 0)
+        if (walk->savepoints[found].name_hash == hash)
+            break;
+    int known = found < walk->savepoint_count;
+    if (statement->kind == STATEMENT_SAVEPOINT) {
+        if (known) {
+            walk->savepoint_count--;
+            memmove(&walk->savepoints[found], &walk->savepoints[found + 1],
+                    (walk->savepoint_count - found) * sizeof *walk->savepoints);
+        }
+        if (grow((void **)&walk->savepoints, walk->savepoint_count, &walk->savepoint_room,
+                 sizeof *walk->savepoints, diag) == STEP_FAILED)
+            return STEP_FAILED;
+        walk->savepoints[walk->savepoint_count++] = (struct savepoint){hash, end};
+        return STEP_MORE;
+    }
+    if (!known)
+        return binlog_fail(diag, walk->name, event->offset, "binlog.savepoint", hint_copy,
+                           "a SAVEPOINT that the transaction at %llu never set is used",
+                           (unsigned long long)walk->group.begin);
+    if (statement->kind == STATEMENT_RELEASE) {
+        walk->savepoint_count = found;
+        return STEP_MORE;
+    }
+    walk->savepoint_count = found + 1;
+    uint64_t begin = walk->savepoints[found].end;
+    while (walk->hole_count && walk->holes[walk->hole_count - 1].begin >= begin)
+        walk->hole_count--;
+    if (grow((void **)&walk->holes, walk->hole_count, &walk->hole_room, sizeof *walk->holes, diag) ==
+        STEP_FAILED)
+        return STEP_FAILED;
+    walk->holes[walk->hole_count++] = (struct hole){begin, end};
+    return STEP_MORE;
+}
+
 static enum step walk_statement(struct binlog_walk *walk, const struct binlog_event *event,
                                 struct span database, struct span text, struct diag *diag)
 {
@@ -324,19 +408,11 @@ static enum step walk_statement(struct binlog_walk *walk, const struct binlog_ev
     case STATEMENT_XA_ROLLBACK:
         return xa_decide(walk, event, text, statement.kind == STATEMENT_XA_COMMIT, diag);
     case STATEMENT_SAVEPOINT:
-        walk->savepoint_seen = 1;
-        walk->rows_since_savepoint = 0;
-        return STEP_MORE;
     case STATEMENT_ROLLBACK_TO:
-        /* The server cuts undone rows out of its cache, unless a table without transactions was changed too:
-         * then which of the rows hold cannot be told from the log. */
-        if (walk->rows_since_savepoint || !walk->savepoint_seen)
-            return binlog_fail(
-                diag, walk->name, event->offset, "binlog.savepoint",
-                "the transaction mixes tables with and without transactions; use InnoDB for all of them",
-                "ROLLBACK TO SAVEPOINT undoes rows of a watched table inside the transaction at %llu",
-                (unsigned long long)walk->group.begin);
-        return STEP_MORE;
+    case STATEMENT_RELEASE:
+        if (walk->state != GROUP_OPEN)
+            return malformed(walk, event, diag);
+        return walk_savepoint(walk, event, &statement, diag);
     case STATEMENT_CHANGES:
         if (statement_changes(walk, event, &statement, text, diag) == STEP_FAILED)
             return STEP_FAILED;
@@ -457,10 +533,8 @@ static enum step walk_rows(struct binlog_walk *walk, const struct binlog_event *
     for (size_t i = walk->map_count; i-- > 0;) {
         if (walk->maps[i].id != id)
             continue;
-        if (walk->maps[i].watched) {
+        if (walk->maps[i].watched)
             walk->group.touches_watched = 1;
-            walk->rows_since_savepoint = 1;
-        }
         return STEP_MORE;
     }
     return binlog_fail(diag, walk->name, event->offset, "binlog.table_map", hint_copy,
