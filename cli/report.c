@@ -109,7 +109,7 @@ enum err report_summary(const struct report *report, char **out, struct diag *di
             json_object_set_new(one, "count", json_integer((json_int_t)r->totals.count[k][side]));
             for (int i = 0; i < count; i++) {
                 money_total in_class = r->totals.sums[k][side][currencies[i]];
-                if (in_class || r->totals.count[k][side])
+                if (in_class || (count == 1 && r->totals.count[k][side]))
                     json_object_set_new(sums, currency_code((uint8_t)currencies[i]), money(in_class, currencies[i]));
             }
             json_object_set_new(one, "sums", sums);

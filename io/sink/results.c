@@ -78,6 +78,8 @@ static char *grow(char **buffer, size_t *used, size_t *room, size_t more)
 
 static void put_bytes(struct results_lane *lane, const void *bytes, size_t size)
 {
+    if (size == 0)
+        return;
     char *at = grow(&lane->row, &lane->row_used, &lane->row_room, size);
     if (!at)
         lane->no_memory = 1;
@@ -244,6 +246,8 @@ static const char *place_header(int file)
 
 static void put_key(struct results_lane *lane, const void *bytes, size_t size)
 {
+    if (size == 0)
+        return;
     char *at = grow(&lane->key, &lane->key_used, &lane->key_room, size);
     if (!at)
         lane->no_memory = 1;

@@ -73,6 +73,10 @@ struct binlog_source {
     struct gtid_stream *streams;
     size_t stream_count;
     uint64_t replayed_groups;
+    struct binlog_gtid last_gtid; /* of the group told of last, and what became of it */
+    uint32_t last_file;
+    uint64_t last_end;
+    int last_seen;
     char expected_next[256];
     /* shared by workers */
     pthread_mutex_t lock;
@@ -247,32 +251,51 @@ struct ended {
     size_t count, room;
 };
 
-static enum err collect(struct binlog_source *s, struct ended *ended, struct diag *diag)
+/* Takes one group into `ended`, which stays in order of offsets. A transaction that the log holds twice counts once; one that a
+ * ROLLBACK TO cut into parts is told of part by part, side by side, under one GTID. */
+static enum err collect_group(struct binlog_source *s, struct ended *ended, const struct binlog_group *told, struct diag *diag)
 {
-    size_t count;
-    const struct binlog_group *groups = binlog_walk_groups(s->walk, &count);
-    if (ended->count + count > ended->room) {
-        size_t room = (ended->count + count) * 2;
+    struct binlog_group group = *told;
+    int part = s->last_end == group.begin && s->last_file == group.file_index && s->last_gtid.kind == group.gtid.kind &&
+               memcmp(&s->last_gtid, &group.gtid, sizeof group.gtid) == 0;
+    if (!part) {
+        int seen = gtid_seen(s, &group.gtid);
+        if (seen < 0)
+            return mem_fail(diag, 0, "the list of GTIDs");
+        s->last_seen = seen;
+        s->replayed_groups += (uint64_t)seen;
+    }
+    s->last_gtid = group.gtid;
+    s->last_file = group.file_index;
+    s->last_end = group.end;
+    if (s->last_seen)
+        group.committed = 0;
+    if (ended->count == ended->room) {
+        size_t room = ended->room ? ended->room * 2 : 64;
         struct binlog_group *grown = mem_grow(ended->groups, room * sizeof *grown);
         if (!grown)
             return mem_fail(diag, room * sizeof *grown, "transactions");
         ended->groups = grown;
         ended->room = room;
     }
-    for (size_t i = 0; i < count; i++) {
-        struct binlog_group group = groups[i];
-        if (group.committed) {
-            int seen = gtid_seen(s, &group.gtid);
-            if (seen < 0)
-                return mem_fail(diag, 0, "the list of GTIDs");
-            if (seen) {
-                group.committed = 0;
-                s->replayed_groups++;
-            }
-        }
-        ended->groups[ended->count++] = group;
-    }
+    size_t at = ended->count++;
+    for (; at > 0 && ended->groups[at - 1].file_index == group.file_index && ended->groups[at - 1].begin > group.begin; at--)
+        ended->groups[at] = ended->groups[at - 1];
+    ended->groups[at] = group;
     return OK;
+}
+
+/* All groups that the last step told of: those inside its bytes, and those that began before. */
+static enum err collect(struct binlog_source *s, struct ended *ended, struct diag *diag)
+{
+    size_t count, behind_count;
+    const struct binlog_group *groups = binlog_walk_groups(s->walk, &count), *behind = binlog_walk_behind(s->walk, &behind_count);
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < behind_count; i++)
+        err = collect_group(s, ended, &behind[i], diag);
+    for (size_t i = 0; err == OK && i < count; i++)
+        err = collect_group(s, ended, &groups[i], diag);
+    return err;
 }
 
 static struct piece *make_piece(const struct binlog_format *format, const struct binlog_group *groups, size_t count)
