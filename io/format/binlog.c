@@ -288,6 +288,10 @@ static int set_print(struct binlog_rows *rows, struct cell *cell, const struct c
                   (size_t)snprintf(scratch, TIME_VALUE_TEXT_MAX, "#%llu", (unsigned long long)bits));
         return 1;
     }
+    if (bits == 0) {
+        cell_text(cell, "", 0);
+        return 1;
+    }
     size_t size = 0;
     for (unsigned i = 0; i < plan->label_count; i++)
         if (bits >> i & 1)
@@ -487,11 +491,8 @@ static enum step image_read(struct binlog_rows *rows, int which, const uint8_t *
     if (UNLIKELY((size_t)(end - nulls) < null_bytes))
         return value_fail(rows, 0, "the row is cut", diag);
     const uint8_t *p = nulls + null_bytes;
-    uint32_t k = 0, json = 0;
+    uint32_t k = 0;
     for (uint32_t i = 0; i < version->table.column_count; i++, plan++, cell++) {
-        int is_json = plan->kind == PLAN_JSON;
-        uint32_t json_index = json;
-        json += (uint32_t)is_json;
         if (!all && !(present[i / 8] >> (i % 8) & 1)) {
             cell->kind = CELL_ABSENT;
             continue;
@@ -506,15 +507,18 @@ static enum step image_read(struct binlog_rows *rows, int which, const uint8_t *
         if (plan->skip == SKIP_PREFIX) {
             if (UNLIKELY((size_t)(end - p) < size))
                 return value_fail(rows, i, "the row is cut", diag);
-            size_t prefix = size;
-            size = (size_t)read_le(p, prefix);
-            p += prefix;
+            const uint8_t *prefix = p;
+            p += size;
+            size = LIKELY(size == 1) ? *prefix
+                   : size == 2       ? read_le16(prefix)
+                                     : (size_t)read_le(prefix, size);
         }
         if (UNLIKELY((size_t)(end - p) < size))
             return value_fail(rows, i, "the row is cut", diag);
         if (plan->needed) {
             const char *wrong;
-            if (UNLIKELY(partial && is_json && (partial[json_index / 8] >> (json_index % 8) & 1)))
+            if (UNLIKELY(partial && plan->kind == PLAN_JSON &&
+                         (partial[plan->json_index / 8] >> (plan->json_index % 8) & 1)))
                 wrong =
                     "a partial JSON update, which is not supported (SET GLOBAL binlog_row_value_options='')";
             else

@@ -558,6 +558,7 @@ static int version_finish(const struct table_maker *maker, struct table_version 
             return 0;
         if (plan->kind == PLAN_TEXT && !plan->charset)
             plan->kind = PLAN_BYTES;
+        plan->json_index = (uint16_t)version->json_count;
         version->json_count += columns[i].type == TYPE_JSON;
         plan->scratch = scratch;
         scratch += scratch_need(plan->kind);

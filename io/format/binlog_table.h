@@ -55,6 +55,7 @@ struct column_plan {
     uint8_t decimals;   /* of the second; a DECIMAL's scale */
     uint8_t precision;  /* of a DECIMAL */
     uint16_t label_count;
+    uint16_t json_index;       /* which of the JSON columns */
     uint32_t size;             /* of the value, or of its length prefix */
     uint32_t scratch;          /* where its text goes in the table's scratch */
     uint32_t width;            /* BINARY(n): n */

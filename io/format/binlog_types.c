@@ -21,10 +21,8 @@ size_t decimal_bytes(unsigned precision, unsigned scale)
 /* `count` digits with leading zeros. */
 static void put_digits(char *out, uint32_t value, unsigned count)
 {
-    while (count-- > 0) {
-        out[count] = (char)('0' + value % 10);
-        value /= 10;
-    }
+    for (char *to = out + count; to > out; value /= 10)
+        *--to = (char)('0' + value % 10);
 }
 
 /* Groups of nine digits in four bytes each, the incomplete group at the outer end of either part in fewer
@@ -45,9 +43,74 @@ static int decimal_group(char **out, const uint8_t **p, uint8_t flip, uint8_t *f
     return value < power_of_ten[digits];
 }
 
+/* The value of up to nine digits; `first` undoes the sign bit where it stands in this group. */
+static inline uint32_t decimal_read(const uint8_t **p, unsigned digits, uint32_t flip, uint32_t first)
+{
+    const uint8_t *at = *p;
+    switch (bytes_of_digits[digits]) {
+    case 0:
+        return 0;
+    case 1:
+        *p += 1;
+        return (at[0] ^ (flip & 0xff)) ^ first;
+    case 2:
+        *p += 2;
+        return ((uint32_t)(at[0] << 8 | at[1]) ^ (flip & 0xffff)) ^ first << 8;
+    case 3:
+        *p += 3;
+        return ((uint32_t)(at[0] << 16 | at[1] << 8 | at[2]) ^ (flip & 0xffffff)) ^ first << 16;
+    default:
+        *p += 4;
+        return ((uint32_t)read_be(at, 4) ^ flip) ^ first << 24;
+    }
+}
+
+/* What nearly all amounts are: no more than 18 digits before the point and 9 behind it. */
+static int decimal_print_short(char *out, const uint8_t *p, unsigned whole, unsigned scale)
+{
+    const uint32_t flip = *p & 0x80 ? 0 : UINT32_MAX;
+    uint32_t first = 0x80, too_large = 0;
+    uint64_t value = 0;
+    if (whole % 9) {
+        uint32_t group = decimal_read(&p, whole % 9, flip, first);
+        too_large |= group >= power_of_ten[whole % 9];
+        value = group;
+        first = 0;
+    }
+    for (unsigned i = 0; i < whole / 9; i++) {
+        uint32_t group = decimal_read(&p, 9, flip, first);
+        too_large |= group >= power_of_ten[9];
+        value = value * power_of_ten[9] + group;
+        first = 0;
+    }
+    uint32_t fraction = decimal_read(&p, scale, flip, first);
+    too_large |= scale && fraction >= power_of_ten[scale];
+    if (UNLIKELY(too_large))
+        return -1;
+    char *to = out;
+    if (flip && (value | fraction))
+        *to++ = '-';
+    char digits[20];
+    unsigned count = 0;
+    do {
+        digits[count++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    while (count)
+        *to++ = digits[--count];
+    if (scale) {
+        *to++ = '.';
+        put_digits(to, fraction, scale);
+        to += scale;
+    }
+    return (int)(to - out);
+}
+
 int decimal_print(char out[DECIMAL_TEXT_MAX], const uint8_t *p, unsigned precision, unsigned scale)
 {
     unsigned whole = precision - scale;
+    if (LIKELY(whole <= 18 && scale <= 9))
+        return decimal_print_short(out, p, whole, scale);
     int negative = !(*p & 0x80);
     uint8_t flip = negative ? 0xff : 0, first = 0x80;
     char digits[80];
