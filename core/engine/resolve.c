@@ -58,6 +58,7 @@ static enum err put_later(struct worker *w, const struct full *row, const struct
     struct later_ref *later = &list->refs[list->count++];
     later->ref = *ref;
     later->ref.dup_suspect = row->dup_suspect;
+    later->ref.met = row->met;
     later->ref.revisited = 0;
     later->partition = (uint32_t)hash_bytes(row->key.data, row->key.size, 0) % HASH_PARTITIONS;
     later->key_index = (uint32_t)key_index;
@@ -114,6 +115,7 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &rows[i];
         row->dup_suspect = refs[i].dup_suspect;
+        row->met = refs[i].met;
         if (refs[i].revisited && row->side == LOCAL) {
             w->revisited_count[row->currency]++;
             w->revisited_sum[row->currency] += row->amount_micro;
@@ -134,8 +136,10 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     for (uint32_t i = 0, next; err == OK && i < grouped; i = next) {
         for (next = i + 1; next < grouped && span_equal(order[next]->key, order[i]->key); next++) {
         }
-        if (!resolve_group(job, &w->scratch, order + i, next - i, key_index + 1, key_index == 0))
+        if (!resolve_group(job, &w->scratch, order + i, next - i, key_index + 1))
             err = mem_fail(&w->diag, 0, "the records of one key");
+        for (uint32_t k = i; k < next; k++)
+            order[k]->met = 1;
         for (uint32_t k = i; err == OK && k < next; k++)
             err = order[k]->verdict == VERDICT_OPEN ? go_on(w, order[k], &refs[order[k] - rows], key_index) : emit(w, order[k]);
     }
@@ -166,7 +170,7 @@ static enum err write_pairs(struct worker *w, const struct pair_ref *pairs, uint
             struct full *pair[2] = {&rows[k], &rows[AT_ONCE + k]};
             if (!normalize_key(job, 0, &w->arena, pair[0]) || !normalize_key(job, 0, &w->arena, pair[1])) {
                 err = mem_fail(&w->diag, 0, "a key");
-            } else if (!resolve_group(job, &w->scratch, pair, 2, 1, 1)) {
+            } else if (!resolve_group(job, &w->scratch, pair, 2, 1)) {
                 err = mem_fail(&w->diag, 0, "the records of one key");
             } else {
                 CHECK2(rows[k].verdict == CLASS_MATCH, rows[k].verdict, rows[k].place);

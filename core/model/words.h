@@ -67,7 +67,7 @@ enum reason {
     REASONS
 };
 #define REASON_BIT(reason) (1ull << (reason))
-#define REASON_ATTR_BIT(attr_index) (1ull << (REASONS + (attr_index)))
+#define REASON_ATTR_BIT(slot) (1ull << (REASONS + (slot))) /* a canonical field without a word of its own, or FIELD_ATTR0 + i */
 const char *reason_name(enum reason reason);
 
 #endif

@@ -37,6 +37,7 @@ struct row_ref {
     uint8_t side;
     uint8_t revisited;   /* left as a pair before; its sums are in the match totals */
     uint8_t dup_suspect;
+    uint8_t met;         /* an earlier key of its own was judged already: P1 is done with it */
 };
 
 struct source_counts {

@@ -381,8 +381,7 @@ static uint64_t differences(const struct job *job, const struct full *l, const s
         } else if (!span_equal(l->text[field], r->text[field])) {
             bits |= field == FIELD_STATUS        ? REASON_BIT(REASON_STATUS)
                     : field == FIELD_MERCHANT_NO ? REASON_BIT(REASON_MERCHANT)
-                    : field >= FIELDS            ? REASON_ATTR_BIT(field - FIELDS)
-                                                 : REASON_ATTR_BIT(ATTRS_MAX + field);
+                                                 : REASON_ATTR_BIT(field);
         }
     }
     return bits ? bits : REASON_BIT(REASON_TIMING);
@@ -418,7 +417,7 @@ static int sigma_was_matched(const struct job *job, const struct full *open, str
     return 0;
 }
 
-int resolve_group(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count, int key_no, int first_pass)
+int resolve_group(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count, int key_no)
 {
     if (count > s->room) {
         uint32_t room = count < 64 ? 64 : count;
@@ -432,12 +431,18 @@ int resolve_group(const struct job *job, struct verdict_scratch *s, struct full 
     s->count[LOCAL] = s->count[CHANNEL] = 0;
     for (uint32_t i = 0; i < count; i++)
         s->rows[rows[i]->side][s->count[rows[i]->side]++] = rows[i];
-    if (first_pass) {
-        for (int side = 0; side < SIDES; side++)
-            if (s->count[side] > 1)
-                pass_occurrence(job, s->rows[side], s->count[side], key_no);
-        drop_closed(s);
+    for (int side = 0; side < SIDES; side++) {
+        uint32_t fresh = 0; /* to the front */
+        for (uint32_t i = 0; i < s->count[side]; i++)
+            if (!s->rows[side][i]->met) {
+                struct full *swap = s->rows[side][fresh];
+                s->rows[side][fresh++] = s->rows[side][i];
+                s->rows[side][i] = swap;
+            }
+        if (fresh > 1)
+            pass_occurrence(job, s->rows[side], fresh, key_no);
     }
+    drop_closed(s);
     if (s->count[LOCAL] && s->count[CHANNEL]) {
         pass_exact(job, s, key_no);
         if (!pass_tolerance(job, s, key_no))
@@ -486,18 +491,18 @@ int resolve_group(const struct job *job, struct verdict_scratch *s, struct full 
 
 void resolve_alone(const struct job *job, struct full *row)
 {
-    if (row->dup_suspect)
-        row->reasons |= REASON_BIT(REASON_DUP_SUSPECT);
+    /* A doubt about a second copy says something only of a record that stays open. */
+    uint64_t doubt = row->dup_suspect ? REASON_BIT(REASON_DUP_SUSPECT) : 0;
     if (row->record_flags & RECORD_VOIDED) {
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_VOIDED), 0);
     } else if (row->record_flags & RECORD_OTHER_DAY) {
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_OTHER_DAY), 0);
     } else if (job->suspense_threshold[row->side] > 0) {
-        finish(row, CLASS_SUSPENSE, 0, 0);
+        finish(row, CLASS_SUSPENSE, doubt, 0);
     } else if (!row->monetary) {
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_NON_MONETARY), 0);
     } else {
-        finish(row, row->side == LOCAL ? CLASS_MISSING : CLASS_EXTRA, 0, 0);
+        finish(row, row->side == LOCAL ? CLASS_MISSING : CLASS_EXTRA, doubt, 0);
     }
 }
 

@@ -19,14 +19,10 @@ struct verdict_scratch {
     size_t work_size;
 };
 
-/* P1 on the records of one side and key: sets verdicts `duplicate` and `ambiguous` (conflict) where they apply. `rows` is sorted by this.
- * resolve_group does it itself for the first key. */
-
-/* Passes P1 (only if `first_pass`) and P2 to P3a over the records of one key, in place: those that get a final verdict have it set
+/* Passes P1 (for records that no earlier key judged) and P2 to P3a over the records of one key, in place: those that get a final verdict have it set
  * (verdict, reasons, partner, set_id, key_no); the others stay VERDICT_OPEN, perhaps with dup_suspect. `rows` may be reordered.
  * 0 when memory is out. */
-int resolve_group(const struct job *job, struct verdict_scratch *scratch, struct full **rows, uint32_t count, int key_no,
-                  int first_pass);
+int resolve_group(const struct job *job, struct verdict_scratch *scratch, struct full **rows, uint32_t count, int key_no);
 
 /* P9 for a record that no key decided: missing, extra, suspense or excluded. */
 void resolve_alone(const struct job *job, struct full *row);

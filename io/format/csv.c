@@ -97,6 +97,8 @@ spoiled:
         return CSV_ROW_UNFINISHED;
     row->next = i < size ? i + 1 : size;
     row->size = i - at;
+    if (i < size && row->size && bytes[i - 1] == '\r')
+        row->size--;
     return CSV_ROW_SPOILED;
 }
 

@@ -129,10 +129,9 @@ static size_t reasons_text(const struct job *job, uint64_t reasons, char *out, s
         if (!(reasons >> bit & 1))
             continue;
         const char *prefix = bit < REASONS ? "" : "attr:";
-        unsigned attr = bit - REASONS;
+        unsigned slot = bit - REASONS;
         const char *name = bit < REASONS        ? reason_name((enum reason)bit)
-                           : attr < ATTRS_MAX   ? job->attrs[attr]
-                                                : field_name(attr - ATTRS_MAX);
+                                                : job_field_name(job, slot);
         int n = snprintf(out + used, room - used, "%s%s%s", used ? ";" : "", prefix, name);
         if (n < 0 || used + (size_t)n >= room)
             break;

@@ -836,8 +836,8 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
     struct csv_file *file = &s->files[index];
     uint64_t at = place - input->base;
     for (uint32_t want = 1024;; want *= 4) {
-        const uint8_t *bytes;
-        uint32_t size;
+        const uint8_t *bytes = NULL;
+        uint32_t size = 0;
         enum err err = window_at(s, io, input, at, want, &bytes, &size, diag);
         if (err == OK)
             err = worker_io_scan_room(io, size, diag);
@@ -976,8 +976,8 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
         struct csv_file *file = &s->files[index];
         uint64_t at = file->data_begin;
         while (err == OK && at < input->size) {
-            const uint8_t *bytes;
-            uint32_t size, want = 4096;
+            const uint8_t *bytes = NULL;
+            uint32_t size = 0, want = 4096;
             struct csv_row row;
             enum csv_row_end end = CSV_ROW_UNFINISHED;
             int at_end = 0;
