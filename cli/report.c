@@ -109,7 +109,7 @@ enum err report_summary(const struct report *report, char **out, struct diag *di
             json_object_set_new(one, "count", json_integer((json_int_t)r->totals.count[k][side]));
             for (int i = 0; i < count; i++) {
                 money_total in_class = r->totals.sums[k][side][currencies[i]];
-                if (in_class || (count == 1 && r->totals.count[k][side]))
+                if (r->totals.rows[k][side][currencies[i]])
                     json_object_set_new(sums, currency_code((uint8_t)currencies[i]), money(in_class, currencies[i]));
             }
             json_object_set_new(one, "sums", sums);
@@ -291,7 +291,7 @@ void report_text(const struct report *report, struct results *results, FILE *out
         int printed = 0;
         for (int i = 0; i < count; i++) {
             money_total l = r->totals.sums[k][LOCAL][currencies[i]], c = r->totals.sums[k][CHANNEL][currencies[i]];
-            if (i && !l && !c)
+            if (i && !r->totals.rows[k][LOCAL][currencies[i]] && !r->totals.rows[k][CHANNEL][currencies[i]])
                 continue;
             fprintf(out, "  %-10s %14s %18s %3s %14s %18s %3s\n", printed ? "" : class_name((enum class_id)k),
                     printed ? "" : grouped(r->totals.count[k][LOCAL], n1), amount_text(l, currencies[i], a),

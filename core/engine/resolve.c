@@ -25,6 +25,7 @@ static int by_key(const void *a, const void *b)
 static void count_verdict(struct worker *w, const struct full *row)
 {
     w->totals.count[row->verdict][row->side]++;
+    w->totals.rows[row->verdict][row->side][row->currency]++;
     w->totals.sums[row->verdict][row->side][row->currency] += row->amount_micro;
     if (row->side == LOCAL || !row->partner)
         for (uint64_t bits = row->reasons; bits; bits &= bits - 1)

@@ -43,7 +43,8 @@ struct run_config {
 
 struct class_totals {
     uint64_t count[CLASSES][SIDES];
-    /* sums[class][side][currency] */
+    /* [class][side][currency] */
+    uint64_t rows[CLASSES][SIDES][CURRENCY_COUNT_MAX];
     money_total sums[CLASSES][SIDES][CURRENCY_COUNT_MAX];
 };
 

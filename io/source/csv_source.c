@@ -676,7 +676,7 @@ static enum step csv_process(struct source *source, struct worker_io *io, struct
             pass_on(file, ticket->number, out_quote);
     } else {
         if (scan.flags & CSV_UNFINISHED)
-            err = check_file_end(&w, quoted && (scan.flags & CSV_ENDS_QUOTED), scan.stop, diag);
+            err = check_file_end(&w, quoted && (scan.flags & CSV_CUT_QUOTED), scan.stop, diag);
         if (err == OK) {
             pass_on(file, ticket->number, quoted && (scan.flags & CSV_ENDS_QUOTED) != 0);
             err = take_scanned_rows(&w, &scan, quoted ? scan.first_row : start, quoted, outbox, diag);
@@ -929,8 +929,8 @@ static enum err csv_reject_text(struct source *source, struct worker_io *io, con
     struct csv_source *s = of(source);
     uint32_t index = file_set_find(&s->set, reject->place);
     struct csv_file *file = &s->files[index];
-    const uint8_t *bytes;
-    uint32_t size;
+    const uint8_t *bytes = NULL;
+    uint32_t size = 0;
     enum err err = window_at(s, io, &s->set.files[index], reject->place - s->set.files[index].base, reject->size, &bytes, &size, diag);
     if (err != OK)
         return err;
