@@ -506,6 +506,57 @@ TEST(a_file_that_is_not_the_newest_must_end_with_rotate_or_stop)
     log_free(&log);
 }
 
+/* MySQL 8.3's integers: as many one-bits at the low end of the first byte as bytes follow. */
+static void put_varlen(struct body *b, uint64_t value)
+{
+    unsigned more = 0;
+    while (more < 8 && value >> (7 * (more + 1)))
+        more++;
+    if (more == 8) {
+        body_le(b, 0xff, 1);
+        body_le(b, value, 8);
+        return;
+    }
+    body_le(b, value << (more + 1) | ((1u << more) - 1), more + 1);
+}
+
+TEST(gtids_of_all_families_are_read_and_printed)
+{
+    struct body b = {.size = 0};
+    put_varlen(&b, 1);
+    put_varlen(&b, 59);
+    put_varlen(&b, 0);
+    put_varlen(&b, 0);
+    put_varlen(&b, 1);
+    put_varlen(&b, 1);
+    for (unsigned i = 0; i < 16; i++)
+        put_varlen(&b, 0xf0 + i);
+    put_varlen(&b, 2);
+    put_varlen(&b, (uint64_t)INT64_MAX * 2);
+    put_varlen(&b, 3);
+    put_varlen(&b, 6);
+    body_bytes(&b, "foobaz", 6);
+    struct log log = {0};
+    log_event(&log, EVENT_GTID_TAGGED, b.bytes, b.size);
+    struct binlog_event event;
+    struct binlog_gtid gtid;
+    unsigned flags;
+    char text[BINLOG_GTID_TEXT_MAX];
+    event_read(&event, log.bytes, 0, 4);
+    EXPECT(binlog_gtid_read(&gtid, &event, &flags));
+    binlog_gtid_print(text, &gtid);
+    EXPECT(strcmp(text, "f0f1f2f3-f4f5-f6f7-f8f9-fafbfcfdfeff:foobaz:9223372036854775807") == 0);
+    for (event.body_size = 0; event.body_size < b.size; event.body_size++)
+        EXPECT(!binlog_gtid_read(&gtid, &event, &flags));
+    log.size = 0;
+    log_gtid(&log, 77);
+    event_read(&event, log.bytes, 0, 4);
+    EXPECT(binlog_gtid_read(&gtid, &event, &flags));
+    binlog_gtid_print(text, &gtid);
+    EXPECT(strcmp(text, "00010203-0405-0607-0809-0a0b0c0d0e0f:77") == 0);
+    log_free(&log);
+}
+
 TEST(files_of_other_kinds_are_refused_by_name)
 {
     struct diag diag;
