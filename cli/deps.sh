@@ -15,7 +15,7 @@ deps_names()
         case $deps_group in
         build)
             printf '%s\n' cmake ninja-build gcc g++ make pkg-config libc6-dev \
-                liburing-dev libjemalloc-dev libxxhash-dev zlib1g-dev libfyaml-dev libjansson-dev libssl-dev \
+                liburing-dev libjemalloc-dev libxxhash-dev zlib1g-dev libfyaml-dev libjansson-dev libssl-dev libzstd-dev \
                 libbenchmark-dev tzdata ca-certificates
             ;;
         test)

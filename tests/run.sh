@@ -1,0 +1,37 @@
+#!/bin/sh
+# tests/run.sh: installs what is missing, builds, runs every test. This is all that .ci/run calls.
+#
+#     sh tests/run.sh            release, ASan+UBSan and TSan builds
+#     sh tests/run.sh release    one of them: release, asan or tsan
+#
+# Warnings are errors. Each build has its tests run by ctest, whose closing line says how many passed.
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+root=$(CDPATH='' cd -- "$here/.." && pwd)
+cd "$root"
+# shellcheck source=cli/deps.sh
+. cli/deps.sh
+deps_install build test
+
+kinds=${1:-release asan tsan}
+jobs=$(nproc)
+export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:allocator_may_return_null=1"
+export UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1"
+export TSAN_OPTIONS="halt_on_error=1"
+for kind in $kinds; do
+    build=build/$kind
+    echo "== $kind: build"
+    mkdir -p "$build"
+    if ! { cmake -G Ninja -C "tests/cache/$kind.cmake" -DTIEOUT_WERROR=ON -S . -B "$build" && cmake --build "$build" -j "$jobs"; } \
+        >"$build/build.log" 2>&1; then
+        tail -n 60 "$build/build.log"
+        echo "run.sh: the $kind build failed; all of it is in $build/build.log" >&2
+        exit 1
+    fi
+    echo "== $kind: tests"
+    # TSan watches what threads share: the engine's tests; the rest is single-threaded.
+    only=
+    [ "$kind" = tsan ] && only='-L threads'
+    # shellcheck disable=SC2086 # words on purpose
+    ctest --test-dir "$build" $only --output-on-failure -j "$jobs" --timeout 600
+done
