@@ -230,6 +230,9 @@ void binlog_statement_read(struct statement *statement, struct span database, st
         kind = STATEMENT_SAVEPOINT;
     else if (is(first, "RELEASE"))
         kind = STATEMENT_RELEASE;
+    else if (is(first, "SET") && is(second, "STATEMENT"))
+        /* MariaDB: SET STATEMENT variable = value FOR any statement. */
+        kind = STATEMENT_CHANGES;
     else if (is(first, "SET") || is(first, "GRANT") || is(first, "REVOKE") || is(first, "FLUSH") ||
              is(first, "ANALYZE") || is(first, "OPTIMIZE") || is(first, "REPAIR") || is(first, "INSTALL") ||
              is(first, "UNINSTALL") || is(first, "USE") || is(first, "KILL"))

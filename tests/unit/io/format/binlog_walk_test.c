@@ -174,6 +174,8 @@ TEST(statements_are_told_apart_by_what_they_may_do_to_a_watched_table)
     EXPECT(statement_is("shop", "RENAME TABLE orders TO o2, o3 TO orders", STATEMENT_ERASES, 0));
     EXPECT(statement_is("shop", "rename table orders to _orders_del, `_orders_gho` to orders", STATEMENT_DDL,
                         0));
+    EXPECT(statement_is("shop", "SET STATEMENT a=1 FOR UPDATE orders SET b=2", STATEMENT_CHANGES, 0));
+    EXPECT(statement_is("shop", "SET PASSWORD FOR orders='x'", STATEMENT_OTHER, -1));
     EXPECT(statement_is("shop", "BEGIN", STATEMENT_BEGIN, -1));
     EXPECT(statement_is("shop", "ROLLBACK TO `a`", STATEMENT_ROLLBACK_TO, -1));
     EXPECT(statement_is("shop", "rollback", STATEMENT_ROLLBACK, -1));
