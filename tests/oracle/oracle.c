@@ -204,7 +204,11 @@ static void pass_occurrences(struct oracle *oracle)
         for (int i = from; i < to && to - from > 1; i++) {
             if (!all_equal) {
                 decide(all[i], O_AMBIGUOUS, 1u << R_CONFLICT);
-                all[i]->set = text_copy(all[i]->tuple.data, all[i]->tuple.size);
+                /* A set of its own, apart from other ids and from what P3a finds under the same key. */
+                text_append(&all[i]->set, all[i]->side ? "C" : "L", 1);
+                text_append(&all[i]->set, all[i]->occurrence.data, all[i]->occurrence.size);
+                text_append(&all[i]->set, "|", 1);
+                text_append(&all[i]->set, all[i]->tuple.data, all[i]->tuple.size);
             } else if (i > from) {
                 decide(all[i], O_DUPLICATE, 0);
             }

@@ -79,7 +79,8 @@ struct oracle_job {
     const char *channel_code, *biz_type; /* of records whose source names no column for them; NULL: none */
     const char *timezone;
     int cut_minutes;
-    const char *currency; /* NULL: a row without one is a reject */
+    const char *unit_date; /* of records that have no date of their own; NULL (diff): they have none */
+    const char *currency;  /* NULL: a row without one is a reject */
     struct oracle_source sources[ORACLE_SIDES];
     int key_parts[8][6], key_part_count[8], key_count; /* oracle_field, or O_FIELDS + attr */
     int is_compared[O_SLOTS];                          /* amount, direction and currency always are */

@@ -341,7 +341,7 @@ static int debit_or_credit(const struct oracle_source *source, const struct text
     if ((debit->size == 0 && credit->size == 0) || (out != 0 && in != 0))
         return 0;
     r->amount = out > 0 ? -out : out < 0 ? out : in;
-    r->is_out = r->amount < 0 || (r->amount == 0 && credit->size == 0);
+    r->is_out = r->amount < 0;
     return 1;
 }
 
@@ -390,7 +390,7 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
             return "amount";
         r->is_out = r->amount < 0;
     }
-    if (in[O_DIRECTION].size) {
+    if (in[O_DIRECTION].size || (has[O_DIRECTION] && !source->is_optional[O_DIRECTION])) {
         struct text word = in[O_DIRECTION];
         int is_out;
         if (source->direction_map[0].from) {
@@ -439,10 +439,14 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
         r->day = time_day;
         r->has_date = 1;
     }
+    if (!r->has_date && job->unit_date) {
+        struct text unit = {(char *)job->unit_date, strlen(job->unit_date)};
+        r->has_date = parse_date(unit, &r->day);
+    }
     if (r->has_date)
         print_day(&r->text[O_BILL_DATE], r->day);
 
-    if (in[O_STATUS].size) {
+    if (in[O_STATUS].size || (has[O_STATUS] && source->status_map[0].from)) {
         struct text word = in[O_STATUS];
         if (source->status_map[0].from) {
             int i = map_find(source->status_map, word);

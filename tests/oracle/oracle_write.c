@@ -139,15 +139,14 @@ static void add_pair(struct table *t, const struct oracle_job *job, const struct
     table_add(t, row);
 }
 
-static struct table *open_singles(const struct oracle_job *job, int class_id)
+static struct table *open_singles(const struct oracle_job *job)
 {
     struct header h = {.width = 0};
     add_name(&h, "", "side");
     for (int f = 0; f < O_FIELDS + job->attr_count; f++)
         add_name(&h, "", slot_word(job, f));
     add_name(&h, "", "occurrence_id");
-    if (class_id == O_AMBIGUOUS)
-        add_name(&h, "", "set_id");
+    add_name(&h, "", "set_id");
     add_name(&h, "", "reasons");
     return table_open(h.names, h.width);
 }
@@ -170,8 +169,7 @@ static void add_single(struct table *t, const struct oracle_job *job, const stru
     for (int f = 0; f < O_FIELDS + job->attr_count; f++)
         *at++ = field_cell(r, f);
     *at++ = harmless(r->occurrence);
-    if (r->class_id == O_AMBIGUOUS)
-        *at++ = set_cell(r->set);
+    *at++ = r->class_id == O_AMBIGUOUS ? set_cell(r->set) : word_text("");
     *at++ = reasons_text(job, r);
     table_add(t, row);
 }
@@ -188,7 +186,7 @@ void oracle_write_tables(struct oracle *oracle)
     static const char *const reject_names[] = {"side", "column", "raw"};
     for (int class_id = 0; class_id < O_REJECT; class_id++) {
         int is_pair = class_id == O_MATCH || class_id == O_MISMATCH;
-        struct table *t = is_pair ? open_pairs(oracle->job) : open_singles(oracle->job, class_id);
+        struct table *t = is_pair ? open_pairs(oracle->job) : open_singles(oracle->job);
         struct orecord **list = must_take((size_t)oracle->count * sizeof *list);
         int n = 0;
         for (int i = 0; i < oracle->count; i++) {

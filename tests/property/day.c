@@ -248,6 +248,7 @@ static void choose_run(struct maker *m)
         choose_source(m, side);
     job->timezone = percent(m, 15) ? "America/New_York" : "Asia/Shanghai";
     job->currency = percent(m, 90) || !m->has[0][O_CURRENCY] || !m->has[1][O_CURRENCY] ? "CNY" : NULL;
+    job->unit_date = m->day->date;
     job->cut_minutes =
         percent(m, 40) ? PICK(m, ((const int[]){23 * 60, 4 * 60, 12 * 60, 11 * 60 + 59, 1439})) : 0;
     if (percent(m, 65)) {
@@ -299,7 +300,8 @@ static void choose_rules(struct maker *m)
         choose_diff(m);
     else
         choose_run(m);
-    job->max_rejects[0] = job->max_rejects[1] = m->reject_percent ? 1000000 : 0;
+    job->max_rejects[0] = job->max_rejects[1] =
+        m->reject_percent || (m->empty_percent && !m->day->is_diff) ? 1000000 : 0;
 }
 
 /* ---- payments ---- */
@@ -359,8 +361,10 @@ static const char *currency_word(struct maker *m)
 
 static void new_id(struct maker *m, struct payment *p)
 {
-    snprintf(p->occurrence, sizeof p->occurrence, "%s%d", m->nasty_percent && percent(m, 5) ? "=id," : "id",
-             m->next_id++);
+    static const char *const nasty[] = {"=id,", "i|", "i\\"}, *const refunds[] = {"", "", "r1", "r|1"};
+    snprintf(p->occurrence, sizeof p->occurrence, "%s%d",
+             m->nasty_percent && percent(m, 10) ? PICK(m, nasty) : "id", m->next_id++);
+    p->refund = PICK(m, refunds);
 }
 
 static void make_payment(struct maker *m, struct payment *p)

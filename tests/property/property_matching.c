@@ -582,7 +582,15 @@ static void drop_rows(struct day_side *side, int from, int count)
     side->count -= count;
 }
 
-/* Takes rows out as long as the day still fails on this road. The report is that of the smallest day. */
+/* What kind of failure a report tells: its beginning, up to the first colon. */
+static int same_kind(const char *a, const char *b)
+{
+    size_t n = strcspn(a, ":\n");
+    return n == strcspn(b, ":\n") && memcmp(a, b, n) == 0;
+}
+
+/* Takes rows out as long as the day still fails on this road in the same way. The report is that of the
+ * smallest day. */
 static void shrink(struct driver *d, struct day *day, const struct road *road)
 {
     char digest[128], report[sizeof d->report];
@@ -595,7 +603,7 @@ static void shrink(struct driver *d, struct day *day, const struct road *road)
                 int count = s->count;
                 memcpy(rows, s->rows, (size_t)count * sizeof *rows);
                 drop_rows(s, from, size);
-                if (!check_road(d, day, road, digest)) {
+                if (!check_road(d, day, road, digest) && same_kind(report, d->report)) {
                     memcpy(report, d->report, sizeof report);
                 } else {
                     memcpy(s->rows, rows, (size_t)count * sizeof *rows);
