@@ -67,6 +67,33 @@ static int drain(struct worker *w)
     return did;
 }
 
+/* After a turn in which nothing could be done: spin a little, then yield, then sleep for longer and longer, so that a worker that waits for
+ * one whose core is taken by others does not burn the core it has. */
+static void rest(struct worker *w, int did)
+{
+    enum { SPINS = 64, YIELDS = 192, SLEEP_NS_MAX = 200000 };
+    if (did) {
+        w->idle_turns = 0;
+        return;
+    }
+    w->times.idle++;
+    if (w->idle_turns < SPINS) {
+        w->idle_turns++;
+#if defined(__x86_64__)
+        __builtin_ia32_pause();
+#endif
+    } else if (w->idle_turns < YIELDS) {
+        w->idle_turns++;
+        sched_yield();
+    } else {
+        long ns = 5000L << ((w->idle_turns - YIELDS) / 8);
+        if (ns < SLEEP_NS_MAX)
+            w->idle_turns++;
+        struct timespec pause = {0, ns < SLEEP_NS_MAX ? ns : SLEEP_NS_MAX};
+        nanosleep(&pause, NULL);
+    }
+}
+
 static struct batch *take_empty(struct worker *w, uint32_t to)
 {
     struct lane *lane = lane_of(w->run, w->number, to);
@@ -78,8 +105,7 @@ static struct batch *take_empty(struct worker *w, uint32_t to)
         }
         if (run_failed(w->run))
             return NULL;
-        if (drain(w) == 0)
-            sched_yield();
+        rest(w, drain(w));
     }
 }
 
@@ -179,6 +205,12 @@ static enum err read_and_feed(struct worker *w)
         int did = drain(w);
         if (did < 0)
             err = w->diag.err;
+        for (uint32_t i = 0; err == OK && i < count; i++) {
+            struct ticket *ticket = &tickets[(first + i) % depth];
+            struct source *source = run->config->sources[ticket->side];
+            if (source->ops->arrive)
+                err = source->ops->arrive(source, w->io, ticket, &w->diag);
+        }
         if (err != OK || !count)
             continue;
         struct ticket *ticket = &tickets[first];
@@ -191,10 +223,11 @@ static enum err read_and_feed(struct worker *w)
             w->times.chunks++;
             first = (first + 1) % depth;
             count--;
-        } else if (!did) {
-            w->times.idle++;
-            sched_yield();
+        } else {
+            rest(w, did);
         }
+        if (step != STEP_IDLE)
+            w->idle_turns = 0;
     }
     return err;
 }
@@ -223,8 +256,7 @@ static enum err send_ends(struct worker *w)
         int did = drain(w);
         if (did < 0)
             return w->diag.err;
-        if (!did)
-            sched_yield();
+        rest(w, did);
     }
     return err;
 }

@@ -46,6 +46,7 @@ struct worker {
     void *batch_block;
     size_t batch_block_size;
     uint32_t ends_seen;
+    uint32_t idle_turns; /* in a row */
     /* resolve */
     struct later_list later; /* sorted; read by all workers during a pass */
     struct later_list fresh; /* what this pass leaves for later ones; its owner's alone */

@@ -64,6 +64,8 @@ struct source_ops {
     enum step (*claim)(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag);
     /* Starts its read into the worker's buffer. */
     enum err (*start)(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag);
+    /* Called for every ticket in hand, often: once its bytes are there, does what later chunks wait for. NULL: nothing to do. */
+    enum err (*arrive)(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag);
     /* Decodes it. STEP_IDLE: must wait for another worker's chunk or for the disk; STEP_DONE: all of the chunk went out. */
     enum step (*process)(struct source *source, struct worker_io *io, struct ticket *ticket, struct outbox *outbox, struct diag *diag);
     /* Ends of files, unchanged files. One thread, after all chunks were processed and before anything is judged. */

@@ -292,36 +292,60 @@ struct core_fields {
     uint8_t currency, out, has_fee, date_disagrees;
 };
 
-static inline int two_digits(const char *p, unsigned *value)
+/* Eight bytes "HH:MM:SS" as seconds of the day, or -1. All digits are checked at once. */
+static inline int seconds_of_day(const char *p)
 {
-    unsigned a = (unsigned char)p[0] - '0', b = (unsigned char)p[1] - '0';
-    *value = a * 10 + b;
-    return (a <= 9) & (b <= 9);
+    uint64_t v;
+    memcpy(&v, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    const uint64_t colons = 0x00003A00003A0000ull, colon_mask = 0x0000FF0000FF0000ull, digit_mask = ~colon_mask;
+    if ((v & colon_mask) != colons)
+        return -1;
+    uint64_t d = (v & digit_mask) - (0x3030303030303030ull & digit_mask);
+    /* A digit is 0..9: adding 0x76 sets the top bit of any byte above, and a byte below 0x30 has borrowed. */
+    if (((d + (0x7676767676767676ull & digit_mask)) | d) & 0x8080808080808080ull)
+        return -1;
+    unsigned h = (unsigned)(d & 0xFF) * 10 + (unsigned)(d >> 8 & 0xFF);
+    unsigned m = (unsigned)(d >> 24 & 0xFF) * 10 + (unsigned)(d >> 32 & 0xFF);
+    unsigned s = (unsigned)(d >> 48 & 0xFF) * 10 + (unsigned)(d >> 56);
+    return h > 23 || m > 59 || s > 59 ? -1 : (int)((h * 60 + m) * 60 + s);
 }
 
-/* The usual time, "2026-11-19 08:15:30", whose date is that of the row before. */
+/* The usual time, "2026-11-19 08:15:30" or with a fraction, whose date is that of the row before. */
 static inline int time_quick(const struct norm_scratch *s, struct span text, int64_t *wall_us)
 {
     uint64_t head;
     uint16_t rest;
-    if (text.size != 19)
+    if (text.size < 19 || text.size > 26 || text.size == 20)
         return 0;
     memcpy(&head, text.data, 8);
     memcpy(&rest, text.data + 8, 2);
     if (head != s->date_memo || rest != s->date_memo_rest)
         return 0;
-    unsigned h, m, sec;
     const char *p = text.data + 10;
-    if ((p[0] != ' ' && p[0] != 'T') || !two_digits(p + 1, &h) || p[3] != ':' || !two_digits(p + 4, &m) || p[6] != ':' ||
-        !two_digits(p + 7, &sec) || h > 23 || m > 59 || sec > 59)
+    int seconds;
+    if ((p[0] != ' ' && p[0] != 'T') || (seconds = seconds_of_day(p + 1)) < 0)
         return 0;
-    *wall_us = ((s->date_memo_count * 24 + h) * 60 + m) * 60 * 1000000 + (int64_t)sec * 1000000;
+    int64_t us = 0, scale = 100000;
+    if (text.size > 19) {
+        if (text.data[19] != '.')
+            return 0;
+        for (size_t i = 20; i < text.size; i++, scale /= 10) {
+            unsigned digit = (unsigned char)text.data[i] - '0';
+            if (digit > 9)
+                return 0;
+            us += scale * digit;
+        }
+    }
+    *wall_us = (s->date_memo_count * 86400 + seconds) * 1000000 + us;
     return 1;
 }
 
 static inline void time_remember(struct norm_scratch *s, struct span text, int64_t wall_us)
 {
-    if (text.size != 19)
+    if (text.size < 19 || (text.data[10] != ' ' && text.data[10] != 'T'))
         return;
     memcpy(&s->date_memo, text.data, 8);
     uint16_t rest;

@@ -716,7 +716,7 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
     struct binlog_rows *rows;
     enum err err = rows_of(s, io, &rows, diag);
     if (err == OK)
-        err = worker_io_scan_room(io, RECORD_VAR_MAX + 4096, diag);
+        err = worker_io_unquote_room(io, RECORD_VAR_MAX + 4096, diag);
     struct binlog_piece piece = {.file_name = d.input->path,
                                  .format = &groups->format,
                                  .groups = groups->groups,

@@ -2,8 +2,9 @@
  *
  * A file is cut into chunks of equal size. Chunk i owns the rows that begin behind the first newline at or after its first byte,
  * up to and with the one that begins behind the first newline at or after the next chunk's first byte. Whether that newline
- * ends a row or stands inside quotes is the one thing that a chunk must know from the one before: a `chain` per file hands it on, and
- * since a stray quote spoils its row only up to the next newline (SPEC.md section 2), one bit is enough.
+ * ends a row or stands inside quotes is the one thing that a chunk must know from those before, and since a stray quote spoils its row
+ * only up to the next newline (SPEC.md section 2), one bit is enough. A chunk without quotes hands on what it was handed, so it
+ * says so as soon as its bytes are there (csv_arrive), and workers go on side by side; only files with quotes go chunk after chunk here.
  *
  *     bytes      |------- chunk 0 -------|------- chunk 1 -------|-------
  *     rows       [h][r][r][r][r][r][r][r][r  ][r][r][r][r][r][r][r  ][r]
@@ -25,11 +26,19 @@
 
 enum { HEADER_READ = 64 * 1024, REJECTS_KEPT = 4096, REJECTS_SHOWN = 10 };
 
-enum ticket_state { TICKET_NEW, TICKET_SCANNED };
+enum ticket_state { TICKET_NEW, TICKET_SCANNED, TICKET_EMPTY };
+
+/* What is known of a chunk's effect on quotes. */
+enum chunk_state {
+    CHUNK_UNKNOWN,
+    CHUNK_PLAIN,     /* no quote in it: what holds at its first line holds at the next chunk's */
+    CHUNK_TO_OUTSIDE,/* decoded: the next chunk's first line begins a row */
+    CHUNK_TO_QUOTED  /* decoded: it lies inside a quoted cell */
+};
 
 struct chain {
-    _Alignas(64) _Atomic uint64_t next; /* the chunk whose turn it is */
-    uint8_t in_quote;                   /* at that chunk's first line; written by the chunk before, read by this one */
+    _Atomic uint8_t *states;  /* enum chunk_state, by chunk */
+    _Atomic uint64_t resolved; /* a chunk whose start is known, times two, plus one if it is inside quotes: where to look on from */
 };
 
 struct csv_file {
@@ -208,10 +217,11 @@ static void csv_close(struct source *source)
         for (uint32_t k = 0; file->names && k < file->column_count; k++)
             mem_give(file->names[k]);
         mem_give(file->names);
+        mem_give((void *)file->chain.states);
         mem_give(file->marks);
         mem_give(file->mark_sums);
     }
-    free(s->files);
+    mem_give(s->files);
     file_set_close(&s->set);
     mem_give(s->rejects);
     pthread_mutex_destroy(&s->reject_lock);
@@ -255,11 +265,9 @@ enum err csv_source_open(struct source **out, const struct source_config *config
     enum err err = file_set_open(&s->set, s->job, config->side, config->date, 0, diag);
     if (err == OK) {
         size_t size = s->set.count * sizeof *s->files;
-        s->files = aligned_alloc(64, size);
+        s->files = mem_take_zero(1, size);
         if (!s->files)
             err = mem_fail(diag, size, "the list of files");
-        else
-            memset(s->files, 0, size);
     }
     for (uint32_t i = 0; err == OK && i < s->set.count; i++) {
         struct csv_file *file = &s->files[i];
@@ -270,7 +278,12 @@ enum err csv_source_open(struct source **out, const struct source_config *config
         if (file->data_begin == s->set.files[i].size && file->first_chunk)
             file->first_chunk = (file->data_begin - 1) / s->chunk;
         file->chunk_count = (s->set.files[i].size + s->chunk - 1) / s->chunk;
-        atomic_init(&file->chain.next, file->first_chunk);
+        atomic_init(&file->chain.resolved, file->first_chunk << 1);
+        file->chain.states = mem_take_zero(file->chunk_count + 1, sizeof *file->chain.states);
+        if (!file->chain.states) {
+            err = mem_fail(diag, file->chunk_count, "the list of chunks");
+            break;
+        }
         file->other_bytes = file->data_begin;
         if (s->chunk % CSV_MARK_BYTES == 0) {
             file->mark_count = (uint32_t)((s->set.files[i].size + CSV_MARK_BYTES - 1) / CSV_MARK_BYTES);
@@ -331,6 +344,7 @@ struct work {
     struct csv_file *file;
     struct input_file *input;
     struct ticket *ticket;
+    struct chunk_scan *scan;
     uint8_t *bytes;
     uint32_t size;    /* bytes there are */
     uint32_t nominal; /* chunk's own bytes */
@@ -410,7 +424,8 @@ static enum err take_scanned_rows(struct work *w, const struct csv_scan_result *
     const uint32_t columns = w->file->column_count;
     const int wanted_count = w->file->wanted_count;
     const int *const wanted = w->file->wanted;
-    const uint32_t *const seps = w->io->seps, *const rows = w->io->rows;
+    uint32_t *const seps = w->scan->seps;
+    const uint32_t *const rows = w->scan->rows;
     const uint8_t *const bytes = w->bytes;
     struct cell *const cells = w->io->cells;
     uint32_t begin = first_row, sep = 0, row_count = scan->row_count;
@@ -422,7 +437,7 @@ static enum err take_scanned_rows(struct work *w, const struct csv_scan_result *
             newline = seps[rows[r] - 1];
             next = newline + 1;
         } else {
-            w->io->seps[scan->sep_count] = w->size;
+            seps[scan->sep_count] = w->size;
             row_seps = scan->sep_count + 1 - sep;
             newline = next = w->size;
         }
@@ -502,7 +517,8 @@ static enum err read_on(struct work *w, struct diag *diag)
     w->size = want;
     memset(w->bytes + w->size, 0, IO_SLACK);
     w->at_end = want == left;
-    return worker_io_scan_room(w->io, w->size, diag);
+    enum err err = worker_io_scan_room(w->io, w->scan, w->size, diag);
+    return err == OK ? worker_io_unquote_room(w->io, w->size, diag) : err;
 }
 
 /* The file ends inside this chunk's last row: what that means. */
@@ -580,81 +596,140 @@ static enum err take_irregular_rows(struct work *w, uint32_t at, int in_quote, i
     return OK;
 }
 
-static void pass_on(struct csv_file *file, uint64_t number, int in_quote)
+static void publish(struct csv_file *file, uint64_t number, enum chunk_state state)
 {
-    file->chain.in_quote = (uint8_t)in_quote;
-    /* release: pairs with the acquire in csv_process */
-    atomic_store_explicit(&file->chain.next, number + 1, memory_order_release);
+    /* release: pairs with the acquire in begins_quoted */
+    atomic_store_explicit(&file->chain.states[number], (uint8_t)state, memory_order_release);
+}
+
+/* Whether a chunk's first line lies inside quotes: 0, 1, or -1 while a chunk before it is unknown. */
+static int begins_quoted(struct csv_file *file, uint64_t number)
+{
+    uint64_t known = atomic_load_explicit(&file->chain.resolved, memory_order_relaxed), at = known >> 1;
+    int quoted = (int)(known & 1);
+    if (at > number) { /* others are further: start over */
+        at = file->first_chunk;
+        quoted = 0;
+    }
+    for (; at < number; at++) {
+        /* acquire: pairs with the release in publish */
+        uint8_t state = atomic_load_explicit(&file->chain.states[at], memory_order_acquire);
+        if (state == CHUNK_UNKNOWN)
+            return -1;
+        if (state != CHUNK_PLAIN)
+            quoted = state == CHUNK_TO_QUOTED;
+    }
+    if (number > known >> 1)
+        atomic_store_explicit(&file->chain.resolved, number << 1 | (uint64_t)quoted, memory_order_relaxed);
+    return quoted;
+}
+
+static enum err check_read(struct csv_source *s, const struct ticket *ticket, uint64_t wanted, struct diag *diag)
+{
+    const char *path = s->set.files[ticket->file].path;
+    if (ticket->bytes_read < 0)
+        return diag_set_errno(diag, (int)-ticket->bytes_read, "read", "%s: cannot read %llu bytes at byte %llu", path,
+                              (unsigned long long)wanted, (unsigned long long)ticket->begin);
+    if ((uint64_t)ticket->bytes_read != wanted)
+        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                        "%s became shorter while it was read: %lld of %llu bytes at byte %llu", path, (long long)ticket->bytes_read,
+                        (unsigned long long)wanted, (unsigned long long)ticket->begin);
+    return OK;
+}
+
+static struct work work_of(struct csv_source *s, struct worker_io *io, struct ticket *ticket)
+{
+    struct input_file *input = &s->set.files[ticket->file];
+    uint64_t size = input->size - ticket->begin;
+    if (size > ticket->end - ticket->begin + IO_OVERLAP)
+        size = ticket->end - ticket->begin + IO_OVERLAP;
+    return (struct work){.s = s,
+                         .io = io,
+                         .file = &s->files[ticket->file],
+                         .input = input,
+                         .ticket = ticket,
+                         .scan = &io->scans[ticket->buffer],
+                         .bytes = worker_io_buffer(io, ticket->buffer),
+                         .size = (uint32_t)size,
+                         .nominal = (uint32_t)(ticket->end - ticket->begin),
+                         .at_end = ticket->begin + size == input->size};
+}
+
+static struct csv_scan_job scan_job(const struct work *w)
+{
+    struct csv_file *file = w->file;
+    return (struct csv_scan_job){.bytes = w->bytes,
+                                 .size = w->size,
+                                 .start = w->scan->result.first_row,
+                                 .end = w->nominal + 1,
+                                 .mark_end = w->nominal,
+                                 .delimiter = w->s->dialect.delimiter,
+                                 .quote = w->s->dialect.quote,
+                                 .seps = w->scan->seps,
+                                 .rows = w->scan->rows,
+                                 .marks = file->marks ? file->marks + w->ticket->begin / CSV_MARK_BYTES : NULL};
+}
+
+/* The chunk's bytes are there: scan them, and tell the chunks behind if no quote is in the way. */
+static enum err csv_arrive(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag)
+{
+    struct csv_source *s = of(source);
+    if (ticket->state != TICKET_NEW || !worker_io_arrived(io, ticket, 0))
+        return OK;
+    struct work w = work_of(s, io, ticket);
+    enum err err = check_read(s, ticket, w.size, diag);
+    if (err != OK)
+        return err;
+    /* Where this chunk's first line begins. */
+    uint32_t start;
+    if (ticket->number == w.file->first_chunk) {
+        start = (uint32_t)(w.file->data_begin - ticket->begin);
+    } else {
+        const uint8_t *newline = memchr(w.bytes, '\n', w.nominal);
+        start = newline ? (uint32_t)(newline - w.bytes) + 1 : UINT32_MAX;
+    }
+    w.scan->result = (struct csv_scan_result){.first_row = start};
+    struct csv_scan_job job = scan_job(&w);
+    if (start == UINT32_MAX) { /* all of it is the inside of one long line, whose owner came before */
+        if (job.marks)
+            memset(job.marks, 0, (w.nominal + CSV_MARK_BYTES - 1) / CSV_MARK_BYTES * sizeof *job.marks);
+        publish(w.file, ticket->number, CHUNK_PLAIN);
+        ticket->state = TICKET_EMPTY;
+        return OK;
+    }
+    w.scan->result = csv_scan(&job);
+    w.scan->result.first_row = start;
+    uint32_t flags = w.scan->result.flags;
+    if ((!s->dialect.quote || !(flags & CSV_SAW_QUOTE)) && (!(flags & CSV_UNFINISHED) || w.at_end))
+        publish(w.file, ticket->number, CHUNK_PLAIN);
+    ticket->state = TICKET_SCANNED;
+    return OK;
 }
 
 static enum step csv_process(struct source *source, struct worker_io *io, struct ticket *ticket, struct outbox *outbox,
                              struct diag *diag)
 {
     struct csv_source *s = of(source);
-    struct csv_file *file = &s->files[ticket->file];
-    struct input_file *input = &s->set.files[ticket->file];
-    if (!worker_io_arrived(io, ticket, 0))
-        return STEP_IDLE;
-    uint64_t wanted = input->size - ticket->begin;
-    if (wanted > ticket->end - ticket->begin + IO_OVERLAP)
-        wanted = ticket->end - ticket->begin + IO_OVERLAP;
-    if (ticket->bytes_read < 0) {
-        diag_set_errno(diag, (int)-ticket->bytes_read, "read", "%s: cannot read %llu bytes at byte %llu", input->path,
-                       (unsigned long long)wanted, (unsigned long long)ticket->begin);
+    if (csv_arrive(source, io, ticket, diag) != OK)
         return STEP_FAILED;
-    }
-    if ((uint64_t)ticket->bytes_read != wanted) {
-        diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                 "%s became shorter while it was read: %lld of %llu bytes at byte %llu", input->path, (long long)ticket->bytes_read,
-                 (unsigned long long)wanted, (unsigned long long)ticket->begin);
-        return STEP_FAILED;
-    }
-    struct work w = {.s = s,
-                     .io = io,
-                     .file = file,
-                     .input = input,
-                     .ticket = ticket,
-                     .bytes = worker_io_buffer(io, ticket->buffer),
-                     .size = (uint32_t)wanted,
-                     .nominal = (uint32_t)(ticket->end - ticket->begin),
-                     .at_end = ticket->begin + wanted == input->size};
-    /* acquire: pairs with the release in pass_on */
-    if (atomic_load_explicit(&file->chain.next, memory_order_acquire) != ticket->number)
+    if (ticket->state == TICKET_NEW)
         return STEP_IDLE;
-    int in_quote = file->chain.in_quote, out_quote = 0;
-    int is_first = ticket->number == file->first_chunk;
-
-    /* Where this chunk's first line begins. */
-    uint32_t start;
-    if (is_first) {
-        start = (uint32_t)(file->data_begin - ticket->begin);
-    } else {
-        const uint8_t *newline = memchr(w.bytes, '\n', w.nominal);
-        start = newline ? (uint32_t)(newline - w.bytes) + 1 : UINT32_MAX;
-    }
-    uint16_t *marks = file->marks ? file->marks + ticket->begin / CSV_MARK_BYTES : NULL;
-    if (start == UINT32_MAX) { /* all of it is the inside of one long line, whose owner came before */
-        if (marks)
-            memset(marks, 0, (w.nominal + CSV_MARK_BYTES - 1) / CSV_MARK_BYTES * sizeof *marks);
-        pass_on(file, ticket->number, in_quote);
+    if (ticket->state == TICKET_EMPTY)
         return STEP_DONE;
-    }
-    struct csv_scan_job job = {.bytes = w.bytes,
-                               .size = w.size,
-                               .start = start,
-                               .end = w.nominal + 1,
-                               .mark_end = w.nominal,
-                               .delimiter = s->dialect.delimiter,
-                               .quote = s->dialect.quote,
-                               .seps = io->seps,
-                               .rows = io->rows,
-                               .marks = marks};
-    struct csv_scan_result scan = csv_scan(&job);
+    struct work w = work_of(s, io, ticket);
+    struct csv_file *file = w.file;
+    int in_quote = begins_quoted(file, ticket->number), out_quote = 0;
+    if (in_quote < 0)
+        return STEP_IDLE;
+    uint32_t start = w.scan->result.first_row;
+    struct csv_scan_job job = scan_job(&w);
+    struct csv_scan_result scan = w.scan->result;
     int quoted = s->dialect.quote && ((scan.flags & CSV_SAW_QUOTE) || in_quote);
     enum err err = OK;
     for (;;) {
         if (quoted) {
             job.in_quote = (uint8_t)in_quote;
+            job.start = start;
             scan = csv_scan_quoted(&job);
         }
         if (!(scan.flags & CSV_UNFINISHED) || w.at_end || (scan.flags & (CSV_IRREGULAR | CSV_SAW_STRAY_CR)))
@@ -663,8 +738,8 @@ static enum step csv_process(struct source *source, struct worker_io *io, struct
             return STEP_FAILED;
         job.bytes = w.bytes;
         job.size = w.size;
-        job.seps = io->seps;
-        job.rows = io->rows;
+        job.seps = w.scan->seps;
+        job.rows = w.scan->rows;
         if (!quoted) {
             scan = csv_scan(&job);
             quoted = s->dialect.quote && (scan.flags & CSV_SAW_QUOTE);
@@ -673,12 +748,13 @@ static enum step csv_process(struct source *source, struct worker_io *io, struct
     if (scan.flags & (CSV_IRREGULAR | CSV_SAW_STRAY_CR)) {
         err = take_irregular_rows(&w, start, in_quote, &out_quote, outbox, diag);
         if (err == OK)
-            pass_on(file, ticket->number, out_quote);
+            publish(file, ticket->number, out_quote ? CHUNK_TO_QUOTED : CHUNK_TO_OUTSIDE);
     } else {
         if (scan.flags & CSV_UNFINISHED)
             err = check_file_end(&w, quoted && (scan.flags & CSV_CUT_QUOTED), scan.stop, diag);
+        out_quote = quoted && (scan.flags & CSV_ENDS_QUOTED);
         if (err == OK) {
-            pass_on(file, ticket->number, quoted && (scan.flags & CSV_ENDS_QUOTED) != 0);
+            publish(file, ticket->number, out_quote ? CHUNK_TO_QUOTED : CHUNK_TO_OUTSIDE);
             err = take_scanned_rows(&w, &scan, quoted ? scan.first_row : start, quoted, outbox, diag);
         }
     }
@@ -840,7 +916,7 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
         uint32_t size = 0;
         enum err err = window_at(s, io, input, at, want, &bytes, &size, diag);
         if (err == OK)
-            err = worker_io_scan_room(io, size, diag);
+            err = worker_io_unquote_room(io, size, diag);
         if (err != OK)
             return err;
         int at_end = at + size == input->size;
@@ -944,7 +1020,7 @@ static enum err csv_reject_text(struct source *source, struct worker_io *io, con
     if (reject->column < file->column_count) {
         *column = span_of(file->names[reject->column]);
         struct csv_row row;
-        err = worker_io_scan_room(io, reject->size + 1, diag);
+        err = worker_io_unquote_room(io, reject->size + 1, diag);
         if (err != OK)
             return err;
         if (csv_row_read(&s->dialect, (const uint8_t *)raw->data, reject->size, 0, 1, io->cells, CSV_COLUMNS_MAX, io->unquoted, &row) ==
@@ -984,7 +1060,7 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
             for (; end == CSV_ROW_UNFINISHED && err == OK && !at_end && want <= 4 * CSV_ROW_MAX; want *= 4) {
                 err = window_at(s, io, input, at, want, &bytes, &size, diag);
                 if (err == OK)
-                    err = worker_io_scan_room(io, size, diag);
+                    err = worker_io_unquote_room(io, size, diag);
                 if (err != OK)
                     break;
                 at_end = at + size == input->size;
@@ -1037,6 +1113,7 @@ static const struct source_ops csv_ops = {
     .size = csv_size,
     .claim = csv_claim,
     .start = csv_start,
+    .arrive = csv_arrive,
     .process = csv_process,
     .finish = csv_finish,
     .limit_rejects = csv_limit_rejects,

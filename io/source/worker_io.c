@@ -5,19 +5,38 @@
 #include "io/format/csv_scan.h"
 #include <errno.h>
 
-enum err worker_io_scan_room(struct worker_io *io, uint32_t size, struct diag *diag)
+enum err worker_io_scan_room(struct worker_io *io, struct chunk_scan *scan, uint32_t size, struct diag *diag)
+{
+    (void)io;
+    if (size <= scan->room)
+        return OK;
+    size_t old = (scan->room + CSV_SCAN_SLACK) * sizeof *scan->seps, bytes = ((size_t)size + CSV_SCAN_SLACK) * sizeof *scan->seps;
+    if (scan->room) {
+        mem_unmap(scan->seps, old);
+        mem_unmap(scan->rows, old);
+    }
+    scan->room = 0;
+    scan->seps = mem_map(bytes, 0);
+    scan->rows = mem_map(bytes, 0);
+    if (!scan->seps || !scan->rows) {
+        mem_unmap(scan->seps, bytes);
+        mem_unmap(scan->rows, bytes);
+        scan->seps = scan->rows = NULL;
+        return mem_fail(diag, bytes * 2, "a chunk's cells");
+    }
+    scan->room = size;
+    return OK;
+}
+
+enum err worker_io_unquote_room(struct worker_io *io, uint32_t size, struct diag *diag)
 {
     if (size <= io->scan_room)
         return OK;
-    mem_give(io->seps);
-    mem_give(io->rows);
     mem_give(io->unquoted);
     io->scan_room = 0;
-    io->seps = mem_take((size_t)(size + CSV_SCAN_SLACK) * sizeof *io->seps);
-    io->rows = mem_take((size_t)(size + CSV_SCAN_SLACK) * sizeof *io->rows);
     io->unquoted = mem_take((size_t)size + CSV_SCAN_SLACK);
-    if (!io->seps || !io->rows || !io->unquoted)
-        return mem_fail(diag, (size_t)size * 9, "a chunk's cells");
+    if (!io->unquoted)
+        return mem_fail(diag, size, "a chunk's cells");
     io->scan_room = size;
     return OK;
 }
@@ -33,8 +52,13 @@ enum err worker_io_open(struct worker_io **out, const struct worker_io_config *c
     io->buffer_size = ((config->chunk + IO_OVERLAP) + 4095u) & ~4095u;
     enum err err = ring_open(&io->ring, config->backend, config->depth, fell_back, diag);
     size_t block = (size_t)io->buffer_count * (io->buffer_size + IO_SLACK);
+    io->scans = mem_take_zero(io->buffer_count, sizeof *io->scans);
+    if (err == OK && !io->scans)
+        err = mem_fail(diag, io->buffer_count * sizeof *io->scans, "a worker's buffers");
+    for (uint32_t i = 0; err == OK && i < io->buffer_count; i++)
+        err = worker_io_scan_room(io, &io->scans[i], io->buffer_size, diag);
     if (err == OK)
-        err = worker_io_scan_room(io, io->buffer_size, diag);
+        err = worker_io_unquote_room(io, io->buffer_size, diag);
     if (err == OK)
         err = norm_scratch_init(&io->scratch, diag);
     if (err == OK) {
@@ -67,8 +91,12 @@ void worker_io_close(struct worker_io *io)
     mem_give(io->again[0]);
     mem_give(io->again[1]);
     mem_give(io->in_buffer);
-    mem_give(io->seps);
-    mem_give(io->rows);
+    for (uint32_t i = 0; io->scans && i < io->buffer_count; i++)
+        if (io->scans[i].room) {
+            mem_unmap(io->scans[i].seps, (io->scans[i].room + CSV_SCAN_SLACK) * sizeof(uint32_t));
+            mem_unmap(io->scans[i].rows, (io->scans[i].room + CSV_SCAN_SLACK) * sizeof(uint32_t));
+        }
+    mem_give(io->scans);
     mem_give(io->unquoted);
     mem_give(io->grown);
     mem_give(io->cells);

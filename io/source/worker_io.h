@@ -8,6 +8,7 @@
 #define TIEOUT_IO_SOURCE_WORKER_IO_H
 
 #include "core/ops/source.h"
+#include "io/format/csv_scan.h"
 #include "io/ring/ring.h"
 
 enum {
@@ -16,13 +17,20 @@ enum {
     IO_WINDOW = 64 * 1024    /* what fetch reads at once */
 };
 
+/* Where cells and rows of a chunk end; the arrays have room for any text of its size, and cost memory only as far as they are used. */
+struct chunk_scan {
+    uint32_t *seps, *rows;
+    size_t room; /* bytes of text */
+    struct csv_scan_result result;
+};
+
 struct worker_io {
     struct ring *ring;
     uint32_t chunk;          /* nominal chunk size */
     uint32_t buffer_count, buffer_size;
     uint8_t *block;          /* buffer_count buffers of buffer_size + IO_SLACK; registered */
     struct ticket **in_buffer; /* whose read is in which buffer */
-    uint32_t *seps, *rows;   /* of the chunk at hand; room for `scan_room` bytes of text */
+    struct chunk_scan *scans;  /* one a buffer: what the scanner found in it */
     uint32_t scan_room;
     uint8_t *unquoted;       /* scan_room bytes: cells whose doubled quotes were undone */
     uint8_t *grown;          /* a chunk whose last row is long, when it outgrows its buffer */
@@ -61,7 +69,9 @@ enum err worker_io_read(struct worker_io *io, struct ticket *ticket, int fd, uin
                         struct diag *diag);
 /* Takes in finished reads; 1 when `ticket`'s is among them. */
 int worker_io_arrived(struct worker_io *io, struct ticket *ticket, int wait);
-/* Makes seps, rows and unquoted hold a chunk of `size` bytes. */
-enum err worker_io_scan_room(struct worker_io *io, uint32_t size, struct diag *diag);
+/* Makes a buffer's scan hold `size` bytes of text. */
+enum err worker_io_scan_room(struct worker_io *io, struct chunk_scan *scan, uint32_t size, struct diag *diag);
+/* Makes `unquoted` hold a chunk of `size` bytes. */
+enum err worker_io_unquote_room(struct worker_io *io, uint32_t size, struct diag *diag);
 
 #endif
