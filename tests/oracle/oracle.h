@@ -95,13 +95,15 @@ struct oracle_job {
 
 struct oracle;
 struct oracle *oracle_open(const struct oracle_job *job);
-/* 0, or -1 with the reason in oracle_refusal(): the whole run is refused (exit code 3). */
+/* `name` is what places call the file. 0, or -1 with the reason in oracle_refusal(): the whole run is refused
+ * (exit code 3). */
 int oracle_read(struct oracle *oracle, int side, const char *name, const char *data, size_t size);
 const char *oracle_refusal(const struct oracle *oracle);
 void oracle_match(struct oracle *oracle);
-/* The class file's rows, in the order of the file, as tieout prints them but for the place columns. Reject
- * rows have `side,column,raw`. */
+/* The class file as tieout writes it. Reject rows have `side,column,raw,place`, in the order of reading. */
 const struct table *oracle_table(const struct oracle *oracle, int class_id);
+/* aggregate.csv: all records by side, bill date, currency and direction. */
+const struct table *oracle_aggregate(const struct oracle *oracle);
 long oracle_count(const struct oracle *oracle, int class_id, int side);
 /* The signed sum in a currency, printed; "" when no record of that class, side and currency is there. */
 struct text oracle_sum(const struct oracle *oracle, int class_id, int side, const char *currency);

@@ -30,7 +30,7 @@ struct orecord {
     int side, source;
     size_t offset;
     struct text text[O_SLOTS]; /* normalized, as printed; empty: absent */
-    struct text occurrence;
+    struct text occurrence, place;
     int64_t amount, fee; /* amount is signed by the direction */
     int is_out, has_fee, has_date, date_disagrees;
     int64_t day; /* since 1970-01-01 */
@@ -49,7 +49,7 @@ struct orecord {
 struct oreject {
     int side;
     const char *column;
-    struct text raw;
+    struct text raw, place;
 };
 
 struct oracle {
@@ -61,7 +61,7 @@ struct oracle {
     long side_rejects[ORACLE_SIDES];
     int file_count;
     char refusal[300];
-    struct table *tables[O_CLASSES];
+    struct table *tables[O_CLASSES], *aggregate;
     const char *currencies[64];
 };
 

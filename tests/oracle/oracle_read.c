@@ -481,18 +481,19 @@ static void orecord_free(struct orecord *r)
     for (int f = 0; f < O_SLOTS; f++)
         free(r->text[f].data);
     free(r->occurrence.data);
+    free(r->place.data);
     free(r->tuple.data);
     free(r->set.data);
     free(r);
 }
 
-static void reject(struct oracle *oracle, int side, const char *column, const char *raw, size_t size)
+static void reject(struct oracle *oracle, int side, const char *column, struct text raw, struct text place)
 {
     /* Room is the power of two that holds the count. */
     int n = oracle->reject_count;
     if ((n & (n - 1)) == 0)
         oracle->rejects = must_grow(oracle->rejects, (size_t)(n ? 2 * n : 1) * sizeof *oracle->rejects);
-    oracle->rejects[oracle->reject_count++] = (struct oreject){side, column, text_copy(raw, size)};
+    oracle->rejects[oracle->reject_count++] = (struct oreject){side, column, raw, place};
     oracle->side_rejects[side]++;
 }
 
@@ -540,13 +541,23 @@ static int find_columns(struct oracle *oracle, int side, const struct csv_row *h
     return 1;
 }
 
+static struct text place_text(const char *name, long line, size_t offset)
+{
+    char tail[64];
+    struct text place = {0};
+    text_append(&place, name, strlen(name));
+    text_append(&place, tail, (size_t)snprintf(tail, sizeof tail, ":%ld@%zu", line, offset));
+    return place;
+}
+
 int oracle_read(struct oracle *oracle, int side, const char *name, const char *data, size_t size)
 {
     struct csv_reader reader;
     struct csv_row row;
     struct columns columns = {0};
     int source = oracle->file_count++, has_header = 0;
-    long rejects = 0;
+    long rejects = 0, line = 1;
+    size_t counted = 0;
     csv_start(&reader, data, size);
     for (;;) {
         enum csv_step step = csv_next(&reader, &row);
@@ -565,8 +576,9 @@ int oracle_read(struct oracle *oracle, int side, const char *name, const char *d
             has_header = 1;
             continue;
         }
-        const char *raw = data + row.offset;
-        size_t raw_size = row.raw_size;
+        for (; counted < row.offset; counted++)
+            line += data[counted] == '\n';
+        struct text place = place_text(name, line, row.offset);
         struct orecord *r = NULL;
         if (step == CSV_SPOILED) {
             column = "";
@@ -578,12 +590,15 @@ int oracle_read(struct oracle *oracle, int side, const char *name, const char *d
             r->source = source;
             r->offset = row.offset;
             r->class_id = O_OPEN;
+            r->place = place;
             column = fill(oracle, &columns, &row, r);
         }
         if (column) {
-            if (r)
+            if (r) {
+                r->place = (struct text){0};
                 orecord_free(r);
-            reject(oracle, side, column, raw, raw_size);
+            }
+            reject(oracle, side, column, text_copy(data + row.offset, row.raw_size), place);
             rejects++;
         } else {
             if (oracle->count == oracle->room) {
@@ -619,10 +634,13 @@ void oracle_close(struct oracle *oracle)
         return;
     for (int i = 0; i < oracle->count; i++)
         orecord_free(oracle->records[i]);
-    for (int i = 0; i < oracle->reject_count; i++)
+    for (int i = 0; i < oracle->reject_count; i++) {
         free(oracle->rejects[i].raw.data);
+        free(oracle->rejects[i].place.data);
+    }
     for (int i = 0; i < O_CLASSES; i++)
         table_close(oracle->tables[i]);
+    table_close(oracle->aggregate);
     free(oracle->records);
     free(oracle->rejects);
     free(oracle);

@@ -102,6 +102,8 @@ static struct table *open_pairs(const struct oracle_job *job)
     add_name(&h, "", "currency");
     add_name(&h, "", "local_bill_date");
     add_name(&h, "", "channel_bill_date");
+    add_name(&h, "", "local_place");
+    add_name(&h, "", "channel_place");
     return table_open(h.names, h.width);
 }
 
@@ -136,6 +138,8 @@ static void add_pair(struct table *t, const struct oracle_job *job, const struct
     *at++ = currency;
     *at++ = field_cell(local, O_BILL_DATE);
     *at++ = field_cell(channel, O_BILL_DATE);
+    *at++ = harmless(local->place);
+    *at++ = harmless(channel->place);
     table_add(t, row);
 }
 
@@ -148,6 +152,7 @@ static struct table *open_singles(const struct oracle_job *job)
     add_name(&h, "", "occurrence_id");
     add_name(&h, "", "set_id");
     add_name(&h, "", "reasons");
+    add_name(&h, "", "place");
     return table_open(h.names, h.width);
 }
 
@@ -171,6 +176,7 @@ static void add_single(struct table *t, const struct oracle_job *job, const stru
     *at++ = harmless(r->occurrence);
     *at++ = r->class_id == O_AMBIGUOUS ? set_cell(r->set) : word_text("");
     *at++ = reasons_text(job, r);
+    *at++ = harmless(r->place);
     table_add(t, row);
 }
 
@@ -181,9 +187,52 @@ static int by_pair(const void *pa, const void *pb)
     return c ? c : oracle_order(a->partner, b->partner);
 }
 
+static int by_aggregate(const void *pa, const void *pb)
+{
+    static const int fields[] = {O_BILL_DATE, O_CURRENCY, O_DIRECTION};
+    const struct orecord *a = *(struct orecord *const *)pa, *b = *(struct orecord *const *)pb;
+    int c = (a->side > b->side) - (a->side < b->side);
+    for (int i = 0; i < 3 && !c; i++)
+        c = text_compare(a->text[fields[i]], b->text[fields[i]]);
+    return c;
+}
+
+static struct table *write_aggregate(const struct oracle *oracle)
+{
+    static const char *const names[] = {"side", "bill_date", "currency", "direction", "count", "amount"};
+    struct table *t = table_open(names, 6);
+    struct orecord **all = must_take((size_t)oracle->count * sizeof *all);
+    if (oracle->count > 0)
+        memcpy(all, oracle->records, (size_t)oracle->count * sizeof *all);
+    qsort(all, (size_t)oracle->count, sizeof *all, by_aggregate);
+    for (int from = 0, to; from < oracle->count; from = to) {
+        __int128 sum = 0;
+        for (to = from; to < oracle->count && by_aggregate(&all[from], &all[to]) == 0; to++)
+            sum += all[to]->amount;
+        struct text *row = must_take(6 * sizeof *row);
+        char count[32];
+        snprintf(count, sizeof count, "%d", to - from);
+        row[0] = word_text(all[from]->side == ORACLE_LOCAL ? "local" : "channel");
+        row[1] = plain(all[from]->text[O_BILL_DATE]);
+        row[2] = plain(all[from]->text[O_CURRENCY]);
+        row[3] = plain(all[from]->text[O_DIRECTION]);
+        row[4] = word_text(count);
+        oracle_print_money(&row[5], sum, all[from]->text[O_CURRENCY].data);
+        table_add(t, row);
+    }
+    free(all);
+    return t;
+}
+
+const struct table *oracle_aggregate(const struct oracle *oracle)
+{
+    return oracle->aggregate;
+}
+
 void oracle_write_tables(struct oracle *oracle)
 {
-    static const char *const reject_names[] = {"side", "column", "raw"};
+    oracle->aggregate = write_aggregate(oracle);
+    static const char *const reject_names[] = {"side", "column", "raw", "place"};
     for (int class_id = 0; class_id < O_REJECT; class_id++) {
         int is_pair = class_id == O_MATCH || class_id == O_MISMATCH;
         struct table *t = is_pair ? open_pairs(oracle->job) : open_singles(oracle->job);
@@ -205,13 +254,14 @@ void oracle_write_tables(struct oracle *oracle)
         free(list);
         oracle->tables[class_id] = t;
     }
-    struct table *rejects = table_open(reject_names, 3);
+    struct table *rejects = table_open(reject_names, 4);
     for (int i = 0; i < oracle->reject_count; i++) {
         const struct oreject *reject = &oracle->rejects[i];
-        struct text *row = must_take(3 * sizeof *row);
+        struct text *row = must_take(4 * sizeof *row);
         row[0] = word_text(reject->side == ORACLE_LOCAL ? "local" : "channel");
         row[1] = word_text(reject->column);
         row[2] = harmless(reject->raw);
+        row[3] = harmless(reject->place);
         table_add(rejects, row);
     }
     oracle->tables[O_REJECT] = rejects;

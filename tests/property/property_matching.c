@@ -120,6 +120,16 @@ static struct table *without_places(const struct table *t)
     return out;
 }
 
+static struct table *whole(const struct table *t)
+{
+    int *columns = must_take((size_t)t->width * sizeof *columns);
+    for (int i = 0; i < t->width; i++)
+        columns[i] = i;
+    struct table *out = project(t, columns, t->width);
+    free(columns);
+    return out;
+}
+
 static int sorting_width;
 
 static int by_cells(const void *a, const void *b)
@@ -236,16 +246,20 @@ static int same_tables(struct driver *d, const char *word, struct table *want, s
                     word, want->count, got->count, names[0], want_row, got_row);
 }
 
-/* Of rejects, side and raw bytes are compared, in any order. */
+/* Of rejects, side, raw bytes and place are compared, in any order. */
 static struct table *reject_part(const struct table *t)
 {
-    int columns[2] = {table_column(t, "side"), table_column(t, "raw")};
-    return columns[0] < 0 || columns[1] < 0 ? NULL : project(t, columns, 2);
+    int columns[3] = {table_column(t, "side"), table_column(t, "raw"), table_column(t, "place")};
+    return columns[0] < 0 || columns[1] < 0 || columns[2] < 0 ? NULL : project(t, columns, 3);
 }
+
+enum { AGGREGATE = O_CLASSES };
 
 static int check_class(struct driver *d, const struct oracle *oracle, const char *out, int class_id)
 {
-    const char *word = oracle_class_word(class_id);
+    const char *word = class_id == AGGREGATE ? "aggregate" : oracle_class_word(class_id);
+    const struct table *judged =
+        class_id == AGGREGATE ? oracle_aggregate(oracle) : oracle_table(oracle, class_id);
     char path[1024], why[200];
     struct text text;
     snprintf(path, sizeof path, "%s/%s.csv", out, word);
@@ -255,9 +269,8 @@ static int check_class(struct driver *d, const struct oracle *oracle, const char
     free(text.data);
     if (!all)
         return complain(d, "%s: %s", path, why);
-    struct table *got = class_id == O_REJECT ? reject_part(all) : without_places(all);
-    struct table *want = class_id == O_REJECT ? reject_part(oracle_table(oracle, class_id))
-                                              : without_places(oracle_table(oracle, class_id));
+    struct table *got = class_id == O_REJECT ? reject_part(all) : whole(all);
+    struct table *want = class_id == O_REJECT ? reject_part(judged) : whole(judged);
     int ok = got ? same_tables(d, word, want, got, class_id != O_REJECT)
                  : complain(d, "%s: no side or raw column", path);
     table_close(all);
@@ -409,8 +422,8 @@ static int spawn(struct driver *d, const struct command *c)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
-static struct oracle *judge(const struct day *day, const struct day_road *files, struct text **data,
-                            int *count)
+static struct oracle *judge(const char *directory, const struct day *day, const struct day_road *files,
+                            struct text **data, int *count)
 {
     struct oracle *oracle = oracle_open(&day->job);
     int total = day_file_count(files, 0) + day_file_count(files, 1), ok = 1;
@@ -419,8 +432,12 @@ static struct oracle *judge(const struct day *day, const struct day_road *files,
     for (int side = 0; side < ORACLE_SIDES; side++)
         for (int part = 0; part < day_file_count(files, side); part++) {
             struct text *file = &(*data)[(*count)++];
+            char name[400];
             *file = day_file(day, side, files, part);
-            if (ok && oracle_read(oracle, side, side ? "channel" : "local", file->data, file->size) != 0)
+            /* A diff's places name the files as they were given; a job's, below the job's folder. */
+            snprintf(name, sizeof name, "%s%s%s-%d.csv", day->is_diff ? directory : "",
+                     day->is_diff ? "/" : "", side ? "channel" : "local", part);
+            if (ok && oracle_read(oracle, side, name, file->data, file->size) != 0)
                 ok = 0;
         }
     if (ok)
@@ -461,7 +478,7 @@ static int check_road(struct driver *d, const struct day *day, const struct road
         fprintf(stderr, "cannot write below %s: %s\n", d->directory, strerror(errno));
         exit(2);
     }
-    struct oracle *oracle = judge(day, &road->files, &data, &count);
+    struct oracle *oracle = judge(d->directory, day, &road->files, &data, &count);
     make_command(d, day, road, &command);
     digest[0] = 0;
     snprintf(out, sizeof out, day->is_diff ? "%s/out" : "%s/out/day/%s", d->directory, day->date);
@@ -478,7 +495,7 @@ static int check_road(struct driver *d, const struct day *day, const struct road
         } else {
             char first[128];
             snprintf(first, sizeof first, "%s", digest);
-            for (int c = 0; ok && c < O_CLASSES; c++)
+            for (int c = 0; ok && c <= AGGREGATE; c++)
                 ok = check_class(d, oracle, out, c);
             ok = ok && check_summary(d, oracle, out, digest);
             if (ok && first[0] && strcmp(first, digest) != 0)
@@ -521,7 +538,8 @@ static struct table *single_part(const struct table *t)
 {
     int *columns = must_take((size_t)t->width * sizeof *columns), width = 0;
     for (int i = 1; i < t->width; i++)
-        if (!text_is(t->names[i], "occurrence_id") && !text_is(t->names[i], "set_id"))
+        if (!text_is(t->names[i], "occurrence_id") && !text_is(t->names[i], "set_id") &&
+            !is_place(t->names[i]))
             columns[width++] = i;
     struct table *out = project(t, columns, width);
     free(columns);
@@ -535,8 +553,8 @@ static int check_mirror(struct driver *d, const struct day *day, const struct da
     const struct day_road plain = {0};
     struct text *data[2];
     int count[2], ok = 1;
-    struct oracle *a = judge(day, &plain, &data[0], &count[0]),
-                  *b = judge(swapped, &plain, &data[1], &count[1]);
+    struct oracle *a = judge(d->directory, day, &plain, &data[0], &count[0]),
+                  *b = judge(d->directory, swapped, &plain, &data[1], &count[1]);
     for (int c = 0; ok && c < O_REJECT && !oracle_refusal(a)[0]; c++) {
         const struct table *ta = oracle_table(a, c), *tb = oracle_table(b, mirror[c]);
         int is_pair = c == O_MATCH || c == O_MISMATCH;
@@ -683,7 +701,7 @@ static int check_seed(struct driver *d, uint64_t seed)
         const struct day_road plain = {0};
         struct text *data;
         int count;
-        struct oracle *oracle = judge(day, &plain, &data, &count);
+        struct oracle *oracle = judge(d->directory, day, &plain, &data, &count);
         long most = 0;
         for (int side = 0; side < ORACLE_SIDES; side++)
             if (oracle_count(oracle, O_REJECT, side) > most)
@@ -732,7 +750,7 @@ static int check_self(struct driver *d, uint64_t seed, struct tally *tally)
     struct oracle *oracles[2];
     int count[2], ok = 1;
     for (int i = 0; i < 2; i++)
-        oracles[i] = judge(day, &roads[i], &data[i], &count[i]);
+        oracles[i] = judge(d->directory, day, &roads[i], &data[i], &count[i]);
     if (oracle_refusal(oracles[0])[0])
         ok = complain(d, "refused: %s", oracle_refusal(oracles[0]));
     for (int c = 0; ok && c < O_CLASSES; c++) {
