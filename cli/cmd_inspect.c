@@ -80,12 +80,13 @@ static void put_pair(int first, struct span name, struct span value, int is_null
 static enum err show_record(void *context, const struct full *row, struct diag *diag)
 {
     struct shown *s = context;
-    (void)diag;
     if (s->limit && s->count >= s->limit)
         return OK;
     unsigned slots = FIELDS + (unsigned)s->job->attr_count;
     char place[4400];
     size_t n = s->source->ops->place_text(s->source, s->io, row, place, sizeof place);
+    if (n == 0)
+        return diag_set_errno(diag, errno, "read", "%s: cannot count its lines", place);
     if (s->json) {
         putchar('{');
         for (unsigned f = 0; f < slots; f++)

@@ -11,6 +11,7 @@ struct dict {
     pthread_mutex_t lock;
     struct arena arena;
     uint32_t count;
+    enum err failed; /* of the first word that got no number */
     uint16_t slots[SLOTS]; /* number, 0 free */
     struct span words[DICT_WORDS_MAX + 1];
 };
@@ -53,8 +54,23 @@ uint16_t dict_number_slow(struct dict *dict, struct span word)
             number = (uint16_t)++dict->count;
             dict->words[number] = copy;
             dict->slots[slot] = number;
+        } else if (!dict->failed) {
+            dict->failed = ERR_MACHINE;
         }
+    } else if (!dict->failed) {
+        dict->failed = ERR_INPUT;
     }
     pthread_mutex_unlock(&dict->lock);
     return number;
+}
+
+enum err dict_check(struct dict *dict, struct diag *diag)
+{
+    pthread_mutex_lock(&dict->lock);
+    enum err failed = dict->failed;
+    pthread_mutex_unlock(&dict->lock);
+    if (failed == ERR_INPUT)
+        return diag_set(diag, ERR_INPUT, "words", "is one of them a number of the order, and not a status or a channel?",
+                        "the status and channel_code columns hold more than %d different words", DICT_WORDS_MAX);
+    return failed ? mem_fail(diag, 0, "status and channel words") : OK;
 }

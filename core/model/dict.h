@@ -10,38 +10,43 @@
 #define TIEOUT_CORE_MODEL_DICT_H
 
 #include "core/base/diag.h"
+#include "core/base/short.h"
 #include "core/base/span.h"
 
-enum { DICT_WORDS_MAX = 65000, DICT_CACHE_WORD = 29, DICT_CACHE_SLOTS = 64, DICT_FULL = 0xFFFF };
+enum { DICT_WORDS_MAX = 65000, DICT_CACHE_SLOTS = 64, DICT_FULL = 0xFFFF };
 
 struct dict;
-struct dict_cache {
+struct dict_cache { /* words of up to SHORT_MAX bytes; zeroed to begin with */
     struct {
-        uint8_t size; /* 0: free */
-        char word[DICT_CACHE_WORD];
-        uint16_t number;
+        struct short_text word;
+        uint32_t number; /* 0: free; the empty word never comes here */
+        uint32_t size;
     } slots[DICT_CACHE_SLOTS];
 };
 
 enum err dict_open(struct dict **out, struct diag *diag);
 void dict_close(struct dict *dict);
-/* DICT_FULL when there is no room for a new word (or no memory). */
+/* DICT_FULL when there is no room for a new word (or no memory): then the run must fail, since which words came in
+ * time depends on timing. Whoever ends the reading asks dict_check. */
 uint16_t dict_number_slow(struct dict *dict, struct span word);
+/* OK when every word that was asked for has its number. */
+enum err dict_check(struct dict *dict, struct diag *diag);
 
 static inline uint16_t dict_number(struct dict *dict, struct dict_cache *cache, struct span word)
 {
     if (word.size == 0)
         return 0;
-    if (word.size > DICT_CACHE_WORD)
+    if (word.size > SHORT_MAX)
         return dict_number_slow(dict, word);
-    unsigned slot = ((unsigned char)word.data[0] * 7u + (unsigned char)word.data[word.size - 1] * 5u + (unsigned)word.size) %
-                    DICT_CACHE_SLOTS;
-    if (cache->slots[slot].size == word.size && memcmp(cache->slots[slot].word, word.data, word.size) == 0)
-        return cache->slots[slot].number;
+    struct short_text t = short_load(word.data, word.size);
+    unsigned slot = (unsigned)((t.low ^ t.high) * 0x9E3779B97F4A7C15ull >> 58);
+    if (cache->slots[slot].number && cache->slots[slot].word.low == t.low && cache->slots[slot].word.high == t.high &&
+        cache->slots[slot].size == word.size)
+        return (uint16_t)cache->slots[slot].number;
     uint16_t number = dict_number_slow(dict, word);
     if (number != DICT_FULL) {
-        cache->slots[slot].size = (uint8_t)word.size;
-        memcpy(cache->slots[slot].word, word.data, word.size);
+        cache->slots[slot].word = t;
+        cache->slots[slot].size = (uint32_t)word.size;
         cache->slots[slot].number = number;
     }
     return number;

@@ -78,7 +78,8 @@ struct source_ops {
     /* Fetches rows of this side, which are sorted by place, and fills rows[i] from refs[i] with memory from `arena`. */
     enum err (*fetch)(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows, uint32_t count,
                       struct arena *arena, struct diag *diag);
-    /* "FILE:LINE@OFFSET" into out; its length. May read the file. Any thread with its own io. */
+    /* "FILE:LINE@OFFSET" into out; its length. May read the file; 0 when that fails, with errno set and the file's name in out.
+     * Any thread with its own io. */
     size_t (*place_text)(struct source *source, struct worker_io *io, const struct full *row, char *out, size_t room);
     /* Rejects, sorted by place; valid until close. Control thread. */
     const struct reject *(*rejects)(struct source *source, uint64_t *count);

@@ -391,11 +391,13 @@ static void begin_item(struct results_lane *lane)
 }
 
 /* A place as a cell, in lane->place, with the comma before it. */
-static void put_place(struct results *s, struct results_lane *lane, struct worker_io *io, const struct full *f)
+static enum err put_place(struct results *s, struct results_lane *lane, struct worker_io *io, const struct full *f, struct diag *diag)
 {
     char text[4400];
     struct source *source = s->config.sources[f->side];
     size_t n = source->ops->place_text(source, io, f, text, sizeof text);
+    if (n == 0)
+        return diag_set_errno(diag, errno, "read", "%s: cannot count its lines", text);
     size_t keep = lane->row_used;
     put_comma(lane);
     put_cell(lane, (struct span){text, n}, 0);
@@ -406,6 +408,7 @@ static void put_place(struct results *s, struct results_lane *lane, struct worke
     else
         lane->no_memory = 1;
     lane->row_used = keep;
+    return OK;
 }
 
 /* ---- the largest breaks ---- */
@@ -486,9 +489,11 @@ static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, co
     } else {
         put_one_sided(s, lane, row);
     }
-    put_place(s, lane, io, row);
-    if (partner)
-        put_place(s, lane, io, partner);
+    enum err err = put_place(s, lane, io, row, diag);
+    if (err == OK && partner)
+        err = put_place(s, lane, io, partner, diag);
+    if (err != OK)
+        return err;
     if (!lane->no_memory && (row->verdict == CLASS_MISMATCH || row->verdict == CLASS_MISSING || row->verdict == CLASS_EXTRA ||
                              row->verdict == CLASS_AMBIGUOUS))
         note_largest(s, lane, row, partner);

@@ -802,7 +802,9 @@ static enum err binlog_scan(struct source *source, struct worker_io *io,
 
 static enum err binlog_finish(struct source *source, struct diag *diag)
 {
-    return file_set_check(&of(source)->set, diag);
+    struct binlog_source *s = of(source);
+    enum err err = file_set_check(&s->set, diag);
+    return err == OK ? dict_check(s->config.shared->words, diag) : err;
 }
 
 static int by_place(const void *a, const void *b)
@@ -940,6 +942,8 @@ static enum err binlog_late_reject(struct source *source, struct worker_io *io, 
     for (int k = 0; k < wanted_count; k++)
         io->cells[k] = image[wanted[k]];
     enum reject_code code = normalize_hot(normalizer, &io->scratch, io->cells, io->record, &bad_cell);
+    if (code == REJECT_WORDS && (err = dict_check(s->config.shared->words, diag)) != OK)
+        return err;
     pthread_mutex_lock(&s->lock);
     if (s->reject_count == s->reject_room) {
         uint64_t room = s->reject_room ? s->reject_room * 2 : 64;

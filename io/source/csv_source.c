@@ -19,6 +19,7 @@
 #include "io/source/file_set.h"
 #include "io/source/sources.h"
 #include "io/source/worker_io.h"
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -291,7 +292,7 @@ enum err csv_source_open(struct source **out, const struct source_config *config
             err = file->marks ? mark_header(s, i, diag) : mem_fail(diag, file->mark_count * 2, "line numbers");
         }
     }
-    s->claim_chunk = s->set.count ? s->files[0].first_chunk : 0;
+    s->claim_chunk = s->files ? s->files[0].first_chunk : 0;
     if (err != OK) {
         csv_close(&s->base);
         return err;
@@ -417,9 +418,21 @@ static enum err reject_row(struct work *w, uint32_t begin, uint32_t size, uint32
     return add_reject(w, begin, size, code, column, diag);
 }
 
-/* The hot loop: rows as csv_scan found them. */
-static enum err take_scanned_rows(struct work *w, const struct csv_scan_result *scan, uint32_t first_row, int quoted,
-                                  struct outbox *outbox, struct diag *diag)
+/* A row that is not as the header says: blank, a comment, or a reject. */
+static enum err odd_row(struct work *w, uint32_t begin, uint32_t size, uint32_t next, struct diag *diag)
+{
+    if (size == 0) {
+        w->rows--;
+        w->blank++;
+        w->other_bytes += next - begin;
+        return OK;
+    }
+    return reject_row(w, begin, size, next, REJECT_COLUMNS, UINT32_MAX, diag);
+}
+
+/* The hot loop: rows as csv_scan found them. Cell c of a row lies between separators c-1 and c, counted on from the row before. */
+static inline __attribute__((always_inline)) enum err take_rows(struct work *w, const struct csv_scan_result *scan, uint32_t first_row,
+                                                                const int quoted, struct outbox *outbox, struct diag *diag)
 {
     const uint32_t columns = w->file->column_count;
     const int wanted_count = w->file->wanted_count;
@@ -428,10 +441,16 @@ static enum err take_scanned_rows(struct work *w, const struct csv_scan_result *
     const uint32_t *const rows = w->scan->rows;
     const uint8_t *const bytes = w->bytes;
     struct cell *const cells = w->io->cells;
-    uint32_t begin = first_row, sep = 0, row_count = scan->row_count;
+    const int has_comments = w->s->spec->layout.comment != NULL;
+    int last_wanted = -1; /* the wanted cell that ends with the line, whose carriage return must go */
+    for (int k = 0; k < wanted_count; k++)
+        if ((uint32_t)wanted[k] + 1 == columns)
+            last_wanted = k;
+    seps[-1] = first_row - 1;
+    uint32_t sep = 0, row_count = scan->row_count;
     int unended = (scan->flags & CSV_UNFINISHED) && scan->stop < w->size; /* a last row without newline */
     for (uint32_t r = 0; r < row_count + (uint32_t)unended; r++) {
-        uint32_t row_seps, newline, next;
+        uint32_t row_seps, newline, next, begin = seps[(int64_t)sep - 1] + 1;
         if (LIKELY(r < row_count)) {
             row_seps = rows[r] - sep;
             newline = seps[rows[r] - 1];
@@ -444,42 +463,39 @@ static enum err take_scanned_rows(struct work *w, const struct csv_scan_result *
         uint32_t end = newline;
         end -= end > begin && bytes[end - 1] == '\r' && next > newline;
         w->rows++;
-        if (UNLIKELY(row_seps != columns || is_comment(w->s, bytes + begin, end - begin))) {
-            enum err err = OK;
-            if (end == begin) {
-                w->rows--;
-                w->blank++;
-                w->other_bytes += next - begin;
-            } else {
-                err = reject_row(w, begin, end - begin, next, REJECT_COLUMNS, UINT32_MAX, diag);
-            }
-            if (err != OK)
-                return err;
-        } else if (UNLIKELY(columns == 1 && end == begin)) {
-            w->rows--;
-            w->blank++;
-            w->other_bytes += next - begin;
+        enum err err;
+        if (UNLIKELY(row_seps != columns || (columns == 1 && end == begin) ||
+                     (has_comments && is_comment(w->s, bytes + begin, end - begin)))) {
+            err = odd_row(w, begin, end - begin, next, diag);
         } else {
             uint8_t *scratch = w->io->unquoted;
+            const uint32_t *const row = seps + sep;
             for (int k = 0; k < wanted_count; k++) {
-                uint32_t c = (uint32_t)wanted[k];
-                uint32_t from = c ? seps[sep + c - 1] + 1 : begin;
-                uint32_t to = c + 1 == columns ? end : seps[sep + c];
+                int64_t c = wanted[k];
+                uint32_t from = row[c - 1] + 1, to = row[c];
                 cells[k] = (struct cell){.data = (const char *)bytes + from, .size = to - from, .kind = CELL_TEXT};
-                if (quoted && to > from && bytes[from] == w->s->dialect.quote) {
+            }
+            if (last_wanted >= 0)
+                cells[last_wanted].size -= newline - end;
+            for (int k = 0; quoted && k < wanted_count; k++)
+                if (cells[k].size && *(const uint8_t *)cells[k].data == w->s->dialect.quote) {
                     csv_unquote(&w->s->dialect, &cells[k], scratch);
                     if ((const uint8_t *)cells[k].data == scratch)
                         scratch += cells[k].size;
                 }
-            }
-            enum err err = take_row(w, cells, begin, end - begin, next, outbox, diag);
-            if (UNLIKELY(err != OK))
-                return err;
+            err = take_row(w, cells, begin, end - begin, next, outbox, diag);
         }
+        if (UNLIKELY(err != OK))
+            return err;
         sep += row_seps;
-        begin = next;
     }
     return OK;
+}
+
+static enum err take_scanned_rows(struct work *w, const struct csv_scan_result *scan, uint32_t first_row, int quoted,
+                                  struct outbox *outbox, struct diag *diag)
+{
+    return quoted ? take_rows(w, scan, first_row, 1, outbox, diag) : take_rows(w, scan, first_row, 0, outbox, diag);
 }
 
 /* Reads on behind what is there: the chunk's last row is longer than the overlap. */
@@ -804,6 +820,8 @@ static enum err csv_finish(struct source *source, struct diag *diag)
 {
     struct csv_source *s = of(source);
     enum err err = file_set_check(&s->set, diag);
+    if (err == OK)
+        err = dict_check(s->config.shared->words, diag);
     if (err != OK)
         return err;
     for (uint32_t i = 0; i < s->set.count; i++) {
@@ -955,7 +973,7 @@ static enum err csv_fetch(struct source *source, struct worker_io *io, const str
     return OK;
 }
 
-/* The line in which a byte lies, from 1; 0 when the file cannot be read. */
+/* The line in which a byte lies, from 1; 0 when the file cannot be read, with errno set. */
 static uint64_t line_of(struct csv_source *s, uint32_t index, uint64_t at)
 {
     struct csv_file *file = &s->files[index];
@@ -968,8 +986,10 @@ static uint64_t line_of(struct csv_source *s, uint32_t index, uint64_t at)
     while (from < at) {
         uint64_t size = at - from < sizeof block ? at - from : sizeof block;
         ssize_t n = sys_pread_full(s->set.files[index].fd, block, size, from);
-        if (n <= 0)
+        if (n <= 0) {
+            errno = n < 0 ? (int)-n : EIO;
             return 0;
+        }
         for (ssize_t i = 0; i < n; i++)
             line += block[i] == '\n';
         from += (uint64_t)n;
@@ -983,8 +1003,12 @@ static size_t csv_place(struct source *source, struct worker_io *io, uint64_t pl
     struct csv_source *s = of(source);
     uint32_t index = file_set_find(&s->set, place);
     uint64_t at = place - s->set.files[index].base;
-    int n = snprintf(out, room, "%s:%llu@%llu", s->set.files[index].shown, (unsigned long long)line_of(s, index, at),
-                     (unsigned long long)at);
+    uint64_t line = line_of(s, index, at);
+    if (line == 0) {
+        snprintf(out, room, "%s", s->set.files[index].path);
+        return 0;
+    }
+    int n = snprintf(out, room, "%s:%llu@%llu", s->set.files[index].shown, (unsigned long long)line, (unsigned long long)at);
     return n < (int)room ? (size_t)n : room - 1;
 }
 
@@ -1012,6 +1036,8 @@ static enum err csv_reject_text(struct source *source, struct worker_io *io, con
         return err;
     char text[1024];
     size_t n = csv_place(source, io, reject->place, text, sizeof text);
+    if (n == 0)
+        return diag_set_errno(diag, errno, "read", "%s: cannot count its lines", text);
     *place = arena_copy(arena, (struct span){text, n});
     *raw = arena_copy(arena, (struct span){(const char *)bytes, reject->size});
     *column = *value = (struct span){"", 0};
