@@ -5,6 +5,7 @@
  */
 #include "index/shard.h"
 #include "core/base/mem.h"
+#include "core/base/short.h"
 #include "core/rules/verdict.h"
 #include "index/table.h"
 
@@ -138,7 +139,7 @@ static inline int key_equal(const struct index *s, const struct record *a, const
 {
     return a->hash_lo == b->hash_lo && a->key_size == b->key_size && a->channel == b->channel &&
            !((a->flags ^ b->flags) & RECORD_NO_KEY) &&
-           memcmp(record_key(a, layout_of(s, a).has_fold), record_key(b, layout_of(s, b).has_fold), a->key_size) == 0;
+           short_equal(record_key(a, layout_of(s, a).has_fold), record_key(b, layout_of(s, b).has_fold), a->key_size);
 }
 
 static inline int sigma_equal(const struct index *s, const struct record *a, const struct record *b)

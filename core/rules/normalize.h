@@ -53,6 +53,8 @@ struct norm_scratch {
     struct dict_cache words;
     char number[24]; /* a number cell as text */
     char *strip;     /* NORM_STRIP_MAX bytes */
+    uint32_t currency_memo; /* the last currency's three bytes, and its index */
+    uint8_t currency_memo_index;
     uint64_t date_memo; /* the last date text seen, and its day */
     uint32_t date_memo_rest;
     int64_t date_memo_count;

@@ -5,25 +5,29 @@
 #include "io/format/csv_scan.h"
 #include <errno.h>
 
+enum { SCAN_FRONT = 16 };
+
+static size_t scan_bytes(size_t room)
+{
+    return (SCAN_FRONT + 2 * (room + CSV_SCAN_SLACK)) * sizeof(uint32_t);
+}
+
 enum err worker_io_scan_room(struct worker_io *io, struct chunk_scan *scan, uint32_t size, struct diag *diag)
 {
     (void)io;
     if (size <= scan->room)
         return OK;
-    size_t old = (scan->room + CSV_SCAN_SLACK) * sizeof *scan->seps, bytes = ((size_t)size + CSV_SCAN_SLACK) * sizeof *scan->seps;
+    size_t old = scan_bytes(scan->room), bytes = scan_bytes(size);
     if (scan->room) {
-        mem_unmap(scan->seps, old);
-        mem_unmap(scan->rows, old);
+        mem_unmap(scan->block, old);
     }
     scan->room = 0;
-    scan->seps = mem_map(bytes, 0);
-    scan->rows = mem_map(bytes, 0);
-    if (!scan->seps || !scan->rows) {
-        mem_unmap(scan->seps, bytes);
-        mem_unmap(scan->rows, bytes);
-        scan->seps = scan->rows = NULL;
-        return mem_fail(diag, bytes * 2, "a chunk's cells");
-    }
+    scan->block = mem_map(bytes, 0);
+    if (!scan->block)
+        return mem_fail(diag, bytes, "a chunk's cells");
+    /* One entry before the first separator: the row reader keeps there where the first row begins. */
+    scan->seps = scan->block + SCAN_FRONT;
+    scan->rows = scan->seps + size + CSV_SCAN_SLACK;
     scan->room = size;
     return OK;
 }
@@ -92,10 +96,8 @@ void worker_io_close(struct worker_io *io)
     mem_give(io->again[1]);
     mem_give(io->in_buffer);
     for (uint32_t i = 0; io->scans && i < io->buffer_count; i++)
-        if (io->scans[i].room) {
-            mem_unmap(io->scans[i].seps, (io->scans[i].room + CSV_SCAN_SLACK) * sizeof(uint32_t));
-            mem_unmap(io->scans[i].rows, (io->scans[i].room + CSV_SCAN_SLACK) * sizeof(uint32_t));
-        }
+        if (io->scans[i].room)
+            mem_unmap(io->scans[i].block, scan_bytes(io->scans[i].room));
     mem_give(io->scans);
     mem_give(io->unquoted);
     mem_give(io->grown);

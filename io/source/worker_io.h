@@ -19,7 +19,8 @@ enum {
 
 /* Where cells and rows of a chunk end; the arrays have room for any text of its size, and cost memory only as far as they are used. */
 struct chunk_scan {
-    uint32_t *seps, *rows;
+    uint32_t *block;
+    uint32_t *seps, *rows; /* seps[-1] may be written */
     size_t room; /* bytes of text */
     struct csv_scan_result result;
 };
