@@ -134,7 +134,7 @@ enum err stage_open(struct stage **out, const char *final_dir, const char *const
     if (err == OK && strcmp(stage->parent, ".") != 0 && strcmp(stage->parent, "/") != 0)
         err = make_parents(stage->parent, diag);
     char prefix[512];
-    snprintf(prefix, sizeof prefix, ".%s.tieout-", name);
+    snprintf(prefix, sizeof prefix, ".%.200s.tieout-", name);
     if (err == OK) {
         sweep(stage, prefix);
         snprintf(stage->path, sizeof stage->path, "%s/%s%d", stage->parent, prefix, (int)getpid());
