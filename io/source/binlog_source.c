@@ -12,6 +12,7 @@
 #include "io/format/binlog.h"
 #include "io/ring/sys.h"
 #include "io/source/file_set.h"
+#include "io/source/reject_list.h"
 #include "io/source/sources.h"
 #include "io/source/worker_io.h"
 #include <pthread.h>
@@ -19,7 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NAMES_MAX = FIELD_SLOTS * 2 + OCCURRENCE_PARTS_MAX, REJECTS_SHOWN = 10, TICKET_WHOLE = 0, TICKET_PIECES = 1 };
+enum { NAMES_MAX = FIELD_SLOTS * 2 + OCCURRENCE_PARTS_MAX, TICKET_WHOLE = 0, TICKET_PIECES = 1 };
 
 /* What a ticket carries besides its bytes. */
 struct piece {
@@ -77,13 +78,14 @@ struct binlog_source {
     uint32_t last_file;
     uint64_t last_end;
     int last_seen;
+    uint64_t transactions_told, groups_told; /* by the walk; groups: those with rows to decode */
+    _Atomic uint64_t groups_decoded;
     char expected_next[256];
     /* shared by workers */
     pthread_mutex_t lock;
     struct version *versions;
     size_t version_count;
-    struct reject *rejects;
-    uint64_t reject_count, reject_room;
+    struct reject_list rejects;
     _Atomic uint64_t rows, records;
     struct record_layout record_layout;
 };
@@ -120,7 +122,7 @@ static void binlog_close(struct source *source)
         mem_give(s->streams[i].runs);
     mem_give(s->streams);
     mem_give(s->far);
-    mem_give(s->rejects);
+    reject_list_fini(&s->rejects);
     mem_give(s->formats);
     file_set_close(&s->set);
     pthread_mutex_destroy(&s->lock);
@@ -138,6 +140,7 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
     s->job = config->shared->job;
     s->spec = &s->job->sources[config->side];
     pthread_mutex_init(&s->lock, NULL);
+    reject_list_init(&s->rejects);
     s->watch = (struct binlog_watch){.database = s->spec->database,
                                      .table = s->spec->table,
                                      .columns = (const char *const *)s->spec->columns,
@@ -263,6 +266,7 @@ static enum err collect_group(struct binlog_source *s, struct ended *ended, cons
         if (seen < 0)
             return mem_fail(diag, 0, "the list of GTIDs");
         s->last_seen = seen;
+        s->transactions_told++;
         s->replayed_groups += (uint64_t)seen;
     }
     s->last_gtid = group.gtid;
@@ -270,6 +274,7 @@ static enum err collect_group(struct binlog_source *s, struct ended *ended, cons
     s->last_end = group.end;
     if (s->last_seen)
         group.committed = 0;
+    s->groups_told += group.committed;
     if (ended->count == ended->room) {
         size_t room = ended->room ? ended->room * 2 : 64;
         struct binlog_group *grown = mem_grow(ended->groups, room * sizeof *grown);
@@ -681,8 +686,9 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
     if (no_memory)
         return mem_fail(diag, 0, "a row");
     if (code != REJECT_NONE) {
-        fprintf(stderr, "reject %s: %s@%llu#%u\n", reject_name(code), d->input->shown, (unsigned long long)row->event_offset,
-                row->row_index);
+        char place[1024];
+        snprintf(place, sizeof place, "%s@%llu#%u", d->input->shown, (unsigned long long)row->event_offset, row->row_index);
+        reject_show(code, place, NULL);
         return OK;
     }
     full.place = d->input->base + row->image_offset;
@@ -727,6 +733,7 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
         piece.file_offset = ticket->begin;
         binlog_rows_begin(rows, &piece);
         err = decode(&d, rows, diag);
+        CHECK2(err != OK || binlog_rows_taken(rows) == piece.size, binlog_rows_taken(rows), piece.size);
     }
     uint64_t at = ticket->begin;
     size_t want = io->chunk;
@@ -763,6 +770,10 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
             want *= 2;
         }
     }
+    uint64_t decoded = 0;
+    for (size_t i = 0; i < groups->group_count; i++)
+        decoded += groups->groups[i].committed;
+    atomic_fetch_add_explicit(&s->groups_decoded, decoded, memory_order_relaxed);
     mem_give(groups);
     ticket->extra = NULL;
     atomic_fetch_add_explicit(&s->rows, d.rows, memory_order_relaxed);
@@ -807,12 +818,6 @@ static enum err binlog_finish(struct source *source, struct diag *diag)
     return err == OK ? dict_check(s->config.shared->words, diag) : err;
 }
 
-static int by_place(const void *a, const void *b)
-{
-    uint64_t x = ((const struct reject *)a)->place, y = ((const struct reject *)b)->place;
-    return (x > y) - (x < y);
-}
-
 static void binlog_counts(const struct source *source, struct source_counts *counts)
 {
     struct binlog_source *s = of(source);
@@ -822,7 +827,7 @@ static void binlog_counts(const struct source *source, struct source_counts *cou
     counts->bytes = counts->record_bytes = s->set.size;
     counts->rows = s->rows;
     counts->records = s->records;
-    counts->rejects = s->reject_count;
+    counts->rejects = s->rejects.total;
     counts->images_replayed = s->replayed_groups;
     counts->groups_rolled_back = walk->groups_rolled_back;
     counts->groups_unfinished = walk->groups_unfinished;
@@ -944,53 +949,40 @@ static enum err binlog_late_reject(struct source *source, struct worker_io *io, 
     enum reject_code code = normalize_hot(normalizer, &io->scratch, io->cells, io->record, &bad_cell);
     if (code == REJECT_WORDS && (err = dict_check(s->config.shared->words, diag)) != OK)
         return err;
-    pthread_mutex_lock(&s->lock);
-    if (s->reject_count == s->reject_room) {
-        uint64_t room = s->reject_room ? s->reject_room * 2 : 64;
-        struct reject *grown = mem_grow(s->rejects, room * sizeof *grown);
-        if (!grown)
-            err = mem_fail(diag, room * sizeof *grown, "the list of rejects");
-        else {
-            s->rejects = grown;
-            s->reject_room = room;
-        }
-    }
-    if (err == OK)
-        s->rejects[s->reject_count++] = (struct reject){.place = ref->place,
-                                                        .back_event = ref->back_event,
-                                                        .back_map = ref->back_map,
-                                                        .row_index = ref->row_index,
-                                                        .column = bad_cell >= 0 ? (uint16_t)wanted[bad_cell] : 0xFFFF,
-                                                        .code = (uint8_t)code,
-                                                        .side = (uint8_t)s->config.side};
-    pthread_mutex_unlock(&s->lock);
-    return err;
+    struct reject reject = {.place = ref->place,
+                            .back_event = ref->back_event,
+                            .back_map = ref->back_map,
+                            .row_index = ref->row_index,
+                            .column = bad_cell >= 0 ? (uint16_t)wanted[bad_cell] : 0xFFFF,
+                            .code = (uint8_t)code,
+                            .side = (uint8_t)s->config.side};
+    return reject_list_add(&s->rejects, &reject, NULL, 0, diag);
 }
 
 static enum err binlog_limit_rejects(struct source *source, struct diag *diag)
 {
     struct binlog_source *s = of(source);
-    if (s->reject_count)
-        qsort(s->rejects, s->reject_count, sizeof *s->rejects, by_place);
+    reject_list_sort(&s->rejects);
     uint64_t limit = s->spec->rejects.max_rows;
     if (s->spec->rejects.max_ppm)
         limit = (uint64_t)((unsigned __int128)s->rows * s->spec->rejects.max_ppm / 1000000u);
-    if (s->reject_count <= limit)
-        return OK;
-    for (uint64_t i = 0; i < s->reject_count && i < REJECTS_SHOWN; i++) {
+    if (s->rejects.count <= limit)
+        return reject_list_check(&s->rejects, diag);
+    for (uint64_t i = 0; i < s->rejects.count && i < REJECTS_SHOWN; i++) {
+        const struct reject *reject = &s->rejects.items[i];
         char text[1024];
-        place_of(s, s->rejects[i].place, s->rejects[i].back_event, s->rejects[i].row_index, text, sizeof text);
-        fprintf(stderr, "reject %s: %s\n", reject_name((enum reject_code)s->rejects[i].code), text);
+        place_of(s, reject->place, reject->back_event, reject->row_index, text, sizeof text);
+        reject_show((enum reject_code)reject->code, text, NULL);
     }
     return diag_set(diag, ERR_INPUT, "rejects", "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
                     "%s.%s: the last image of %llu rows cannot be read as a record; %llu are allowed", s->watch.database, s->watch.table,
-                    (unsigned long long)s->reject_count, (unsigned long long)limit);
+                    (unsigned long long)s->rejects.count, (unsigned long long)limit);
 }
 
 static const struct reject *binlog_rejects(struct source *source, uint64_t *count)
 {
-    *count = of(source)->reject_count;
-    return of(source)->rejects;
+    *count = of(source)->rejects.count;
+    return of(source)->rejects.items;
 }
 
 static enum err binlog_reject_text(struct source *source, struct worker_io *io, const struct reject *reject, struct arena *arena,

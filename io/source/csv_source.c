@@ -17,6 +17,7 @@
 #include "io/format/csv_scan.h"
 #include "io/ring/sys.h"
 #include "io/source/file_set.h"
+#include "io/source/reject_list.h"
 #include "io/source/sources.h"
 #include "io/source/worker_io.h"
 #include <errno.h>
@@ -25,7 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HEADER_READ = 64 * 1024, REJECTS_KEPT = 4096, REJECTS_SHOWN = 10 };
+enum { HEADER_READ = 64 * 1024, ROW_FETCH = 1024 };
 
 enum ticket_state { TICKET_NEW, TICKET_SCANNED, TICKET_EMPTY };
 
@@ -54,7 +55,8 @@ struct csv_file {
     uint16_t *marks;      /* newlines per CSV_MARK_BYTES; NULL with odd chunk sizes */
     uint64_t *mark_sums;  /* newlines before each mark; made by finish */
     uint32_t mark_count;
-    _Atomic uint64_t rows, records, blank_rows, record_bytes, reject_bytes, other_bytes, reject_count;
+    uint64_t reject_count; /* under the list's lock */
+    _Atomic uint64_t rows, records, blank_rows, record_bytes, reject_bytes, other_bytes;
 };
 
 struct csv_source {
@@ -68,10 +70,7 @@ struct csv_source {
     uint64_t chunk;
     uint32_t claim_file;
     uint64_t claim_chunk;
-    pthread_mutex_t reject_lock;
-    struct reject *rejects;
-    uint64_t reject_count, reject_room, reject_total;
-    uint64_t rejects_kept_max;
+    struct reject_list rejects;
 };
 
 static struct csv_source *of(const struct source *source)
@@ -224,8 +223,7 @@ static void csv_close(struct source *source)
     }
     mem_give(s->files);
     file_set_close(&s->set);
-    mem_give(s->rejects);
-    pthread_mutex_destroy(&s->reject_lock);
+    reject_list_fini(&s->rejects);
     mem_give(s);
 }
 
@@ -260,9 +258,7 @@ enum err csv_source_open(struct source **out, const struct source_config *config
     s->spec = &s->job->sources[config->side];
     s->dialect = (struct csv_dialect){(uint8_t)s->spec->layout.delimiter, (uint8_t)s->spec->layout.quote};
     s->chunk = config->chunk;
-    pthread_mutex_init(&s->reject_lock, NULL);
-    const struct reject_limit *limit = &s->spec->rejects;
-    s->rejects_kept_max = limit->max_ppm ? UINT64_MAX : limit->max_rows; /* a share is known at the end only */
+    reject_list_init(&s->rejects);
     enum err err = file_set_open(&s->set, s->job, config->side, config->date, 0, diag);
     if (err == OK) {
         size_t size = s->set.count * sizeof *s->files;
@@ -355,31 +351,14 @@ struct work {
 
 static enum err add_reject(struct work *w, uint32_t at, uint32_t size, enum reject_code code, uint32_t column, struct diag *diag)
 {
-    struct csv_source *s = w->s;
-    enum err err = OK;
-    pthread_mutex_lock(&s->reject_lock);
-    s->reject_total++;
-    /* Past every limit only the first few are of use; which ones those are is settled by finish, so keep a good many. */
-    if (s->reject_count < s->rejects_kept_max || s->reject_count < REJECTS_KEPT) {
-        if (s->reject_count == s->reject_room) {
-            uint64_t room = s->reject_room ? s->reject_room * 2 : 64;
-            struct reject *grown = mem_grow(s->rejects, room * sizeof *grown);
-            if (!grown)
-                err = mem_fail(diag, room * sizeof *grown, "the list of rejects");
-            else {
-                s->rejects = grown;
-                s->reject_room = room;
-            }
-        }
-        if (err == OK)
-            s->rejects[s->reject_count++] = (struct reject){.place = w->input->base + w->ticket->begin + at,
-                                                            .size = size,
-                                                            .column = column > 0xFFFF ? 0xFFFF : (uint16_t)column,
-                                                            .code = (uint8_t)code,
-                                                            .side = (uint8_t)s->config.side};
-    }
-    pthread_mutex_unlock(&s->reject_lock);
-    return err;
+    const struct reject_limit *limit = &w->s->spec->rejects;
+    struct reject reject = {.place = w->input->base + w->ticket->begin + at,
+                            .size = size,
+                            .column = column > 0xFFFF ? 0xFFFF : (uint16_t)column,
+                            .code = (uint8_t)code,
+                            .side = (uint8_t)w->s->config.side};
+    /* A share of the rows is known at the end only. */
+    return reject_list_add(&w->s->rejects, &reject, &w->file->reject_count, limit->max_ppm ? UINT64_MAX : limit->max_rows, diag);
 }
 
 static int is_comment(const struct csv_source *s, const uint8_t *row, uint32_t size)
@@ -787,12 +766,6 @@ static enum step csv_process(struct source *source, struct worker_io *io, struct
 
 /* ---- the end ---- */
 
-static int by_place(const void *a, const void *b)
-{
-    uint64_t x = ((const struct reject *)a)->place, y = ((const struct reject *)b)->place;
-    return (x > y) - (x < y);
-}
-
 static void csv_counts(const struct source *source, struct source_counts *counts)
 {
     struct csv_source *s = of(source);
@@ -809,7 +782,7 @@ static void csv_counts(const struct source *source, struct source_counts *counts
         counts->reject_bytes += file->reject_bytes;
         counts->other_bytes += file->other_bytes - file->data_begin;
     }
-    counts->rejects = s->reject_total;
+    counts->rejects = s->rejects.total;
 }
 
 static size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room);
@@ -847,29 +820,25 @@ static enum err csv_finish(struct source *source, struct diag *diag)
 static enum err csv_limit_rejects(struct source *source, struct diag *diag)
 {
     struct csv_source *s = of(source);
-    if (s->reject_count)
-        qsort(s->rejects, s->reject_count, sizeof *s->rejects, by_place);
+    reject_list_sort(&s->rejects);
     /* The limit holds for each file. */
     uint64_t first = 0;
     for (uint32_t i = 0; i < s->set.count; i++) {
         struct csv_file *file = &s->files[i];
-        uint64_t end = s->set.files[i].base + s->set.files[i].size, count = 0, at = first;
-        while (at < s->reject_count && s->rejects[at].place < end) {
+        uint64_t end = s->set.files[i].base + s->set.files[i].size, count = file->reject_count, at = first;
+        while (at < s->rejects.count && s->rejects.items[at].place < end)
             at++;
-            count++;
-        }
         uint64_t limit = s->spec->rejects.max_rows;
         if (s->spec->rejects.max_ppm)
             limit = (uint64_t)((unsigned __int128)file->rows * s->spec->rejects.max_ppm / 1000000u);
         if (count > limit) {
             struct worker_io *io = NULL;
             for (uint64_t k = first; k < at && k < first + REJECTS_SHOWN; k++) {
-                const struct reject *reject = &s->rejects[k];
+                const struct reject *reject = &s->rejects.items[k];
                 char place[512];
                 csv_place(source, io, reject->place, place, sizeof place);
-                fprintf(stderr, "reject %s: %s%s%s\n", reject_name((enum reject_code)reject->code), place,
-                        reject->column < file->column_count ? ": column " : "",
-                        reject->column < file->column_count ? file->names[reject->column] : "");
+                reject_show((enum reject_code)reject->code, place,
+                            reject->column < file->column_count ? file->names[reject->column] : NULL);
             }
             return diag_set(diag, ERR_INPUT, "rejects", "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
                             "%s: %llu of %llu rows cannot be read as records; %llu are allowed", s->set.files[i].path,
@@ -877,7 +846,7 @@ static enum err csv_limit_rejects(struct source *source, struct diag *diag)
         }
         first = at;
     }
-    return OK;
+    return reject_list_check(&s->rejects, diag);
 }
 
 /* ---- fetching rows again ---- */
@@ -929,7 +898,7 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
     struct input_file *input = &s->set.files[index];
     struct csv_file *file = &s->files[index];
     uint64_t at = place - input->base;
-    for (uint32_t want = 1024;; want *= 4) {
+    for (uint32_t want = ROW_FETCH;; want *= 4) {
         const uint8_t *bytes = NULL;
         uint32_t size = 0;
         enum err err = window_at(s, io, input, at, want, &bytes, &size, diag);
@@ -1019,8 +988,8 @@ static size_t csv_place_text(struct source *source, struct worker_io *io, const 
 
 static const struct reject *csv_rejects(struct source *source, uint64_t *count)
 {
-    *count = of(source)->reject_count;
-    return of(source)->rejects;
+    *count = of(source)->rejects.count;
+    return of(source)->rejects.items;
 }
 
 static enum err csv_reject_text(struct source *source, struct worker_io *io, const struct reject *reject, struct arena *arena,
@@ -1122,11 +1091,9 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
                 }
             }
             if (err == OK && code != REJECT_NONE && !is_comment(s, bytes, row.size)) {
-                s->reject_total++;
                 char place[1024];
                 csv_place(source, io, input->base + at, place, sizeof place);
-                fprintf(stderr, "reject %s: %s%s%s\n", reject_name(code), place, bad_column < file->column_count ? ": column " : "",
-                        bad_column < file->column_count ? file->names[bad_column] : "");
+                reject_show(code, place, bad_column < file->column_count ? file->names[bad_column] : NULL);
             }
             at += row.next;
         }

@@ -1,0 +1,75 @@
+/* io/source/reject_list.c: see reject_list.h */
+#include "io/source/reject_list.h"
+#include "core/base/mem.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { KEPT_PAST_LIMIT = 4096 };
+
+void reject_list_init(struct reject_list *list)
+{
+    memset(list, 0, sizeof *list);
+    pthread_mutex_init(&list->lock, NULL);
+}
+
+void reject_list_fini(struct reject_list *list)
+{
+    mem_give(list->items);
+    pthread_mutex_destroy(&list->lock);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    uint64_t x = ((const struct reject *)a)->place, y = ((const struct reject *)b)->place;
+    return (x > y) - (x < y);
+}
+
+void reject_list_sort(struct reject_list *list)
+{
+    if (list->count)
+        qsort(list->items, list->count, sizeof *list->items, by_place);
+}
+
+enum err reject_list_add(struct reject_list *list, const struct reject *reject, uint64_t *in_file, uint64_t limit, struct diag *diag)
+{
+    enum err err = OK;
+    pthread_mutex_lock(&list->lock);
+    list->total++;
+    list->past_limit |= in_file && ++*in_file > limit;
+    if (list->past_limit && list->count >= 2 * KEPT_PAST_LIMIT) {
+        reject_list_sort(list);
+        list->count = KEPT_PAST_LIMIT;
+    }
+    if (list->count == list->room) {
+        uint64_t room = list->room ? list->room * 2 : 64;
+        struct reject *grown = mem_grow(list->items, room * sizeof *grown);
+        if (grown) {
+            list->items = grown;
+            list->room = room;
+        } else {
+            err = mem_fail(diag, room * sizeof *grown, "the list of rejects");
+        }
+    }
+    if (err == OK)
+        list->items[list->count++] = *reject;
+    pthread_mutex_unlock(&list->lock);
+    return err;
+}
+
+enum err reject_list_check(const struct reject_list *list, struct diag *diag)
+{
+    if (list->count == list->total)
+        return OK;
+    return diag_set(diag, ERR_BUG, "invariant.rejects", "please report this with the files", "%llu rejects were met, %llu are kept",
+                    (unsigned long long)list->total, (unsigned long long)list->count);
+}
+
+void reject_show(enum reject_code code, const char *place, const char *column)
+{
+    char text[1200];
+    snprintf(text, sizeof text, "reject %s: %s%s%s", reject_name(code), place, column ? ": column " : "", column ? column : "");
+    for (char *p = text; *p; p++) /* names and headers come from outside: a terminal must not be steered by them */
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    fprintf(stderr, "%s\n", text);
+}
