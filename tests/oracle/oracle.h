@@ -68,11 +68,18 @@ struct oracle_source {
     int amount_is_minor, fee_is_minor;
     const char *currency; /* a constant of this side; NULL: none */
     struct oracle_map direction_map[8],
-        status_map[8];         /* ends at from == NULL; empty: the words as they are */
-    const char *status_other;  /* NULL: a word outside the map is a reject */
-    const char *occurrence[4]; /* header names, ends at NULL */
-    int occurrence_is_optional;
-    const char *timezone; /* NULL: the job's */
+        status_map[8];        /* ends at from == NULL; empty: the words as they are */
+    const char *status_other; /* NULL: a word outside the map is a reject */
+    struct oracle_map currency_map[8];
+    const char *strip[O_SLOTS]; /* characters that are taken out of the cells of a field */
+    const char *occurrence[4];  /* header names, ends at NULL */
+    int occurrence_is_field;    /* the field channel_order_no is the occurrence id, as it is read */
+    char delimiter;             /* 0: ',' */
+    int has_no_quote;           /* a quote is a byte like any other */
+    const char *comment;        /* what comment lines begin with */
+    int skip_lines;             /* before the header */
+    const char *columns[40];    /* no header: the columns' names; ends at NULL */
+    const char *timezone;       /* NULL: the job's */
 };
 
 struct oracle_job {

@@ -137,7 +137,6 @@ int oracle_diff_init(struct oracle_diff *diff, const char *key, const char *amou
         bind(job, &item, field);
         job->is_compared[field] = 1;
     }
-    job->sources[ORACLE_CHANNEL].occurrence[0] = job->sources[ORACLE_CHANNEL].column[O_CHANNEL_ORDER_NO];
-    job->sources[ORACLE_CHANNEL].occurrence_is_optional = 1;
+    job->sources[ORACLE_CHANNEL].occurrence_is_field = 1;
     return 1;
 }

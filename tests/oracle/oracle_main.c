@@ -131,7 +131,7 @@ int main(int argc, char **argv)
         job->max_rejects[side] = rules.max_rejects[side];
         if (occurrence[side]) {
             job->sources[side].occurrence[0] = occurrence[side];
-            job->sources[side].occurrence_is_optional = 0;
+            job->sources[side].occurrence_is_field = 0;
         }
     }
 

@@ -345,6 +345,18 @@ static int debit_or_credit(const struct oracle_source *source, const struct text
     return 1;
 }
 
+/* In the row's own cell: the same cell may be an occurrence id too, which is not stripped, so that is taken
+ * first. */
+static void strip(struct text *cell, const char *characters)
+{
+    size_t n = 0;
+    for (size_t i = 0; characters && i < cell->size; i++)
+        if (!cell->data[i] || !strchr(characters, cell->data[i]))
+            cell->data[n++] = cell->data[i];
+    if (characters)
+        cell->size = n;
+}
+
 /* NULL, or the field because of which the row is a reject. */
 static const char *fill(struct oracle *oracle, const struct columns *columns, const struct csv_row *row,
                         struct orecord *r)
@@ -352,11 +364,27 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
     const struct oracle_job *job = oracle->job;
     const struct oracle_source *source = &job->sources[r->side];
     const char *zone = source->timezone ? source->timezone : job->timezone;
+    /* The cells joined by '|', with a backslash before a '|' or backslash in one of them; all empty: there is
+     * none. */
+    int is_there = 0;
+    for (int i = 0; i < columns->occurrence_count; i++)
+        is_there |= row->cells[columns->occurrence[i]].size > 0;
+    for (int i = 0; is_there && i < columns->occurrence_count; i++) {
+        struct text cell = row->cells[columns->occurrence[i]];
+        if (i)
+            text_append(&r->occurrence, "|", 1);
+        for (size_t k = 0; k < cell.size; k++) {
+            if (columns->occurrence_count > 1 && (cell.data[k] == '|' || cell.data[k] == '\\'))
+                text_append(&r->occurrence, "\\", 1);
+            text_append(&r->occurrence, cell.data + k, 1);
+        }
+    }
     struct text in[O_SLOTS] = {{0}};
     int has[O_SLOTS] = {0};
     for (int f = 0; f < O_SLOTS; f++)
         if (columns->of[f] >= 0) {
             in[f] = row->cells[columns->of[f]];
+            strip(&in[f], source->strip[f]);
             has[f] = 1;
         }
     for (int f = 0; f < O_SLOTS; f++)
@@ -368,6 +396,12 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
     if (!has[O_BIZ_TYPE] && job->biz_type)
         r->text[O_BIZ_TYPE] = word_copy(job->biz_type);
 
+    if (source->currency_map[0].from && in[O_CURRENCY].size) {
+        int i = map_find(source->currency_map, in[O_CURRENCY]);
+        if (i < 0)
+            return "currency";
+        in[O_CURRENCY] = (struct text){(char *)source->currency_map[i].to, 3};
+    }
     if (in[O_CURRENCY].size) {
         struct text code = text_copy(in[O_CURRENCY].data, in[O_CURRENCY].size);
         for (size_t i = 0; i < code.size; i++)
@@ -458,21 +492,8 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
         r->text[O_STATUS] = text_copy(word.data, word.size);
     }
 
-    /* The cells joined by '|', with a backslash before a '|' or backslash in one of them; all empty: there is
-     * none. */
-    int is_there = 0;
-    for (int i = 0; i < columns->occurrence_count; i++)
-        is_there |= row->cells[columns->occurrence[i]].size > 0;
-    for (int i = 0; is_there && i < columns->occurrence_count; i++) {
-        struct text cell = row->cells[columns->occurrence[i]];
-        if (i)
-            text_append(&r->occurrence, "|", 1);
-        for (size_t k = 0; k < cell.size; k++) {
-            if (columns->occurrence_count > 1 && (cell.data[k] == '|' || cell.data[k] == '\\'))
-                text_append(&r->occurrence, "\\", 1);
-            text_append(&r->occurrence, cell.data + k, 1);
-        }
-    }
+    if (source->occurrence_is_field)
+        r->occurrence = text_copy(r->text[O_CHANNEL_ORDER_NO].data, r->text[O_CHANNEL_ORDER_NO].size);
     return NULL;
 }
 
@@ -518,7 +539,6 @@ static int find_columns(struct oracle *oracle, int side, const struct csv_row *h
     }
     for (int i = 0; i < 4; i++) {
         wanted[O_SLOTS + i] = source->occurrence[i];
-        optional[O_SLOTS + i] = source->occurrence_is_optional;
     }
     wanted[O_SLOTS + 4] = source->debit;
     wanted[O_SLOTS + 5] = source->credit;
@@ -558,7 +578,32 @@ int oracle_read(struct oracle *oracle, int side, const char *name, const char *d
     int source = oracle->file_count++, has_header = 0;
     long rejects = 0, line = 1;
     size_t counted = 0;
+    const struct oracle_source *spec = &oracle->job->sources[side];
     csv_start(&reader, data, size);
+    if (spec->delimiter)
+        reader.delimiter = spec->delimiter;
+    if (spec->has_no_quote)
+        reader.quote = 0;
+    reader.comment = spec->comment;
+    for (int i = 0; i < spec->skip_lines; i++) {
+        while (reader.at < size && data[reader.at] != '\n')
+            reader.at++;
+        reader.at += reader.at < size;
+    }
+    if (spec->columns[0] && size > 0) {
+        const char *missing = NULL;
+        struct csv_row names = {0};
+        struct text words[40];
+        while (names.count < 40 && spec->columns[names.count]) {
+            words[names.count] =
+                (struct text){(char *)spec->columns[names.count], strlen(spec->columns[names.count])};
+            names.count++;
+        }
+        names.cells = words;
+        if (!find_columns(oracle, side, &names, &columns, &missing))
+            return refuse(oracle, name, 0, missing);
+        has_header = 1;
+    }
     for (;;) {
         enum csv_step step = csv_next(&reader, &row);
         const char *column = NULL, *missing = NULL;

@@ -60,7 +60,7 @@ void text_append(struct text *text, const char *data, size_t size)
 
 void csv_start(struct csv_reader *reader, const char *data, size_t size)
 {
-    *reader = (struct csv_reader){data, size, 0};
+    *reader = (struct csv_reader){data, size, 0, ',', '"', NULL};
     if (size >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0)
         reader->at = 3;
 }
@@ -109,6 +109,11 @@ static enum csv_step spoil(struct csv_reader *r, struct csv_row *row, size_t at)
     return CSV_SPOILED;
 }
 
+static int is_quote(const struct csv_reader *r, size_t at)
+{
+    return r->quote && r->data[at] == r->quote;
+}
+
 static enum csv_step cut(struct csv_row *row)
 {
     size_t start = row->offset;
@@ -128,18 +133,25 @@ enum csv_step csv_next(struct csv_reader *r, struct csv_row *row)
         return CSV_BLANK;
     }
     size_t at = r->at;
+    if (r->comment && r->size - at >= strlen(r->comment) &&
+        memcmp(r->data + at, r->comment, strlen(r->comment)) == 0) {
+        while (at < r->size && r->data[at] != '\n')
+            at++;
+        step_over_line_end(r, at);
+        return CSV_BLANK;
+    }
     for (;;) {
         struct text cell = {0};
         text_append(&cell, "", 0);
-        if (at < r->size && r->data[at] == '"') {
+        if (at < r->size && is_quote(r, at)) {
             at++;
             for (;; at++) {
                 if (at == r->size) {
                     free(cell.data);
                     return cut(row);
                 }
-                if (r->data[at] == '"') {
-                    if (at + 1 == r->size || r->data[at + 1] != '"')
+                if (is_quote(r, at)) {
+                    if (at + 1 == r->size || !is_quote(r, at + 1))
                         break;
                     at++;
                 }
@@ -147,7 +159,8 @@ enum csv_step csv_next(struct csv_reader *r, struct csv_row *row)
             }
             at++;
         } else {
-            for (; !row_ends(r, at) && r->data[at] != ',' && r->data[at] != '"' && r->data[at] != '\r'; at++)
+            for (; !row_ends(r, at) && r->data[at] != r->delimiter && !is_quote(r, at) && r->data[at] != '\r';
+                 at++)
                 text_append(&cell, r->data + at, 1);
         }
         add_cell(row, cell);
@@ -155,7 +168,7 @@ enum csv_step csv_next(struct csv_reader *r, struct csv_row *row)
             break;
         if (r->data[at] == '\r' && at + 1 == r->size)
             return cut(row);
-        if (r->data[at] != ',')
+        if (r->data[at] != r->delimiter)
             return spoil(r, row, at);
         at++;
     }

@@ -37,6 +37,8 @@ enum csv_step {
 struct csv_reader {
     const char *data;
     size_t size, at;
+    char delimiter, quote; /* ',' and '"' from csv_start; quote 0: none */
+    const char *comment;   /* a row that begins with it is as good as blank; NULL: none */
 };
 struct csv_row {
     struct text *cells; /* the row's; csv_row_free */

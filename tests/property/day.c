@@ -17,7 +17,7 @@ struct maker {
     int amount_style, same_id_percent, currency_percent, out_percent, empty_percent;
     int64_t base_day;
     int has[ORACLE_SIDES][O_SLOTS], has_occurrence[ORACLE_SIDES];
-    int next_id;
+    int next_id, current_side;
 };
 
 /* What a payment is before a side spells it. */
@@ -205,10 +205,37 @@ static void choose_words(struct maker *m, int side)
     }
 }
 
+/* How the file itself is written. */
+static void choose_layout(struct maker *m, int side)
+{
+    static const char *const comments[] = {"#", "--", "id"};
+    struct oracle_source *source = &m->job->sources[side];
+    if (percent(m, 20))
+        source->delimiter = "|;\t"[below(m, 3)];
+    if (percent(m, 20))
+        source->comment = PICK(m, comments);
+    if (percent(m, 15))
+        source->skip_lines = 1 + below(m, 3);
+    source->has_no_quote = percent(m, 8);
+    if (percent(m, 20))
+        source->strip[O_BIZ_ORDER_NO] = "`\t ";
+    if (percent(m, 20))
+        source->strip[O_CHANNEL_ORDER_NO] = "'";
+    if (percent(m, 20))
+        source->strip[O_AMOUNT] = ", ";
+    if (m->has[side][O_CURRENCY] && percent(m, 20)) {
+        source->currency_map[0] = (struct oracle_map){"156", "CNY"};
+        source->currency_map[1] = (struct oracle_map){"840", "USD"};
+        source->currency_map[2] = (struct oracle_map){"392", "JPY"};
+        source->currency_map[3] = (struct oracle_map){"414", "KWD"};
+    }
+}
+
 static void choose_source(struct maker *m, int side)
 {
     struct oracle_source *source = &m->job->sources[side];
     int is_debit_credit = percent(m, 10);
+    choose_layout(m, side);
     if (is_debit_credit) {
         m->has[side][O_DIRECTION] = 0;
         source->debit = side ? "c debit" : "l debit";
@@ -221,7 +248,8 @@ static void choose_source(struct maker *m, int side)
             m->has[side][f] = 1;
         if (!m->has[side][f] || (f == O_AMOUNT && is_debit_credit))
             continue;
-        snprintf(name, sizeof name, percent(m, 20) ? "%s, \"%s\"" : "%s %s", side ? "c" : "l", word);
+        snprintf(name, sizeof name, !source->has_no_quote && percent(m, 20) ? "%s, \"%s\"" : "%s %s",
+                 side ? "c" : "l", word);
         source->column[f] = keep(m->day, name);
     }
     source->amount_is_minor = percent(m, 20);
@@ -236,7 +264,7 @@ static void choose_source(struct maker *m, int side)
         if (percent(m, 25))
             source->occurrence[1] = side ? "c refund" : "l refund";
     } else if (side == ORACLE_CHANNEL && source->column[O_CHANNEL_ORDER_NO]) {
-        source->occurrence[0] = source->column[O_CHANNEL_ORDER_NO];
+        source->occurrence_is_field = 1;
     }
     choose_words(m, side);
 }
@@ -546,6 +574,9 @@ static void spell(struct maker *m, int side, const struct payment *p, int column
     case O_CURRENCY:
         if (!(m->job->currency && strcmp(m->job->currency, p->text[O_CURRENCY]) == 0 && percent(m, 20)))
             snprintf(out, 256, "%s", p->text[O_CURRENCY]);
+        for (int i = 0; i < 8 && source->currency_map[i].from; i++)
+            if (strcmp(source->currency_map[i].to, p->text[O_CURRENCY]) == 0)
+                snprintf(out, 256, "%s", source->currency_map[i].from);
         break;
     case O_AMOUNT:
         spell_amount(m, out, is_turned || (is_signed && p->is_out) ? -p->amount : p->amount,
@@ -655,16 +686,42 @@ static const char *column_word(const struct maker *m, int side, int column)
                                            : "noise";
 }
 
-static void append_cell(struct maker *m, struct text *out, const char *cell, int may_quote)
+static void append_cell(struct maker *m, struct text *out, const char *cell, int is_first)
 {
-    struct text t = {(char *)cell, strlen(cell)};
-    if (!may_quote || !percent(m, m->quote_percent) || strpbrk(cell, ",\"\r\n")) {
-        csv_append_cell(out, t);
+    const struct oracle_source *source = &m->job->sources[m->current_side];
+    char delimiter = source->delimiter ? source->delimiter : ',';
+    if (source->has_no_quote) {
+        /* What has a meaning of its own cannot be said. */
+        for (; *cell; cell++)
+            text_append(out, *cell == delimiter || *cell == '\n' || *cell == '\r' ? "_" : cell, 1);
+        return;
+    }
+    int must = strchr(cell, delimiter) || strpbrk(cell, "\"\r\n") ||
+               (is_first && source->comment && strncmp(cell, source->comment, strlen(source->comment)) == 0);
+    if (!must && !percent(m, m->quote_percent)) {
+        text_append(out, cell, strlen(cell));
         return;
     }
     text_append(out, "\"", 1);
-    text_append(out, t.data, t.size);
+    for (; *cell; cell++)
+        text_append(out, *cell == '"' ? "\"\"" : cell, *cell == '"' ? 2 : 1);
     text_append(out, "\"", 1);
+}
+
+static void append_delimiter(struct maker *m, struct text *out)
+{
+    char delimiter = m->job->sources[m->current_side].delimiter;
+    text_append(out, delimiter ? &delimiter : ",", 1);
+}
+
+static void make_preamble(struct maker *m, int side)
+{
+    static const char *const lines[] = {"A report", "\"never closed", "", "a,b\"c,d", "------"};
+    for (int i = 0; i < m->job->sources[side].skip_lines; i++) {
+        const char *line = PICK(m, lines);
+        text_append(&m->day->sides[side].preamble, line, strlen(line));
+        text_append(&m->day->sides[side].preamble, "\n", 1);
+    }
 }
 
 static struct text make_header(struct maker *m, int side, const struct layout *layout)
@@ -672,10 +729,20 @@ static struct text make_header(struct maker *m, int side, const struct layout *l
     struct text out = {0};
     for (int i = 0; i < layout->count; i++) {
         if (i)
-            text_append(&out, ",", 1);
-        append_cell(m, &out, column_word(m, side, layout->columns[i]), 1);
+            append_delimiter(m, &out);
+        append_cell(m, &out, column_word(m, side, layout->columns[i]), i == 0);
     }
     return out;
+}
+
+/* Puts characters into a cell that are stripped again. */
+static void strew(struct maker *m, const char *characters, char cell[256])
+{
+    size_t size = strlen(cell), at = (size_t)below(m, (int)size + 1);
+    if (percent(m, 60) || size > 250)
+        return;
+    memmove(cell + at + 1, cell + at, size - at + 1);
+    cell[at] = characters[below(m, (int)strlen(characters))];
 }
 
 static void make_row(struct maker *m, int side, const struct layout *layout, const struct payment *p,
@@ -690,9 +757,12 @@ static void make_row(struct maker *m, int side, const struct layout *layout, con
     for (int i = 0; i < count; i++) {
         char cell[256] = "more";
         if (i)
-            text_append(out, ",", 1);
+            append_delimiter(m, out);
         if (i < layout->count)
             spell(m, side, p, layout->columns[i], is_turned, is_signed, cell);
+        if (i < layout->count && layout->columns[i] < O_SLOTS &&
+            m->job->sources[side].strip[layout->columns[i]])
+            strew(m, m->job->sources[side].strip[layout->columns[i]], cell);
         if (fault >= 3 && fault <= 5 && !is_spoiled && i >= target && i < layout->count)
             is_spoiled = spoil_cell(m, layout->columns[i], cell);
         if (fault == 0 && i == target) {
@@ -702,7 +772,7 @@ static void make_row(struct maker *m, int side, const struct layout *layout, con
             const char *bytes = PICK(m, stray);
             text_append(out, bytes, strlen(bytes));
         } else {
-            append_cell(m, out, cell, 1);
+            append_cell(m, out, cell, i == 0);
         }
     }
 }
@@ -738,13 +808,30 @@ static void make_layout(struct maker *m, int side, struct layout *layout)
     }
 }
 
+/* Whatever a comment says opens no quote. */
+static struct text make_comment(struct maker *m, int side)
+{
+    static const char *const words[] = {"", " it is \"so", "\"", ",\"\",", " a\rb"};
+    const char *word = PICK(m, words);
+    struct text out = {0};
+    text_append(&out, m->job->sources[side].comment, strlen(m->job->sources[side].comment));
+    text_append(&out, word, strlen(word));
+    return out;
+}
+
 static void make_rows(struct maker *m)
 {
     struct layout layouts[ORACLE_SIDES];
     for (int side = 0; side < ORACLE_SIDES; side++) {
         struct day_side *s = &m->day->sides[side];
         make_layout(m, side, &layouts[side]);
+        m->current_side = side;
+        /* Only a job can name the columns of a file without a header. */
+        s->has_no_header = !m->day->is_diff && percent(m, 10);
+        for (int i = 0; s->has_no_header && i < layouts[side].count; i++)
+            m->job->sources[side].columns[i] = column_word(m, side, layouts[side].columns[i]);
         s->header = make_header(m, side, &layouts[side]);
+        make_preamble(m, side);
         s->has_crlf = percent(m, 30);
         s->has_bom = percent(m, 20);
         s->has_no_last_newline = percent(m, 30);
@@ -770,10 +857,13 @@ static void make_rows(struct maker *m)
                     memcpy(p.occurrence, last[side].occurrence, sizeof p.occurrence);
                 last[side] = p;
                 has_last[side] = 1;
+                m->current_side = side;
                 make_row(m, side, &layouts[side], &p, &row);
                 add_row(&m->day->sides[side], row);
                 if (percent(m, 1))
                     add_row(&m->day->sides[side], text_copy("", 0));
+                if (m->job->sources[side].comment && percent(m, 5))
+                    add_row(&m->day->sides[side], make_comment(m, side));
             }
         }
     }
@@ -808,7 +898,8 @@ struct day *day_open(uint64_t seed, int payments)
 struct day *day_swap(const struct day *day)
 {
     const struct oracle_source *local = &day->job.sources[ORACLE_LOCAL];
-    if (day->is_diff || (local->column[O_CHANNEL_ORDER_NO] && !local->occurrence[0]))
+    if (day->is_diff || local->occurrence_is_field != day->job.sources[ORACLE_CHANNEL].occurrence_is_field ||
+        (local->column[O_CHANNEL_ORDER_NO] && !local->occurrence[0]))
         return NULL;
     struct day *out = must_take(sizeof *out);
     *out = *day;
@@ -820,6 +911,8 @@ struct day *day_swap(const struct day *day)
         struct day_side *to = &out->sides[side];
         *to = *from;
         to->header = text_copy(from->header.data, from->header.size);
+        to->preamble = (struct text){0};
+        text_append(&to->preamble, from->preamble.data, from->preamble.size);
         to->rows = must_take((size_t)from->count * sizeof *to->rows);
         for (int i = 0; i < from->count; i++)
             to->rows[i] = text_copy(from->rows[i].data, from->rows[i].size);
@@ -839,6 +932,7 @@ void day_close(struct day *day)
             free(s->rows[i].data);
         free(s->rows);
         free(s->header.data);
+        free(s->preamble.data);
     }
     free(day);
 }
@@ -868,8 +962,11 @@ struct text day_file(const struct day *day, int side, const struct day_road *roa
     const char *end = s->has_crlf ? "\r\n" : "\n";
     if (s->has_bom)
         text_append(&out, "\xEF\xBB\xBF", 3);
-    text_append(&out, s->header.data, s->header.size);
-    text_append(&out, end, strlen(end));
+    text_append(&out, s->preamble.data, s->preamble.size);
+    if (!s->has_no_header) {
+        text_append(&out, s->header.data, s->header.size);
+        text_append(&out, end, strlen(end));
+    }
     for (int i = part; i < s->count; i += parts) {
         const struct text *row = &s->rows[order[i]];
         text_append(&out, row->data, row->size);
@@ -886,7 +983,7 @@ static void yaml_text(struct text *out, const char *word)
     for (; *word; word++) {
         if (*word == '"' || *word == '\\')
             text_append(out, "\\", 1);
-        text_append(out, word, 1);
+        text_append(out, *word == '\t' ? "\\t" : word, *word == '\t' ? 2 : 1);
     }
     text_append(out, "\"", 1);
 }
@@ -914,11 +1011,34 @@ static void yaml_map(struct text *out, const struct oracle_map *map, const char 
     yaml_line(out, "}");
 }
 
+static void yaml_layout(struct text *out, const struct oracle_source *s)
+{
+    if (!s->delimiter && !s->comment && !s->skip_lines && !s->has_no_quote && !s->columns[0])
+        return;
+    yaml_line(out, "  csv:\n");
+    if (s->delimiter == '\t')
+        yaml_line(out, "    delimiter: tab\n");
+    else if (s->delimiter)
+        yaml_line(out, "    delimiter: \"%c\"\n", s->delimiter);
+    if (s->comment)
+        yaml_line(out, "    comment: \"%s\"\n", s->comment);
+    if (s->skip_lines)
+        yaml_line(out, "    skip_lines: %d\n", s->skip_lines);
+    if (s->has_no_quote)
+        yaml_line(out, "    quote: none\n");
+    for (int i = 0; s->columns[i]; i++) {
+        yaml_line(out, i ? ", " : "    header: false\n    columns: [");
+        yaml_text(out, s->columns[i]);
+    }
+    yaml_line(out, s->columns[0] ? "]\n" : "");
+}
+
 static void yaml_side(struct text *out, const struct oracle_job *job, int side)
 {
     const struct oracle_source *s = &job->sources[side];
     const char *word = side ? "channel" : "local";
     yaml_line(out, "%s:\n  files: \"%s-*.csv\"\n  format: csv\n", word, word);
+    yaml_layout(out, s);
     if (s->timezone)
         yaml_line(out, "  timezone: %s\n", s->timezone);
     if (s->occurrence[0]) {
@@ -945,6 +1065,12 @@ static void yaml_side(struct text *out, const struct oracle_job *job, int side)
         yaml_text(out, s->column[f]);
         if ((f == O_AMOUNT && s->amount_is_minor) || (f == O_FEE && s->fee_is_minor))
             yaml_line(out, ", unit: minor");
+        if (s->strip[f]) {
+            yaml_line(out, ", strip: ");
+            yaml_text(out, s->strip[f]);
+        }
+        if (f == O_CURRENCY && s->currency_map[0].from)
+            yaml_map(out, s->currency_map, NULL);
         if (f == O_STATUS && s->status_map[0].from)
             yaml_map(out, s->status_map, s->status_other);
         if (f == O_DIRECTION && s->direction_map[0].from)

@@ -15,7 +15,8 @@
 #include "tests/oracle/oracle_diff.h"
 
 struct day_side {
-    struct text header;
+    struct text preamble, header;
+    int has_no_header;
     struct text *rows; /* without line ends; a few are blank */
     int count;
     int has_crlf, has_bom, has_no_last_newline;

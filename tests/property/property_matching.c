@@ -35,7 +35,7 @@ extern char **environ;
 struct road {
     const char *name;
     struct day_road files;
-    char options[4][32]; /* of the engine; empty: not given */
+    char options[6][32]; /* of the engine; empty: not given */
     int runs;            /* how often the same command is run; 0 is once */
 };
 
@@ -393,7 +393,7 @@ static void make_command(const struct driver *d, const struct day *day, const st
         add_word(c, "--date=%s", day->date);
     }
     add_word(c, "--out=%s/out", d->directory);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 6; i++)
         if (road->options[i][0])
             add_word(c, "%s", road->options[i]);
 }
@@ -586,6 +586,11 @@ static void make_road(struct prng *prng, const struct day *day, int is_big, stru
         snprintf(road->options[2], 32, "--io=%s", prng_below(prng, 2) ? "posix" : "uring");
     if (prng_below(prng, 10) < 6)
         snprintf(road->options[3], 32, "--shards=%d", 1 + (int)prng_below(prng, 9));
+    if (prng_below(prng, 10) < 4)
+        snprintf(road->options[4], 32, "--batch=%d",
+                 1 + (int)prng_below(prng, prng_below(prng, 2) ? 4 : 200));
+    if (prng_below(prng, 10) < 3)
+        snprintf(road->options[5], 32, "--memory=%dMiB", 24 + (int)prng_below(prng, 40));
     if (prng_below(prng, 2))
         road->files.shuffle = 1 + prng_next(prng) % 1000000;
     for (int side = 0; !day->is_diff && side < ORACLE_SIDES; side++)
@@ -671,7 +676,7 @@ static int check_seed(struct driver *d, uint64_t seed)
     for (int i = 0; ok && i < d->road_count; i++) {
         make_road(&prng, day, d->is_big, &road);
         ok = check(d, day, &road, digest);
-        if (ok && strcmp(first, digest) != 0) {
+        if (ok && first[0] && digest[0] && strcmp(first, digest) != 0) {
             complain(d, "the digest is %s, and on the plain road %s", digest, first);
             tell(d, day, &road);
             ok = 0;
@@ -681,7 +686,7 @@ static int check_seed(struct driver *d, uint64_t seed)
     if (ok && seed % 4 == 0) {
         struct day *swapped = day_swap(day);
         road = (struct road){.name = "sides swapped", .options = {"--threads=2"}};
-        if (swapped) {
+        if (swapped && first[0]) {
             ok = check_mirror(d, day, swapped);
             if (!ok)
                 tell(d, day, &road);
@@ -751,9 +756,9 @@ static int check_self(struct driver *d, uint64_t seed, struct tally *tally)
     int count[2], ok = 1;
     for (int i = 0; i < 2; i++)
         oracles[i] = judge(d->directory, day, &roads[i], &data[i], &count[i]);
-    if (oracle_refusal(oracles[0])[0])
-        ok = complain(d, "refused: %s", oracle_refusal(oracles[0]));
-    for (int c = 0; ok && c < O_CLASSES; c++) {
+    /* A day without rows or header is refused, and of a split one perhaps another part. */
+    int is_refused = oracle_refusal(oracles[0])[0] || oracle_refusal(oracles[1])[0];
+    for (int c = 0; ok && !is_refused && c < O_CLASSES; c++) {
         struct table *want = without_places(oracle_table(oracles[0], c)),
                      *got = without_places(oracle_table(oracles[1], c));
         int column = c == O_REJECT ? table_column(want, "column") : table_column(want, "reasons");
@@ -765,7 +770,7 @@ static int check_self(struct driver *d, uint64_t seed, struct tally *tally)
     }
     for (int i = 0; i < 2; i++)
         judge_close(oracles[i], data[i], count[i]);
-    if (ok && swapped)
+    if (ok && swapped && !is_refused)
         ok = check_mirror(d, day, swapped);
     if (!ok)
         printf("FAILED seed %llu, the oracle against itself\n  %s\n", (unsigned long long)seed, d->report);
