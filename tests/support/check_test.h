@@ -17,7 +17,7 @@ struct check_test {
     struct check_test *next;
 };
 static struct check_test *check_first, **check_last = &check_first;
-static int check_failed;
+static int check_test_failed;
 
 #define TEST(test_name)                                                                                      \
     static void test_name(void);                                                                             \
@@ -33,7 +33,7 @@ static int check_failed;
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
             fprintf(stderr, "%s:%d: %s: not so: %s\n", __FILE__, __LINE__, __func__, #condition);            \
-            check_failed = 1;                                                                                \
+            check_test_failed = 1;                                                                                \
         }                                                                                                    \
     } while (0)
 
@@ -41,10 +41,10 @@ int main(void)
 {
     int passed = 0, failed = 0;
     for (const struct check_test *t = check_first; t; t = t->next) {
-        check_failed = 0;
+        check_test_failed = 0;
         t->run();
-        passed += !check_failed;
-        failed += check_failed;
+        passed += !check_test_failed;
+        failed += check_test_failed;
     }
     printf("%d passed, %d failed\n", passed, failed);
     return failed != 0;

@@ -1,0 +1,100 @@
+/* tests/unit/core/base/mem_test.c: the door to the allocator, and diagnostics */
+#include "core/base/mem.h"
+#include "tests/support/check_test.h"
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+TEST(what_is_held_goes_up_and_down)
+{
+    uint64_t before = mem_held();
+    char *p = mem_take(1000);
+    EXPECT(mem_held() >= before + 1000 && mem_held_max() >= before + 1000);
+    p = mem_grow(p, 100000);
+    EXPECT(mem_held() >= before + 100000);
+    mem_give(p);
+    EXPECT(mem_held() == before);
+    mem_give(NULL);
+    EXPECT(mem_held() == before);
+}
+
+TEST(nothing_of_size_zero_is_null)
+{
+    void *a = mem_take(0), *b = mem_take_zero(0, 8), *c = mem_grow(NULL, 0);
+    EXPECT(a && b && c);
+    mem_give(a);
+    mem_give(b);
+    mem_give(c);
+}
+
+TEST(a_size_that_overflows_is_null)
+{
+    volatile size_t half = SIZE_MAX / 2 + 2;
+    EXPECT(mem_take_zero(half, 2) == NULL);
+}
+
+TEST(pages_are_zero_and_huge_ones_start_at_a_huge_page)
+{
+    uint64_t before = mem_held();
+    for (int huge = 0; huge < 2; huge++) {
+        size_t size = huge ? (size_t)4 << 20 : 12345;
+        char *p = mem_map(size, huge);
+        EXPECT(p && (uintptr_t)p % (huge ? (size_t)2 << 20 : 4096) == 0);
+        int zero = 1;
+        for (size_t i = 0; p && i < size; i += 511)
+            zero &= p[i] == 0;
+        EXPECT(zero);
+        EXPECT(mem_held() >= before + size);
+        mem_unmap(p, size);
+        EXPECT(mem_held() == before);
+    }
+    mem_unmap(NULL, 100);
+}
+
+static void *take_and_give(void *argument)
+{
+    (void)argument;
+    for (int i = 0; i < 20000; i++)
+        mem_give(mem_take(64));
+    return NULL;
+}
+
+TEST(the_count_is_right_with_two_threads)
+{
+    uint64_t before = mem_held();
+    pthread_t thread;
+    EXPECT(pthread_create(&thread, NULL, take_and_give, NULL) == 0);
+    take_and_give(NULL);
+    pthread_join(thread, NULL);
+    EXPECT(mem_held() == before);
+}
+
+TEST(the_first_diagnostic_wins)
+{
+    struct diag diag = {0};
+    EXPECT(diag_set(&diag, ERR_INPUT, "first", "hint", "line %d", 3) == ERR_INPUT);
+    EXPECT(mem_fail(&diag, 100, "rows") == ERR_INPUT);
+    EXPECT(diag_set_errno(&diag, ENOSPC, "third", "x") == ERR_INPUT);
+    EXPECT(strcmp(diag.what, "line 3") == 0 && strcmp(diag.code, "first") == 0 &&
+           strcmp(diag.hint, "hint") == 0);
+}
+
+TEST(a_name_cannot_steer_the_terminal)
+{
+    struct diag diag = {0};
+    diag_set(&diag, ERR_INPUT, "x", NULL, "file %s", "a\033[2Jb\nc\x7f");
+    EXPECT(strcmp(diag.what, "file a?[2Jb?c?") == 0);
+}
+
+TEST(a_long_text_is_cut_and_a_full_disk_has_its_hint)
+{
+    struct diag diag = {0};
+    char text[5000];
+    memset(text, 'a', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    diag_set(&diag, ERR_INPUT, "x", text, "%s", text);
+    EXPECT(strlen(diag.what) == sizeof diag.what - 1 && strlen(diag.hint) == sizeof diag.hint - 1);
+    struct diag full = {0};
+    EXPECT(diag_set_errno(&full, ENOSPC, "out.write", "out/match.csv") == ERR_MACHINE);
+    EXPECT(strstr(full.what, "No space left") && strstr(full.hint, "make room"));
+}
