@@ -33,7 +33,7 @@ static int check_test_failed;
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
             fprintf(stderr, "%s:%d: %s: not so: %s\n", __FILE__, __LINE__, __func__, #condition);            \
-            check_test_failed = 1;                                                                                \
+            check_test_failed = 1;                                                                           \
         }                                                                                                    \
     } while (0)
 
