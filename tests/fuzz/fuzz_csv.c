@@ -321,8 +321,8 @@ static struct job *job_of(const struct csv_dialect *dialect, const char *path)
     return job;
 }
 
-static void try_source(const struct csv_dialect *dialect, const uint8_t *bytes, uint32_t size,
-                       const struct rows_seen *want, const char *path, uint32_t chunk, uint32_t header_size)
+static void try_source(const struct csv_dialect *dialect, const uint8_t *bytes, const struct rows_seen *want,
+                       const char *path, uint32_t chunk, struct worker_io *io)
 {
     static struct dict *words;
     static struct zone *zone;
@@ -338,19 +338,17 @@ static void try_source(const struct csv_dialect *dialect, const uint8_t *bytes, 
     struct norm_shared shared = {
         .job = job, .words = words, .job_zone = zone, .zones = {zone, zone}, .hash_seed = 7};
     struct source_config config = {.shared = &shared, .side = LOCAL, .chunk = chunk, .workers = 1};
-    struct worker_io_config io_config = {RING_POSIX, chunk, DEPTH};
     struct source *source;
-    struct worker_io *io;
     struct rows_seen seen = {0};
     struct collector c = {.outbox = {.shard_count = 1, .flush = collect}, .open = batch, .seen = &seen};
     c.outbox.open = &c.open;
     batch->used = batch->count = 0;
-    if (tally_init(&c.outbox.tally, &diag) != OK || worker_io_open(&io, &io_config, NULL, &diag) != OK)
+    if (tally_init(&c.outbox.tally, &diag) != OK)
         abort();
     enum err err = csv_source_open(&source, &config, &diag);
     if (err != OK) {
-        MUST(strcmp(diag.code, "file.kind") == 0, "%s", diag.what); /* a NUL near the beginning, or a word like PK */
-        worker_io_close(io);
+        MUST(strcmp(diag.code, "file.kind") == 0, "%s",
+             diag.what); /* a NUL near the beginning, or a word like PK */
         tally_fini(&c.outbox.tally);
         job_close(job);
         return;
@@ -420,10 +418,7 @@ static void try_source(const struct csv_dialect *dialect, const uint8_t *bytes, 
             arena_fini(&arena);
         }
     }
-    (void)size;
-    (void)header_size;
     source->ops->close(source);
-    worker_io_close(io);
     tally_fini(&c.outbox.tally);
     job_close(job);
     rows_free(&seen);
@@ -464,10 +459,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     if (ftruncate(fd, 0) != 0 || pwrite(fd, bytes, used, 0) != (ssize_t)used)
         abort();
-    const uint32_t chunks[] = {1u << 18, 1 + data[1] % 200, 64, 1000, CSV_MARK_BYTES};
-    for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++)
-        if (used / chunks[i] < 600)
-            try_source(dialect, bytes, used, &want, path, chunks[i], header_size);
+    /* Kept from input to input, as a worker keeps its own from file to file. */
+    static const uint32_t chunks[] = {1u << 16, 200, 64, 1000, CSV_MARK_BYTES};
+    static struct worker_io *io[sizeof chunks / sizeof *chunks];
+    for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
+        struct diag diag = {0};
+        struct worker_io_config config = {RING_POSIX, chunks[i], DEPTH};
+        if (!io[i] && worker_io_open(&io[i], &config, NULL, &diag) != OK)
+            abort();
+        io[i]->window_of = NULL;
+        uint32_t chunk = i == 1 ? 1u + data[1] % 200u : chunks[i];
+        if (used / chunk < 600)
+            try_source(dialect, bytes, &want, path, chunk, io[i]);
+    }
     rows_free(&want);
     free(bytes);
     return 0;
