@@ -229,6 +229,11 @@ int session_run(struct job *job, const struct options *options, const char *out_
         fprintf(stderr, "\r\033[K");
     if (s.io.fell_back)
         fprintf(stderr, "note: io_uring is not available here; reading with pread instead (same results)\n");
+    if (err == OK && s.result->counts[LOCAL].statements)
+        fprintf(stderr,
+                "note: the binlog holds %llu changes as statements, on tables that are not read; one that changed %s.%s through a view, trigger "
+                "or function cannot be seen: SET GLOBAL binlog_format=ROW\n",
+                (unsigned long long)s.result->counts[LOCAL].statements, job->sources[LOCAL].database, job->sources[LOCAL].table);
     if (err == OK)
         err = write_reports(&s, &summary, diag);
     int code = err == OK ? report_exit_code(s.result) : (int)err;

@@ -44,6 +44,7 @@ struct source_counts {
     uint64_t files, bytes, rows, records, rejects, blank_rows;
     uint64_t header_bytes, record_bytes, reject_bytes, other_bytes; /* I1: add up to `bytes` */
     uint64_t images_replayed, groups_rolled_back, groups_unfinished, events_ignored;
+    uint64_t statements; /* changes that a log holds as text, on tables that are not read */
 };
 
 /* A row that could not become a record. */

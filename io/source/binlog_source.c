@@ -814,6 +814,13 @@ static enum err binlog_scan(struct source *source, struct worker_io *io,
 static enum err binlog_finish(struct source *source, struct diag *diag)
 {
     struct binlog_source *s = of(source);
+    /* Every transaction that the walk counted was told to us, and every one with rows was decoded: a log has no row count of its own. */
+    uint64_t counted = binlog_walk_counts(s->walk)->groups;
+    if (counted != s->transactions_told || s->groups_told != s->groups_decoded)
+        return diag_set(diag, ERR_BUG, "invariant.transactions", "please report this with the logs",
+                        "the log has %llu transactions, %llu were told; of %llu with rows %llu were decoded", (unsigned long long)counted,
+                        (unsigned long long)s->transactions_told, (unsigned long long)s->groups_told,
+                        (unsigned long long)s->groups_decoded);
     enum err err = file_set_check(&s->set, diag);
     return err == OK ? dict_check(s->config.shared->words, diag) : err;
 }
@@ -832,6 +839,7 @@ static void binlog_counts(const struct source *source, struct source_counts *cou
     counts->groups_rolled_back = walk->groups_rolled_back;
     counts->groups_unfinished = walk->groups_unfinished;
     counts->events_ignored = walk->events_ignored;
+    counts->statements = walk->statements_unwatched;
 }
 
 /* Decodes one known row again: the image that counts. */
