@@ -79,6 +79,12 @@ static inline uint16_t record_u16(const uint8_t *p)
     return v;
 }
 
+/* Where var may reach in a record that has room for RECORD_VAR_MAX. */
+static inline uint8_t *record_var_end(struct record *r)
+{
+    return (uint8_t *)r + sizeof *r - RECORD_INLINE + RECORD_VAR_MAX;
+}
+
 static inline const uint8_t *record_key(const struct record *r, int has_fold)
 {
     return r->var + (has_fold ? RECORD_FOLD_BYTES : 0);

@@ -608,7 +608,7 @@ static inline enum reject_code put_record_key(const struct normalizer *n, struct
         if (UNLIKELY(r->channel == DICT_FULL))
             return REJECT_WORDS;
     }
-    uint8_t *p = r->var + (n->layout.has_fold ? RECORD_FOLD_BYTES : 0), *const end = r->var + RECORD_VAR_MAX;
+    uint8_t *p = r->var + (n->layout.has_fold ? RECORD_FOLD_BYTES : 0), *const end = record_var_end(r);
     uint8_t *const key = p;
     char room[24];
     if (LIKELY(n->key_part_count == 1)) {
@@ -650,7 +650,7 @@ static inline enum reject_code put_record_key(const struct normalizer *n, struct
 static inline enum reject_code put_occurrence(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, struct record *r,
                                               uint8_t *p)
 {
-    uint8_t *const end = r->var + RECORD_VAR_MAX;
+    uint8_t *const end = record_var_end(r);
     if (end - p < 2)
         return REJECT_TOO_LONG;
     size_t size = occurrence_text(n, s, cells, (char *)p + 2, (size_t)(end - p) - 2);
@@ -759,7 +759,7 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
     r->channel = 0;
     if (n->status_in_sigma && UNLIKELY((r->status = dict_number(n->shared->words, &s->words, core.status)) == DICT_FULL))
         return REJECT_WORDS;
-    uint8_t *p, *const end = r->var + RECORD_VAR_MAX;
+    uint8_t *p, *const end = record_var_end(r);
     if (UNLIKELY((code = put_record_key(n, s, cells, &core, r, &p)) != REJECT_NONE))
         return code;
     char room[24];

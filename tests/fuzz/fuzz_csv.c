@@ -418,6 +418,11 @@ static void try_source(const struct csv_dialect *dialect, const uint8_t *bytes, 
             arena_fini(&arena);
         }
     }
+    /* A refused file may leave reads under way. */
+    struct ring_done done;
+    while (ring_next(io->ring, 1, &done))
+        ;
+    memset(io->in_buffer, 0, DEPTH * sizeof *io->in_buffer);
     source->ops->close(source);
     tally_fini(&c.outbox.tally);
     job_close(job);
