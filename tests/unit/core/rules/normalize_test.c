@@ -1,0 +1,413 @@
+/* tests/unit/core/rules/normalize_test.c: cells into records; the hot and the calm path say the same */
+#include "core/base/prng.h"
+#include "core/model/currency.h"
+#include "core/rules/normalize.h"
+#include "tests/support/check_test.h"
+#include <stdlib.h>
+
+static const char *const header[] = {"order", "number", "amount", "fee",  "currency", "dir",
+                                     "state", "time",   "date",   "shop", "note"};
+enum { COLUMNS = sizeof header / sizeof *header };
+
+static int find(void *context, const char *name)
+{
+    (void)context;
+    for (int i = 0; i < COLUMNS; i++)
+        if (strcmp(header[i], name) == 0)
+            return i;
+    return -1;
+}
+
+static struct map_entry direction_map[] = {{"PAY", "IN"}, {"REFUND", "OUT"}};
+static struct map_entry status_map[] = {{"1", "SUCCESS"}, {"2", "FAILED"}, {"ok", "SUCCESS"}};
+
+struct bench {
+    struct job job;
+    struct norm_shared shared;
+    struct normalizer *normalizer;
+    struct norm_scratch scratch;
+    struct record *record;
+    struct arena arena;
+};
+
+/* A source with every kind of field. `kind` SOURCE_BINLOG: its rows are images. */
+static void open_bench(struct bench *b, enum source_kind kind, enum amount_unit unit)
+{
+    struct diag diag = {0};
+    memset(b, 0, sizeof *b);
+    struct source_spec *source = &b->job.sources[LOCAL];
+    source->kind = kind;
+    source->fields[FIELD_BIZ_ORDER_NO].column = "order";
+    source->fields[FIELD_CHANNEL_ORDER_NO].column = "number";
+    source->fields[FIELD_CHANNEL_ORDER_NO].strip = "`\t ";
+    source->fields[FIELD_AMOUNT].column = "amount";
+    source->fields[FIELD_AMOUNT].unit = unit;
+    source->fields[FIELD_AMOUNT].strip = ",";
+    source->fields[FIELD_FEE].column = "fee";
+    source->fields[FIELD_CURRENCY].column = "currency";
+    source->fields[FIELD_DIRECTION] =
+        (struct field_rule){.column = "dir", .map = direction_map, .map_count = 2, .map_other = "IN"};
+    source->fields[FIELD_STATUS] = (struct field_rule){.column = "state", .map = status_map, .map_count = 3};
+    source->fields[FIELD_TRADE_TIME].column = "time";
+    source->fields[FIELD_BILL_DATE].column = "date";
+    source->fields[FIELD_MERCHANT_NO].column = "shop";
+    source->fields[FIELD_ATTR0].column = "note";
+    source->occurrence[0] = "number";
+    source->occurrence[1] = "shop";
+    source->occurrence_count = 2;
+    b->job.channel_code = "CH";
+    b->job.attrs[0] = "note";
+    b->job.attr_count = 1;
+    b->job.cut_minutes = 23 * 60;
+    b->job.currency = currency_find("CNY", 3);
+    b->job.match = (struct match_rules){.keys = {{{FIELD_CHANNEL_CODE, FIELD_BIZ_ORDER_NO}, 2}},
+                                        .key_count = 1,
+                                        .compare = {FIELD_FEE, FIELD_STATUS, FIELD_ATTR0},
+                                        .compare_count = 3};
+    EXPECT(dict_open(&b->shared.words, &diag) == OK &&
+           day_zone_open(&b->shared.job_zone, "Asia/Shanghai", &diag) == OK &&
+           day_zone_open(&b->shared.zones[LOCAL], "America/New_York", &diag) == OK);
+    b->shared.zones[CHANNEL] = b->shared.job_zone;
+    b->shared.job = &b->job;
+    b->shared.hash_seed = 42;
+    EXPECT(normalizer_open(&b->normalizer, &b->shared, LOCAL, "test", NULL, find, NULL, &diag) == OK);
+    EXPECT(norm_scratch_init(&b->scratch, &diag) == OK);
+    b->record = calloc(1, RECORD_VAR_MAX + 4096);
+    arena_init(&b->arena);
+}
+
+static void close_bench(struct bench *b)
+{
+    normalizer_close(b->normalizer);
+    norm_scratch_fini(&b->scratch);
+    dict_close(b->shared.words);
+    day_zone_close(b->shared.job_zone);
+    day_zone_close(b->shared.zones[LOCAL]);
+    arena_fini(&b->arena);
+    free(b->record);
+}
+
+/* Reads a row by both roads; they have to agree. */
+static enum reject_code read_row(struct bench *b, const struct cell row[COLUMNS], struct full *full)
+{
+    int count, hot_bad, full_bad, no_memory;
+    const int *columns = normalizer_columns(b->normalizer, &count);
+    struct cell cells[32];
+    for (int i = 0; i < count; i++)
+        cells[i] = row[columns[i]];
+    enum reject_code hot = normalize_hot(b->normalizer, &b->scratch, cells, b->record, &hot_bad);
+    struct cell again[32];
+    memcpy(again, cells, sizeof cells);
+    enum reject_code calm =
+        normalize_full(b->normalizer, &b->scratch, again, &b->arena, full, &full_bad, &no_memory);
+    EXPECT(!no_memory);
+    EXPECT(hot == calm && hot_bad == full_bad);
+    if (hot == REJECT_NONE && calm == REJECT_NONE) {
+        const struct record *r = b->record;
+        EXPECT(r->amount_micro == full->amount_micro && r->day == full->day &&
+               r->currency == full->currency && !(r->flags & RECORD_OUT) == !full->out);
+        struct record_layout layout = normalizer_layout(b->normalizer);
+        struct span order = full->text[FIELD_BIZ_ORDER_NO];
+        /* An image without a key stands under its occurrence id. */
+        EXPECT((r->flags & RECORD_NO_KEY && layout.has_fold) ||
+               (r->key_size == order.size &&
+                memcmp(record_key(r, layout.has_fold), order.data, order.size) == 0));
+        EXPECT(!(r->flags & RECORD_NO_KEY) == (order.size != 0));
+        if (layout.has_fold && !(r->flags & RECORD_NO_KEY)) {
+            const uint8_t *id = record_extras(r, 1);
+            id += 2 + record_u16(id);
+            EXPECT(record_u16(id) == full->occurrence.size &&
+                   memcmp(id + 2, full->occurrence.data, full->occurrence.size) == 0);
+        }
+    }
+    return hot;
+}
+
+static struct cell text_cell(const char *text)
+{
+    return (struct cell){.data = text, .size = (uint32_t)strlen(text), .kind = CELL_TEXT};
+}
+
+static void good_row(struct cell row[COLUMNS])
+{
+    static const char *const texts[COLUMNS] = {
+        "ORDER1", "`2026\t", "1,234.50", "0.60", "USD", "PAY", "1", "2026-11-19 08:00:00", "", "M1", "hello"};
+    for (int i = 0; i < COLUMNS; i++)
+        row[i] = text_cell(texts[i]);
+}
+
+TEST(a_row_becomes_a_record)
+{
+    struct bench b;
+    struct full f;
+    struct cell row[COLUMNS];
+    open_bench(&b, SOURCE_FILES, UNIT_MAJOR);
+    good_row(row);
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE);
+    EXPECT(f.amount_micro == 1234500000 && f.fee_micro == 600000 && f.has_fee && !f.out);
+    EXPECT(span_is(f.text[FIELD_CHANNEL_ORDER_NO], "2026") && span_is(f.text[FIELD_AMOUNT], "1234.50") &&
+           span_is(f.text[FIELD_STATUS], "SUCCESS"));
+    EXPECT(span_is(f.text[FIELD_CHANNEL_CODE], "CH") && span_is(f.text[FIELD_DIRECTION], "IN") &&
+           span_is(f.text[FIELD_CURRENCY], "USD"));
+    /* 08:00 in New York is 21:00 in Shanghai: the same day, before its cut at 23:00. */
+    EXPECT(span_is(f.text[FIELD_TRADE_TIME], "2026-11-19T21:00:00+08:00") &&
+           span_is(f.text[FIELD_BILL_DATE], "2026-11-19"));
+    row[7] = text_cell("2026-11-19 10:00:00"); /* 23:00 there */
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE && span_is(f.text[FIELD_BILL_DATE], "2026-11-20") &&
+           f.reasons == 0);
+    row[8] = text_cell("2026-11-19");
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE && span_is(f.text[FIELD_BILL_DATE], "2026-11-19") &&
+           f.reasons == REASON_BIT(REASON_DATE_DISAGREES));
+    EXPECT(span_is(f.text[FIELD_ATTR0], "hello") && f.monetary);
+    close_bench(&b);
+}
+
+TEST(direction_and_sign_multiply)
+{
+    static const struct {
+        const char *amount, *dir, *want;
+        int out;
+    } table[] = {{"5", "PAY", "5.00", 0},   {"5", "REFUND", "-5.00", 1}, {"-5", "REFUND", "5.00", 0},
+                 {"-5", "PAY", "-5.00", 1}, {"0", "REFUND", "0.00", 1},  {"-0", "PAY", "0.00", 0}};
+    struct bench b;
+    struct full f;
+    struct cell row[COLUMNS];
+    open_bench(&b, SOURCE_FILES, UNIT_MAJOR);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        good_row(row);
+        row[2] = text_cell(table[i].amount);
+        row[5] = text_cell(table[i].dir);
+        EXPECT(read_row(&b, row, &f) == REJECT_NONE && f.out == table[i].out &&
+               span_is(f.text[FIELD_AMOUNT], table[i].want));
+    }
+    close_bench(&b);
+}
+
+TEST(what_is_rejected_and_which_cell_is_to_blame)
+{
+    static const struct {
+        int column;
+        const char *text;
+        enum reject_code code;
+    } table[] = {{2, "", REJECT_AMOUNT},
+                 {2, "12.3.4", REJECT_AMOUNT},
+                 {2, "1e5", REJECT_AMOUNT},
+                 {2, ",", REJECT_AMOUNT},
+                 {3, "x", REJECT_FEE},
+                 {4, "US", REJECT_CURRENCY},
+                 {4, "usdt", REJECT_CURRENCY},
+                 {6, "9", REJECT_STATUS},
+                 {6, "", REJECT_STATUS},
+                 {7, "24:00", REJECT_TIME},
+                 {7, "2026-02-30 00:00:00", REJECT_TIME},
+                 {7, "0001-01-01 00:00:00", REJECT_TIME},
+                 {7, "9999-12-31 00:00:00", REJECT_TIME},
+                 {8, "2023-02-29", REJECT_DATE},
+                 {8, "x", REJECT_DATE}};
+    struct bench b;
+    struct full f;
+    struct cell row[COLUMNS];
+    open_bench(&b, SOURCE_FILES, UNIT_MAJOR);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        good_row(row);
+        row[table[i].column] = text_cell(table[i].text);
+        enum reject_code code = read_row(&b, row, &f);
+        if (code != table[i].code)
+            fprintf(stderr, "%s = \"%s\": %s, want %s\n", header[table[i].column], table[i].text,
+                    reject_name(code), reject_name(table[i].code));
+        EXPECT(code == table[i].code);
+    }
+    close_bench(&b);
+}
+
+TEST(empty_is_absent_and_another_direction_is_the_map_s_other)
+{
+    struct bench b;
+    struct full f;
+    struct cell row[COLUMNS];
+    open_bench(&b, SOURCE_FILES, UNIT_MAJOR);
+    good_row(row);
+    row[3] = row[7] = row[8] = row[4] = row[0] = text_cell("");
+    row[5] = text_cell("whatever");
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE && !f.has_fee && f.text[FIELD_FEE].size == 0 &&
+           f.day == DAY_NONE && f.text[FIELD_TRADE_TIME].size == 0 && span_is(f.text[FIELD_CURRENCY], "CNY"));
+    EXPECT(b.record->flags & RECORD_NO_KEY);
+    EXPECT(normalize_key(&b.job, 0, &b.arena, &f) && f.key.data == NULL);
+    close_bench(&b);
+}
+
+TEST(minor_units_and_cells_of_a_log)
+{
+    struct bench b;
+    struct full f;
+    struct cell row[COLUMNS];
+    open_bench(&b, SOURCE_BINLOG, UNIT_MINOR);
+    good_row(row);
+    row[2] = (struct cell){.i64 = -12345, .kind = CELL_INT};
+    row[3] = (struct cell){.kind = CELL_NULL};
+    row[4] = text_cell("JPY");
+    row[6] = (struct cell){.u64 = 1, .kind = CELL_UINT};
+    row[7] = (struct cell){.i64 = 1763535600000000, .kind = CELL_EPOCH}; /* 2025-11-19 15:00 in Shanghai */
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE && f.amount_micro == -12345000000 && f.out && !f.has_fee);
+    EXPECT(span_is(f.text[FIELD_STATUS], "SUCCESS") &&
+           span_is(f.text[FIELD_TRADE_TIME], "2025-11-19T15:00:00+08:00"));
+    row[7] = (struct cell){.i64 = 1763535600000000, .kind = CELL_WALL}; /* the same clock in New York */
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE &&
+           span_is(f.text[FIELD_TRADE_TIME], "2025-11-19T15:00:00+08:00") == 0);
+    row[0] = (struct cell){.u64 = UINT64_MAX, .kind = CELL_UINT};
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE &&
+           span_is(f.text[FIELD_BIZ_ORDER_NO], "18446744073709551615"));
+    row[0] = (struct cell){.i64 = INT64_MIN, .kind = CELL_INT};
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE &&
+           span_is(f.text[FIELD_BIZ_ORDER_NO], "-9223372036854775808"));
+    row[7] = text_cell("0000-00-00 00:00:00");
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE && f.text[FIELD_TRADE_TIME].size == 0);
+    close_bench(&b);
+}
+
+TEST(an_occurrence_id_of_two_parts_cannot_be_confused)
+{
+    struct bench b;
+    struct full f;
+    struct cell row[COLUMNS];
+    open_bench(&b, SOURCE_BINLOG, UNIT_MAJOR);
+    good_row(row);
+    row[1] = text_cell("a|b");
+    row[9] = text_cell("c\\");
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE && span_is(f.occurrence, "a\\|b|c\\\\"));
+    row[1] = row[9] = text_cell("");
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE && f.occurrence.size == 0);
+    close_bench(&b);
+}
+
+TEST(a_key_over_the_limit_is_a_reject)
+{
+    struct bench b;
+    struct cell row[COLUMNS];
+    open_bench(&b, SOURCE_FILES, UNIT_MAJOR);
+    good_row(row);
+    char *text = malloc(RECORD_VAR_MAX + 1);
+    memset(text, 'k', RECORD_VAR_MAX + 1);
+    int count, bad;
+    const int *columns = normalizer_columns(b.normalizer, &count);
+    for (uint32_t size = RECORD_VAR_MAX - 40; size <= RECORD_VAR_MAX + 1; size++) {
+        row[0] = (struct cell){.data = text, .size = size, .kind = CELL_TEXT};
+        struct cell cells[32];
+        for (int i = 0; i < count; i++)
+            cells[i] = row[columns[i]];
+        enum reject_code code = normalize_hot(b.normalizer, &b.scratch, cells, b.record, &bad);
+        /* What is behind the key: two bytes and three compared fields with two bytes each. */
+        uint32_t behind = 2 + (2 + 8) + (2 + 5);
+        EXPECT(code == (size + behind <= RECORD_VAR_MAX ? REJECT_NONE : REJECT_TOO_LONG));
+        if (code == REJECT_NONE)
+            EXPECT(record_var_size(b.record, normalizer_layout(b.normalizer)) == size + behind);
+    }
+    free(text);
+    close_bench(&b);
+}
+
+TEST(random_rows_read_the_same_by_both_roads)
+{
+    static const char *const amounts[] = {"1",
+                                          "0",
+                                          "-0",
+                                          "1.10",
+                                          "1,000.5",
+                                          "",
+                                          "x",
+                                          "-2.5",
+                                          "9223372036854.775807",
+                                          "9223372036854.775808",
+                                          "1e3",
+                                          "0.0000001",
+                                          "12345678901.12",
+                                          "+7"};
+    static const char *const times[] = {"2026-11-19 08:00:00",
+                                        "2026-11-19 08:00:01.5",
+                                        "2026-11-19T08:00:00Z",
+                                        "2026-11-20 23:59:59",
+                                        "2026-11-19 24:00:00",
+                                        "2026-03-08 02:30:00",
+                                        "2026-11-01 01:30:00",
+                                        "",
+                                        "20261119080000",
+                                        "2026-11-19",
+                                        "2026-11-19 08:00",
+                                        "2026-11-19 08:00:60",
+                                        "2026-11-19 0a:00:00",
+                                        "2026-11-19 08:00:00.",
+                                        "2026-11-19 08:00:00.1234567",
+                                        "2026-11-1908:00:00x",
+                                        "1800-01-01 00:00:00",
+                                        "2026-11-19 08:00:00+05:30",
+                                        "2026-11-19 08:00:0/",
+                                        "2026-11-19 08;00:00",
+                                        "2026-11-19 :8:00:00",
+                                        "2026/11/19 08:00:00",
+                                        "2026-11-19T08:00:00.000001",
+                                        "2026-11-19 2\xb3:00:00"};
+    static const char *const currencies[] = {"USD", "usd", "JPY", "", "QQQ", "KWD", "U D"};
+    static const char *const dirs[] = {"PAY", "REFUND", "", "IN", "OUT", "?"};
+    static const char *const states[] = {"1", "2", "ok", "", "3"};
+    static const char *const dates[] = {"", "2026-11-19", "20261120", "2026-13-01", "2026-11-19 08:00:00"};
+    static const char *const words[] = {
+        "", "A", "B2", "longer than the twenty-nine bytes that fit inline", "x|y\\z", "`1001\t"};
+#define PICK(list) text_cell(list[prng_below(&prng, sizeof list / sizeof *list)])
+    int codes[REJECTS] = {0};
+    for (int kind = 0; kind < 2; kind++) {
+        struct bench b;
+        struct full f;
+        struct prng prng = {77 + (uint64_t)kind};
+        open_bench(&b, kind ? SOURCE_BINLOG : SOURCE_FILES, kind ? UNIT_MINOR : UNIT_MAJOR);
+        for (int i = 0; i < 60000; i++) {
+            struct cell row[COLUMNS];
+            good_row(row);
+            for (int k = 0; k < 3; k++)
+                switch (prng_below(&prng, 9)) {
+                case 0:
+                    row[2] = prng_below(&prng, 3)
+                                 ? PICK(amounts)
+                                 : (struct cell){.i64 = (int64_t)prng_next(&prng) >> prng_below(&prng, 60),
+                                                 .kind = CELL_INT};
+                    break;
+                case 1:
+                    row[3] = PICK(amounts);
+                    break;
+                case 2:
+                    row[4] = PICK(currencies);
+                    break;
+                case 3:
+                    row[5] = PICK(dirs);
+                    break;
+                case 4:
+                    row[6] = prng_below(&prng, 2)
+                                 ? PICK(states)
+                                 : (struct cell){.u64 = prng_below(&prng, 4), .kind = CELL_UINT};
+                    break;
+                case 5:
+                    row[7] =
+                        prng_below(&prng, 3)
+                            ? PICK(times)
+                            : (struct cell){.i64 = (int64_t)prng_next(&prng) >> (8 + prng_below(&prng, 40)),
+                                            .kind = prng_below(&prng, 2) ? CELL_EPOCH : CELL_WALL};
+                    break;
+                case 6:
+                    row[8] = prng_below(&prng, 4) ? PICK(dates) : (struct cell){.kind = CELL_NULL};
+                    break;
+                default:
+                    row[prng_below(&prng, 2) ? 0 : prng_below(&prng, 2) ? 1 : 9] = PICK(words);
+                    break;
+                }
+            codes[read_row(&b, row, &f)]++;
+            arena_reset(&b.arena);
+            if (check_test_failed) {
+                fprintf(stderr, "seed %d, row %d\n", 77 + kind, i);
+                break;
+            }
+        }
+        close_bench(&b);
+    }
+    for (int code = REJECT_AMOUNT; code <= REJECT_TIME; code++)
+        EXPECT(code == REJECT_DIRECTION || codes[code] > 0);
+    EXPECT(codes[REJECT_NONE] > 10000);
+}
