@@ -1,0 +1,305 @@
+/* tests/unit/index/shard_test.c: random records against a model that keeps them all in a list
+ *
+ * What must come back, whatever the order: every record once, either in a pair that left (one local and one
+ * channel record, alone under their key, exactly alike, inside the window) or among the rows to be judged.
+ */
+#include "core/base/mem.h"
+#include "core/base/prng.h"
+#include "index/shard.h"
+#include "tests/support/check_test.h"
+#include <stdlib.h>
+
+enum { RECORDS_MAX = 4000, KEY_MAX = 400, BATCH_ROOM = 400 };
+
+struct sample {
+    uint64_t hash, place;
+    int64_t amount;
+    uint32_t key, key_size; /* key: its number; the bytes follow from it */
+    uint32_t occurrence;
+    uint16_t day, flags, status;
+    /* what the model says */
+    int is_old, in_pair, seen;
+};
+
+struct setting {
+    uint64_t seed;
+    uint32_t records, keys;
+    int images;  /* the local side is a log */
+    int extras;  /* compared fields behind the key */
+    int collide; /* different keys share hashes */
+    int window;  /* days; -1: none */
+    int long_keys;
+};
+
+static struct sample samples[RECORDS_MAX];
+
+static uint32_t key_size_of(const struct setting *s, uint32_t key)
+{
+    return s->long_keys ? 1 + key * 37 % KEY_MAX : 8;
+}
+
+static void put_record(struct batch *batch, const struct setting *s, const struct sample *sample)
+{
+    struct record *r = &batch->units[batch->used];
+    int fold = s->images && !(sample->flags & RECORD_CHANNEL);
+    memset(r, 0, sizeof *r);
+    r->hash_lo = (uint32_t)sample->hash;
+    r->hash_hi = (uint32_t)(sample->hash >> 32);
+    r->amount_micro = sample->amount;
+    r->place = sample->place;
+    r->day = sample->day;
+    r->key_size = (uint16_t)sample->key_size;
+    r->status = sample->status;
+    r->currency = 1;
+    r->flags = sample->flags;
+    uint8_t *p = r->var;
+    if (fold) {
+        memset(p, 0, RECORD_FOLD_BYTES);
+        p += RECORD_FOLD_BYTES;
+    }
+    for (uint32_t i = 0; i < sample->key_size; i++)
+        *p++ = (uint8_t)(sample->key >> 8 * (i % 4));
+    if (s->extras) {
+        uint16_t size = (uint16_t)(sample->status % 3 * 20);
+        memcpy(p, &size, 2);
+        memset(p + 2, 'x', size);
+        p += 2 + size;
+    }
+    if (fold) {
+        uint16_t size = 4;
+        memcpy(p, &size, 2);
+        memcpy(p + 2, &sample->occurrence, 4);
+    }
+    struct record_layout layout = {(uint8_t)s->extras, (uint8_t)fold};
+    batch->used += record_units(record_var_size(r, layout));
+    batch->count++;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    uint64_t x = ((const struct sample *)a)->place, y = ((const struct sample *)b)->place;
+    return (x > y) - (x < y);
+}
+
+static int alike(const struct setting *s, const struct sample *l, const struct sample *r)
+{
+    if (l->amount != r->amount || l->status != r->status)
+        return 0;
+    int days = (int)r->day - (int)l->day;
+    return s->window < 0 || !l->day || !r->day || (days >= -s->window && days <= s->window);
+}
+
+/* Sets is_old (an image that a later one replaced, or that is gone) and in_pair. */
+static void model(const struct setting *s)
+{
+    for (uint32_t i = 0; i < s->records; i++) {
+        struct sample *a = &samples[i];
+        a->is_old = a->in_pair = a->seen = 0;
+        for (uint32_t k = 0; s->images && !(a->flags & RECORD_CHANNEL) && k < s->records && !a->is_old; k++) {
+            const struct sample *b = &samples[k];
+            a->is_old = !(b->flags & RECORD_CHANNEL) && b->key == a->key && b->occurrence == a->occurrence &&
+                        b->place > a->place;
+        }
+        if ((a->flags & (RECORD_GONE | RECORD_VOIDED)) == RECORD_GONE && !(a->flags & RECORD_REJECT))
+            a->is_old = 1;
+    }
+    for (uint32_t i = 0; i < s->records; i++) {
+        struct sample *local = &samples[i], *other = NULL;
+        int locals = 0, channels = 0, odd = 0;
+        if (local->is_old || local->flags & RECORD_CHANNEL)
+            continue;
+        for (uint32_t k = 0; k < s->records; k++) {
+            struct sample *b = &samples[k];
+            if (b->is_old || b->key != local->key || b->flags & RECORD_REJECT)
+                continue;
+            odd |= b->flags & RECORD_VOIDED;
+            locals += !(b->flags & RECORD_CHANNEL);
+            channels += b->flags & RECORD_CHANNEL;
+            if (b->flags & RECORD_CHANNEL)
+                other = b;
+        }
+        if (locals == 1 && channels == 1 && !odd && !(local->flags & RECORD_REJECT) && alike(s, local, other))
+            local->in_pair = other->in_pair = 1;
+    }
+}
+
+static struct sample *sample_at(const struct setting *s, uint64_t place)
+{
+    struct sample key = {.place = place};
+    return bsearch(&key, samples, s->records, sizeof *samples, by_place);
+}
+
+static int run(const struct setting *s)
+{
+    struct prng prng = {s->seed};
+    struct diag diag = {0};
+    for (uint32_t i = 0; i < s->records; i++) {
+        struct sample *a = &samples[i];
+        int is_channel = (int)prng_below(&prng, 2);
+        a->key = (uint32_t)prng_below(&prng, s->keys);
+        a->key_size = key_size_of(s, a->key);
+        a->hash = (s->collide ? a->key % 16 : a->key) * 0x9E3779B97F4A7C15ull;
+        a->place = 1 + (uint64_t)i * 10;
+        a->amount = (int64_t)prng_below(&prng, 3) + 100;
+        a->status = (uint16_t)prng_below(&prng, 8) == 0;
+        a->day = (uint16_t)(prng_below(&prng, 10) == 0 ? 0 : 20000 + prng_below(&prng, 6) / 2);
+        a->occurrence = (uint32_t)prng_below(&prng, 2);
+        a->flags = is_channel ? RECORD_CHANNEL : 0;
+        if (s->images && !is_channel) {
+            uint64_t kind = prng_below(&prng, 12);
+            a->flags = (uint16_t)(a->flags | RECORD_IMAGE |
+                                  (kind == 0   ? RECORD_GONE
+                                   : kind == 1 ? RECORD_GONE | RECORD_VOIDED
+                                   : kind == 2 ? RECORD_REJECT
+                                               : 0));
+        }
+    }
+    model(s);
+
+    struct index_config config = {
+        .shard_count = 1,
+        .layout = {{(uint8_t)s->extras, (uint8_t)s->images}, {(uint8_t)s->extras, 0}},
+        .window_before = s->window,
+        .window_after = s->window};
+    struct index *shard;
+    EXPECT(shard_ops.open(&shard, &config, &diag) == OK);
+    struct batch *batch = mem_map(sizeof *batch + (size_t)(BATCH_ROOM + 32) * RECORD_UNIT, 0);
+    batch->room = BATCH_ROOM;
+    static uint32_t order[RECORDS_MAX];
+    for (uint32_t i = 0; i < s->records; i++) {
+        uint32_t at = (uint32_t)prng_below(&prng, i + 1);
+        order[i] = order[at];
+        order[at] = i;
+    }
+    for (uint32_t i = 0; i < s->records; i++) {
+        put_record(batch, s, &samples[order[i]]);
+        if (batch->used + 16 > batch->room || i + 1 == s->records || prng_below(&prng, 50) == 0) {
+            EXPECT(shard_ops.apply(shard, batch, &diag) == OK);
+            batch->used = batch->count = 0;
+        }
+    }
+    EXPECT(shard_ops.settle(shard, &diag) == OK);
+    struct row_ref *refs = NULL;
+    struct pair_ref *pairs = NULL;
+    uint32_t ref_count = 0, ref_room = 0, pair_count = 0, pair_room = 0, given_back = 0;
+    for (uint32_t p = 0; p < HASH_PARTITIONS; p++)
+        EXPECT(shard_ops.partition(shard, p, &refs, &ref_count, &ref_room, &pairs, &pair_count, &pair_room,
+                                   &diag) == OK);
+    int wrong = 0;
+    for (uint32_t i = 0; i < ref_count; i++) {
+        struct sample *a = sample_at(s, refs[i].place);
+        wrong |= !a || a->seen || a->is_old;
+        if (a) {
+            a->seen = 1;
+            wrong |= (refs[i].side == CHANNEL) != ((a->flags & RECORD_CHANNEL) != 0);
+            given_back += refs[i].revisited && refs[i].side == LOCAL;
+            wrong |=
+                a->in_pair && !s->collide; /* needlessly judged again is right only where hashes collide */
+        }
+    }
+    for (uint32_t i = 0; i < pair_count; i++) {
+        struct sample *l = sample_at(s, pairs[i].local_place), *r = sample_at(s, pairs[i].channel_place);
+        wrong |= !l || !r || l->seen || r->seen || !l->in_pair || !r->in_pair || l->key != r->key;
+        if (l && r)
+            l->seen = r->seen = 1;
+    }
+    uint64_t settled = 0, in = 0, superseded = 0;
+    money_total pair_sum = 0, want_sum = 0;
+    for (uint32_t i = 0; i < s->records; i++) {
+        /* An image that settles pairs with leaves no reference; its pair is in the totals. */
+        settled +=
+            s->images && samples[i].in_pair && !samples[i].seen && !(samples[i].flags & RECORD_CHANNEL);
+        wrong |= !samples[i].seen && !samples[i].is_old && !(s->images && samples[i].in_pair);
+        in += !samples[i].is_old;
+    }
+    struct index_counts counts;
+    shard_ops.counts(shard, &counts);
+    superseded = counts.superseded + counts.moved;
+    const struct pair_totals *totals = shard_ops.totals(shard);
+    uint64_t paired = 0;
+    for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
+        paired += totals->count[c];
+        pair_sum += totals->sum[c];
+    }
+    for (uint32_t i = 0; i < ref_count; i++)
+        if (refs[i].revisited && refs[i].side == LOCAL)
+            want_sum += sample_at(s, refs[i].place)->amount;
+    for (uint32_t i = 0; i < s->records; i++)
+        if (samples[i].in_pair && !(samples[i].flags & RECORD_CHANNEL)) {
+            int again = 0; /* given back although alone: counted just above */
+            for (uint32_t k = 0; s->collide && k < ref_count && !again; k++)
+                again = refs[k].place == samples[i].place;
+            want_sum += again ? 0 : samples[i].amount;
+        }
+    wrong |= paired != pair_count + settled + given_back;
+    wrong |= pair_sum != want_sum && !(s->collide && s->images);
+    /* I2 of one shard: what came in is what is told, and what was replaced. */
+    wrong |= counts.records != s->records;
+    uint64_t rejects_gone = 0;
+    for (uint32_t i = 0; i < s->records; i++)
+        rejects_gone += !samples[i].is_old && samples[i].flags & RECORD_REJECT;
+    wrong |= in + superseded != s->records + rejects_gone;
+    if (wrong)
+        fprintf(stderr,
+                "seed %llu records %u keys %u images %d extras %d collide %d window %d long %d: %u refs, %u "
+                "pairs, %llu paired, %llu settled, %u given "
+                "back, %llu of %u live, %llu superseded\n",
+                (unsigned long long)s->seed, s->records, s->keys, s->images, s->extras, s->collide, s->window,
+                s->long_keys, ref_count, pair_count, (unsigned long long)paired, (unsigned long long)settled,
+                given_back, (unsigned long long)in, s->records, (unsigned long long)superseded);
+    mem_give(refs);
+    mem_give(pairs);
+    mem_unmap(batch, sizeof *batch + (size_t)(BATCH_ROOM + 32) * RECORD_UNIT);
+    shard_ops.close(shard);
+    return !wrong;
+}
+
+static void run_many(struct setting s)
+{
+    uint64_t before = mem_held();
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        struct setting one = s;
+        one.seed = seed;
+        one.records = 20 + (uint32_t)(seed * seed * 11);
+        one.keys = one.records / (1 + (uint32_t)seed % 4) + 1;
+        EXPECT(run(&one));
+    }
+    EXPECT(mem_held() == before);
+}
+
+TEST(bills_on_both_sides)
+{
+    run_many((struct setting){.window = -1});
+    run_many((struct setting){.window = 1});
+}
+
+TEST(keys_of_many_lengths_and_compared_fields)
+{
+    run_many((struct setting){.window = 1, .long_keys = 1});
+    run_many((struct setting){.window = -1, .long_keys = 1, .extras = 1});
+}
+
+TEST(hashes_that_collide_cost_time_but_nothing_else)
+{
+    run_many((struct setting){.window = -1, .collide = 1});
+    run_many((struct setting){.window = 1, .collide = 1, .long_keys = 1, .extras = 1});
+}
+
+TEST(images_of_a_log_fold_to_the_newest)
+{
+    run_many((struct setting){.window = -1, .images = 1});
+    run_many((struct setting){.window = 1, .images = 1, .extras = 1, .long_keys = 1});
+    run_many((struct setting){.window = 1, .images = 1, .collide = 1});
+}
+
+TEST(the_table_grows)
+{
+    struct setting s = {.seed = 5, .records = RECORDS_MAX, .keys = RECORDS_MAX * 8, .window = -1};
+    EXPECT(run(&s));
+}
+
+TEST(an_empty_shard_has_nothing_to_say)
+{
+    struct setting s = {.seed = 5, .records = 0, .keys = 1, .window = -1};
+    EXPECT(run(&s));
+}
