@@ -26,15 +26,15 @@ static int is_ours(const char *const *names, const char *name)
     return 0;
 }
 
-/* Removes a directory of plain files. */
-static void remove_directory(const char *path)
+/* Removes a directory of ours. Files that are not ours stay, and the directory with them. */
+static void remove_directory(const char *const *names, const char *path)
 {
     DIR *dir = opendir(path);
     if (dir) {
         struct dirent *entry;
         char file[PATH_ROOM + 400];
         while ((entry = readdir(dir)))
-            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            if (is_ours(names, entry->d_name) || strncmp(entry->d_name, ".tieout-", 8) == 0) {
                 snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
                 sys_unlink(file);
             }
@@ -73,7 +73,8 @@ static void sweep(const struct stage *stage, const char *prefix)
         return;
     struct dirent *entry;
     while ((entry = readdir(dir))) {
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+        const char *number = entry->d_name + strlen(prefix);
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || !*number || number[strspn(number, "0123456789")])
             continue;
         char path[PATH_ROOM + 400];
         snprintf(path, sizeof path, "%s/%s", stage->parent, entry->d_name);
@@ -81,10 +82,37 @@ static void sweep(const struct stage *stage, const char *prefix)
         if (fd < 0)
             continue;
         if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-            remove_directory(path);
+            remove_directory(stage->names, path);
         close(fd);
     }
     closedir(dir);
+}
+
+/* What stands where the results shall go must be tieout's own, or nothing. */
+static enum err check_final(const struct stage *stage, struct diag *diag)
+{
+    struct stat st;
+    int error = sys_lstat(stage->final, &st);
+    enum err err = OK;
+    if (error && error != -ENOENT && error != -ENOTDIR)
+        err = diag_set_errno(diag, -error, "out.directory", "%s: cannot look at it", stage->final);
+    else if (error == 0 && !S_ISDIR(st.st_mode))
+        err = diag_set(diag, ERR_USAGE, "out.directory", "name another directory with --out=",
+                       "%s is %s, not a directory", stage->final, S_ISLNK(st.st_mode) ? "a symbolic link, which is not followed" : "a file");
+    else if (error == 0) {
+        DIR *dir = opendir(stage->final);
+        if (!dir)
+            err = diag_set_errno(diag, errno, "out.directory", "%s: cannot read it", stage->final);
+        struct dirent *entry;
+        while (dir && err == OK && (entry = readdir(dir)))
+            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && !is_ours(stage->names, entry->d_name))
+                err = diag_set(diag, ERR_USAGE, "out.directory",
+                               "name another directory with --out=; results replace a directory as a whole",
+                               "%s holds files that are not tieout's results (%s)", stage->final, entry->d_name);
+        if (dir)
+            closedir(dir);
+    }
+    return err;
 }
 
 enum err stage_open(struct stage **out, const char *final_dir, const char *const *names, struct diag *diag)
@@ -110,27 +138,8 @@ enum err stage_open(struct stage **out, const char *final_dir, const char *const
     snprintf(stage->parent, sizeof stage->parent, "%.*s", slash ? (int)(slash == stage->final ? 1 : slash - stage->final) : 1,
              slash ? stage->final : ".");
 
-    struct stat st;
-    int error = sys_lstat(stage->final, &st);
-    enum err err = OK;
-    if (error && error != -ENOENT && error != -ENOTDIR)
-        err = diag_set_errno(diag, -error, "out.directory", "%s: cannot look at it", stage->final);
-    else if (error == 0 && !S_ISDIR(st.st_mode))
-        err = diag_set(diag, ERR_USAGE, "out.directory", "name another directory with --out=",
-                       "%s is %s, not a directory", stage->final, S_ISLNK(st.st_mode) ? "a symbolic link, which is not followed" : "a file");
-    else if (error == 0) {
-        DIR *dir = opendir(stage->final);
-        if (!dir)
-            err = diag_set_errno(diag, errno, "out.directory", "%s: cannot read it", stage->final);
-        struct dirent *entry;
-        while (dir && err == OK && (entry = readdir(dir)))
-            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && !is_ours(names, entry->d_name))
-                err = diag_set(diag, ERR_USAGE, "out.directory",
-                               "name another directory with --out=; results replace a directory as a whole",
-                               "%s holds files that are not tieout's results (%s)", stage->final, entry->d_name);
-        if (dir)
-            closedir(dir);
-    }
+    enum err err = check_final(stage, diag);
+    int error = 0;
     if (err == OK && strcmp(stage->parent, ".") != 0 && strcmp(stage->parent, "/") != 0)
         err = make_parents(stage->parent, diag);
     char prefix[512];
@@ -180,12 +189,14 @@ enum err stage_publish(struct stage *stage, struct diag *diag)
         return err;
     int error = sys_rename(stage->path, stage->final);
     if (error == -ENOTEMPTY || error == -EEXIST) {
+        if ((err = check_final(stage, diag)) != OK) /* somebody put a file there meanwhile */
+            return err;
         /* Results of an earlier run stand there: swap, so that at no moment there is none. The old ones go with the staging name. */
         error = sys_exchange(stage->path, stage->final);
         if (error == 0) {
             stage->published = 1;
             err = sync_directory(stage->parent, diag);
-            remove_directory(stage->path);
+            remove_directory(stage->names, stage->path);
             return err;
         }
     }
@@ -200,7 +211,7 @@ void stage_close(struct stage *stage)
     if (!stage)
         return;
     if (!stage->published)
-        remove_directory(stage->path);
+        remove_directory(stage->names, stage->path);
     if (stage->lock_fd >= 0)
         sys_close(stage->lock_fd);
     mem_give(stage);
