@@ -16,6 +16,7 @@ enum {
     CHUNK_DEFAULT = 256 * 1024,
     DEPTH = 3,
     MEMORY_FLOOR = 24 << 20,
+    WORKER_BYTES = 2 << 20, /* buffers that a worker really touches */
     SORT_BYTES_DEFAULT = 16 << 20
 };
 
@@ -220,6 +221,9 @@ int session_run(struct job *job, const struct options *options, const char *out_
                                  .depth = DEPTH,
                                  .pin = s.threads <= topology_core_count() && s.threads > 1,
                                  .write_match = job->write_match,
+                                 .memory = s.memory - s.threads * (uint64_t)WORKER_BYTES < s.memory
+                                               ? s.memory - s.threads * (uint64_t)WORKER_BYTES
+                                               : MEMORY_FLOOR,
                                  .progress = isatty(2) ? show_progress : NULL,
                                  .progress_context = &progress_shown,
                                  .interrupted = &interrupted};

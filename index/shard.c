@@ -73,6 +73,18 @@ static inline struct record *entry_at(const struct index *s, uint32_t number)
     return s->segments[number >> SEGMENT_SHIFT] + (number & (SEGMENT_UNITS - 1));
 }
 
+/* 1 when the shard may hold so many bytes more. */
+static int may_grow(const struct index *s, uint64_t more, struct diag *diag)
+{
+    uint64_t held = s->counts.entry_bytes + s->counts.pair_bytes + ((uint64_t)s->table.mask + 1) * sizeof(struct bucket);
+    if (s->config.memory_max == 0 || held + more <= s->config.memory_max)
+        return 1;
+    diag_set(diag, ERR_MACHINE, "memory.index", "give --memory=SIZE more; this version does not spill to disk",
+             "the index needs more than its memory: a shard holds %llu bytes and may hold %llu, with %llu records waiting",
+             (unsigned long long)held, (unsigned long long)s->config.memory_max, (unsigned long long)s->counts.waiting);
+    return 0;
+}
+
 static uint32_t entry_take(struct index *s, uint32_t units, struct diag *diag)
 {
     if (units <= SIZE_CLASSES && s->free_list[units] != NO_ENTRY) {
@@ -91,6 +103,8 @@ static uint32_t entry_take(struct index *s, uint32_t units, struct diag *diag)
             entry_at(s, number)->hash_hi = s->free_list[1];
             s->free_list[1] = number;
         }
+        if (!may_grow(s, (uint64_t)SEGMENT_UNITS * RECORD_UNIT, diag))
+            return NO_ENTRY;
         struct record *segment = mem_map((size_t)SEGMENT_UNITS * RECORD_UNIT, 1);
         if (!segment) {
             mem_fail(diag, (size_t)SEGMENT_UNITS * RECORD_UNIT, "the index's entries");
@@ -121,6 +135,8 @@ static inline struct record_layout layout_of(const struct index *s, const struct
 static enum err table_grow(struct index *s, struct diag *diag)
 {
     struct table bigger;
+    if (!may_grow(s, ((uint64_t)s->table.mask + 1) * 2 * sizeof(struct bucket), diag))
+        return ERR_MACHINE;
     enum err err = table_init(&bigger, (s->table.mask + 1) * 2, diag);
     if (err != OK)
         return err;
@@ -168,6 +184,8 @@ static struct pair_chunk *pair_page(struct index *s, struct diag *diag)
 {
     if (s->pair_pages_left == 0) {
         size_t size = (size_t)2 << 20;
+        if (!may_grow(s, size, diag))
+            return NULL;
         char *block = mem_map(size, 0);
         if (!block) {
             mem_fail(diag, size, "the list of pairs");

@@ -149,65 +149,98 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     return err;
 }
 
-/* Pairs that left while streaming and stayed paired: only match.csv wants to see them. */
-static enum err write_pairs(struct worker *w, const struct pair_ref *pairs, uint32_t count)
+/* Least significant digits first, 14 bits a pass: a place has 40. Returns where the sorted pairs are: in `pairs` or in `other`. */
+static struct pair_ref *sort_pairs(struct pair_ref *pairs, struct pair_ref *other, uint32_t count)
 {
-    enum { AT_ONCE = 4096 };
+    enum { DIGIT_BITS = 14, DIGITS = 1 << DIGIT_BITS, PASSES = 3 };
+    static _Thread_local uint32_t starts[DIGITS];
+    for (unsigned pass = 0; pass < PASSES; pass++) {
+        const unsigned shift = pass * DIGIT_BITS;
+        memset(starts, 0, sizeof starts);
+        for (uint32_t i = 0; i < count; i++)
+            starts[pairs[i].local_place >> shift & (DIGITS - 1)]++;
+        for (uint32_t digit = 0, sum = 0; digit < DIGITS; digit++) {
+            uint32_t size = starts[digit];
+            starts[digit] = sum;
+            sum += size;
+        }
+        for (uint32_t i = 0; i < count; i++)
+            other[starts[pairs[i].local_place >> shift & (DIGITS - 1)]++] = pairs[i];
+        struct pair_ref *swap = pairs;
+        pairs = other;
+        other = swap;
+    }
+    return pairs;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Pairs that left while streaming and stayed paired: only match.csv wants to see them. They are taken in order of their local places, and
+ * each batch's channel rows in order of theirs, so that files in time order are read through rather than picked from. */
+static enum err write_pairs(struct worker *w, struct pair_ref *pairs, uint32_t count)
+{
+    enum { AT_ONCE_BITS = 12, AT_ONCE = 1 << AT_ONCE_BITS };
     const struct job *job = w->run->config->job;
     struct full *rows = mem_take(2 * AT_ONCE * sizeof *rows);
-    struct row_ref *refs = mem_take(2 * AT_ONCE * sizeof *refs);
-    enum err err = rows && refs ? OK : mem_fail(&w->diag, 2 * AT_ONCE * sizeof *rows, "matched rows");
-    for (uint32_t i = 0; err == OK && i < count; i += AT_ONCE) {
+    struct row_ref *refs = mem_take(AT_ONCE * sizeof *refs);
+    uint64_t *order = mem_take(AT_ONCE * sizeof *order);
+    struct pair_ref *other = mem_take((size_t)count * sizeof *other);
+    enum err err = rows && refs && order && other ? OK : mem_fail(&w->diag, (size_t)count * sizeof *other, "matched rows");
+    if (err == OK)
+        pairs = sort_pairs(pairs, other, count) == other ? other : pairs;
+    for (uint32_t i = 0; err == OK && i < count && !run_failed(w->run); i += AT_ONCE) {
         uint32_t n = count - i < AT_ONCE ? count - i : AT_ONCE;
         arena_reset(&w->arena);
-        for (int side = LOCAL; err == OK && side < SIDES; side++) {
-            for (uint32_t k = 0; k < n; k++)
-                refs[k] = (struct row_ref){.place = side == LOCAL ? pairs[i + k].local_place : pairs[i + k].channel_place,
-                                           .side = (uint8_t)side};
-            struct source *source = w->run->config->sources[side];
-            err = source->ops->fetch(source, w->io, refs, rows + side * AT_ONCE, n, &w->arena, &w->diag);
+        for (uint32_t k = 0; k < n; k++) {
+            refs[k] = (struct row_ref){.place = pairs[i + k].local_place, .side = LOCAL};
+            order[k] = pairs[i + k].channel_place << AT_ONCE_BITS | k;
         }
+        struct source *const *sources = w->run->config->sources;
+        err = sources[LOCAL]->ops->fetch(sources[LOCAL], w->io, refs, rows, n, &w->arena, &w->diag);
+        qsort(order, n, sizeof *order, by_number);
+        for (uint32_t k = 0; k < n; k++)
+            refs[k] = (struct row_ref){.place = order[k] >> AT_ONCE_BITS, .side = CHANNEL, .record_flags = RECORD_CHANNEL};
+        if (err == OK)
+            err = sources[CHANNEL]->ops->fetch(sources[CHANNEL], w->io, refs, rows + AT_ONCE, n, &w->arena, &w->diag);
         for (uint32_t k = 0; err == OK && k < n; k++) {
-            struct full *pair[2] = {&rows[k], &rows[AT_ONCE + k]};
+            struct full *local = &rows[order[k] & (AT_ONCE - 1)], *pair[2] = {local, &rows[AT_ONCE + k]};
             if (!normalize_key(job, 0, &w->arena, pair[0]) || !normalize_key(job, 0, &w->arena, pair[1])) {
                 err = mem_fail(&w->diag, 0, "a key");
             } else if (!resolve_group(job, &w->scratch, pair, 2, 1)) {
                 err = mem_fail(&w->diag, 0, "the records of one key");
             } else {
-                CHECK2(rows[k].verdict == CLASS_MATCH, rows[k].verdict, rows[k].place);
-                err = w->run->config->sink->ops->put(w->run->config->sink, w->number, w->io, &rows[k], rows[k].partner, &w->diag);
+                CHECK2(local->verdict == CLASS_MATCH && local->partner == &rows[AT_ONCE + k], local->verdict, local->place);
+                err = w->run->config->sink->ops->put(w->run->config->sink, w->number, w->io, local, local->partner, &w->diag);
             }
         }
     }
     mem_give(rows);
     mem_give(refs);
+    mem_give(order);
+    mem_give(other);
     return err;
-}
-
-static int by_pair_place(const void *a, const void *b)
-{
-    const struct pair_ref *x = a, *y = b;
-    return (x->local_place > y->local_place) - (x->local_place < y->local_place);
 }
 
 static enum err first_key(struct worker *w)
 {
     struct row_ref *refs = NULL;
     struct pair_ref *pairs = NULL;
-    uint32_t count, room = 0, pair_count, pair_room = 0;
+    uint32_t count, room = 0, pair_count = 0, pair_room = 0;
     enum err err = OK;
     for (uint32_t shard = 0; err == OK && shard < w->run->shard_count; shard++)
         for (uint32_t p = 0; err == OK && w->shards[shard] && p < HASH_PARTITIONS && !run_failed(w->run); p++) {
-            count = pair_count = 0;
+            count = 0;
             err = w->run->config->index->partition(w->shards[shard], p, &refs, &count, &room,
                                                    w->run->config->write_match ? &pairs : NULL, &pair_count, &pair_room, &w->diag);
             if (err == OK)
                 err = judge(w, refs, count, 0);
-            if (err == OK && pair_count) {
-                qsort(pairs, pair_count, sizeof *pairs, by_pair_place);
-                err = write_pairs(w, pairs, pair_count);
-            }
         }
+    if (err == OK && pair_count)
+        err = write_pairs(w, pairs, pair_count);
     mem_give(refs);
     mem_give(pairs);
     return err;

@@ -282,6 +282,7 @@ static enum err worker_setup(struct worker *w)
     struct index_config index = {.shard_count = run->shard_count,
                                  .window_before = config->job->match.window_before,
                                  .window_after = config->job->match.window_after,
+                                 .memory_max = config->memory / run->shard_count,
                                  .keep_pairs = config->write_match};
     for (int side = 0; side < SIDES; side++)
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
@@ -359,7 +360,7 @@ static void *worker_main(void *argument)
     /* Only whole inputs are judged: what was read must be what is there, within the limit of rejects. */
     if (w->number == 0 && !run_failed(run)) {
         for (int side = 0; err == OK && side < SIDES; side++)
-            err = run->config->sources[side]->ops->finish(run->config->sources[side], &w->diag);
+            err = run->config->sources[side]->ops->finish(run->config->sources[side], w->io, &w->diag);
         if (err != OK)
             run_fail(run, &w->diag);
         atomic_store(&run->stage, 1);
@@ -488,7 +489,7 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             r->resolve_seconds = w->times.resolve_seconds;
     }
     for (int side = 0; err == OK && side < SIDES; side++)
-        err = run->config->sources[side]->ops->limit_rejects(run->config->sources[side], diag);
+        err = run->config->sources[side]->ops->limit_rejects(run->config->sources[side], run->workers[0].io, diag);
     for (int side = 0; side < SIDES; side++)
         run->config->sources[side]->ops->counts(run->config->sources[side], &r->counts[side]);
     return err == OK ? check_sums(run, r, diag) : err;

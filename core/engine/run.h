@@ -36,6 +36,7 @@ struct run_config {
     uint32_t depth;           /* chunks in flight per worker */
     int pin;                  /* 1: pin workers to cores */
     int write_match;
+    uint64_t memory;          /* bytes for all shards together */
     void (*progress)(void *context, const struct run_progress *progress); /* may be NULL; about five times a second */
     void *progress_context;
     const volatile int *interrupted; /* set by a signal handler; may be NULL */

@@ -22,6 +22,7 @@ struct index_config {
     uint32_t shard_count;
     struct record_layout layout[SIDES];
     int window_before, window_after; /* days; -1: no limit */
+    uint64_t memory_max; /* bytes that one shard may hold; when it needs more, apply fails with ERR_MACHINE. 0: no limit */
     int keep_pairs;                  /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
 };
 

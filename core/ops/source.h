@@ -70,11 +70,11 @@ struct source_ops {
     /* Decodes it. STEP_IDLE: must wait for another worker's chunk or for the disk; STEP_DONE: all of the chunk went out. */
     enum step (*process)(struct source *source, struct worker_io *io, struct ticket *ticket, struct outbox *outbox, struct diag *diag);
     /* Ends of files, unchanged files. One thread, after all chunks were processed and before anything is judged. */
-    enum err (*finish)(struct source *source, struct diag *diag);
+    enum err (*finish)(struct source *source, struct worker_io *io, struct diag *diag);
     /* An image that nothing replaced and that cannot become a record. Any worker. NULL: the source tells no images. */
     enum err (*late_reject)(struct source *source, struct worker_io *io, const struct row_ref *ref, struct diag *diag);
     /* Sorts the rejects and holds them against the limit. Control thread, at the end. */
-    enum err (*limit_rejects)(struct source *source, struct diag *diag);
+    enum err (*limit_rejects)(struct source *source, struct worker_io *io, struct diag *diag);
     void (*counts)(const struct source *source, struct source_counts *counts);
     /* Fetches rows of this side, which are sorted by place, and fills rows[i] from refs[i] with memory from `arena`. */
     enum err (*fetch)(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows, uint32_t count,

@@ -12,6 +12,7 @@
 #ifndef TIEOUT_IO_FORMAT_CSV_SCAN_H
 #define TIEOUT_IO_FORMAT_CSV_SCAN_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
@@ -53,6 +54,9 @@ struct csv_scan_result {
 
 struct csv_scan_result csv_scan(const struct csv_scan_job *job);
 struct csv_scan_result csv_scan_quoted(const struct csv_scan_job *job);
+
+/* Newlines in bytes[0..size); CSV_SCAN_SLACK more can be read. */
+uint64_t csv_count_newlines(const uint8_t *bytes, size_t size);
 
 enum csv_kernel { CSV_KERNEL_SCALAR, CSV_KERNEL_AVX2, CSV_KERNEL_AVX512, CSV_KERNELS };
 /* For tests and benches: the kernel to use; 0 when this machine does not have it. The best one is chosen by

@@ -811,8 +811,9 @@ static enum err binlog_scan(struct source *source, struct worker_io *io,
 
 /* ---- the end ---- */
 
-static enum err binlog_finish(struct source *source, struct diag *diag)
+static enum err binlog_finish(struct source *source, struct worker_io *io, struct diag *diag)
 {
+    (void)io;
     struct binlog_source *s = of(source);
     /* Every transaction that the walk counted was told to us, and every one with rows was decoded: a log has no row count of its own. */
     uint64_t counted = binlog_walk_counts(s->walk)->groups;
@@ -967,8 +968,9 @@ static enum err binlog_late_reject(struct source *source, struct worker_io *io, 
     return reject_list_add(&s->rejects, &reject, NULL, 0, diag);
 }
 
-static enum err binlog_limit_rejects(struct source *source, struct diag *diag)
+static enum err binlog_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag)
 {
+    (void)io;
     struct binlog_source *s = of(source);
     reject_list_sort(&s->rejects);
     uint64_t limit = s->spec->rejects.max_rows;

@@ -787,9 +787,9 @@ static void csv_counts(const struct source *source, struct source_counts *counts
 
 static size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room);
 
-static enum err csv_limit_rejects(struct source *source, struct diag *diag);
+static enum err csv_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag);
 
-static enum err csv_finish(struct source *source, struct diag *diag)
+static enum err csv_finish(struct source *source, struct worker_io *io, struct diag *diag)
 {
     struct csv_source *s = of(source);
     enum err err = file_set_check(&s->set, diag);
@@ -814,10 +814,10 @@ static enum err csv_finish(struct source *source, struct diag *diag)
             }
         }
     }
-    return csv_limit_rejects(source, diag);
+    return csv_limit_rejects(source, io, diag);
 }
 
-static enum err csv_limit_rejects(struct source *source, struct diag *diag)
+static enum err csv_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag)
 {
     struct csv_source *s = of(source);
     reject_list_sort(&s->rejects);
@@ -832,7 +832,6 @@ static enum err csv_limit_rejects(struct source *source, struct diag *diag)
         if (s->spec->rejects.max_ppm)
             limit = (uint64_t)((unsigned __int128)file->rows * s->spec->rejects.max_ppm / 1000000u);
         if (count > limit) {
-            struct worker_io *io = NULL;
             for (uint64_t k = first; k < at && k < first + REJECTS_SHOWN; k++) {
                 const struct reject *reject = &s->rejects.items[k];
                 char place[512];
@@ -943,36 +942,47 @@ static enum err csv_fetch(struct source *source, struct worker_io *io, const str
 }
 
 /* The line in which a byte lies, from 1; 0 when the file cannot be read, with errno set. */
-static uint64_t line_of(struct csv_source *s, uint32_t index, uint64_t at)
+static uint64_t line_of(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at)
 {
     struct csv_file *file = &s->files[index];
-    uint8_t block[CSV_MARK_BYTES];
-    uint64_t line = 1, from = 0;
-    if (file->mark_sums) {
-        from = at / CSV_MARK_BYTES * CSV_MARK_BYTES;
-        line += file->mark_sums[at / CSV_MARK_BYTES];
+    struct input_file *input = &s->set.files[index];
+    struct line_count *c = &io->lines[s->config.side];
+    if (c->file != input || at < c->at || (file->mark_sums && at / CSV_MARK_BYTES > c->at / CSV_MARK_BYTES + 1)) {
+        int near = c->file == input && at >= c->from && at < c->from + 4 * IO_WINDOW;
+        c->file = input;
+        c->at = file->mark_sums ? at / CSV_MARK_BYTES * CSV_MARK_BYTES : 0;
+        c->line = file->mark_sums ? file->mark_sums[at / CSV_MARK_BYTES] : 0;
+        if (!near)
+            c->size = 0;
     }
-    while (from < at) {
-        uint64_t size = at - from < sizeof block ? at - from : sizeof block;
-        ssize_t n = sys_pread_full(s->set.files[index].fd, block, size, from);
-        if (n <= 0) {
-            errno = n < 0 ? (int)-n : EIO;
-            return 0;
+    while (c->at < at) {
+        if (c->at < c->from || c->at >= c->from + c->size) {
+            /* One block where places lie far apart, a window where they follow each other. */
+            uint64_t want = c->size ? IO_WINDOW : CSV_MARK_BYTES;
+            if (want > input->size - c->at)
+                want = input->size - c->at;
+            ssize_t n = sys_pread_full(input->fd, c->bytes, want, c->at);
+            if (n <= 0) {
+                errno = n < 0 ? (int)-n : EIO;
+                c->file = NULL;
+                return 0;
+            }
+            c->from = c->at;
+            c->size = (uint64_t)n;
         }
-        for (ssize_t i = 0; i < n; i++)
-            line += block[i] == '\n';
-        from += (uint64_t)n;
+        uint64_t end = c->from + c->size < at ? c->from + c->size : at;
+        c->line += csv_count_newlines(c->bytes + (c->at - c->from), end - c->at);
+        c->at = end;
     }
-    return line;
+    return c->line + 1;
 }
 
 static size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room)
 {
-    (void)io;
     struct csv_source *s = of(source);
     uint32_t index = file_set_find(&s->set, place);
     uint64_t at = place - s->set.files[index].base;
-    uint64_t line = line_of(s, index, at);
+    uint64_t line = line_of(s, io, index, at);
     if (line == 0) {
         snprintf(out, room, "%s", s->set.files[index].path);
         return 0;

@@ -72,7 +72,9 @@ enum err worker_io_open(struct worker_io **out, const struct worker_io_config *c
         io->record = mem_take(RECORD_VAR_MAX + 4096);
         io->window_room = IO_WINDOW;
         io->window = mem_take(io->window_room);
-        if (!io->block || !io->in_buffer || !io->cells || !io->record || !io->window)
+        for (int side = 0; side < SIDES; side++)
+            io->lines[side].bytes = mem_take(IO_WINDOW + IO_SLACK);
+        if (!io->lines[LOCAL].bytes || !io->lines[CHANNEL].bytes || !io->block || !io->in_buffer || !io->cells || !io->record || !io->window)
             err = mem_fail(diag, block, "a worker's buffers");
     }
     if (err != OK) {
@@ -104,6 +106,8 @@ void worker_io_close(struct worker_io *io)
     mem_give(io->cells);
     mem_give(io->record);
     mem_give(io->window);
+    for (int side = 0; side < SIDES; side++)
+        mem_give(io->lines[side].bytes);
     norm_scratch_fini(&io->scratch);
     mem_give(io);
 }

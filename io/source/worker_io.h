@@ -44,6 +44,13 @@ struct worker_io {
     const void *window_of;   /* file */
     uint64_t window_at;
     uint32_t window_size, window_room;
+    /* Line numbers: how far lines were counted in a file of each side, and bytes of it. Places mostly come in order. */
+    struct line_count {
+        const void *file;
+        uint64_t at, line;     /* `line` newlines lie before byte `at` */
+        uint8_t *bytes;        /* IO_WINDOW + IO_SLACK */
+        uint64_t from, size;   /* of the file */
+    } lines[SIDES];
     void *binlog_rows;       /* io/source/binlog_source.c's; freed by close */
     void (*binlog_rows_free)(void *rows);
     const void *binlog_owner;

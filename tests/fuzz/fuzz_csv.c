@@ -357,7 +357,7 @@ static void try_source(const struct csv_dialect *dialect, const uint8_t *bytes, 
     if (err == OK)
         collect(&c.outbox, 0, &diag);
     if (err == OK)
-        err = source->ops->finish(source, &diag);
+        err = source->ops->finish(source, io, &diag);
     MUST((err == ERR_INPUT) == want->refused, "chunk %u: err %d (%s), the plain walk says %s", chunk,
          (int)err, diag.what, want->refused ? "refused" : "fine");
     if (err == OK) {
