@@ -282,7 +282,8 @@ static enum err worker_setup(struct worker *w)
     struct index_config index = {.shard_count = run->shard_count,
                                  .window_before = config->job->match.window_before,
                                  .window_after = config->job->match.window_after,
-                                 .memory_max = config->memory / run->shard_count,
+                                 .memory_max = config->memory / run->shard_count > SHARD_BYTES_MIN ? config->memory / run->shard_count
+                                                                                                   : SHARD_BYTES_MIN,
                                  .keep_pairs = config->write_match};
     for (int side = 0; side < SIDES; side++)
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);

@@ -12,7 +12,8 @@ enum {
     BATCH_UNITS = 512,      /* 32 KiB */
     BATCHES_PER_LANE = 8,   /* on the way from one worker to one shard */
     RING_SLOTS = 16,
-    DEPTH_DEFAULT = 3
+    DEPTH_DEFAULT = 3,
+    SHARD_BYTES_MIN = 16 << 20 /* a shard takes its memory by pieces of 2 MiB; less than a few of them is no budget */
 };
 
 struct run;

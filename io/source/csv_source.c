@@ -858,7 +858,7 @@ static enum err window_at(struct csv_source *s, struct worker_io *io, struct inp
     if (want > left)
         want = (uint32_t)left;
     (void)s;
-    if (io->window_of != input || at < io->window_at || at + want > io->window_at + io->window_size) {
+    if (io->window_of != input->serial || at < io->window_at || at + want > io->window_at + io->window_size) {
         uint32_t room = want > IO_WINDOW ? want : IO_WINDOW;
         if (room > io->window_room) {
             uint8_t *grown = mem_grow(io->window, room);
@@ -869,11 +869,11 @@ static enum err window_at(struct csv_source *s, struct worker_io *io, struct inp
         }
         /* Small at first: rows that broke usually lie far apart. */
         uint32_t size_now = want > 4096 ? want : 4096;
-        if (io->window_of == input && at >= io->window_at && at < io->window_at + 4 * IO_WINDOW)
+        if (io->window_of == input->serial && at >= io->window_at && at < io->window_at + 4 * IO_WINDOW)
             size_now = room;
         if (size_now > left)
             size_now = (uint32_t)left;
-        io->window_of = NULL;
+        io->window_of = 0;
         ssize_t n = sys_pread_full(input->fd, io->window, size_now, at);
         if (n < 0)
             return diag_set_errno(diag, (int)-n, "read", "%s: cannot read a row again at byte %llu", input->path,
@@ -881,7 +881,7 @@ static enum err window_at(struct csv_source *s, struct worker_io *io, struct inp
         if ((uint32_t)n != size_now)
             return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
                             "%s became shorter while it was read", input->path);
-        io->window_of = input;
+        io->window_of = input->serial;
         io->window_at = at;
         io->window_size = size_now;
     }
@@ -947,9 +947,9 @@ static uint64_t line_of(struct csv_source *s, struct worker_io *io, uint32_t ind
     struct csv_file *file = &s->files[index];
     struct input_file *input = &s->set.files[index];
     struct line_count *c = &io->lines[s->config.side];
-    if (c->file != input || at < c->at || (file->mark_sums && at / CSV_MARK_BYTES > c->at / CSV_MARK_BYTES + 1)) {
-        int near = c->file == input && at >= c->from && at < c->from + 4 * IO_WINDOW;
-        c->file = input;
+    if (c->file != input->serial || at < c->at || (file->mark_sums && at / CSV_MARK_BYTES > c->at / CSV_MARK_BYTES + 1)) {
+        int near = c->file == input->serial && at >= c->from && at < c->from + 4 * IO_WINDOW;
+        c->file = input->serial;
         c->at = file->mark_sums ? at / CSV_MARK_BYTES * CSV_MARK_BYTES : 0;
         c->line = file->mark_sums ? file->mark_sums[at / CSV_MARK_BYTES] : 0;
         if (!near)
@@ -964,7 +964,7 @@ static uint64_t line_of(struct csv_source *s, struct worker_io *io, uint32_t ind
             ssize_t n = sys_pread_full(input->fd, c->bytes, want, c->at);
             if (n <= 0) {
                 errno = n < 0 ? (int)-n : EIO;
-                c->file = NULL;
+                c->file = 0;
                 return 0;
             }
             c->from = c->at;

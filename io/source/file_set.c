@@ -143,6 +143,8 @@ static enum err open_file(struct input_file *file, struct diag *diag)
                         "%s is a directory, not a file", file->path);
     if (!S_ISREG(file->stat.st_mode))
         return diag_set(diag, ERR_INPUT, "file.kind", "copy it into a regular file first", "%s is not a regular file", file->path);
+    static _Atomic uint64_t serials;
+    file->serial = ++serials;
     file->size = (uint64_t)file->stat.st_size;
     if (file->size == 0)
         return diag_set(diag, ERR_INPUT, "file.empty",

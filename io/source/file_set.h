@@ -15,6 +15,7 @@ struct input_file {
     char *shown;   /* as messages and places show it: relative to the job's directory where it lies below it */
     int fd;
     uint64_t size, base;
+    uint64_t serial; /* of all files that this process opened, from 1: what caches go by */
     struct stat stat; /* when it was opened */
 };
 

@@ -41,12 +41,12 @@ struct worker_io {
     struct record *record;   /* RECORD_VAR_MAX + a line */
     /* fetch */
     uint8_t *window;
-    const void *window_of;   /* file */
+    uint64_t window_of; /* a file's serial; 0: none */
     uint64_t window_at;
     uint32_t window_size, window_room;
     /* Line numbers: how far lines were counted in a file of each side, and bytes of it. Places mostly come in order. */
     struct line_count {
-        const void *file;
+        uint64_t file;         /* its serial; 0: none */
         uint64_t at, line;     /* `line` newlines lie before byte `at` */
         uint8_t *bytes;        /* IO_WINDOW + IO_SLACK */
         uint64_t from, size;   /* of the file */

@@ -472,7 +472,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         struct worker_io_config config = {RING_POSIX, chunks[i], DEPTH};
         if (!io[i] && worker_io_open(&io[i], &config, NULL, &diag) != OK)
             abort();
-        io[i]->window_of = NULL;
+        io[i]->window_of = 0;
         uint32_t chunk = i == 1 ? 1u + data[1] % 200u : chunks[i];
         if (used / chunk < 600)
             try_source(dialect, bytes, &want, path, chunk, io[i]);
