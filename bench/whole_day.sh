@@ -1,0 +1,134 @@
+#!/bin/sh
+# bench/whole_day.sh: whole runs of `tieout diff` over gen's days.
+#
+#     bench/whole_day.sh [--rows=1000000[,10000000,...]] [--runs=5] [--orders=time,shuffled] [--threads=1,2]
+#                        [--write=breaks,all] [--memory=SIZE] [--build=DIR[,OTHER]] [--work=DIR] [--data=DIR] [--results=FILE]
+#
+# --write=all is --write-match. With two builds, old and new are run in turns and stand side by side. --data may hold days
+# that gen made before (DIR/time, DIR/shuffled) of one size; others are made in --work (30 million rows a side take 8 GB).
+#
+# Each run follows a reading of both files, until they are in memory; its result must be gen's truth, in counts and money,
+# else it does not count. Prints medians; RESULTS keeps every run.
+set -eu
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+root=$(CDPATH='' cd -- "$here/.." && pwd)
+# shellcheck source=bench/common.sh
+. "$root/bench/common.sh"
+
+sizes=1000000 runs=5 orders=time,shuffled threads=1,2 writes=breaks,all memory='' build='' data='' results=''
+work=${TMPDIR:-/tmp}/tieout-days
+for arg in "$@"; do
+    case $arg in
+    --rows=*) sizes=${arg#*=} ;;
+    --runs=*) runs=${arg#*=} ;;
+    --orders=*) orders=${arg#*=} ;;
+    --threads=*) threads=${arg#*=} ;;
+    --write=*) writes=${arg#*=} ;;
+    --memory=*) memory=$arg ;;
+    --build=*) build=${arg#*=} ;;
+    --work=*) work=${arg#*=} ;;
+    --data=*) data=${arg#*=} ;;
+    --results=*) results=${arg#*=} ;;
+    *) bench_fail "unknown option $arg; the options are at the top of $0" ;;
+    esac
+done
+given=$data
+results=${results:-$work/results.tsv}
+mkdir -p "$work"
+builds=$(echo "$build" | tr ',' ' ')
+build=${build%%,*}
+bench_build
+[ -n "$builds" ] || builds=$build
+
+words()
+{
+    echo "$1" | tr ',' ' '
+}
+
+# One run; a line of results.
+one_run()
+{
+    name=$1 rows=$2 order=$3 count=$4 write=$5 run=$6 day=$data/$3
+    match=
+    [ "$write" = all ] && match=--write-match
+    rm -rf "$work/out"
+    # shellcheck disable=SC2086 # words on purpose
+    cost=$("$measure" --warm="$day/local.csv" --warm="$day/channel.csv" --log="$work/run.log" -- "$name/cli/tieout" diff "$day/local.csv" "$day/channel.csv" \
+        --key=channel_code,biz_order_no --amount=amount --compare=status --threads="$count" --out="$work/out" $match $memory)
+    # shellcheck disable=SC2086
+    set -- $cost
+    verdict=ok
+    if [ "$7" != 0 ] && [ "$7" != 1 ]; then
+        verdict="exit $7"
+    elif ! "$agree" "$day/truth.json" "$work/out/summary.json" >"$work/agree.log" 2>&1; then
+        verdict="other answer"
+    fi
+    [ "$verdict" = ok ] || echo "whole_day.sh: $rows rows, $order, $count threads, $write: does not count: $verdict ($(tail -n 1 "$work/run.log"))" >&2
+    bytes=$(cat "$day/local.csv" "$day/channel.csv" | wc -c)
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$rows" "$order" "$count" "$write" "${name##*/}" "$run" "$1" "$2" "$3" "$4" "$6" "$bytes" \
+        "$verdict" >>"$results"
+}
+
+printf '# %s\n# rows\torder\tthreads\twrite\tbuild\trun\twall\tuser\tsys\trss_kb\tload\tbytes\tverdict\n' "$(bench_machine)" >"$results"
+for rows in $(words "$sizes"); do
+    data=${given:-$work/day-$rows}
+    for order in $(words "$orders"); do
+        if [ -n "$given" ] && ! grep -qs "^ \"rows\": $rows,\$" "$given/$order/truth.json"; then
+            data=$work/day-$rows
+        fi
+        bench_day "$order" "$rows"
+    done
+    run=1
+    while [ "$run" -le "$runs" ]; do
+        for order in $(words "$orders"); do
+            for write in $(words "$writes"); do
+                for count in $(words "$threads"); do
+                    for name in $builds; do
+                        one_run "$name" "$rows" "$order" "$count" "$write" "$run"
+                    done
+                done
+            done
+        done
+        run=$((run + 1))
+    done
+done
+rm -rf "$work/out"
+
+awk -F'\t' '
+    function median(list, n,    v, i, j, t) {
+        n = split(list, v, " ")
+        for (i = 2; i <= n; i++)
+            for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) {
+                t = v[j]; v[j] = v[j - 1]; v[j - 1] = t
+            }
+        return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
+    }
+    /^# rows/ { next }
+    /^#/ { print substr($0, 3); next }
+    {
+        id = $1 SUBSEP $2 SUBSEP $3 SUBSEP $4 SUBSEP $5
+        if (!(id in seen)) { seen[id] = 1; ids[++count] = id }
+        if ($13 != "ok") { bad[id]++; next }
+        n[id]++
+        wall[id] = wall[id] " " $7
+        cpu[id] = cpu[id] " " ($8 + $9)
+        rss[id] = rss[id] " " $10
+        if (low[id] == "" || $7 + 0 < low[id]) low[id] = $7 + 0
+        if (load[id] == "" || $11 + 0 > load[id]) load[id] = $11 + 0
+        bytes[id] = $12
+    }
+    END {
+        print "\n| rows a side | order | threads | written | build | rows/s (both sides) | MB/s | wall s (median) | fastest | user+sys s | ns of cpu a row | peak RSS MB | highest load before | runs |"
+        print "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+        for (i = 1; i <= count; i++) {
+            id = ids[i]
+            split(id, k, SUBSEP)
+            if (!n[id]) { printf "| %s | %s | %s | %s | %s | none of %d runs counts | | | | | | | | 0 |\n", k[1], k[2], k[3], k[4], k[5], bad[id]; continue }
+            w = median(wall[id])
+            c = median(cpu[id])
+            printf "| %d | %s | %s | %s | %s | %.2f M | %.0f | %.3f | %.3f | %.2f | %.0f | %.0f | %.2f | %d%s |\n", k[1], k[2], k[3], k[4], k[5], 2 * k[1] / w / 1e6,
+                bytes[id] / w / 1e6, w, low[id], c, c * 1e9 / (2 * k[1]), median(rss[id]) / 1000, load[id], n[id], bad[id] ? " of " (n[id] + bad[id]) : ""
+        }
+    }' "$results"
+echo
+echo "every run: $results"
