@@ -29,7 +29,7 @@ static int flush_stdout(int code)
         diag_set_errno(&diag, errnum, "stdout", "cannot write to the standard output");
         fail(&diag);
     }
-    return code ? code : (int)ERR_MACHINE;
+    return code > 1 ? code : (int)ERR_MACHINE; /* a result that was not told is no result */
 }
 
 static int wants_help(int count, char **arguments)

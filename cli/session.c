@@ -112,8 +112,8 @@ static enum err plan(struct session *s, struct diag *diag)
     uint64_t machine = topology_memory();
     s->memory = o->given[OPTION_ID_memory] ? o->memory : machine / 2;
     if (s->memory < MEMORY_FLOOR)
-        return diag_set(diag, ERR_MACHINE, "memory.floor", "give --memory=24MiB or more", "%llu bytes of memory are too few: a run needs at least %d (24 MiB)",
-                        (unsigned long long)s->memory, MEMORY_FLOOR);
+        return diag_set(diag, ERR_MACHINE, "memory.floor", "give --memory=24MiB or more", "%.1f MiB of memory are too few: a run needs at least 24 MiB",
+                        (double)s->memory / (1 << 20));
     s->threads = o->threads ? (uint32_t)o->threads : topology_core_count();
     s->io.config.chunk = o->chunk ? (uint32_t)o->chunk : CHUNK_DEFAULT;
     s->io.config.depth = DEPTH;
@@ -233,6 +233,9 @@ int session_run(struct job *job, const struct options *options, const char *out_
         fprintf(stderr, "\r\033[K");
     if (s.io.fell_back)
         fprintf(stderr, "note: io_uring is not available here; reading with pread instead (same results)\n");
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (s.result->counts[side].rows == 0)
+            fprintf(stderr, "note: the %s side has no rows: an empty day\n", side_name((enum side)side));
     if (err == OK && s.result->counts[LOCAL].statements)
         fprintf(stderr,
                 "note: the binlog holds %llu changes as statements, on tables that are not read; one that changed %s.%s through a view, trigger "

@@ -40,7 +40,7 @@ enum err diag_set_errno(struct diag *diag, int errnum, const char *code, const c
     va_end(ap);
     const char *hint = NULL;
     if (errnum == ENOSPC || errnum == EDQUOT || errnum == EFBIG)
-        hint = "make room there and run the same command again; nothing was published";
+        hint = "make room there, then run the same command again";
     else if (errnum == EACCES || errnum == EPERM || errnum == EROFS)
         hint = "check who may read and write there";
     else if (errnum == EMFILE || errnum == ENFILE)
@@ -59,9 +59,14 @@ void diag_did(struct diag *diag, const char *text)
 
 void diag_print(const struct diag *diag, FILE *out)
 {
-    fprintf(out, "error %s: %s\n", diag->code, diag->what);
-    if (diag->did[0])
-        fprintf(out, "  did: %s\n", diag->did);
-    if (diag->hint[0])
-        fprintf(out, " hint: %s\n", diag->hint);
+    /* Hints may quote headers and names too. */
+    struct diag shown = *diag;
+    make_harmless(shown.what);
+    make_harmless(shown.did);
+    make_harmless(shown.hint);
+    fprintf(out, "error %s: %s\n", shown.code, shown.what);
+    if (shown.did[0])
+        fprintf(out, "  did: %s\n", shown.did);
+    if (shown.hint[0])
+        fprintf(out, " hint: %s\n", shown.hint);
 }

@@ -341,6 +341,11 @@ static void *worker_main(void *argument)
 {
     struct worker *w = argument;
     struct run *run = w->run;
+    pthread_mutex_lock(&run->claim_lock);
+    int called_off = run->called_off;
+    pthread_mutex_unlock(&run->claim_lock);
+    if (called_off)
+        return NULL;
     double began = run_seconds();
     enum err err = worker_setup(w);
     if (err != OK)
@@ -545,16 +550,19 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
             run.workers[i].run = &run;
             run.workers[i].number = i;
         }
-        for (; started < run.worker_count; started++) {
+        /* They wait at this lock until all are there: the barriers count on every one of them. */
+        pthread_mutex_lock(&run.claim_lock);
+        for (; started < run.worker_count && !run.called_off; started++) {
             int error = pthread_create(&run.workers[started].thread, NULL, worker_main, &run.workers[started]);
             if (error) {
-                /* The barrier counts on all of them, so the ones that run can only be stopped by ending the program. */
                 diag_set_errno(diag, error, "threads", "cannot start worker %u of %u", started + 1, run.worker_count);
-                diag_print(diag, stderr);
-                exit(ERR_MACHINE);
+                run.called_off = 1;
+                break;
             }
         }
-        watch(&run);
+        pthread_mutex_unlock(&run.claim_lock);
+        if (!run.called_off)
+            watch(&run);
         for (uint32_t i = 0; i < started; i++)
             pthread_join(run.workers[i].thread, NULL);
         err = diag->err;

@@ -68,6 +68,7 @@ struct run {
     struct worker *workers;
     struct lane *lanes; /* [from * worker_count + to] */
     pthread_mutex_t claim_lock;
+    int called_off; /* a worker could not be started; under claim_lock */
     uint64_t claimed[SIDES], size[SIDES];
     int side_done[SIDES];
     pthread_barrier_t barrier;

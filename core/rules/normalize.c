@@ -36,12 +36,14 @@ struct normalizer {
     struct record_layout layout;
     int is_image;
     int zones_differ;
+    int key_cells[KEYS_MAX * KEY_PARTS_MAX]; /* cells of all keys' text parts */
+    int key_cell_count;
     int plain; /* currency, amount, direction, fee, status, time and channel_code are columns without strip, map or unit, or are not there */
 };
 
 const char *reject_name(enum reject_code code)
 {
-    static const char *const names[REJECTS] = {"none",     "columns",   "quote",  "carriage_return", "too_long", "amount", "fee",
+    static const char *const names[REJECTS] = {"none",     "columns",   "quote",  "carriage_return", "too_long", "key", "amount", "fee",
                                                "currency", "direction", "status", "date",            "time",     "words"};
     return names[code];
 }
@@ -161,6 +163,15 @@ enum err normalizer_open(struct normalizer **out, const struct norm_shared *shar
         else
             n->extras[n->extra_count++] = job->match.compare[i];
     }
+    for (int k = 0; k < job->match.key_count; k++)
+        for (int i = 0; i < job->match.keys[k].part_count; i++) {
+            unsigned field = job->match.keys[k].parts[i];
+            int seen = field_is_odd(field) || n->in[field].cell < 0;
+            for (int c = 0; c < n->key_cell_count && !seen; c++)
+                seen = n->key_cells[c] == n->in[field].cell;
+            if (!seen)
+                n->key_cells[n->key_cell_count++] = n->in[field].cell;
+        }
     n->plain = !n->is_image && !n->zones_differ && job->cut_minutes == 0 && n->key_part_count == 1 && !field_is_odd(n->key_parts[0]) &&
                n->extra_count == 0 && n->in[FIELD_BILL_DATE].cell < 0 && !shared->cut_by_date[side];
     static const unsigned plain_fields[] = {FIELD_CURRENCY, FIELD_AMOUNT, FIELD_DIRECTION, FIELD_FEE, FIELD_STATUS, FIELD_TRADE_TIME,
@@ -417,9 +428,36 @@ static inline enum reject_code read_time(const struct normalizer *n, struct norm
     return REJECT_NONE;
 }
 
+/* 1.23457E+17: what a spreadsheet makes of a long number. Other numbers shorten to the same, so it must never match. */
+static inline int is_shortened(struct span text)
+{
+    if (LIKELY(text.size < 5 || text.size > 24 || (text.data[1] != '.' && text.data[1] != 'E')))
+        return 0;
+    size_t i = 0, digits = 0;
+    for (; i < text.size && ((text.data[i] >= '0' && text.data[i] <= '9') || text.data[i] == '.'); i++)
+        digits += text.data[i] != '.';
+    if (digits == 0 || i + 2 >= text.size || (text.data[i] != 'E' && text.data[i] != 'e') || text.data[i + 1] != '+')
+        return 0;
+    for (i += 2; i < text.size; i++)
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return 0;
+    return 1;
+}
+
+/* The cell of a key that was shortened, or -1. */
+static inline int shortened_key(const struct normalizer *n, const struct cell *cells)
+{
+    for (int i = 0; i < n->key_cell_count; i++)
+        if (UNLIKELY(cells[n->key_cells[i]].kind == CELL_TEXT && is_shortened(cell_span(&cells[n->key_cells[i]]))))
+            return n->key_cells[i];
+    return -1;
+}
+
 static inline enum reject_code read_core(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
                                          struct core_fields *out, int want_epoch, int *bad_cell)
 {
+    if (UNLIKELY((*bad_cell = shortened_key(n, cells)) >= 0))
+        return REJECT_KEY;
     const struct input *in = &n->in[FIELD_CURRENCY];
     struct span text = input_text(s, in, cells);
     *bad_cell = in->cell;
@@ -666,6 +704,8 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
 {
     const struct input *const in = n->in;
     uint8_t currency = n->job->currency;
+    if (UNLIKELY(shortened_key(n, cells) >= 0))
+        return 0;
     if (in[FIELD_CURRENCY].cell >= 0) {
         struct span text = cell_span(&cells[in[FIELD_CURRENCY].cell]);
         if (text.size != 3)

@@ -26,6 +26,7 @@ enum reject_code {
     REJECT_QUOTE,     /* a quote where none may stand, or text after a closing one */
     REJECT_CR,        /* a carriage return that ends no line */
     REJECT_TOO_LONG,  /* row, key or compared fields over the limit */
+    REJECT_KEY,       /* an order number that a spreadsheet shortened to 1.23457E+17 */
     REJECT_AMOUNT,
     REJECT_FEE,
     REJECT_CURRENCY,

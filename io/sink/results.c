@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 
 enum { WRITE_BLOCK = 1 << 20, RUN_READ = 256 * 1024, REJECT_FILE = CLASSES, FILES = CLASSES + 1 };
 
@@ -295,6 +296,16 @@ static void sort_lane(struct lane_class *c)
 
 /* ---- spilling a lane's class ---- */
 
+/* A write that failed: for a full disk with what was wanted and what there is. */
+static enum err write_failed(struct diag *diag, int error, const char *code, const char *path, size_t wanted)
+{
+    struct statvfs fs;
+    if ((error == ENOSPC || error == EDQUOT) && statvfs(path, &fs) == 0)
+        return diag_set_errno(diag, error, code, "%s: cannot write %zu bytes, %llu are free there", path, wanted,
+                              (unsigned long long)fs.f_bavail * fs.f_frsize);
+    return diag_set_errno(diag, error, code, "%s: cannot write %zu bytes", path, wanted);
+}
+
 static enum err spill(struct results *s, struct results_lane *lane, struct lane_class *c, struct diag *diag)
 {
     if (lane->spill_fd < 0) {
@@ -338,8 +349,7 @@ static enum err spill(struct results *s, struct results_lane *lane, struct lane_
     run.size += used;
     mem_give(block);
     if (error)
-        return diag_set_errno(diag, -error, "out.spill", "%s: cannot write %llu bytes of a temporary file", stage_path(s->stage),
-                              (unsigned long long)run.size);
+        return write_failed(diag, -error, "out.spill", stage_path(s->stage), run.size);
     lane->spill_size += run.size;
     c->runs[c->run_count++] = run;
     c->used = 0;
@@ -447,6 +457,9 @@ static void note_largest(struct results *s, struct results_lane *lane, const str
                  (int)row->text[FIELD_AMOUNT].size, row->text[FIELD_AMOUNT].data, currency_code(row->currency), reasons[0] ? "  (" : "",
                  reasons, reasons[0] ? ")" : "", (int)(lane->place_used > 1 ? lane->place_used - 1 : 0), lane->place + 1);
     }
+    for (unsigned char *p = (unsigned char *)b.text; *p; p++) /* it goes to a terminal */
+        if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
     b.key = mem_copy_text(lane->key, lane->key_used);
     if (!b.key)
         return; /* a line of the summary less; results are not touched */
@@ -580,8 +593,7 @@ static enum err out_wait(struct out_file *f, struct diag *diag)
     struct ring_done done;
     while (ring_next(f->ring, 1, &done))
         if (done.result < 0)
-            return diag_set_errno(diag, (int)-done.result, "out.write", "%s: cannot write at byte %llu", f->path,
-                                  (unsigned long long)done.tag);
+            return write_failed(diag, (int)-done.result, "out.write", f->path, WRITE_BLOCK);
     return OK;
 }
 
@@ -881,7 +893,7 @@ enum err results_extra(struct results *s, const char *name, const void *bytes, s
     if (!error)
         error = sys_fsync(fd);
     sys_close(fd);
-    return error ? diag_set_errno(diag, -error, "out.write", "%s: cannot write %zu bytes", path, size) : OK;
+    return error ? write_failed(diag, -error, "out.write", path, size) : OK;
 }
 
 enum err results_publish(struct results *s, struct diag *diag)

@@ -88,6 +88,20 @@ static void sweep(const struct stage *stage, const char *prefix)
     closedir(dir);
 }
 
+/* 1 when the directory's summary.json is one of ours. A person's own files may have the same names. */
+static int has_our_summary(const char *directory)
+{
+    char path[PATH_ROOM + 32], text[4096];
+    snprintf(path, sizeof path, "%s/summary.json", directory);
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = sys_pread_full(fd, text, sizeof text - 1, 0);
+    sys_close(fd);
+    text[n > 0 ? n : 0] = 0;
+    return strstr(text, "\"bill_date\"") != NULL && strstr(text, "\"classes\"") != NULL;
+}
+
 /* What stands where the results shall go must be tieout's own, or nothing. */
 static enum err check_final(const struct stage *stage, struct diag *diag)
 {
@@ -100,15 +114,28 @@ static enum err check_final(const struct stage *stage, struct diag *diag)
         err = diag_set(diag, ERR_USAGE, "out.directory", "name another directory with --out=",
                        "%s is %s, not a directory", stage->final, S_ISLNK(st.st_mode) ? "a symbolic link, which is not followed" : "a file");
     else if (error == 0) {
+        struct stat above;
         DIR *dir = opendir(stage->final);
         if (!dir)
             err = diag_set_errno(diag, errno, "out.directory", "%s: cannot read it", stage->final);
+        else if (stat(stage->parent, &above) == 0 && above.st_dev != st.st_dev)
+            err = diag_set(diag, ERR_USAGE, "out.directory", "name a folder in it, such as --out=that/result",
+                           "%s is a mount point: results replace a directory as a whole, which a mount point cannot be", stage->final);
         struct dirent *entry;
-        while (dir && err == OK && (entry = readdir(dir)))
-            if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 && !is_ours(stage->names, entry->d_name))
+        int count = 0;
+        while (dir && err == OK && (entry = readdir(dir))) {
+            if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+                continue;
+            count++;
+            if (!is_ours(stage->names, entry->d_name))
                 err = diag_set(diag, ERR_USAGE, "out.directory",
                                "name another directory with --out=; results replace a directory as a whole",
                                "%s holds files that are not tieout's results (%s)", stage->final, entry->d_name);
+        }
+        if (err == OK && count && !has_our_summary(stage->final))
+            err = diag_set(diag, ERR_USAGE, "out.directory",
+                           "name another directory with --out=; results replace a directory as a whole",
+                           "%s holds files that have the names of results, but no summary.json of tieout's", stage->final);
         if (dir)
             closedir(dir);
     }

@@ -688,7 +688,7 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
     if (code != REJECT_NONE) {
         char place[1024];
         snprintf(place, sizeof place, "%s@%llu#%u", d->input->shown, (unsigned long long)row->event_offset, row->row_index);
-        reject_show(code, place, NULL);
+        reject_show(code, place, NULL, NULL);
         return OK;
     }
     full.place = d->input->base + row->image_offset;
@@ -982,7 +982,7 @@ static enum err binlog_limit_rejects(struct source *source, struct worker_io *io
         const struct reject *reject = &s->rejects.items[i];
         char text[1024];
         place_of(s, reject->place, reject->back_event, reject->row_index, text, sizeof text);
-        reject_show((enum reject_code)reject->code, text, NULL);
+        reject_show((enum reject_code)reject->code, text, NULL, NULL);
     }
     return diag_set(diag, ERR_INPUT, "rejects", "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
                     "%s.%s: the last image of %llu rows cannot be read as a record; %llu are allowed", s->watch.database, s->watch.table,

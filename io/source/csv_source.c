@@ -523,6 +523,18 @@ static enum err check_file_end(struct work *w, int in_quote, uint32_t row_begin,
         return diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed: get it again",
                         "%s: the file ends at byte %llu inside a quoted cell; its row begins at byte %llu", w->input->path,
                         (unsigned long long)w->input->size, (unsigned long long)(w->ticket->begin + row_begin));
+    /* A lead byte whose followers are missing: the last character was cut. (Other charsets than UTF-8 are converted before they come here.) */
+    uint32_t followers = 0;
+    while (followers < 3 && followers < w->size && (w->bytes[w->size - 1 - followers] & 0xC0) == 0x80)
+        followers++;
+    if (followers < w->size) {
+        uint8_t lead = w->bytes[w->size - 1 - followers];
+        uint32_t wanted = lead >= 0xF0 && lead < 0xF8 ? 3 : lead >= 0xE0 && lead < 0xF0 ? 2 : lead >= 0xC2 && lead < 0xE0 ? 1 : 0;
+        if (wanted > followers)
+            return diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off in the middle of a character: get it again",
+                            "%s: the file ends at byte %llu inside a character of %u bytes", w->input->path,
+                            (unsigned long long)w->input->size, wanted + 1);
+    }
     if (w->size && w->bytes[w->size - 1] == '\r')
         return diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off in the middle of a line end: get it again",
                         "%s: the file ends at byte %llu behind a carriage return", w->input->path,
@@ -788,6 +800,7 @@ static void csv_counts(const struct source *source, struct source_counts *counts
 static size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room);
 
 static enum err csv_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag);
+static enum err show_reject(struct csv_source *s, struct worker_io *io, const struct reject *reject, struct diag *diag);
 
 static enum err csv_finish(struct source *source, struct worker_io *io, struct diag *diag)
 {
@@ -822,6 +835,7 @@ static enum err csv_limit_rejects(struct source *source, struct worker_io *io, s
     struct csv_source *s = of(source);
     reject_list_sort(&s->rejects);
     /* The limit holds for each file. */
+    enum err err = OK;
     uint64_t first = 0;
     for (uint32_t i = 0; i < s->set.count; i++) {
         struct csv_file *file = &s->files[i];
@@ -832,12 +846,8 @@ static enum err csv_limit_rejects(struct source *source, struct worker_io *io, s
         if (s->spec->rejects.max_ppm)
             limit = (uint64_t)((unsigned __int128)file->rows * s->spec->rejects.max_ppm / 1000000u);
         if (count > limit) {
-            for (uint64_t k = first; k < at && k < first + REJECTS_SHOWN; k++) {
-                const struct reject *reject = &s->rejects.items[k];
-                char place[512];
-                csv_place(source, io, reject->place, place, sizeof place);
-                reject_show((enum reject_code)reject->code, place,
-                            reject->column < file->column_count ? file->names[reject->column] : NULL);
+            for (uint64_t k = first; err == OK && k < at && k < first + REJECTS_SHOWN; k++) {
+                err = show_reject(s, io, &s->rejects.items[k], diag);
             }
             return diag_set(diag, ERR_INPUT, "rejects", "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
                             "%s: %llu of %llu rows cannot be read as records; %llu are allowed", s->set.files[i].path,
@@ -1020,6 +1030,9 @@ static enum err csv_reject_text(struct source *source, struct worker_io *io, con
     *place = arena_copy(arena, (struct span){text, n});
     *raw = arena_copy(arena, (struct span){(const char *)bytes, reject->size});
     *column = *value = (struct span){"", 0};
+    err = worker_io_unquote_room(io, reject->size + 1, diag);
+    if (err != OK)
+        return err;
     if (!place->data || !raw->data)
         return mem_fail(diag, reject->size, "a reject");
     if (reject->column < file->column_count) {
@@ -1036,6 +1049,25 @@ static enum err csv_reject_text(struct source *source, struct worker_io *io, con
             return mem_fail(diag, reject->size, "a reject");
     }
     return OK;
+}
+
+static enum err show_reject(struct csv_source *s, struct worker_io *io, const struct reject *reject, struct diag *diag)
+{
+    struct arena arena;
+    arena_init(&arena);
+    struct span raw, place, column, value;
+    enum err err = csv_reject_text(&s->base, io, reject, &arena, &raw, &place, &column, &value, diag);
+    char found[80] = "";
+    if (err == OK && reject->code == REJECT_COLUMNS) {
+        struct csv_row row;
+        csv_row_read(&s->dialect, (const uint8_t *)raw.data, (uint32_t)raw.size, 0, 1, io->cells, CSV_COLUMNS_MAX, io->unquoted, &row);
+        snprintf(found, sizeof found, "%u cells, the header has %u", row.cells, s->files[file_set_find(&s->set, reject->place)].column_count);
+    }
+    if (err == OK)
+        reject_show((enum reject_code)reject->code, place.data, column.size ? column.data : NULL,
+                    found[0] ? found : column.size ? value.data : NULL);
+    arena_fini(&arena);
+    return err;
 }
 
 static struct record_layout csv_layout(const struct source *source)
@@ -1103,7 +1135,7 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
             if (err == OK && code != REJECT_NONE && !is_comment(s, bytes, row.size)) {
                 char place[1024];
                 csv_place(source, io, input->base + at, place, sizeof place);
-                reject_show(code, place, bad_column < file->column_count ? file->names[bad_column] : NULL);
+                reject_show(code, place, bad_column < file->column_count ? file->names[bad_column] : NULL, NULL);
             }
             at += row.next;
         }

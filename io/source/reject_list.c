@@ -64,11 +64,53 @@ enum err reject_list_check(const struct reject_list *list, struct diag *diag)
                     (unsigned long long)list->total, (unsigned long long)list->count);
 }
 
-void reject_show(enum reject_code code, const char *place, const char *column)
+/* What a row should have had. */
+static const char *expected(enum reject_code code)
 {
-    char text[1200];
-    snprintf(text, sizeof text, "reject %s: %s%s%s", reject_name(code), place, column ? ": column " : "", column ? column : "");
-    for (char *p = text; *p; p++) /* names and headers come from outside: a terminal must not be steered by them */
+    switch (code) {
+    case REJECT_COLUMNS:
+        return "as many cells as the header has";
+    case REJECT_QUOTE:
+        return "quotes around a whole cell only, doubled inside it";
+    case REJECT_CR:
+        return "carriage returns at line ends only";
+    case REJECT_TOO_LONG:
+        return "at most 24 KiB of key and compared cells";
+    case REJECT_KEY:
+        return "an order number as it was, not as a spreadsheet shortens it";
+    case REJECT_AMOUNT:
+    case REJECT_FEE:
+        return "[+-]digits[.digits] with at most 6 decimals (a job's `strip:` takes out separators and signs of currency)";
+    case REJECT_CURRENCY:
+        return "an ISO 4217 code";
+    case REJECT_DIRECTION:
+        return "IN or OUT, or a word of the job's map";
+    case REJECT_STATUS:
+        return "a word of the job's map";
+    case REJECT_DATE:
+        return "a date such as 2026-11-19";
+    case REJECT_TIME:
+        return "a time such as 2026-11-19 08:15:30";
+    case REJECT_NONE:
+    case REJECT_WORDS:
+    case REJECTS:
+        break;
+    }
+    return NULL;
+}
+
+void reject_show(enum reject_code code, const char *place, const char *column, const char *value)
+{
+    char text[1600];
+    const char *want = expected(code);
+    int n = snprintf(text, sizeof text, "reject %s: %.400s", reject_name(code), place);
+    if (column)
+        n += snprintf(text + n, sizeof text - (size_t)n, ": column \"%.100s\"", column);
+    if (value)
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s \"%.100s\"%s", column ? " is" : ": found", value, strlen(value) > 100 ? "..." : "");
+    if (want)
+        snprintf(text + n, sizeof text - (size_t)n, "; expected %s", want);
+    for (char *p = text; *p; p++) /* names and cells come from outside: a terminal must not be steered by them */
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = '?';
     fprintf(stderr, "%s\n", text);

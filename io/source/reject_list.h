@@ -27,7 +27,7 @@ enum err reject_list_add(struct reject_list *list, const struct reject *reject, 
 void reject_list_sort(struct reject_list *list);
 /* ERR_BUG when some were dropped though the source was not refused. */
 enum err reject_list_check(const struct reject_list *list, struct diag *diag);
-/* One line to stderr: "reject CODE: PLACE: column NAME". `column` may be NULL. */
-void reject_show(enum reject_code code, const char *place, const char *column);
+/* One line to stderr: `reject CODE: PLACE: column "NAME" is "VALUE"; expected ...`. `column` and `value` may be NULL. */
+void reject_show(enum reject_code code, const char *place, const char *column, const char *value);
 
 #endif

@@ -175,6 +175,18 @@ static const uint8_t *copy(const void *bytes, size_t size)
     return p;
 }
 
+/* Whether the last bytes begin a UTF-8 character that is longer than what is there. */
+static int ends_in_character(const uint8_t *bytes, uint32_t size)
+{
+    for (uint32_t there = 1; there <= 3 && there <= size; there++) {
+        uint8_t byte = bytes[size - there];
+        uint32_t length = byte >= 0xF8 ? 1 : byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC2 ? 2 : byte >= 0x80 ? 0 : 1;
+        if (length)
+            return length > there;
+    }
+    return 0;
+}
+
 static void read_plainly(struct rows_seen *seen, const struct csv_dialect *dialect, const uint8_t *bytes,
                          uint32_t size, uint32_t at)
 {
@@ -218,7 +230,7 @@ static void read_plainly(struct rows_seen *seen, const struct csv_dialect *diale
         }
         at = row.next;
     }
-    if (size && bytes[size - 1] == '\r')
+    if (size && (bytes[size - 1] == '\r' || ends_in_character(bytes, size)))
         seen->refused = 1;
     free(scratch);
 }

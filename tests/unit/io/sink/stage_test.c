@@ -97,7 +97,7 @@ TEST(older_results_are_replaced_as_a_whole)
     struct diag diag = {0};
     mkdir(path_of("out"), 0700);
     put(path_of("out/match.csv"), "old");
-    put(path_of("out/summary.json"), "old");
+    put(path_of("out/summary.json"), "{\"job\": \"old\", \"bill_date\": null, \"classes\": {}}");
     EXPECT(stage_open(&stage, path_of("out"), names, &diag) == OK);
     put_staged(stage, "match.csv", "new");
     EXPECT(holds(path_of("out/match.csv"), "old"));
@@ -129,6 +129,17 @@ static int refused(const char *path, const char *word)
         fprintf(stderr, "%s: %d, %s\n", path, (int)err, diag.what);
     return err == ERR_USAGE && stage == NULL && strstr(diag.what, word) &&
            strcmp(diag.code, "out.directory") == 0;
+}
+
+TEST(files_of_a_person_that_have_our_names_are_refused)
+{
+    begin();
+    mkdir(path_of("out"), 0700);
+    put(path_of("out/match.csv"), "mine");
+    EXPECT(refused(path_of("out"), "no summary.json"));
+    put(path_of("out/summary.json"), "hand-written");
+    EXPECT(refused(path_of("out"), "no summary.json") && holds(path_of("out/match.csv"), "mine"));
+    end();
 }
 
 TEST(what_is_not_tieout_s_is_refused)
