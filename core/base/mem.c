@@ -43,6 +43,10 @@ int fault_now(enum fault_kind kind)
 }
 #endif
 
+/* One arena, made before any thread runs: a jemalloc that cannot map a second one when a thread starts crashes instead of returning NULL.
+ * Hot loops allocate nothing, so its lock is seldom taken. */
+const char *malloc_conf = "narenas:1";
+
 static _Atomic uint64_t held, held_max;
 
 static void account(int64_t change)

@@ -24,6 +24,9 @@ void mem_give(void *block);                                                     
 void *mem_map(size_t size, int huge);
 void mem_unmap(void *block, size_t size);
 
+/* jemalloc reads it at start. */
+extern const char *malloc_conf;
+
 /* Bytes held now through mem_map and mem_take (as the allocator rounds them), and the highest it has been. */
 uint64_t mem_held(void);
 uint64_t mem_held_max(void);
