@@ -14,6 +14,8 @@ enum { PATH_ROOM = 4096 };
 struct stage {
     const char *const *names;
     char final[PATH_ROOM], path[PATH_ROOM + 600], parent[PATH_ROOM];
+    size_t parent_kept; /* bytes of `parent` that stood there before; what follows was made, and goes when
+                           nothing is published */
     int lock_fd;
     int published;
 };
@@ -43,8 +45,9 @@ static void remove_directory(const char *const *names, const char *path)
     sys_rmdir(path);
 }
 
-static enum err make_parents(char *path, struct diag *diag)
+static enum err make_parents(struct stage *stage, struct diag *diag)
 {
+    char *path = stage->parent;
     for (char *p = path + 1;; p++) {
         if (*p && *p != '/')
             continue;
@@ -52,16 +55,37 @@ static enum err make_parents(char *path, struct diag *diag)
         *p = 0;
         int error = sys_mkdir(path, 0700);
         struct stat st;
+        enum err err = OK;
+        if (error == 0 && stage->parent_kept == SIZE_MAX) {
+            const char *slash = strrchr(path, '/');
+            stage->parent_kept = slash ? (size_t)(slash - path) : 0;
+        }
         if (error == -EEXIST && stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
-            error = -ENOTDIR;
-        if (error && error != -EEXIST) {
-            diag_set_errno(diag, -error, "out.directory", "%s: cannot make the output directory", path);
+            err = diag_set(diag, ERR_USAGE, "out.directory",
+                           "name another directory with --out=", "%s is a file, not a directory", path);
+        else if (error && error != -EEXIST)
+            err = diag_set_errno(diag, -error, "out.directory", "%s: cannot make the output directory", path);
+        if (err != OK) {
             *p = keep;
-            return ERR_MACHINE;
+            return err;
         }
         *p = keep;
         if (!keep)
             return OK;
+    }
+}
+
+/* Takes away the parents that this run made, as far as nothing is in them. */
+static void remove_parents(struct stage *stage)
+{
+    while (strlen(stage->parent) > stage->parent_kept) {
+        int error = sys_rmdir(stage->parent);
+        if (error && error != -ENOENT && error != -ENOTDIR) /* not empty: somebody else's */
+            return;
+        char *slash = strrchr(stage->parent, '/');
+        if (!slash)
+            return;
+        *slash = 0;
     }
 }
 
@@ -74,7 +98,8 @@ static void sweep(const struct stage *stage, const char *prefix)
     struct dirent *entry;
     while ((entry = readdir(dir))) {
         const char *number = entry->d_name + strlen(prefix);
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || !*number || number[strspn(number, "0123456789")])
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || !*number ||
+            number[strspn(number, "0123456789")])
             continue;
         char path[PATH_ROOM + 400];
         snprintf(path, sizeof path, "%s/%s", stage->parent, entry->d_name);
@@ -111,16 +136,19 @@ static enum err check_final(const struct stage *stage, struct diag *diag)
     if (error && error != -ENOENT && error != -ENOTDIR)
         err = diag_set_errno(diag, -error, "out.directory", "%s: cannot look at it", stage->final);
     else if (error == 0 && !S_ISDIR(st.st_mode))
-        err = diag_set(diag, ERR_USAGE, "out.directory", "name another directory with --out=",
-                       "%s is %s, not a directory", stage->final, S_ISLNK(st.st_mode) ? "a symbolic link, which is not followed" : "a file");
+        err = diag_set(
+            diag, ERR_USAGE, "out.directory", "name another directory with --out=", "%s is %s", stage->final,
+            S_ISLNK(st.st_mode) ? "a symbolic link, which is not followed" : "a file, not a directory");
     else if (error == 0) {
         struct stat above;
         DIR *dir = opendir(stage->final);
         if (!dir)
             err = diag_set_errno(diag, errno, "out.directory", "%s: cannot read it", stage->final);
         else if (stat(stage->parent, &above) == 0 && above.st_dev != st.st_dev)
-            err = diag_set(diag, ERR_USAGE, "out.directory", "name a folder in it, such as --out=that/result",
-                           "%s is a mount point: results replace a directory as a whole, which a mount point cannot be", stage->final);
+            err = diag_set(
+                diag, ERR_USAGE, "out.directory", "name a folder in it, such as --out=that/result",
+                "%s is a mount point: results replace a directory as a whole, which a mount point cannot be",
+                stage->final);
         struct dirent *entry;
         int count = 0;
         while (dir && err == OK && (entry = readdir(dir))) {
@@ -130,12 +158,14 @@ static enum err check_final(const struct stage *stage, struct diag *diag)
             if (!is_ours(stage->names, entry->d_name))
                 err = diag_set(diag, ERR_USAGE, "out.directory",
                                "name another directory with --out=; results replace a directory as a whole",
-                               "%s holds files that are not tieout's results (%s)", stage->final, entry->d_name);
+                               "%s holds files that are not tieout's results (%s)", stage->final,
+                               entry->d_name);
         }
         if (err == OK && count && !has_our_summary(stage->final))
             err = diag_set(diag, ERR_USAGE, "out.directory",
                            "name another directory with --out=; results replace a directory as a whole",
-                           "%s holds files that have the names of results, but no summary.json of tieout's", stage->final);
+                           "%s holds files that have the names of results, but no summary.json of tieout's",
+                           stage->final);
         if (dir)
             closedir(dir);
     }
@@ -146,12 +176,14 @@ enum err stage_open(struct stage **out, const char *final_dir, const char *const
 {
     *out = NULL;
     if (strlen(final_dir) >= PATH_ROOM - 64 || !*final_dir)
-        return diag_set(diag, ERR_USAGE, "out.directory", NULL, "the output directory's name is %s", *final_dir ? "too long" : "empty");
+        return diag_set(diag, ERR_USAGE, "out.directory", NULL, "the output directory's name is %s",
+                        *final_dir ? "too long" : "empty");
     struct stage *stage = mem_take_zero(1, sizeof *stage);
     if (!stage)
         return mem_fail(diag, sizeof *stage, "the output directory");
     stage->names = names;
     stage->lock_fd = -1;
+    stage->parent_kept = SIZE_MAX;
     strcpy(stage->final, final_dir);
     for (size_t n = strlen(stage->final); n > 1 && stage->final[n - 1] == '/'; n--)
         stage->final[n - 1] = 0;
@@ -162,13 +194,13 @@ enum err stage_open(struct stage **out, const char *final_dir, const char *const
         return diag_set(diag, ERR_USAGE, "out.directory", "name a directory of its own, such as --out=result",
                         "\"%s\" cannot be the output directory: it is replaced as a whole", final_dir);
     }
-    snprintf(stage->parent, sizeof stage->parent, "%.*s", slash ? (int)(slash == stage->final ? 1 : slash - stage->final) : 1,
-             slash ? stage->final : ".");
+    snprintf(stage->parent, sizeof stage->parent, "%.*s",
+             slash ? (int)(slash == stage->final ? 1 : slash - stage->final) : 1, slash ? stage->final : ".");
 
     enum err err = check_final(stage, diag);
     int error = 0;
     if (err == OK && strcmp(stage->parent, ".") != 0 && strcmp(stage->parent, "/") != 0)
-        err = make_parents(stage->parent, diag);
+        err = make_parents(stage, diag);
     char prefix[512];
     snprintf(prefix, sizeof prefix, ".%.200s.tieout-", name);
     if (err == OK) {
@@ -188,6 +220,7 @@ enum err stage_open(struct stage **out, const char *final_dir, const char *const
         }
     }
     if (err != OK) {
+        remove_parents(stage);
         mem_give(stage);
         return err;
     }
@@ -206,7 +239,8 @@ static enum err sync_directory(const char *path, struct diag *diag)
     int error = fd < 0 ? fd : sys_fsync(fd);
     if (fd >= 0)
         sys_close(fd);
-    return error ? diag_set_errno(diag, -error, "out.fsync", "%s: cannot make the directory durable", path) : OK;
+    return error ? diag_set_errno(diag, -error, "out.fsync", "%s: cannot make the directory durable", path)
+                 : OK;
 }
 
 enum err stage_publish(struct stage *stage, struct diag *diag)
@@ -218,7 +252,8 @@ enum err stage_publish(struct stage *stage, struct diag *diag)
     if (error == -ENOTEMPTY || error == -EEXIST) {
         if ((err = check_final(stage, diag)) != OK) /* somebody put a file there meanwhile */
             return err;
-        /* Results of an earlier run stand there: swap, so that at no moment there is none. The old ones go with the staging name. */
+        /* Results of an earlier run stand there: swap, so that at no moment there is none. The old ones go
+         * with the staging name. */
         error = sys_exchange(stage->path, stage->final);
         if (error == 0) {
             stage->published = 1;
@@ -228,7 +263,8 @@ enum err stage_publish(struct stage *stage, struct diag *diag)
         }
     }
     if (error)
-        return diag_set_errno(diag, -error, "out.rename", "%s: cannot put the results in place", stage->final);
+        return diag_set_errno(diag, -error, "out.rename", "%s: cannot put the results in place",
+                              stage->final);
     stage->published = 1;
     return sync_directory(stage->parent, diag);
 }
@@ -237,8 +273,10 @@ void stage_close(struct stage *stage)
 {
     if (!stage)
         return;
-    if (!stage->published)
+    if (!stage->published) {
         remove_directory(stage->names, stage->path);
+        remove_parents(stage);
+    }
     if (stage->lock_fd >= 0)
         sys_close(stage->lock_fd);
     mem_give(stage);

@@ -116,6 +116,16 @@ TEST(what_is_not_published_leaves_nothing)
     put_staged(stage, "match.csv", "x");
     stage_close(stage);
     EXPECT(entries(base) == 0);
+    EXPECT(stage_open(&stage, path_of("a/b/c/out"), names, &diag) == OK);
+    stage_close(stage);
+    EXPECT(entries(base) == 0);
+    mkdir(path_of("a"), 0700);
+    mkdir(path_of("a/b"), 0700);
+    EXPECT(stage_open(&stage, path_of("a/b/c/out"), names, &diag) == OK);
+    stage_close(stage);
+    EXPECT(entries(path_of("a")) == 1 && entries(path_of("a/b")) == 0);
+    rmdir(path_of("a/b"));
+    rmdir(path_of("a"));
     stage_close(NULL);
     end();
 }
@@ -171,7 +181,7 @@ TEST(a_file_among_the_parents_is_told)
     struct stage *stage;
     struct diag diag = {0};
     enum err err = stage_open(&stage, path_of("file/out"), names, &diag);
-    EXPECT(err != OK && stage == NULL && strstr(diag.what, "file"));
+    EXPECT(err == ERR_USAGE && stage == NULL && strstr(diag.what, "file is a file, not a directory"));
     end();
 }
 
