@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2154,SC2034,SC1091 # root, build, data, work: of the script that sources this; the others it uses
 # bench/common.sh: what the scripts in bench/ share. Sourced with `root` set to the repository.
 
 bench_fail()

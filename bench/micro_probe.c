@@ -34,7 +34,7 @@ static void put_record(struct record *r, uint32_t number, enum side side, uint64
 {
     char key[KEY_SIZE + 1];
     memset(r, 0, sizeof *r);
-    snprintf(key, sizeof key, "20261119%016llu", (unsigned long long)number * 2654435761u);
+    snprintf(key, sizeof key, "20261119%016llu", (unsigned long long)number * 1000003u);
     memcpy(r->var, key, KEY_SIZE);
     uint64_t hash = hash_bytes(key, KEY_SIZE, 42);
     r->hash_lo = (uint32_t)hash;

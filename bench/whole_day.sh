@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1091,SC2034,SC2154 # common.sh sets some of these and uses others
 # bench/whole_day.sh: whole runs of `tieout diff` over gen's days.
 #
 #     bench/whole_day.sh [--rows=1000000[,10000000,...]] [--runs=5] [--orders=time,shuffled] [--threads=1,2]
@@ -12,7 +13,6 @@
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(CDPATH='' cd -- "$here/.." && pwd)
-# shellcheck source=bench/common.sh
 . "$root/bench/common.sh"
 
 sizes=1000000 runs=5 orders=time,shuffled threads=1,2 writes=breaks,all memory='' build='' data='' results=''

@@ -1,7 +1,8 @@
 /* cli/cmd_inspect.c: what a file is, and its rows.
  *
- * With --job, rows are shown as the records that `run` would make of them. Without, as they stand: a CSV's cells by header name, a binlog's
- * row changes by column name. What the file is goes to stderr, rows to stdout.
+ * With --job, rows are shown as the records that `run` would make of them. Without, as they stand: a CSV's
+ * cells by header name, a binlog's row changes by column name. What the file is goes to stderr, rows to
+ * stdout.
  */
 #include "cli/cmd.h"
 #include "cli/registry.h"
@@ -43,7 +44,8 @@ static void put_csv_cell(struct span text)
     putchar('"');
 }
 
-/* JSON is UTF-8: bytes that are not are shown as the replacement character of their Latin-1 reading would mislead, so they go as \u00XX. */
+/* JSON is UTF-8: bytes that are not are shown as the replacement character of their Latin-1 reading would
+ * mislead, so they go as \u00XX. */
 static void put_json_text(struct span text)
 {
     json_t *value = json_stringn(text.data, text.size);
@@ -128,8 +130,9 @@ static enum err inspect_with_job(const struct options *options, struct diag *dia
             memset(head, 0, 4);
         sys_close(fd);
     }
-    enum source_kind kind = memcmp(head, "\xfe"
-                                         "bin",
+    enum source_kind kind = memcmp(head,
+                                   "\xfe"
+                                   "bin",
                                    4) == 0
                                 ? SOURCE_BINLOG
                                 : SOURCE_FILES;
@@ -146,7 +149,8 @@ static enum err inspect_with_job(const struct options *options, struct diag *dia
     if (err == OK)
         err = day_zone_open(&shared.job_zone, job->timezone, diag);
     for (int i = 0; err == OK && i < SIDES; i++)
-        err = day_zone_open(&shared.zones[i], job->sources[i].timezone ? job->sources[i].timezone : job->timezone, diag);
+        err = day_zone_open(&shared.zones[i],
+                            job->sources[i].timezone ? job->sources[i].timezone : job->timezone, diag);
     struct source_config source = {.shared = &shared, .side = side, .chunk = config.chunk, .workers = 1};
     if (err == OK)
         err = registry_source(&shown.source, &source, diag);
@@ -184,7 +188,8 @@ static enum err read_whole(struct whole_file *file, const char *path, struct dia
     if (error == -ENOENT || error == -ENOTDIR)
         return diag_set(diag, ERR_INPUT, "file.missing", "check the path", "%s: there is no such file", path);
     if (error)
-        return diag_set(diag, ERR_INPUT, "file.open", NULL, "%s: cannot look at it: %s", path, strerror(-error));
+        return diag_set(diag, ERR_INPUT, "file.open", NULL, "%s: cannot look at it: %s", path,
+                        strerror(-error));
     if (!S_ISREG(st.st_mode))
         return diag_set(diag, ERR_INPUT, "file.kind", "name a file", "%s is %s", path,
                         S_ISDIR(st.st_mode) ? "a directory, not a file" : "not a regular file");
@@ -192,7 +197,8 @@ static enum err read_whole(struct whole_file *file, const char *path, struct dia
         return diag_set(diag, ERR_INPUT, "file.empty", "was it delivered?", "%s is empty (0 bytes)", path);
     int fd = sys_open(path, O_RDONLY, 0);
     if (fd < 0)
-        return diag_set(diag, ERR_INPUT, "file.open", "check who may read it", "%s: cannot open it: %s", path, strerror(-fd));
+        return diag_set(diag, ERR_INPUT, "file.open", "check who may read it", "%s: cannot open it: %s", path,
+                        strerror(-fd));
     file->size = (uint64_t)st.st_size;
     file->bytes = mem_take(file->size + IO_SLACK);
     ssize_t n = file->bytes ? sys_pread_full(fd, file->bytes, file->size, 0) : -ENOMEM;
@@ -214,8 +220,8 @@ static enum err inspect_binlog(const struct options *options, struct whole_file 
         dot = table ? strchr(table, '.') : NULL;
         if (!dot) {
             mem_give(table);
-            return diag_set(diag, ERR_USAGE, "options.value", "e.g. --table=shop.payment_order", "--table: \"%s\" is not DATABASE.TABLE",
-                            options->table);
+            return diag_set(diag, ERR_USAGE, "options.value", "e.g. --table=shop.payment_order",
+                            "--table: \"%s\" is not DATABASE.TABLE", options->table);
         }
         *dot = 0;
         watch = (struct binlog_watch){.database = table, .table = dot + 1};
@@ -236,7 +242,8 @@ static enum err inspect_binlog(const struct options *options, struct whole_file 
     enum step step = STEP_MORE;
     while (err == OK && (step == STEP_MORE)) {
         size_t taken = 0, count;
-        step = binlog_walk_step(walk, file->bytes + walked, (size_t)(file->size - walked), walked, SIZE_MAX, &taken, diag);
+        step = binlog_walk_step(walk, file->bytes + walked, (size_t)(file->size - walked), walked, SIZE_MAX,
+                                &taken, diag);
         walked += taken;
         if (step == STEP_FAILED)
             break;
@@ -254,8 +261,8 @@ static enum err inspect_binlog(const struct options *options, struct whole_file 
     if (walked > BINLOG_MAGIC_SIZE) {
         const struct binlog_format *format = binlog_walk_format(walk);
         fprintf(stderr, "%s: a binlog of %s %s, checksum %s, %llu transactions\n", path,
-                format->flavour == BINLOG_MARIADB ? "MariaDB" : "MySQL", format->server_version, format->checksum ? "CRC32" : "none",
-                (unsigned long long)group_count);
+                format->flavour == BINLOG_MARIADB ? "MariaDB" : "MySQL", format->server_version,
+                format->checksum ? "CRC32" : "none", (unsigned long long)group_count);
         struct binlog_piece piece = {.file_name = path,
                                      .bytes = file->bytes,
                                      .size = (size_t)walked,
@@ -265,12 +272,13 @@ static enum err inspect_binlog(const struct options *options, struct whole_file 
         const struct binlog_row *row;
         struct diag row_diag = {0};
         binlog_rows_begin(rows, &piece);
-        while ((!options->limit || shown < options->limit) && (step = binlog_rows_step(rows, &row, &row_diag)) == STEP_MORE) {
+        while ((!options->limit || shown < options->limit) &&
+               (step = binlog_rows_step(rows, &row, &row_diag)) == STEP_MORE) {
             static const char *const names[] = {"insert", "update", "delete"};
             char gtid[BINLOG_GTID_TEXT_MAX];
             size_t n = row->group ? binlog_gtid_print(gtid, &row->group->gtid) : 0;
-            printf("{\"place\":\"%llu#%u\",\"gtid\":\"%.*s\",\"op\":\"%s\",\"table\":", (unsigned long long)row->event_offset,
-                   row->row_index, (int)n, gtid, names[row->op]);
+            printf("{\"place\":\"%llu#%u\",\"gtid\":\"%.*s\",\"op\":\"%s\",\"table\":",
+                   (unsigned long long)row->event_offset, row->row_index, (int)n, gtid, names[row->op]);
             char full_name[300];
             snprintf(full_name, sizeof full_name, "%s.%s", row->table->database, row->table->name);
             put_json_text(span_of(full_name));
@@ -284,7 +292,8 @@ static enum err inspect_binlog(const struct options *options, struct whole_file 
                     char number[64];
                     if (cells[i].kind == CELL_ABSENT)
                         continue;
-                    put_pair(first, span_of(row->table->columns[i].name), binlog_cell_print(number, &cells[i], &row->table->columns[i]),
+                    put_pair(first, span_of(row->table->columns[i].name),
+                             binlog_cell_print(number, &cells[i], &row->table->columns[i]),
                              cells[i].kind == CELL_NULL);
                     first = 0;
                 }
@@ -314,18 +323,22 @@ static enum err inspect_csv(const struct options *options, struct whole_file *fi
     struct csv_dialect dialect = {',', '"'};
     uint32_t at = file->size >= 3 && memcmp(file->bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
     if (file->size > UINT32_MAX - IO_SLACK)
-        return diag_set(diag, ERR_INPUT, "file.size", "inspect it with --job, or a part of it", "%s is larger than 4 GiB", path);
+        return diag_set(diag, ERR_INPUT, "file.size", "inspect it with --job, or a part of it",
+                        "%s is larger than 4 GiB", path);
     const char *kind = file_looks_like(file->bytes, file->size);
     if (kind)
-        return diag_set(diag, ERR_INPUT, "file.kind", "unpack or convert it first", "%s is not CSV: it looks like %s", path, kind);
-    struct cell *cells = mem_take((CSV_COLUMNS_MAX + 1) * sizeof *cells), *head = mem_take((CSV_COLUMNS_MAX + 1) * sizeof *head);
+        return diag_set(diag, ERR_INPUT, "file.kind", "unpack or convert it first",
+                        "%s is not CSV: it looks like %s", path, kind);
+    struct cell *cells = mem_take((CSV_COLUMNS_MAX + 1) * sizeof *cells),
+                *head = mem_take((CSV_COLUMNS_MAX + 1) * sizeof *head);
     uint8_t *scratch = mem_take(file->size + 1), *head_scratch = mem_take(CSV_ROW_MAX + 1);
     struct csv_row row = {0};
     uint64_t line = 1, shown = 0, rejects = 0;
     enum err err = cells && head && scratch && head_scratch ? OK : mem_fail(diag, file->size, "rows");
     uint32_t size = (uint32_t)file->size;
-    if (err == OK && (csv_row_read(&dialect, file->bytes, size < at + CSV_ROW_MAX ? size : at + CSV_ROW_MAX, at, size <= at + CSV_ROW_MAX, head,
-                                   CSV_COLUMNS_MAX, head_scratch, &row) != CSV_ROW_WHOLE))
+    if (err == OK &&
+        (csv_row_read(&dialect, file->bytes, size < at + CSV_ROW_MAX ? size : at + CSV_ROW_MAX, at,
+                      size <= at + CSV_ROW_MAX, head, CSV_COLUMNS_MAX, head_scratch, &row) != CSV_ROW_WHOLE))
         err = diag_set(diag, ERR_INPUT, "csv.header", "is this a CSV file?", "%s: line 1 is no header", path);
     uint32_t columns = row.cells;
     if (err == OK) {
@@ -339,12 +352,15 @@ static enum err inspect_csv(const struct options *options, struct whole_file *fi
         for (uint32_t i = at; i < row.next; i++)
             line += file->bytes[i] == '\n';
         at = row.next;
-        enum csv_row_end end = csv_row_read(&dialect, file->bytes, size, at, 1, cells, CSV_COLUMNS_MAX, scratch, &row);
+        enum csv_row_end end =
+            csv_row_read(&dialect, file->bytes, size, at, 1, cells, CSV_COLUMNS_MAX, scratch, &row);
         if (end == CSV_ROW_UNFINISHED) {
-            err = diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed",
-                           "%s: line %llu: the file ends inside a quoted cell", path, (unsigned long long)line);
+            err =
+                diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed",
+                         "%s: line %llu: the file ends inside a quoted cell", path, (unsigned long long)line);
         } else if (end == CSV_ROW_SPOILED || (end == CSV_ROW_WHOLE && row.cells != columns)) {
-            fprintf(stderr, "reject %s: %s:%llu@%u\n", reject_name(end == CSV_ROW_SPOILED ? row.code : REJECT_COLUMNS), path,
+            fprintf(stderr, "reject %s: %s:%llu@%u\n",
+                    reject_name(end == CSV_ROW_SPOILED ? row.code : REJECT_COLUMNS), path,
                     (unsigned long long)line, at);
             rejects++;
         } else if (end == CSV_ROW_WHOLE) {
@@ -363,7 +379,8 @@ static enum err inspect_csv(const struct options *options, struct whole_file *fi
             shown++;
         }
     }
-    fprintf(stderr, "%llu rows shown, %llu rejected\n", (unsigned long long)shown, (unsigned long long)rejects);
+    fprintf(stderr, "%llu rows shown, %llu rejected\n", (unsigned long long)shown,
+            (unsigned long long)rejects);
     mem_give(cells);
     mem_give(head);
     mem_give(scratch);

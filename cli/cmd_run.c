@@ -16,7 +16,8 @@ int cmd_run(const struct options *options)
         int n = snprintf(out, sizeof out, "%s%s%s/%s/%s", relative ? job->directory : "", relative ? "/" : "",
                          options->out ? options->out : job->out_dir, job->name, day);
         if (n < 0 || n >= (int)sizeof out)
-            code = (int)diag_set(&diag, ERR_USAGE, "out.directory", NULL, "the output directory's name is too long");
+            code = (int)diag_set(&diag, ERR_USAGE, "out.directory", NULL,
+                                 "the output directory's name is too long");
         else
             code = session_run(job, options, out, options->date, &diag);
     }

@@ -60,7 +60,8 @@ static json_t *by_currency(const struct run_result *r, const int *currencies, in
 {
     json_t *o = json_object();
     for (int i = 0; i < count; i++)
-        json_object_set_new(o, currency_code((uint8_t)currencies[i]), money(value(r, argument, currencies[i]), currencies[i]));
+        json_object_set_new(o, currency_code((uint8_t)currencies[i]),
+                            money(value(r, argument, currencies[i]), currencies[i]));
     return o;
 }
 
@@ -110,7 +111,8 @@ enum err report_summary(const struct report *report, char **out, struct diag *di
             for (int i = 0; i < count; i++) {
                 money_total in_class = r->totals.sums[k][side][currencies[i]];
                 if (r->totals.rows[k][side][currencies[i]])
-                    json_object_set_new(sums, currency_code((uint8_t)currencies[i]), money(in_class, currencies[i]));
+                    json_object_set_new(sums, currency_code((uint8_t)currencies[i]),
+                                        money(in_class, currencies[i]));
             }
             json_object_set_new(one, "sums", sums);
             json_object_set_new(both, side_name((enum side)side), one);
@@ -123,7 +125,8 @@ enum err report_summary(const struct report *report, char **out, struct diag *di
         uint64_t all = 0;
         for (int k = 0; k < CLASSES; k++)
             all += r->totals.count[k][side];
-        json_object_set_new(rejects, side_name((enum side)side), json_integer((json_int_t)r->counts[side].rejects));
+        json_object_set_new(rejects, side_name((enum side)side),
+                            json_integer((json_int_t)r->counts[side].rejects));
         json_object_set_new(records, side_name((enum side)side), json_integer((json_int_t)all));
     }
     json_object_set_new(root, "records", records);
@@ -134,7 +137,8 @@ enum err report_summary(const struct report *report, char **out, struct diag *di
     json_object_set_new(bridge, "difference", by_currency(r, currencies, count, value_difference, 0));
     json_object_set_new(bridge, "matched_deltas", by_currency(r, currencies, count, value_booked, 0));
     for (int k = CLASS_MISMATCH; k < CLASSES; k++)
-        json_object_set_new(bridge, class_name((enum class_id)k), by_currency(r, currencies, count, class_delta, k));
+        json_object_set_new(bridge, class_name((enum class_id)k),
+                            by_currency(r, currencies, count, class_delta, k));
     json_object_set_new(bridge, "unexplained", by_currency(r, currencies, count, value_unexplained, 0));
     json_object_set_new(root, "bridge", bridge);
 
@@ -168,12 +172,14 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
 {
     const struct run_result *r = report->result;
     json_t *root = json_object();
-    uint64_t rows = r->counts[LOCAL].rows + r->counts[CHANNEL].rows, bytes = r->counts[LOCAL].bytes + r->counts[CHANNEL].bytes;
+    uint64_t rows = r->counts[LOCAL].rows + r->counts[CHANNEL].rows,
+             bytes = r->counts[LOCAL].bytes + r->counts[CHANNEL].bytes;
     json_object_set_new(root, "seconds", json_real(report->seconds));
     json_object_set_new(root, "read_seconds", json_real(r->read_seconds));
     json_object_set_new(root, "resolve_seconds", json_real(r->resolve_seconds));
     json_object_set_new(root, "rows", json_integer((json_int_t)rows));
-    json_object_set_new(root, "rows_per_second", json_real(report->seconds > 0 ? (double)rows / report->seconds : 0));
+    json_object_set_new(root, "rows_per_second",
+                        json_real(report->seconds > 0 ? (double)rows / report->seconds : 0));
     json_object_set_new(root, "bytes_read", json_integer((json_int_t)bytes));
     json_object_set_new(root, "bytes_spilled", json_integer((json_int_t)report->spilled));
     json_object_set_new(root, "peak_rss_bytes", json_integer((json_int_t)peak_rss()));
@@ -184,11 +190,13 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
     json_t *sources = json_object();
     for (int side = 0; side < SIDES; side++) {
         const struct source_counts *c = &r->counts[side];
-        json_t *one = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "files", (json_int_t)c->files, "bytes", (json_int_t)c->bytes,
-                                "rows", (json_int_t)c->rows, "records", (json_int_t)c->records, "rejects", (json_int_t)c->rejects,
-                                "blank_rows", (json_int_t)c->blank_rows, "images_replayed", (json_int_t)c->images_replayed,
-                                "groups_rolled_back", (json_int_t)c->groups_rolled_back, "groups_unfinished",
-                                (json_int_t)c->groups_unfinished, "events_ignored", (json_int_t)c->events_ignored);
+        json_t *one =
+            json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "files", (json_int_t)c->files, "bytes",
+                      (json_int_t)c->bytes, "rows", (json_int_t)c->rows, "records", (json_int_t)c->records,
+                      "rejects", (json_int_t)c->rejects, "blank_rows", (json_int_t)c->blank_rows,
+                      "images_replayed", (json_int_t)c->images_replayed, "groups_rolled_back",
+                      (json_int_t)c->groups_rolled_back, "groups_unfinished",
+                      (json_int_t)c->groups_unfinished, "events_ignored", (json_int_t)c->events_ignored);
         if (side == LOCAL && one) {
             json_object_set_new(one, "images_superseded", json_integer((json_int_t)r->images_superseded));
             json_object_set_new(one, "images_moved", json_integer((json_int_t)r->images_moved));
@@ -199,12 +207,14 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
     json_t *workers = json_array();
     for (uint32_t i = 0; i < r->workers; i++) {
         const struct worker_times *w = &r->worker[i];
-        json_array_append_new(workers, json_pack("{s:i,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "core", w->core, "read_seconds", w->read_seconds,
-                                                 "resolve_seconds", w->resolve_seconds, "chunks", (json_int_t)w->chunks, "idle_turns",
-                                                 (json_int_t)w->idle, "records", (json_int_t)w->index.records, "waiting_max",
-                                                 (json_int_t)w->index.waiting_max, "table_bytes", (json_int_t)w->index.table_bytes,
-                                                 "entry_bytes", (json_int_t)w->index.entry_bytes, "pair_bytes",
-                                                 (json_int_t)w->index.pair_bytes));
+        json_array_append_new(
+            workers,
+            json_pack("{s:i,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "core", w->core, "read_seconds",
+                      w->read_seconds, "resolve_seconds", w->resolve_seconds, "chunks", (json_int_t)w->chunks,
+                      "idle_turns", (json_int_t)w->idle, "records", (json_int_t)w->index.records,
+                      "waiting_max", (json_int_t)w->index.waiting_max, "table_bytes",
+                      (json_int_t)w->index.table_bytes, "entry_bytes", (json_int_t)w->index.entry_bytes,
+                      "pair_bytes", (json_int_t)w->index.pair_bytes));
     }
     json_object_set_new(root, "workers", workers);
     return dump(root, out, diag);
@@ -241,9 +251,10 @@ enum err report_aggregate(const struct report *report, char **out, struct diag *
         char day[DAY_TEXT_MAX], amount[MONEY_TEXT_MAX];
         day_print(day, tally_day(rows[i].key));
         money_print(amount, rows[i].sum, currency_exponent(tally_currency(rows[i].key)));
-        used += (size_t)snprintf(text + used, room - used, "%s,%s,%s,%s,%llu,%s\n", side_name((enum side)tally_side(rows[i].key)), day,
-                                 currency_code(tally_currency(rows[i].key)), tally_out(rows[i].key) ? "OUT" : "IN",
-                                 (unsigned long long)rows[i].count, amount);
+        used += (size_t)snprintf(
+            text + used, room - used, "%s,%s,%s,%s,%llu,%s\n", side_name((enum side)tally_side(rows[i].key)),
+            day, currency_code(tally_currency(rows[i].key)), tally_out(rows[i].key) ? "OUT" : "IN",
+            (unsigned long long)rows[i].count, amount);
     }
     mem_give(rows);
     *out = text;
@@ -253,8 +264,9 @@ enum err report_aggregate(const struct report *report, char **out, struct diag *
 int report_exit_code(const struct run_result *r)
 {
     for (int side = 0; side < SIDES; side++)
-        if (r->totals.count[CLASS_MISMATCH][side] || r->totals.count[CLASS_MISSING][side] || r->totals.count[CLASS_EXTRA][side] ||
-            r->totals.count[CLASS_AMBIGUOUS][side] || r->counts[side].rejects)
+        if (r->totals.count[CLASS_MISMATCH][side] || r->totals.count[CLASS_MISSING][side] ||
+            r->totals.count[CLASS_EXTRA][side] || r->totals.count[CLASS_AMBIGUOUS][side] ||
+            r->counts[side].rejects)
             return 1;
     return 0;
 }
@@ -285,18 +297,22 @@ void report_text(const struct report *report, struct results *results, FILE *out
     int currencies[CURRENCY_COUNT_MAX], count = seen_currencies(r, currencies);
     char a[MONEY_TEXT_MAX], b[MONEY_TEXT_MAX], n1[40], n2[40], day[DAY_TEXT_MAX];
     day_print(day, report->date);
-    fprintf(out, "\n%s%s%s\n\n", report->job->name ? report->job->name : "diff", *day ? ", bill date " : "", day);
-    fprintf(out, "  %-10s %14s %22s %14s %22s\n", "class", "local rows", "local amount", "channel rows", "channel amount");
+    fprintf(out, "\n%s%s%s\n\n", report->job->name ? report->job->name : "diff", *day ? ", bill date " : "",
+            day);
+    fprintf(out, "  %-10s %14s %22s %14s %22s\n", "class", "local rows", "local amount", "channel rows",
+            "channel amount");
     for (int k = 0; k < CLASSES; k++) {
         int printed = 0;
         for (int i = 0; i < count; i++) {
-            money_total l = r->totals.sums[k][LOCAL][currencies[i]], c = r->totals.sums[k][CHANNEL][currencies[i]];
+            money_total l = r->totals.sums[k][LOCAL][currencies[i]],
+                        c = r->totals.sums[k][CHANNEL][currencies[i]];
             if (i && !r->totals.rows[k][LOCAL][currencies[i]] && !r->totals.rows[k][CHANNEL][currencies[i]])
                 continue;
             fprintf(out, "  %-10s %14s %18s %3s %14s %18s %3s\n", printed ? "" : class_name((enum class_id)k),
                     printed ? "" : grouped(r->totals.count[k][LOCAL], n1), amount_text(l, currencies[i], a),
-                    currency_code((uint8_t)currencies[i]), printed ? "" : grouped(r->totals.count[k][CHANNEL], n2),
-                    amount_text(c, currencies[i], b), currency_code((uint8_t)currencies[i]));
+                    currency_code((uint8_t)currencies[i]),
+                    printed ? "" : grouped(r->totals.count[k][CHANNEL], n2), amount_text(c, currencies[i], b),
+                    currency_code((uint8_t)currencies[i]));
             printed = 1;
         }
     }
@@ -310,10 +326,12 @@ void report_text(const struct report *report, struct results *results, FILE *out
         fprintf(out, "\n  bridge, %s\n", currency_code((uint8_t)c));
         fprintf(out, "    %-42s %20s\n", "channel total", amount_text(side_total(r, CHANNEL, c), c, a));
         fprintf(out, "    %-42s %20s\n", "local total", amount_text(side_total(r, LOCAL, c), c, a));
-        fprintf(out, "    %-42s %20s\n", "difference (channel - local)", amount_text(value_difference(r, 0, c), c, a));
-        static const char *const labels[CLASSES] = {"of it: within tolerance",          "of it: mismatches",       "of it: missing from the bill",
-                                                    "of it: extra on the bill",         "of it: in suspense",      "of it: duplicates",
-                                                    "of it: ambiguous",                 "of it: excluded"};
+        fprintf(out, "    %-42s %20s\n", "difference (channel - local)",
+                amount_text(value_difference(r, 0, c), c, a));
+        static const char *const labels[CLASSES] = {
+            "of it: within tolerance",  "of it: mismatches",  "of it: missing from the bill",
+            "of it: extra on the bill", "of it: in suspense", "of it: duplicates",
+            "of it: ambiguous",         "of it: excluded"};
         for (int k = 0; k < CLASSES; k++) {
             money_total part = k == CLASS_MATCH ? r->booked[c] : class_delta(r, k, c);
             if (part)
@@ -327,11 +345,14 @@ void report_text(const struct report *report, struct results *results, FILE *out
         fprintf(out, "\n  largest breaks\n");
     for (uint32_t i = 0; i < breaks; i++)
         fprintf(out, "    %s\n", largest[i].text);
-    uint64_t rows = r->counts[LOCAL].rows + r->counts[CHANNEL].rows, bytes = r->counts[LOCAL].bytes + r->counts[CHANNEL].bytes;
+    uint64_t rows = r->counts[LOCAL].rows + r->counts[CHANNEL].rows,
+             bytes = r->counts[LOCAL].bytes + r->counts[CHANNEL].bytes;
     fprintf(out, "\n  files in %s/\n", report->out_dir);
-    fprintf(out, "  %s rows, %.1f MB in %.3f s: %.2f million rows/s, %u thread%s, peak memory %.1f MB\n", grouped(rows, n1),
-            (double)bytes / 1e6, report->seconds, report->seconds > 0 ? (double)rows / report->seconds / 1e6 : 0.0, report->threads,
+    fprintf(out, "  %s rows, %.1f MB in %.3f s: %.2f million rows/s, %u thread%s, peak memory %.1f MB\n",
+            grouped(rows, n1), (double)bytes / 1e6, report->seconds,
+            report->seconds > 0 ? (double)rows / report->seconds / 1e6 : 0.0, report->threads,
             report->threads == 1 ? "" : "s", (double)peak_rss() / 1e6);
     fprintf(out, "  %s\n\n",
-            report_exit_code(r) == 0 ? "everything ties out" : "it does not tie out: see the class files (exit code 1)");
+            report_exit_code(r) == 0 ? "everything ties out"
+                                     : "it does not tie out: see the class files (exit code 1)");
 }

@@ -59,13 +59,15 @@ static void show_progress(void *context, const struct run_progress *p)
     *shown = 1;
     double share = p->bytes_all ? (double)p->bytes_done / (double)p->bytes_all : 0;
     if (p->stage == 0 && share > 0.001)
-        fprintf(stderr, "\r\033[Kreading %5.1f %%  %.2f million rows, %.0f MB/s, %.0f s left", share * 100, (double)p->rows / 1e6,
-                (double)p->bytes_done / 1e6 / p->seconds, p->seconds / share - p->seconds);
+        fprintf(stderr, "\r\033[Kreading %5.1f %%  %.2f million rows, %.0f MB/s, %.0f s left", share * 100,
+                (double)p->rows / 1e6, (double)p->bytes_done / 1e6 / p->seconds,
+                p->seconds / share - p->seconds);
     else
         fprintf(stderr, "\r\033[Kjudging what is open");
 }
 
-static enum err norm_shared_open(struct norm_shared *shared, const struct job *job, uint16_t date, struct diag *diag)
+static enum err norm_shared_open(struct norm_shared *shared, const struct job *job, uint16_t date,
+                                 struct diag *diag)
 {
     memset(shared, 0, sizeof *shared);
     shared->job = job;
@@ -76,7 +78,8 @@ static enum err norm_shared_open(struct norm_shared *shared, const struct job *j
     if (err == OK)
         err = day_zone_open(&shared->job_zone, job->timezone, diag);
     for (int side = 0; err == OK && side < SIDES; side++) {
-        err = day_zone_open(&shared->zones[side], job->sources[side].timezone ? job->sources[side].timezone : job->timezone, diag);
+        err = day_zone_open(&shared->zones[side],
+                            job->sources[side].timezone ? job->sources[side].timezone : job->timezone, diag);
         shared->cut_by_date[side] = job->sources[side].kind == SOURCE_BINLOG && date != DAY_NONE;
     }
     return err;
@@ -112,7 +115,8 @@ static enum err plan(struct session *s, struct diag *diag)
     uint64_t machine = topology_memory();
     s->memory = o->given[OPTION_ID_memory] ? o->memory : machine / 2;
     if (s->memory < MEMORY_FLOOR)
-        return diag_set(diag, ERR_MACHINE, "memory.floor", "give --memory=24MiB or more", "%.1f MiB of memory are too few: a run needs at least 24 MiB",
+        return diag_set(diag, ERR_MACHINE, "memory.floor", "give --memory=24MiB or more",
+                        "%.1f MiB of memory are too few: a run needs at least 24 MiB",
                         (double)s->memory / (1 << 20));
     s->threads = o->threads ? (uint32_t)o->threads : topology_core_count();
     s->io.config.chunk = o->chunk ? (uint32_t)o->chunk : CHUNK_DEFAULT;
@@ -134,8 +138,11 @@ static enum err open_sources(struct session *s, struct diag *diag)
 {
     enum err err = OK;
     for (int side = 0; err == OK && side < SIDES; side++) {
-        struct source_config config = {
-            .shared = &s->shared, .side = (enum side)side, .date = s->date, .chunk = s->io.config.chunk, .workers = s->threads};
+        struct source_config config = {.shared = &s->shared,
+                                       .side = (enum side)side,
+                                       .date = s->date,
+                                       .chunk = s->io.config.chunk,
+                                       .workers = s->threads};
         err = registry_source(&s->sources[side], &config, diag);
     }
     return err;
@@ -153,7 +160,8 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
                             .out_dir = s->out_dir,
                             .digest_lines = digest_lines,
                             .threads = s->threads,
-                            .io_name = s->io.fell_back || s->io.config.backend == RING_POSIX ? "posix" : "uring",
+                            .io_name =
+                                s->io.fell_back || s->io.config.backend == RING_POSIX ? "posix" : "uring",
                             .spilled = results_spilled_bytes(s->results),
                             .memory = s->memory};
     if (err == OK)
@@ -173,7 +181,8 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
         err = results_extra(s->results, "stats.json", text, strlen(text), diag);
     free(text);
     if (err == OK && interrupted)
-        err = diag_set(diag, ERR_INTERRUPTED, "interrupted", "run the same command again; nothing was published", "stopped before the end");
+        err = diag_set(diag, ERR_INTERRUPTED, "interrupted",
+                       "run the same command again; nothing was published", "stopped before the end");
     if (err == OK)
         err = results_publish(s->results, diag);
     if (err == OK && s->options->format && strcmp(s->options->format, "json") == 0)
@@ -183,9 +192,11 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
     return err;
 }
 
-int session_run(struct job *job, const struct options *options, const char *out_dir, uint16_t date, struct diag *diag)
+int session_run(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
+                struct diag *diag)
 {
-    struct session s = {.job = job, .options = options, .out_dir = out_dir, .date = date, .began = run_seconds()};
+    struct session s = {
+        .job = job, .options = options, .out_dir = out_dir, .date = date, .began = run_seconds()};
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
@@ -238,9 +249,11 @@ int session_run(struct job *job, const struct options *options, const char *out_
             fprintf(stderr, "note: the %s side has no rows: an empty day\n", side_name((enum side)side));
     if (err == OK && s.result->counts[LOCAL].statements)
         fprintf(stderr,
-                "note: the binlog holds %llu changes as statements, on tables that are not read; one that changed %s.%s through a view, trigger "
+                "note: the binlog holds %llu changes as statements, on tables that are not read; one that "
+                "changed %s.%s through a view, trigger "
                 "or function cannot be seen: SET GLOBAL binlog_format=ROW\n",
-                (unsigned long long)s.result->counts[LOCAL].statements, job->sources[LOCAL].database, job->sources[LOCAL].table);
+                (unsigned long long)s.result->counts[LOCAL].statements, job->sources[LOCAL].database,
+                job->sources[LOCAL].table);
     if (err == OK)
         err = write_reports(&s, &summary, diag);
     int code = err == OK ? report_exit_code(s.result) : (int)err;

@@ -1,7 +1,7 @@
 /* index/shard.c: see shard.h; the hot loop is shard_apply.
  *
- * Lines touched per record: the batch's own (coming in), one bucket, and, on a hit, the entry. Buckets are asked for
- * PREFETCH records ahead, candidates' entries half as far.
+ * Lines touched per record: the batch's own (coming in), one bucket, and, on a hit, the entry. Buckets are
+ * asked for PREFETCH records ahead, candidates' entries half as far.
  */
 #include "index/shard.h"
 #include "core/base/mem.h"
@@ -13,7 +13,7 @@ enum {
     SEGMENT_UNITS = 32768, /* 2 MiB */
     SEGMENT_SHIFT = 15,
     SEGMENTS_MAX = 1 << 17, /* 256 GiB a shard */
-    SIZE_CLASSES = 8,       /* free lists for entries of 1..8 units; longer ones are rare and are not used again */
+    SIZE_CLASSES = 8, /* free lists for entries of 1..8 units; longer ones are rare and are not used again */
     BUCKETS_AT_FIRST = 2048,
     PREFETCH = 16,
     PAIR_CHUNK = 255 /* with the link: 4 KiB */
@@ -76,12 +76,16 @@ static inline struct record *entry_at(const struct index *s, uint32_t number)
 /* 1 when the shard may hold so many bytes more. */
 static int may_grow(const struct index *s, uint64_t more, struct diag *diag)
 {
-    uint64_t held = s->counts.entry_bytes + s->counts.pair_bytes + ((uint64_t)s->table.mask + 1) * sizeof(struct bucket);
+    uint64_t held =
+        s->counts.entry_bytes + s->counts.pair_bytes + ((uint64_t)s->table.mask + 1) * sizeof(struct bucket);
     if (s->config.memory_max == 0 || held + more <= s->config.memory_max)
         return 1;
-    diag_set(diag, ERR_MACHINE, "memory.index", "give --memory=SIZE more; this version does not spill to disk",
-             "the index needs more than its memory: a shard holds %llu bytes and may hold %llu, with %llu records waiting",
-             (unsigned long long)held, (unsigned long long)s->config.memory_max, (unsigned long long)s->counts.waiting);
+    diag_set(diag, ERR_MACHINE, "memory.index",
+             "give --memory=SIZE more; this version does not spill to disk",
+             "the index needs more than its memory: a shard holds %llu bytes and may hold %llu, with %llu "
+             "records waiting",
+             (unsigned long long)held, (unsigned long long)s->config.memory_max,
+             (unsigned long long)s->counts.waiting);
     return 0;
 }
 
@@ -94,7 +98,8 @@ static uint32_t entry_take(struct index *s, uint32_t units, struct diag *diag)
     }
     if (s->segment_count == 0 || s->next_unit + units > SEGMENT_UNITS) {
         if (s->segment_count == SEGMENTS_MAX) {
-            diag_set(diag, ERR_MACHINE, "memory", "use more threads: each has an index of its own", "a shard's index is full");
+            diag_set(diag, ERR_MACHINE, "memory", "use more threads: each has an index of its own",
+                     "a shard's index is full");
             return NO_ENTRY;
         }
         /* What is left of a segment goes to the free lists, so that one long entry does not waste it. */
@@ -155,7 +160,8 @@ static inline int key_equal(const struct index *s, const struct record *a, const
 {
     return a->hash_lo == b->hash_lo && a->key_size == b->key_size && a->channel == b->channel &&
            !((a->flags ^ b->flags) & RECORD_NO_KEY) &&
-           short_equal(record_key(a, layout_of(s, a).has_fold), record_key(b, layout_of(s, b).has_fold), a->key_size);
+           short_equal(record_key(a, layout_of(s, a).has_fold), record_key(b, layout_of(s, b).has_fold),
+                       a->key_size);
 }
 
 static inline int sigma_equal(const struct index *s, const struct record *a, const struct record *b)
@@ -165,7 +171,8 @@ static inline int sigma_equal(const struct index *s, const struct record *a, con
         return 0;
     if (!layout_of(s, a).has_extras)
         return 1;
-    const uint8_t *x = record_extras(a, layout_of(s, a).has_fold), *y = record_extras(b, layout_of(s, b).has_fold);
+    const uint8_t *x = record_extras(a, layout_of(s, a).has_fold),
+                  *y = record_extras(b, layout_of(s, b).has_fold);
     return record_u16(x) == record_u16(y) && memcmp(x + 2, y + 2, record_u16(x)) == 0;
 }
 
@@ -205,7 +212,8 @@ static struct pair_chunk *pair_page(struct index *s, struct diag *diag)
     return page;
 }
 
-static inline enum err remember_pair(struct index *s, uint64_t hash, uint64_t local_place, uint64_t channel_place, struct diag *diag)
+static inline enum err remember_pair(struct index *s, uint64_t hash, uint64_t local_place,
+                                     uint64_t channel_place, struct diag *diag)
 {
     struct pair_chunk **at = &s->pairs[hash_partition(hash)], *chunk = *at;
     if (UNLIKELY(!chunk || chunk->count == PAIR_CHUNK)) {
@@ -217,8 +225,9 @@ static inline enum err remember_pair(struct index *s, uint64_t hash, uint64_t lo
         *at = chunk = fresh;
     }
     const uint64_t place_mask = ((uint64_t)1 << 40) - 1;
-    chunk->pairs[chunk->count++] = (struct left_pair){(hash >> 24 & 0xFFFFFF) << 40 | (local_place & place_mask),
-                                                      (hash & 0xFFFFFF) << 40 | (channel_place & place_mask)};
+    chunk->pairs[chunk->count++] =
+        (struct left_pair){(hash >> 24 & 0xFFFFFF) << 40 | (local_place & place_mask),
+                           (hash & 0xFFFFFF) << 40 | (channel_place & place_mask)};
     return OK;
 }
 
@@ -242,7 +251,8 @@ static inline int find_key(const struct index *s, const struct record *r, uint32
     for (uint32_t i = table_home(&s->table, r->hash_lo);; i = (i + 1) & s->table.mask) {
         const struct bucket *bucket = &s->table.buckets[i];
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
-            if (bucket->tag[slot] == tag && bucket->head[slot] != NO_ENTRY && key_equal(s, entry_at(s, bucket->head[slot]), r)) {
+            if (bucket->tag[slot] == tag && bucket->head[slot] != NO_ENTRY &&
+                key_equal(s, entry_at(s, bucket->head[slot]), r)) {
                 *found = (struct found){i, slot, bucket->head[slot]};
                 return 1;
             }
@@ -271,7 +281,8 @@ static inline const uint8_t *occurrence_of(const struct index *s, const struct r
     return layout_of(s, r).has_extras ? at + 2 + record_u16(at) : at;
 }
 
-/* Folds an image into the chain of its key. 1: `r` was taken in or is older than what is here; 0: it must be chained; -1: failed. */
+/* Folds an image into the chain of its key. 1: `r` was taken in or is older than what is here; 0: it must be
+ * chained; -1: failed. */
 static int fold(struct index *s, uint32_t head, const struct record *r, struct diag *diag)
 {
     const uint8_t *id = occurrence_of(s, r);
@@ -298,7 +309,8 @@ static int fold(struct index *s, uint32_t head, const struct record *r, struct d
             e->hash_hi = next;
             return 1;
         }
-        e->flags |= RECORD_DEAD; /* the new image is longer and gets an entry of its own; the chain's key bytes stay */
+        e->flags |= RECORD_DEAD; /* the new image is longer and gets an entry of its own; the chain's key
+                                    bytes stay */
         return 0;
     }
     return 0;
@@ -310,11 +322,14 @@ static enum err take_in(struct index *s, const struct record *r, uint32_t units,
     uint32_t tag = r->hash_hi;
     if (find_key(s, r, tag, &found)) {
         struct record *e = entry_at(s, found.head);
-        if (LIKELY(e->hash_hi == NO_ENTRY && ((e->flags ^ r->flags) & RECORD_CHANNEL) && !((e->flags | r->flags) & RECORD_IMAGE))) {
-            const struct record *local = r->flags & RECORD_CHANNEL ? e : r, *channel = r->flags & RECORD_CHANNEL ? r : e;
+        if (LIKELY(e->hash_hi == NO_ENTRY && ((e->flags ^ r->flags) & RECORD_CHANNEL) &&
+                   !((e->flags | r->flags) & RECORD_IMAGE))) {
+            const struct record *local = r->flags & RECORD_CHANNEL ? e : r,
+                                *channel = r->flags & RECORD_CHANNEL ? r : e;
             if (LIKELY(sigma_equal(s, e, r) && window_fits(s, local, channel))) {
                 count_pair(s, local);
-                enum err err = remember_pair(s, (uint64_t)tag << 32 | r->hash_lo, local->place, channel->place, diag);
+                enum err err =
+                    remember_pair(s, (uint64_t)tag << 32 | r->hash_lo, local->place, channel->place, diag);
                 uint32_t e_units = record_units(record_var_size(e, layout_of(s, e)));
                 table_remove(&s->table, r->hash_lo, found.bucket, found.slot);
                 entry_give(s, found.head, e_units);
@@ -355,7 +370,8 @@ static enum err take_in(struct index *s, const struct record *r, uint32_t units,
     return OK;
 }
 
-static enum err ref_put(struct row_ref **refs, uint32_t *count, uint32_t *room, struct row_ref ref, struct diag *diag)
+static enum err ref_put(struct row_ref **refs, uint32_t *count, uint32_t *room, struct row_ref ref,
+                        struct diag *diag)
 {
     if (*count == *room) {
         uint32_t more = *room ? *room * 2 : 256;
@@ -371,7 +387,8 @@ static enum err ref_put(struct row_ref **refs, uint32_t *count, uint32_t *room, 
 
 static struct row_ref ref_of(const struct index *s, const struct record *e)
 {
-    struct row_ref ref = {.place = e->place, .side = e->flags & RECORD_CHANNEL ? CHANNEL : LOCAL, .record_flags = e->flags};
+    struct row_ref ref = {
+        .place = e->place, .side = e->flags & RECORD_CHANNEL ? CHANNEL : LOCAL, .record_flags = e->flags};
     if (layout_of(s, e).has_fold) {
         memcpy(&ref.back_event, e->var, 4);
         memcpy(&ref.back_map, e->var + 4, 4);
@@ -408,8 +425,9 @@ static enum err shard_apply(struct index *s, const struct batch *batch, struct d
             prefetch_entry(s, half);
             half += record_units(record_var_size(half, layout_of(s, half)));
         }
-        enum err err = UNLIKELY((r->flags & (RECORD_NO_KEY | RECORD_IMAGE)) == RECORD_NO_KEY) ? keep_loose(s, r, diag)
-                                                                                            : take_in(s, r, units, diag);
+        enum err err = UNLIKELY((r->flags & (RECORD_NO_KEY | RECORD_IMAGE)) == RECORD_NO_KEY)
+                           ? keep_loose(s, r, diag)
+                           : take_in(s, r, units, diag);
         if (UNLIKELY(err != OK))
             return err;
         r += units;
@@ -420,13 +438,16 @@ static enum err shard_apply(struct index *s, const struct batch *batch, struct d
 
 /* ---- settle ---- */
 
-/* A key that one live image and one channel record share, exactly alike: what apply would have let go, had the image been final. */
-static int settles_now(const struct index *s, uint32_t head, const struct record **local, const struct record **channel)
+/* A key that one live image and one channel record share, exactly alike: what apply would have let go, had
+ * the image been final. */
+static int settles_now(const struct index *s, uint32_t head, const struct record **local,
+                       const struct record **channel)
 {
     *local = *channel = NULL;
     for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi) {
         const struct record *e = entry_at(s, number);
-        if (e->flags & (RECORD_DEAD | RECORD_REJECT) || (e->flags & (RECORD_GONE | RECORD_VOIDED)) == RECORD_GONE)
+        if (e->flags & (RECORD_DEAD | RECORD_REJECT) ||
+            (e->flags & (RECORD_GONE | RECORD_VOIDED)) == RECORD_GONE)
             continue;
         if (e->flags & (RECORD_VOIDED | RECORD_NO_KEY))
             return 0;
@@ -488,7 +509,8 @@ static enum err give_back(struct left_pair *p, struct refs *out, struct diag *di
         return OK;
     struct row_ref ref = {.place = p->a & PLACE_MASK, .side = LOCAL, .revisited = 1};
     enum err err = ref_put(out->refs, out->count, out->room, ref, diag);
-    ref = (struct row_ref){.place = p->b & PLACE_MASK, .side = CHANNEL, .record_flags = RECORD_CHANNEL, .revisited = 1};
+    ref = (struct row_ref){
+        .place = p->b & PLACE_MASK, .side = CHANNEL, .record_flags = RECORD_CHANNEL, .revisited = 1};
     if (err == OK)
         err = ref_put(out->refs, out->count, out->room, ref, diag);
     p->a |= GIVEN_BACK;
@@ -520,7 +542,8 @@ static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t 
         s->flat = mem_take((n + n / 4 + 1) * sizeof *s->flat);
         s->seen = mem_take(slots * sizeof *s->seen);
         if (!s->flat || !s->seen)
-            return mem_fail(diag, n * sizeof *s->flat + slots * sizeof *s->seen, "the pairs of one partition");
+            return mem_fail(diag, n * sizeof *s->flat + slots * sizeof *s->seen,
+                            "the pairs of one partition");
         s->flat_room = n + n / 4 + 1;
         s->seen_room = slots;
     }
@@ -533,7 +556,8 @@ static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t 
     return OK;
 }
 
-static enum err pair_put(struct pair_ref **pairs, uint32_t *count, uint32_t *room, struct pair_ref pair, struct diag *diag)
+static enum err pair_put(struct pair_ref **pairs, uint32_t *count, uint32_t *room, struct pair_ref pair,
+                         struct diag *diag)
 {
     if (*count == *room) {
         uint32_t more = *room ? *room * 2 : 1024;
@@ -547,8 +571,9 @@ static enum err pair_put(struct pair_ref **pairs, uint32_t *count, uint32_t *roo
     return OK;
 }
 
-static enum err shard_partition(struct index *s, uint32_t number, struct row_ref **refs, uint32_t *ref_count, uint32_t *ref_room,
-                                struct pair_ref **pairs, uint32_t *pair_count, uint32_t *pair_room, struct diag *diag)
+static enum err shard_partition(struct index *s, uint32_t number, struct row_ref **refs, uint32_t *ref_count,
+                                uint32_t *ref_room, struct pair_ref **pairs, uint32_t *pair_count,
+                                uint32_t *pair_room, struct diag *diag)
 {
     struct refs out = {refs, ref_count, ref_room};
     size_t n = 0, mask = 0;
@@ -568,12 +593,14 @@ static enum err shard_partition(struct index *s, uint32_t number, struct row_ref
     for (uint32_t i = s->waiting_start[number]; err == OK && i < s->waiting_start[number + 1]; i++) {
         uint32_t head = s->waiting[i].head;
         const struct record *local, *channel;
-        uint64_t print = ((uint64_t)s->waiting[i].hash_hi << 32 | entry_at(s, head)->hash_lo) & (((uint64_t)1 << 48) - 1);
+        uint64_t print =
+            ((uint64_t)s->waiting[i].hash_hi << 32 | entry_at(s, head)->hash_lo) & (((uint64_t)1 << 48) - 1);
         uint32_t left = n ? s->seen[seen_slot(s, mask, print)] : 0;
         int settled = !left && settles_now(s, head, &local, &channel);
         if (left)
             err = give_back(&s->flat[left - 1], &out, diag);
-        /* For match.csv a pair goes the long way, marked as counted: the row of an image is found by more than its place. */
+        /* For match.csv a pair goes the long way, marked as counted: the row of an image is found by more
+         * than its place. */
         int counted_already = settled && s->config.keep_pairs;
         if (settled)
             count_pair(s, local);
@@ -602,7 +629,8 @@ static enum err shard_partition(struct index *s, uint32_t number, struct row_ref
         err = ref_put(refs, ref_count, ref_room, s->loose[i], diag);
     for (size_t i = 0; pairs && err == OK && i < n; i++)
         if ((s->flat[i].a & PLACE_MASK) != GIVEN_BACK)
-            err = pair_put(pairs, pair_count, pair_room, (struct pair_ref){s->flat[i].a & PLACE_MASK, s->flat[i].b & PLACE_MASK}, diag);
+            err = pair_put(pairs, pair_count, pair_room,
+                           (struct pair_ref){s->flat[i].a & PLACE_MASK, s->flat[i].b & PLACE_MASK}, diag);
     return err;
 }
 

@@ -1,11 +1,11 @@
 /* index/shard.h: the share of the keys that one core owns.
  *
- * A shard keeps every record that has not met its partner. apply lets exact pairs leave at once and keeps the rest; the
- * order of calls and what each does is in core/ops/index.h, which this implements.
+ * A shard keeps every record that has not met its partner. apply lets exact pairs leave at once and keeps the
+ * rest; the order of calls and what each does is in core/ops/index.h, which this implements.
  *
- * Memory   Entries are cache lines in segments of 2 MiB, taken as they are needed and used again; the table doubles. In time order few wait,
- *          and the same lines are used again and again.
- * Threads  One owner calls everything.
+ * Memory   Entries are cache lines in segments of 2 MiB, taken as they are needed and used again; the table
+ * doubles. In time order few wait, and the same lines are used again and again. Threads  One owner calls
+ * everything.
  */
 #ifndef TIEOUT_INDEX_SHARD_H
 #define TIEOUT_INDEX_SHARD_H

@@ -5,9 +5,10 @@
  *      | 7 tags u32 | 7 heads u32 | passed | unused  |
  *      +------------+-------------+--------+---------+
  *
- * A slot is a tag (high half of the hash) and the head of its key's chain of entries. The low half chooses the bucket; a full bucket sends
- * its keys on to the next one and counts them in `passed`, so a search goes on only where somebody went on, and taking a key out leaves
- * no tombstone. One owner writes; a reader that sees a torn slot compares the key's bytes in the entry and finds it is another.
+ * A slot is a tag (high half of the hash) and the head of its key's chain of entries. The low half chooses
+ * the bucket; a full bucket sends its keys on to the next one and counts them in `passed`, so a search goes
+ * on only where somebody went on, and taking a key out leaves no tombstone. One owner writes; a reader that
+ * sees a torn slot compares the key's bytes in the entry and finds it is another.
  */
 #ifndef TIEOUT_INDEX_TABLE_H
 #define TIEOUT_INDEX_TABLE_H
@@ -28,7 +29,7 @@ _Static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
 
 struct table {
     struct bucket *buckets;
-    uint32_t mask;  /* bucket count - 1 */
+    uint32_t mask; /* bucket count - 1 */
     uint64_t keys;
     uint64_t keys_max; /* grow when there are more */
 };

@@ -6,7 +6,7 @@
 // Prints the seconds from before the database is opened until the result is written; the start of node is
 // not in them.
 //
-// PLAN   group   both sides in one union, grouped by key (the best one; plans.md says what was tried)
+// PLAN   group   both sides in one union, grouped by key (the best one; README.md says what was tried)
 //        minmax  the same with plain aggregates, which differ when the sides do
 //        join    FULL OUTER JOIN of the two readers
 'use strict';

@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC1091,SC2034,SC2154 # common.sh sets some of these and uses others
 # bench/peers/run.sh: tieout beside others on the same day, in one session.
 #
 #     bench/peers/run.sh [--rows=1000000] [--runs=5] [--orders=time,shuffled] [--mode=breaks|all]
@@ -19,7 +20,6 @@
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(CDPATH='' cd -- "$here/../.." && pwd)
-# shellcheck source=bench/common.sh
 . "$root/bench/common.sh"
 
 rows=1000000 runs=5 orders=time,shuffled mode=breaks peers='' threads=2 limit=300 build='' data='' results=''

@@ -12,7 +12,8 @@ static void make_harmless(char *text)
             *p = '?';
 }
 
-enum err diag_set(struct diag *diag, enum err err, const char *code, const char *hint, const char *format, ...)
+enum err diag_set(struct diag *diag, enum err err, const char *code, const char *hint, const char *format,
+                  ...)
 {
     if (diag->err != OK)
         return diag->err;

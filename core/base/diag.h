@@ -1,8 +1,8 @@
 /* core/base/diag.h: a diagnostic with its place and hint.
  *
- * Says what, where, what we did, what to do. The function nearest to the failure calls diag_set() once; those above
- * return the err and add nothing. The first one wins: a later diag_set() on a filled diag changes nothing,
- * so that a clean-up that fails too does not hide the cause.
+ * Says what, where, what we did, what to do. The function nearest to the failure calls diag_set() once; those
+ * above return the err and add nothing. The first one wins: a later diag_set() on a filled diag changes
+ * nothing, so that a clean-up that fails too does not hide the cause.
  *
  * Memory: none but the struct. Threads: one owner.
  */
@@ -21,11 +21,13 @@ struct diag {
 };
 
 /* Fills `diag` unless it is filled already. `hint` may be NULL. Control characters in the formatted text are
- * made visible, since names and cells may be hostile. Returns `err`, so that `return diag_set(...)` reads well. */
-enum err diag_set(struct diag *diag, enum err err, const char *code, const char *hint, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+ * made visible, since names and cells may be hostile. Returns `err`, so that `return diag_set(...)` reads
+ * well. */
+enum err diag_set(struct diag *diag, enum err err, const char *code, const char *hint, const char *format,
+                  ...) __attribute__((format(printf, 5, 6)));
 
-/* The same for a failed system call: adds strerror(errnum) and picks a hint for ENOSPC, EACCES and the like. */
+/* The same for a failed system call: adds strerror(errnum) and picks a hint for ENOSPC, EACCES and the like.
+ */
 enum err diag_set_errno(struct diag *diag, int errnum, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

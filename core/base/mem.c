@@ -43,18 +43,20 @@ int fault_now(enum fault_kind kind)
 }
 #endif
 
-/* One arena, made before any thread runs: a jemalloc that cannot map a second one when a thread starts crashes instead of returning NULL.
- * Hot loops allocate nothing, so its lock is seldom taken. */
+/* One arena, made before any thread runs: a jemalloc that cannot map a second one when a thread starts
+ * crashes instead of returning NULL. Hot loops allocate nothing, so its lock is seldom taken. */
 const char *malloc_conf = "narenas:1";
 
 static _Atomic uint64_t held, held_max;
 
 static void account(int64_t change)
 {
-    uint64_t now = atomic_fetch_add_explicit(&held, (uint64_t)change, memory_order_relaxed) + (uint64_t)change;
+    uint64_t now =
+        atomic_fetch_add_explicit(&held, (uint64_t)change, memory_order_relaxed) + (uint64_t)change;
     uint64_t top = atomic_load_explicit(&held_max, memory_order_relaxed);
     while (change > 0 && now > top &&
-           !atomic_compare_exchange_weak_explicit(&held_max, &top, now, memory_order_relaxed, memory_order_relaxed)) {
+           !atomic_compare_exchange_weak_explicit(&held_max, &top, now, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
     }
 }
 
@@ -113,7 +115,8 @@ void *mem_map(size_t size, int huge)
     /* Over-map and trim, so that a huge page can start at the first byte. */
     const size_t align = huge ? (size_t)2 << 20 : 4096;
     size = (size + 4095) & ~(size_t)4095;
-    char *p = mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *p =
+        mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
         return NULL;
     size_t head = (align - ((uintptr_t)p & (align - 1))) & (align - 1);

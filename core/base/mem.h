@@ -1,8 +1,9 @@
 /* core/base/mem.h: the only door to the allocator.
  *
- * Every allocation of the program goes through mem_take / mem_grow / mem_give, so that one counter says what is held,
- * one limit can refuse more, and the fault tests can make the nth call return NULL. Large blocks (tables, buffers) come
- * from mem_map, aligned to huge pages. NULL means the caller fills a diag with ERR_MACHINE (mem_fail does).
+ * Every allocation of the program goes through mem_take / mem_grow / mem_give, so that one counter says what
+ * is held, one limit can refuse more, and the fault tests can make the nth call return NULL. Large blocks
+ * (tables, buffers) come from mem_map, aligned to huge pages. NULL means the caller fills a diag with
+ * ERR_MACHINE (mem_fail does).
  *
  * Threads: any. The counter is updated per block, never per record.
  */
@@ -13,14 +14,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void *mem_take(size_t size) __attribute__((malloc, alloc_size(1)));              /* not cleared */
-void *mem_take_zero(size_t count, size_t size) __attribute__((malloc));          /* cleared; NULL on overflow too */
-void *mem_grow(void *block, size_t size) __attribute__((alloc_size(2)));         /* realloc */
-char *mem_copy_text(const char *text, size_t size);                              /* with a NUL behind it */
-void mem_give(void *block);                                                      /* NULL is fine */
+void *mem_take(size_t size) __attribute__((malloc, alloc_size(1)));      /* not cleared */
+void *mem_take_zero(size_t count, size_t size) __attribute__((malloc));  /* cleared; NULL on overflow too */
+void *mem_grow(void *block, size_t size) __attribute__((alloc_size(2))); /* realloc */
+char *mem_copy_text(const char *text, size_t size);                      /* with a NUL behind it */
+void mem_give(void *block);                                              /* NULL is fine */
 
-/* Pages straight from the system, zeroed, first touched by whoever uses them (so they land on that core's NUMA node).
- * `huge` asks for transparent huge pages. */
+/* Pages straight from the system, zeroed, first touched by whoever uses them (so they land on that core's
+ * NUMA node). `huge` asks for transparent huge pages. */
 void *mem_map(size_t size, int huge);
 void mem_unmap(void *block, size_t size);
 

@@ -1,4 +1,5 @@
-/* core/base/prng.h: seeded numbers (SplitMix64). Same seed, same numbers, on every machine. Not for secrets. */
+/* core/base/prng.h: seeded numbers (SplitMix64). Same seed, same numbers, on every machine. Not for secrets.
+ */
 #ifndef TIEOUT_CORE_BASE_PRNG_H
 #define TIEOUT_CORE_BASE_PRNG_H
 

@@ -1,7 +1,7 @@
 /* core/base/short.h: short texts, compared and copied without a loop.
  *
- * short_load gives up to 16 bytes as two words, zero behind the text's end. It may read up to 16 bytes from `text` on, but never across
- * a page border, so it cannot fault; what it read too much is masked away.
+ * short_load gives up to 16 bytes as two words, zero behind the text's end. It may read up to 16 bytes from
+ * `text` on, but never across a page border, so it cannot fault; what it read too much is masked away.
  */
 #ifndef TIEOUT_CORE_BASE_SHORT_H
 #define TIEOUT_CORE_BASE_SHORT_H
@@ -21,7 +21,8 @@ static inline int short_crosses_page(const char *text)
 }
 
 /* `size` is at most SHORT_MAX. */
-__attribute__((no_sanitize("address"))) static inline struct short_text short_load(const char *text, size_t size)
+__attribute__((no_sanitize("address"))) static inline struct short_text short_load(const char *text,
+                                                                                   size_t size)
 {
     struct short_text t;
     if (__builtin_expect(short_crosses_page(text), 0)) {

@@ -1,9 +1,10 @@
 /* core/base/spsc.h: the ring between two workers: one producer, one consumer, pointers.
  *
- * Pushing a pointer gives the object away; the giver forgets it on that line. Each side keeps a copy of the other's
- * index, so that in the common case a push or a pop touches only its own line and the slot.
+ * Pushing a pointer gives the object away; the giver forgets it on that line. Each side keeps a copy of the
+ * other's index, so that in the common case a push or a pop touches only its own line and the slot.
  *
- * Memory: the ring is part of its owner; `slots` has a power of two of entries. Threads: exactly one pusher, one popper.
+ * Memory: the ring is part of its owner; `slots` has a power of two of entries. Threads: exactly one pusher,
+ * one popper.
  */
 #ifndef TIEOUT_CORE_BASE_SPSC_H
 #define TIEOUT_CORE_BASE_SPSC_H

@@ -50,7 +50,8 @@ uint32_t topology_core_count(void)
     if (cgroup_path("", path, sizeof path - 16)) {
         strcat(path, "/cpu.max");
         long long quota, period;
-        if (read_text(path, text, sizeof text) && sscanf(text, "%lld %lld", &quota, &period) == 2 && period > 0) {
+        if (read_text(path, text, sizeof text) && sscanf(text, "%lld %lld", &quota, &period) == 2 &&
+            period > 0) {
             uint32_t allowed = (uint32_t)((quota + period - 1) / period);
             if (allowed >= 1 && allowed < count)
                 count = allowed;

@@ -6,10 +6,11 @@
 
 /* Cores in this process's affinity mask, never more than the cgroup's CPU quota rounded up; at least 1. */
 uint32_t topology_core_count(void);
-/* Pins the calling thread to the nth allowed core. The core's number, or -1 when there is no nth core or it cannot be had (the thread then runs
- * where the kernel puts it). */
+/* Pins the calling thread to the nth allowed core. The core's number, or -1 when there is no nth core or it
+ * cannot be had (the thread then runs where the kernel puts it). */
 int topology_pin(uint32_t nth);
-/* Bytes of memory this process may use: the machine's, or the cgroup's limit (v1 or v2) where that is less. */
+/* Bytes of memory this process may use: the machine's, or the cgroup's limit (v1 or v2) where that is less.
+ */
 uint64_t topology_memory(void);
 
 #endif

@@ -1,8 +1,9 @@
 /* core/engine/resolve.c: the rest gets its verdicts, key by key, partition by partition.
  *
- * A partition's open records are few enough to hold whole: their rows are fetched by place, grouped by key, and judged by rules/verdict.c.
- * What K1 leaves open goes, as a reference, to the partition of its next key; all workers meet between keys. So memory is bounded by
- * the largest partition, and the outcome depends on nothing but which records are open.
+ * A partition's open records are few enough to hold whole: their rows are fetched by place, grouped by key,
+ * and judged by rules/verdict.c. What K1 leaves open goes, as a reference, to the partition of its next key;
+ * all workers meet between keys. So memory is bounded by the largest partition, and the outcome depends on
+ * nothing but which records are open.
  */
 #include "core/base/hash.h"
 #include "core/base/mem.h"
@@ -31,7 +32,8 @@ static void count_verdict(struct worker *w, const struct full *row)
         for (uint64_t bits = row->reasons; bits; bits &= bits - 1)
             w->reason_count[__builtin_ctzll(bits)]++;
     if (row->verdict == CLASS_MATCH)
-        w->booked[row->currency] += row->side == CHANNEL ? row->amount_micro : -(money_total)row->amount_micro;
+        w->booked[row->currency] +=
+            row->side == CHANNEL ? row->amount_micro : -(money_total)row->amount_micro;
 }
 
 static enum err emit(struct worker *w, const struct full *row)
@@ -42,7 +44,8 @@ static enum err emit(struct worker *w, const struct full *row)
         return OK; /* written with its partner */
     if (row->verdict == CLASS_MATCH && !w->run->config->write_match)
         return OK;
-    return w->run->config->sink->ops->put(w->run->config->sink, w->number, w->io, row, row->partner, &w->diag);
+    return w->run->config->sink->ops->put(w->run->config->sink, w->number, w->io, row, row->partner,
+                                          &w->diag);
 }
 
 static enum err put_later(struct worker *w, const struct full *row, const struct row_ref *ref, int key_index)
@@ -102,7 +105,9 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     count = kept;
     struct full *rows = mem_take((size_t)count * sizeof *rows);
     struct full **order = mem_take((size_t)count * sizeof *order);
-    enum err err = rows && order ? OK : mem_fail(&w->diag, (size_t)count * (sizeof *rows + sizeof *order), "open records");
+    enum err err = rows && order
+                       ? OK
+                       : mem_fail(&w->diag, (size_t)count * (sizeof *rows + sizeof *order), "open records");
     uint32_t locals = 0;
     while (err == OK && locals < count && refs[locals].side == LOCAL)
         locals++;
@@ -142,14 +147,16 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
         for (uint32_t k = i; k < next; k++)
             order[k]->met = 1;
         for (uint32_t k = i; err == OK && k < next; k++)
-            err = order[k]->verdict == VERDICT_OPEN ? go_on(w, order[k], &refs[order[k] - rows], key_index) : emit(w, order[k]);
+            err = order[k]->verdict == VERDICT_OPEN ? go_on(w, order[k], &refs[order[k] - rows], key_index)
+                                                    : emit(w, order[k]);
     }
     mem_give(order);
     mem_give(rows);
     return err;
 }
 
-/* Least significant digits first, 14 bits a pass: a place has 40. Returns where the sorted pairs are: in `pairs` or in `other`. */
+/* Least significant digits first, 14 bits a pass: a place has 40. Returns where the sorted pairs are: in
+ * `pairs` or in `other`. */
 static struct pair_ref *sort_pairs(struct pair_ref *pairs, struct pair_ref *other, uint32_t count)
 {
     enum { DIGIT_BITS = 14, DIGITS = 1 << DIGIT_BITS, PASSES = 3 };
@@ -179,8 +186,9 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Pairs that left while streaming and stayed paired: only match.csv wants to see them. They are taken in order of their local places, and
- * each batch's channel rows in order of theirs, so that files in time order are read through rather than picked from. */
+/* Pairs that left while streaming and stayed paired: only match.csv wants to see them. They are taken in
+ * order of their local places, and each batch's channel rows in order of theirs, so that files in time order
+ * are read through rather than picked from. */
 static enum err write_pairs(struct worker *w, struct pair_ref *pairs, uint32_t count)
 {
     enum { AT_ONCE_BITS = 12, AT_ONCE = 1 << AT_ONCE_BITS };
@@ -189,7 +197,9 @@ static enum err write_pairs(struct worker *w, struct pair_ref *pairs, uint32_t c
     struct row_ref *refs = mem_take(AT_ONCE * sizeof *refs);
     uint64_t *order = mem_take(AT_ONCE * sizeof *order);
     struct pair_ref *other = mem_take((size_t)count * sizeof *other);
-    enum err err = rows && refs && order && other ? OK : mem_fail(&w->diag, (size_t)count * sizeof *other, "matched rows");
+    enum err err = rows && refs && order && other
+                       ? OK
+                       : mem_fail(&w->diag, (size_t)count * sizeof *other, "matched rows");
     if (err == OK)
         pairs = sort_pairs(pairs, other, count) == other ? other : pairs;
     for (uint32_t i = 0; err == OK && i < count && !run_failed(w->run); i += AT_ONCE) {
@@ -203,9 +213,11 @@ static enum err write_pairs(struct worker *w, struct pair_ref *pairs, uint32_t c
         err = sources[LOCAL]->ops->fetch(sources[LOCAL], w->io, refs, rows, n, &w->arena, &w->diag);
         qsort(order, n, sizeof *order, by_number);
         for (uint32_t k = 0; k < n; k++)
-            refs[k] = (struct row_ref){.place = order[k] >> AT_ONCE_BITS, .side = CHANNEL, .record_flags = RECORD_CHANNEL};
+            refs[k] = (struct row_ref){
+                .place = order[k] >> AT_ONCE_BITS, .side = CHANNEL, .record_flags = RECORD_CHANNEL};
         if (err == OK)
-            err = sources[CHANNEL]->ops->fetch(sources[CHANNEL], w->io, refs, rows + AT_ONCE, n, &w->arena, &w->diag);
+            err = sources[CHANNEL]->ops->fetch(sources[CHANNEL], w->io, refs, rows + AT_ONCE, n, &w->arena,
+                                               &w->diag);
         for (uint32_t k = 0; err == OK && k < n; k++) {
             struct full *local = &rows[order[k] & (AT_ONCE - 1)], *pair[2] = {local, &rows[AT_ONCE + k]};
             if (!normalize_key(job, 0, &w->arena, pair[0]) || !normalize_key(job, 0, &w->arena, pair[1])) {
@@ -213,8 +225,10 @@ static enum err write_pairs(struct worker *w, struct pair_ref *pairs, uint32_t c
             } else if (!resolve_group(job, &w->scratch, pair, 2, 1)) {
                 err = mem_fail(&w->diag, 0, "the records of one key");
             } else {
-                CHECK2(local->verdict == CLASS_MATCH && local->partner == &rows[AT_ONCE + k], local->verdict, local->place);
-                err = w->run->config->sink->ops->put(w->run->config->sink, w->number, w->io, local, local->partner, &w->diag);
+                CHECK2(local->verdict == CLASS_MATCH && local->partner == &rows[AT_ONCE + k], local->verdict,
+                       local->place);
+                err = w->run->config->sink->ops->put(w->run->config->sink, w->number, w->io, local,
+                                                     local->partner, &w->diag);
             }
         }
     }
@@ -232,10 +246,12 @@ static enum err first_key(struct worker *w)
     uint32_t count, room = 0, pair_count = 0, pair_room = 0;
     enum err err = OK;
     for (uint32_t shard = 0; err == OK && shard < w->run->shard_count; shard++)
-        for (uint32_t p = 0; err == OK && w->shards[shard] && p < HASH_PARTITIONS && !run_failed(w->run); p++) {
+        for (uint32_t p = 0; err == OK && w->shards[shard] && p < HASH_PARTITIONS && !run_failed(w->run);
+             p++) {
             count = 0;
             err = w->run->config->index->partition(w->shards[shard], p, &refs, &count, &room,
-                                                   w->run->config->write_match ? &pairs : NULL, &pair_count, &pair_room, &w->diag);
+                                                   w->run->config->write_match ? &pairs : NULL, &pair_count,
+                                                   &pair_room, &w->diag);
             if (err == OK)
                 err = judge(w, refs, count, 0);
         }
@@ -275,7 +291,8 @@ static enum err later_key(struct worker *w, int key_index, uint32_t partition)
     struct run *run = w->run;
     uint64_t count = 0;
     for (uint32_t i = 0; i < run->worker_count; i++)
-        count += later_find(&run->workers[i].later, key_index, partition + 1) - later_find(&run->workers[i].later, key_index, partition);
+        count += later_find(&run->workers[i].later, key_index, partition + 1) -
+                 later_find(&run->workers[i].later, key_index, partition);
     if (count == 0)
         return OK;
     struct row_ref *refs = mem_take(count * sizeof *refs);
@@ -330,7 +347,8 @@ enum err worker_resolve(struct worker *w)
         if (w->number == 0)
             atomic_store(&run->next_partition, 0);
         pthread_barrier_wait(&run->barrier);
-        for (uint32_t p; err == OK && !run_failed(run) && (p = atomic_fetch_add(&run->next_partition, 1)) < HASH_PARTITIONS;)
+        for (uint32_t p; err == OK && !run_failed(run) &&
+                         (p = atomic_fetch_add(&run->next_partition, 1)) < HASH_PARTITIONS;)
             err = later_key(w, key, p);
         if (err != OK)
             run_fail(run, &w->diag);

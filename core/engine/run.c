@@ -1,8 +1,9 @@
 /* core/engine/run.c: workers, lanes, and the loop that reads and feeds.
  *
- * Each worker decodes chunks and owns shards. A record goes from the worker that decoded it to the shard's owner in a batch, through a ring
- * that only these two use; empties come back through another. A worker that must wait (for room, for its turn, for the disk) feeds its own
- * shards meanwhile, so nobody waits in a circle:
+ * Each worker decodes chunks and owns shards. A record goes from the worker that decoded it to the shard's
+ * owner in a batch, through a ring that only these two use; empties come back through another. A worker that
+ * must wait (for room, for its turn, for the disk) feeds its own shards meanwhile, so nobody waits in a
+ * circle:
  *
  *     claim order is one total order, and a chunk waits only for chunks claimed before it;
  *     a full ring is emptied by its owner whatever that owner is waiting for.
@@ -67,8 +68,8 @@ static int drain(struct worker *w)
     return did;
 }
 
-/* After a turn in which nothing could be done: spin a little, then yield, then sleep for longer and longer, so that a worker that waits for
- * one whose core is taken by others does not burn the core it has. */
+/* After a turn in which nothing could be done: spin a little, then yield, then sleep for longer and longer,
+ * so that a worker that waits for one whose core is taken by others does not burn the core it has. */
 static void rest(struct worker *w, int did)
 {
     enum { SPINS = 64, YIELDS = 192, SLEEP_NS_MAX = 200000 };
@@ -98,7 +99,8 @@ static struct batch *take_empty(struct worker *w, uint32_t to)
 {
     struct lane *lane = lane_of(w->run, w->number, to);
     for (;;) {
-        struct batch *batch = w->spare_count[to] ? w->spare[to * BATCHES_PER_LANE + --w->spare_count[to]] : spsc_pop(&lane->empty);
+        struct batch *batch = w->spare_count[to] ? w->spare[to * BATCHES_PER_LANE + --w->spare_count[to]]
+                                                 : spsc_pop(&lane->empty);
         if (batch) {
             batch->used = batch->count = batch->end = 0;
             return batch;
@@ -111,8 +113,8 @@ static struct batch *take_empty(struct worker *w, uint32_t to)
 
 static enum err stopped(struct worker *w)
 {
-    return diag_set(&w->diag, ERR_INTERRUPTED, "interrupted", "run the same command again; nothing was published",
-                    "stopped before the end");
+    return diag_set(&w->diag, ERR_INTERRUPTED, "interrupted",
+                    "run the same command again; nothing was published", "stopped before the end");
 }
 
 static enum err flush(struct outbox *outbox, uint32_t shard, struct diag *diag)
@@ -282,8 +284,9 @@ static enum err worker_setup(struct worker *w)
     struct index_config index = {.shard_count = run->shard_count,
                                  .window_before = config->job->match.window_before,
                                  .window_after = config->job->match.window_after,
-                                 .memory_max = config->memory / run->shard_count > SHARD_BYTES_MIN ? config->memory / run->shard_count
-                                                                                                   : SHARD_BYTES_MIN,
+                                 .memory_max = config->memory / run->shard_count > SHARD_BYTES_MIN
+                                                   ? config->memory / run->shard_count
+                                                   : SHARD_BYTES_MIN,
                                  .keep_pairs = config->write_match};
     for (int side = 0; side < SIDES; side++)
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
@@ -384,18 +387,20 @@ static void *worker_main(void *argument)
 
 /* ---- sums ---- */
 
-static enum err sums_differ(struct diag *diag, const char *which, enum side side, uint8_t currency, uint64_t in, uint64_t out,
-                            money_total in_sum, money_total out_sum)
+static enum err sums_differ(struct diag *diag, const char *which, enum side side, uint8_t currency,
+                            uint64_t in, uint64_t out, money_total in_sum, money_total out_sum)
 {
     char a[MONEY_TEXT_MAX], b[MONEY_TEXT_MAX];
     money_print(a, in_sum, currency_exponent(currency));
     money_print(b, out_sum, currency_exponent(currency));
     return diag_set(diag, ERR_BUG, "invariant", "please report this with the job and, if you can, the files",
-                    "%s broken on the %s side: %llu records with %s %s came in, %llu with %s have a verdict", which, side_name(side),
-                    (unsigned long long)in, a, currency_code(currency), (unsigned long long)out, b);
+                    "%s broken on the %s side: %llu records with %s %s came in, %llu with %s have a verdict",
+                    which, side_name(side), (unsigned long long)in, a, currency_code(currency),
+                    (unsigned long long)out, b);
 }
 
-/* I2 and I3 per side and currency, and with them I6 and I7: the verdicts' sums are the inputs' sums. I5: booked deltas. */
+/* I2 and I3 per side and currency, and with them I6 and I7: the verdicts' sums are the inputs' sums. I5:
+ * booked deltas. */
 static enum err check_sums(const struct run *run, struct run_result *r, struct diag *diag)
 {
     (void)run;
@@ -415,7 +420,8 @@ static enum err check_sums(const struct run *run, struct run_result *r, struct d
             }
             /* Currency 0 is that of images that are no records; theirs went with the replaced ones. */
             if (in_sum != out_sum || in != out)
-                return sums_differ(diag, "I2 or I3 (counts and sums by side and currency)", (enum side)side, (uint8_t)currency, in, out, in_sum, out_sum);
+                return sums_differ(diag, "I2 or I3 (counts and sums by side and currency)", (enum side)side,
+                                   (uint8_t)currency, in, out, in_sum, out_sum);
         }
     for (int side = 0; side < SIDES; side++) {
         uint64_t in = 0, out = 0;
@@ -426,15 +432,18 @@ static enum err check_sums(const struct run *run, struct run_result *r, struct d
             out += r->totals.count[c][side];
         if (in != out)
             return sums_differ(diag, "I2 (one verdict for each record)", (enum side)side, 0, in, out, 0, 0);
-        uint64_t records = r->counts[side].records - r->images_superseded * (side == LOCAL) - r->images_moved * (side == LOCAL);
+        uint64_t records = r->counts[side].records - r->images_superseded * (side == LOCAL) -
+                           r->images_moved * (side == LOCAL);
         if (records != in)
             return sums_differ(diag, "I2 (records read)", (enum side)side, 0, records, in, 0, 0);
     }
     for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++)
         if (r->booked[currency] !=
             r->totals.sums[CLASS_MATCH][CHANNEL][currency] - r->totals.sums[CLASS_MATCH][LOCAL][currency])
-            return sums_differ(diag, "I5 (booked deltas of matches)", CHANNEL, (uint8_t)currency, 0, 0, r->booked[currency],
-                               r->totals.sums[CLASS_MATCH][CHANNEL][currency] - r->totals.sums[CLASS_MATCH][LOCAL][currency]);
+            return sums_differ(diag, "I5 (booked deltas of matches)", CHANNEL, (uint8_t)currency, 0, 0,
+                               r->booked[currency],
+                               r->totals.sums[CLASS_MATCH][CHANNEL][currency] -
+                                   r->totals.sums[CLASS_MATCH][LOCAL][currency]);
     return OK;
 }
 
@@ -495,7 +504,8 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             r->resolve_seconds = w->times.resolve_seconds;
     }
     for (int side = 0; err == OK && side < SIDES; side++)
-        err = run->config->sources[side]->ops->limit_rejects(run->config->sources[side], run->workers[0].io, diag);
+        err = run->config->sources[side]->ops->limit_rejects(run->config->sources[side], run->workers[0].io,
+                                                             diag);
     for (int side = 0; side < SIDES; side++)
         run->config->sources[side]->ops->counts(run->config->sources[side], &r->counts[side]);
     return err == OK ? check_sums(run, r, diag) : err;
@@ -520,7 +530,8 @@ static void watch(struct run *run)
 enum err run_start(struct run_result **out, const struct run_config *config, struct diag *diag)
 {
     *out = NULL;
-    struct run run = {.config = config, .worker_count = config->workers, .diag = diag, .started_at = run_seconds()};
+    struct run run = {
+        .config = config, .worker_count = config->workers, .diag = diag, .started_at = run_seconds()};
     run.shard_count = config->shards ? config->shards : config->workers;
     if (run.shard_count < run.worker_count)
         run.shard_count = run.worker_count;
@@ -553,9 +564,11 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
         /* They wait at this lock until all are there: the barriers count on every one of them. */
         pthread_mutex_lock(&run.claim_lock);
         for (; started < run.worker_count && !run.called_off; started++) {
-            int error = pthread_create(&run.workers[started].thread, NULL, worker_main, &run.workers[started]);
+            int error =
+                pthread_create(&run.workers[started].thread, NULL, worker_main, &run.workers[started]);
             if (error) {
-                diag_set_errno(diag, error, "threads", "cannot start worker %u of %u", started + 1, run.worker_count);
+                diag_set_errno(diag, error, "threads", "cannot start worker %u of %u", started + 1,
+                               run.worker_count);
                 run.called_off = 1;
                 break;
             }

@@ -1,10 +1,11 @@
 /* core/engine/run.h: one run: both sides in, every record in a class.
  *
- *     run_start     takes the plugs, makes workers, returns when every record has its verdict and the sums agree
- *     run_close
+ *     run_start     takes the plugs, makes workers, returns when every record has its verdict and the sums
+ * agree run_close
  *
- * The caller (cli/) opened the sources, the sink and the job; they stay its own. Nothing is published here: the caller does that after run_start
- * returned OK. Threads: run_start is called by the control thread, which waits in it and calls `progress` now and then.
+ * The caller (cli/) opened the sources, the sink and the job; they stay its own. Nothing is published here:
+ * the caller does that after run_start returned OK. Threads: run_start is called by the control thread, which
+ * waits in it and calls `progress` now and then.
  */
 #ifndef TIEOUT_CORE_ENGINE_RUN_H
 #define TIEOUT_CORE_ENGINE_RUN_H
@@ -36,8 +37,9 @@ struct run_config {
     uint32_t depth;           /* chunks in flight per worker */
     int pin;                  /* 1: pin workers to cores */
     int write_match;
-    uint64_t memory;          /* bytes for all shards together */
-    void (*progress)(void *context, const struct run_progress *progress); /* may be NULL; about five times a second */
+    uint64_t memory; /* bytes for all shards together */
+    void (*progress)(void *context,
+                     const struct run_progress *progress); /* may be NULL; about five times a second */
     void *progress_context;
     const volatile int *interrupted; /* set by a signal handler; may be NULL */
 };
@@ -58,17 +60,18 @@ struct worker_times {
 
 struct run_result {
     struct class_totals totals;
-    struct tally in;                           /* what came in, less replaced images */
+    struct tally in; /* what came in, less replaced images */
     uint64_t images_superseded, images_moved;
-    money_total booked[CURRENCY_COUNT_MAX];    /* deltas of matches (tolerance), channel - local */
+    money_total booked[CURRENCY_COUNT_MAX]; /* deltas of matches (tolerance), channel - local */
     struct source_counts counts[SIDES];
-    uint64_t reason_count[64];                 /* verdict rows with each reason bit, local side and one-sided */
+    uint64_t reason_count[64]; /* verdict rows with each reason bit, local side and one-sided */
     uint32_t workers;
     struct worker_times *worker;
     double read_seconds, resolve_seconds;
 };
 
-/* Runs; `*out` is NULL unless OK is returned. ERR_BUG when the sums do not agree (invariants I2, I3, I5, I6, I7), with the sums in the diag. */
+/* Runs; `*out` is NULL unless OK is returned. ERR_BUG when the sums do not agree (invariants I2, I3, I5, I6,
+ * I7), with the sums in the diag. */
 enum err run_start(struct run_result **out, const struct run_config *config, struct diag *diag);
 void run_close(struct run_result *result);
 /* Seconds on a clock that only goes forward. */

@@ -9,11 +9,12 @@
 #include <stdatomic.h>
 
 enum {
-    BATCH_UNITS = 512,      /* 32 KiB */
-    BATCHES_PER_LANE = 8,   /* on the way from one worker to one shard */
+    BATCH_UNITS = 512,    /* 32 KiB */
+    BATCHES_PER_LANE = 8, /* on the way from one worker to one shard */
     RING_SLOTS = 16,
     DEPTH_DEFAULT = 3,
-    SHARD_BYTES_MIN = 16 << 20 /* a shard takes its memory by pieces of 2 MiB; less than a few of them is no budget */
+    SHARD_BYTES_MIN =
+        16 << 20 /* a shard takes its memory by pieces of 2 MiB; less than a few of them is no budget */
 };
 
 struct run;
@@ -41,8 +42,8 @@ struct worker {
     pthread_t thread;
     int started;
     struct worker_io *io;
-    struct index **shards;     /* those it owns, by shard number; others NULL */
-    struct batch **spare;      /* batches not on the way, by lane */
+    struct index **shards; /* those it owns, by shard number; others NULL */
+    struct batch **spare;  /* batches not on the way, by lane */
     uint32_t *spare_count;
     void *batch_block;
     size_t batch_block_size;
@@ -92,7 +93,6 @@ static inline int run_failed(const struct run *run)
     return atomic_load_explicit(&run->failed, memory_order_relaxed) ||
            (run->config->interrupted && *run->config->interrupted);
 }
-
 
 /* Gives every record its verdict: all keys, all passes. Called by every worker; has barriers inside. */
 enum err worker_resolve(struct worker *worker);

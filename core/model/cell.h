@@ -1,7 +1,7 @@
 /* core/model/cell.h: one field of a row, as a format decoder found it.
  *
- * Text formats give CELL_TEXT only. The binlog decoder gives what the log holds, so that numbers are not printed and parsed
- * again. Bytes are borrowed from the decoder's buffer and live until its next step.
+ * Text formats give CELL_TEXT only. The binlog decoder gives what the log holds, so that numbers are not
+ * printed and parsed again. Bytes are borrowed from the decoder's buffer and live until its next step.
  */
 #ifndef TIEOUT_CORE_MODEL_CELL_H
 #define TIEOUT_CORE_MODEL_CELL_H

@@ -1,7 +1,8 @@
 /* core/model/currency.h: ISO 4217 codes as one byte, and their exponents.
  *
- * The list is that of ISO 4217:2015 as amended to 2024 (https://www.six-group.com/en/products-services/financial-information/data-standards.html),
- * with a few retired codes that old bills still carry. 0 means "no currency".
+ * The list is that of ISO 4217:2015 as amended to 2024
+ * (https://www.six-group.com/en/products-services/financial-information/data-standards.html), with a few
+ * retired codes that old bills still carry. 0 means "no currency".
  */
 #ifndef TIEOUT_CORE_MODEL_CURRENCY_H
 #define TIEOUT_CORE_MODEL_CURRENCY_H

@@ -55,7 +55,8 @@ enum err day_zone_open(struct zone **out, const char *name, struct diag *diag)
     snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", name);
     /* The C library takes an unknown zone for UTC without a word, so look for the file first. */
     if (!is_utc && (!zone_name_fits(name) || stat(path, &st) != 0 || !S_ISREG(st.st_mode)))
-        return diag_set(diag, ERR_USAGE, "zone", "use an IANA name such as Asia/Shanghai; the package tzdata has the list",
+        return diag_set(diag, ERR_USAGE, "zone",
+                        "use an IANA name such as Asia/Shanghai; the package tzdata has the list",
                         "there is no time zone \"%s\" on this machine", name);
     enum { CHANGES_MAX = 700 };
     struct zone *zone = mem_take(sizeof *zone + CHANGES_MAX * sizeof zone->changes[0]);

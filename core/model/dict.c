@@ -11,7 +11,7 @@ struct dict {
     pthread_mutex_t lock;
     struct arena arena;
     uint32_t count;
-    enum err failed; /* of the first word that got no number */
+    enum err failed;       /* of the first word that got no number */
     uint16_t slots[SLOTS]; /* number, 0 free */
     struct span words[DICT_WORDS_MAX + 1];
 };
@@ -70,7 +70,8 @@ enum err dict_check(struct dict *dict, struct diag *diag)
     enum err failed = dict->failed;
     pthread_mutex_unlock(&dict->lock);
     if (failed == ERR_INPUT)
-        return diag_set(diag, ERR_INPUT, "words", "is one of them a number of the order, and not a status or a channel?",
-                        "the status and channel_code columns hold more than %d different words", DICT_WORDS_MAX);
+        return diag_set(
+            diag, ERR_INPUT, "words", "is one of them a number of the order, and not a status or a channel?",
+            "the status and channel_code columns hold more than %d different words", DICT_WORDS_MAX);
     return failed ? mem_fail(diag, 0, "status and channel words") : OK;
 }

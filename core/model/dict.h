@@ -2,9 +2,9 @@
  *
  *     dict_open -> dict_number any number of times -> dict_close
  *
- * Equal bytes give equal numbers, whoever asks; which number it is depends on timing, so it shows in no output. Number 0 is the
- * empty word. Each worker has a dict_cache of its own, so the lock is taken about once per worker and word.
- * Threads: any; a dict_cache has one owner.
+ * Equal bytes give equal numbers, whoever asks; which number it is depends on timing, so it shows in no
+ * output. Number 0 is the empty word. Each worker has a dict_cache of its own, so the lock is taken about
+ * once per worker and word. Threads: any; a dict_cache has one owner.
  */
 #ifndef TIEOUT_CORE_MODEL_DICT_H
 #define TIEOUT_CORE_MODEL_DICT_H
@@ -26,8 +26,8 @@ struct dict_cache { /* words of up to SHORT_MAX bytes; zeroed to begin with */
 
 enum err dict_open(struct dict **out, struct diag *diag);
 void dict_close(struct dict *dict);
-/* DICT_FULL when there is no room for a new word (or no memory): then the run must fail, since which words came in
- * time depends on timing. Whoever ends the reading asks dict_check. */
+/* DICT_FULL when there is no room for a new word (or no memory): then the run must fail, since which words
+ * came in time depends on timing. Whoever ends the reading asks dict_check. */
 uint16_t dict_number_slow(struct dict *dict, struct span word);
 /* OK when every word that was asked for has its number. */
 enum err dict_check(struct dict *dict, struct diag *diag);
@@ -40,8 +40,8 @@ static inline uint16_t dict_number(struct dict *dict, struct dict_cache *cache, 
         return dict_number_slow(dict, word);
     struct short_text t = short_load(word.data, word.size);
     unsigned slot = (unsigned)((t.low ^ t.high) * 0x9E3779B97F4A7C15ull >> 58);
-    if (cache->slots[slot].number && cache->slots[slot].word.low == t.low && cache->slots[slot].word.high == t.high &&
-        cache->slots[slot].size == word.size)
+    if (cache->slots[slot].number && cache->slots[slot].word.low == t.low &&
+        cache->slots[slot].word.high == t.high && cache->slots[slot].size == word.size)
         return (uint16_t)cache->slots[slot].number;
     uint16_t number = dict_number_slow(dict, word);
     if (number != DICT_FULL) {

@@ -1,7 +1,7 @@
 /* core/model/full.h: a whole record: every field, fetched again for those that the index left open.
  *
- * `text` holds each field in its normalized form, as outputs print it; canonical bytes and sigma are made of these. Everything it
- * points to lives in the arena that normalize_full was given.
+ * `text` holds each field in its normalized form, as outputs print it; canonical bytes and sigma are made of
+ * these. Everything it points to lives in the arena that normalize_full was given.
  */
 #ifndef TIEOUT_CORE_MODEL_FULL_H
 #define TIEOUT_CORE_MODEL_FULL_H
@@ -18,11 +18,12 @@ struct full {
     struct span text[FIELD_SLOTS];
     struct span occurrence; /* empty: none */
     struct span canonical;
-    struct span sigma; /* compared fields other than amount and fee: currency, direction, then each named one; length-prefixed */
+    struct span sigma; /* compared fields other than amount and fee: currency, direction, then each named one;
+                          length-prefixed */
     struct span key;   /* the key tuple of the pass at hand; length-prefixed parts; data NULL: no key */
     uint16_t day;
     uint8_t side, currency, out, has_fee, monetary;
-    uint16_t record_flags; /* enum record_flag, as the index saw it */
+    uint16_t record_flags;          /* enum record_flag, as the index saw it */
     uint32_t back_event, row_index; /* images: place - back_event is the event's */
 
     /* filled by rules/verdict.c */

@@ -3,25 +3,25 @@
 #include "core/model/money_quick.h"
 
 const uint64_t money_power10[20] = {1ull,
-                                     10ull,
-                                     100ull,
-                                     1000ull,
-                                     10000ull,
-                                     100000ull,
-                                     1000000ull,
-                                     10000000ull,
-                                     100000000ull,
-                                     1000000000ull,
-                                     10000000000ull,
-                                     100000000000ull,
-                                     1000000000000ull,
-                                     10000000000000ull,
-                                     100000000000000ull,
-                                     1000000000000000ull,
-                                     10000000000000000ull,
-                                     100000000000000000ull,
-                                     1000000000000000000ull,
-                                     10000000000000000000ull};
+                                    10ull,
+                                    100ull,
+                                    1000ull,
+                                    10000ull,
+                                    100000ull,
+                                    1000000ull,
+                                    10000000ull,
+                                    100000000ull,
+                                    1000000000ull,
+                                    10000000000ull,
+                                    100000000000ull,
+                                    1000000000000ull,
+                                    10000000000000ull,
+                                    100000000000000ull,
+                                    1000000000000000ull,
+                                    10000000000000000ull,
+                                    100000000000000000ull,
+                                    1000000000000000000ull,
+                                    10000000000000000000ull};
 
 /* digits[.digits] with the decimal point moved `shift` places to the left, in units of 10^-6. */
 static int parse_scaled(const char *text, size_t size, int shift, int64_t *micro)
@@ -86,7 +86,8 @@ size_t money_print(char out[MONEY_TEXT_MAX], money_total micro, int exponent)
     int decimals = MICRO_DIGITS;
     for (; decimals > exponent && value % 10 == 0; decimals--)
         value /= 10;
-    for (; decimals < exponent; decimals++) /* more decimals than micro has: no ISO 4217 currency, but stay right */
+    for (; decimals < exponent;
+         decimals++) /* more decimals than micro has: no ISO 4217 currency, but stay right */
         value *= 10;
     char buffer[MONEY_TEXT_MAX], *p = buffer + sizeof buffer;
     int digits = 0;

@@ -1,7 +1,7 @@
 /* core/model/money.h: amounts in millionths of the major unit, exactly (SPEC.md section 1).
  *
- * int64 units of 10^-6; totals in 128 bits; never a float. Text is `[+-]?digits[.digits]` with at most 6 significant decimals;
- * anything else, or an overflow, is a reject. No allocation. Threads: any.
+ * int64 units of 10^-6; totals in 128 bits; never a float. Text is `[+-]?digits[.digits]` with at most 6
+ * significant decimals; anything else, or an overflow, is a reject. No allocation. Threads: any.
  */
 #ifndef TIEOUT_CORE_MODEL_MONEY_H
 #define TIEOUT_CORE_MODEL_MONEY_H
@@ -16,8 +16,8 @@ enum { MONEY_TEXT_MAX = 48 }; /* bytes that money_print needs at most, with the 
 /* Reads a major-unit amount. Returns 1 and sets *micro, or 0. */
 int money_parse(const char *text, size_t size, int64_t *micro);
 
-/* Reads an integer amount in minor units of a currency with `exponent` decimals ("12345" fen -> 123.45). Decimals are
- * allowed as far as they fit ("12345.5" fen = 123.455). */
+/* Reads an integer amount in minor units of a currency with `exponent` decimals ("12345" fen -> 123.45).
+ * Decimals are allowed as far as they fit ("12345.5" fen = 123.455). */
 int money_parse_minor(const char *text, size_t size, int exponent, int64_t *micro);
 
 /* Prints with `exponent` decimals, or with all digits where they do not fit. -0 is 0. Returns the length. */

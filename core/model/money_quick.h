@@ -12,15 +12,18 @@ enum { MICRO_DIGITS = 6 };
 extern const uint64_t money_power10[20];
 
 #if defined(__SSE4_1__)
-/* Up to 16 digits with or without a point, all at once: the point is taken out by a shuffle, and three multiply-adds make a
- * number of the digits. 0 where it does not apply; money_parse then has the last word. Reads 16 bytes from `text` on, inside its page. */
-__attribute__((no_sanitize("address"))) static inline int money_quick(const char *text, size_t size, int64_t *micro)
+/* Up to 16 digits with or without a point, all at once: the point is taken out by a shuffle, and three
+ * multiply-adds make a number of the digits. 0 where it does not apply; money_parse then has the last word.
+ * Reads 16 bytes from `text` on, inside its page. */
+__attribute__((no_sanitize("address"))) static inline int money_quick(const char *text, size_t size,
+                                                                      int64_t *micro)
 {
     if (size > 16 || size == 0 || ((uintptr_t)text & 4095) > 4096 - 16)
         return 0;
     __m128i v = _mm_loadu_si128((const __m128i *)text);
     __m128i digits = _mm_sub_epi8(v, _mm_set1_epi8('0'));
-    unsigned odd = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(digits, _mm_set1_epi8(10)), digits));
+    unsigned odd =
+        (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(digits, _mm_set1_epi8(10)), digits));
     odd &= (1u << size) - 1;
     unsigned point = (unsigned)size, count = (unsigned)size, decimals = 0;
     if (odd) {

@@ -1,8 +1,8 @@
 /* core/model/record.h: a payment on its way to its partner.
  *
- * One cache line for nearly every order number; longer ones take more lines, side by side. A record holds what decides
- * an exact match (key, sigma, date) and its place; everything else stays in the file and is fetched again by that place when
- * the record breaks.
+ * One cache line for nearly every order number; longer ones take more lines, side by side. A record holds
+ * what decides an exact match (key, sigma, date) and its place; everything else stays in the file and is
+ * fetched again by that place when the record breaks.
  *
  *      0        4        8                16               24   26   28   30   32   34 35            64
  *      +--------+--------+----------------+----------------+----+----+----+----+----+--+--------------+
@@ -10,11 +10,11 @@
  *      +--------+--------+----------------+----------------+----+----+----+----+----+--+--------------+
  *
  * var: [fold: 12 bytes] key bytes (key_size) [extras: u16 size, bytes] [fold: u16 size, occurrence id]
- *   fold     only for sources that tell images (binlog): how far back from `place` the rows event starts, and from there its
- *            table map, and the row's number in the event
- *   key      the parts of K1 other than channel_code, each length-prefixed when there are several
- *   extras   compared fields other than amount, currency, direction, status: each length-prefixed
- * Which of these are there is the same for all records of a side: struct record_layout.
+ *   fold     only for sources that tell images (binlog): how far back from `place` the rows event starts, and
+ * from there its table map, and the row's number in the event key      the parts of K1 other than
+ * channel_code, each length-prefixed when there are several extras   compared fields other than amount,
+ * currency, direction, status: each length-prefixed Which of these are there is the same for all records of a
+ * side: struct record_layout.
  */
 #ifndef TIEOUT_CORE_MODEL_RECORD_H
 #define TIEOUT_CORE_MODEL_RECORD_H
@@ -25,15 +25,16 @@
 #include <string.h>
 
 enum record_flag {
-    RECORD_CHANNEL = 1,      /* side */
-    RECORD_OUT = 2,          /* direction */
-    RECORD_IMAGE = 4,        /* told by a log: the newest by place counts */
-    RECORD_GONE = 8,         /* image: the row left this key, or was deleted */
-    RECORD_VOIDED = 16,      /* image, with GONE: deleted; its last image stands in the log */
-    RECORD_NO_KEY = 32,      /* K1 has an empty part: meets nobody; an image stands under its occurrence id instead */
-    RECORD_OTHER_DAY = 64,   /* of another bill date; takes part, but is not this unit's to report */
-    RECORD_DEAD = 128,       /* in a shard: replaced by a longer image of the same row */
-    RECORD_REJECT = 256,     /* image: cannot become a record; is a reject unless a later image replaces it */
+    RECORD_CHANNEL = 1, /* side */
+    RECORD_OUT = 2,     /* direction */
+    RECORD_IMAGE = 4,   /* told by a log: the newest by place counts */
+    RECORD_GONE = 8,    /* image: the row left this key, or was deleted */
+    RECORD_VOIDED = 16, /* image, with GONE: deleted; its last image stands in the log */
+    RECORD_NO_KEY =
+        32, /* K1 has an empty part: meets nobody; an image stands under its occurrence id instead */
+    RECORD_OTHER_DAY = 64, /* of another bill date; takes part, but is not this unit's to report */
+    RECORD_DEAD = 128,     /* in a shard: replaced by a longer image of the same row */
+    RECORD_REJECT = 256,   /* image: cannot become a record; is a reject unless a later image replaces it */
 };
 
 struct record {

@@ -1,7 +1,8 @@
 /* core/model/tally.h: counts and sums by side, bill date, currency and direction, taken apart from matching.
  *
- * One is kept by each worker as records come in, and one by each shard for images that a later one replaced; at the end they are
- * held against the verdicts (invariants I2 and I3). Threads: one owner; tally_merge after the owner stopped.
+ * One is kept by each worker as records come in, and one by each shard for images that a later one replaced;
+ * at the end they are held against the verdicts (invariants I2 and I3). Threads: one owner; tally_merge after
+ * the owner stopped.
  */
 #ifndef TIEOUT_CORE_MODEL_TALLY_H
 #define TIEOUT_CORE_MODEL_TALLY_H
@@ -18,7 +19,7 @@ struct tally_row {
 };
 
 struct tally {
-    uint32_t memo; /* index of the row used last */
+    uint32_t memo;        /* index of the row used last */
     uint32_t count, room; /* room: power of two */
     struct tally_row *rows;
 };

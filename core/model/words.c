@@ -8,8 +8,9 @@ const char *side_name(enum side side)
 }
 
 static const char *const field_names[FIELDS] = {
-    "channel_code", "biz_type",   "biz_order_no", "channel_order_no", "merchant_no", "sub_merchant_no", "bill_date",
-    "trade_time",   "direction",  "currency",     "amount",           "fee",         "status"};
+    "channel_code",    "biz_type",  "biz_order_no", "channel_order_no", "merchant_no",
+    "sub_merchant_no", "bill_date", "trade_time",   "direction",        "currency",
+    "amount",          "fee",       "status"};
 
 const char *field_name(unsigned field)
 {
@@ -33,9 +34,9 @@ const char *class_name(enum class_id id)
 
 const char *reason_name(enum reason reason)
 {
-    static const char *const names[REASONS] = {"exact",     "tolerance",      "amount",   "currency",  "direction",   "status",
-                                               "fee",       "timing",         "merchant", "date_disagrees", "conflict",
-                                               "suspected", "dup_suspect",    "non_monetary", "day_cut", "voided",
-                                               "other_day"};
+    static const char *const names[REASONS] = {
+        "exact",       "tolerance",    "amount",   "currency",       "direction", "status",
+        "fee",         "timing",       "merchant", "date_disagrees", "conflict",  "suspected",
+        "dup_suspect", "non_monetary", "day_cut",  "voided",         "other_day"};
     return names[reason];
 }

@@ -7,8 +7,8 @@
 enum side { LOCAL, CHANNEL, SIDES };
 const char *side_name(enum side side); /* "local", "channel" */
 
-/* The canonical fields, in the order of SPEC.md section 1, which is also their order in canonical bytes and in output
- * columns. attr columns follow them. */
+/* The canonical fields, in the order of SPEC.md section 1, which is also their order in canonical bytes and
+ * in output columns. attr columns follow them. */
 enum field {
     FIELD_CHANNEL_CODE,
     FIELD_BIZ_TYPE,
@@ -45,7 +45,8 @@ enum class_id {
 };
 const char *class_name(enum class_id id); /* "match" */
 
-/* A verdict's reasons: a bit each, printed in this order, joined by ';'. attr:<name> reasons are bits above REASONS. */
+/* A verdict's reasons: a bit each, printed in this order, joined by ';'. attr:<name> reasons are bits above
+ * REASONS. */
 enum reason {
     REASON_EXACT,
     REASON_TOLERANCE,
@@ -67,7 +68,8 @@ enum reason {
     REASONS
 };
 #define REASON_BIT(reason) (1ull << (reason))
-#define REASON_ATTR_BIT(slot) (1ull << (REASONS + (slot))) /* a canonical field without a word of its own, or FIELD_ATTR0 + i */
+#define REASON_ATTR_BIT(slot)                                                                                \
+    (1ull << (REASONS + (slot))) /* a canonical field without a word of its own, or FIELD_ATTR0 + i */
 const char *reason_name(enum reason reason);
 
 #endif

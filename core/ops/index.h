@@ -2,12 +2,12 @@
  *
  *     open
  *       apply            any number of batches; exact pairs leave at once
- *       settle           once, after the last batch: folds images, pairs what may pair now, sorts the rest by partition
- *       partition        for each partition: the places of every record that needs its rows again
- *     close
+ *       settle           once, after the last batch: folds images, pairs what may pair now, sorts the rest by
+ * partition partition        for each partition: the places of every record that needs its rows again close
  *
- * What leaves at once is right only if nothing else of its key comes later, so each pair that left is remembered (hash and places, 16
- * bytes); `partition` gives it back when its key turned up again. So verdicts depend on which records came, never on their order.
+ * What leaves at once is right only if nothing else of its key comes later, so each pair that left is
+ * remembered (hash and places, 16 bytes); `partition` gives it back when its key turned up again. So verdicts
+ * depend on which records came, never on their order.
  */
 #ifndef TIEOUT_CORE_OPS_INDEX_H
 #define TIEOUT_CORE_OPS_INDEX_H
@@ -22,8 +22,9 @@ struct index_config {
     uint32_t shard_count;
     struct record_layout layout[SIDES];
     int window_before, window_after; /* days; -1: no limit */
-    uint64_t memory_max; /* bytes that one shard may hold; when it needs more, apply fails with ERR_MACHINE. 0: no limit */
-    int keep_pairs;                  /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
+    uint64_t memory_max; /* bytes that one shard may hold; when it needs more, apply fails with ERR_MACHINE.
+                            0: no limit */
+    int keep_pairs;      /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
 };
 
 struct pair_totals { /* by currency; amounts of both sides are equal in an exact pair */
@@ -45,9 +46,11 @@ struct index_ops {
     enum err (*open)(struct index **out, const struct index_config *config, struct diag *diag);
     enum err (*apply)(struct index *index, const struct batch *batch, struct diag *diag);
     enum err (*settle)(struct index *index, struct diag *diag);
-    /* Appends to refs (room grows through mem_grow) what partition `number` needs again. `pairs`, when not NULL, gets the pairs that stay as they left. */
-    enum err (*partition)(struct index *index, uint32_t number, struct row_ref **refs, uint32_t *ref_count, uint32_t *ref_room,
-                          struct pair_ref **pairs, uint32_t *pair_count, uint32_t *pair_room, struct diag *diag);
+    /* Appends to refs (room grows through mem_grow) what partition `number` needs again. `pairs`, when not
+     * NULL, gets the pairs that stay as they left. */
+    enum err (*partition)(struct index *index, uint32_t number, struct row_ref **refs, uint32_t *ref_count,
+                          uint32_t *ref_room, struct pair_ref **pairs, uint32_t *pair_count,
+                          uint32_t *pair_room, struct diag *diag);
     const struct pair_totals *(*totals)(const struct index *index);
     const struct tally *(*superseded)(const struct index *index);
     void (*counts)(const struct index *index, struct index_counts *counts);

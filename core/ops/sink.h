@@ -13,9 +13,10 @@
 
 struct sink;
 struct sink_ops {
-    /* Takes a decided record (`row->verdict` is not open), with its partner for two-sided classes. `lane` is the worker's number. The rows may go when put returns. */
-    enum err (*put)(struct sink *sink, uint32_t lane, struct worker_io *io, const struct full *row, const struct full *partner,
-                    struct diag *diag);
+    /* Takes a decided record (`row->verdict` is not open), with its partner for two-sided classes. `lane` is
+     * the worker's number. The rows may go when put returns. */
+    enum err (*put)(struct sink *sink, uint32_t lane, struct worker_io *io, const struct full *row,
+                    const struct full *partner, struct diag *diag);
 };
 
 struct sink {

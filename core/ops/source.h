@@ -1,13 +1,12 @@
 /* core/ops/source.h: the socket for sources: one side's inputs, whatever they are.
  *
  *     (opened by the factory in cli/registry.c)
- *       claim, start, process    while streaming: chunks are claimed in one total order for both sides, under the engine's lock
- *       finish                   when every chunk was processed: what can be said only of whole files
- *       fetch                    rows that broke, again by place
- *     close
+ *       claim, start, process    while streaming: chunks are claimed in one total order for both sides, under
+ * the engine's lock finish                   when every chunk was processed: what can be said only of whole
+ * files fetch                    rows that broke, again by place close
  *
- * A worker brings its own `struct worker_io` (ring and buffers; opaque here). Called once per chunk or per list of rows,
- * never per record.
+ * A worker brings its own `struct worker_io` (ring and buffers; opaque here). Called once per chunk or per
+ * list of rows, never per record.
  */
 #ifndef TIEOUT_CORE_OPS_SOURCE_H
 #define TIEOUT_CORE_OPS_SOURCE_H
@@ -21,12 +20,12 @@ struct worker_io;
 /* A chunk that a worker has claimed. */
 struct ticket {
     uint32_t side, file;
-    uint64_t begin, end;  /* bytes in the file */
-    uint64_t number;      /* of the chunk in its file */
-    uint32_t buffer;      /* of the worker's */
-    uint32_t state;       /* the source's own use */
-    int64_t bytes_read;   /* -1: still under way */
-    void *extra;          /* the source's own; freed by process */
+    uint64_t begin, end; /* bytes in the file */
+    uint64_t number;     /* of the chunk in its file */
+    uint32_t buffer;     /* of the worker's */
+    uint32_t state;      /* the source's own use */
+    int64_t bytes_read;  /* -1: still under way */
+    void *extra;         /* the source's own; freed by process */
 };
 
 /* A row to fetch. */
@@ -35,9 +34,9 @@ struct row_ref {
     uint32_t back_event, back_map, row_index; /* images: see core/model/record.h, fold */
     uint16_t record_flags;
     uint8_t side;
-    uint8_t revisited;   /* left as a pair before; its sums are in the match totals */
+    uint8_t revisited; /* left as a pair before; its sums are in the match totals */
     uint8_t dup_suspect;
-    uint8_t met;         /* an earlier key of its own was judged already: P1 is done with it */
+    uint8_t met; /* an earlier key of its own was judged already: P1 is done with it */
 };
 
 struct source_counts {
@@ -50,10 +49,10 @@ struct source_counts {
 /* A row that could not become a record. */
 struct reject {
     uint64_t place;
-    uint32_t size;    /* of its bytes, newline not counted */
+    uint32_t size;                            /* of its bytes, newline not counted */
     uint32_t back_event, back_map, row_index; /* images: as in struct row_ref */
-    uint16_t column;  /* of the source, from 0; 0xFFFF: none to blame */
-    uint8_t code;     /* enum reject_code */
+    uint16_t column;                          /* of the source, from 0; 0xFFFF: none to blame */
+    uint8_t code;                             /* enum reject_code */
     uint8_t side;
 };
 
@@ -61,36 +60,47 @@ struct source;
 struct source_ops {
     /* Bytes to read in all; what progress is measured against. */
     uint64_t (*size)(const struct source *source);
-    /* The next chunk. STEP_MORE: *ticket is filled; STEP_DONE: there is none; STEP_FAILED. Under the engine's claim lock. */
+    /* The next chunk. STEP_MORE: *ticket is filled; STEP_DONE: there is none; STEP_FAILED. Under the engine's
+     * claim lock. */
     enum step (*claim)(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag);
     /* Starts its read into the worker's buffer. */
     enum err (*start)(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag);
-    /* Called for every ticket in hand, often: once its bytes are there, does what later chunks wait for. NULL: nothing to do. */
+    /* Called for every ticket in hand, often: once its bytes are there, does what later chunks wait for.
+     * NULL: nothing to do. */
     enum err (*arrive)(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag);
-    /* Decodes it. STEP_IDLE: must wait for another worker's chunk or for the disk; STEP_DONE: all of the chunk went out. */
-    enum step (*process)(struct source *source, struct worker_io *io, struct ticket *ticket, struct outbox *outbox, struct diag *diag);
-    /* Ends of files, unchanged files. One thread, after all chunks were processed and before anything is judged. */
+    /* Decodes it. STEP_IDLE: must wait for another worker's chunk or for the disk; STEP_DONE: all of the
+     * chunk went out. */
+    enum step (*process)(struct source *source, struct worker_io *io, struct ticket *ticket,
+                         struct outbox *outbox, struct diag *diag);
+    /* Ends of files, unchanged files. One thread, after all chunks were processed and before anything is
+     * judged. */
     enum err (*finish)(struct source *source, struct worker_io *io, struct diag *diag);
-    /* An image that nothing replaced and that cannot become a record. Any worker. NULL: the source tells no images. */
-    enum err (*late_reject)(struct source *source, struct worker_io *io, const struct row_ref *ref, struct diag *diag);
+    /* An image that nothing replaced and that cannot become a record. Any worker. NULL: the source tells no
+     * images. */
+    enum err (*late_reject)(struct source *source, struct worker_io *io, const struct row_ref *ref,
+                            struct diag *diag);
     /* Sorts the rejects and holds them against the limit. Control thread, at the end. */
     enum err (*limit_rejects)(struct source *source, struct worker_io *io, struct diag *diag);
     void (*counts)(const struct source *source, struct source_counts *counts);
-    /* Fetches rows of this side, which are sorted by place, and fills rows[i] from refs[i] with memory from `arena`. */
-    enum err (*fetch)(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows, uint32_t count,
-                      struct arena *arena, struct diag *diag);
-    /* "FILE:LINE@OFFSET" into out; its length. May read the file; 0 when that fails, with errno set and the file's name in out.
-     * Any thread with its own io. */
-    size_t (*place_text)(struct source *source, struct worker_io *io, const struct full *row, char *out, size_t room);
+    /* Fetches rows of this side, which are sorted by place, and fills rows[i] from refs[i] with memory from
+     * `arena`. */
+    enum err (*fetch)(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                      struct full *rows, uint32_t count, struct arena *arena, struct diag *diag);
+    /* "FILE:LINE@OFFSET" into out; its length. May read the file; 0 when that fails, with errno set and the
+     * file's name in out. Any thread with its own io. */
+    size_t (*place_text)(struct source *source, struct worker_io *io, const struct full *row, char *out,
+                         size_t room);
     /* Rejects, sorted by place; valid until close. Control thread. */
     const struct reject *(*rejects)(struct source *source, uint64_t *count);
     /* A reject's raw bytes, place and column name. Control thread. */
-    enum err (*reject_text)(struct source *source, struct worker_io *io, const struct reject *reject, struct arena *arena,
-                            struct span *raw, struct span *place, struct span *column, struct span *value, struct diag *diag);
+    enum err (*reject_text)(struct source *source, struct worker_io *io, const struct reject *reject,
+                            struct arena *arena, struct span *raw, struct span *place, struct span *column,
+                            struct span *value, struct diag *diag);
     struct record_layout (*layout)(const struct source *source);
     /* Calls `row` for every record in order, calm path; for inspect. */
     enum err (*scan)(struct source *source, struct worker_io *io,
-                     enum err (*row)(void *context, const struct full *full, struct diag *diag), void *context, struct diag *diag);
+                     enum err (*row)(void *context, const struct full *full, struct diag *diag),
+                     void *context, struct diag *diag);
     void (*close)(struct source *source);
 };
 

@@ -1,4 +1,5 @@
-/* core/rules/normalize.c: see normalize.h. A hot file: no options asked, no allocation and no logging per row. */
+/* core/rules/normalize.c: see normalize.h. A hot file: no options asked, no allocation and no logging per
+ * row. */
 #include "core/rules/normalize.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
@@ -10,7 +11,7 @@
 enum { CELLS_MAX = FIELD_SLOTS + 4 + OCCURRENCE_PARTS_MAX, OCCURRENCE_TEXT_MAX = 4096 };
 
 struct input {
-    int cell; /* index into cells, or -1 */
+    int cell;        /* index into cells, or -1 */
     int credit_cell; /* amount, fee: `cell` is the debit column then; -1 otherwise */
     const struct field_rule *rule;
     struct span constant;
@@ -38,13 +39,15 @@ struct normalizer {
     int zones_differ;
     int key_cells[KEYS_MAX * KEY_PARTS_MAX]; /* cells of all keys' text parts */
     int key_cell_count;
-    int plain; /* currency, amount, direction, fee, status, time and channel_code are columns without strip, map or unit, or are not there */
+    int plain; /* currency, amount, direction, fee, status, time and channel_code are columns without strip,
+                  map or unit, or are not there */
 };
 
 const char *reject_name(enum reject_code code)
 {
-    static const char *const names[REJECTS] = {"none",     "columns",   "quote",  "carriage_return", "too_long", "key", "amount", "fee",
-                                               "currency", "direction", "status", "date",            "time",     "words"};
+    static const char *const names[REJECTS] = {
+        "none", "columns",  "quote",     "carriage_return", "too_long", "key",  "amount",
+        "fee",  "currency", "direction", "status",          "date",     "time", "words"};
     return names[code];
 }
 
@@ -64,8 +67,8 @@ void norm_scratch_fini(struct norm_scratch *scratch)
 /* Fields that are no plain text: numbers, dates, words of ours. */
 static inline int field_is_odd(unsigned field)
 {
-    return field == FIELD_FEE || field == FIELD_BILL_DATE || field == FIELD_TRADE_TIME || field == FIELD_AMOUNT ||
-           field == FIELD_DIRECTION || field == FIELD_CURRENCY;
+    return field == FIELD_FEE || field == FIELD_BILL_DATE || field == FIELD_TRADE_TIME ||
+           field == FIELD_AMOUNT || field == FIELD_DIRECTION || field == FIELD_CURRENCY;
 }
 
 /* ---- compiling ---- */
@@ -80,8 +83,9 @@ static int want_column(struct normalizer *n, int column)
     return n->column_count++;
 }
 
-static enum err find_column(struct normalizer *n, const char *file, const char *name, const struct field_rule *rule,
-                            column_find_fn *find, void *context, int *cell, struct diag *diag)
+static enum err find_column(struct normalizer *n, const char *file, const char *name,
+                            const struct field_rule *rule, column_find_fn *find, void *context, int *cell,
+                            struct diag *diag)
 {
     *cell = -1;
     int column = find(context, name);
@@ -90,13 +94,14 @@ static enum err find_column(struct normalizer *n, const char *file, const char *
     else if (!rule || !rule->optional)
         return diag_set(diag, ERR_INPUT, "columns",
                         "compare the name with the first line of the file; names are case-sensitive",
-                        "%s: there is no column \"%s\"%s%s", file, name, n->job->path ? ", which the job wants: " : "",
-                        n->job->path ? n->job->path : "");
+                        "%s: there is no column \"%s\"%s%s", file, name,
+                        n->job->path ? ", which the job wants: " : "", n->job->path ? n->job->path : "");
     return OK;
 }
 
-enum err normalizer_open(struct normalizer **out, const struct norm_shared *shared, enum side side, const char *file,
-                         const char *const *occurrence, column_find_fn *find, void *context, struct diag *diag)
+enum err normalizer_open(struct normalizer **out, const struct norm_shared *shared, enum side side,
+                         const char *file, const char *const *occurrence, column_find_fn *find, void *context,
+                         struct diag *diag)
 {
     *out = NULL;
     const struct job *job = shared->job;
@@ -133,15 +138,17 @@ enum err normalizer_open(struct normalizer **out, const struct norm_shared *shar
     }
     n->occurrence_field = -1;
     for (int i = 0; i < source->occurrence_count; i++) {
-        enum err err =
-            find_column(n, file, source->occurrence[i], NULL, find, context, &n->occurrence[n->occurrence_count++], diag);
+        enum err err = find_column(n, file, source->occurrence[i], NULL, find, context,
+                                   &n->occurrence[n->occurrence_count++], diag);
         if (err != OK) {
             normalizer_close(n);
             return err;
         }
     }
-    for (int i = 0; source->occurrence_count == 0 && occurrence && occurrence[i] && i < OCCURRENCE_PARTS_MAX; i++) {
-        enum err err = find_column(n, file, occurrence[i], NULL, find, context, &n->occurrence[n->occurrence_count++], diag);
+    for (int i = 0; source->occurrence_count == 0 && occurrence && occurrence[i] && i < OCCURRENCE_PARTS_MAX;
+         i++) {
+        enum err err = find_column(n, file, occurrence[i], NULL, find, context,
+                                   &n->occurrence[n->occurrence_count++], diag);
         if (err != OK) {
             normalizer_close(n);
             return err;
@@ -172,16 +179,19 @@ enum err normalizer_open(struct normalizer **out, const struct norm_shared *shar
             if (!seen)
                 n->key_cells[n->key_cell_count++] = n->in[field].cell;
         }
-    n->plain = !n->is_image && !n->zones_differ && job->cut_minutes == 0 && n->key_part_count == 1 && !field_is_odd(n->key_parts[0]) &&
-               n->extra_count == 0 && n->in[FIELD_BILL_DATE].cell < 0 && !shared->cut_by_date[side];
-    static const unsigned plain_fields[] = {FIELD_CURRENCY, FIELD_AMOUNT, FIELD_DIRECTION, FIELD_FEE, FIELD_STATUS, FIELD_TRADE_TIME,
-                                            FIELD_CHANNEL_CODE};
+    n->plain = !n->is_image && !n->zones_differ && job->cut_minutes == 0 && n->key_part_count == 1 &&
+               !field_is_odd(n->key_parts[0]) && n->extra_count == 0 && n->in[FIELD_BILL_DATE].cell < 0 &&
+               !shared->cut_by_date[side];
+    static const unsigned plain_fields[] = {FIELD_CURRENCY, FIELD_AMOUNT,     FIELD_DIRECTION,   FIELD_FEE,
+                                            FIELD_STATUS,   FIELD_TRADE_TIME, FIELD_CHANNEL_CODE};
     for (size_t i = 0; i < sizeof plain_fields / sizeof plain_fields[0]; i++) {
         const struct input *in = &n->in[plain_fields[i]];
-        n->plain = n->plain && !in->rule->strip && !in->rule->map_count && !in->rule->debit && !in->rule->credit &&
-                   in->rule->unit == UNIT_MAJOR && (in->constant.size == 0 || plain_fields[i] == FIELD_CHANNEL_CODE);
+        n->plain = n->plain && !in->rule->strip && !in->rule->map_count && !in->rule->debit &&
+                   !in->rule->credit && in->rule->unit == UNIT_MAJOR &&
+                   (in->constant.size == 0 || plain_fields[i] == FIELD_CHANNEL_CODE);
     }
-    n->plain = n->plain && n->in[FIELD_AMOUNT].cell >= 0 && !n->in[n->key_parts[0]].rule->strip && !n->in[n->key_parts[0]].rule->map_count;
+    n->plain = n->plain && n->in[FIELD_AMOUNT].cell >= 0 && !n->in[n->key_parts[0]].rule->strip &&
+               !n->in[n->key_parts[0]].rule->map_count;
     n->layout.has_extras = n->extra_count > 0;
     n->layout.has_fold = (uint8_t)n->is_image;
     *out = n;
@@ -273,7 +283,8 @@ static int map_word(const struct field_rule *rule, struct span *word)
     return 1;
 }
 
-static inline int parse_money(const struct field_rule *rule, struct span text, uint8_t currency, int64_t *micro)
+static inline int parse_money(const struct field_rule *rule, struct span text, uint8_t currency,
+                              int64_t *micro)
 {
     if (LIKELY(rule->unit == UNIT_MAJOR))
         return money_parse(text.data, text.size, micro);
@@ -281,8 +292,8 @@ static inline int parse_money(const struct field_rule *rule, struct span text, u
 }
 
 /* Amount or fee of one or two columns. 1: read, 0: bad, 2: empty. `*out` is set for a debit. */
-static inline int read_money(struct norm_scratch *s, const struct input *in, const struct cell *cells, uint8_t currency,
-                             int64_t *micro, int *is_debit)
+static inline int read_money(struct norm_scratch *s, const struct input *in, const struct cell *cells,
+                             uint8_t currency, int64_t *micro, int *is_debit)
 {
     *is_debit = 0;
     if (LIKELY(!in->rule->debit && !in->rule->credit)) {
@@ -330,7 +341,8 @@ static inline int seconds_of_day(const char *p)
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     v = __builtin_bswap64(v);
 #endif
-    const uint64_t colons = 0x00003A00003A0000ull, colon_mask = 0x0000FF0000FF0000ull, digit_mask = ~colon_mask;
+    const uint64_t colons = 0x00003A00003A0000ull, colon_mask = 0x0000FF0000FF0000ull,
+                   digit_mask = ~colon_mask;
     if ((v & colon_mask) != colons)
         return -1;
     uint64_t d = (v & digit_mask) - (0x3030303030303030ull & digit_mask);
@@ -385,8 +397,8 @@ static inline void time_remember(struct norm_scratch *s, struct span text, int64
 }
 
 /* trade_time: sets wall_us (job's zone) and, where `want_epoch`, time_us. */
-static inline enum reject_code read_time(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
-                                         struct core_fields *out, int want_epoch)
+static inline enum reject_code read_time(const struct normalizer *n, struct norm_scratch *s,
+                                         const struct cell *cells, struct core_fields *out, int want_epoch)
 {
     const struct input *in = &n->in[FIELD_TRADE_TIME];
     out->wall_us = out->time_us = TIME_NONE;
@@ -428,7 +440,8 @@ static inline enum reject_code read_time(const struct normalizer *n, struct norm
     return REJECT_NONE;
 }
 
-/* 1.23457E+17: what a spreadsheet makes of a long number. Other numbers shorten to the same, so it must never match. */
+/* 1.23457E+17: what a spreadsheet makes of a long number. Other numbers shorten to the same, so it must never
+ * match. */
 static inline int is_shortened(struct span text)
 {
     if (LIKELY(text.size < 5 || text.size > 24 || (text.data[1] != '.' && text.data[1] != 'E')))
@@ -436,7 +449,8 @@ static inline int is_shortened(struct span text)
     size_t i = 0, digits = 0;
     for (; i < text.size && ((text.data[i] >= '0' && text.data[i] <= '9') || text.data[i] == '.'); i++)
         digits += text.data[i] != '.';
-    if (digits == 0 || i + 2 >= text.size || (text.data[i] != 'E' && text.data[i] != 'e') || text.data[i + 1] != '+')
+    if (digits == 0 || i + 2 >= text.size || (text.data[i] != 'E' && text.data[i] != 'e') ||
+        text.data[i + 1] != '+')
         return 0;
     for (i += 2; i < text.size; i++)
         if (text.data[i] < '0' || text.data[i] > '9')
@@ -448,13 +462,15 @@ static inline int is_shortened(struct span text)
 static inline int shortened_key(const struct normalizer *n, const struct cell *cells)
 {
     for (int i = 0; i < n->key_cell_count; i++)
-        if (UNLIKELY(cells[n->key_cells[i]].kind == CELL_TEXT && is_shortened(cell_span(&cells[n->key_cells[i]]))))
+        if (UNLIKELY(cells[n->key_cells[i]].kind == CELL_TEXT &&
+                     is_shortened(cell_span(&cells[n->key_cells[i]]))))
             return n->key_cells[i];
     return -1;
 }
 
-static inline enum reject_code read_core(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
-                                         struct core_fields *out, int want_epoch, int *bad_cell)
+static inline enum reject_code read_core(const struct normalizer *n, struct norm_scratch *s,
+                                         const struct cell *cells, struct core_fields *out, int want_epoch,
+                                         int *bad_cell)
 {
     if (UNLIKELY((*bad_cell = shortened_key(n, cells)) >= 0))
         return REJECT_KEY;
@@ -485,7 +501,8 @@ static inline enum reject_code read_core(const struct normalizer *n, struct norm
         if (text.size == 3 && memcmp(text.data, "OUT", 3) == 0) {
             out->amount = -out->amount;
             out->out = out->amount < 0 || out->amount == 0;
-        } else if (!(text.size == 2 && memcmp(text.data, "IN", 2) == 0) && !(text.size == 0 && in->rule->optional)) {
+        } else if (!(text.size == 2 && memcmp(text.data, "IN", 2) == 0) &&
+                   !(text.size == 0 && in->rule->optional)) {
             return REJECT_DIRECTION;
         }
     }
@@ -504,7 +521,8 @@ static inline enum reject_code read_core(const struct normalizer *n, struct norm
     in = &n->in[FIELD_STATUS];
     *bad_cell = in->cell;
     out->status = input_text(s, in, cells);
-    if (in->cell >= 0 && cells[in->cell].kind != CELL_TEXT) /* a number lives in the scratch: the map gives it a home */
+    if (in->cell >= 0 &&
+        cells[in->cell].kind != CELL_TEXT) /* a number lives in the scratch: the map gives it a home */
         if (in->rule->map_count == 0) {
             memcpy(s->strip, out->status.data, out->status.size);
             out->status.data = s->strip;
@@ -527,7 +545,8 @@ static inline enum reject_code read_core(const struct normalizer *n, struct norm
         uint16_t day = DAY_NONE;
         const struct cell *c = &cells[in->cell];
         if (c->kind == CELL_WALL || c->kind == CELL_EPOCH) {
-            day = day_of_wall(c->kind == CELL_WALL ? c->i64 : day_epoch_to_wall(n->shared->job_zone, c->i64), 0);
+            day = day_of_wall(c->kind == CELL_WALL ? c->i64 : day_epoch_to_wall(n->shared->job_zone, c->i64),
+                              0);
             if (day == DAY_NONE)
                 return REJECT_DATE;
         } else {
@@ -550,7 +569,8 @@ static inline enum reject_code read_core(const struct normalizer *n, struct norm
 /* ---- the hot path ---- */
 
 /* The value of a text field in sigma or in a key, after its map. */
-static inline struct span text_field(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, unsigned field)
+static inline struct span text_field(const struct normalizer *n, struct norm_scratch *s,
+                                     const struct cell *cells, unsigned field)
 {
     const struct input *in = &n->in[field];
     struct span text = input_text(s, in, cells);
@@ -591,8 +611,9 @@ static struct span odd_field(const struct core_fields *core, unsigned field, cha
     return (struct span){room, sizeof value};
 }
 
-static inline struct span any_field(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
-                                    const struct core_fields *core, unsigned field, char room[24])
+static inline struct span any_field(const struct normalizer *n, struct norm_scratch *s,
+                                    const struct cell *cells, const struct core_fields *core, unsigned field,
+                                    char room[24])
 {
     if (UNLIKELY(field_is_odd(field)))
         return odd_field(core, field, room);
@@ -605,7 +626,8 @@ static inline void put_u16(uint8_t *p, size_t value)
     memcpy(p, &v, 2);
 }
 
-static size_t occurrence_text(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, char *out, size_t room)
+static size_t occurrence_text(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                              char *out, size_t room)
 {
     size_t size = 0, filled = 0;
     for (int i = 0; i < n->occurrence_count; i++) {
@@ -635,8 +657,9 @@ static size_t occurrence_text(const struct normalizer *n, struct norm_scratch *s
 }
 
 /* Channel number, key bytes and hash. `*behind` is the byte behind the key. */
-static inline enum reject_code put_record_key(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
-                                              const struct core_fields *core, struct record *r, uint8_t **behind)
+static inline enum reject_code put_record_key(const struct normalizer *n, struct norm_scratch *s,
+                                              const struct cell *cells, const struct core_fields *core,
+                                              struct record *r, uint8_t **behind)
 {
     int no_key = 0;
     if (n->key_has_channel) {
@@ -685,8 +708,8 @@ static inline enum reject_code put_record_key(const struct normalizer *n, struct
     return REJECT_NONE;
 }
 
-static inline enum reject_code put_occurrence(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, struct record *r,
-                                              uint8_t *p)
+static inline enum reject_code put_occurrence(const struct normalizer *n, struct norm_scratch *s,
+                                              const struct cell *cells, struct record *r, uint8_t *p)
 {
     uint8_t *const end = record_var_end(r);
     if (end - p < 2)
@@ -698,9 +721,11 @@ static inline enum reject_code put_occurrence(const struct normalizer *n, struct
     return REJECT_NONE;
 }
 
-/* The usual row of a plain source, in few instructions. 0 when anything about it is unusual: the general path then has the last word, also on
- * whether it is a reject. Both give the same record for the rows that this one takes (tests/unit/core/rules). */
-static inline int take_plain(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, struct record *r)
+/* The usual row of a plain source, in few instructions. 0 when anything about it is unusual: the general path
+ * then has the last word, also on whether it is a reject. Both give the same record for the rows that this
+ * one takes (tests/unit/core/rules). */
+static inline int take_plain(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                             struct record *r)
 {
     const struct input *const in = n->in;
     uint8_t currency = n->job->currency;
@@ -710,7 +735,8 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
         struct span text = cell_span(&cells[in[FIELD_CURRENCY].cell]);
         if (text.size != 3)
             return 0;
-        uint32_t code = (uint32_t)(uint8_t)text.data[0] | (uint32_t)(uint8_t)text.data[1] << 8 | (uint32_t)(uint8_t)text.data[2] << 16;
+        uint32_t code = (uint32_t)(uint8_t)text.data[0] | (uint32_t)(uint8_t)text.data[1] << 8 |
+                        (uint32_t)(uint8_t)text.data[2] << 16;
         if (UNLIKELY(code != s->currency_memo)) {
             if (!(currency = currency_find(text.data, 3)))
                 return 0;
@@ -722,7 +748,8 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
     struct span text = cell_span(&cells[in[FIELD_AMOUNT].cell]);
     int negative = text.size && text.data[0] == '-';
     int64_t amount, fee;
-    if (UNLIKELY(currency == CURRENCY_NONE || !money_quick(text.data + negative, text.size - (size_t)negative, &amount)))
+    if (UNLIKELY(currency == CURRENCY_NONE ||
+                 !money_quick(text.data + negative, text.size - (size_t)negative, &amount)))
         return 0;
     int out = negative && amount != 0;
     if (negative)
@@ -781,8 +808,8 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
     return 1;
 }
 
-enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, struct record *r,
-                               int *bad_cell)
+enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                               struct record *r, int *bad_cell)
 {
     if (LIKELY(n->plain) && LIKELY(take_plain(n, s, cells, r)))
         return REJECT_NONE;
@@ -794,10 +821,12 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
     r->amount_micro = core.amount;
     r->day = core.day;
     r->currency = core.currency;
-    r->flags = (uint16_t)((n->side == CHANNEL ? RECORD_CHANNEL : 0) | (core.out ? RECORD_OUT : 0) | (n->is_image ? RECORD_IMAGE : 0));
+    r->flags = (uint16_t)((n->side == CHANNEL ? RECORD_CHANNEL : 0) | (core.out ? RECORD_OUT : 0) |
+                          (n->is_image ? RECORD_IMAGE : 0));
     r->status = 0;
     r->channel = 0;
-    if (n->status_in_sigma && UNLIKELY((r->status = dict_number(n->shared->words, &s->words, core.status)) == DICT_FULL))
+    if (n->status_in_sigma &&
+        UNLIKELY((r->status = dict_number(n->shared->words, &s->words, core.status)) == DICT_FULL))
         return REJECT_WORDS;
     uint8_t *p, *const end = record_var_end(r);
     if (UNLIKELY((code = put_record_key(n, s, cells, &core, r, &p)) != REJECT_NONE))
@@ -825,9 +854,11 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
     return REJECT_NONE;
 }
 
-enum reject_code normalize_identity(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, struct record *r)
+enum reject_code normalize_identity(const struct normalizer *n, struct norm_scratch *s,
+                                    const struct cell *cells, struct record *r)
 {
-    /* A key may hold fields that are no text (an amount, a date); an image whose such field cannot be read has no key. */
+    /* A key may hold fields that are no text (an amount, a date); an image whose such field cannot be read
+     * has no key. */
     struct core_fields core = {.wall_us = TIME_NONE, .time_us = TIME_NONE};
     int bad_cell;
     memset(r, 0, sizeof *r);
@@ -849,8 +880,8 @@ enum reject_code normalize_identity(const struct normalizer *n, struct norm_scra
 
 int normalize_same_identity(const struct normalizer *n, const struct record *a, const struct record *b)
 {
-    if (a->hash_lo != b->hash_lo || a->hash_hi != b->hash_hi || a->key_size != b->key_size || a->channel != b->channel ||
-        ((a->flags ^ b->flags) & RECORD_NO_KEY))
+    if (a->hash_lo != b->hash_lo || a->hash_hi != b->hash_hi || a->key_size != b->key_size ||
+        a->channel != b->channel || ((a->flags ^ b->flags) & RECORD_NO_KEY))
         return 0;
     const uint8_t *x = record_key(a, n->layout.has_fold), *y = record_key(b, n->layout.has_fold);
     if (memcmp(x, y, a->key_size) != 0)
@@ -897,8 +928,8 @@ static int put_text(struct arena *arena, struct full *f, unsigned field, struct 
     return f->text[field].data != NULL;
 }
 
-enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, struct arena *arena,
-                                struct full *f, int *bad_cell, int *no_memory)
+enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                                struct arena *arena, struct full *f, int *bad_cell, int *no_memory)
 {
     *no_memory = 0;
     memset(f, 0, sizeof *f);

@@ -5,9 +5,9 @@
  *       normalize_full    for rows that broke, and for inspect: every field, into a struct full
  *     normalizer_close
  *
- * Both read a cell by the same functions, so a row that one takes the other takes, and what one rejects the other
- * rejects with the same code. The decoder hands over only the columns of normalizer_columns, in that order.
- * Threads: a normalizer is immutable; a struct norm_scratch has one owner.
+ * Both read a cell by the same functions, so a row that one takes the other takes, and what one rejects the
+ * other rejects with the same code. The decoder hands over only the columns of normalizer_columns, in that
+ * order. Threads: a normalizer is immutable; a struct norm_scratch has one owner.
  */
 #ifndef TIEOUT_CORE_RULES_NORMALIZE_H
 #define TIEOUT_CORE_RULES_NORMALIZE_H
@@ -22,11 +22,11 @@
 /* Why a row could not become a record. The words are those of reject.csv. */
 enum reject_code {
     REJECT_NONE,
-    REJECT_COLUMNS,   /* more or fewer cells than the header */
-    REJECT_QUOTE,     /* a quote where none may stand, or text after a closing one */
-    REJECT_CR,        /* a carriage return that ends no line */
-    REJECT_TOO_LONG,  /* row, key or compared fields over the limit */
-    REJECT_KEY,       /* an order number that a spreadsheet shortened to 1.23457E+17 */
+    REJECT_COLUMNS,  /* more or fewer cells than the header */
+    REJECT_QUOTE,    /* a quote where none may stand, or text after a closing one */
+    REJECT_CR,       /* a carriage return that ends no line */
+    REJECT_TOO_LONG, /* row, key or compared fields over the limit */
+    REJECT_KEY,      /* an order number that a spreadsheet shortened to 1.23457E+17 */
     REJECT_AMOUNT,
     REJECT_FEE,
     REJECT_CURRENCY,
@@ -42,18 +42,18 @@ const char *reject_name(enum reject_code code); /* "amount" */
 /* What all normalizers of a run share. */
 struct norm_shared {
     const struct job *job;
-    struct dict *words;          /* status and channel codes */
+    struct dict *words; /* status and channel codes */
     struct zone *job_zone;
-    struct zone *zones[SIDES];   /* of naive times */
+    struct zone *zones[SIDES]; /* of naive times */
     uint64_t hash_seed;
-    uint16_t unit_day;           /* --date, or DAY_NONE */
-    int cut_by_date[SIDES];      /* 1: an endless source; records of other days are marked */
+    uint16_t unit_day;      /* --date, or DAY_NONE */
+    int cut_by_date[SIDES]; /* 1: an endless source; records of other days are marked */
 };
 
 struct norm_scratch {
     struct dict_cache words;
-    char number[24]; /* a number cell as text */
-    char *strip;     /* NORM_STRIP_MAX bytes */
+    char number[24];        /* a number cell as text */
+    char *strip;            /* NORM_STRIP_MAX bytes */
     uint32_t currency_memo; /* the last currency's three bytes, and its index */
     uint8_t currency_memo_index;
     uint64_t date_memo; /* the last date text seen, and its day */
@@ -69,29 +69,37 @@ struct normalizer;
 /* Finds a column of the source by name: its number, or -1. */
 typedef int column_find_fn(void *context, const char *name);
 
-/* Compiles the side's field rules against a header. ERR_INPUT with the file's name when a wanted column is not there. */
-/* `occurrence`: the id's columns where the job names none (a table's primary key); NULL at the end, may be NULL. */
-enum err normalizer_open(struct normalizer **out, const struct norm_shared *shared, enum side side, const char *file,
-                         const char *const *occurrence, column_find_fn *find, void *context, struct diag *diag);
+/* Compiles the side's field rules against a header. ERR_INPUT with the file's name when a wanted column is
+ * not there. */
+/* `occurrence`: the id's columns where the job names none (a table's primary key); NULL at the end, may be
+ * NULL. */
+enum err normalizer_open(struct normalizer **out, const struct norm_shared *shared, enum side side,
+                         const char *file, const char *const *occurrence, column_find_fn *find, void *context,
+                         struct diag *diag);
 void normalizer_close(struct normalizer *normalizer);
 /* The source columns that normalize_* wants as cells[0..count). */
 const int *normalizer_columns(const struct normalizer *normalizer, int *count);
 struct record_layout normalizer_layout(const struct normalizer *normalizer);
 
-/* Fills `record` (RECORD_VAR_MAX + 64 bytes of room) except hash of images' fold bytes and place, which the caller sets. `*bad_cell` is the index of
- * the cell that is to blame, or -1. */
-enum reject_code normalize_hot(const struct normalizer *normalizer, struct norm_scratch *scratch, const struct cell *cells,
-                               struct record *record, int *bad_cell);
-/* Of an image: key, hash and occurrence id only, which say what row it is. `record` gets no amount, no date, no currency. */
-enum reject_code normalize_identity(const struct normalizer *normalizer, struct norm_scratch *scratch, const struct cell *cells,
-                                    struct record *record);
+/* Fills `record` (RECORD_VAR_MAX + 64 bytes of room) except hash of images' fold bytes and place, which the
+ * caller sets. `*bad_cell` is the index of the cell that is to blame, or -1. */
+enum reject_code normalize_hot(const struct normalizer *normalizer, struct norm_scratch *scratch,
+                               const struct cell *cells, struct record *record, int *bad_cell);
+/* Of an image: key, hash and occurrence id only, which say what row it is. `record` gets no amount, no date,
+ * no currency. */
+enum reject_code normalize_identity(const struct normalizer *normalizer, struct norm_scratch *scratch,
+                                    const struct cell *cells, struct record *record);
 /* 1 when two images stand under the same key and occurrence id. */
-int normalize_same_identity(const struct normalizer *normalizer, const struct record *a, const struct record *b);
-/* Fills `full` except place, record_flags, key; memory from `arena`. REJECT_WORDS with an arena out of memory cannot be told apart by code:
+int normalize_same_identity(const struct normalizer *normalizer, const struct record *a,
+                            const struct record *b);
+/* Fills `full` except place, record_flags, key; memory from `arena`. REJECT_WORDS with an arena out of memory
+ * cannot be told apart by code:
  * `*no_memory` is set then. */
-enum reject_code normalize_full(const struct normalizer *normalizer, struct norm_scratch *scratch, const struct cell *cells,
-                                struct arena *arena, struct full *full, int *bad_cell, int *no_memory);
-/* Sets full->key to the tuple of key `key_index` (from 0); data NULL when a part is empty. 0 when memory is out. */
+enum reject_code normalize_full(const struct normalizer *normalizer, struct norm_scratch *scratch,
+                                const struct cell *cells, struct arena *arena, struct full *full,
+                                int *bad_cell, int *no_memory);
+/* Sets full->key to the tuple of key `key_index` (from 0); data NULL when a part is empty. 0 when memory is
+ * out. */
 int normalize_key(const struct job *job, int key_index, struct arena *arena, struct full *full);
 
 #endif

@@ -9,7 +9,8 @@ static int by_order(const void *a, const void *b)
     return full_compare(*(struct full *const *)a, *(struct full *const *)b);
 }
 
-/* Sigma without amount and fee, then amount, then fee: 0 when equal. A total order, so equal ones stand together. */
+/* Sigma without amount and fee, then amount, then fee: 0 when equal. A total order, so equal ones stand
+ * together. */
 static int compare_sigma(const struct job *job, const struct full *a, const struct full *b)
 {
     int c = span_compare(a->sigma, b->sigma);
@@ -47,7 +48,8 @@ static void finish(struct full *row, enum class_id class_id, uint64_t reasons, i
     row->key_no = (uint8_t)key_no;
 }
 
-/* An id for a set that no road can change: the key's number and bytes, and for conflicts the side and occurrence. */
+/* An id for a set that no road can change: the key's number and bytes, and for conflicts the side and
+ * occurrence. */
 static uint64_t set_number(const struct full *row, int key_no, int conflict)
 {
     uint64_t id = hash_bytes(row->key.data, row->key.size, (uint64_t)key_no);
@@ -56,7 +58,8 @@ static uint64_t set_number(const struct full *row, int key_no, int conflict)
     return id;
 }
 
-static void pair(struct full *local, struct full *channel, enum class_id class_id, uint64_t reasons, int key_no)
+static void pair(struct full *local, struct full *channel, enum class_id class_id, uint64_t reasons,
+                 int key_no)
 {
     uint64_t noted = local->reasons | channel->reasons; /* date_disagrees of either side shows on the pair */
     finish(local, class_id, reasons | noted, key_no);
@@ -94,7 +97,8 @@ static void pass_occurrence(const struct job *job, struct full **rows, uint32_t 
 
 /* ---- P2 ---- */
 
-static void pair_exact(const struct match_rules *match, struct full **l, uint32_t ln, struct full **r, uint32_t rn, int key_no)
+static void pair_exact(const struct match_rules *match, struct full **l, uint32_t ln, struct full **r,
+                       uint32_t rn, int key_no)
 {
     uint32_t i = 0, k = 0;
     while (i < ln && k < rn) {
@@ -150,9 +154,10 @@ static void pass_exact(const struct job *job, struct verdict_scratch *s, int key
 
 /* ---- P3: tolerance ----
  *
- * Both sides stand sorted by (sigma without amount and fee, amount). For each local record a cursor walks outwards over
- * the channel records of the same sigma in order of amount distance; a heap holds each local record's best candidate
- * that is still free. Pairs leave in order of (delta, amounts, ≺). Without this a key with n and m records would cost n times m. */
+ * Both sides stand sorted by (sigma without amount and fee, amount). For each local record a cursor walks
+ * outwards over the channel records of the same sigma in order of amount distance; a heap holds each local
+ * record's best candidate that is still free. Pairs leave in order of (delta, amounts, ≺). Without this a key
+ * with n and m records would cost n times m. */
 
 struct candidate {
     uint64_t delta; /* |amount delta| + |fee delta| */
@@ -184,14 +189,16 @@ static int compares_fee(const struct job *job)
     return 0;
 }
 
-static int within_tolerance(const struct job *job, int fee, const struct full *l, const struct full *r, uint64_t *delta)
+static int within_tolerance(const struct job *job, int fee, const struct full *l, const struct full *r,
+                            uint64_t *delta)
 {
     *delta = distance(l->amount_micro, r->amount_micro);
     if (*delta > limit_of(&job->match.amount_tolerance, l->amount_micro, r->amount_micro))
         return 0;
     if (fee) {
         uint64_t fee_delta = distance(l->fee_micro, r->fee_micro);
-        if (l->has_fee != r->has_fee || fee_delta > limit_of(&job->match.fee_tolerance, l->fee_micro, r->fee_micro))
+        if (l->has_fee != r->has_fee ||
+            fee_delta > limit_of(&job->match.fee_tolerance, l->fee_micro, r->fee_micro))
             return 0;
         *delta += fee_delta;
     }
@@ -204,7 +211,8 @@ static int compare_candidates(const struct candidate *a, const struct candidate 
         return a->delta < b->delta ? -1 : 1;
     int64_t al = a->local->amount_micro, ar = a->channel->amount_micro;
     int64_t bl = b->local->amount_micro, br = b->channel->amount_micro;
-    int64_t a_low = al < ar ? al : ar, b_low = bl < br ? bl : br, a_high = al < ar ? ar : al, b_high = bl < br ? br : bl;
+    int64_t a_low = al < ar ? al : ar, b_low = bl < br ? bl : br, a_high = al < ar ? ar : al,
+            b_high = bl < br ? br : bl;
     if (a_low != b_low)
         return a_low < b_low ? -1 : 1;
     if (a_high != b_high)
@@ -233,8 +241,8 @@ static void sift_down(struct candidate *heap, uint32_t count, uint32_t at)
     }
 }
 
-/* The free channel record nearest to `l` among r[0..rn), which is sorted by amount. `low`/`high` link free records: next free one at or
- * below / above an index, with paths halved as union-find does. */
+/* The free channel record nearest to `l` among r[0..rn), which is sorted by amount. `low`/`high` link free
+ * records: next free one at or below / above an index, with paths halved as union-find does. */
 static int32_t free_below(int32_t *low, int32_t i)
 {
     while (i >= 0 && low[i] != i) {
@@ -255,8 +263,8 @@ static int32_t free_above(int32_t *high, int32_t i, int32_t count)
     return i;
 }
 
-static int best_candidate(const struct job *job, int fee, struct full *l, struct full **r, int32_t rn, int32_t *low, int32_t *high,
-                          struct candidate *best)
+static int best_candidate(const struct job *job, int fee, struct full *l, struct full **r, int32_t rn,
+                          int32_t *low, int32_t *high, struct candidate *best)
 {
     int32_t a = 0, b = rn; /* first channel amount >= the local one */
     while (a < b) {
@@ -267,7 +275,8 @@ static int best_candidate(const struct job *job, int fee, struct full *l, struct
             b = mid;
     }
     int found = 0;
-    uint64_t reach_above = limit_of(&job->match.amount_tolerance, INT64_MAX, INT64_MAX); /* an upper bound first */
+    uint64_t reach_above =
+        limit_of(&job->match.amount_tolerance, INT64_MAX, INT64_MAX); /* an upper bound first */
     if ((uint64_t)job->match.amount_tolerance.ppm <= 1000000u) {
         uint64_t own = limit_of(&job->match.amount_tolerance, l->amount_micro, l->amount_micro);
         reach_above = own; /* base is the smaller magnitude, so the own amount bounds it */
@@ -279,7 +288,8 @@ static int best_candidate(const struct job *job, int fee, struct full *l, struct
             if (gap > reach_above || (found && gap > best->delta))
                 break;
             struct candidate c = {0, l, r[i]};
-            if (within_tolerance(job, fee, l, r[i], &c.delta) && (!found || compare_candidates(&c, best) < 0)) {
+            if (within_tolerance(job, fee, l, r[i], &c.delta) &&
+                (!found || compare_candidates(&c, best) < 0)) {
                 *best = c;
                 found = 1;
             }
@@ -289,8 +299,8 @@ static int best_candidate(const struct job *job, int fee, struct full *l, struct
     return found;
 }
 
-static int tolerate(const struct job *job, struct verdict_scratch *s, struct full **l, uint32_t ln, struct full **r, uint32_t rn,
-                    int key_no)
+static int tolerate(const struct job *job, struct verdict_scratch *s, struct full **l, uint32_t ln,
+                    struct full **r, uint32_t rn, int key_no)
 {
     int fee = compares_fee(job);
     size_t want = ln * sizeof(struct candidate) + 2 * rn * sizeof(int32_t);
@@ -313,7 +323,8 @@ static int tolerate(const struct job *job, struct verdict_scratch *s, struct ful
     while (count) {
         struct candidate top = heap[0];
         if (top.channel->verdict == VERDICT_OPEN) {
-            pair(top.local, top.channel, CLASS_MATCH, REASON_BIT(REASON_TOLERANCE) | day_cut_bit(top.local, top.channel), key_no);
+            pair(top.local, top.channel, CLASS_MATCH,
+                 REASON_BIT(REASON_TOLERANCE) | day_cut_bit(top.local, top.channel), key_no);
             /* The records stand sorted by (amount, ≺): find the one just taken and unlink it. */
             int32_t a = 0, b = (int32_t)rn;
             while (a < b) {
@@ -401,7 +412,8 @@ static int compare_sigma_key(const void *key, const void *row, void *job)
 }
 
 /* P3d: whether a record of `rows` that was matched has the sigma of `open`. `matched` is sorted by sigma. */
-static int sigma_was_matched(const struct job *job, const struct full *open, struct full **matched, uint32_t count)
+static int sigma_was_matched(const struct job *job, const struct full *open, struct full **matched,
+                             uint32_t count)
 {
     uint32_t low = 0, high = count;
     while (low < high) {
@@ -417,7 +429,8 @@ static int sigma_was_matched(const struct job *job, const struct full *open, str
     return 0;
 }
 
-int resolve_group(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count, int key_no)
+int resolve_group(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count,
+                  int key_no)
 {
     if (count > s->room) {
         uint32_t room = count < 64 ? 64 : count;

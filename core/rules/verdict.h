@@ -1,8 +1,9 @@
 /* core/rules/verdict.h: when two records agree. Pure functions over the records of one key.
  *
- * The passes P1 to P3a of SPEC.md section 3, as core/README.md's decisions read them. Nothing here knows where records came from or
- * where verdicts go, and nothing depends on the order in which records are given.
- * Memory: scratch grows in `struct verdict_scratch`, which is used again from group to group. Threads: one owner.
+ * The passes P1 to P3a of SPEC.md section 3, as core/README.md's decisions read them. Nothing here knows
+ * where records came from or where verdicts go, and nothing depends on the order in which records are given.
+ * Memory: scratch grows in `struct verdict_scratch`, which is used again from group to group. Threads: one
+ * owner.
  */
 #ifndef TIEOUT_CORE_RULES_VERDICT_H
 #define TIEOUT_CORE_RULES_VERDICT_H
@@ -19,10 +20,11 @@ struct verdict_scratch {
     size_t work_size;
 };
 
-/* Passes P1 (for records that no earlier key judged) and P2 to P3a over the records of one key, in place: those that get a final verdict have it set
- * (verdict, reasons, partner, set_id, key_no); the others stay VERDICT_OPEN, perhaps with dup_suspect. `rows` may be reordered.
- * 0 when memory is out. */
-int resolve_group(const struct job *job, struct verdict_scratch *scratch, struct full **rows, uint32_t count, int key_no);
+/* Passes P1 (for records that no earlier key judged) and P2 to P3a over the records of one key, in place:
+ * those that get a final verdict have it set (verdict, reasons, partner, set_id, key_no); the others stay
+ * VERDICT_OPEN, perhaps with dup_suspect. `rows` may be reordered. 0 when memory is out. */
+int resolve_group(const struct job *job, struct verdict_scratch *scratch, struct full **rows, uint32_t count,
+                  int key_no);
 
 /* P9 for a record that no key decided: missing, extra, suspense or excluded. */
 void resolve_alone(const struct job *job, struct full *row);
@@ -35,7 +37,8 @@ static inline int window_holds(const struct match_rules *match, uint16_t local_d
     if (!local_day || !channel_day)
         return 1;
     int days = (int)channel_day - (int)local_day;
-    return (match->window_before < 0 || days >= -match->window_before) && (match->window_after < 0 || days <= match->window_after);
+    return (match->window_before < 0 || days >= -match->window_before) &&
+           (match->window_after < 0 || days <= match->window_after);
 }
 
 #endif

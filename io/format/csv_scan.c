@@ -275,7 +275,7 @@ static inline uint64_t prefix_xor(uint64_t x)
         stray |= cr_before;                                                                                  \
         result.flags |= CSV_UNFINISHED;                                                                      \
         if (inside_before)                                                                                   \
-            result.flags |= CSV_CUT_QUOTED;                                                                 \
+            result.flags |= CSV_CUT_QUOTED;                                                                  \
         if (skipping)                                                                                        \
             result.first_row = result.stop = job->size;                                                      \
         else if (row != job->rows)                                                                           \

@@ -26,7 +26,7 @@ enum csv_scan_flags {
     CSV_IRREGULAR = 4,    /* csv_scan_quoted: a quote where none may stand */
     CSV_UNFINISHED = 8,   /* no row end at or after `end` - 1: more bytes are needed, or the file ends here */
     CSV_ENDS_QUOTED = 16, /* csv_scan_quoted: the newline that ends the chunk's last line is inside quotes */
-    CSV_CUT_QUOTED = 32 /* csv_scan_quoted, with UNFINISHED: the bytes end inside quotes */
+    CSV_CUT_QUOTED = 32   /* csv_scan_quoted, with UNFINISHED: the bytes end inside quotes */
 };
 
 struct csv_scan_job {
@@ -38,8 +38,7 @@ struct csv_scan_job {
     uint8_t delimiter, quote;
     uint8_t in_quote; /* csv_scan_quoted: `start` lies inside a quoted cell of an earlier row */
     uint32_t *seps;   /* out: offsets; room for size + CSV_SCAN_SLACK */
-    uint32_t
-        *rows; /* out: rows[i] = number of seps up to and with the newline of row i; room for size + 1 */
+    uint32_t *rows; /* out: rows[i] = number of seps up to and with the newline of row i; room for size + 1 */
     uint16_t *marks; /* out: newlines in each CSV_MARK_BYTES block of [0, end); NULL: not wanted */
 };
 

@@ -31,12 +31,14 @@ static int probe_operations(struct io_uring *uring)
     struct io_uring_probe *probe = io_uring_get_probe_ring(uring);
     if (!probe)
         return -ENOSYS;
-    int ok = io_uring_opcode_supported(probe, IORING_OP_READ) && io_uring_opcode_supported(probe, IORING_OP_WRITE);
+    int ok =
+        io_uring_opcode_supported(probe, IORING_OP_READ) && io_uring_opcode_supported(probe, IORING_OP_WRITE);
     io_uring_free_probe(probe);
     return ok ? 0 : -ENOSYS;
 }
 
-enum err ring_open(struct ring **out, enum ring_backend backend, unsigned entries, int *fell_back, struct diag *diag)
+enum err ring_open(struct ring **out, enum ring_backend backend, unsigned entries, int *fell_back,
+                   struct diag *diag)
 {
     *out = NULL;
     struct ring *ring = mem_take_zero(1, sizeof *ring + entries * sizeof ring->slots[0]);
@@ -52,8 +54,10 @@ enum err ring_open(struct ring **out, enum ring_backend backend, unsigned entrie
         if (error && backend == RING_URING) {
             mem_give(ring);
             return diag_set(diag, ERR_MACHINE, "io.uring",
-                            "use --io=auto or --io=posix; the sysctl kernel.io_uring_disabled or a seccomp filter may forbid it",
-                            "io_uring was asked for with --io=uring and is not available here: %s", strerror(-error));
+                            "use --io=auto or --io=posix; the sysctl kernel.io_uring_disabled or a seccomp "
+                            "filter may forbid it",
+                            "io_uring was asked for with --io=uring and is not available here: %s",
+                            strerror(-error));
         }
         if (error && fell_back)
             *fell_back = 1;
@@ -117,7 +121,8 @@ static int prepare(struct ring *ring, struct slot *slot)
     char *buffer = slot->buffer + slot->done_bytes;
     unsigned size = (unsigned)(slot->size - slot->done_bytes);
     uint64_t offset = slot->offset + slot->done_bytes;
-    int fixed = ring->registered && buffer >= ring->registered && buffer + size <= ring->registered + ring->registered_size;
+    int fixed = ring->registered && buffer >= ring->registered &&
+                buffer + size <= ring->registered + ring->registered_size;
     if (slot->is_write && fixed)
         io_uring_prep_write_fixed(sqe, slot->fd, buffer, size, offset, 0);
     else if (slot->is_write)
@@ -132,14 +137,21 @@ static int prepare(struct ring *ring, struct slot *slot)
     return 0;
 }
 
-static int start(struct ring *ring, int is_write, int fd, void *buffer, size_t size, uint64_t offset, uint64_t tag)
+static int start(struct ring *ring, int is_write, int fd, void *buffer, size_t size, uint64_t offset,
+                 uint64_t tag)
 {
     if (ring->in_flight == ring->entries)
         return -EAGAIN;
     struct slot *slot = ring->slots;
     while (slot->used)
         slot++;
-    *slot = (struct slot){.buffer = buffer, .size = size, .offset = offset, .tag = tag, .fd = fd, .is_write = is_write, .used = 1};
+    *slot = (struct slot){.buffer = buffer,
+                          .size = size,
+                          .offset = offset,
+                          .tag = tag,
+                          .fd = fd,
+                          .is_write = is_write,
+                          .used = 1};
     ring->in_flight++;
     int fault = ring->is_uring ? fault_now(FAULT_IO) : 0;
     if (fault) {
@@ -197,8 +209,10 @@ int ring_next(struct ring *ring, int wait, struct ring_done *done)
         int64_t result = cqe->res;
         io_uring_cqe_seen(&ring->uring, cqe);
         CHECK(slot->used);
-        if (result == -EINTR || result == -EAGAIN || (result > 0 && (slot->done_bytes += (size_t)result) < slot->size)) {
-            /* Short, or not now: the rest is asked for again. A slot is free in the queue, since this one just left it. */
+        if (result == -EINTR || result == -EAGAIN ||
+            (result > 0 && (slot->done_bytes += (size_t)result) < slot->size)) {
+            /* Short, or not now: the rest is asked for again. A slot is free in the queue, since this one
+             * just left it. */
             while (prepare(ring, slot) != 0) {
             }
             continue;

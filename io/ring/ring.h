@@ -6,9 +6,10 @@
  *       ring_next                  gives finished ones back, in any order
  *     ring_close                   waits for what is still in flight, so that its memory may go
  *
- * A short read is asked for again from where it stopped, so a completion is either all bytes, fewer because the file ends there,
- * or an errno. EAGAIN, EBUSY and EINTR are retried. In flight is never more than the completion queue holds.
- * Memory: buffers are the caller's and must live until ring_next gave them back. Threads: one owner.
+ * A short read is asked for again from where it stopped, so a completion is either all bytes, fewer because
+ * the file ends there, or an errno. EAGAIN, EBUSY and EINTR are retried. In flight is never more than the
+ * completion queue holds. Memory: buffers are the caller's and must live until ring_next gave them back.
+ * Threads: one owner.
  */
 #ifndef TIEOUT_IO_RING_RING_H
 #define TIEOUT_IO_RING_RING_H
@@ -27,10 +28,12 @@ struct ring_done {
 };
 
 /* RING_AUTO falls back to pread/pwrite and sets *fell_back; RING_URING without io_uring is ERR_MACHINE. */
-enum err ring_open(struct ring **out, enum ring_backend backend, unsigned entries, int *fell_back, struct diag *diag);
+enum err ring_open(struct ring **out, enum ring_backend backend, unsigned entries, int *fell_back,
+                   struct diag *diag);
 void ring_close(struct ring *ring);
 int ring_is_uring(const struct ring *ring);
-/* Registers one block that later buffers lie in. Silently without effect where the kernel or the limits refuse. */
+/* Registers one block that later buffers lie in. Silently without effect where the kernel or the limits
+ * refuse. */
 void ring_register(struct ring *ring, void *block, size_t size);
 
 /* 0, or -EAGAIN when `entries` are in flight already. */

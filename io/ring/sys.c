@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define FAULT()                                                                                                        \
-    do {                                                                                                               \
-        int fault_ = fault_now(FAULT_IO);                                                                              \
-        if (fault_)                                                                                                    \
-            return -fault_;                                                                                            \
+#define FAULT()                                                                                              \
+    do {                                                                                                     \
+        int fault_ = fault_now(FAULT_IO);                                                                    \
+        if (fault_)                                                                                          \
+            return -fault_;                                                                                  \
     } while (0)
 
 int sys_open(const char *path, int flags, unsigned mode)

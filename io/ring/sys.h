@@ -1,7 +1,8 @@
 /* io/ring/sys.h: the only door to the file system's calls.
  *
- * Thin wrappers that retry EINTR, go on after a short count, and let the fault tests make the nth call fail. They return 0 or more, or
- * -errno. Nothing here fills a diag: the caller knows what the call was for. Threads: any.
+ * Thin wrappers that retry EINTR, go on after a short count, and let the fault tests make the nth call fail.
+ * They return 0 or more, or -errno. Nothing here fills a diag: the caller knows what the call was for.
+ * Threads: any.
  */
 #ifndef TIEOUT_IO_RING_SYS_H
 #define TIEOUT_IO_RING_SYS_H

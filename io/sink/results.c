@@ -14,8 +14,18 @@
 
 enum { WRITE_BLOCK = 1 << 20, RUN_READ = 256 * 1024, REJECT_FILE = CLASSES, FILES = CLASSES + 1 };
 
-static const char *const set_names[] = {"match.csv",     "mismatch.csv", "missing.csv", "extra.csv",     "suspense.csv", "duplicate.csv",
-                                        "ambiguous.csv", "excluded.csv", "reject.csv",  "aggregate.csv", "summary.json", "stats.json",
+static const char *const set_names[] = {"match.csv",
+                                        "mismatch.csv",
+                                        "missing.csv",
+                                        "extra.csv",
+                                        "suspense.csv",
+                                        "duplicate.csv",
+                                        "ambiguous.csv",
+                                        "excluded.csv",
+                                        "reject.csv",
+                                        "aggregate.csv",
+                                        "summary.json",
+                                        "stats.json",
                                         NULL};
 
 /* An item in a lane: this head, the key, the row without its places, the places. 4-byte aligned. */
@@ -88,7 +98,8 @@ static void put_bytes(struct results_lane *lane, const void *bytes, size_t size)
         memcpy(at, bytes, size);
 }
 
-/* One cell: RFC 4180 quoting, and text that a spreadsheet would run as a formula gets an apostrophe in front. */
+/* One cell: RFC 4180 quoting, and text that a spreadsheet would run as a formula gets an apostrophe in front.
+ */
 static void put_cell(struct results_lane *lane, struct span text, int is_number)
 {
     int quote = 0;
@@ -131,8 +142,7 @@ static size_t reasons_text(const struct job *job, uint64_t reasons, char *out, s
             continue;
         const char *prefix = bit < REASONS ? "" : "attr:";
         unsigned slot = bit - REASONS;
-        const char *name = bit < REASONS        ? reason_name((enum reason)bit)
-                                                : job_field_name(job, slot);
+        const char *name = bit < REASONS ? reason_name((enum reason)bit) : job_field_name(job, slot);
         int n = snprintf(out + used, room - used, "%s%s%s", used ? ";" : "", prefix, name);
         if (n < 0 || used + (size_t)n >= room)
             break;
@@ -146,7 +156,8 @@ static struct span first_of(struct span a, struct span b)
     return a.size ? a : b;
 }
 
-static void put_two_sided(struct results *s, struct results_lane *lane, const struct full *l, const struct full *r)
+static void put_two_sided(struct results *s, struct results_lane *lane, const struct full *l,
+                          const struct full *r)
 {
     const struct job *job = s->config.job;
     char text[512], money[MONEY_TEXT_MAX];
@@ -164,7 +175,8 @@ static void put_two_sided(struct results *s, struct results_lane *lane, const st
     put_comma(lane);
     if (l->currency == r->currency)
         put_bytes(lane, money,
-                  money_print(money, (money_total)r->amount_micro - l->amount_micro, currency_exponent(l->currency)));
+                  money_print(money, (money_total)r->amount_micro - l->amount_micro,
+                              currency_exponent(l->currency)));
     put_comma(lane);
     put_bytes(lane, text, (size_t)snprintf(text, sizeof text, "%u", l->key_no));
     for (int i = 0; i < job->match.compare_count; i++) {
@@ -194,7 +206,8 @@ static void put_fields(struct results *s, struct results_lane *lane, const struc
     for (unsigned field = 0; field < FIELDS + (unsigned)job->attr_count; field++) {
         put_comma(lane);
         put_cell(lane, f->text[field],
-                 field == FIELD_AMOUNT || field == FIELD_FEE || field == FIELD_BILL_DATE || field == FIELD_TRADE_TIME);
+                 field == FIELD_AMOUNT || field == FIELD_FEE || field == FIELD_BILL_DATE ||
+                     field == FIELD_TRADE_TIME);
     }
     put_comma(lane);
     put_cell(lane, f->occurrence, 0);
@@ -220,8 +233,9 @@ static void header(const struct results *s, int file, char *out, size_t room)
         return;
     }
     if (file == CLASS_MATCH || file == CLASS_MISMATCH) {
-        n = (size_t)snprintf(out, room,
-                             "channel_code,biz_order_no,channel_order_no,reasons,local_amount,channel_amount,delta,key_no");
+        n = (size_t)snprintf(
+            out, room,
+            "channel_code,biz_order_no,channel_order_no,reasons,local_amount,channel_amount,delta,key_no");
         for (int i = 0; i < job->match.compare_count && n < room; i++) {
             const char *name = job_field_name(job, job->match.compare[i]);
             n += (size_t)snprintf(out + n, room - n, ",local_%s,channel_%s", name, name);
@@ -255,8 +269,8 @@ static void put_key(struct results_lane *lane, const void *bytes, size_t size)
         memcpy(at, bytes, size);
 }
 
-/* A record's place in ≺ as bytes that memcmp orders: date, occurrence id (empty last; zero bytes escaped, so that no id runs into what
- * follows), canonical bytes (which end where they say), side, place. */
+/* A record's place in ≺ as bytes that memcmp orders: date, occurrence id (empty last; zero bytes escaped, so
+ * that no id runs into what follows), canonical bytes (which end where they say), side, place. */
 static void put_order(struct results_lane *lane, const struct full *f)
 {
     uint8_t head[3] = {(uint8_t)(f->day >> 8), (uint8_t)f->day, f->occurrence.size == 0};
@@ -281,7 +295,8 @@ static int compare_items(const void *a, const void *b, void *bytes)
 {
     const struct item *x = (const struct item *)((char *)bytes + (size_t) * (const uint32_t *)a * 4);
     const struct item *y = (const struct item *)((char *)bytes + (size_t) * (const uint32_t *)b * 4);
-    return span_compare((struct span){(const char *)(x + 1), x->key_size}, (struct span){(const char *)(y + 1), y->key_size});
+    return span_compare((struct span){(const char *)(x + 1), x->key_size},
+                        (struct span){(const char *)(y + 1), y->key_size});
 }
 
 static size_t item_bytes(const struct item *item)
@@ -301,8 +316,8 @@ static enum err write_failed(struct diag *diag, int error, const char *code, con
 {
     struct statvfs fs;
     if ((error == ENOSPC || error == EDQUOT) && statvfs(path, &fs) == 0)
-        return diag_set_errno(diag, error, code, "%s: cannot write %zu bytes, %llu are free there", path, wanted,
-                              (unsigned long long)fs.f_bavail * fs.f_frsize);
+        return diag_set_errno(diag, error, code, "%s: cannot write %zu bytes, %llu are free there", path,
+                              wanted, (unsigned long long)fs.f_bavail * fs.f_frsize);
     return diag_set_errno(diag, error, code, "%s: cannot write %zu bytes", path, wanted);
 }
 
@@ -311,7 +326,8 @@ static enum err spill(struct results *s, struct results_lane *lane, struct lane_
     if (lane->spill_fd < 0) {
         lane->spill_fd = sys_open_unnamed(stage_path(s->stage));
         if (lane->spill_fd < 0)
-            return diag_set_errno(diag, -lane->spill_fd, "out.spill", "%s: cannot make a temporary file", stage_path(s->stage));
+            return diag_set_errno(diag, -lane->spill_fd, "out.spill", "%s: cannot make a temporary file",
+                                  stage_path(s->stage));
     }
     if (c->run_count == c->run_room) {
         uint32_t room = c->run_room ? c->run_room * 2 : 16;
@@ -401,7 +417,8 @@ static void begin_item(struct results_lane *lane)
 }
 
 /* A place as a cell, in lane->place, with the comma before it. */
-static enum err put_place(struct results *s, struct results_lane *lane, struct worker_io *io, const struct full *f, struct diag *diag)
+static enum err put_place(struct results *s, struct results_lane *lane, struct worker_io *io,
+                          const struct full *f, struct diag *diag)
 {
     char text[4400];
     struct source *source = s->config.sources[f->side];
@@ -430,7 +447,8 @@ static int larger(const struct largest_break *a, const struct largest_break *b)
     return span_compare((struct span){a->key, a->key_size}, (struct span){b->key, b->key_size}) < 0;
 }
 
-static void note_largest(struct results *s, struct results_lane *lane, const struct full *row, const struct full *partner)
+static void note_largest(struct results *s, struct results_lane *lane, const struct full *row,
+                         const struct full *partner)
 {
     money_total size = row->amount_micro;
     if (partner && partner->currency == row->currency)
@@ -446,16 +464,18 @@ static void note_largest(struct results *s, struct results_lane *lane, const str
     struct span order = first_of(row->text[FIELD_BIZ_ORDER_NO], row->text[FIELD_CHANNEL_ORDER_NO]);
     if (partner) {
         money_print(money, size, currency_exponent(row->currency));
-        snprintf(b.text, sizeof b.text, "%-9s %.*s  local %.*s channel %.*s delta %s %s  (%s)  %.*s", class_name(b.class_id),
-                 (int)(order.size < 64 ? order.size : 64), order.data, (int)row->text[FIELD_AMOUNT].size, row->text[FIELD_AMOUNT].data,
+        snprintf(b.text, sizeof b.text, "%-9s %.*s  local %.*s channel %.*s delta %s %s  (%s)  %.*s",
+                 class_name(b.class_id), (int)(order.size < 64 ? order.size : 64), order.data,
+                 (int)row->text[FIELD_AMOUNT].size, row->text[FIELD_AMOUNT].data,
                  (int)partner->text[FIELD_AMOUNT].size, partner->text[FIELD_AMOUNT].data,
                  partner->currency == row->currency ? money : "-", currency_code(row->currency), reasons,
                  (int)(lane->place_used > 1 ? lane->place_used - 1 : 0), lane->place + 1);
     } else {
         snprintf(b.text, sizeof b.text, "%-9s %.*s  %s %.*s %s%s%s%s  %.*s", class_name(b.class_id),
                  (int)(order.size < 64 ? order.size : 64), order.data, side_name((enum side)row->side),
-                 (int)row->text[FIELD_AMOUNT].size, row->text[FIELD_AMOUNT].data, currency_code(row->currency), reasons[0] ? "  (" : "",
-                 reasons, reasons[0] ? ")" : "", (int)(lane->place_used > 1 ? lane->place_used - 1 : 0), lane->place + 1);
+                 (int)row->text[FIELD_AMOUNT].size, row->text[FIELD_AMOUNT].data,
+                 currency_code(row->currency), reasons[0] ? "  (" : "", reasons, reasons[0] ? ")" : "",
+                 (int)(lane->place_used > 1 ? lane->place_used - 1 : 0), lane->place + 1);
     }
     for (unsigned char *p = (unsigned char *)b.text; *p; p++) /* it goes to a terminal */
         if (*p < 0x20 || *p == 0x7f)
@@ -489,8 +509,8 @@ uint32_t results_largest(struct results *s, struct largest_break out[LARGEST_MAX
 
 /* ---- the sink ---- */
 
-static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, const struct full *row, const struct full *partner,
-                    struct diag *diag)
+static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, const struct full *row,
+                    const struct full *partner, struct diag *diag)
 {
     struct results *s = (struct results *)sink;
     struct results_lane *lane = &s->lanes[number];
@@ -507,8 +527,8 @@ static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, co
         err = put_place(s, lane, io, partner, diag);
     if (err != OK)
         return err;
-    if (!lane->no_memory && (row->verdict == CLASS_MISMATCH || row->verdict == CLASS_MISSING || row->verdict == CLASS_EXTRA ||
-                             row->verdict == CLASS_AMBIGUOUS))
+    if (!lane->no_memory && (row->verdict == CLASS_MISMATCH || row->verdict == CLASS_MISSING ||
+                             row->verdict == CLASS_EXTRA || row->verdict == CLASS_AMBIGUOUS))
         note_largest(s, lane, row, partner);
     return store(s, lane, row->verdict, diag);
 }
@@ -671,7 +691,8 @@ static enum err cursor_step(struct results *s, struct cursor *c, struct diag *di
     c->item = NULL;
     if (c->in_memory) {
         if (c->next_item < c->in_memory->item_count)
-            c->item = (const struct item *)(c->in_memory->bytes + (size_t)c->in_memory->items[c->next_item++] * 4);
+            c->item =
+                (const struct item *)(c->in_memory->bytes + (size_t)c->in_memory->items[c->next_item++] * 4);
         return OK;
     }
     for (;;) {
@@ -702,8 +723,8 @@ static enum err cursor_step(struct results *s, struct cursor *c, struct diag *di
         size_t want = c->room - have < c->left ? c->room - have : (size_t)c->left;
         ssize_t n = sys_pread_full(c->lane->spill_fd, c->buffer + have, want, c->offset);
         if (n < 0 || (size_t)n != want)
-            return diag_set_errno(diag, n < 0 ? (int)-n : EIO, "out.spill", "%s: cannot read a temporary file again",
-                                  stage_path(s->stage));
+            return diag_set_errno(diag, n < 0 ? (int)-n : EIO, "out.spill",
+                                  "%s: cannot read a temporary file again", stage_path(s->stage));
         c->filled += want;
         c->offset += want;
         c->left -= want;
@@ -749,7 +770,8 @@ static enum err merge(struct results *s, int file, struct out_file *f, uint64_t 
         cursors[made++].in_memory = c;
         for (uint32_t k = 0; err == OK && k < c->run_count; k++) {
             struct cursor *cursor = &cursors[made++];
-            *cursor = (struct cursor){.lane = &s->lanes[i], .offset = c->runs[k].offset, .left = c->runs[k].size, .room = RUN_READ};
+            *cursor = (struct cursor){
+                .lane = &s->lanes[i], .offset = c->runs[k].offset, .left = c->runs[k].size, .room = RUN_READ};
             cursor->buffer = mem_take(cursor->room);
             if (!cursor->buffer)
                 err = mem_fail(diag, cursor->room, "merging results");
@@ -800,10 +822,12 @@ static enum err write_rejects(struct results *s, struct worker_io *io, struct ou
         for (uint64_t i = 0; err == OK && i < count; i++) {
             struct span raw, place, column, value;
             arena_reset(&arena);
-            err = source->ops->reject_text(source, io, &rejects[i], &arena, &raw, &place, &column, &value, diag);
+            err = source->ops->reject_text(source, io, &rejects[i], &arena, &raw, &place, &column, &value,
+                                           diag);
             if (err != OK)
                 break;
-            /* No order but the bytes: two files in another order, or one file cut in two, must give the same digest. */
+            /* No order but the bytes: two files in another order, or one file cut in two, must give the same
+             * digest. */
             begin_item(lane);
             put_word(lane, side_name((enum side)side));
             put_comma(lane);

@@ -1,15 +1,14 @@
 /* io/sink/results.h: a run's results: class files sorted by ≺, published whole or not at all.
  *
- *     results_open       makes a staging directory beside the final place; sweeps those that a killed run left
- *       (workers put verdicts through results_sink)
- *       results_reject   control thread
- *       results_write    sorts, merges, writes the class files; gives the digest
- *       results_extra    summary.json, aggregate.csv, stats.json
+ *     results_open       makes a staging directory beside the final place; sweeps those that a killed run
+ * left (workers put verdicts through results_sink) results_reject   control thread results_write    sorts,
+ * merges, writes the class files; gives the digest results_extra    summary.json, aggregate.csv, stats.json
  *       results_publish  fsync, rename, fsync the directory
  *     results_close      takes away what was not published
  *
- * Each worker has a lane per class: rows with their sort key, sorted when a lane's buffer is full and written to an unnamed file, so memory stays
- * within `sort_bytes` per lane however much breaks. Threads: results_sink's put by workers, each its lane; the rest by the control thread.
+ * Each worker has a lane per class: rows with their sort key, sorted when a lane's buffer is full and written
+ * to an unnamed file, so memory stays within `sort_bytes` per lane however much breaks. Threads:
+ * results_sink's put by workers, each its lane; the rest by the control thread.
  */
 #ifndef TIEOUT_IO_SINK_RESULTS_H
 #define TIEOUT_IO_SINK_RESULTS_H
@@ -41,9 +40,11 @@ struct largest_break {
 
 enum err results_open(struct results **out, const struct results_config *config, struct diag *diag);
 struct sink *results_sink(struct results *results);
-enum err results_write(struct results *results, struct worker_io *io, char digest_lines[4096], struct diag *diag);
+enum err results_write(struct results *results, struct worker_io *io, char digest_lines[4096],
+                       struct diag *diag);
 /* Writes a whole small file into the staging directory. */
-enum err results_extra(struct results *results, const char *name, const void *bytes, size_t size, struct diag *diag);
+enum err results_extra(struct results *results, const char *name, const void *bytes, size_t size,
+                       struct diag *diag);
 enum err results_publish(struct results *results, struct diag *diag);
 void results_close(struct results *results);
 /* The largest breaks of all, largest first. */

@@ -2,7 +2,8 @@
  *
  *     stage_open -> write files into stage_path -> stage_publish -> stage_close
  *
- * The staging directory stands beside the final one, holds a lock while its run lives, and is swept by the next run if that run died.
+ * The staging directory stands beside the final one, holds a lock while its run lives, and is swept by the
+ * next run if that run died.
  */
 #ifndef TIEOUT_IO_SINK_STAGE_H
 #define TIEOUT_IO_SINK_STAGE_H
@@ -10,8 +11,8 @@
 #include "core/base/diag.h"
 
 struct stage;
-/* `names`: the files that a published set may hold, NULL at the end. A final directory that holds anything else is refused (ERR_USAGE): tieout
- * replaces its own results and nothing more. */
+/* `names`: the files that a published set may hold, NULL at the end. A final directory that holds anything
+ * else is refused (ERR_USAGE): tieout replaces its own results and nothing more. */
 enum err stage_open(struct stage **out, const char *final_dir, const char *const *names, struct diag *diag);
 const char *stage_path(const struct stage *stage);
 /* All files in it must have been fsynced. */

@@ -1,12 +1,14 @@
 /* io/source/binlog_source.c: a log's files, walked by one worker at a time, decoded by all.
  *
- * claim reads the next bytes and walks them (io/format/binlog.h): that finds whole transactions and how they ended, and is little work. The
- * bytes and the list of groups are the ticket; decoding them is the most of the work and needs no lock. A transaction that is larger than
- * a buffer becomes a ticket whose bytes are read again, piece by piece, by the worker that decodes it. An XA transaction that is decided
- * long after its rows were logged becomes such a ticket too.
+ * claim reads the next bytes and walks them (io/format/binlog.h): that finds whole transactions and how they
+ * ended, and is little work. The bytes and the list of groups are the ticket; decoding them is the most of
+ * the work and needs no lock. A transaction that is larger than a buffer becomes a ticket whose bytes are
+ * read again, piece by piece, by the worker that decodes it. An XA transaction that is decided long after its
+ * rows were logged becomes such a ticket too.
  *
- * Row images become records with RECORD_IMAGE: INSERT and UPDATE give the after-image; an UPDATE that changes the key or the primary key also
- * gives a tombstone under the old one; DELETE gives a voided record. The index folds them (core/ops/index.h).
+ * Row images become records with RECORD_IMAGE: INSERT and UPDATE give the after-image; an UPDATE that changes
+ * the key or the primary key also gives a tombstone under the old one; DELETE gives a voided record. The
+ * index folds them (core/ops/index.h).
  */
 #include "core/base/mem.h"
 #include "io/format/binlog.h"
@@ -47,7 +49,7 @@ struct gtid_stream {
     struct binlog_gtid origin; /* number unused */
     struct {
         uint64_t first, last;
-    } *runs;
+    } * runs;
     size_t count, room;
 };
 
@@ -69,7 +71,7 @@ struct binlog_source {
     uint64_t decoded, walked; /* offsets in the file: given out; gone over */
     struct late_piece *late;
     size_t late_count, late_room;
-    uint8_t *far;   /* bytes of a group that outgrew the buffer; only walked */
+    uint8_t *far; /* bytes of a group that outgrew the buffer; only walked */
     size_t far_room;
     struct gtid_stream *streams;
     size_t stream_count;
@@ -152,8 +154,8 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
     }
     for (int i = 0; i < s->spec->occurrence_count; i++)
         need_name(s, s->spec->occurrence[i]);
-    s->options =
-        (struct binlog_options){.watch = &s->watch, .watch_count = 1, .needed = s->needed, .needed_count = s->needed_count};
+    s->options = (struct binlog_options){
+        .watch = &s->watch, .watch_count = 1, .needed = s->needed, .needed_count = s->needed_count};
     s->record_layout = (struct record_layout){.has_fold = 1};
     for (int i = 0; i < s->job->match.compare_count; i++)
         if (s->job->match.compare[i] != FIELD_STATUS)
@@ -208,7 +210,9 @@ static int gtid_seen(struct binlog_source *s, const struct binlog_gtid *gtid)
             (gtid->kind == BINLOG_GTID_MARIADB
                  ? o->domain == gtid->domain && o->server == gtid->server
                  : memcmp(o->uuid, gtid->uuid, 16) == 0 && o->tag_size == gtid->tag_size &&
-                       memcmp(o->tag, gtid->tag, gtid->tag_size < BINLOG_GTID_TAG_MAX ? gtid->tag_size : BINLOG_GTID_TAG_MAX) == 0))
+                       memcmp(o->tag, gtid->tag,
+                              gtid->tag_size < BINLOG_GTID_TAG_MAX ? gtid->tag_size : BINLOG_GTID_TAG_MAX) ==
+                           0))
             stream = &s->streams[i];
     }
     if (!stream) {
@@ -254,12 +258,15 @@ struct ended {
     size_t count, room;
 };
 
-/* Takes one group into `ended`, which stays in order of offsets. A transaction that the log holds twice counts once; one that a
- * ROLLBACK TO cut into parts is told of part by part, side by side, under one GTID. */
-static enum err collect_group(struct binlog_source *s, struct ended *ended, const struct binlog_group *told, struct diag *diag)
+/* Takes one group into `ended`, which stays in order of offsets. A transaction that the log holds twice
+ * counts once; one that a ROLLBACK TO cut into parts is told of part by part, side by side, under one GTID.
+ */
+static enum err collect_group(struct binlog_source *s, struct ended *ended, const struct binlog_group *told,
+                              struct diag *diag)
 {
     struct binlog_group group = *told;
-    int part = s->last_end == group.begin && s->last_file == group.file_index && s->last_gtid.kind == group.gtid.kind &&
+    int part = s->last_end == group.begin && s->last_file == group.file_index &&
+               s->last_gtid.kind == group.gtid.kind &&
                memcmp(&s->last_gtid, &group.gtid, sizeof group.gtid) == 0;
     if (!part) {
         int seen = gtid_seen(s, &group.gtid);
@@ -284,7 +291,9 @@ static enum err collect_group(struct binlog_source *s, struct ended *ended, cons
         ended->room = room;
     }
     size_t at = ended->count++;
-    for (; at > 0 && ended->groups[at - 1].file_index == group.file_index && ended->groups[at - 1].begin > group.begin; at--)
+    for (; at > 0 && ended->groups[at - 1].file_index == group.file_index &&
+           ended->groups[at - 1].begin > group.begin;
+         at--)
         ended->groups[at] = ended->groups[at - 1];
     ended->groups[at] = group;
     return OK;
@@ -294,7 +303,8 @@ static enum err collect_group(struct binlog_source *s, struct ended *ended, cons
 static enum err collect(struct binlog_source *s, struct ended *ended, struct diag *diag)
 {
     size_t count, behind_count;
-    const struct binlog_group *groups = binlog_walk_groups(s->walk, &count), *behind = binlog_walk_behind(s->walk, &behind_count);
+    const struct binlog_group *groups = binlog_walk_groups(s->walk, &count),
+                              *behind = binlog_walk_behind(s->walk, &behind_count);
     enum err err = OK;
     for (size_t i = 0; err == OK && i < behind_count; i++)
         err = collect_group(s, ended, &behind[i], diag);
@@ -303,7 +313,8 @@ static enum err collect(struct binlog_source *s, struct ended *ended, struct dia
     return err;
 }
 
-static struct piece *make_piece(const struct binlog_format *format, const struct binlog_group *groups, size_t count)
+static struct piece *make_piece(const struct binlog_format *format, const struct binlog_group *groups,
+                                size_t count)
 {
     struct piece *piece = mem_take(sizeof *piece + count * sizeof *groups);
     if (piece) {
@@ -316,8 +327,8 @@ static struct piece *make_piece(const struct binlog_format *format, const struct
 }
 
 /* Notes a piece that is read again when it is decoded. */
-static enum err put_late(struct binlog_source *s, uint32_t file, uint64_t begin, uint64_t end, const struct binlog_group *groups,
-                         size_t count, struct diag *diag)
+static enum err put_late(struct binlog_source *s, uint32_t file, uint64_t begin, uint64_t end,
+                         const struct binlog_group *groups, size_t count, struct diag *diag)
 {
     if (s->late_count == s->late_room) {
         size_t room = s->late_room ? s->late_room * 2 : 8;
@@ -339,12 +350,14 @@ static enum err check_order(struct binlog_source *s, struct diag *diag)
 {
     if (!s->expected_next[0] || s->file == 0)
         return OK;
-    uint64_t expected = log_number(s->expected_next), given = log_number(base_name(s->set.files[s->file].path));
+    uint64_t expected = log_number(s->expected_next),
+             given = log_number(base_name(s->set.files[s->file].path));
     if (expected == UINT64_MAX || given == UINT64_MAX || given <= expected)
         return OK;
-    return diag_set(diag, ERR_INPUT, "binlog.gap", "bring the missing files; rows in them would be lost without a word",
-                    "%s is followed by %s, and the next file given is %s", s->set.files[s->file - 1].path, s->expected_next,
-                    s->set.files[s->file].path);
+    return diag_set(diag, ERR_INPUT, "binlog.gap",
+                    "bring the missing files; rows in them would be lost without a word",
+                    "%s is followed by %s, and the next file given is %s", s->set.files[s->file - 1].path,
+                    s->expected_next, s->set.files[s->file].path);
 }
 
 static enum err end_file(struct binlog_source *s, struct diag *diag)
@@ -383,7 +396,8 @@ static enum err split_off(struct binlog_source *s, struct ended *ended, uint64_t
     return OK;
 }
 
-static enum step binlog_claim(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag)
+static enum step binlog_claim(struct source *source, struct worker_io *io, struct ticket *ticket,
+                              struct diag *diag)
 {
     struct binlog_source *s = of(source);
     struct ended ended = {0};
@@ -417,11 +431,11 @@ static enum step binlog_claim(struct source *source, struct worker_io *io, struc
         ssize_t n = size ? sys_pread_full(input->fd, bytes, size, s->decoded) : 0;
         if (n < 0 || (size_t)n != size) {
             if (n < 0)
-                diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu", input->path, size,
-                               (unsigned long long)s->decoded);
+                diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu", input->path,
+                               size, (unsigned long long)s->decoded);
             else
-                diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again", "%s became shorter while it was read",
-                         input->path);
+                diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                         "%s became shorter while it was read", input->path);
             return STEP_FAILED;
         }
         size_t skip = (size_t)(s->walked - s->decoded), taken = 0;
@@ -432,7 +446,8 @@ static enum step binlog_claim(struct source *source, struct worker_io *io, struc
             err = step == STEP_FAILED ? diag->err : collect(s, &ended, diag);
         }
         /* Not even one group ended in what fits: walk on with bytes that are only looked at. */
-        while (err == OK && step == STEP_IDLE && binlog_walk_pending_begin(s->walk) == s->decoded && s->walked < input->size) {
+        while (err == OK && step == STEP_IDLE && binlog_walk_pending_begin(s->walk) == s->decoded &&
+               s->walked < input->size) {
             size_t want = binlog_walk_need(s->walk);
             if (want < io->chunk)
                 want = io->chunk;
@@ -453,8 +468,8 @@ static enum step binlog_claim(struct source *source, struct worker_io *io, struc
             }
             n = sys_pread_full(input->fd, s->far, want, s->walked);
             if (n < 0 || (size_t)n != want) {
-                err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read at byte %llu", input->path,
-                                     (unsigned long long)s->walked);
+                err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read at byte %llu",
+                                     input->path, (unsigned long long)s->walked);
                 break;
             }
             step = binlog_walk_step(s->walk, s->far, want, s->walked, 1, &taken, diag);
@@ -468,7 +483,9 @@ static enum step binlog_claim(struct source *source, struct worker_io *io, struc
         if (err == OK && at_end) {
             err = end_file(s, diag);
             if (err == OK)
-                end = input->size; /* an unfinished transaction at the end is verified, and counts for nothing */
+                end =
+                    input
+                        ->size; /* an unfinished transaction at the end is verified, and counts for nothing */
             s->file--;
         }
         if (err == OK)
@@ -498,7 +515,8 @@ static enum step binlog_claim(struct source *source, struct worker_io *io, struc
     }
 }
 
-static enum err binlog_start(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag)
+static enum err binlog_start(struct source *source, struct worker_io *io, struct ticket *ticket,
+                             struct diag *diag)
 {
     (void)source;
     (void)io;
@@ -519,8 +537,8 @@ static int find_column(void *context, const char *name)
 }
 
 /* The normalizer of a version of the table; compiled when it is met first. */
-static enum err version_of(struct binlog_source *s, const struct binlog_table *table, const char *file, const struct normalizer **out,
-                           struct diag *diag)
+static enum err version_of(struct binlog_source *s, const struct binlog_table *table, const char *file,
+                           const struct normalizer **out, struct diag *diag)
 {
     *out = NULL;
     enum err err = OK;
@@ -530,23 +548,28 @@ static enum err version_of(struct binlog_source *s, const struct binlog_table *t
             *out = s->versions[i].normalizer;
     if (!*out) {
         const char *key[OCCURRENCE_PARTS_MAX + 1] = {NULL};
-        if (s->spec->occurrence_count == 0 && (!table->key_known || table->key_count == 0 || table->key_count > OCCURRENCE_PARTS_MAX))
+        if (s->spec->occurrence_count == 0 &&
+            (!table->key_known || table->key_count == 0 || table->key_count > OCCURRENCE_PARTS_MAX))
             err = diag_set(diag, ERR_INPUT, "binlog.key",
-                           "name the columns that identify a row with `occurrence_id:`, or SET GLOBAL binlog_row_metadata=FULL on the server",
-                           "%s: table %s.%s: %s, so row changes cannot be told apart", file, table->database, table->name,
-                           !table->key_known          ? "the log does not tell its primary key"
+                           "name the columns that identify a row with `occurrence_id:`, or SET GLOBAL "
+                           "binlog_row_metadata=FULL on the server",
+                           "%s: table %s.%s: %s, so row changes cannot be told apart", file, table->database,
+                           table->name,
+                           !table->key_known       ? "the log does not tell its primary key"
                            : table->key_count == 0 ? "it has no primary key"
                                                    : "its primary key has more than 4 columns");
         for (uint32_t i = 0; err == OK && i < table->key_count && i < OCCURRENCE_PARTS_MAX; i++)
             key[i] = table->columns[table->key_columns[i]].name;
-        struct version *grown = err == OK ? mem_grow(s->versions, (s->version_count + 1) * sizeof *grown) : NULL;
+        struct version *grown =
+            err == OK ? mem_grow(s->versions, (s->version_count + 1) * sizeof *grown) : NULL;
         if (err == OK && !grown)
             err = mem_fail(diag, (s->version_count + 1) * sizeof *grown, "a table's versions");
         if (grown)
             s->versions = grown;
         struct normalizer *fresh = NULL;
         if (err == OK)
-            err = normalizer_open(&fresh, s->config.shared, s->config.side, file, key, find_column, (void *)table, diag);
+            err = normalizer_open(&fresh, s->config.shared, s->config.side, file, key, find_column,
+                                  (void *)table, diag);
         if (err == OK) {
             s->versions[s->version_count++] = (struct version){table->content_hash, fresh};
             *out = fresh;
@@ -561,7 +584,8 @@ static void free_rows(void *rows)
     binlog_rows_close(rows);
 }
 
-static enum err rows_of(struct binlog_source *s, struct worker_io *io, struct binlog_rows **rows, struct diag *diag)
+static enum err rows_of(struct binlog_source *s, struct worker_io *io, struct binlog_rows **rows,
+                        struct diag *diag)
 {
     if (!io->binlog_rows || io->binlog_owner != s) {
         if (io->binlog_rows_free)
@@ -597,24 +621,29 @@ struct decoding {
     struct arena *arena;
 };
 
-static enum err pick(struct decoding *d, const struct binlog_row *row, const struct cell *image, const char *which, struct cell *out,
-                     struct diag *diag)
+static enum err pick(struct decoding *d, const struct binlog_row *row, const struct cell *image,
+                     const char *which, struct cell *out, struct diag *diag)
 {
     for (int k = 0; k < d->wanted_count; k++) {
         out[k] = image[d->wanted[k]];
         if (UNLIKELY(out[k].kind == CELL_ABSENT))
             return diag_set(diag, ERR_INPUT, "binlog.image",
-                            "SET GLOBAL binlog_row_image=FULL on the server; logs written before that cannot be used for this job",
-                            "%s@%llu: row %u of table %s.%s: its %s-image does not hold column \"%s\" (a MINIMAL or NOBLOB image)",
-                            d->input->path, (unsigned long long)row->event_offset, row->row_index, row->table->database,
-                            row->table->name, which, row->table->columns[d->wanted[k]].name);
+                            "SET GLOBAL binlog_row_image=FULL on the server; logs written before that cannot "
+                            "be used for this job",
+                            "%s@%llu: row %u of table %s.%s: its %s-image does not hold column \"%s\" (a "
+                            "MINIMAL or NOBLOB image)",
+                            d->input->path, (unsigned long long)row->event_offset, row->row_index,
+                            row->table->database, row->table->name, which,
+                            row->table->columns[d->wanted[k]].name);
     }
     return OK;
 }
 
-static enum err send(struct decoding *d, const struct binlog_row *row, struct record *record, struct diag *diag)
+static enum err send(struct decoding *d, const struct binlog_row *row, struct record *record,
+                     struct diag *diag)
 {
-    uint64_t back = row->image_offset - row->event_offset, back_map = row->event_offset - row->table_map_offset;
+    uint64_t back = row->image_offset - row->event_offset,
+             back_map = row->event_offset - row->table_map_offset;
     if (back > UINT32_MAX || back_map > UINT32_MAX)
         return diag_set(diag, ERR_INPUT, "binlog.transaction", NULL,
                         "%s@%llu: the row event lies more than 4 GiB behind its table map", d->input->path,
@@ -627,14 +656,15 @@ static enum err send(struct decoding *d, const struct binlog_row *row, struct re
 }
 
 /* An image that cannot become a record still replaces the one before it. */
-static enum err send_unreadable(struct decoding *d, const struct binlog_row *row, const struct cell *cells, uint16_t flags,
-                                struct diag *diag)
+static enum err send_unreadable(struct decoding *d, const struct binlog_row *row, const struct cell *cells,
+                                uint16_t flags, struct diag *diag)
 {
     enum reject_code code = normalize_identity(d->normalizer, &d->io->scratch, cells, d->io->record);
     if (code != REJECT_NONE)
-        return diag_set(diag, ERR_INPUT, "binlog.row", "name shorter key columns, or leave such rows out of the table",
-                        "%s@%llu: row %u: its key cannot be kept (%s)", d->input->path, (unsigned long long)row->event_offset,
-                        row->row_index, reject_name(code));
+        return diag_set(diag, ERR_INPUT, "binlog.row",
+                        "name shorter key columns, or leave such rows out of the table",
+                        "%s@%llu: row %u: its key cannot be kept (%s)", d->input->path,
+                        (unsigned long long)row->event_offset, row->row_index, reject_name(code));
     d->io->record->flags |= flags;
     return send(d, row, d->io->record, diag);
 }
@@ -658,10 +688,12 @@ static enum err take_change(struct decoding *d, const struct binlog_row *row, st
         return send(d, row, record, diag);
     }
     if (row->op == BINLOG_UPDATE) {
-        struct record *old = (struct record *)d->io->unquoted; /* room for a row; not used by this source otherwise */
+        struct record *old =
+            (struct record *)d->io->unquoted; /* room for a row; not used by this source otherwise */
         enum reject_code code = normalize_identity(d->normalizer, &d->io->scratch, before, old);
         enum reject_code code_now = normalize_identity(d->normalizer, &d->io->scratch, after, record);
-        if (code == REJECT_NONE && code_now == REJECT_NONE && !normalize_same_identity(d->normalizer, old, record)) {
+        if (code == REJECT_NONE && code_now == REJECT_NONE &&
+            !normalize_same_identity(d->normalizer, old, record)) {
             old->flags |= RECORD_GONE;
             if ((err = send(d, row, old, diag)) != OK)
                 return err;
@@ -677,7 +709,8 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
 {
     struct full full;
     int bad_cell, no_memory;
-    enum err err = pick(d, row, row->after ? row->after : row->before, row->after ? "after" : "before", d->io->cells, diag);
+    enum err err = pick(d, row, row->after ? row->after : row->before, row->after ? "after" : "before",
+                        d->io->cells, diag);
     if (err != OK)
         return err;
     arena_reset(d->arena);
@@ -687,7 +720,8 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
         return mem_fail(diag, 0, "a row");
     if (code != REJECT_NONE) {
         char place[1024];
-        snprintf(place, sizeof place, "%s@%llu#%u", d->input->shown, (unsigned long long)row->event_offset, row->row_index);
+        snprintf(place, sizeof place, "%s@%llu#%u", d->input->shown, (unsigned long long)row->event_offset,
+                 row->row_index);
         reject_show(code, place, NULL, NULL);
         return OK;
     }
@@ -716,7 +750,8 @@ static enum err decode(struct decoding *d, struct binlog_rows *rows, struct diag
     return step == STEP_FAILED ? diag->err : OK;
 }
 
-static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, struct ticket *ticket, struct decoding d, struct diag *diag)
+static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, struct ticket *ticket,
+                               struct decoding d, struct diag *diag)
 {
     struct piece *groups = ticket->extra;
     struct binlog_rows *rows;
@@ -752,8 +787,8 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
         }
         ssize_t n = sys_pread_full(d.input->fd, io->grown, want, at);
         if (n < 0 || (size_t)n != want) {
-            err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read at byte %llu", d.input->path,
-                                 (unsigned long long)at);
+            err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read at byte %llu",
+                                 d.input->path, (unsigned long long)at);
             break;
         }
         piece.bytes = io->grown;
@@ -765,8 +800,8 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
         at += taken;
         if (err == OK && taken == 0) { /* an event that is larger than the piece */
             if (want == ticket->end - at)
-                err = diag_set(diag, ERR_INPUT, "binlog.cut", "get the file again", "%s@%llu: the event is cut off", d.input->path,
-                               (unsigned long long)at);
+                err = diag_set(diag, ERR_INPUT, "binlog.cut", "get the file again",
+                               "%s@%llu: the event is cut off", d.input->path, (unsigned long long)at);
             want *= 2;
         }
     }
@@ -781,8 +816,8 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
     return err == OK ? STEP_DONE : STEP_FAILED;
 }
 
-static enum step binlog_process(struct source *source, struct worker_io *io, struct ticket *ticket, struct outbox *outbox,
-                                struct diag *diag)
+static enum step binlog_process(struct source *source, struct worker_io *io, struct ticket *ticket,
+                                struct outbox *outbox, struct diag *diag)
 {
     struct binlog_source *s = of(source);
     struct decoding d = {.s = s, .io = io, .input = &s->set.files[ticket->file], .outbox = outbox};
@@ -790,8 +825,8 @@ static enum step binlog_process(struct source *source, struct worker_io *io, str
 }
 
 static enum err binlog_scan(struct source *source, struct worker_io *io,
-                            enum err (*row)(void *context, const struct full *full, struct diag *diag), void *context,
-                            struct diag *diag)
+                            enum err (*row)(void *context, const struct full *full, struct diag *diag),
+                            void *context, struct diag *diag)
 {
     struct binlog_source *s = of(source);
     struct arena arena;
@@ -799,8 +834,12 @@ static enum err binlog_scan(struct source *source, struct worker_io *io,
     struct ticket ticket = {0};
     enum step step;
     while ((step = binlog_claim(source, io, &ticket, diag)) == STEP_MORE) {
-        struct decoding d = {
-            .s = s, .io = io, .input = &s->set.files[ticket.file], .row_fn = row, .context = context, .arena = &arena};
+        struct decoding d = {.s = s,
+                             .io = io,
+                             .input = &s->set.files[ticket.file],
+                             .row_fn = row,
+                             .context = context,
+                             .arena = &arena};
         if (decode_ticket(s, io, &ticket, d, diag) == STEP_FAILED)
             break;
         ticket = (struct ticket){0};
@@ -815,13 +854,14 @@ static enum err binlog_finish(struct source *source, struct worker_io *io, struc
 {
     (void)io;
     struct binlog_source *s = of(source);
-    /* Every transaction that the walk counted was told to us, and every one with rows was decoded: a log has no row count of its own. */
+    /* Every transaction that the walk counted was told to us, and every one with rows was decoded: a log has
+     * no row count of its own. */
     uint64_t counted = binlog_walk_counts(s->walk)->groups;
     if (counted != s->transactions_told || s->groups_told != s->groups_decoded)
         return diag_set(diag, ERR_BUG, "invariant.transactions", "please report this with the logs",
-                        "the log has %llu transactions, %llu were told; of %llu with rows %llu were decoded", (unsigned long long)counted,
-                        (unsigned long long)s->transactions_told, (unsigned long long)s->groups_told,
-                        (unsigned long long)s->groups_decoded);
+                        "the log has %llu transactions, %llu were told; of %llu with rows %llu were decoded",
+                        (unsigned long long)counted, (unsigned long long)s->transactions_told,
+                        (unsigned long long)s->groups_told, (unsigned long long)s->groups_decoded);
     enum err err = file_set_check(&s->set, diag);
     return err == OK ? dict_check(s->config.shared->words, diag) : err;
 }
@@ -844,8 +884,8 @@ static void binlog_counts(const struct source *source, struct source_counts *cou
 }
 
 /* Decodes one known row again: the image that counts. */
-static enum err again(struct binlog_source *s, struct worker_io *io, const struct row_ref *ref, const struct cell **image,
-                      const struct normalizer **normalizer, struct diag *diag)
+static enum err again(struct binlog_source *s, struct worker_io *io, const struct row_ref *ref,
+                      const struct cell **image, const struct normalizer **normalizer, struct diag *diag)
 {
     uint32_t file = file_set_find(&s->set, ref->place);
     struct input_file *input = &s->set.files[file];
@@ -859,17 +899,21 @@ static enum err again(struct binlog_source *s, struct worker_io *io, const struc
         uint8_t head[BINLOG_HEADER_SIZE];
         ssize_t n = sys_pread_full(input->fd, head, sizeof head, offsets[i]);
         if (n == (ssize_t)sizeof head) {
-            sizes[i] = (size_t)head[9] | (size_t)head[10] << 8 | (size_t)head[11] << 16 | (size_t)head[12] << 24;
+            sizes[i] =
+                (size_t)head[9] | (size_t)head[10] << 8 | (size_t)head[11] << 16 | (size_t)head[12] << 24;
             if (sizes[i] > input->size - offsets[i])
                 sizes[i] = (size_t)(input->size - offsets[i]);
             bytes[i] = mem_take(sizes[i] + IO_SLACK);
             if (!bytes[i])
                 err = mem_fail(diag, sizes[i], "a row event");
             else
-                n = sys_pread_full(input->fd, bytes[i], sizes[i], offsets[i]) == (ssize_t)sizes[i] ? (ssize_t)sizeof head : -5;
+                n = sys_pread_full(input->fd, bytes[i], sizes[i], offsets[i]) == (ssize_t)sizes[i]
+                        ? (ssize_t)sizeof head
+                        : -5;
         }
         if (err == OK && n != (ssize_t)sizeof head)
-            err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read the event at byte %llu again", input->path,
+            err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read",
+                                 "%s: cannot read the event at byte %llu again", input->path,
                                  (unsigned long long)offsets[i]);
     }
     if (err == OK) {
@@ -900,8 +944,8 @@ static enum err again(struct binlog_source *s, struct worker_io *io, const struc
     return err;
 }
 
-static enum err binlog_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows, uint32_t count,
-                             struct arena *arena, struct diag *diag)
+static enum err binlog_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                             struct full *rows, uint32_t count, struct arena *arena, struct diag *diag)
 {
     struct binlog_source *s = of(source);
     for (uint32_t i = 0; i < count; i++) {
@@ -914,13 +958,15 @@ static enum err binlog_fetch(struct source *source, struct worker_io *io, const 
         const int *wanted = normalizer_columns(normalizer, &wanted_count);
         for (int k = 0; k < wanted_count; k++)
             io->cells[k] = image[wanted[k]];
-        enum reject_code code = normalize_full(normalizer, &io->scratch, io->cells, arena, &rows[i], &bad_cell, &no_memory);
+        enum reject_code code =
+            normalize_full(normalizer, &io->scratch, io->cells, arena, &rows[i], &bad_cell, &no_memory);
         if (no_memory)
             return mem_fail(diag, 0, "rows that broke");
         if (code != REJECT_NONE)
             return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
                             "%s: the row at byte %llu is not what it was when it was read first",
-                            s->set.files[file_set_find(&s->set, refs[i].place)].path, (unsigned long long)refs[i].place);
+                            s->set.files[file_set_find(&s->set, refs[i].place)].path,
+                            (unsigned long long)refs[i].place);
         rows[i].place = refs[i].place;
         rows[i].record_flags = refs[i].record_flags;
         rows[i].back_event = refs[i].back_event;
@@ -929,7 +975,8 @@ static enum err binlog_fetch(struct source *source, struct worker_io *io, const 
     return OK;
 }
 
-static size_t place_of(struct binlog_source *s, uint64_t place, uint32_t back_event, uint32_t row_index, char *out, size_t room)
+static size_t place_of(struct binlog_source *s, uint64_t place, uint32_t back_event, uint32_t row_index,
+                       char *out, size_t room)
 {
     uint32_t file = file_set_find(&s->set, place);
     int n = snprintf(out, room, "%s@%llu#%u", s->set.files[file].shown,
@@ -937,13 +984,15 @@ static size_t place_of(struct binlog_source *s, uint64_t place, uint32_t back_ev
     return n < (int)room ? (size_t)n : room - 1;
 }
 
-static size_t binlog_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out, size_t room)
+static size_t binlog_place_text(struct source *source, struct worker_io *io, const struct full *row,
+                                char *out, size_t room)
 {
     (void)io;
     return place_of(of(source), row->place, row->back_event, row->row_index, out, room);
 }
 
-static enum err binlog_late_reject(struct source *source, struct worker_io *io, const struct row_ref *ref, struct diag *diag)
+static enum err binlog_late_reject(struct source *source, struct worker_io *io, const struct row_ref *ref,
+                                   struct diag *diag)
 {
     struct binlog_source *s = of(source);
     const struct cell *image;
@@ -984,9 +1033,11 @@ static enum err binlog_limit_rejects(struct source *source, struct worker_io *io
         place_of(s, reject->place, reject->back_event, reject->row_index, text, sizeof text);
         reject_show((enum reject_code)reject->code, text, NULL, NULL);
     }
-    return diag_set(diag, ERR_INPUT, "rejects", "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
-                    "%s.%s: the last image of %llu rows cannot be read as a record; %llu are allowed", s->watch.database, s->watch.table,
-                    (unsigned long long)s->rejects.count, (unsigned long long)limit);
+    return diag_set(diag, ERR_INPUT, "rejects",
+                    "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
+                    "%s.%s: the last image of %llu rows cannot be read as a record; %llu are allowed",
+                    s->watch.database, s->watch.table, (unsigned long long)s->rejects.count,
+                    (unsigned long long)limit);
 }
 
 static const struct reject *binlog_rejects(struct source *source, uint64_t *count)
@@ -995,8 +1046,9 @@ static const struct reject *binlog_rejects(struct source *source, uint64_t *coun
     return of(source)->rejects.items;
 }
 
-static enum err binlog_reject_text(struct source *source, struct worker_io *io, const struct reject *reject, struct arena *arena,
-                                   struct span *raw, struct span *place, struct span *column, struct span *value, struct diag *diag)
+static enum err binlog_reject_text(struct source *source, struct worker_io *io, const struct reject *reject,
+                                   struct arena *arena, struct span *raw, struct span *place,
+                                   struct span *column, struct span *value, struct diag *diag)
 {
     struct binlog_source *s = of(source);
     struct row_ref ref = {.place = reject->place,
@@ -1019,8 +1071,9 @@ static enum err binlog_reject_text(struct source *source, struct worker_io *io, 
             continue;
         char number[64];
         struct span cell = binlog_cell_print(number, &image[i], &table->columns[i]);
-        int n = snprintf(text + used, sizeof text - used, "%s%s=%.*s", used ? ";" : "", table->columns[i].name,
-                         (int)(cell.size < 1000 ? cell.size : 1000), cell.data ? cell.data : "");
+        int n =
+            snprintf(text + used, sizeof text - used, "%s%s=%.*s", used ? ";" : "", table->columns[i].name,
+                     (int)(cell.size < 1000 ? cell.size : 1000), cell.data ? cell.data : "");
         used = n < 0 || used + (size_t)n >= sizeof text ? sizeof text - 1 : used + (size_t)n;
         if (reject->column == i) {
             *column = arena_copy(arena, span_of(table->columns[i].name));
@@ -1029,7 +1082,8 @@ static enum err binlog_reject_text(struct source *source, struct worker_io *io, 
     }
     *raw = arena_copy(arena, (struct span){text, used});
     char where[1024];
-    *place = arena_copy(arena, (struct span){where, place_of(s, reject->place, reject->back_event, reject->row_index, where, sizeof where)});
+    *place = arena_copy(arena, (struct span){where, place_of(s, reject->place, reject->back_event,
+                                                             reject->row_index, where, sizeof where)});
     return raw->data && place->data && column->data && value->data ? OK : mem_fail(diag, used, "a reject");
 }
 

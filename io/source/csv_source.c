@@ -1,16 +1,19 @@
 /* io/source/csv_source.c: CSV files, decoded in parallel.
  *
- * A file is cut into chunks of equal size. Chunk i owns the rows that begin behind the first newline at or after its first byte,
- * up to and with the one that begins behind the first newline at or after the next chunk's first byte. Whether that newline
- * ends a row or stands inside quotes is the one thing that a chunk must know from those before, and since a stray quote spoils its row
- * only up to the next newline (SPEC.md section 2), one bit is enough. A chunk without quotes hands on what it was handed, so it
- * says so as soon as its bytes are there (csv_arrive), and workers go on side by side; only files with quotes go chunk after chunk here.
+ * A file is cut into chunks of equal size. Chunk i owns the rows that begin behind the first newline at or
+ * after its first byte, up to and with the one that begins behind the first newline at or after the next
+ * chunk's first byte. Whether that newline ends a row or stands inside quotes is the one thing that a chunk
+ * must know from those before, and since a stray quote spoils its row only up to the next newline (SPEC.md
+ * section 2), one bit is enough. A chunk without quotes hands on what it was handed, so it says so as soon as
+ * its bytes are there (csv_arrive), and workers go on side by side; only files with quotes go chunk after
+ * chunk here.
  *
  *     bytes      |------- chunk 0 -------|------- chunk 1 -------|-------
  *     rows       [h][r][r][r][r][r][r][r][r  ][r][r][r][r][r][r][r  ][r]
  *     owner       0  0  0  0  0  0  0  0  0    1  1  1  1  1  1  1   2
  *
- * A row that runs over the chunk's end is read by its owner, from the overlap or, when it is long, by reading on.
+ * A row that runs over the chunk's end is read by its owner, from the overlap or, when it is long, by reading
+ * on.
  */
 #include "core/base/mem.h"
 #include "io/format/csv.h"
@@ -33,14 +36,15 @@ enum ticket_state { TICKET_NEW, TICKET_SCANNED, TICKET_EMPTY };
 /* What is known of a chunk's effect on quotes. */
 enum chunk_state {
     CHUNK_UNKNOWN,
-    CHUNK_PLAIN,     /* no quote in it: what holds at its first line holds at the next chunk's */
-    CHUNK_TO_OUTSIDE,/* decoded: the next chunk's first line begins a row */
-    CHUNK_TO_QUOTED  /* decoded: it lies inside a quoted cell */
+    CHUNK_PLAIN,      /* no quote in it: what holds at its first line holds at the next chunk's */
+    CHUNK_TO_OUTSIDE, /* decoded: the next chunk's first line begins a row */
+    CHUNK_TO_QUOTED   /* decoded: it lies inside a quoted cell */
 };
 
 struct chain {
-    _Atomic uint8_t *states;  /* enum chunk_state, by chunk */
-    _Atomic uint64_t resolved; /* a chunk whose start is known, times two, plus one if it is inside quotes: where to look on from */
+    _Atomic uint8_t *states;   /* enum chunk_state, by chunk */
+    _Atomic uint64_t resolved; /* a chunk whose start is known, times two, plus one if it is inside quotes:
+                                  where to look on from */
 };
 
 struct csv_file {
@@ -52,8 +56,8 @@ struct csv_file {
     char **names; /* header cells; column_count + 1, the last NULL */
     uint64_t data_begin;
     uint64_t first_chunk, chunk_count;
-    uint16_t *marks;      /* newlines per CSV_MARK_BYTES; NULL with odd chunk sizes */
-    uint64_t *mark_sums;  /* newlines before each mark; made by finish */
+    uint16_t *marks;     /* newlines per CSV_MARK_BYTES; NULL with odd chunk sizes */
+    uint64_t *mark_sums; /* newlines before each mark; made by finish */
     uint32_t mark_count;
     uint64_t reject_count; /* under the list's lock */
     _Atomic uint64_t rows, records, blank_rows, record_bytes, reject_bytes, other_bytes;
@@ -136,34 +140,39 @@ static enum err read_header(struct csv_source *s, uint32_t index, struct diag *d
         uint32_t at = size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
         for (int i = 0; i < layout->skip_lines && at < size; i++)
             at += (uint32_t)line_length(bytes, size, at);
-        while (layout->comment && at < size && strncmp((const char *)bytes + at, layout->comment, strlen(layout->comment)) == 0)
+        while (layout->comment && at < size &&
+               strncmp((const char *)bytes + at, layout->comment, strlen(layout->comment)) == 0)
             at += (uint32_t)line_length(bytes, size, at);
         if (!layout->has_header) {
             file->data_begin = at;
             file->column_count = (uint32_t)layout->column_count;
             break;
         }
-        enum csv_row_end end =
-            at < size ? csv_row_read(&s->dialect, bytes, size, at, at_end, cells, CSV_COLUMNS_MAX + 1, scratch, &row)
-                      : CSV_ROW_UNFINISHED;
+        enum csv_row_end end = at < size ? csv_row_read(&s->dialect, bytes, size, at, at_end, cells,
+                                                        CSV_COLUMNS_MAX + 1, scratch, &row)
+                                         : CSV_ROW_UNFINISHED;
         if (end == CSV_ROW_UNFINISHED && !at_end && room < CSV_ROW_MAX)
             continue; /* a long header: once more with room for the longest row */
         if (end == CSV_ROW_SPOILED)
-            err = diag_set(diag, ERR_INPUT, "csv.header", "is this the right file? The first row must name the columns",
-                           "%s: line 1: the header has a %s in column %u", path,
-                           row.code == REJECT_CR ? "carriage return that ends no line" : "quote where none may stand",
-                           row.bad_cell + 1);
+            err = diag_set(
+                diag, ERR_INPUT, "csv.header", "is this the right file? The first row must name the columns",
+                "%s: line 1: the header has a %s in column %u", path,
+                row.code == REJECT_CR ? "carriage return that ends no line" : "quote where none may stand",
+                row.bad_cell + 1);
         else if (end == CSV_ROW_BLANK)
-            err = diag_set(diag, ERR_INPUT, "csv.header", "the first row must name the columns", "%s: line 1 is blank where the header should be", path);
+            err = diag_set(diag, ERR_INPUT, "csv.header", "the first row must name the columns",
+                           "%s: line 1 is blank where the header should be", path);
         else if (end == CSV_ROW_UNFINISHED)
-            err = diag_set(diag, ERR_INPUT, "csv.header", "is this the right file? The first row must name the columns",
-                           at >= size ? "%s: the file ends before its header" : row.ends_in_quote
-                               ? "%s: line 1: a quote is opened and never closed"
-                               : "%s: line 1: the header is longer than 1 MiB",
+            err = diag_set(diag, ERR_INPUT, "csv.header",
+                           "is this the right file? The first row must name the columns",
+                           at >= size          ? "%s: the file ends before its header"
+                           : row.ends_in_quote ? "%s: line 1: a quote is opened and never closed"
+                                               : "%s: line 1: the header is longer than 1 MiB",
                            path);
         else if (row.cells > CSV_COLUMNS_MAX)
-            err = diag_set(diag, ERR_INPUT, "csv.header", NULL, "%s: line 1 has %u columns; at most %d are read", path, row.cells,
-                           CSV_COLUMNS_MAX);
+            err =
+                diag_set(diag, ERR_INPUT, "csv.header", NULL,
+                         "%s: line 1 has %u columns; at most %d are read", path, row.cells, CSV_COLUMNS_MAX);
         else {
             file->data_begin = row.next;
             file->column_count = row.cells;
@@ -184,19 +193,23 @@ static enum err read_header(struct csv_source *s, uint32_t index, struct diag *d
         }
         for (uint32_t k = 0; k < i && name.size && file->column_count <= 2000; k++)
             if (strcmp(file->names[k], file->names[i]) == 0) {
-                err = diag_set(diag, ERR_INPUT, "csv.header", "rename one of them; tieout will not guess which is meant",
-                               "%s: line 1: columns %u and %u are both named \"%s\"", path, k + 1, i + 1, file->names[i]);
+                err = diag_set(diag, ERR_INPUT, "csv.header",
+                               "rename one of them; tieout will not guess which is meant",
+                               "%s: line 1: columns %u and %u are both named \"%s\"", path, k + 1, i + 1,
+                               file->names[i]);
                 break;
             }
     }
     if (err == OK) {
         struct header header = {file->names, file->column_count};
-        err = normalizer_open(&file->normalizer, s->config.shared, s->config.side, path, NULL, find_name, &header, diag);
+        err = normalizer_open(&file->normalizer, s->config.shared, s->config.side, path, NULL, find_name,
+                              &header, diag);
         if (err != OK && diag->hint[0] && file->column_count) { /* say what is there */
             char list[300];
             size_t used = 0;
             for (uint32_t i = 0; i < file->column_count && used + 40 < sizeof list; i++)
-                used += (size_t)snprintf(list + used, sizeof list - used, "%s%.32s", i ? ", " : "", file->names[i]);
+                used += (size_t)snprintf(list + used, sizeof list - used, "%s%.32s", i ? ", " : "",
+                                         file->names[i]);
             snprintf(diag->hint, sizeof diag->hint, "the file's first line names: %s", list);
         }
     }
@@ -235,7 +248,8 @@ static enum err mark_header(struct csv_source *s, uint32_t index, struct diag *d
     for (uint64_t at = 0; at < file->first_chunk * s->chunk; at += CSV_MARK_BYTES) {
         ssize_t n = sys_pread_full(s->set.files[index].fd, block, sizeof block, at);
         if (n < 0)
-            return diag_set_errno(diag, (int)-n, "read", "%s: cannot read the header", s->set.files[index].path);
+            return diag_set_errno(diag, (int)-n, "read", "%s: cannot read the header",
+                                  s->set.files[index].path);
         uint16_t count = 0;
         for (ssize_t i = 0; i < n; i++)
             count = (uint16_t)(count + (block[i] == '\n'));
@@ -285,7 +299,8 @@ enum err csv_source_open(struct source **out, const struct source_config *config
         if (s->chunk % CSV_MARK_BYTES == 0) {
             file->mark_count = (uint32_t)((s->set.files[i].size + CSV_MARK_BYTES - 1) / CSV_MARK_BYTES);
             file->marks = mem_take_zero(file->mark_count + 1, sizeof *file->marks);
-            err = file->marks ? mark_header(s, i, diag) : mem_fail(diag, file->mark_count * 2, "line numbers");
+            err =
+                file->marks ? mark_header(s, i, diag) : mem_fail(diag, file->mark_count * 2, "line numbers");
         }
     }
     s->claim_chunk = s->files ? s->files[0].first_chunk : 0;
@@ -304,7 +319,8 @@ static uint64_t csv_size(const struct source *source)
     return of(source)->set.size;
 }
 
-static enum step csv_claim(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag)
+static enum step csv_claim(struct source *source, struct worker_io *io, struct ticket *ticket,
+                           struct diag *diag)
 {
     (void)io;
     (void)diag;
@@ -325,7 +341,8 @@ static enum step csv_claim(struct source *source, struct worker_io *io, struct t
     return STEP_MORE;
 }
 
-static enum err csv_start(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag)
+static enum err csv_start(struct source *source, struct worker_io *io, struct ticket *ticket,
+                          struct diag *diag)
 {
     struct input_file *input = &of(source)->set.files[ticket->file];
     size_t size = ticket->end - ticket->begin + IO_OVERLAP;
@@ -349,7 +366,8 @@ struct work {
     uint64_t records, rows, blank, record_bytes, reject_bytes, other_bytes;
 };
 
-static enum err add_reject(struct work *w, uint32_t at, uint32_t size, enum reject_code code, uint32_t column, struct diag *diag)
+static enum err add_reject(struct work *w, uint32_t at, uint32_t size, enum reject_code code, uint32_t column,
+                           struct diag *diag)
 {
     const struct reject_limit *limit = &w->s->spec->rejects;
     struct reject reject = {.place = w->input->base + w->ticket->begin + at,
@@ -358,7 +376,8 @@ static enum err add_reject(struct work *w, uint32_t at, uint32_t size, enum reje
                             .code = (uint8_t)code,
                             .side = (uint8_t)w->s->config.side};
     /* A share of the rows is known at the end only. */
-    return reject_list_add(&w->s->rejects, &reject, &w->file->reject_count, limit->max_ppm ? UINT64_MAX : limit->max_rows, diag);
+    return reject_list_add(&w->s->rejects, &reject, &w->file->reject_count,
+                           limit->max_ppm ? UINT64_MAX : limit->max_rows, diag);
 }
 
 static int is_comment(const struct csv_source *s, const uint8_t *row, uint32_t size)
@@ -368,25 +387,28 @@ static int is_comment(const struct csv_source *s, const uint8_t *row, uint32_t s
     return n && size >= n && memcmp(row, comment, n) == 0;
 }
 
-/* One row whose wanted cells are at hand. `begin`..`next` are its bytes, `size` those without the line end. */
-static inline enum err take_row(struct work *w, const struct cell *cells, uint32_t begin, uint32_t size, uint32_t next,
-                                struct outbox *outbox, struct diag *diag)
+/* One row whose wanted cells are at hand. `begin`..`next` are its bytes, `size` those without the line end.
+ */
+static inline enum err take_row(struct work *w, const struct cell *cells, uint32_t begin, uint32_t size,
+                                uint32_t next, struct outbox *outbox, struct diag *diag)
 {
     struct record *record = w->io->record;
     int bad_cell;
     enum reject_code code = normalize_hot(w->file->normalizer, &w->io->scratch, cells, record, &bad_cell);
     if (UNLIKELY(code != REJECT_NONE)) {
         w->reject_bytes += next - begin;
-        return add_reject(w, begin, size, code, bad_cell >= 0 ? (uint32_t)w->file->wanted[bad_cell] : UINT32_MAX, diag);
+        return add_reject(w, begin, size, code,
+                          bad_cell >= 0 ? (uint32_t)w->file->wanted[bad_cell] : UINT32_MAX, diag);
     }
     w->records++;
     w->record_bytes += next - begin;
     record->place = w->input->base + w->ticket->begin + begin;
-    return outbox_put(outbox, record, record_units(record_var_size(record, normalizer_layout(w->file->normalizer))), diag);
+    return outbox_put(outbox, record,
+                      record_units(record_var_size(record, normalizer_layout(w->file->normalizer))), diag);
 }
 
-static enum err reject_row(struct work *w, uint32_t begin, uint32_t size, uint32_t next, enum reject_code code, uint32_t column,
-                           struct diag *diag)
+static enum err reject_row(struct work *w, uint32_t begin, uint32_t size, uint32_t next,
+                           enum reject_code code, uint32_t column, struct diag *diag)
 {
     if (is_comment(w->s, w->bytes + begin, size)) {
         w->rows--;
@@ -409,9 +431,12 @@ static enum err odd_row(struct work *w, uint32_t begin, uint32_t size, uint32_t 
     return reject_row(w, begin, size, next, REJECT_COLUMNS, UINT32_MAX, diag);
 }
 
-/* The hot loop: rows as csv_scan found them. Cell c of a row lies between separators c-1 and c, counted on from the row before. */
-static inline __attribute__((always_inline)) enum err take_rows(struct work *w, const struct csv_scan_result *scan, uint32_t first_row,
-                                                                const int quoted, struct outbox *outbox, struct diag *diag)
+/* The hot loop: rows as csv_scan found them. Cell c of a row lies between separators c-1 and c, counted on
+ * from the row before. */
+static inline __attribute__((always_inline)) enum err take_rows(struct work *w,
+                                                                const struct csv_scan_result *scan,
+                                                                uint32_t first_row, const int quoted,
+                                                                struct outbox *outbox, struct diag *diag)
 {
     const uint32_t columns = w->file->column_count;
     const int wanted_count = w->file->wanted_count;
@@ -452,7 +477,8 @@ static inline __attribute__((always_inline)) enum err take_rows(struct work *w, 
             for (int k = 0; k < wanted_count; k++) {
                 int64_t c = wanted[k];
                 uint32_t from = row[c - 1] + 1, to = row[c];
-                cells[k] = (struct cell){.data = (const char *)bytes + from, .size = to - from, .kind = CELL_TEXT};
+                cells[k] =
+                    (struct cell){.data = (const char *)bytes + from, .size = to - from, .kind = CELL_TEXT};
             }
             if (last_wanted >= 0)
                 cells[last_wanted].size -= newline - end;
@@ -471,10 +497,11 @@ static inline __attribute__((always_inline)) enum err take_rows(struct work *w, 
     return OK;
 }
 
-static enum err take_scanned_rows(struct work *w, const struct csv_scan_result *scan, uint32_t first_row, int quoted,
-                                  struct outbox *outbox, struct diag *diag)
+static enum err take_scanned_rows(struct work *w, const struct csv_scan_result *scan, uint32_t first_row,
+                                  int quoted, struct outbox *outbox, struct diag *diag)
 {
-    return quoted ? take_rows(w, scan, first_row, 1, outbox, diag) : take_rows(w, scan, first_row, 0, outbox, diag);
+    return quoted ? take_rows(w, scan, first_row, 1, outbox, diag)
+                  : take_rows(w, scan, first_row, 0, outbox, diag);
 }
 
 /* Reads on behind what is there: the chunk's last row is longer than the overlap. */
@@ -482,9 +509,10 @@ static enum err read_on(struct work *w, struct diag *diag)
 {
     if (w->size > w->nominal + CSV_ROW_MAX)
         return diag_set(diag, ERR_INPUT, "csv.row",
-                        "is a quote opened and never closed, or is this another kind of file? Rows may have at most 1 MiB",
-                        "%s: the row that runs over byte %llu is longer than 1 MiB (1048576 bytes)", w->input->path,
-                        (unsigned long long)(w->ticket->begin + w->nominal));
+                        "is a quote opened and never closed, or is this another kind of file? Rows may have "
+                        "at most 1 MiB",
+                        "%s: the row that runs over byte %llu is longer than 1 MiB (1048576 bytes)",
+                        w->input->path, (unsigned long long)(w->ticket->begin + w->nominal));
     uint64_t left = w->input->size - w->ticket->begin;
     uint32_t want = w->nominal + (w->size - w->nominal) * 4 + IO_OVERLAP;
     if (want > w->nominal + CSV_ROW_MAX + IO_OVERLAP)
@@ -502,7 +530,8 @@ static enum err read_on(struct work *w, struct diag *diag)
     } else if (w->bytes != w->io->grown) {
         memcpy(w->io->grown, w->bytes, w->size);
     }
-    ssize_t n = sys_pread_full(w->input->fd, w->io->grown + w->size, want - w->size, w->ticket->begin + w->size);
+    ssize_t n =
+        sys_pread_full(w->input->fd, w->io->grown + w->size, want - w->size, w->ticket->begin + w->size);
     if (n < 0 || (uint32_t)n < want - w->size)
         return n < 0 ? diag_set_errno(diag, (int)-n, "read", "%s: cannot read at byte %llu", w->input->path,
                                       (unsigned long long)(w->ticket->begin + w->size))
@@ -520,30 +549,39 @@ static enum err read_on(struct work *w, struct diag *diag)
 static enum err check_file_end(struct work *w, int in_quote, uint32_t row_begin, struct diag *diag)
 {
     if (in_quote)
-        return diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed: get it again",
-                        "%s: the file ends at byte %llu inside a quoted cell; its row begins at byte %llu", w->input->path,
-                        (unsigned long long)w->input->size, (unsigned long long)(w->ticket->begin + row_begin));
-    /* A lead byte whose followers are missing: the last character was cut. (Other charsets than UTF-8 are converted before they come here.) */
+        return diag_set(diag, ERR_INPUT, "csv.cut",
+                        "the file was cut off, or a quote is never closed: get it again",
+                        "%s: the file ends at byte %llu inside a quoted cell; its row begins at byte %llu",
+                        w->input->path, (unsigned long long)w->input->size,
+                        (unsigned long long)(w->ticket->begin + row_begin));
+    /* A lead byte whose followers are missing: the last character was cut. (Other charsets than UTF-8 are
+     * converted before they come here.) */
     uint32_t followers = 0;
     while (followers < 3 && followers < w->size && (w->bytes[w->size - 1 - followers] & 0xC0) == 0x80)
         followers++;
     if (followers < w->size) {
         uint8_t lead = w->bytes[w->size - 1 - followers];
-        uint32_t wanted = lead >= 0xF0 && lead < 0xF8 ? 3 : lead >= 0xE0 && lead < 0xF0 ? 2 : lead >= 0xC2 && lead < 0xE0 ? 1 : 0;
+        uint32_t wanted = lead >= 0xF0 && lead < 0xF8   ? 3
+                          : lead >= 0xE0 && lead < 0xF0 ? 2
+                          : lead >= 0xC2 && lead < 0xE0 ? 1
+                                                        : 0;
         if (wanted > followers)
-            return diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off in the middle of a character: get it again",
+            return diag_set(diag, ERR_INPUT, "csv.cut",
+                            "the file was cut off in the middle of a character: get it again",
                             "%s: the file ends at byte %llu inside a character of %u bytes", w->input->path,
                             (unsigned long long)w->input->size, wanted + 1);
     }
     if (w->size && w->bytes[w->size - 1] == '\r')
-        return diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off in the middle of a line end: get it again",
+        return diag_set(diag, ERR_INPUT, "csv.cut",
+                        "the file was cut off in the middle of a line end: get it again",
                         "%s: the file ends at byte %llu behind a carriage return", w->input->path,
                         (unsigned long long)w->input->size);
     return OK;
 }
 
 /* Byte by byte: chunks with quotes or carriage returns where none may stand. */
-static enum err take_irregular_rows(struct work *w, uint32_t at, int in_quote, int *out_quote, struct outbox *outbox, struct diag *diag)
+static enum err take_irregular_rows(struct work *w, uint32_t at, int in_quote, int *out_quote,
+                                    struct outbox *outbox, struct diag *diag)
 {
     struct csv_source *s = w->s;
     const int wanted_count = w->file->wanted_count;
@@ -554,7 +592,8 @@ static enum err take_irregular_rows(struct work *w, uint32_t at, int in_quote, i
         if (err != OK)
             return err;
     }
-    const uint8_t *newline = w->size > w->nominal ? memchr(w->bytes + w->nominal, '\n', w->size - w->nominal) : NULL;
+    const uint8_t *newline =
+        w->size > w->nominal ? memchr(w->bytes + w->nominal, '\n', w->size - w->nominal) : NULL;
     uint32_t line_end = newline ? (uint32_t)(newline - w->bytes) + 1 : w->size;
     uint32_t begin = at;
     if (in_quote) {
@@ -569,8 +608,9 @@ static enum err take_irregular_rows(struct work *w, uint32_t at, int in_quote, i
     struct cell *picked = w->io->cells + CSV_COLUMNS_MAX + 1 - wanted_count;
     while (at < line_end && at <= w->nominal) {
         struct csv_row row;
-        enum csv_row_end end = csv_row_read(&s->dialect, w->bytes, w->size, at, w->at_end, w->io->cells,
-                                            (uint32_t)(CSV_COLUMNS_MAX - wanted_count), w->io->unquoted, &row);
+        enum csv_row_end end =
+            csv_row_read(&s->dialect, w->bytes, w->size, at, w->at_end, w->io->cells,
+                         (uint32_t)(CSV_COLUMNS_MAX - wanted_count), w->io->unquoted, &row);
         if (end == CSV_ROW_UNFINISHED) {
             enum err err = w->at_end ? check_file_end(w, row.ends_in_quote, at, diag) : read_on(w, diag);
             if (err != OK)
@@ -631,16 +671,19 @@ static int begins_quoted(struct csv_file *file, uint64_t number)
     return quoted;
 }
 
-static enum err check_read(struct csv_source *s, const struct ticket *ticket, uint64_t wanted, struct diag *diag)
+static enum err check_read(struct csv_source *s, const struct ticket *ticket, uint64_t wanted,
+                           struct diag *diag)
 {
     const char *path = s->set.files[ticket->file].path;
     if (ticket->bytes_read < 0)
-        return diag_set_errno(diag, (int)-ticket->bytes_read, "read", "%s: cannot read %llu bytes at byte %llu", path,
-                              (unsigned long long)wanted, (unsigned long long)ticket->begin);
+        return diag_set_errno(diag, (int)-ticket->bytes_read, "read",
+                              "%s: cannot read %llu bytes at byte %llu", path, (unsigned long long)wanted,
+                              (unsigned long long)ticket->begin);
     if ((uint64_t)ticket->bytes_read != wanted)
         return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                        "%s became shorter while it was read: %lld of %llu bytes at byte %llu", path, (long long)ticket->bytes_read,
-                        (unsigned long long)wanted, (unsigned long long)ticket->begin);
+                        "%s became shorter while it was read: %lld of %llu bytes at byte %llu", path,
+                        (long long)ticket->bytes_read, (unsigned long long)wanted,
+                        (unsigned long long)ticket->begin);
     return OK;
 }
 
@@ -674,11 +717,13 @@ static struct csv_scan_job scan_job(const struct work *w)
                                  .quote = w->s->dialect.quote,
                                  .seps = w->scan->seps,
                                  .rows = w->scan->rows,
-                                 .marks = file->marks ? file->marks + w->ticket->begin / CSV_MARK_BYTES : NULL};
+                                 .marks =
+                                     file->marks ? file->marks + w->ticket->begin / CSV_MARK_BYTES : NULL};
 }
 
 /* The chunk's bytes are there: scan them, and tell the chunks behind if no quote is in the way. */
-static enum err csv_arrive(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag)
+static enum err csv_arrive(struct source *source, struct worker_io *io, struct ticket *ticket,
+                           struct diag *diag)
 {
     struct csv_source *s = of(source);
     if (ticket->state != TICKET_NEW || !worker_io_arrived(io, ticket, 0))
@@ -713,8 +758,8 @@ static enum err csv_arrive(struct source *source, struct worker_io *io, struct t
     return OK;
 }
 
-static enum step csv_process(struct source *source, struct worker_io *io, struct ticket *ticket, struct outbox *outbox,
-                             struct diag *diag)
+static enum step csv_process(struct source *source, struct worker_io *io, struct ticket *ticket,
+                             struct outbox *outbox, struct diag *diag)
 {
     struct csv_source *s = of(source);
     if (csv_arrive(source, io, ticket, diag) != OK)
@@ -800,7 +845,8 @@ static void csv_counts(const struct source *source, struct source_counts *counts
 static size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room);
 
 static enum err csv_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag);
-static enum err show_reject(struct csv_source *s, struct worker_io *io, const struct reject *reject, struct diag *diag);
+static enum err show_reject(struct csv_source *s, struct worker_io *io, const struct reject *reject,
+                            struct diag *diag);
 
 static enum err csv_finish(struct source *source, struct worker_io *io, struct diag *diag)
 {
@@ -814,8 +860,9 @@ static enum err csv_finish(struct source *source, struct worker_io *io, struct d
         struct csv_file *file = &s->files[i];
         uint64_t seen = file->record_bytes + file->reject_bytes + file->other_bytes;
         if (seen != s->set.files[i].size)
-            return diag_set(diag, ERR_BUG, "invariant.I1", "please report this with the file", "%s: %llu bytes were taken as rows, the file has %llu",
-                            s->set.files[i].path, (unsigned long long)seen, (unsigned long long)s->set.files[i].size);
+            return diag_set(diag, ERR_BUG, "invariant.I1", "please report this with the file",
+                            "%s: %llu bytes were taken as rows, the file has %llu", s->set.files[i].path,
+                            (unsigned long long)seen, (unsigned long long)s->set.files[i].size);
         if (file->marks) {
             file->mark_sums = mem_take((file->mark_count + 1) * sizeof *file->mark_sums);
             if (!file->mark_sums)
@@ -849,9 +896,11 @@ static enum err csv_limit_rejects(struct source *source, struct worker_io *io, s
             for (uint64_t k = first; err == OK && k < at && k < first + REJECTS_SHOWN; k++) {
                 err = show_reject(s, io, &s->rejects.items[k], diag);
             }
-            return diag_set(diag, ERR_INPUT, "rejects", "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
-                            "%s: %llu of %llu rows cannot be read as records; %llu are allowed", s->set.files[i].path,
-                            (unsigned long long)count, (unsigned long long)file->rows, (unsigned long long)limit);
+            return diag_set(diag, ERR_INPUT, "rejects",
+                            "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
+                            "%s: %llu of %llu rows cannot be read as records; %llu are allowed",
+                            s->set.files[i].path, (unsigned long long)count, (unsigned long long)file->rows,
+                            (unsigned long long)limit);
         }
         first = at;
     }
@@ -861,8 +910,8 @@ static enum err csv_limit_rejects(struct source *source, struct worker_io *io, s
 /* ---- fetching rows again ---- */
 
 /* Makes the window hold the file's bytes from `at` on, at least `want` of them or up to the file's end. */
-static enum err window_at(struct csv_source *s, struct worker_io *io, struct input_file *input, uint64_t at, uint32_t want,
-                          const uint8_t **bytes, uint32_t *size, struct diag *diag)
+static enum err window_at(struct csv_source *s, struct worker_io *io, struct input_file *input, uint64_t at,
+                          uint32_t want, const uint8_t **bytes, uint32_t *size, struct diag *diag)
 {
     uint64_t left = input->size - at;
     if (want > left)
@@ -886,8 +935,8 @@ static enum err window_at(struct csv_source *s, struct worker_io *io, struct inp
         io->window_of = 0;
         ssize_t n = sys_pread_full(input->fd, io->window, size_now, at);
         if (n < 0)
-            return diag_set_errno(diag, (int)-n, "read", "%s: cannot read a row again at byte %llu", input->path,
-                                  (unsigned long long)at);
+            return diag_set_errno(diag, (int)-n, "read", "%s: cannot read a row again at byte %llu",
+                                  input->path, (unsigned long long)at);
         if ((uint32_t)n != size_now)
             return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
                             "%s became shorter while it was read", input->path);
@@ -900,8 +949,8 @@ static enum err window_at(struct csv_source *s, struct worker_io *io, struct inp
     return OK;
 }
 
-static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t place, struct full *full, struct arena *arena,
-                          struct diag *diag)
+static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t place, struct full *full,
+                          struct arena *arena, struct diag *diag)
 {
     uint32_t index = file_set_find(&s->set, place);
     struct input_file *input = &s->set.files[index];
@@ -918,7 +967,8 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
         int at_end = at + size == input->size;
         struct csv_row row;
         enum csv_row_end end =
-            csv_row_read(&s->dialect, bytes, size, 0, at_end, io->cells, (uint32_t)(CSV_COLUMNS_MAX - file->wanted_count), io->unquoted, &row);
+            csv_row_read(&s->dialect, bytes, size, 0, at_end, io->cells,
+                         (uint32_t)(CSV_COLUMNS_MAX - file->wanted_count), io->unquoted, &row);
         if (end == CSV_ROW_UNFINISHED && !at_end && want <= CSV_ROW_MAX)
             continue;
         if (end == CSV_ROW_WHOLE && row.cells == file->column_count) {
@@ -926,7 +976,8 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
             for (int k = 0; k < file->wanted_count; k++)
                 picked[k] = io->cells[file->wanted[k]];
             int bad_cell, no_memory;
-            enum reject_code code = normalize_full(file->normalizer, &io->scratch, picked, arena, full, &bad_cell, &no_memory);
+            enum reject_code code =
+                normalize_full(file->normalizer, &io->scratch, picked, arena, full, &bad_cell, &no_memory);
             if (no_memory)
                 return mem_fail(diag, 0, "rows that broke");
             if (code == REJECT_NONE) {
@@ -935,12 +986,13 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
             }
         }
         return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                        "%s: the row at byte %llu is not what it was when it was read first", input->path, (unsigned long long)at);
+                        "%s: the row at byte %llu is not what it was when it was read first", input->path,
+                        (unsigned long long)at);
     }
 }
 
-static enum err csv_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows, uint32_t count,
-                          struct arena *arena, struct diag *diag)
+static enum err csv_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                          struct full *rows, uint32_t count, struct arena *arena, struct diag *diag)
 {
     for (uint32_t i = 0; i < count; i++) {
         enum err err = fetch_row(of(source), io, refs[i].place, &rows[i], arena, diag);
@@ -957,7 +1009,8 @@ static uint64_t line_of(struct csv_source *s, struct worker_io *io, uint32_t ind
     struct csv_file *file = &s->files[index];
     struct input_file *input = &s->set.files[index];
     struct line_count *c = &io->lines[s->config.side];
-    if (c->file != input->serial || at < c->at || (file->mark_sums && at / CSV_MARK_BYTES > c->at / CSV_MARK_BYTES + 1)) {
+    if (c->file != input->serial || at < c->at ||
+        (file->mark_sums && at / CSV_MARK_BYTES > c->at / CSV_MARK_BYTES + 1)) {
         int near = c->file == input->serial && at >= c->from && at < c->from + 4 * IO_WINDOW;
         c->file = input->serial;
         c->at = file->mark_sums ? at / CSV_MARK_BYTES * CSV_MARK_BYTES : 0;
@@ -997,11 +1050,13 @@ static size_t csv_place(struct source *source, struct worker_io *io, uint64_t pl
         snprintf(out, room, "%s", s->set.files[index].path);
         return 0;
     }
-    int n = snprintf(out, room, "%s:%llu@%llu", s->set.files[index].shown, (unsigned long long)line, (unsigned long long)at);
+    int n = snprintf(out, room, "%s:%llu@%llu", s->set.files[index].shown, (unsigned long long)line,
+                     (unsigned long long)at);
     return n < (int)room ? (size_t)n : room - 1;
 }
 
-static size_t csv_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out, size_t room)
+static size_t csv_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out,
+                             size_t room)
 {
     return csv_place(source, io, row->place, out, room);
 }
@@ -1012,15 +1067,17 @@ static const struct reject *csv_rejects(struct source *source, uint64_t *count)
     return of(source)->rejects.items;
 }
 
-static enum err csv_reject_text(struct source *source, struct worker_io *io, const struct reject *reject, struct arena *arena,
-                                struct span *raw, struct span *place, struct span *column, struct span *value, struct diag *diag)
+static enum err csv_reject_text(struct source *source, struct worker_io *io, const struct reject *reject,
+                                struct arena *arena, struct span *raw, struct span *place,
+                                struct span *column, struct span *value, struct diag *diag)
 {
     struct csv_source *s = of(source);
     uint32_t index = file_set_find(&s->set, reject->place);
     struct csv_file *file = &s->files[index];
     const uint8_t *bytes = NULL;
     uint32_t size = 0;
-    enum err err = window_at(s, io, &s->set.files[index], reject->place - s->set.files[index].base, reject->size, &bytes, &size, diag);
+    enum err err = window_at(s, io, &s->set.files[index], reject->place - s->set.files[index].base,
+                             reject->size, &bytes, &size, diag);
     if (err != OK)
         return err;
     char text[1024];
@@ -1041,8 +1098,8 @@ static enum err csv_reject_text(struct source *source, struct worker_io *io, con
         err = worker_io_unquote_room(io, reject->size + 1, diag);
         if (err != OK)
             return err;
-        if (csv_row_read(&s->dialect, (const uint8_t *)raw->data, reject->size, 0, 1, io->cells, CSV_COLUMNS_MAX, io->unquoted, &row) ==
-                CSV_ROW_WHOLE &&
+        if (csv_row_read(&s->dialect, (const uint8_t *)raw->data, reject->size, 0, 1, io->cells,
+                         CSV_COLUMNS_MAX, io->unquoted, &row) == CSV_ROW_WHOLE &&
             reject->column < row.cells)
             *value = arena_copy(arena, cell_span(&io->cells[reject->column]));
         if (!value->data)
@@ -1051,7 +1108,8 @@ static enum err csv_reject_text(struct source *source, struct worker_io *io, con
     return OK;
 }
 
-static enum err show_reject(struct csv_source *s, struct worker_io *io, const struct reject *reject, struct diag *diag)
+static enum err show_reject(struct csv_source *s, struct worker_io *io, const struct reject *reject,
+                            struct diag *diag)
 {
     struct arena arena;
     arena_init(&arena);
@@ -1060,12 +1118,16 @@ static enum err show_reject(struct csv_source *s, struct worker_io *io, const st
     char found[80] = "";
     if (err == OK && reject->code == REJECT_COLUMNS) {
         struct csv_row row;
-        csv_row_read(&s->dialect, (const uint8_t *)raw.data, (uint32_t)raw.size, 0, 1, io->cells, CSV_COLUMNS_MAX, io->unquoted, &row);
-        snprintf(found, sizeof found, "%u cells, the header has %u", row.cells, s->files[file_set_find(&s->set, reject->place)].column_count);
+        csv_row_read(&s->dialect, (const uint8_t *)raw.data, (uint32_t)raw.size, 0, 1, io->cells,
+                     CSV_COLUMNS_MAX, io->unquoted, &row);
+        snprintf(found, sizeof found, "%u cells, the header has %u", row.cells,
+                 s->files[file_set_find(&s->set, reject->place)].column_count);
     }
     if (err == OK)
         reject_show((enum reject_code)reject->code, place.data, column.size ? column.data : NULL,
-                    found[0] ? found : column.size ? value.data : NULL);
+                    found[0]      ? found
+                    : column.size ? value.data
+                                  : NULL);
     arena_fini(&arena);
     return err;
 }
@@ -1077,8 +1139,8 @@ static struct record_layout csv_layout(const struct source *source)
 }
 
 static enum err csv_scan_all(struct source *source, struct worker_io *io,
-                             enum err (*row_fn)(void *context, const struct full *full, struct diag *diag), void *context,
-                             struct diag *diag)
+                             enum err (*row_fn)(void *context, const struct full *full, struct diag *diag),
+                             void *context, struct diag *diag)
 {
     struct csv_source *s = of(source);
     struct arena arena;
@@ -1101,14 +1163,15 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
                 if (err != OK)
                     break;
                 at_end = at + size == input->size;
-                end = csv_row_read(&s->dialect, bytes, size, 0, at_end, io->cells, (uint32_t)(CSV_COLUMNS_MAX - file->wanted_count),
-                                   io->unquoted, &row);
+                end = csv_row_read(&s->dialect, bytes, size, 0, at_end, io->cells,
+                                   (uint32_t)(CSV_COLUMNS_MAX - file->wanted_count), io->unquoted, &row);
             }
             if (err != OK)
                 break;
             if (end == CSV_ROW_UNFINISHED) {
                 err = diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed",
-                               "%s: the row at byte %llu has no end within 1 MiB or the file", input->path, (unsigned long long)at);
+                               "%s: the row at byte %llu has no end within 1 MiB or the file", input->path,
+                               (unsigned long long)at);
                 break;
             }
             enum reject_code code = row.code;
@@ -1123,7 +1186,8 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
                         picked[k] = io->cells[file->wanted[k]];
                     int bad_cell, no_memory;
                     arena_reset(&arena);
-                    code = normalize_full(file->normalizer, &io->scratch, picked, &arena, &full, &bad_cell, &no_memory);
+                    code = normalize_full(file->normalizer, &io->scratch, picked, &arena, &full, &bad_cell,
+                                          &no_memory);
                     bad_column = bad_cell >= 0 ? (uint32_t)file->wanted[bad_cell] : UINT32_MAX;
                     if (no_memory)
                         err = mem_fail(diag, 0, "a row");
@@ -1135,7 +1199,8 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
             if (err == OK && code != REJECT_NONE && !is_comment(s, bytes, row.size)) {
                 char place[1024];
                 csv_place(source, io, input->base + at, place, sizeof place);
-                reject_show(code, place, bad_column < file->column_count ? file->names[bad_column] : NULL, NULL);
+                reject_show(code, place, bad_column < file->column_count ? file->names[bad_column] : NULL,
+                            NULL);
             }
             at += row.next;
         }

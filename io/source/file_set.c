@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static enum err expand(const char *pattern, const char *directory, uint16_t date, char *out, size_t room, struct diag *diag)
+static enum err expand(const char *pattern, const char *directory, uint16_t date, char *out, size_t room,
+                       struct diag *diag)
 {
     size_t n = 0;
     if (pattern[0] != '/' && strcmp(directory, ".") != 0)
@@ -21,8 +22,8 @@ static enum err expand(const char *pattern, const char *directory, uint16_t date
             continue;
         }
         if (date == DAY_NONE)
-            return diag_set(diag, ERR_USAGE, "date", "add --date=YYYY-MM-DD", "the job's files are named by date (%s), and no date is given",
-                            pattern);
+            return diag_set(diag, ERR_USAGE, "date", "add --date=YYYY-MM-DD",
+                            "the job's files are named by date (%s), and no date is given", pattern);
         size_t size = day_print(text, date);
         for (size_t i = 0; i < size && n < room; i++)
             if (skip == 6 || text[i] != '-')
@@ -46,9 +47,10 @@ static enum err add_file(struct file_set *set, const char *path, const struct jo
     file->fd = -1;
     set->count++;
     size_t skip = strlen(job->directory);
-    const char *shown = strcmp(job->directory, ".") != 0 && strncmp(path, job->directory, skip) == 0 && path[skip] == '/'
-                            ? path + skip + 1
-                            : path;
+    const char *shown =
+        strcmp(job->directory, ".") != 0 && strncmp(path, job->directory, skip) == 0 && path[skip] == '/'
+            ? path + skip + 1
+            : path;
     file->path = mem_copy_text(path, strlen(path));
     file->shown = mem_copy_text(shown, strlen(shown));
     if (!file->path || !file->shown)
@@ -56,8 +58,8 @@ static enum err add_file(struct file_set *set, const char *path, const struct jo
     return OK;
 }
 
-static enum err find_files(struct file_set *set, const struct job *job, const struct source_spec *source, uint16_t date,
-                           struct diag *diag)
+static enum err find_files(struct file_set *set, const struct job *job, const struct source_spec *source,
+                           uint16_t date, struct diag *diag)
 {
     char path[4096];
     for (int i = 0; i < source->pattern_count; i++) {
@@ -77,7 +79,8 @@ static enum err find_files(struct file_set *set, const struct job *job, const st
         if (result != 0 || found.gl_pathc == 0) {
             globfree(&found);
             return diag_set(diag, ERR_INPUT, "files",
-                            "a bill that has not come yet is not an empty bill: bring it, or correct the pattern in the job file",
+                            "a bill that has not come yet is not an empty bill: bring it, or correct the "
+                            "pattern in the job file",
                             "no file matches %s", path);
         }
         for (size_t k = 0; k < found.gl_pathc && err == OK; k++)
@@ -94,7 +97,8 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct input_file *)a)->path, ((const struct input_file *)b)->path);
 }
 
-/* mysql-bin.000009 before mysql-bin.000010, and .999999 before .1000000: by the number at the end of the name. */
+/* mysql-bin.000009 before mysql-bin.000010, and .999999 before .1000000: by the number at the end of the
+ * name. */
 static int by_log_number(const void *a, const void *b)
 {
     const char *x = ((const struct input_file *)a)->path, *y = ((const struct input_file *)b)->path;
@@ -121,39 +125,47 @@ static enum err open_file(struct input_file *file, struct diag *diag)
     /* A FIFO must not be opened at all: that would wait for a writer. */
     file->fd = error ? error : -ENOENT;
     if (error == 0)
-        file->fd = S_ISLNK(st.st_mode) || S_ISREG(st.st_mode) ? sys_open(file->path, O_RDONLY | O_NONBLOCK, 0) : -EINVAL;
+        file->fd = S_ISLNK(st.st_mode) || S_ISREG(st.st_mode) ? sys_open(file->path, O_RDONLY | O_NONBLOCK, 0)
+                                                              : -EINVAL;
     if (error == 0 && S_ISDIR(st.st_mode))
-        return diag_set(diag, ERR_INPUT, "file.directory", "name the file in it, or a pattern such as DIR/*.csv",
+        return diag_set(diag, ERR_INPUT, "file.directory",
+                        "name the file in it, or a pattern such as DIR/*.csv",
                         "%s is a directory, not a file", file->path);
     if (file->fd == -EINVAL && error == 0)
-        return diag_set(diag, ERR_INPUT, "file.kind", "copy it into a regular file first", "%s is not a regular file", file->path);
+        return diag_set(diag, ERR_INPUT, "file.kind", "copy it into a regular file first",
+                        "%s is not a regular file", file->path);
     if (file->fd == -ENOENT || file->fd == -ENOTDIR || file->fd == -ENAMETOOLONG || file->fd == -ELOOP)
-        return diag_set(diag, ERR_INPUT, "file.missing", "check the path; a bill that has not come is not an empty bill",
+        return diag_set(diag, ERR_INPUT, "file.missing",
+                        "check the path; a bill that has not come is not an empty bill",
                         "%s: there is no such file", file->path);
     if (file->fd == -EACCES || file->fd == -EPERM)
-        return diag_set(diag, ERR_INPUT, "file.permission", "give this user the right to read it", "%s: no permission to read it",
-                        file->path);
+        return diag_set(diag, ERR_INPUT, "file.permission", "give this user the right to read it",
+                        "%s: no permission to read it", file->path);
     if (file->fd < 0)
         return diag_set_errno(diag, -file->fd, "file.open", "%s: cannot open it", file->path);
     error = sys_fstat(file->fd, &file->stat);
     if (error)
         return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", file->path);
     if (S_ISDIR(file->stat.st_mode))
-        return diag_set(diag, ERR_INPUT, "file.directory", "name the file in it, or a pattern such as DIR/*.csv",
+        return diag_set(diag, ERR_INPUT, "file.directory",
+                        "name the file in it, or a pattern such as DIR/*.csv",
                         "%s is a directory, not a file", file->path);
     if (!S_ISREG(file->stat.st_mode))
-        return diag_set(diag, ERR_INPUT, "file.kind", "copy it into a regular file first", "%s is not a regular file", file->path);
+        return diag_set(diag, ERR_INPUT, "file.kind", "copy it into a regular file first",
+                        "%s is not a regular file", file->path);
     static _Atomic uint64_t serials;
     file->serial = ++serials;
     file->size = (uint64_t)file->stat.st_size;
     if (file->size == 0)
-        return diag_set(diag, ERR_INPUT, "file.empty",
-                        "an empty day has a header line and no rows; 0 bytes means that the file was not delivered",
-                        "%s is empty (0 bytes)", file->path);
+        return diag_set(
+            diag, ERR_INPUT, "file.empty",
+            "an empty day has a header line and no rows; 0 bytes means that the file was not delivered",
+            "%s is empty (0 bytes)", file->path);
     return OK;
 }
 
-enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date, int sort_numeric, struct diag *diag)
+enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date,
+                       int sort_numeric, struct diag *diag)
 {
     memset(set, 0, sizeof *set);
     enum err err = find_files(set, job, &job->sources[side], date, diag);
@@ -165,7 +177,8 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
     for (uint32_t i = 0; err == OK && i < set->count; i++) {
         int seen = 0;
         for (uint32_t k = 0; k < kept && !seen; k++)
-            seen = set->files[k].stat.st_dev == set->files[i].stat.st_dev && set->files[k].stat.st_ino == set->files[i].stat.st_ino;
+            seen = set->files[k].stat.st_dev == set->files[i].stat.st_dev &&
+                   set->files[k].stat.st_ino == set->files[i].stat.st_ino;
         struct input_file swap = set->files[kept];
         if (seen)
             continue;
@@ -187,8 +200,8 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
     }
     if (err == OK && set->size >> PLACE_BITS)
         err = diag_set(diag, ERR_INPUT, "files.size", "split the day over several runs",
-                       "the %s side has %llu bytes; one run takes at most %llu", side_name(side), (unsigned long long)set->size,
-                       1ull << PLACE_BITS);
+                       "the %s side has %llu bytes; one run takes at most %llu", side_name(side),
+                       (unsigned long long)set->size, 1ull << PLACE_BITS);
     if (err != OK)
         file_set_close(set);
     return err;
@@ -203,12 +216,14 @@ enum err file_set_check(const struct file_set *set, struct diag *diag)
         struct stat named;
         if (error)
             return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", file->path);
-        int gone = stat(file->path, &named) != 0 || named.st_ino != file->stat.st_ino || named.st_dev != file->stat.st_dev;
+        int gone = stat(file->path, &named) != 0 || named.st_ino != file->stat.st_ino ||
+                   named.st_dev != file->stat.st_dev;
         if (gone || now.st_size != file->stat.st_size || now.st_mtim.tv_sec != file->stat.st_mtim.tv_sec ||
             now.st_mtim.tv_nsec != file->stat.st_mtim.tv_nsec)
             return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                            "%s changed while it was read (it had %llu bytes at the start%s %lld now)", file->path,
-                            (unsigned long long)file->size, gone ? ", and another file has its name; this one has" : ", and has",
+                            "%s changed while it was read (it had %llu bytes at the start%s %lld now)",
+                            file->path, (unsigned long long)file->size,
+                            gone ? ", and another file has its name; this one has" : ", and has",
                             (long long)now.st_size);
     }
     return OK;
@@ -247,7 +262,10 @@ const char *file_looks_like(const uint8_t *head, size_t size)
         return "gzip data";
     if (size >= 4 && memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0)
         return "zstd data";
-    if (size >= 4 && memcmp(head, "\xfe" "bin", 4) == 0)
+    if (size >= 4 && memcmp(head,
+                            "\xfe"
+                            "bin",
+                            4) == 0)
         return "a MySQL or MariaDB binlog";
     if (size >= 4 && memcmp(head, "%PDF", 4) == 0)
         return "a PDF";

@@ -2,7 +2,8 @@
  *
  *     file_set_open -> file_set_check at the end -> file_set_close
  *
- * A place is an offset in the files laid end to end, in order of their names. Threads: opened and closed by one thread; read-only between.
+ * A place is an offset in the files laid end to end, in order of their names. Threads: opened and closed by
+ * one thread; read-only between.
  */
 #ifndef TIEOUT_IO_SOURCE_FILE_SET_H
 #define TIEOUT_IO_SOURCE_FILE_SET_H
@@ -11,11 +12,11 @@
 #include <sys/stat.h>
 
 struct input_file {
-    char *path;    /* as opened */
-    char *shown;   /* as messages and places show it: relative to the job's directory where it lies below it */
+    char *path;  /* as opened */
+    char *shown; /* as messages and places show it: relative to the job's directory where it lies below it */
     int fd;
     uint64_t size, base;
-    uint64_t serial; /* of all files that this process opened, from 1: what caches go by */
+    uint64_t serial;  /* of all files that this process opened, from 1: what caches go by */
     struct stat stat; /* when it was opened */
 };
 
@@ -27,10 +28,11 @@ struct file_set {
 
 enum { PLACE_BITS = 40 }; /* a side has at most 1 TiB */
 
-/* Expands the patterns ({date} is the unit's date as YYYY-MM-DD, {yyyymmdd} without dashes), sorts by name, opens. No file, a directory, an
- * empty file, a file that cannot be read: ERR_INPUT. A file that is named twice is taken once. */
-enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date, int sort_numeric,
-                       struct diag *diag);
+/* Expands the patterns ({date} is the unit's date as YYYY-MM-DD, {yyyymmdd} without dashes), sorts by name,
+ * opens. No file, a directory, an empty file, a file that cannot be read: ERR_INPUT. A file that is named
+ * twice is taken once. */
+enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date,
+                       int sort_numeric, struct diag *diag);
 /* ERR_INPUT when a file is not what it was when it was opened. */
 enum err file_set_check(const struct file_set *set, struct diag *diag);
 void file_set_close(struct file_set *set);

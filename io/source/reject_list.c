@@ -30,7 +30,8 @@ void reject_list_sort(struct reject_list *list)
         qsort(list->items, list->count, sizeof *list->items, by_place);
 }
 
-enum err reject_list_add(struct reject_list *list, const struct reject *reject, uint64_t *in_file, uint64_t limit, struct diag *diag)
+enum err reject_list_add(struct reject_list *list, const struct reject *reject, uint64_t *in_file,
+                         uint64_t limit, struct diag *diag)
 {
     enum err err = OK;
     pthread_mutex_lock(&list->lock);
@@ -60,8 +61,9 @@ enum err reject_list_check(const struct reject_list *list, struct diag *diag)
 {
     if (list->count == list->total)
         return OK;
-    return diag_set(diag, ERR_BUG, "invariant.rejects", "please report this with the files", "%llu rejects were met, %llu are kept",
-                    (unsigned long long)list->total, (unsigned long long)list->count);
+    return diag_set(diag, ERR_BUG, "invariant.rejects", "please report this with the files",
+                    "%llu rejects were met, %llu are kept", (unsigned long long)list->total,
+                    (unsigned long long)list->count);
 }
 
 /* What a row should have had. */
@@ -80,7 +82,8 @@ static const char *expected(enum reject_code code)
         return "an order number as it was, not as a spreadsheet shortens it";
     case REJECT_AMOUNT:
     case REJECT_FEE:
-        return "[+-]digits[.digits] with at most 6 decimals (a job's `strip:` takes out separators and signs of currency)";
+        return "[+-]digits[.digits] with at most 6 decimals (a job's `strip:` takes out separators and signs "
+               "of currency)";
     case REJECT_CURRENCY:
         return "an ISO 4217 code";
     case REJECT_DIRECTION:
@@ -107,10 +110,12 @@ void reject_show(enum reject_code code, const char *place, const char *column, c
     if (column)
         n += snprintf(text + n, sizeof text - (size_t)n, ": column \"%.100s\"", column);
     if (value)
-        n += snprintf(text + n, sizeof text - (size_t)n, "%s \"%.100s\"%s", column ? " is" : ": found", value, strlen(value) > 100 ? "..." : "");
+        n += snprintf(text + n, sizeof text - (size_t)n, "%s \"%.100s\"%s", column ? " is" : ": found", value,
+                      strlen(value) > 100 ? "..." : "");
     if (want)
         snprintf(text + n, sizeof text - (size_t)n, "; expected %s", want);
-    for (char *p = text; *p; p++) /* names and cells come from outside: a terminal must not be steered by them */
+    for (char *p = text; *p;
+         p++) /* names and cells come from outside: a terminal must not be steered by them */
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = '?';
     fprintf(stderr, "%s\n", text);

@@ -7,8 +7,8 @@
 struct source_config {
     const struct norm_shared *shared;
     enum side side;
-    uint16_t date;          /* --date, or DAY_NONE */
-    uint32_t chunk;         /* bytes a worker decodes at a time */
+    uint16_t date;  /* --date, or DAY_NONE */
+    uint32_t chunk; /* bytes a worker decodes at a time */
     uint32_t workers;
 };
 

@@ -45,7 +45,8 @@ enum err worker_io_unquote_room(struct worker_io *io, uint32_t size, struct diag
     return OK;
 }
 
-enum err worker_io_open(struct worker_io **out, const struct worker_io_config *config, int *fell_back, struct diag *diag)
+enum err worker_io_open(struct worker_io **out, const struct worker_io_config *config, int *fell_back,
+                        struct diag *diag)
 {
     *out = NULL;
     struct worker_io *io = mem_take_zero(1, sizeof *io);
@@ -74,7 +75,8 @@ enum err worker_io_open(struct worker_io **out, const struct worker_io_config *c
         io->window = mem_take(io->window_room);
         for (int side = 0; side < SIDES; side++)
             io->lines[side].bytes = mem_take(IO_WINDOW + IO_SLACK);
-        if (!io->lines[LOCAL].bytes || !io->lines[CHANNEL].bytes || !io->block || !io->in_buffer || !io->cells || !io->record || !io->window)
+        if (!io->lines[LOCAL].bytes || !io->lines[CHANNEL].bytes || !io->block || !io->in_buffer ||
+            !io->cells || !io->record || !io->window)
             err = mem_fail(diag, block, "a worker's buffers");
     }
     if (err != OK) {
@@ -112,16 +114,16 @@ void worker_io_close(struct worker_io *io)
     mem_give(io);
 }
 
-enum err worker_io_read(struct worker_io *io, struct ticket *ticket, int fd, uint64_t offset, size_t size, const char *path,
-                        struct diag *diag)
+enum err worker_io_read(struct worker_io *io, struct ticket *ticket, int fd, uint64_t offset, size_t size,
+                        const char *path, struct diag *diag)
 {
     CHECK2(ticket->buffer < io->buffer_count && size <= io->buffer_size, ticket->buffer, size);
     ticket->bytes_read = -1;
     io->in_buffer[ticket->buffer] = ticket;
     int error = ring_read(io->ring, fd, worker_io_buffer(io, ticket->buffer), size, offset, ticket->buffer);
     if (error)
-        return diag_set_errno(diag, -error, "read", "%s: cannot start a read of %zu bytes at byte %llu", path, size,
-                              (unsigned long long)offset);
+        return diag_set_errno(diag, -error, "read", "%s: cannot start a read of %zu bytes at byte %llu", path,
+                              size, (unsigned long long)offset);
     return OK;
 }
 

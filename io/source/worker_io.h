@@ -12,49 +12,51 @@
 #include "io/ring/ring.h"
 
 enum {
-    IO_OVERLAP = 8192,       /* read behind a chunk, so that its last row is nearly always whole */
-    IO_SLACK = 256,          /* zero bytes behind what was read, for the scanner */
-    IO_WINDOW = 64 * 1024    /* what fetch reads at once */
+    IO_OVERLAP = 8192,    /* read behind a chunk, so that its last row is nearly always whole */
+    IO_SLACK = 256,       /* zero bytes behind what was read, for the scanner */
+    IO_WINDOW = 64 * 1024 /* what fetch reads at once */
 };
 
-/* Where cells and rows of a chunk end; the arrays have room for any text of its size, and cost memory only as far as they are used. */
+/* Where cells and rows of a chunk end; the arrays have room for any text of its size, and cost memory only as
+ * far as they are used. */
 struct chunk_scan {
     uint32_t *block;
     uint32_t *seps, *rows; /* seps[-1] may be written */
-    size_t room; /* bytes of text */
+    size_t room;           /* bytes of text */
     struct csv_scan_result result;
 };
 
 struct worker_io {
     struct ring *ring;
-    uint32_t chunk;          /* nominal chunk size */
+    uint32_t chunk; /* nominal chunk size */
     uint32_t buffer_count, buffer_size;
-    uint8_t *block;          /* buffer_count buffers of buffer_size + IO_SLACK; registered */
+    uint8_t *block;            /* buffer_count buffers of buffer_size + IO_SLACK; registered */
     struct ticket **in_buffer; /* whose read is in which buffer */
     struct chunk_scan *scans;  /* one a buffer: what the scanner found in it */
     uint32_t scan_room;
-    uint8_t *unquoted;       /* scan_room bytes: cells whose doubled quotes were undone */
-    uint8_t *grown;          /* a chunk whose last row is long, when it outgrows its buffer */
+    uint8_t *unquoted; /* scan_room bytes: cells whose doubled quotes were undone */
+    uint8_t *grown;    /* a chunk whose last row is long, when it outgrows its buffer */
     uint32_t grown_size;
-    struct cell *cells;      /* CSV_COLUMNS_MAX + 1, for the row reader */
+    struct cell *cells; /* CSV_COLUMNS_MAX + 1, for the row reader */
     struct norm_scratch scratch;
-    struct record *record;   /* RECORD_VAR_MAX + a line */
+    struct record *record; /* RECORD_VAR_MAX + a line */
     /* fetch */
     uint8_t *window;
     uint64_t window_of; /* a file's serial; 0: none */
     uint64_t window_at;
     uint32_t window_size, window_room;
-    /* Line numbers: how far lines were counted in a file of each side, and bytes of it. Places mostly come in order. */
+    /* Line numbers: how far lines were counted in a file of each side, and bytes of it. Places mostly come in
+     * order. */
     struct line_count {
-        uint64_t file;         /* its serial; 0: none */
-        uint64_t at, line;     /* `line` newlines lie before byte `at` */
-        uint8_t *bytes;        /* IO_WINDOW + IO_SLACK */
-        uint64_t from, size;   /* of the file */
+        uint64_t file;       /* its serial; 0: none */
+        uint64_t at, line;   /* `line` newlines lie before byte `at` */
+        uint8_t *bytes;      /* IO_WINDOW + IO_SLACK */
+        uint64_t from, size; /* of the file */
     } lines[SIDES];
-    void *binlog_rows;       /* io/source/binlog_source.c's; freed by close */
+    void *binlog_rows; /* io/source/binlog_source.c's; freed by close */
     void (*binlog_rows_free)(void *rows);
     const void *binlog_owner;
-    uint8_t *again[2];         /* the events of the row that was decoded again last */
+    uint8_t *again[2]; /* the events of the row that was decoded again last */
     const struct binlog_table *again_table;
 };
 
@@ -64,8 +66,10 @@ struct worker_io_config {
     uint32_t chunk, depth;
 };
 
-/* ERR_MACHINE when memory or io_uring is not to be had. `*fell_back` is set when io_uring was wanted but is not there. */
-enum err worker_io_open(struct worker_io **out, const struct worker_io_config *config, int *fell_back, struct diag *diag);
+/* ERR_MACHINE when memory or io_uring is not to be had. `*fell_back` is set when io_uring was wanted but is
+ * not there. */
+enum err worker_io_open(struct worker_io **out, const struct worker_io_config *config, int *fell_back,
+                        struct diag *diag);
 void worker_io_close(struct worker_io *io);
 
 static inline uint8_t *worker_io_buffer(const struct worker_io *io, uint32_t index)
@@ -73,8 +77,8 @@ static inline uint8_t *worker_io_buffer(const struct worker_io *io, uint32_t ind
     return io->block + (size_t)index * (io->buffer_size + IO_SLACK);
 }
 /* Starts a ticket's read. */
-enum err worker_io_read(struct worker_io *io, struct ticket *ticket, int fd, uint64_t offset, size_t size, const char *path,
-                        struct diag *diag);
+enum err worker_io_read(struct worker_io *io, struct ticket *ticket, int fd, uint64_t offset, size_t size,
+                        const char *path, struct diag *diag);
 /* Takes in finished reads; 1 when `ticket`'s is among them. */
 int worker_io_arrived(struct worker_io *io, struct ticket *ticket, int wait);
 /* Makes a buffer's scan hold `size` bytes of text. */
