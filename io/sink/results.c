@@ -306,7 +306,8 @@ static size_t item_bytes(const struct item *item)
 
 static void sort_lane(struct lane_class *c)
 {
-    qsort_r(c->items, c->item_count, sizeof *c->items, compare_items, c->bytes);
+    if (c->item_count)
+        qsort_r(c->items, c->item_count, sizeof *c->items, compare_items, c->bytes);
 }
 
 /* ---- spilling a lane's class ---- */
