@@ -39,6 +39,7 @@ static const char diff_help[] =
     "LOCALNAME:CHANNELNAME. Other columns with canonical names (channel_code, biz_type, channel_order_no,\n"
     "merchant_no, bill_date, trade_time, direction, currency, fee, status) are taken where they are there.\n"
     "A channel_order_no in the channel's file tells its rows apart: the same number twice is a duplicate.\n"
+    "Dates do not keep records apart here, however far they lie from each other: a job has a window for that.\n"
     "\n"
     "  --key=A,B            columns that identify an order, both together; required\n"
     "  --amount=A           column of the amount, in the major unit (1.10); required. Negative is OUT.\n"

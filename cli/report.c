@@ -261,11 +261,13 @@ enum err report_aggregate(const struct report *report, char **out, struct diag *
     return OK;
 }
 
+/* Suspense counts as open: no later run of this version looks at it again (core/README.md, decision 22). */
 int report_exit_code(const struct run_result *r)
 {
     for (int side = 0; side < SIDES; side++)
         if (r->totals.count[CLASS_MISMATCH][side] || r->totals.count[CLASS_MISSING][side] ||
             r->totals.count[CLASS_EXTRA][side] || r->totals.count[CLASS_AMBIGUOUS][side] ||
+            r->totals.count[CLASS_SUSPENSE][side] ||
             r->counts[side].rejects)
             return 1;
     return 0;

@@ -192,6 +192,34 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
     return err;
 }
 
+/* What is right by the rules and yet may not be what the operator meant. */
+static void tell_notes(const struct session *s)
+{
+    const struct run_result *r = s->result;
+    uint64_t other_days[SIDES] = {0, 0}, suspense = 0;
+    for (uint32_t i = 0; i < r->in.room; i++)
+        if (r->in.rows[i].key && s->date != DAY_NONE && tally_day(r->in.rows[i].key) != s->date)
+            other_days[tally_side(r->in.rows[i].key)] += r->in.rows[i].count;
+    for (int side = 0; side < SIDES; side++) {
+        suspense += r->totals.count[CLASS_SUSPENSE][side];
+        if (r->counts[side].rows == 0)
+            fprintf(stderr, "note: the %s side has no rows: an empty day\n", side_name((enum side)side));
+        if (other_days[side] && s->job->sources[side].kind == SOURCE_FILES)
+            fprintf(stderr, "note: %llu records of the %s side have another bill date than --date; files are taken whole, so they count here\n",
+                    (unsigned long long)other_days[side], side_name((enum side)side));
+    }
+    if (suspense)
+        fprintf(stderr,
+                "note: %llu records are in suspense, and this version keeps no state between runs: tomorrow's run will not know them. Keep "
+                "suspense.csv, or set suspense.threshold to 0\n",
+                (unsigned long long)suspense);
+    if (r->counts[LOCAL].statements)
+        fprintf(stderr,
+                "note: the binlog holds %llu changes as statements, on tables that are not read; one that changed %s.%s through a view, "
+                "trigger or function cannot be seen: SET GLOBAL binlog_format=ROW\n",
+                (unsigned long long)r->counts[LOCAL].statements, s->job->sources[LOCAL].database, s->job->sources[LOCAL].table);
+}
+
 int session_run(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
                 struct diag *diag)
 {
@@ -244,16 +272,8 @@ int session_run(struct job *job, const struct options *options, const char *out_
         fprintf(stderr, "\r\033[K");
     if (s.io.fell_back)
         fprintf(stderr, "note: io_uring is not available here; reading with pread instead (same results)\n");
-    for (int side = 0; err == OK && side < SIDES; side++)
-        if (s.result->counts[side].rows == 0)
-            fprintf(stderr, "note: the %s side has no rows: an empty day\n", side_name((enum side)side));
-    if (err == OK && s.result->counts[LOCAL].statements)
-        fprintf(stderr,
-                "note: the binlog holds %llu changes as statements, on tables that are not read; one that "
-                "changed %s.%s through a view, trigger "
-                "or function cannot be seen: SET GLOBAL binlog_format=ROW\n",
-                (unsigned long long)s.result->counts[LOCAL].statements, job->sources[LOCAL].database,
-                job->sources[LOCAL].table);
+    if (err == OK)
+        tell_notes(&s);
     if (err == OK)
         err = write_reports(&s, &summary, diag);
     int code = err == OK ? report_exit_code(s.result) : (int)err;

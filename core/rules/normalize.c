@@ -93,7 +93,10 @@ static enum err find_column(struct normalizer *n, const char *file, const char *
         *cell = want_column(n, column);
     else if (!rule || !rule->optional)
         return diag_set(diag, ERR_INPUT, "columns",
-                        "compare the name with the first line of the file; names are case-sensitive",
+                        n->is_image
+                            ? "compare the name with the table's columns, which `tieout inspect` shows; "
+                              "names are case-sensitive"
+                            : "compare the name with the first line of the file; names are case-sensitive",
                         "%s: there is no column \"%s\"%s%s", file, name,
                         n->job->path ? ", which the job wants: " : "", n->job->path ? n->job->path : "");
     return OK;

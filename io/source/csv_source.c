@@ -171,7 +171,8 @@ static enum err read_header(struct csv_source *s, uint32_t index, struct diag *d
                            path);
         else if (row.cells > CSV_COLUMNS_MAX)
             err =
-                diag_set(diag, ERR_INPUT, "csv.header", NULL,
+                diag_set(diag, ERR_INPUT, "csv.header",
+                         "is this the right file, and its delimiter the one that the job names?",
                          "%s: line 1 has %u columns; at most %d are read", path, row.cells, CSV_COLUMNS_MAX);
         else {
             file->data_begin = row.next;
@@ -504,15 +505,34 @@ static enum err take_scanned_rows(struct work *w, const struct csv_scan_result *
                   : take_rows(w, scan, first_row, 0, outbox, diag);
 }
 
+/* The line of a byte, counted from the file's beginning: for a file that is being refused before all lines
+ * are known. */
+static uint64_t line_now(const struct work *w, uint64_t at)
+{
+    uint8_t block[CSV_MARK_BYTES];
+    uint64_t line = 1;
+    for (uint64_t from = 0; from < at; from += sizeof block) {
+        uint64_t want = at - from < sizeof block ? at - from : sizeof block;
+        ssize_t n = sys_pread_full(w->input->fd, block, want, from);
+        for (ssize_t i = 0; i < n; i++)
+            line += block[i] == '\n';
+        if (n < (ssize_t)want)
+            break;
+    }
+    return line;
+}
+
 /* Reads on behind what is there: the chunk's last row is longer than the overlap. */
 static enum err read_on(struct work *w, struct diag *diag)
 {
     if (w->size > w->nominal + CSV_ROW_MAX)
-        return diag_set(diag, ERR_INPUT, "csv.row",
-                        "is a quote opened and never closed, or is this another kind of file? Rows may have "
-                        "at most 1 MiB",
-                        "%s: the row that runs over byte %llu is longer than 1 MiB (1048576 bytes)",
-                        w->input->path, (unsigned long long)(w->ticket->begin + w->nominal));
+        return diag_set(
+            diag, ERR_INPUT, "csv.row",
+            "is a quote opened and never closed, or is this another kind of file? Rows may have "
+            "at most 1 MiB",
+            "%s: line %llu: the row that runs over byte %llu is longer than 1 MiB (1048576 bytes)",
+            w->input->path, (unsigned long long)line_now(w, w->ticket->begin + w->nominal),
+            (unsigned long long)(w->ticket->begin + w->nominal));
     uint64_t left = w->input->size - w->ticket->begin;
     uint32_t want = w->nominal + (w->size - w->nominal) * 4 + IO_OVERLAP;
     if (want > w->nominal + CSV_ROW_MAX + IO_OVERLAP)
@@ -549,11 +569,12 @@ static enum err read_on(struct work *w, struct diag *diag)
 static enum err check_file_end(struct work *w, int in_quote, uint32_t row_begin, struct diag *diag)
 {
     if (in_quote)
-        return diag_set(diag, ERR_INPUT, "csv.cut",
-                        "the file was cut off, or a quote is never closed: get it again",
-                        "%s: the file ends at byte %llu inside a quoted cell; its row begins at byte %llu",
-                        w->input->path, (unsigned long long)w->input->size,
-                        (unsigned long long)(w->ticket->begin + row_begin));
+        return diag_set(
+            diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed: get it again",
+            "%s: the file ends at byte %llu inside a quoted cell; its row begins at line %llu, byte %llu",
+            w->input->path, (unsigned long long)w->input->size,
+            (unsigned long long)line_now(w, w->ticket->begin + row_begin),
+            (unsigned long long)(w->ticket->begin + row_begin));
     /* A lead byte whose followers are missing: the last character was cut. (Other charsets than UTF-8 are
      * converted before they come here.) */
     uint32_t followers = 0;
@@ -572,10 +593,10 @@ static enum err check_file_end(struct work *w, int in_quote, uint32_t row_begin,
                             (unsigned long long)w->input->size, wanted + 1);
     }
     if (w->size && w->bytes[w->size - 1] == '\r')
-        return diag_set(diag, ERR_INPUT, "csv.cut",
-                        "the file was cut off in the middle of a line end: get it again",
-                        "%s: the file ends at byte %llu behind a carriage return", w->input->path,
-                        (unsigned long long)w->input->size);
+        return diag_set(
+            diag, ERR_INPUT, "csv.cut", "the file was cut off in the middle of a line end: get it again",
+            "%s: line %llu: the file ends at byte %llu behind a carriage return", w->input->path,
+            (unsigned long long)line_now(w, w->input->size - 1), (unsigned long long)w->input->size);
     return OK;
 }
 
@@ -1125,9 +1146,9 @@ static enum err show_reject(struct csv_source *s, struct worker_io *io, const st
     }
     if (err == OK)
         reject_show((enum reject_code)reject->code, place.data, column.size ? column.data : NULL,
-                    found[0]      ? found
-                    : column.size ? value.data
-                                  : NULL);
+                    found[0]                                    ? found
+                    : column.size && reject->code >= REJECT_KEY ? value.data
+                                                                : NULL);
     arena_fini(&arena);
     return err;
 }

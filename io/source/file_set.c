@@ -16,8 +16,7 @@ static enum err expand(const char *pattern, const char *directory, uint16_t date
         n = (size_t)snprintf(out, room, "%s/", directory);
     for (const char *p = pattern; *p && n < room;) {
         char text[DAY_TEXT_MAX];
-        size_t skip = strncmp(p, "{date}", 6) == 0 ? 6 : strncmp(p, "{yyyymmdd}", 10) == 0 ? 10 : 0;
-        if (!skip) {
+        if (strncmp(p, "{date}", 6) != 0) {
             out[n++] = *p++;
             continue;
         }
@@ -26,9 +25,8 @@ static enum err expand(const char *pattern, const char *directory, uint16_t date
                             "the job's files are named by date (%s), and no date is given", pattern);
         size_t size = day_print(text, date);
         for (size_t i = 0; i < size && n < room; i++)
-            if (skip == 6 || text[i] != '-')
-                out[n++] = text[i];
-        p += skip;
+            out[n++] = text[i];
+        p += 6;
     }
     if (n >= room)
         return diag_set(diag, ERR_USAGE, "path", NULL, "the path is too long: %.200s...", pattern);

@@ -28,7 +28,7 @@ struct file_set {
 
 enum { PLACE_BITS = 40 }; /* a side has at most 1 TiB */
 
-/* Expands the patterns ({date} is the unit's date as YYYY-MM-DD, {yyyymmdd} without dashes), sorts by name,
+/* Expands the patterns ({date} is the unit's date as YYYY-MM-DD), sorts by name,
  * opens. No file, a directory, an empty file, a file that cannot be read: ERR_INPUT. A file that is named
  * twice is taken once. */
 enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date,

@@ -82,8 +82,9 @@ static const char *expected(enum reject_code code)
         return "an order number as it was, not as a spreadsheet shortens it";
     case REJECT_AMOUNT:
     case REJECT_FEE:
-        return "[+-]digits[.digits] with at most 6 decimals (a job's `strip:` takes out separators and signs "
-               "of currency)";
+        return "[+-]digits[.digits] with at most 6 decimals, up to 9223372036854.775807 (a job's `strip:` "
+               "takes out "
+               "separators and signs of currency)";
     case REJECT_CURRENCY:
         return "an ISO 4217 code";
     case REJECT_DIRECTION:

@@ -316,7 +316,7 @@ struct text oracle_sum(const struct oracle *oracle, int class_id, int side, cons
 
 int oracle_exit_code(const struct oracle *oracle)
 {
-    static const int open[] = {O_MISMATCH, O_MISSING, O_EXTRA, O_AMBIGUOUS, O_REJECT};
+    static const int open[] = {O_MISMATCH, O_MISSING, O_EXTRA, O_AMBIGUOUS, O_SUSPENSE, O_REJECT};
     for (size_t i = 0; i < sizeof open / sizeof *open; i++)
         if (oracle->tables[open[i]]->count)
             return 1;
