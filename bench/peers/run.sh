@@ -6,7 +6,7 @@
 #                        [--peers=tieout,duckdb,...] [--threads=2] [--limit=300] [--build=DIR] [--data=DIR] [--work=DIR]
 #                        [--results=FILE]
 #
-# Peers: tieout tieout-MEMORY duckdb duckdb-minmax duckdb-join duckdb-MEMORY polars chdb chdb-merge sortjoin sqlite,
+# Peers: tieout tieout-MEMORY duckdb duckdb-minmax duckdb-enum duckdb-join duckdb-MEMORY polars chdb chdb-merge sortjoin sqlite,
 # where MEMORY is a limit like 512MB or 256MiB. Without --peers: all but the variants; above two million rows without
 # sortjoin and sqlite, which take minutes then.
 #
@@ -106,7 +106,7 @@ command_of()
         echo "$tieout diff $2/local.csv $2/channel.csv --key=channel_code,biz_order_no --amount=amount --compare=status --threads=$threads --out=$out $memory $match"
         ;;
     duckdb) echo "node $here/duckdb.js $2 $out $mode $threads group" ;;
-    duckdb-minmax | duckdb-join) echo "node $here/duckdb.js $2 $out $mode $threads ${1#duckdb-}" ;;
+    duckdb-minmax | duckdb-join | duckdb-enum) echo "node $here/duckdb.js $2 $out $mode $threads ${1#duckdb-}" ;;
     duckdb-*) echo "node $here/duckdb.js $2 $out $mode $threads group ${1#duckdb-}" ;;
     polars) echo "node $here/polars.js $2 $out $mode" ;;
     chdb) echo "node $here/chdb.js $2 $out $mode $threads group" ;;

@@ -36,7 +36,7 @@ awk -F'\t' '
             count = split(substr(order[places[p]], 2), peers, " ")
             best = ""
             for (i = 1; i <= count; i++)
-                if (peers[i] ~ /^duckdb(-minmax|-join)?$/) {
+                if (peers[i] ~ /^duckdb(-minmax|-enum|-join)?$/) {
                     id = places[p] SUBSEP peers[i]
                     if (n[id] && (best == "" || median(seconds[id]) < median(seconds[best]))) best = id
                 }
