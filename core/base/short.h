@@ -30,7 +30,10 @@ __attribute__((no_sanitize("address"))) static inline struct short_text short_lo
         memcpy(&t, text, size);
         return t;
     }
-    __builtin_memcpy(&t, text, SHORT_MAX);
+    /* The compiler must not reason about what array this is: the bytes read too much are there, and are masked away. */
+    const char *bytes = text;
+    __asm__("" : "+r"(bytes));
+    __builtin_memcpy(&t, bytes, SHORT_MAX);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     if (size < 8) {
         t.low &= ((uint64_t)1 << (8 * size)) - 1;
