@@ -113,17 +113,20 @@ static void sweep(const struct stage *stage, const char *prefix)
     closedir(dir);
 }
 
-/* 1 when the directory's summary.json is one of ours. A person's own files may have the same names. */
+/* 1 when the directory's summary.json is one of ours; -errno when that cannot be told. A person's own files
+ * may have the same names. */
 static int has_our_summary(const char *directory)
 {
     char path[PATH_ROOM + 32], text[4096];
     snprintf(path, sizeof path, "%s/summary.json", directory);
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
     if (fd < 0)
-        return 0;
+        return fd == -ENOENT || fd == -ELOOP ? 0 : fd;
     ssize_t n = sys_pread_full(fd, text, sizeof text - 1, 0);
     sys_close(fd);
-    text[n > 0 ? n : 0] = 0;
+    if (n < 0)
+        return (int)n;
+    text[n] = 0;
     return strstr(text, "\"bill_date\"") != NULL && strstr(text, "\"classes\"") != NULL;
 }
 
@@ -161,7 +164,11 @@ static enum err check_final(const struct stage *stage, struct diag *diag)
                                "%s holds files that are not tieout's results (%s)", stage->final,
                                entry->d_name);
         }
-        if (err == OK && count && !has_our_summary(stage->final))
+        int ours = err == OK && count ? has_our_summary(stage->final) : 1;
+        if (ours < 0)
+            err =
+                diag_set_errno(diag, -ours, "out.directory", "%s/summary.json: cannot read it", stage->final);
+        else if (ours == 0)
             err = diag_set(diag, ERR_USAGE, "out.directory",
                            "name another directory with --out=; results replace a directory as a whole",
                            "%s holds files that have the names of results, but no summary.json of tieout's",
