@@ -231,6 +231,8 @@ static enum err read_and_feed(struct worker *w)
         if (step != STEP_IDLE)
             w->idle_turns = 0;
     }
+    for (uint32_t i = 0; i < count; i++) /* of a run that stops */
+        mem_give(tickets[(first + i) % depth].extra);
     return err;
 }
 

@@ -25,7 +25,8 @@ struct ticket {
     uint32_t buffer;     /* of the worker's */
     uint32_t state;      /* the source's own use */
     int64_t bytes_read;  /* -1: still under way */
-    void *extra;         /* the source's own; freed by process */
+    void *extra; /* the source's own, one block of mem_take; freed by process, by the engine when the run
+                    stops */
 };
 
 /* A row to fetch. */
