@@ -149,7 +149,7 @@ static enum err table_grow(struct index *s, struct diag *diag)
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
             uint32_t head = s->table.buckets[i].head[slot];
             if (head != NO_ENTRY)
-                table_put(&bigger, entry_at(s, head)->hash_lo, s->table.buckets[i].tag[slot], head);
+                table_put(&bigger, s->table.buckets[i].tag[slot], s->table.buckets[i].tag[slot], head);
         }
     table_fini(&s->table);
     s->table = bigger;
@@ -248,7 +248,7 @@ struct found {
 
 static inline int find_key(const struct index *s, const struct record *r, uint32_t tag, struct found *found)
 {
-    for (uint32_t i = table_home(&s->table, r->hash_lo);; i = (i + 1) & s->table.mask) {
+    for (uint32_t i = table_home(&s->table, r->hash_hi);; i = (i + 1) & s->table.mask) {
         const struct bucket *bucket = &s->table.buckets[i];
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
             if (bucket->tag[slot] == tag && bucket->head[slot] != NO_ENTRY &&
@@ -263,12 +263,12 @@ static inline int find_key(const struct index *s, const struct record *r, uint32
 
 static inline void prefetch_bucket(const struct index *s, const struct record *r)
 {
-    __builtin_prefetch(&s->table.buckets[table_home(&s->table, r->hash_lo)], 1);
+    __builtin_prefetch(&s->table.buckets[table_home(&s->table, r->hash_hi)], 1);
 }
 
 static inline void prefetch_entry(const struct index *s, const struct record *r)
 {
-    const struct bucket *bucket = &s->table.buckets[table_home(&s->table, r->hash_lo)];
+    const struct bucket *bucket = &s->table.buckets[table_home(&s->table, r->hash_hi)];
     for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
         if (bucket->tag[slot] == r->hash_hi && bucket->head[slot] != NO_ENTRY)
             __builtin_prefetch(entry_at(s, bucket->head[slot]), 1);
@@ -331,7 +331,7 @@ static enum err take_in(struct index *s, const struct record *r, uint32_t units,
                 enum err err =
                     remember_pair(s, (uint64_t)tag << 32 | r->hash_lo, local->place, channel->place, diag);
                 uint32_t e_units = record_units(record_var_size(e, layout_of(s, e)));
-                table_remove(&s->table, r->hash_lo, found.bucket, found.slot);
+                table_remove(&s->table, tag, found.bucket, found.slot);
                 entry_give(s, found.head, e_units);
                 s->counts.waiting--;
                 return err;
@@ -362,7 +362,7 @@ static enum err take_in(struct index *s, const struct record *r, uint32_t units,
         struct record *fresh = entry_at(s, number);
         memcpy(fresh, r, (size_t)units * RECORD_UNIT);
         fresh->hash_hi = NO_ENTRY;
-        table_put(&s->table, r->hash_lo, tag, number);
+        table_put(&s->table, tag, tag, number);
     }
     s->counts.waiting++;
     if (s->counts.waiting > s->counts.waiting_max)

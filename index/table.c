@@ -22,9 +22,9 @@ void table_fini(struct table *table)
     table->buckets = NULL;
 }
 
-void table_put(struct table *table, uint32_t hash_lo, uint32_t tag, uint32_t head)
+void table_put(struct table *table, uint32_t home_hash, uint32_t tag, uint32_t head)
 {
-    for (uint32_t i = table_home(table, hash_lo);; i = (i + 1) & table->mask) {
+    for (uint32_t i = table_home(table, home_hash);; i = (i + 1) & table->mask) {
         struct bucket *bucket = &table->buckets[i];
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
             if (bucket->head[slot] == NO_ENTRY) {

@@ -5,8 +5,8 @@
  *      | 7 tags u32 | 7 heads u32 | passed | unused  |
  *      +------------+-------------+--------+---------+
  *
- * A slot is a tag (high half of the hash) and the head of its key's chain of entries. The low half chooses
- * the bucket; a full bucket sends its keys on to the next one and counts them in `passed`, so a search goes
+ * A slot is a tag (high half of the hash) and the head of its key's chain of entries. The low bits of
+ * the same half choose the bucket, so a table that doubles reads nothing but itself; a full bucket sends its keys on to the next one and counts them in `passed`, so a search goes
  * on only where somebody went on, and taking a key out leaves no tombstone. One owner writes; a reader that
  * sees a torn slot compares the key's bytes in the entry and finds it is another.
  */
@@ -36,18 +36,18 @@ struct table {
 
 enum err table_init(struct table *table, uint32_t bucket_count, struct diag *diag);
 void table_fini(struct table *table);
-static inline uint32_t table_home(const struct table *table, uint32_t hash_lo)
+static inline uint32_t table_home(const struct table *table, uint32_t home_hash)
 {
-    return hash_lo & table->mask;
+    return home_hash & table->mask;
 }
 /* Puts a key that is not there. `keys_max` must not be reached. */
-void table_put(struct table *table, uint32_t hash_lo, uint32_t tag, uint32_t head);
+void table_put(struct table *table, uint32_t home_hash, uint32_t tag, uint32_t head);
 /* Takes out the slot found at bucket `at`. */
-static inline void table_remove(struct table *table, uint32_t hash_lo, uint32_t at, unsigned slot)
+static inline void table_remove(struct table *table, uint32_t home_hash, uint32_t at, unsigned slot)
 {
     table->buckets[at].head[slot] = NO_ENTRY;
     table->keys--;
-    for (uint32_t i = table_home(table, hash_lo); i != at; i = (i + 1) & table->mask)
+    for (uint32_t i = table_home(table, home_hash); i != at; i = (i + 1) & table->mask)
         table->buckets[i].passed--;
 }
 

@@ -1,9 +1,11 @@
 /* core/base/hash.h: one hash for keys, and which of its bits say what.
  *
  * XXH3, seeded per run from getrandom: bill authors choose keys, so they must not be able to choose buckets.
- * The seed is never visible in outputs. Of the 64 bits: 63..48  shard: (bits * shard_count) >> 16 47..40
- * partition of a shard, what spills together 31..0   bucket of the table (its own bits, so that shard and
- * partition do not thin them out) 63..32  tag kept in the slot
+ * The seed is never visible in outputs. Of the 64 bits:
+ *     63..48  shard: (bits * shard_count) >> 16
+ *     63..32  tag kept in the slot; its low bits choose the bucket
+ *     47..40  partition of a shard: what is judged together
+ *     31..0   kept in the entry: with the tag all of the hash is there again
  */
 #ifndef TIEOUT_CORE_BASE_HASH_H
 #define TIEOUT_CORE_BASE_HASH_H
