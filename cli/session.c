@@ -205,19 +205,27 @@ static void tell_notes(const struct session *s)
         if (r->counts[side].rows == 0)
             fprintf(stderr, "note: the %s side has no rows: an empty day\n", side_name((enum side)side));
         if (other_days[side] && s->job->sources[side].kind == SOURCE_FILES)
-            fprintf(stderr, "note: %llu records of the %s side have another bill date than --date; files are taken whole, so they count here\n",
+            fprintf(stderr,
+                    "note: %llu records of the %s side have another bill date than --date; files are taken "
+                    "whole, so they count here\n",
                     (unsigned long long)other_days[side], side_name((enum side)side));
     }
     if (suspense)
         fprintf(stderr,
-                "note: %llu records are in suspense, and this version keeps no state between runs: tomorrow's run will not know them. Keep "
+                "note: %llu records are in suspense, and this version keeps no state between runs: "
+                "tomorrow's run will not know them. Keep "
                 "suspense.csv, or set suspense.threshold to 0\n",
                 (unsigned long long)suspense);
+    if (r->counts[LOCAL].groups_unfinished)
+        fprintf(stderr, "note: the newest log ends inside a transaction; its rows count for nothing until "
+                        "its COMMIT is there\n");
     if (r->counts[LOCAL].statements)
         fprintf(stderr,
-                "note: the binlog holds %llu changes as statements, on tables that are not read; one that changed %s.%s through a view, "
+                "note: the binlog holds %llu changes as statements, on tables that are not read; one that "
+                "changed %s.%s through a view, "
                 "trigger or function cannot be seen: SET GLOBAL binlog_format=ROW\n",
-                (unsigned long long)r->counts[LOCAL].statements, s->job->sources[LOCAL].database, s->job->sources[LOCAL].table);
+                (unsigned long long)r->counts[LOCAL].statements, s->job->sources[LOCAL].database,
+                s->job->sources[LOCAL].table);
 }
 
 int session_run(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
