@@ -560,6 +560,24 @@ static enum err version_of(struct binlog_source *s, const struct binlog_table *t
                                                    : "its primary key has more than 4 columns");
         for (uint32_t i = 0; err == OK && i < table->key_count && i < OCCURRENCE_PARTS_MAX; i++)
             key[i] = table->columns[table->key_columns[i]].name;
+        /* A FLOAT or DOUBLE has no exact amount: what the log holds is not what somebody wrote. */
+        enum { TYPE_FLOAT = 4, TYPE_DOUBLE = 5 };
+        const unsigned money[] = {FIELD_AMOUNT, FIELD_FEE};
+        for (size_t i = 0; err == OK && i < sizeof money / sizeof money[0]; i++) {
+            const struct field_rule *rule = &s->spec->fields[money[i]];
+            const char *names[] = {rule->column, rule->debit, rule->credit};
+            for (int k = 0; err == OK && k < 3; k++) {
+                int column = names[k] ? find_column((void *)table, names[k]) : -1;
+                if (column < 0)
+                    continue;
+                unsigned type = table->columns[column].type;
+                if (type == TYPE_FLOAT || type == TYPE_DOUBLE)
+                    err = diag_set(diag, ERR_INPUT, "binlog.inexact",
+                                   "amounts must be DECIMAL or whole numbers of the minor unit",
+                                   "%s: table %s.%s: column \"%s\" is a %s, which holds no exact amount", file,
+                                   table->database, table->name, names[k], type == TYPE_FLOAT ? "FLOAT" : "DOUBLE");
+            }
+        }
         struct version *grown =
             err == OK ? mem_grow(s->versions, (s->version_count + 1) * sizeof *grown) : NULL;
         if (err == OK && !grown)
