@@ -23,7 +23,7 @@ deps_names()
                 strace sqlite3 libsqlite3-dev gzip
             ;;
         peers | bench)
-            printf '%s\n' sqlite3 mawk coreutils valgrind linux-perf time
+            printf '%s\n' sqlite3 mawk coreutils valgrind linux-perf time nodejs npm
             ;;
         fuzz)
             printf '%s\n' afl++ clang llvm-14 libclang-rt-14-dev

@@ -26,8 +26,8 @@ struct left_pair {
 };
 
 struct pair_chunk {
-    struct pair_chunk *next;
-    uint32_t count, pad;
+    struct pair_chunk *next; /* full ones */
+    uint64_t unused;
     struct left_pair pairs[PAIR_CHUNK];
 };
 _Static_assert(sizeof(struct pair_chunk) == 4096, "pairs are kept by the page");
@@ -50,6 +50,7 @@ struct index {
     uint32_t next_unit; /* in the last segment */
     uint32_t free_list[SIZE_CLASSES + 1];
     struct pair_chunk *pairs[HASH_PARTITIONS];
+    uint16_t pair_fill[HASH_PARTITIONS]; /* pairs in the newest chunk: here, so that an append touches one line of the chunk */
     char *pair_pages; /* pages not given out yet */
     size_t pair_pages_left;
     struct pair_block *pair_blocks;
@@ -215,17 +216,18 @@ static struct pair_chunk *pair_page(struct index *s, struct diag *diag)
 static inline enum err remember_pair(struct index *s, uint64_t hash, uint64_t local_place,
                                      uint64_t channel_place, struct diag *diag)
 {
-    struct pair_chunk **at = &s->pairs[hash_partition(hash)], *chunk = *at;
-    if (UNLIKELY(!chunk || chunk->count == PAIR_CHUNK)) {
+    const uint32_t partition = hash_partition(hash);
+    struct pair_chunk *chunk = s->pairs[partition];
+    if (UNLIKELY(!chunk || s->pair_fill[partition] == PAIR_CHUNK)) {
         struct pair_chunk *fresh = pair_page(s, diag);
         if (!fresh)
             return ERR_MACHINE;
         fresh->next = chunk;
-        fresh->count = 0;
-        *at = chunk = fresh;
+        s->pair_fill[partition] = 0;
+        s->pairs[partition] = chunk = fresh;
     }
     const uint64_t place_mask = ((uint64_t)1 << 40) - 1;
-    chunk->pairs[chunk->count++] =
+    chunk->pairs[s->pair_fill[partition]++] =
         (struct left_pair){(hash >> 24 & 0xFFFFFF) << 40 | (local_place & place_mask),
                            (hash & 0xFFFFFF) << 40 | (channel_place & place_mask)};
     return OK;
@@ -250,12 +252,13 @@ static inline int find_key(const struct index *s, const struct record *r, uint32
 {
     for (uint32_t i = table_home(&s->table, r->hash_hi);; i = (i + 1) & s->table.mask) {
         const struct bucket *bucket = &s->table.buckets[i];
-        for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
-            if (bucket->tag[slot] == tag && bucket->head[slot] != NO_ENTRY &&
-                key_equal(s, entry_at(s, bucket->head[slot]), r)) {
+        for (unsigned bits = bucket_matches(bucket, tag); bits; bits &= bits - 1) {
+            unsigned slot = (unsigned)__builtin_ctz(bits);
+            if (bucket->head[slot] != NO_ENTRY && key_equal(s, entry_at(s, bucket->head[slot]), r)) {
                 *found = (struct found){i, slot, bucket->head[slot]};
                 return 1;
             }
+        }
         if (!bucket->passed)
             return 0;
     }
@@ -269,9 +272,11 @@ static inline void prefetch_bucket(const struct index *s, const struct record *r
 static inline void prefetch_entry(const struct index *s, const struct record *r)
 {
     const struct bucket *bucket = &s->table.buckets[table_home(&s->table, r->hash_hi)];
-    for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
-        if (bucket->tag[slot] == r->hash_hi && bucket->head[slot] != NO_ENTRY)
+    for (unsigned bits = bucket_matches(bucket, r->hash_hi); bits; bits &= bits - 1) {
+        unsigned slot = (unsigned)__builtin_ctz(bits);
+        if (bucket->head[slot] != NO_ENTRY)
             __builtin_prefetch(entry_at(s, bucket->head[slot]), 1);
+    }
 }
 
 /* The occurrence id's field: u16 size, bytes. */
@@ -531,7 +536,7 @@ static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t 
 {
     size_t n = 0;
     for (const struct pair_chunk *c = s->pairs[number]; c; c = c->next)
-        n += c->count;
+        n += c == s->pairs[number] ? s->pair_fill[number] : (size_t)PAIR_CHUNK;
     size_t slots = 64;
     while (slots < n * 2)
         slots *= 2;
@@ -551,7 +556,7 @@ static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t 
     *count = 0;
     *mask = slots - 1;
     for (const struct pair_chunk *c = s->pairs[number]; c; c = c->next)
-        for (uint32_t i = 0; i < c->count; i++)
+        for (uint32_t i = 0, end = c == s->pairs[number] ? s->pair_fill[number] : (uint32_t)PAIR_CHUNK; i < end; i++)
             s->flat[(*count)++] = c->pairs[i];
     return OK;
 }

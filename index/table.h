@@ -15,6 +15,9 @@
 
 #include "core/base/diag.h"
 #include <stdint.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 enum { BUCKET_SLOTS = 7 };
 #define NO_ENTRY UINT32_MAX
@@ -33,6 +36,23 @@ struct table {
     uint64_t keys;
     uint64_t keys_max; /* grow when there are more */
 };
+
+/* A bit for each slot with this tag; a free slot may still have the tag it had. */
+static inline unsigned bucket_matches(const struct bucket *bucket, uint32_t tag)
+{
+#if defined(__SSE2__)
+    const __m128i wanted = _mm_set1_epi32((int)tag);
+    __m128i low = _mm_load_si128((const __m128i *)bucket), high = _mm_load_si128((const __m128i *)bucket + 1);
+    unsigned bits = (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(low, wanted))) |
+                    (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(high, wanted))) << 4;
+    return bits & ((1u << BUCKET_SLOTS) - 1);
+#else
+    unsigned bits = 0;
+    for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
+        bits |= (unsigned)(bucket->tag[slot] == tag) << slot;
+    return bits;
+#endif
+}
 
 enum err table_init(struct table *table, uint32_t bucket_count, struct diag *diag);
 void table_fini(struct table *table);
