@@ -249,7 +249,6 @@ int session_run(struct job *job, const struct options *options, const char *out_
     struct results_config results = {.job = job,
                                      .final_dir = out_dir,
                                      .sources = s.sources,
-                                     .zone = s.shared.job_zone,
                                      .lanes = s.threads,
                                      .write_match = job->write_match,
                                      .sort_bytes = SORT_BYTES_DEFAULT,

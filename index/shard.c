@@ -50,8 +50,9 @@ struct index {
     uint32_t next_unit; /* in the last segment */
     uint32_t free_list[SIZE_CLASSES + 1];
     struct pair_chunk *pairs[HASH_PARTITIONS];
-    uint16_t pair_fill[HASH_PARTITIONS]; /* pairs in the newest chunk: here, so that an append touches one line of the chunk */
-    char *pair_pages; /* pages not given out yet */
+    uint16_t pair_fill
+        [HASH_PARTITIONS]; /* pairs in the newest chunk: here, so that an append touches one line of the chunk */
+    char *pair_pages;      /* pages not given out yet */
     size_t pair_pages_left;
     struct pair_block *pair_blocks;
     struct pair_totals totals;
@@ -179,11 +180,7 @@ static inline int sigma_equal(const struct index *s, const struct record *a, con
 
 static inline int window_fits(const struct index *s, const struct record *local, const struct record *channel)
 {
-    if (local->day == channel->day || !local->day || !channel->day)
-        return 1;
-    int days = (int)channel->day - (int)local->day;
-    return (s->config.window_before < 0 || days >= -s->config.window_before) &&
-           (s->config.window_after < 0 || days <= s->config.window_after);
+    return window_holds_days(s->config.window_before, s->config.window_after, local->day, channel->day);
 }
 
 /* ---- pairs that left ---- */
@@ -556,7 +553,8 @@ static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t 
     *count = 0;
     *mask = slots - 1;
     for (const struct pair_chunk *c = s->pairs[number]; c; c = c->next)
-        for (uint32_t i = 0, end = c == s->pairs[number] ? s->pair_fill[number] : (uint32_t)PAIR_CHUNK; i < end; i++)
+        for (uint32_t i = 0, end = c == s->pairs[number] ? s->pair_fill[number] : (uint32_t)PAIR_CHUNK;
+             i < end; i++)
             s->flat[(*count)++] = c->pairs[i];
     return OK;
 }

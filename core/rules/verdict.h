@@ -31,14 +31,18 @@ void resolve_alone(const struct job *job, struct full *row);
 
 void verdict_scratch_fini(struct verdict_scratch *scratch);
 
-/* 1 when the dates lie in the window of SPEC.md's P2. A side without a date passes. */
-static inline int window_holds(const struct match_rules *match, uint16_t local_day, uint16_t channel_day)
+/* 1 when channel - local lies in [-before, +after] days (SPEC.md's P2); -1: no limit. A side without a date passes. */
+static inline int window_holds_days(int before, int after, uint16_t local_day, uint16_t channel_day)
 {
-    if (!local_day || !channel_day)
+    if (local_day == channel_day || !local_day || !channel_day)
         return 1;
     int days = (int)channel_day - (int)local_day;
-    return (match->window_before < 0 || days >= -match->window_before) &&
-           (match->window_after < 0 || days <= match->window_after);
+    return (before < 0 || days >= -before) && (after < 0 || days <= after);
+}
+
+static inline int window_holds(const struct match_rules *match, uint16_t local_day, uint16_t channel_day)
+{
+    return window_holds_days(match->window_before, match->window_after, local_day, channel_day);
 }
 
 #endif

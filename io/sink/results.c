@@ -87,15 +87,21 @@ static char *grow(char **buffer, size_t *used, size_t *room, size_t more)
     return at;
 }
 
-static void put_bytes(struct results_lane *lane, const void *bytes, size_t size)
+static void append(struct results_lane *lane, char **buffer, size_t *used, size_t *room, const void *bytes,
+                   size_t size)
 {
     if (size == 0)
         return;
-    char *at = grow(&lane->row, &lane->row_used, &lane->row_room, size);
-    if (!at)
-        lane->no_memory = 1;
-    else if (size)
+    char *at = grow(buffer, used, room, size);
+    if (at)
         memcpy(at, bytes, size);
+    else
+        lane->no_memory = 1;
+}
+
+static void put_bytes(struct results_lane *lane, const void *bytes, size_t size)
+{
+    append(lane, &lane->row, &lane->row_used, &lane->row_room, bytes, size);
 }
 
 /* One cell: RFC 4180 quoting, and text that a spreadsheet would run as a formula gets an apostrophe in front.
@@ -260,13 +266,7 @@ static const char *place_header(int file)
 
 static void put_key(struct results_lane *lane, const void *bytes, size_t size)
 {
-    if (size == 0)
-        return;
-    char *at = grow(&lane->key, &lane->key_used, &lane->key_room, size);
-    if (!at)
-        lane->no_memory = 1;
-    else if (size)
-        memcpy(at, bytes, size);
+    append(lane, &lane->key, &lane->key_used, &lane->key_room, bytes, size);
 }
 
 /* A record's place in ≺ as bytes that memcmp orders: date, occurrence id (empty last; zero bytes escaped, so

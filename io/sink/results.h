@@ -23,7 +23,6 @@ struct results_config {
     const struct job *job;
     const char *final_dir; /* OUT/<job>/<date>, or OUT for diff */
     struct source *const *sources;
-    struct zone *zone;
     uint32_t lanes;
     int write_match;
     size_t sort_bytes; /* of one lane and class */
