@@ -261,12 +261,12 @@ static inline int find_key(const struct index *s, const struct record *r, uint32
     }
 }
 
-static inline void prefetch_bucket(const struct index *s, const struct record *r)
+static inline __attribute__((always_inline)) void prefetch_bucket(const struct index *s, const struct record *r)
 {
     __builtin_prefetch(&s->table.buckets[table_home(&s->table, r->hash_hi)], 1);
 }
 
-static inline void prefetch_entry(const struct index *s, const struct record *r)
+static inline __attribute__((always_inline)) void prefetch_entry(const struct index *s, const struct record *r)
 {
     const struct bucket *bucket = &s->table.buckets[table_home(&s->table, r->hash_hi)];
     for (unsigned bits = bucket_matches(bucket, r->hash_hi); bits; bits &= bits - 1) {
