@@ -12,6 +12,7 @@
  */
 #include "core/base/mem.h"
 #include "io/format/binlog.h"
+#include "io/format/gtid_set.h"
 #include "io/ring/sys.h"
 #include "io/source/file_set.h"
 #include "io/source/reject_list.h"
@@ -44,15 +45,6 @@ struct version {
     struct normalizer *normalizer;
 };
 
-/* GTIDs seen from one origin, as closed intervals in ascending order. */
-struct gtid_stream {
-    struct binlog_gtid origin; /* number unused */
-    struct {
-        uint64_t first, last;
-    } * runs;
-    size_t count, room;
-};
-
 struct binlog_source {
     struct source base;
     struct source_config config;
@@ -73,8 +65,7 @@ struct binlog_source {
     size_t late_count, late_room;
     uint8_t *far; /* bytes of a group that outgrew the buffer; only walked */
     size_t far_room;
-    struct gtid_stream *streams;
-    size_t stream_count;
+    struct gtid_set seen;
     uint64_t replayed_groups;
     struct binlog_gtid last_gtid; /* of the group told of last, and what became of it */
     uint32_t last_file;
@@ -120,9 +111,7 @@ static void binlog_close(struct source *source)
     for (size_t i = 0; i < s->late_count; i++)
         mem_give(s->late[i].piece);
     mem_give(s->late);
-    for (size_t i = 0; i < s->stream_count; i++)
-        mem_give(s->streams[i].runs);
-    mem_give(s->streams);
+    gtid_set_fini(&s->seen);
     mem_give(s->far);
     reject_list_fini(&s->rejects);
     mem_give(s->formats);
@@ -198,60 +187,6 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* 1 when the transaction was seen before; notes it otherwise. -1: out of memory. */
-static int gtid_seen(struct binlog_source *s, const struct binlog_gtid *gtid)
-{
-    if (gtid->kind != BINLOG_GTID_MYSQL && gtid->kind != BINLOG_GTID_MARIADB)
-        return 0;
-    struct gtid_stream *stream = NULL;
-    for (size_t i = 0; i < s->stream_count && !stream; i++) {
-        const struct binlog_gtid *o = &s->streams[i].origin;
-        if (o->kind == gtid->kind &&
-            (gtid->kind == BINLOG_GTID_MARIADB
-                 ? o->domain == gtid->domain && o->server == gtid->server
-                 : memcmp(o->uuid, gtid->uuid, 16) == 0 && o->tag_size == gtid->tag_size &&
-                       memcmp(o->tag, gtid->tag,
-                              gtid->tag_size < BINLOG_GTID_TAG_MAX ? gtid->tag_size : BINLOG_GTID_TAG_MAX) ==
-                           0))
-            stream = &s->streams[i];
-    }
-    if (!stream) {
-        struct gtid_stream *grown = mem_grow(s->streams, (s->stream_count + 1) * sizeof *grown);
-        if (!grown)
-            return -1;
-        s->streams = grown;
-        stream = &grown[s->stream_count++];
-        memset(stream, 0, sizeof *stream);
-        stream->origin = *gtid;
-    }
-    size_t low = 0, high = stream->count; /* the first run that ends at or behind the number */
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (stream->runs[mid].last < gtid->number)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    if (low < stream->count && stream->runs[low].first <= gtid->number)
-        return 1;
-    if (low > 0 && stream->runs[low - 1].last + 1 == gtid->number) {
-        stream->runs[low - 1].last++;
-        return 0;
-    }
-    if (stream->count == stream->room) {
-        size_t room = stream->room ? stream->room * 2 : 8;
-        void *grown = mem_grow(stream->runs, room * sizeof *stream->runs);
-        if (!grown)
-            return -1;
-        stream->runs = grown;
-        stream->room = room;
-    }
-    memmove(stream->runs + low + 1, stream->runs + low, (stream->count - low) * sizeof *stream->runs);
-    stream->runs[low].first = stream->runs[low].last = gtid->number;
-    stream->count++;
-    return 0;
-}
-
 /* Groups that ended in the last steps, collected until a ticket takes them. */
 struct ended {
     struct binlog_group *groups;
@@ -269,7 +204,7 @@ static enum err collect_group(struct binlog_source *s, struct ended *ended, cons
                s->last_gtid.kind == group.gtid.kind &&
                memcmp(&s->last_gtid, &group.gtid, sizeof group.gtid) == 0;
     if (!part) {
-        int seen = gtid_seen(s, &group.gtid);
+        int seen = gtid_set_add(&s->seen, &group.gtid);
         if (seen < 0)
             return mem_fail(diag, 0, "the list of GTIDs");
         s->last_seen = seen;

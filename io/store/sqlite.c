@@ -1,0 +1,189 @@
+/* io/store/sqlite.c: see sqlite.h */
+#include "io/store/sqlite.h"
+#include "core/base/mem.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <string.h>
+#include <unistd.h>
+
+struct sqlite {
+    sqlite3 *db;
+    char *path;
+};
+
+struct sqlite_statement {
+    sqlite3_stmt *stmt;
+    struct sqlite *db; /* borrowed */
+};
+
+static enum err fail(struct sqlite *db, int code, const char *what, struct diag *diag)
+{
+    const char *text = db->db ? sqlite3_errmsg(db->db) : sqlite3_errstr(code);
+    switch (code & 0xff) {
+    case SQLITE_NOMEM:
+        return mem_fail(diag, 0, "SQLite");
+    case SQLITE_FULL:
+        return diag_set_errno(diag, ENOSPC, "state.full", "%s: %s: %s", db->path, what, text);
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+        return diag_set(diag, ERR_MACHINE, "state.io", "look at the disk and at who may write there",
+                        "%s: %s: %s", db->path, what, text);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return diag_set(diag, ERR_STATE, "state.busy", "wait for the other program, or end it", "%s: %s: %s",
+                        db->path, what, text);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return diag_set(diag, ERR_STATE, "state.damaged",
+                        "bring it back from a backup, or move it away to begin anew", "%s: %s: %s", db->path,
+                        what, text);
+    default:
+        return diag_set(diag, ERR_STATE, "state.sql", NULL, "%s: %s: %s", db->path, what, text);
+    }
+}
+
+enum err sqlite_open(struct sqlite **out, const char *path, enum sqlite_mode mode, struct diag *diag)
+{
+    *out = NULL;
+    struct sqlite *db = mem_take_zero(1, sizeof *db);
+    if (!db || !(db->path = mem_copy_text(path, strlen(path)))) {
+        mem_give(db);
+        return mem_fail(diag, sizeof *db, "a database");
+    }
+    if (mode == SQLITE_CREATE) { /* SQLite itself would make it readable for all */
+        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            close(fd);
+    }
+    int flags = mode == SQLITE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+    if (mode == SQLITE_CREATE)
+        flags |= SQLITE_OPEN_CREATE;
+    int code = sqlite3_open_v2(path, &db->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_busy_timeout(db->db, 5000);
+    if (code == SQLITE_OK)
+        code = sqlite3_extended_result_codes(db->db, 1);
+    if (code == SQLITE_OK && mode != SQLITE_READ)
+        code =
+            sqlite3_exec(db->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON",
+                         NULL, NULL, NULL);
+    if (code == SQLITE_OK && mode == SQLITE_READ) /* so that a damaged file is found here */
+        code = sqlite3_exec(db->db, "PRAGMA schema_version", NULL, NULL, NULL);
+    if (code != SQLITE_OK) {
+        enum err err = fail(db, code, "cannot open it", diag);
+        sqlite_close(db);
+        return err;
+    }
+    *out = db;
+    return OK;
+}
+
+void sqlite_close(struct sqlite *db)
+{
+    if (!db)
+        return;
+    sqlite3_close(db->db);
+    mem_give(db->path);
+    mem_give(db);
+}
+
+enum err sqlite_exec(struct sqlite *db, const char *sql, struct diag *diag)
+{
+    int code = sqlite3_exec(db->db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? OK : fail(db, code, "cannot write", diag);
+}
+
+enum err sqlite_begin(struct sqlite *db, struct diag *diag)
+{
+    return sqlite_exec(db, "BEGIN IMMEDIATE", diag);
+}
+
+enum err sqlite_commit(struct sqlite *db, struct diag *diag)
+{
+    return sqlite_exec(db, "COMMIT", diag);
+}
+
+void sqlite_rollback(struct sqlite *db)
+{
+    if (!sqlite3_get_autocommit(db->db))
+        sqlite3_exec(db->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+enum err sqlite_prepare(struct sqlite_statement **out, struct sqlite *db, const char *sql, struct diag *diag)
+{
+    *out = NULL;
+    struct sqlite_statement *statement = mem_take_zero(1, sizeof *statement);
+    if (!statement)
+        return mem_fail(diag, sizeof *statement, "a statement");
+    statement->db = db;
+    int code = sqlite3_prepare_v3(db->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement->stmt, NULL);
+    if (code != SQLITE_OK) {
+        mem_give(statement);
+        return fail(db, code, sql, diag);
+    }
+    *out = statement;
+    return OK;
+}
+
+void sqlite_finish(struct sqlite_statement *statement)
+{
+    if (!statement)
+        return;
+    sqlite3_finalize(statement->stmt);
+    mem_give(statement);
+}
+
+/* A bind fails for lack of memory or for an index that is none; a step then has NULL there, which every column of
+ * ours forbids. */
+void sqlite_bind_int(struct sqlite_statement *statement, int index, int64_t value)
+{
+    sqlite3_bind_int64(statement->stmt, index, value);
+}
+
+void sqlite_bind_text(struct sqlite_statement *statement, int index, const char *text)
+{
+    sqlite3_bind_text(statement->stmt, index, text, -1, SQLITE_TRANSIENT);
+}
+
+void sqlite_bind_bytes(struct sqlite_statement *statement, int index, const void *bytes, size_t size)
+{
+    sqlite3_bind_blob64(statement->stmt, index, bytes, size, SQLITE_TRANSIENT);
+}
+
+enum step sqlite_step(struct sqlite_statement *statement, struct diag *diag)
+{
+    int code = sqlite3_step(statement->stmt);
+    if (code == SQLITE_ROW)
+        return STEP_MORE;
+    if (code != SQLITE_DONE)
+        fail(statement->db, code, "cannot read or write", diag);
+    sqlite_reset(statement);
+    return code == SQLITE_DONE ? STEP_DONE : STEP_FAILED;
+}
+
+void sqlite_reset(struct sqlite_statement *statement)
+{
+    sqlite3_reset(statement->stmt);
+    sqlite3_clear_bindings(statement->stmt);
+}
+
+int64_t sqlite_int(struct sqlite_statement *statement, int column)
+{
+    return sqlite3_column_int64(statement->stmt, column);
+}
+
+const char *sqlite_text(struct sqlite_statement *statement, int column)
+{
+    const unsigned char *text = sqlite3_column_text(statement->stmt, column);
+    return text ? (const char *)text : "";
+}
+
+const void *sqlite_bytes(struct sqlite_statement *statement, int column, size_t *size)
+{
+    const void *bytes = sqlite3_column_blob(statement->stmt, column);
+    *size = (size_t)sqlite3_column_bytes(statement->stmt, column);
+    return bytes;
+}

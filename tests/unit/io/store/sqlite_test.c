@@ -1,0 +1,107 @@
+/* tests/unit/io/store/sqlite_test.c: what is committed is there, what is not is not, and damage has a name */
+#include "io/store/sqlite.h"
+#include "tests/support/check_test.h"
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char path[200];
+
+static void begin(void)
+{
+    const char *folder = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/tieout-sqlite-XXXXXX", folder ? folder : "/tmp");
+    if (!mkdtemp(path))
+        exit(4);
+    strcat(path, "/state.db");
+}
+
+static void end(void)
+{
+    char command[300];
+    *strrchr(path, '/') = 0;
+    snprintf(command, sizeof command, "rm -rf '%s'", path);
+    EXPECT(system(command) == 0);
+}
+
+static int64_t count(struct sqlite *db)
+{
+    struct diag diag = {0};
+    struct sqlite_statement *s;
+    EXPECT(sqlite_prepare(&s, db, "SELECT count(*) FROM t", &diag) == OK);
+    EXPECT(sqlite_step(s, &diag) == STEP_MORE);
+    int64_t n = sqlite_int(s, 0);
+    EXPECT(sqlite_step(s, &diag) == STEP_DONE);
+    sqlite_finish(s);
+    return n;
+}
+
+TEST(a_transaction_is_there_whole_or_not_at_all)
+{
+    begin();
+    struct diag diag = {0};
+    struct sqlite *db, *reader;
+    EXPECT(sqlite_open(&db, path, SQLITE_CREATE, &diag) == OK);
+    EXPECT(sqlite_exec(db, "CREATE TABLE t (a INTEGER NOT NULL, b TEXT NOT NULL, c BLOB)", &diag) == OK);
+    struct sqlite_statement *s;
+    EXPECT(sqlite_prepare(&s, db, "INSERT INTO t VALUES (?, ?, ?)", &diag) == OK);
+    for (int round = 0; round < 2; round++) {
+        EXPECT(sqlite_begin(db, &diag) == OK);
+        for (int i = 0; i < 3; i++) {
+            sqlite_bind_int(s, 1, INT64_MIN + i);
+            sqlite_bind_text(s, 2, "x");
+            sqlite_bind_bytes(s, 3, "\0y", 2);
+            EXPECT(sqlite_step(s, &diag) == STEP_DONE);
+        }
+        if (round == 0)
+            EXPECT(sqlite_commit(db, &diag) == OK);
+        else
+            sqlite_rollback(db);
+    }
+    sqlite_finish(s);
+    EXPECT(sqlite_open(&reader, path, SQLITE_READ, &diag) == OK);
+    EXPECT(count(db) == 3 && count(reader) == 3);
+    EXPECT(sqlite_prepare(&s, reader, "SELECT * FROM t ORDER BY a", &diag) == OK);
+    EXPECT(sqlite_step(s, &diag) == STEP_MORE);
+    size_t size;
+    EXPECT(sqlite_int(s, 0) == INT64_MIN && strcmp(sqlite_text(s, 1), "x") == 0);
+    EXPECT(memcmp(sqlite_bytes(s, 2, &size), "\0y", 2) == 0 && size == 2);
+    sqlite_finish(s);
+    sqlite_close(reader);
+    sqlite_close(db);
+    struct stat st;
+    EXPECT(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
+    end();
+}
+
+TEST(what_is_wrong_has_a_name)
+{
+    begin();
+    struct diag diag = {0};
+    struct sqlite *db;
+    EXPECT(sqlite_open(&db, path, SQLITE_READ, &diag) == ERR_MACHINE && db == NULL);
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+    EXPECT(
+        write(fd,
+              "this is no database, it only has its name, and it is long enough to have a head.............",
+              92) == 92);
+    close(fd);
+    diag = (struct diag){0};
+    EXPECT(sqlite_open(&db, path, SQLITE_WRITE, &diag) == ERR_STATE &&
+           strcmp(diag.code, "state.damaged") == 0);
+    diag = (struct diag){0};
+    EXPECT(unlink(path) == 0 && sqlite_open(&db, path, SQLITE_CREATE, &diag) == OK);
+    EXPECT(sqlite_exec(db, "CREATE TABLE t (a INTEGER NOT NULL)", &diag) == OK);
+    struct sqlite_statement *s;
+    EXPECT(sqlite_prepare(&s, db, "INSERT INTO t VALUES (?)", &diag) == OK);
+    EXPECT(sqlite_step(s, &diag) == STEP_FAILED && diag.err == ERR_STATE); /* nothing was bound */
+    diag = (struct diag){0};
+    sqlite_bind_int(s, 1, 1);
+    EXPECT(sqlite_step(s, &diag) == STEP_DONE);
+    sqlite_finish(s);
+    EXPECT(sqlite_prepare(&s, db, "SELECT nonsense", &diag) == ERR_STATE && s == NULL);
+    sqlite_close(db);
+    end();
+}
