@@ -6,6 +6,7 @@
 #include "core/base/topology.h"
 #include "core/engine/run.h"
 #include "io/source/worker_io.h"
+#include "io/spill/spool.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -15,9 +16,12 @@
 enum {
     CHUNK_DEFAULT = 256 * 1024,
     DEPTH = 3,
-    MEMORY_FLOOR = 24 << 20,
+    /* The least: the program itself, and each worker's buffers and open frames. */
+    MEMORY_PROGRAM = 12 << 20,
+    MEMORY_WORKER = 6 << 20,
     WORKER_BYTES = 2 << 20, /* buffers that a worker really touches */
-    SORT_BYTES_DEFAULT = 16 << 20
+    SORT_BYTES_MAX = 16 << 20,
+    SORT_SHARE = 16 /* one part of so many is for sorting results */
 };
 
 static volatile int interrupted;
@@ -46,6 +50,11 @@ static enum err open_io(struct worker_io **out, void *context, struct diag *diag
 {
     struct io_context *io = context;
     return worker_io_open(out, &io->config, &io->fell_back, diag);
+}
+
+static enum err open_spill(struct spool_host **out, void *context, struct diag *diag)
+{
+    return spill_host_open(out, context, diag);
 }
 
 /* A line that is written over itself, on terminals only. */
@@ -104,7 +113,7 @@ struct session {
     struct run_result *result;
     struct io_context io;
     struct worker_io *report_io;
-    uint64_t memory;
+    uint64_t memory, sort_bytes, index_bytes;
     uint32_t threads;
     double began;
 };
@@ -114,11 +123,16 @@ static enum err plan(struct session *s, struct diag *diag)
     const struct options *o = s->options;
     uint64_t machine = topology_memory();
     s->memory = o->given[OPTION_ID_memory] ? o->memory : machine / 2;
-    if (s->memory < MEMORY_FLOOR)
-        return diag_set(diag, ERR_MACHINE, "memory.floor", "give --memory=24MiB or more",
-                        "%.1f MiB of memory are too few: a run needs at least 24 MiB",
-                        (double)s->memory / (1 << 20));
     s->threads = o->threads ? (uint32_t)o->threads : topology_core_count();
+    const uint64_t floor_bytes = MEMORY_PROGRAM + (uint64_t)MEMORY_WORKER * s->threads;
+    if (s->memory < floor_bytes)
+        return diag_set(diag, ERR_MACHINE, "memory.floor", "give --memory=SIZE more, or --threads=N fewer",
+                        "%.1f MiB of memory are too few: a run with %u thread%s needs at least %llu MiB",
+                        (double)s->memory / (1 << 20), s->threads, s->threads == 1 ? "" : "s",
+                        (unsigned long long)(floor_bytes >> 20));
+    uint64_t sort = s->memory / SORT_SHARE / s->threads;
+    s->sort_bytes = sort > SORT_BYTES_MAX ? SORT_BYTES_MAX : sort;
+    s->index_bytes = s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads;
     s->io.config.chunk = o->chunk ? (uint32_t)o->chunk : CHUNK_DEFAULT;
     s->io.config.depth = DEPTH;
     s->io.config.backend = o->io && strcmp(o->io, "uring") == 0   ? RING_URING
@@ -251,11 +265,13 @@ int session_run(struct job *job, const struct options *options, const char *out_
                                      .sources = s.sources,
                                      .lanes = s.threads,
                                      .write_match = job->write_match,
-                                     .sort_bytes = SORT_BYTES_DEFAULT,
+                                     .sort_bytes = s.sort_bytes,
                                      .backend = s.io.config.backend};
     if (err == OK)
         err = results_open(&s.results, &results, diag);
     if (err == OK) {
+        struct spill_config spill = {.directory = results_directory(s.results),
+                                     .backend = s.io.config.backend};
         struct run_config run = {.job = job,
                                  .sources = {s.sources[LOCAL], s.sources[CHANNEL]},
                                  .index = registry_index(),
@@ -267,9 +283,8 @@ int session_run(struct job *job, const struct options *options, const char *out_
                                  .depth = DEPTH,
                                  .pin = s.threads <= topology_core_count() && s.threads > 1,
                                  .write_match = job->write_match,
-                                 .memory = s.memory - s.threads * (uint64_t)WORKER_BYTES < s.memory
-                                               ? s.memory - s.threads * (uint64_t)WORKER_BYTES
-                                               : MEMORY_FLOOR,
+                                 .spill = {open_spill, spill_host_close, &spill},
+                                 .memory = s.index_bytes,
                                  .progress = isatty(2) ? show_progress : NULL,
                                  .progress_context = &progress_shown,
                                  .interrupted = &interrupted};

@@ -1,4 +1,4 @@
-/* index/shard.c: see shard.h; the hot loop is shard_apply.
+/* index/shard.c: see shard.h; the hot loop is apply_units.
  *
  * Lines touched per record: the batch's own (coming in), one bucket, and, on a hit, the entry. Buckets are
  * asked for PREFETCH records ahead, candidates' entries half as far.
@@ -8,15 +8,23 @@
 #include "core/base/short.h"
 #include "core/rules/verdict.h"
 #include "index/table.h"
+#include <stdlib.h>
 
 enum {
     SEGMENT_UNITS = 32768, /* 2 MiB */
     SEGMENT_SHIFT = 15,
     SEGMENTS_MAX = 1 << 17, /* 256 GiB a shard */
-    SIZE_CLASSES = 8, /* free lists for entries of 1..8 units; longer ones are rare and are not used again */
+    PIECE_UNITS = 1024,     /* 64 KiB: what small budgets are given out by */
+    HUGE_FROM = 16 << 20,   /* shards that may hold this much take huge pages */
+    SIZE_CLASSES = 8,       /* free lists for entries of 1..8 units; longer ones are freed in parts */
     BUCKETS_AT_FIRST = 2048,
     PREFETCH = 16,
-    PAIR_CHUNK = 255 /* with the link: 4 KiB */
+    /* A shard whose memory is full gives partitions away and takes them back one by one, each into a shard of
+     * the next level, which divides by other bits of the hash: 256 ways, then 64 ways a level. */
+    SUB_PARTITIONS = 64,
+    SUB_BITS = 6,
+    LEVEL_LAST = 3,
+    LEAVE_AT_ONCE = 4 /* one of so many units leaves when room is made */
 };
 
 /* A pair that left: 48 bits of its hash, and both places of 40 bits. */
@@ -25,49 +33,46 @@ struct left_pair {
     uint64_t b; /* hash 23..0, channel place */
 };
 
-struct pair_chunk {
-    struct pair_chunk *next; /* full ones */
-    uint64_t unused;
-    struct left_pair pairs[PAIR_CHUNK];
-};
-_Static_assert(sizeof(struct pair_chunk) == 4096, "pairs are kept by the page");
-
 /* A key with open records. */
 struct waiting {
     uint32_t head, hash_hi;
 };
 
-struct pair_block { /* first page of a block of pages */
-    struct pair_block *older;
-    size_t size;
-};
-
 struct index {
     struct index_config config;
+    unsigned level;
+    uint32_t partition_count;
     struct table table;
     struct record *segments[SEGMENTS_MAX];
     uint32_t segment_count;
-    uint32_t next_unit; /* in the last segment */
+    uint32_t segment_at; /* where entries are taken from */
+    uint32_t next_unit;  /* in it */
+    uint32_t unit_limit; /* in it, as far as memory is accounted for */
+    uint32_t last_limit; /* of the newest segment */
+    int huge;
+    uint64_t entry_bytes_top, table_bytes_top; /* when they were given back before the end */
     uint32_t free_list[SIZE_CLASSES + 1];
-    struct pair_chunk *pairs[HASH_PARTITIONS];
-    uint16_t pair_fill
-        [HASH_PARTITIONS]; /* pairs in the newest chunk: here, so that an append touches one line of the chunk */
-    char *pair_pages;      /* pages not given out yet */
-    size_t pair_pages_left;
-    struct pair_block *pair_blocks;
+    struct spool *pairs; /* by partition: struct left_pair; behind them, one of struct row_ref: records
+                            without a first key */
+    struct spool *kept;  /* by partition: records of those that left; NULL before one did */
+    uint32_t left_count; /* partitions that left */
+    uint8_t left[HASH_PARTITIONS];
+    uint64_t live_max; /* bytes for table and entries; 0: no limit */
     struct pair_totals totals;
     struct tally superseded; /* images that are no records: replaced, or moved to another key */
-    struct row_ref *loose;   /* records without a first key */
-    uint32_t loose_count, loose_room;
     struct index_counts counts;
     /* after settle */
     struct waiting *waiting; /* by partition */
     uint32_t waiting_start[HASH_PARTITIONS + 1];
-    /* partition's scratch */
+    uint32_t cursor;   /* of next: a partition; those that stayed first */
+    int turn;          /* of next: 0 those that stayed, 1 those that left, 2 records without a first key */
+    struct index *sub; /* of the partition at hand, or kept for the next one */
+    int sub_open;
+    /* scratch */
     uint32_t *seen;
     size_t seen_room;
     struct left_pair *flat;
-    size_t flat_room;
+    size_t flat_room, flat_count;
 };
 
 static inline struct record *entry_at(const struct index *s, uint32_t number)
@@ -76,62 +81,91 @@ static inline struct record *entry_at(const struct index *s, uint32_t number)
 }
 
 /* 1 when the shard may hold so many bytes more. */
-static int may_grow(const struct index *s, uint64_t more, struct diag *diag)
+static int may_grow(const struct index *s, uint64_t more)
 {
-    uint64_t held =
-        s->counts.entry_bytes + s->counts.pair_bytes + ((uint64_t)s->table.mask + 1) * sizeof(struct bucket);
-    if (s->config.memory_max == 0 || held + more <= s->config.memory_max)
-        return 1;
-    diag_set(diag, ERR_MACHINE, "memory.index",
-             "give --memory=SIZE more; this version does not spill to disk",
-             "the index needs more than its memory: a shard holds %llu bytes and may hold %llu, with %llu "
-             "records waiting",
-             (unsigned long long)held, (unsigned long long)s->config.memory_max,
-             (unsigned long long)s->counts.waiting);
-    return 0;
+    uint64_t held = s->counts.entry_bytes + ((uint64_t)s->table.mask + 1) * sizeof(struct bucket);
+    return s->live_max == 0 || held + more <= s->live_max;
 }
 
-static uint32_t entry_take(struct index *s, uint32_t units, struct diag *diag)
+/* Free units become an entry of the free lists. */
+static inline void entry_give(struct index *s, uint32_t number, uint32_t units)
 {
-    if (units <= SIZE_CLASSES && s->free_list[units] != NO_ENTRY) {
+    while (UNLIKELY(units > SIZE_CLASSES)) {
+        entry_give(s, number, SIZE_CLASSES);
+        number += SIZE_CLASSES;
+        units -= SIZE_CLASSES;
+    }
+    entry_at(s, number)->hash_hi = s->free_list[units];
+    s->free_list[units] = number;
+}
+
+/* Makes unit_limit - next_unit at least `units`. 0 when memory is full (diag is empty) or out. */
+static int segment_more(struct index *s, uint32_t units, struct diag *diag)
+{
+    for (;;) {
+        if (s->segment_count && s->next_unit + units <= s->unit_limit)
+            return 1;
+        const uint32_t piece = s->huge ? SEGMENT_UNITS : PIECE_UNITS;
+        if (s->segment_count && s->unit_limit < SEGMENT_UNITS) { /* in the newest segment only */
+            if (!may_grow(s, (uint64_t)piece * RECORD_UNIT))
+                return 0;
+            s->unit_limit += piece;
+            s->last_limit = s->unit_limit;
+            s->counts.entry_bytes += (uint64_t)piece * RECORD_UNIT;
+            continue;
+        }
+        /* What is left of a segment goes to the free lists, so that one long entry does not waste it. */
+        while (s->segment_count && s->next_unit < s->unit_limit)
+            entry_give(s, s->segment_at << SEGMENT_SHIFT | s->next_unit++, 1);
+        if (s->segment_count && s->segment_at + 1 < s->segment_count) { /* used before */
+            s->segment_at++;
+            s->next_unit = 0;
+            s->unit_limit = s->segment_at + 1 == s->segment_count ? s->last_limit : SEGMENT_UNITS;
+            continue;
+        }
+        if (s->segment_count == SEGMENTS_MAX) {
+            diag_set(diag, ERR_MACHINE, "memory", "use more threads: each has an index of its own",
+                     "a shard's index is full");
+            return 0;
+        }
+        if (!may_grow(s, (uint64_t)piece * RECORD_UNIT))
+            return 0;
+        struct record *segment = mem_map((size_t)SEGMENT_UNITS * RECORD_UNIT, s->huge);
+        if (!segment) {
+            mem_fail(diag, (size_t)SEGMENT_UNITS * RECORD_UNIT, "the index's entries");
+            return 0;
+        }
+        s->segments[s->segment_count++] = segment;
+        s->segment_at = s->segment_count - 1;
+        s->next_unit = 0;
+        s->unit_limit = s->last_limit = 0;
+    }
+}
+
+/* NO_ENTRY when memory is full (diag is empty) or out. */
+static inline uint32_t entry_take(struct index *s, uint32_t units, struct diag *diag)
+{
+    if (LIKELY(units <= SIZE_CLASSES && s->free_list[units] != NO_ENTRY)) {
         uint32_t number = s->free_list[units];
         s->free_list[units] = entry_at(s, number)->hash_hi;
         return number;
     }
-    if (s->segment_count == 0 || s->next_unit + units > SEGMENT_UNITS) {
-        if (s->segment_count == SEGMENTS_MAX) {
-            diag_set(diag, ERR_MACHINE, "memory", "use more threads: each has an index of its own",
-                     "a shard's index is full");
-            return NO_ENTRY;
-        }
-        /* What is left of a segment goes to the free lists, so that one long entry does not waste it. */
-        while (s->segment_count && s->next_unit < SEGMENT_UNITS) {
-            uint32_t number = (s->segment_count - 1) << SEGMENT_SHIFT | s->next_unit++;
-            entry_at(s, number)->hash_hi = s->free_list[1];
-            s->free_list[1] = number;
-        }
-        if (!may_grow(s, (uint64_t)SEGMENT_UNITS * RECORD_UNIT, diag))
-            return NO_ENTRY;
-        struct record *segment = mem_map((size_t)SEGMENT_UNITS * RECORD_UNIT, 1);
-        if (!segment) {
-            mem_fail(diag, (size_t)SEGMENT_UNITS * RECORD_UNIT, "the index's entries");
-            return NO_ENTRY;
-        }
-        s->segments[s->segment_count++] = segment;
-        s->next_unit = 0;
-        s->counts.entry_bytes += (size_t)SEGMENT_UNITS * RECORD_UNIT;
-    }
-    uint32_t number = (s->segment_count - 1) << SEGMENT_SHIFT | s->next_unit;
+    if (UNLIKELY(s->segment_count == 0 || s->next_unit + units > s->unit_limit) &&
+        !segment_more(s, units, diag))
+        return NO_ENTRY;
+    uint32_t number = s->segment_at << SEGMENT_SHIFT | s->next_unit;
     s->next_unit += units;
     return number;
 }
 
-static inline void entry_give(struct index *s, uint32_t number, uint32_t units)
+/* All entries are free: give them out from the first one on. */
+static void entries_reset(struct index *s)
 {
-    if (units > SIZE_CLASSES)
-        return;
-    entry_at(s, number)->hash_hi = s->free_list[units];
-    s->free_list[units] = number;
+    for (unsigned i = 0; i <= SIZE_CLASSES; i++)
+        s->free_list[i] = NO_ENTRY;
+    s->segment_at = 0;
+    s->next_unit = 0;
+    s->unit_limit = s->segment_count == 1 ? s->last_limit : s->segment_count ? SEGMENT_UNITS : 0;
 }
 
 static inline struct record_layout layout_of(const struct index *s, const struct record *r)
@@ -139,11 +173,26 @@ static inline struct record_layout layout_of(const struct index *s, const struct
     return s->config.layout[r->flags & RECORD_CHANNEL];
 }
 
-static enum err table_grow(struct index *s, struct diag *diag)
+/* The half of a hash that a level's slots hold: at the first level the high one, whose shard and partition
+ * bits say no more once a partition is on its own. */
+static inline uint32_t tag_of(const struct record *r, const int sub)
+{
+    return sub ? r->hash_lo : r->hash_hi;
+}
+
+static inline uint32_t partition_of_tag(const struct index *s, uint32_t tag)
+{
+    return s->level == 0 ? tag >> 8 & (HASH_PARTITIONS - 1)
+                         : tag >> (32 - SUB_BITS * s->level) & (SUB_PARTITIONS - 1);
+}
+
+/* 0 in *grown when memory is full. */
+static enum err table_grow(struct index *s, int *grown, struct diag *diag)
 {
     struct table bigger;
-    if (!may_grow(s, ((uint64_t)s->table.mask + 1) * 2 * sizeof(struct bucket), diag))
-        return ERR_MACHINE;
+    *grown = may_grow(s, ((uint64_t)s->table.mask + 1) * 2 * sizeof(struct bucket));
+    if (!*grown)
+        return OK;
     enum err err = table_init(&bigger, (s->table.mask + 1) * 2, diag);
     if (err != OK)
         return err;
@@ -185,49 +234,13 @@ static inline int window_fits(const struct index *s, const struct record *local,
 
 /* ---- pairs that left ---- */
 
-static struct pair_chunk *pair_page(struct index *s, struct diag *diag)
-{
-    if (s->pair_pages_left == 0) {
-        size_t size = (size_t)2 << 20;
-        if (!may_grow(s, size, diag))
-            return NULL;
-        char *block = mem_map(size, 0);
-        if (!block) {
-            mem_fail(diag, size, "the list of pairs");
-            return NULL;
-        }
-        struct pair_block *head = (struct pair_block *)block; /* the first page keeps the list of blocks */
-        head->older = s->pair_blocks;
-        head->size = size;
-        s->pair_blocks = head;
-        s->pair_pages = block + sizeof(struct pair_chunk);
-        s->pair_pages_left = size / sizeof(struct pair_chunk) - 1;
-        s->counts.pair_bytes += size;
-    }
-    struct pair_chunk *page = (struct pair_chunk *)s->pair_pages;
-    s->pair_pages += sizeof *page;
-    s->pair_pages_left--;
-    return page;
-}
-
-static inline enum err remember_pair(struct index *s, uint64_t hash, uint64_t local_place,
+static inline enum err remember_pair(struct index *s, uint64_t hash, uint32_t tag, uint64_t local_place,
                                      uint64_t channel_place, struct diag *diag)
 {
-    const uint32_t partition = hash_partition(hash);
-    struct pair_chunk *chunk = s->pairs[partition];
-    if (UNLIKELY(!chunk || s->pair_fill[partition] == PAIR_CHUNK)) {
-        struct pair_chunk *fresh = pair_page(s, diag);
-        if (!fresh)
-            return ERR_MACHINE;
-        fresh->next = chunk;
-        s->pair_fill[partition] = 0;
-        s->pairs[partition] = chunk = fresh;
-    }
     const uint64_t place_mask = ((uint64_t)1 << 40) - 1;
-    chunk->pairs[s->pair_fill[partition]++] =
-        (struct left_pair){(hash >> 24 & 0xFFFFFF) << 40 | (local_place & place_mask),
-                           (hash & 0xFFFFFF) << 40 | (channel_place & place_mask)};
-    return OK;
+    struct left_pair pair = {(hash >> 24 & 0xFFFFFF) << 40 | (local_place & place_mask),
+                             (hash & 0xFFFFFF) << 40 | (channel_place & place_mask)};
+    return spool_put(s->pairs, partition_of_tag(s, tag), &pair, sizeof pair, diag);
 }
 
 static inline void count_pair(struct index *s, const struct record *local)
@@ -247,7 +260,7 @@ struct found {
 
 static inline int find_key(const struct index *s, const struct record *r, uint32_t tag, struct found *found)
 {
-    for (uint32_t i = table_home(&s->table, r->hash_hi);; i = (i + 1) & s->table.mask) {
+    for (uint32_t i = table_home(&s->table, tag);; i = (i + 1) & s->table.mask) {
         const struct bucket *bucket = &s->table.buckets[i];
         for (unsigned bits = bucket_matches(bucket, tag); bits; bits &= bits - 1) {
             unsigned slot = (unsigned)__builtin_ctz(bits);
@@ -261,15 +274,16 @@ static inline int find_key(const struct index *s, const struct record *r, uint32
     }
 }
 
-static inline __attribute__((always_inline)) void prefetch_bucket(const struct index *s, const struct record *r)
+/* Both must be inlined before the compiler finds that they have no effect and drops the calls. */
+static inline __attribute__((always_inline)) void prefetch_bucket(const struct index *s, uint32_t tag)
 {
-    __builtin_prefetch(&s->table.buckets[table_home(&s->table, r->hash_hi)], 1);
+    __builtin_prefetch(&s->table.buckets[table_home(&s->table, tag)], 1);
 }
 
-static inline __attribute__((always_inline)) void prefetch_entry(const struct index *s, const struct record *r)
+static inline __attribute__((always_inline)) void prefetch_entry(const struct index *s, uint32_t tag)
 {
-    const struct bucket *bucket = &s->table.buckets[table_home(&s->table, r->hash_hi)];
-    for (unsigned bits = bucket_matches(bucket, r->hash_hi); bits; bits &= bits - 1) {
+    const struct bucket *bucket = &s->table.buckets[table_home(&s->table, tag)];
+    for (unsigned bits = bucket_matches(bucket, tag); bits; bits &= bits - 1) {
         unsigned slot = (unsigned)__builtin_ctz(bits);
         if (bucket->head[slot] != NO_ENTRY)
             __builtin_prefetch(entry_at(s, bucket->head[slot]), 1);
@@ -318,53 +332,165 @@ static int fold(struct index *s, uint32_t head, const struct record *r, struct d
     return 0;
 }
 
-static enum err take_in(struct index *s, const struct record *r, uint32_t units, struct diag *diag)
+/* ---- partitions that leave ---- */
+
+struct sized_partition {
+    uint64_t units;
+    uint32_t number;
+};
+
+static int by_units(const void *a, const void *b)
 {
-    struct found found;
-    uint32_t tag = r->hash_hi;
-    if (find_key(s, r, tag, &found)) {
-        struct record *e = entry_at(s, found.head);
-        if (LIKELY(e->hash_hi == NO_ENTRY && ((e->flags ^ r->flags) & RECORD_CHANNEL) &&
-                   !((e->flags | r->flags) & RECORD_IMAGE))) {
-            const struct record *local = r->flags & RECORD_CHANNEL ? e : r,
-                                *channel = r->flags & RECORD_CHANNEL ? r : e;
-            if (LIKELY(sigma_equal(s, e, r) && window_fits(s, local, channel))) {
-                count_pair(s, local);
-                enum err err =
-                    remember_pair(s, (uint64_t)tag << 32 | r->hash_lo, local->place, channel->place, diag);
-                uint32_t e_units = record_units(record_var_size(e, layout_of(s, e)));
-                table_remove(&s->table, tag, found.bucket, found.slot);
-                entry_give(s, found.head, e_units);
+    const struct sized_partition *x = a, *y = b;
+    if (x->units != y->units)
+        return x->units > y->units ? -1 : 1;
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+static enum err need_kept(struct index *s, struct diag *diag)
+{
+    return s->kept ? OK
+                   : s->config.spill->ops->open(&s->kept, s->config.spill, s->partition_count,
+                                                s->config.memory_max / 8, diag);
+}
+
+/* A record of a partition that left follows it. */
+static enum err keep(struct index *s, uint32_t partition, const struct record *r, uint32_t units,
+                     struct diag *diag)
+{
+    s->counts.spilled++;
+    return spool_put(s->kept, partition, r, units * RECORD_UNIT, diag);
+}
+
+/* Takes what waits in partitions marked in `left` out of the table, into `kept`. */
+static enum err move_left(struct index *s, struct diag *diag)
+{
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i <= s->table.mask; i++) {
+        struct bucket *bucket = &s->table.buckets[i];
+        for (unsigned slot = 0; err == OK && slot < BUCKET_SLOTS; slot++) {
+            const uint32_t head = bucket->head[slot], tag = bucket->tag[slot];
+            uint32_t partition;
+            if (head == NO_ENTRY || !s->left[partition = partition_of_tag(s, tag)])
+                continue;
+            for (uint32_t number = head, next; err == OK && number != NO_ENTRY; number = next) {
+                struct record *e = entry_at(s, number);
+                const uint32_t units = record_units(record_var_size(e, layout_of(s, e)));
+                next = e->hash_hi;
+                e->hash_hi = s->level == 0 ? tag : 0;
+                if (!(e->flags & RECORD_DEAD))
+                    err = keep(s, partition, e, units, diag);
+                entry_give(s, number, units);
                 s->counts.waiting--;
-                return err;
+            }
+            table_remove(&s->table, tag, i, slot);
+        }
+    }
+    if (s->counts.waiting == 0)
+        entries_reset(s);
+    return err;
+}
+
+/* Memory is full: the partitions that hold most leave. */
+static enum err make_room(struct index *s, struct diag *diag)
+{
+    if (s->level == LEVEL_LAST || s->left_count == s->partition_count)
+        return diag_set(diag, ERR_MACHINE, "memory.group", "give --memory=SIZE more",
+                        "%llu records of one order number (or of a few whose hashes agree) must be judged "
+                        "together and do not fit in the memory of one shard, %llu bytes",
+                        (unsigned long long)s->counts.waiting, (unsigned long long)s->config.memory_max);
+    enum err err = need_kept(s, diag);
+    if (err != OK)
+        return err;
+    struct sized_partition sizes[HASH_PARTITIONS] = {{0}};
+    uint64_t all = 0, leaving = 0;
+    for (uint32_t p = 0; p < s->partition_count; p++)
+        sizes[p].number = p;
+    for (uint32_t i = 0; i <= s->table.mask; i++)
+        for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
+            const struct bucket *bucket = &s->table.buckets[i];
+            for (uint32_t number = bucket->head[slot]; number != NO_ENTRY;
+                 number = entry_at(s, number)->hash_hi) {
+                const struct record *e = entry_at(s, number);
+                const uint32_t units = record_units(record_var_size(e, layout_of(s, e)));
+                sizes[partition_of_tag(s, bucket->tag[slot])].units += units;
+                all += units;
             }
         }
-        if (r->flags & RECORD_IMAGE) {
-            int folded = fold(s, found.head, r, diag);
-            if (folded)
-                return folded > 0 ? OK : ERR_MACHINE;
+    qsort(sizes, s->partition_count, sizeof sizes[0], by_units);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->partition_count && (count == 0 || leaving * LEAVE_AT_ONCE < all); i++) {
+        if (s->left[sizes[i].number])
+            continue;
+        s->left[sizes[i].number] = 1;
+        s->left_count++;
+        leaving += sizes[i].units;
+        count++;
+    }
+    CHECK2(count > 0, s->left_count, s->partition_count); /* else there is nothing to make room for */
+    return move_left(s, diag);
+}
+
+static inline __attribute__((always_inline)) enum err
+take_in(struct index *s, const struct record *r, uint32_t units, const int sub, struct diag *diag)
+{
+    const uint32_t tag = tag_of(r, sub);
+    struct found found;
+    for (;;) {
+        if (UNLIKELY(s->left_count) && s->left[partition_of_tag(s, tag)])
+            return keep(s, partition_of_tag(s, tag), r, units, diag);
+        uint32_t number;
+        if (find_key(s, r, tag, &found)) {
+            struct record *e = entry_at(s, found.head);
+            if (LIKELY(e->hash_hi == NO_ENTRY && ((e->flags ^ r->flags) & RECORD_CHANNEL) &&
+                       !((e->flags | r->flags) & RECORD_IMAGE))) {
+                const struct record *local = r->flags & RECORD_CHANNEL ? e : r,
+                                    *channel = r->flags & RECORD_CHANNEL ? r : e;
+                if (LIKELY(sigma_equal(s, e, r) && window_fits(s, local, channel))) {
+                    count_pair(s, local);
+                    enum err err = remember_pair(s, record_hash(r), tag, local->place, channel->place, diag);
+                    uint32_t e_units = record_units(record_var_size(e, layout_of(s, e)));
+                    table_remove(&s->table, tag, found.bucket, found.slot);
+                    entry_give(s, found.head, e_units);
+                    s->counts.waiting--;
+                    return err;
+                }
+            }
+            if (r->flags & RECORD_IMAGE) {
+                int folded = fold(s, found.head, r, diag);
+                if (folded)
+                    return folded > 0 ? OK : ERR_MACHINE;
+            }
+            number = entry_take(s, units, diag);
+            if (LIKELY(number != NO_ENTRY)) {
+                struct record *fresh = entry_at(s, number);
+                memcpy(fresh, r, (size_t)units * RECORD_UNIT);
+                e = entry_at(s, found.head);
+                fresh->hash_hi = e->hash_hi; /* behind the head, so that the slot stays as it is */
+                e->hash_hi = number;
+            }
+        } else {
+            int grown = 1;
+            if (UNLIKELY(s->table.keys >= s->table.keys_max)) {
+                enum err err = table_grow(s, &grown, diag);
+                if (err != OK)
+                    return err;
+            }
+            number = grown ? entry_take(s, units, diag) : NO_ENTRY;
+            if (LIKELY(number != NO_ENTRY)) {
+                struct record *fresh = entry_at(s, number);
+                memcpy(fresh, r, (size_t)units * RECORD_UNIT);
+                fresh->hash_hi = NO_ENTRY;
+                table_put(&s->table, tag, tag, number);
+            }
         }
-        uint32_t number = entry_take(s, units, diag);
-        if (number == NO_ENTRY)
-            return ERR_MACHINE;
-        struct record *fresh = entry_at(s, number);
-        memcpy(fresh, r, (size_t)units * RECORD_UNIT);
-        e = entry_at(s, found.head);
-        fresh->hash_hi = e->hash_hi; /* behind the head, so that the slot stays as it is */
-        e->hash_hi = number;
-    } else {
-        if (UNLIKELY(s->table.keys >= s->table.keys_max)) {
-            enum err err = table_grow(s, diag);
-            if (err != OK)
-                return err;
-        }
-        uint32_t number = entry_take(s, units, diag);
-        if (number == NO_ENTRY)
-            return ERR_MACHINE;
-        struct record *fresh = entry_at(s, number);
-        memcpy(fresh, r, (size_t)units * RECORD_UNIT);
-        fresh->hash_hi = NO_ENTRY;
-        table_put(&s->table, tag, tag, number);
+        if (LIKELY(number != NO_ENTRY))
+            break;
+        if (diag->err != OK)
+            return diag->err;
+        enum err err = make_room(s, diag); /* and again: its own partition may have left */
+        if (err != OK)
+            return err;
     }
     s->counts.waiting++;
     if (s->counts.waiting > s->counts.waiting_max)
@@ -389,8 +515,10 @@ static enum err ref_put(struct row_ref **refs, uint32_t *count, uint32_t *room, 
 
 static struct row_ref ref_of(const struct index *s, const struct record *e)
 {
-    struct row_ref ref = {
-        .place = e->place, .side = e->flags & RECORD_CHANNEL ? CHANNEL : LOCAL, .record_flags = e->flags};
+    struct row_ref ref = {.place = e->place,
+                          .key_hash = e->hash_lo,
+                          .side = e->flags & RECORD_CHANNEL ? CHANNEL : LOCAL,
+                          .record_flags = e->flags};
     if (layout_of(s, e).has_fold) {
         memcpy(&ref.back_event, e->var, 4);
         memcpy(&ref.back_map, e->var + 4, 4);
@@ -402,40 +530,47 @@ static struct row_ref ref_of(const struct index *s, const struct record *e)
 /* A record without its first key meets nobody here. */
 static enum err keep_loose(struct index *s, const struct record *r, struct diag *diag)
 {
-    return ref_put(&s->loose, &s->loose_count, &s->loose_room, ref_of(s, r), diag);
+    struct row_ref ref = ref_of(s, r);
+    return spool_put(s->pairs, s->partition_count, &ref, sizeof ref, diag);
 }
 
-static enum err shard_apply(struct index *s, const struct batch *batch, struct diag *diag)
+static inline __attribute__((always_inline)) enum err
+apply_units(struct index *s, const struct record *r, uint32_t used, const int sub, struct diag *diag)
 {
-    const struct record *r = batch->units, *const end = batch->units + batch->used;
-    const struct record *ahead = r, *half = r;
+    const struct record *const end = r + used, *ahead = r, *half = r;
     for (unsigned i = 0; i < PREFETCH && ahead < end; i++) {
-        prefetch_bucket(s, ahead);
+        prefetch_bucket(s, tag_of(ahead, sub));
         ahead += record_units(record_var_size(ahead, layout_of(s, ahead)));
     }
     for (unsigned i = 0; i < PREFETCH / 2 && half < ahead; i++) {
-        prefetch_entry(s, half);
+        prefetch_entry(s, tag_of(half, sub));
         half += record_units(record_var_size(half, layout_of(s, half)));
     }
     while (r < end) {
         uint32_t units = record_units(record_var_size(r, layout_of(s, r)));
         if (LIKELY(ahead < end)) {
-            prefetch_bucket(s, ahead);
+            __builtin_prefetch(ahead + PREFETCH); /* the batch comes from another core's cache */
+            prefetch_bucket(s, tag_of(ahead, sub));
             ahead += record_units(record_var_size(ahead, layout_of(s, ahead)));
         }
         if (LIKELY(half < end)) {
-            prefetch_entry(s, half);
+            prefetch_entry(s, tag_of(half, sub));
             half += record_units(record_var_size(half, layout_of(s, half)));
         }
         enum err err = UNLIKELY((r->flags & (RECORD_NO_KEY | RECORD_IMAGE)) == RECORD_NO_KEY)
                            ? keep_loose(s, r, diag)
-                           : take_in(s, r, units, diag);
+                           : take_in(s, r, units, sub, diag);
         if (UNLIKELY(err != OK))
             return err;
         r += units;
     }
-    s->counts.records += batch->count;
     return OK;
+}
+
+static enum err shard_apply(struct index *s, const struct batch *batch, struct diag *diag)
+{
+    s->counts.records += batch->count;
+    return apply_units(s, batch->units, batch->used, 0, diag);
 }
 
 /* ---- settle ---- */
@@ -462,34 +597,66 @@ static int settles_now(const struct index *s, uint32_t head, const struct record
            window_fits(s, *local, *channel);
 }
 
+/* Too many pairs for one set of their hashes. */
+static int pairs_too_many(const struct index *s, uint32_t partition)
+{
+    const uint64_t each = sizeof(struct left_pair) + 2 * sizeof *s->seen;
+    return s->config.memory_max && s->level < LEVEL_LAST &&
+           s->pairs->ops->size(s->pairs, partition) / sizeof(struct left_pair) * each >
+               s->config.memory_max / 4;
+}
+
 static enum err shard_settle(struct index *s, struct diag *diag)
 {
+    enum err err = OK;
+    /* What does not fit is judged in parts of a part. */
     uint64_t count = s->table.keys;
+    const int list_fits = s->level == LEVEL_LAST || may_grow(s, count * sizeof *s->waiting);
+    uint32_t more = 0;
+    for (uint32_t p = 0; p < s->partition_count; p++)
+        if (!s->left[p] && (!list_fits || pairs_too_many(s, p))) {
+            s->left[p] = 1;
+            s->left_count++;
+            more++;
+        }
+    if (more) {
+        err = need_kept(s, diag);
+        if (err == OK)
+            err = move_left(s, diag);
+    }
+    if (err == OK)
+        err = s->pairs->ops->seal(s->pairs, diag);
+    if (err == OK && s->kept)
+        err = s->kept->ops->seal(s->kept, diag);
+    if (err != OK)
+        return err;
+    count = s->table.keys;
+    mem_give(s->waiting);
     s->waiting = mem_take((count + 1) * sizeof *s->waiting);
     if (!s->waiting)
         return mem_fail(diag, (count + 1) * sizeof *s->waiting, "the list of open records");
-    /* Counting sort by partition, with the hash's high half, which the slot holds. */
+    /* Counting sort by partition, with the half of the hash which the slot holds. */
     uint32_t size[HASH_PARTITIONS] = {0}, at[HASH_PARTITIONS], sum = 0;
     for (uint64_t i = 0; i <= s->table.mask; i++)
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
             if (s->table.buckets[i].head[slot] != NO_ENTRY)
-                size[hash_partition((uint64_t)s->table.buckets[i].tag[slot] << 32)]++;
-    for (unsigned p = 0; p < HASH_PARTITIONS; p++) {
+                size[partition_of_tag(s, s->table.buckets[i].tag[slot])]++;
+    for (unsigned p = 0; p < s->partition_count; p++) {
         s->waiting_start[p] = at[p] = sum;
         sum += size[p];
     }
-    s->waiting_start[HASH_PARTITIONS] = sum;
-    s->counts.groups = sum;
+    s->waiting_start[s->partition_count] = sum;
+    s->counts.groups += sum;
     for (uint64_t i = 0; i <= s->table.mask; i++)
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
             uint32_t head = s->table.buckets[i].head[slot], tag = s->table.buckets[i].tag[slot];
             if (head != NO_ENTRY)
-                s->waiting[at[hash_partition((uint64_t)tag << 32)]++] = (struct waiting){head, tag};
+                s->waiting[at[partition_of_tag(s, tag)]++] = (struct waiting){head, tag};
         }
     return OK;
 }
 
-/* ---- partition: what needs its rows again ---- */
+/* ---- next: what needs its rows again ---- */
 
 #define PLACE_MASK (((uint64_t)1 << 40) - 1)
 /* A pair that was given back; no place is that large (PLACE_BITS, io/source/file_set.h, less one row). */
@@ -498,6 +665,13 @@ static enum err shard_settle(struct index *s, struct diag *diag)
 static inline uint64_t pair_print(const struct left_pair *p)
 {
     return p->a >> 40 << 24 | p->b >> 40;
+}
+
+/* The bits by which a level tells keys apart without their bytes: entries of a partition on its own have the
+ * low half only. */
+static inline uint64_t print_mask(const struct index *s)
+{
+    return s->level == 0 ? ((uint64_t)1 << 48) - 1 : UINT32_MAX;
 }
 
 struct refs {
@@ -509,10 +683,14 @@ static enum err give_back(struct left_pair *p, struct refs *out, struct diag *di
 {
     if ((p->a & PLACE_MASK) == GIVEN_BACK)
         return OK;
-    struct row_ref ref = {.place = p->a & PLACE_MASK, .side = LOCAL, .revisited = 1};
+    const uint32_t key_hash = (uint32_t)pair_print(p);
+    struct row_ref ref = {.place = p->a & PLACE_MASK, .key_hash = key_hash, .side = LOCAL, .revisited = 1};
     enum err err = ref_put(out->refs, out->count, out->room, ref, diag);
-    ref = (struct row_ref){
-        .place = p->b & PLACE_MASK, .side = CHANNEL, .record_flags = RECORD_CHANNEL, .revisited = 1};
+    ref = (struct row_ref){.place = p->b & PLACE_MASK,
+                           .key_hash = key_hash,
+                           .side = CHANNEL,
+                           .record_flags = RECORD_CHANNEL,
+                           .revisited = 1};
     if (err == OK)
         err = ref_put(out->refs, out->count, out->room, ref, diag);
     p->a |= GIVEN_BACK;
@@ -523,17 +701,24 @@ static enum err give_back(struct left_pair *p, struct refs *out, struct diag *di
 static inline size_t seen_slot(const struct index *s, size_t mask, uint64_t print)
 {
     size_t at = (print * 0x9E3779B97F4A7C15ull) >> 20 & mask;
-    while (s->seen[at] && pair_print(&s->flat[s->seen[at] - 1]) != print)
+    while (s->seen[at] && (pair_print(&s->flat[s->seen[at] - 1]) & print_mask(s)) != print)
         at = (at + 1) & mask;
     return at;
+}
+
+static enum err lay_flat(void *context, const void *bytes, uint32_t size, struct diag *diag)
+{
+    struct index *s = context;
+    (void)diag;
+    memcpy(s->flat + s->flat_count, bytes, size);
+    s->flat_count += size / sizeof *s->flat;
+    return OK;
 }
 
 /* Lays a partition's pairs side by side in s->flat and makes the set of their hashes. */
 static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t *mask, struct diag *diag)
 {
-    size_t n = 0;
-    for (const struct pair_chunk *c = s->pairs[number]; c; c = c->next)
-        n += c == s->pairs[number] ? s->pair_fill[number] : (size_t)PAIR_CHUNK;
+    const size_t n = s->pairs->ops->size(s->pairs, number) / sizeof(struct left_pair);
     size_t slots = 64;
     while (slots < n * 2)
         slots *= 2;
@@ -550,13 +735,12 @@ static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t 
         s->seen_room = slots;
     }
     memset(s->seen, 0, slots * sizeof *s->seen);
-    *count = 0;
     *mask = slots - 1;
-    for (const struct pair_chunk *c = s->pairs[number]; c; c = c->next)
-        for (uint32_t i = 0, end = c == s->pairs[number] ? s->pair_fill[number] : (uint32_t)PAIR_CHUNK;
-             i < end; i++)
-            s->flat[(*count)++] = c->pairs[i];
-    return OK;
+    s->flat_count = 0;
+    enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, lay_flat, s, diag);
+    *count = s->flat_count;
+    s->pairs->ops->drop(s->pairs, number);
+    return err;
 }
 
 static enum err pair_put(struct pair_ref **pairs, uint32_t *count, uint32_t *room, struct pair_ref pair,
@@ -574,7 +758,8 @@ static enum err pair_put(struct pair_ref **pairs, uint32_t *count, uint32_t *roo
     return OK;
 }
 
-static enum err shard_partition(struct index *s, uint32_t number, struct row_ref **refs, uint32_t *ref_count,
+/* A partition that stayed. */
+static enum err judge_partition(struct index *s, uint32_t number, struct row_ref **refs, uint32_t *ref_count,
                                 uint32_t *ref_room, struct pair_ref **pairs, uint32_t *pair_count,
                                 uint32_t *pair_room, struct diag *diag)
 {
@@ -583,7 +768,7 @@ static enum err shard_partition(struct index *s, uint32_t number, struct row_ref
     enum err err = flatten(s, number, &n, &mask, diag);
     /* A hash that left twice: both pairs come back, since their key has more records than a pair. */
     for (size_t i = 0; err == OK && i < n; i++) {
-        uint64_t print = pair_print(&s->flat[i]);
+        uint64_t print = pair_print(&s->flat[i]) & print_mask(s);
         size_t at = seen_slot(s, mask, print);
         if (!s->seen[at]) {
             s->seen[at] = (uint32_t)i + 1;
@@ -596,8 +781,7 @@ static enum err shard_partition(struct index *s, uint32_t number, struct row_ref
     for (uint32_t i = s->waiting_start[number]; err == OK && i < s->waiting_start[number + 1]; i++) {
         uint32_t head = s->waiting[i].head;
         const struct record *local, *channel;
-        uint64_t print =
-            ((uint64_t)s->waiting[i].hash_hi << 32 | entry_at(s, head)->hash_lo) & (((uint64_t)1 << 48) - 1);
+        uint64_t print = ((uint64_t)s->waiting[i].hash_hi << 32 | entry_at(s, head)->hash_lo) & print_mask(s);
         uint32_t left = n ? s->seen[seen_slot(s, mask, print)] : 0;
         int settled = !left && settles_now(s, head, &local, &channel);
         if (left)
@@ -628,13 +812,175 @@ static enum err shard_partition(struct index *s, uint32_t number, struct row_ref
             err = ref_put(refs, ref_count, ref_room, ref, diag);
         }
     }
-    for (uint32_t i = 0; number == 0 && err == OK && i < s->loose_count; i++)
-        err = ref_put(refs, ref_count, ref_room, s->loose[i], diag);
     for (size_t i = 0; pairs && err == OK && i < n; i++)
         if ((s->flat[i].a & PLACE_MASK) != GIVEN_BACK)
             err = pair_put(pairs, pair_count, pair_room,
                            (struct pair_ref){s->flat[i].a & PLACE_MASK, s->flat[i].b & PLACE_MASK}, diag);
     return err;
+}
+
+/* ---- partitions that left come back ---- */
+
+static enum err shard_open_level(struct index **out, const struct index_config *config, unsigned level,
+                                 struct diag *diag);
+static void shard_close(struct index *s);
+
+static enum err pairs_back(void *context, const void *bytes, uint32_t size, struct diag *diag)
+{
+    struct index *sub = context;
+    enum err err = OK;
+    const struct left_pair *p = bytes;
+    for (uint32_t i = 0; err == OK && i < size / sizeof *p; i++)
+        err =
+            spool_put(sub->pairs, partition_of_tag(sub, (uint32_t)pair_print(&p[i])), &p[i], sizeof *p, diag);
+    return err;
+}
+
+static enum err records_back(void *context, const void *bytes, uint32_t size, struct diag *diag)
+{
+    return apply_units(context, bytes, size / RECORD_UNIT, 1, diag);
+}
+
+static void table_reset(struct table *table)
+{
+    for (uint64_t i = 0; i <= table->mask; i++) {
+        memset(table->buckets[i].head, 0xFF, sizeof table->buckets[i].head);
+        table->buckets[i].passed = 0;
+    }
+    table->keys = 0;
+}
+
+/* As new, with the memory that it has. */
+static void shard_reset(struct index *s)
+{
+    table_reset(&s->table);
+    entries_reset(s);
+    for (uint32_t p = 0; p <= s->partition_count; p++)
+        s->pairs->ops->drop(s->pairs, p);
+    if (s->kept) /* its frames are worth more to others */
+        s->kept->ops->close(s->kept);
+    s->kept = NULL;
+    s->left_count = 0;
+    memset(s->left, 0, sizeof s->left);
+    const uint64_t entry_bytes = s->counts.entry_bytes;
+    s->counts = (struct index_counts){.entry_bytes = entry_bytes};
+    s->totals = (struct pair_totals){0};
+    s->cursor = 0;
+    s->turn = 0;
+}
+
+/* Table and entries are not needed any more: all that stayed is judged. */
+static void release_live(struct index *s)
+{
+    for (uint32_t i = 0; i < s->segment_count; i++)
+        mem_unmap(s->segments[i], (size_t)SEGMENT_UNITS * RECORD_UNIT);
+    s->segment_count = 0;
+    s->entry_bytes_top = s->counts.entry_bytes;
+    s->counts.entry_bytes = 0;
+    if (s->level == 0) {
+        s->table_bytes_top = ((uint64_t)s->table.mask + 1) * sizeof(struct bucket);
+        table_fini(&s->table);
+    }
+    mem_give(s->waiting);
+    mem_give(s->flat);
+    mem_give(s->seen);
+    s->waiting = NULL;
+    s->flat = NULL;
+    s->seen = NULL;
+    s->flat_room = s->seen_room = 0;
+    entries_reset(s);
+}
+
+/* Takes a partition that left into a shard of its own. */
+static enum err bring_back(struct index *s, uint32_t number, struct diag *diag)
+{
+    struct index_config config = s->config;
+    config.memory_max = s->config.memory_max / 8 * 5;
+    enum err err = OK;
+    if (s->sub)
+        shard_reset(s->sub);
+    else
+        err = shard_open_level(&s->sub, &config, s->level + 1, diag);
+    if (err == OK)
+        err = s->pairs->ops->read(s->pairs, s->config.spill, number, pairs_back, s->sub, diag);
+    if (err == OK)
+        err = s->kept->ops->read(s->kept, s->config.spill, number, records_back, s->sub, diag);
+    s->pairs->ops->drop(s->pairs, number);
+    s->kept->ops->drop(s->kept, number);
+    if (err == OK)
+        err = shard_settle(s->sub, diag);
+    s->sub_open = 1;
+    return err;
+}
+
+/* The sums of the partition at hand are its parent's. */
+static enum err merge_sub(struct index *s, struct diag *diag)
+{
+    const struct index *sub = s->sub;
+    for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
+        s->totals.count[c] += sub->totals.count[c];
+        s->totals.sum[c] += sub->totals.sum[c];
+    }
+    s->counts.pairs += sub->counts.pairs;
+    s->counts.groups += sub->counts.groups;
+    s->counts.superseded += sub->counts.superseded;
+    s->counts.moved += sub->counts.moved;
+    s->counts.spilled += sub->counts.spilled;
+    enum err err = tally_merge(&s->superseded, &sub->superseded, 1, diag);
+    tally_fini(&s->sub->superseded);
+    s->sub_open = 0;
+    return err == OK ? tally_init(&s->sub->superseded, diag) : err;
+}
+
+static enum err loose_back(void *context, const void *bytes, uint32_t size, struct diag *diag)
+{
+    struct refs *out = context;
+    const struct row_ref *refs = bytes;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < size / sizeof *refs; i++)
+        err = ref_put(out->refs, out->count, out->room, refs[i], diag);
+    return err;
+}
+
+static enum step failed(enum err err)
+{
+    return err == OK ? STEP_MORE : STEP_FAILED;
+}
+
+static enum step shard_next(struct index *s, struct row_ref **refs, uint32_t *ref_count, uint32_t *ref_room,
+                            struct pair_ref **pairs, uint32_t *pair_count, uint32_t *pair_room,
+                            struct diag *diag)
+{
+    for (;;) {
+        if (s->sub_open) {
+            enum step step =
+                shard_next(s->sub, refs, ref_count, ref_room, pairs, pair_count, pair_room, diag);
+            if (step != STEP_DONE)
+                return step;
+            if (merge_sub(s, diag) != OK)
+                return STEP_FAILED;
+        }
+        if (s->cursor == s->partition_count) {
+            s->cursor = 0;
+            if (s->turn++ == 0) {
+                if (s->left_count)
+                    release_live(s);
+                continue;
+            }
+            struct refs out = {refs, ref_count, ref_room};
+            s->cursor = s->partition_count; /* stays done */
+            if (s->turn > 2)
+                return STEP_DONE;
+            return failed(
+                s->pairs->ops->read(s->pairs, s->config.spill, s->partition_count, loose_back, &out, diag));
+        }
+        const uint32_t number = s->cursor++;
+        if (s->turn == 0 && !s->left[number])
+            return failed(
+                judge_partition(s, number, refs, ref_count, ref_room, pairs, pair_count, pair_room, diag));
+        if (s->turn == 1 && s->left[number] && bring_back(s, number, diag) != OK)
+            return STEP_FAILED;
+    }
 }
 
 /* ---- opening and closing ---- */
@@ -643,31 +989,40 @@ static void shard_close(struct index *s)
 {
     if (!s)
         return;
+    shard_close(s->sub);
+    if (s->pairs)
+        s->pairs->ops->close(s->pairs);
+    if (s->kept)
+        s->kept->ops->close(s->kept);
     table_fini(&s->table);
     for (uint32_t i = 0; i < s->segment_count; i++)
         mem_unmap(s->segments[i], (size_t)SEGMENT_UNITS * RECORD_UNIT);
-    for (struct pair_block *b = s->pair_blocks, *older; b; b = older) {
-        older = b->older;
-        mem_unmap(b, b->size);
-    }
     tally_fini(&s->superseded);
     mem_give(s->waiting);
-    mem_give(s->loose);
     mem_give(s->flat);
     mem_give(s->seen);
     mem_unmap(s, sizeof *s);
 }
 
-static enum err shard_open(struct index **out, const struct index_config *config, struct diag *diag)
+static enum err shard_open_level(struct index **out, const struct index_config *config, unsigned level,
+                                 struct diag *diag)
 {
     *out = NULL;
     struct index *s = mem_map(sizeof *s, 0); /* mostly the segment list, which is touched as it grows */
     if (!s)
         return mem_fail(diag, sizeof *s, "a shard");
     s->config = *config;
-    for (unsigned i = 0; i <= SIZE_CLASSES; i++)
-        s->free_list[i] = NO_ENTRY;
-    enum err err = table_init(&s->table, BUCKETS_AT_FIRST, diag);
+    s->level = level;
+    s->partition_count = level == 0 ? HASH_PARTITIONS : SUB_PARTITIONS;
+    /* A quarter for pairs, an eighth for what left, the rest for table and entries. */
+    s->live_max = config->memory_max / 8 * 5;
+    s->huge = config->memory_max == 0 || s->live_max >= HUGE_FROM;
+    entries_reset(s);
+    enum err err =
+        config->spill->ops->open(&s->pairs, config->spill, s->partition_count + 1,
+                                 config->memory_max ? config->memory_max / 4 : UINT64_MAX / 2, diag);
+    if (err == OK)
+        err = table_init(&s->table, BUCKETS_AT_FIRST, diag);
     if (err == OK)
         err = tally_init(&s->superseded, diag);
     if (err != OK) {
@@ -676,6 +1031,11 @@ static enum err shard_open(struct index **out, const struct index_config *config
     }
     *out = s;
     return OK;
+}
+
+static enum err shard_open(struct index **out, const struct index_config *config, struct diag *diag)
+{
+    return shard_open_level(out, config, 0, diag);
 }
 
 static const struct pair_totals *shard_totals(const struct index *s)
@@ -691,14 +1051,18 @@ static const struct tally *shard_superseded(const struct index *s)
 static void shard_counts(const struct index *s, struct index_counts *counts)
 {
     *counts = s->counts;
-    counts->table_bytes = ((uint64_t)s->table.mask + 1) * sizeof(struct bucket);
+    counts->pair_bytes = s->pairs->ops->held(s->pairs);
+    counts->entry_bytes =
+        s->counts.entry_bytes > s->entry_bytes_top ? s->counts.entry_bytes : s->entry_bytes_top;
+    counts->table_bytes =
+        s->table.buckets ? ((uint64_t)s->table.mask + 1) * sizeof(struct bucket) : s->table_bytes_top;
 }
 
 const struct index_ops shard_ops = {
     .open = shard_open,
     .apply = shard_apply,
     .settle = shard_settle,
-    .partition = shard_partition,
+    .next = shard_next,
     .totals = shard_totals,
     .superseded = shard_superseded,
     .counts = shard_counts,

@@ -49,6 +49,26 @@ __attribute__((no_sanitize("address"))) static inline struct short_text short_lo
     return t;
 }
 
+/* memcpy for keys, without a call: two pieces that overlap. */
+static inline void short_copy(uint8_t *to, const char *from, size_t size)
+{
+    if (size >= 16 && size <= 32) {
+        char head[16], tail[16];
+        memcpy(head, from, 16);
+        memcpy(tail, from + size - 16, 16);
+        memcpy(to, head, 16);
+        memcpy(to + size - 16, tail, 16);
+    } else if (size >= 8 && size < 16) {
+        uint64_t head, tail;
+        memcpy(&head, from, 8);
+        memcpy(&tail, from + size - 8, 8);
+        memcpy(to, &head, 8);
+        memcpy(to + size - 8, &tail, 8);
+    } else {
+        memcpy(to, from, size);
+    }
+}
+
 /* memcmp == 0 for keys, without a call: eight bytes at a time, the last eight overlapping. */
 static inline int short_equal(const uint8_t *a, const uint8_t *b, size_t size)
 {

@@ -239,22 +239,44 @@ static enum err write_pairs(struct worker *w, struct pair_ref *pairs, uint32_t c
     return err;
 }
 
+static int by_key_hash(const void *a, const void *b)
+{
+    const struct row_ref *x = a, *y = b;
+    return (x->key_hash > y->key_hash) - (x->key_hash < y->key_hash);
+}
+
+/* Judges whole keys, not too many records at once: their rows are held meanwhile. */
+static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t count)
+{
+    enum { SLICE = 8192 };
+    enum err err = OK;
+    if (count > SLICE)
+        qsort(refs, count, sizeof *refs, by_key_hash);
+    for (uint32_t from = 0, to; err == OK && from < count; from = to) {
+        to = count - from < SLICE ? count : from + SLICE;
+        while (to < count && refs[to].key_hash == refs[to - 1].key_hash)
+            to++;
+        err = judge(w, refs + from, to - from, 0);
+    }
+    return err;
+}
+
 static enum err first_key(struct worker *w)
 {
     struct row_ref *refs = NULL;
     struct pair_ref *pairs = NULL;
     uint32_t count, room = 0, pair_count = 0, pair_room = 0;
     enum err err = OK;
-    for (uint32_t shard = 0; err == OK && shard < w->run->shard_count; shard++)
-        for (uint32_t p = 0; err == OK && w->shards[shard] && p < HASH_PARTITIONS && !run_failed(w->run);
-             p++) {
+    for (uint32_t shard = 0; err == OK && shard < w->run->shard_count; shard++) {
+        enum step step = w->shards[shard] ? STEP_MORE : STEP_DONE;
+        while (step == STEP_MORE && err == OK && !run_failed(w->run)) {
             count = 0;
-            err = w->run->config->index->partition(w->shards[shard], p, &refs, &count, &room,
-                                                   w->run->config->write_match ? &pairs : NULL, &pair_count,
-                                                   &pair_room, &w->diag);
-            if (err == OK)
-                err = judge(w, refs, count, 0);
+            step = w->run->config->index->next(w->shards[shard], &refs, &count, &room,
+                                               w->run->config->write_match ? &pairs : NULL, &pair_count,
+                                               &pair_room, &w->diag);
+            err = step == STEP_FAILED ? w->diag.err : judge_slices(w, refs, count);
         }
+    }
     if (err == OK && pair_count)
         err = write_pairs(w, pairs, pair_count);
     mem_give(refs);

@@ -274,6 +274,8 @@ static enum err worker_setup(struct worker *w)
     w->times.core = config->pin ? topology_pin(w->number) : -1;
     enum err err = config->io.open(&w->io, config->io.context, &w->diag);
     if (err == OK)
+        err = config->spill.open(&w->spill, config->spill.context, &w->diag);
+    if (err == OK)
         err = tally_init(&w->outbox.tally, &w->diag);
     w->outbox.shard_count = run->shard_count;
     w->outbox.flush = flush;
@@ -286,9 +288,8 @@ static enum err worker_setup(struct worker *w)
     struct index_config index = {.shard_count = run->shard_count,
                                  .window_before = config->job->match.window_before,
                                  .window_after = config->job->match.window_after,
-                                 .memory_max = config->memory / run->shard_count > SHARD_BYTES_MIN
-                                                   ? config->memory / run->shard_count
-                                                   : SHARD_BYTES_MIN,
+                                 .memory_max = config->memory / run->shard_count,
+                                 .spill = w->spill,
                                  .keep_pairs = config->write_match};
     for (int side = 0; side < SIDES; side++)
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
@@ -329,6 +330,7 @@ static void worker_teardown(struct worker *w)
     for (uint32_t shard = 0; w->shards && shard < run->shard_count; shard++)
         if (w->shards[shard])
             run->config->index->close(w->shards[shard]);
+    run->config->spill.close(w->spill);
     mem_give(w->shards);
     mem_give(w->outbox.open);
     mem_give(w->spare);
@@ -500,6 +502,10 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
         for (int b = 0; b < 64; b++)
             r->reason_count[b] += w->reason_count[b];
         r->worker[i] = w->times;
+        if (w->spill) {
+            r->worker[i].spill_written = w->spill->written;
+            r->worker[i].spill_read = w->spill->read;
+        }
         if (w->times.read_seconds > r->read_seconds)
             r->read_seconds = w->times.read_seconds;
         if (w->times.resolve_seconds > r->resolve_seconds)

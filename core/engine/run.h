@@ -19,6 +19,13 @@ struct worker_io_ops {
     void *context;
 };
 
+/* Opens a worker's spill. */
+struct spill_ops {
+    enum err (*open)(struct spool_host **out, void *context, struct diag *diag);
+    void (*close)(struct spool_host *host);
+    void *context;
+};
+
 struct run_progress {
     uint64_t bytes_done, bytes_all;
     uint64_t rows;
@@ -32,6 +39,7 @@ struct run_config {
     const struct index_ops *index;
     struct sink *sink;
     struct worker_io_ops io;
+    struct spill_ops spill;
     uint32_t workers, shards; /* shards: 0 = as many as workers */
     uint32_t batch_units;     /* 0: default */
     uint32_t depth;           /* chunks in flight per worker */
@@ -55,7 +63,8 @@ struct worker_times {
     double read_seconds, resolve_seconds;
     uint64_t chunks, idle;
     struct index_counts index;
-    int core; /* pinned to; -1 */
+    uint64_t spill_written, spill_read; /* bytes */
+    int core;                           /* pinned to; -1 */
 };
 
 struct run_result {

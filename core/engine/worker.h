@@ -12,9 +12,7 @@ enum {
     BATCH_UNITS = 512,    /* 32 KiB */
     BATCHES_PER_LANE = 8, /* on the way from one worker to one shard */
     RING_SLOTS = 16,
-    DEPTH_DEFAULT = 3,
-    SHARD_BYTES_MIN =
-        16 << 20 /* a shard takes its memory by pieces of 2 MiB; less than a few of them is no budget */
+    DEPTH_DEFAULT = 3
 };
 
 struct run;
@@ -42,6 +40,7 @@ struct worker {
     pthread_t thread;
     int started;
     struct worker_io *io;
+    struct spool_host *spill;
     struct index **shards; /* those it owns, by shard number; others NULL */
     struct batch **spare;  /* batches not on the way, by lane */
     uint32_t *spare_count;

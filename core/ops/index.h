@@ -1,13 +1,15 @@
 /* core/ops/index.h: the socket for the index: one shard per worker, written by its owner alone.
  *
  *     open
- *       apply            any number of batches; exact pairs leave at once
- *       settle           once, after the last batch: folds images, pairs what may pair now, sorts the rest by
- * partition partition        for each partition: the places of every record that needs its rows again close
+ *       apply       any number of batches; exact pairs leave at once
+ *       settle      once, after the last batch: sorts by partition what is open
+ *       next        until STEP_DONE: the places of records that need their rows again, whole keys at a time
+ *     close
  *
  * What leaves at once is right only if nothing else of its key comes later, so each pair that left is
- * remembered (hash and places, 16 bytes); `partition` gives it back when its key turned up again. So verdicts
- * depend on which records came, never on their order.
+ * remembered (hash and places, 16 bytes); `next` gives it back when its key turned up again. So verdicts
+ * depend on which records came, never on their order. A shard stays within its memory: what does not fit goes
+ * to `spill` by partitions and comes back in `next`.
  */
 #ifndef TIEOUT_CORE_OPS_INDEX_H
 #define TIEOUT_CORE_OPS_INDEX_H
@@ -15,6 +17,7 @@
 #include "core/model/currency.h"
 #include "core/model/money.h"
 #include "core/ops/source.h"
+#include "core/ops/spool.h"
 
 struct index;
 
@@ -22,9 +25,9 @@ struct index_config {
     uint32_t shard_count;
     struct record_layout layout[SIDES];
     int window_before, window_after; /* days; -1: no limit */
-    uint64_t memory_max; /* bytes that one shard may hold; when it needs more, apply fails with ERR_MACHINE.
-                            0: no limit */
-    int keep_pairs;      /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
+    uint64_t memory_max;             /* bytes that one shard may hold; 0: no limit */
+    struct spool_host *spill;        /* of the worker that owns the shard; lives longer than it */
+    int keep_pairs; /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
 };
 
 struct pair_totals { /* by currency; amounts of both sides are equal in an exact pair */
@@ -35,6 +38,7 @@ struct pair_totals { /* by currency; amounts of both sides are equal in an exact
 struct index_counts {
     uint64_t records, waiting, waiting_max, pairs, groups, table_bytes, entry_bytes, pair_bytes;
     uint64_t superseded, moved; /* images */
+    uint64_t spilled;           /* records that went to the spill; again for each level */
 };
 
 /* A pair that left, for match.csv. */
@@ -46,11 +50,10 @@ struct index_ops {
     enum err (*open)(struct index **out, const struct index_config *config, struct diag *diag);
     enum err (*apply)(struct index *index, const struct batch *batch, struct diag *diag);
     enum err (*settle)(struct index *index, struct diag *diag);
-    /* Appends to refs (room grows through mem_grow) what partition `number` needs again. `pairs`, when not
-     * NULL, gets the pairs that stay as they left. */
-    enum err (*partition)(struct index *index, uint32_t number, struct row_ref **refs, uint32_t *ref_count,
-                          uint32_t *ref_room, struct pair_ref **pairs, uint32_t *pair_count,
-                          uint32_t *pair_room, struct diag *diag);
+    /* STEP_MORE: appended to refs (room grows through mem_grow) some keys whose records need their rows
+     * again, perhaps none. `pairs`, when not NULL, gets the pairs that stay as they left. */
+    enum step (*next)(struct index *index, struct row_ref **refs, uint32_t *ref_count, uint32_t *ref_room,
+                      struct pair_ref **pairs, uint32_t *pair_count, uint32_t *pair_room, struct diag *diag);
     const struct pair_totals *(*totals)(const struct index *index);
     const struct tally *(*superseded)(const struct index *index);
     void (*counts)(const struct index *index, struct index_counts *counts);

@@ -33,6 +33,7 @@ struct ticket {
 struct row_ref {
     uint64_t place;
     uint32_t back_event, back_map, row_index; /* images: see core/model/record.h, fold */
+    uint32_t key_hash; /* 32 bits of the first key's hash: rows of one key have the same */
     uint16_t record_flags;
     uint8_t side;
     uint8_t revisited; /* left as a pair before; its sums are in the match totals */

@@ -803,9 +803,11 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
     text = cell_span(&cells[key->cell]);
     if (UNLIKELY(r->status == DICT_FULL || r->channel == DICT_FULL || text.size == 0 || text.size > 64))
         return 0;
-    memcpy(r->var, text.data, text.size);
+    /* Hashed where it stands: what was just written in pieces of 16 could not be read back in pieces of 8
+     * without waiting for the store. */
+    uint64_t hash = hash_bytes(text.data, text.size, n->shared->hash_seed + r->channel);
+    short_copy(r->var, text.data, text.size);
     r->key_size = (uint16_t)text.size;
-    uint64_t hash = hash_bytes(r->var, text.size, n->shared->hash_seed + r->channel);
     r->hash_lo = (uint32_t)hash;
     r->hash_hi = (uint32_t)(hash >> 32);
     return 1;

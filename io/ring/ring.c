@@ -6,12 +6,15 @@
 #include "io/ring/sys.h"
 #include <errno.h>
 #include <liburing.h>
+#include <stddef.h>
 #include <string.h>
 
 struct slot {
     char *buffer;
     size_t size, done_bytes;
     uint64_t offset, tag;
+    const struct ring_piece *pieces; /* NULL: `buffer` is all */
+    unsigned piece_count;
     int fd, is_write, used;
     int64_t result; /* posix backend, and operations finished at once */
     int finished;
@@ -123,7 +126,10 @@ static int prepare(struct ring *ring, struct slot *slot)
     uint64_t offset = slot->offset + slot->done_bytes;
     int fixed = ring->registered && buffer >= ring->registered &&
                 buffer + size <= ring->registered + ring->registered_size;
-    if (slot->is_write && fixed)
+    if (slot->pieces)
+        io_uring_prep_writev(sqe, slot->fd, (const struct iovec *)slot->pieces, slot->piece_count,
+                             slot->offset);
+    else if (slot->is_write && fixed)
         io_uring_prep_write_fixed(sqe, slot->fd, buffer, size, offset, 0);
     else if (slot->is_write)
         io_uring_prep_write(sqe, slot->fd, buffer, size, offset);
@@ -137,21 +143,27 @@ static int prepare(struct ring *ring, struct slot *slot)
     return 0;
 }
 
-static int start(struct ring *ring, int is_write, int fd, void *buffer, size_t size, uint64_t offset,
-                 uint64_t tag)
+static int64_t write_pieces(const struct slot *slot)
+{
+    uint64_t offset = slot->offset;
+    for (unsigned i = 0; i < slot->piece_count; i++) {
+        int error = sys_pwrite_full(slot->fd, slot->pieces[i].data, slot->pieces[i].size, offset);
+        if (error)
+            return error;
+        offset += slot->pieces[i].size;
+    }
+    return (int64_t)slot->size;
+}
+
+static int start(struct ring *ring, struct slot operation)
 {
     if (ring->in_flight == ring->entries)
         return -EAGAIN;
     struct slot *slot = ring->slots;
     while (slot->used)
         slot++;
-    *slot = (struct slot){.buffer = buffer,
-                          .size = size,
-                          .offset = offset,
-                          .tag = tag,
-                          .fd = fd,
-                          .is_write = is_write,
-                          .used = 1};
+    *slot = operation;
+    slot->used = 1;
     ring->in_flight++;
     int fault = ring->is_uring ? fault_now(FAULT_IO) : 0;
     if (fault) {
@@ -159,11 +171,13 @@ static int start(struct ring *ring, int is_write, int fd, void *buffer, size_t s
         slot->finished = 1;
     } else if (!ring->is_uring) {
         slot->finished = 1;
-        if (is_write) {
-            int error = sys_pwrite_full(fd, buffer, size, offset);
-            slot->result = error ? error : (int64_t)size;
+        if (slot->pieces) {
+            slot->result = write_pieces(slot);
+        } else if (slot->is_write) {
+            int error = sys_pwrite_full(slot->fd, slot->buffer, slot->size, slot->offset);
+            slot->result = error ? error : (int64_t)slot->size;
         } else {
-            slot->result = sys_pread_full(fd, buffer, size, offset);
+            slot->result = sys_pread_full(slot->fd, slot->buffer, slot->size, slot->offset);
         }
     } else if (prepare(ring, slot) != 0) {
         slot->used = 0;
@@ -175,12 +189,30 @@ static int start(struct ring *ring, int is_write, int fd, void *buffer, size_t s
 
 int ring_read(struct ring *ring, int fd, void *buffer, size_t size, uint64_t offset, uint64_t tag)
 {
-    return start(ring, 0, fd, buffer, size, offset, tag);
+    return start(ring, (struct slot){.buffer = buffer, .size = size, .offset = offset, .tag = tag, .fd = fd});
 }
 
 int ring_write(struct ring *ring, int fd, const void *buffer, size_t size, uint64_t offset, uint64_t tag)
 {
-    return start(ring, 1, fd, (void *)buffer, size, offset, tag);
+    return start(
+        ring,
+        (struct slot){
+            .buffer = (void *)buffer, .size = size, .offset = offset, .tag = tag, .fd = fd, .is_write = 1});
+}
+
+_Static_assert(sizeof(struct ring_piece) == sizeof(struct iovec) &&
+                   offsetof(struct ring_piece, size) == offsetof(struct iovec, iov_len),
+               "pieces are handed to the kernel as they are");
+
+int ring_write_pieces(struct ring *ring, int fd, const struct ring_piece *pieces, unsigned count,
+                      uint64_t offset, uint64_t tag)
+{
+    CHECK2(count <= RING_PIECES_MAX, count, RING_PIECES_MAX);
+    struct slot slot = {
+        .pieces = pieces, .piece_count = count, .offset = offset, .tag = tag, .fd = fd, .is_write = 1};
+    for (unsigned i = 0; i < count; i++)
+        slot.size += pieces[i].size;
+    return start(ring, slot);
 }
 
 static void finish(struct ring *ring, struct slot *slot, int64_t result, struct ring_done *done)
@@ -211,6 +243,11 @@ int ring_next(struct ring *ring, int wait, struct ring_done *done)
         CHECK(slot->used);
         if (result == -EINTR || result == -EAGAIN ||
             (result > 0 && (slot->done_bytes += (size_t)result) < slot->size)) {
+            if (slot->pieces && result > 0) { /* short, and rare: all of it once more, in a simple way */
+                result = write_pieces(slot);
+                finish(ring, slot, result, done);
+                return 1;
+            }
             /* Short, or not now: the rest is asked for again. A slot is free in the queue, since this one
              * just left it. */
             while (prepare(ring, slot) != 0) {

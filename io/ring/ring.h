@@ -39,6 +39,14 @@ void ring_register(struct ring *ring, void *block, size_t size);
 /* 0, or -EAGAIN when `entries` are in flight already. */
 int ring_read(struct ring *ring, int fd, void *buffer, size_t size, uint64_t offset, uint64_t tag);
 int ring_write(struct ring *ring, int fd, const void *buffer, size_t size, uint64_t offset, uint64_t tag);
+/* Several buffers to one place of the file; at most RING_PIECES_MAX, which must live as the buffers do. */
+enum { RING_PIECES_MAX = 64 };
+struct ring_piece { /* as struct iovec */
+    const void *data;
+    size_t size;
+};
+int ring_write_pieces(struct ring *ring, int fd, const struct ring_piece *pieces, unsigned count,
+                      uint64_t offset, uint64_t tag);
 unsigned ring_in_flight(const struct ring *ring);
 /* 1 and *done, or 0 when nothing is finished (`wait`: only when nothing is in flight). */
 int ring_next(struct ring *ring, int wait, struct ring_done *done);

@@ -49,5 +49,7 @@ void results_close(struct results *results);
 /* The largest breaks of all, largest first. */
 uint32_t results_largest(struct results *results, struct largest_break out[LARGEST_MAX]);
 uint64_t results_spilled_bytes(const struct results *results);
+/* The staging directory, where a run's other temporary files belong as well. */
+const char *results_directory(const struct results *results);
 
 #endif

@@ -1,0 +1,71 @@
+/* core/ops/spool.h: the socket for what does not fit: bytes set aside by partition, in memory as long as
+ * their share of it lasts, then on disk.
+ *
+ *     host->ops->open
+ *       spool_put      any number of times
+ *       seal           no more puts: everything can be read
+ *       read           a partition, in the order in which it was put
+ *       drop           its memory is free again
+ *     close
+ *
+ * A host is a worker's: its file, its ring, its read buffers. What was put together is read together (`take`
+ * gets whole pieces, one after the other, at a cache line when all pieces are lines). Threads: the worker
+ * that owns the host calls everything; once sealed, another worker may read with its own host.
+ */
+#ifndef TIEOUT_CORE_OPS_SPOOL_H
+#define TIEOUT_CORE_OPS_SPOOL_H
+
+#include "core/base/check.h"
+#include "core/base/diag.h"
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct spool;
+
+struct spool_host {
+    const struct spool_ops *ops;
+    uint64_t written, read; /* bytes, to and from disk */
+};
+
+/* Bytes of one frame, one after the other: what spool_put was given. */
+typedef enum err spool_take_fn(void *context, const void *bytes, uint32_t size, struct diag *diag);
+
+struct spool_ops {
+    /* `memory`: what its frames may take; it is never less than what `partitions` open ones need. */
+    enum err (*open)(struct spool **out, struct spool_host *host, uint32_t partitions, uint64_t memory,
+                     struct diag *diag);
+    /* Makes room for `size` bytes in a partition's open frame. */
+    enum err (*next)(struct spool *spool, uint32_t partition, uint32_t size, struct diag *diag);
+    enum err (*seal)(struct spool *spool, struct diag *diag);
+    enum err (*read)(const struct spool *spool, struct spool_host *reader, uint32_t partition,
+                     spool_take_fn *take, void *context, struct diag *diag);
+    void (*drop)(struct spool *spool, uint32_t partition);
+    uint64_t (*size)(const struct spool *spool, uint32_t partition); /* bytes put */
+    uint64_t (*held)(const struct spool *spool);                     /* bytes of memory */
+    void (*close)(struct spool *spool);
+};
+
+struct spool_open {
+    uint8_t *at, *end;
+};
+struct spool {
+    const struct spool_ops *ops;
+    struct spool_open *open; /* by partition */
+};
+
+static inline enum err spool_put(struct spool *spool, uint32_t partition, const void *bytes, uint32_t size,
+                                 struct diag *diag)
+{
+    struct spool_open *open = &spool->open[partition];
+    if (UNLIKELY((size_t)(open->end - open->at) < size)) {
+        enum err err = spool->ops->next(spool, partition, size, diag);
+        if (err != OK)
+            return err;
+    }
+    memcpy(open->at, bytes, size);
+    open->at += size;
+    return OK;
+}
+
+#endif
