@@ -13,6 +13,7 @@
 #include "core/base/mem.h"
 #include "core/model/record.h"
 #include "index/shard.h"
+#include "io/spill/spool.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -110,6 +111,11 @@ static void probe(struct bench *bench, const void *context)
     uint32_t count = (uint32_t)bench_size(c->count, c->tiny_count);
     struct index_config config = {.shard_count = 1, .window_before = -1, .window_after = -1};
     struct feed feed = {.bench = bench};
+    const struct spill_config spill = {.directory = "/tmp"};
+    if (spill_host_open(&config.spill, &spill, &feed.diag) != OK) {
+        bench_wrong(bench, "no memory");
+        return;
+    }
     feed.batch = mem_map(sizeof *feed.batch + BATCH_RECORDS * sizeof(struct record), 0);
     if (!feed.batch) {
         bench_wrong(bench, "no memory");
@@ -130,6 +136,7 @@ static void probe(struct bench *bench, const void *context)
     }
     bench_items(bench, c->kind == IN_STEP ? counts.records : count, 0);
     mem_unmap(feed.batch, sizeof *feed.batch + BATCH_RECORDS * sizeof(struct record));
+    spill_host_close(config.spill);
 }
 
 void benches(void)

@@ -132,7 +132,8 @@ static enum err plan(struct session *s, struct diag *diag)
                         (unsigned long long)(floor_bytes >> 20));
     uint64_t sort = s->memory / SORT_SHARE / s->threads;
     s->sort_bytes = sort > SORT_BYTES_MAX ? SORT_BYTES_MAX : sort;
-    s->index_bytes = s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads;
+    s->index_bytes =
+        o->index_memory ? o->index_memory : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads;
     s->io.config.chunk = o->chunk ? (uint32_t)o->chunk : CHUNK_DEFAULT;
     s->io.config.depth = DEPTH;
     s->io.config.backend = o->io && strcmp(o->io, "uring") == 0   ? RING_URING

@@ -23,7 +23,9 @@ enum {
      * the next level, which divides by other bits of the hash: 256 ways, then 64 ways a level. */
     SUB_PARTITIONS = 64,
     SUB_BITS = 6,
-    LEVEL_LAST = 3,
+    LEVEL_LAST = 4,
+    BUCKETS_OF_SUB = 256,
+    SUB_MEMORY_MIN = 256 << 10,
     LEAVE_AT_ONCE = 4 /* one of so many units leaves when room is made */
 };
 
@@ -896,6 +898,8 @@ static enum err bring_back(struct index *s, uint32_t number, struct diag *diag)
 {
     struct index_config config = s->config;
     config.memory_max = s->config.memory_max / 8 * 5;
+    if (config.memory_max < SUB_MEMORY_MIN)
+        config.memory_max = SUB_MEMORY_MIN;
     enum err err = OK;
     if (s->sub)
         shard_reset(s->sub);
@@ -1022,7 +1026,7 @@ static enum err shard_open_level(struct index **out, const struct index_config *
         config->spill->ops->open(&s->pairs, config->spill, s->partition_count + 1,
                                  config->memory_max ? config->memory_max / 4 : UINT64_MAX / 2, diag);
     if (err == OK)
-        err = table_init(&s->table, BUCKETS_AT_FIRST, diag);
+        err = table_init(&s->table, level ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST, diag);
     if (err == OK)
         err = tally_init(&s->superseded, diag);
     if (err != OK) {

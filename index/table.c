@@ -5,7 +5,7 @@
 
 enum err table_init(struct table *table, uint32_t bucket_count, struct diag *diag)
 {
-    *table = (struct table){.mask = bucket_count - 1};
+    *table = (struct table){.mask = bucket_count - 1, .shift = 32 - (uint32_t)__builtin_ctz(bucket_count)};
     size_t size = (size_t)bucket_count * sizeof(struct bucket);
     table->buckets = mem_map(size, size >= 4u << 20);
     if (!table->buckets)

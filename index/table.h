@@ -5,8 +5,8 @@
  *      | 7 tags u32 | 7 heads u32 | passed | unused  |
  *      +------------+-------------+--------+---------+
  *
- * A slot is a tag (high half of the hash) and the head of its key's chain of entries. The low bits of
- * the same half choose the bucket, so a table that doubles reads nothing but itself; a full bucket sends its keys on to the next one and counts them in `passed`, so a search goes
+ * A slot is a tag (half of the hash) and the head of its key's chain of entries. The tag alone chooses the
+ * bucket, so a table that doubles reads nothing but itself; a full bucket sends its keys on to the next one and counts them in `passed`, so a search goes
  * on only where somebody went on, and taking a key out leaves no tombstone. One owner writes; a reader that
  * sees a torn slot compares the key's bytes in the entry and finds it is another.
  */
@@ -32,7 +32,8 @@ _Static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
 
 struct table {
     struct bucket *buckets;
-    uint32_t mask; /* bucket count - 1 */
+    uint32_t mask;  /* bucket count - 1 */
+    uint32_t shift; /* 32 - log2 of the bucket count */
     uint64_t keys;
     uint64_t keys_max; /* grow when there are more */
 };
@@ -58,7 +59,9 @@ enum err table_init(struct table *table, uint32_t bucket_count, struct diag *dia
 void table_fini(struct table *table);
 static inline uint32_t table_home(const struct table *table, uint32_t home_hash)
 {
-    return home_hash & table->mask;
+    /* All bits choose: those of a partition that left are missing among the keys that stay, and those of the
+     * shard are the same in all. */
+    return (uint32_t)((uint64_t)(home_hash * 0x9E3779B1u) >> table->shift);
 }
 /* Puts a key that is not there. `keys_max` must not be reached. */
 void table_put(struct table *table, uint32_t home_hash, uint32_t tag, uint32_t head);

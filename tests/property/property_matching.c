@@ -590,7 +590,9 @@ static void make_road(struct prng *prng, const struct day *day, int is_big, stru
         snprintf(road->options[4], 32, "--batch=%d",
                  1 + (int)prng_below(prng, prng_below(prng, 2) ? 4 : 200));
     if (prng_below(prng, 10) < 3)
-        snprintf(road->options[5], 32, "--memory=%dMiB", 24 + (int)prng_below(prng, 40));
+        snprintf(road->options[5], 32, "--memory=%dMiB", 42 + (int)prng_below(prng, 40));
+    else if (prng_below(prng, 10) < 5) /* far too little, so that most goes through the spill */
+        snprintf(road->options[5], 32, "--index-memory=%dKiB", 1 << prng_below(prng, 12));
     if (prng_below(prng, 2))
         road->files.shuffle = 1 + prng_next(prng) % 1000000;
     for (int side = 0; !day->is_diff && side < ORACLE_SIDES; side++)

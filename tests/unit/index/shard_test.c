@@ -6,6 +6,7 @@
 #include "core/base/mem.h"
 #include "core/base/prng.h"
 #include "index/shard.h"
+#include "io/spill/spool.h"
 #include "tests/support/check_test.h"
 #include <stdlib.h>
 
@@ -29,9 +30,12 @@ struct setting {
     int collide; /* different keys share hashes */
     int window;  /* days; -1: none */
     int long_keys;
+    uint32_t memory; /* of the shard; 0: no limit */
+    int deep;        /* hashes that agree where partitions and their parts are told apart */
 };
 
 static struct sample samples[RECORDS_MAX];
+static uint64_t spilled; /* records, of all runs */
 
 static uint32_t key_size_of(const struct setting *s, uint32_t key)
 {
@@ -139,6 +143,8 @@ static int run(const struct setting *s)
         a->key = (uint32_t)prng_below(&prng, s->keys);
         a->key_size = key_size_of(s, a->key);
         a->hash = (s->collide ? a->key % 16 : a->key) * 0x9E3779B97F4A7C15ull;
+        if (s->deep) /* one partition, one part of it, two parts of that one */
+            a->hash &= ~(0xFFull << 40 | 0x3Full << 26 | 0x1Full << 20);
         a->place = 1 + (uint64_t)i * 10;
         a->amount = (int64_t)prng_below(&prng, 3) + 100;
         a->status = (uint16_t)prng_below(&prng, 8) == 0;
@@ -160,7 +166,10 @@ static int run(const struct setting *s)
         .shard_count = 1,
         .layout = {{(uint8_t)s->extras, (uint8_t)s->images}, {(uint8_t)s->extras, 0}},
         .window_before = s->window,
-        .window_after = s->window};
+        .window_after = s->window,
+        .memory_max = s->memory};
+    const struct spill_config spill = {.directory = "/tmp", .backend = s->seed % 2 ? RING_AUTO : RING_POSIX};
+    EXPECT(spill_host_open(&config.spill, &spill, &diag) == OK);
     struct index *shard;
     EXPECT(shard_ops.open(&shard, &config, &diag) == OK);
     struct batch *batch = mem_map(sizeof *batch + (size_t)(BATCH_ROOM + 32) * RECORD_UNIT, 0);
@@ -182,9 +191,13 @@ static int run(const struct setting *s)
     struct row_ref *refs = NULL;
     struct pair_ref *pairs = NULL;
     uint32_t ref_count = 0, ref_room = 0, pair_count = 0, pair_room = 0, given_back = 0;
-    for (uint32_t p = 0; p < HASH_PARTITIONS; p++)
-        EXPECT(shard_ops.partition(shard, p, &refs, &ref_count, &ref_room, &pairs, &pair_count, &pair_room,
-                                   &diag) == OK);
+    enum step step;
+    while ((step = shard_ops.next(shard, &refs, &ref_count, &ref_room, &pairs, &pair_count, &pair_room,
+                                  &diag)) == STEP_MORE) {
+    }
+    if (step == STEP_FAILED)
+        diag_print(&diag, stderr);
+    EXPECT(step == STEP_DONE);
     int wrong = 0;
     for (uint32_t i = 0; i < ref_count; i++) {
         struct sample *a = sample_at(s, refs[i].place);
@@ -250,7 +263,9 @@ static int run(const struct setting *s)
     mem_give(refs);
     mem_give(pairs);
     mem_unmap(batch, sizeof *batch + (size_t)(BATCH_ROOM + 32) * RECORD_UNIT);
+    spilled += counts.spilled;
     shard_ops.close(shard);
+    spill_host_close(config.spill);
     return !wrong;
 }
 
@@ -290,6 +305,27 @@ TEST(images_of_a_log_fold_to_the_newest)
     run_many((struct setting){.window = -1, .images = 1});
     run_many((struct setting){.window = 1, .images = 1, .extras = 1, .long_keys = 1});
     run_many((struct setting){.window = 1, .images = 1, .collide = 1});
+}
+
+TEST(partitions_leave_and_come_back)
+{
+    for (uint32_t memory = 16 << 10; memory <= 512 << 10; memory *= 2) {
+        uint64_t before = spilled;
+        run_many((struct setting){.window = -1, .memory = memory});
+        run_many((struct setting){.window = 1, .memory = memory, .long_keys = 1, .extras = 1});
+        run_many((struct setting){.window = 1, .memory = memory, .images = 1, .long_keys = 1});
+        run_many((struct setting){.window = 1, .memory = memory, .images = 1, .deep = 1});
+        run_many((struct setting){.window = -1, .memory = memory, .deep = 1});
+        EXPECT(memory > 256 << 10 || spilled > before);
+    }
+    struct setting large = {.seed = 5, .records = RECORDS_MAX, .keys = RECORDS_MAX * 8, .window = -1};
+    for (int deep = 0; deep < 2; deep++) {
+        large.deep = deep;
+        large.memory = 128 << 10;
+        uint64_t before = spilled;
+        EXPECT(run(&large));
+        EXPECT(spilled - before > large.records * (deep ? 2u : 1u) / 2);
+    }
 }
 
 TEST(the_table_grows)
