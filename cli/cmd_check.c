@@ -19,7 +19,7 @@ static enum err check_folder(const struct job *job, enum side side, const char *
 {
     const struct source_spec *source = &job->sources[side];
     char folder[4096];
-    size_t fixed = strcspn(pattern, "*?[\\");
+    size_t fixed = strcspn(pattern, "*?[\\!");
     while (fixed > 0 && pattern[fixed - 1] != '/')
         fixed--;
     int n = pattern[0] == '/'

@@ -154,6 +154,10 @@ static enum err inspect_with_job(const struct options *options, struct diag *dia
     struct source_config source = {.shared = &shared, .side = side, .chunk = config.chunk, .workers = 1};
     if (err == OK)
         err = registry_source(&shown.source, &source, diag);
+    if (err == OK && shown.source->ops->begin) {
+        const char *folder = getenv("TMPDIR");
+        err = shown.source->ops->begin(shown.source, folder && *folder ? folder : "/var/tmp", diag);
+    }
     if (err == OK)
         err = worker_io_open(&shown.io, &config, NULL, diag);
     if (err == OK) {

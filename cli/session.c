@@ -270,6 +270,9 @@ int session_run(struct job *job, const struct options *options, const char *out_
                                      .backend = s.io.config.backend};
     if (err == OK)
         err = results_open(&s.results, &results, diag);
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (s.sources[side]->ops->begin)
+            err = s.sources[side]->ops->begin(s.sources[side], results_folder(s.results), diag);
     if (err == OK) {
         struct spill_config spill = {.directory = results_directory(s.results),
                                      .backend = s.io.config.backend};

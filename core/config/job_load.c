@@ -615,12 +615,13 @@ static enum err check_pattern(struct loader *l, const struct yaml_node *node, co
             return BAD(l, node, "job.value", "write one * per folder", "%s: \"%s\": ** is not understood",
                        where, pattern);
     }
-    static const char *const packed[] = {".gz", ".zip", ".zst", ".bz2", ".xz", ".xlsx", ".xls"};
+    static const char *const packed[] = {".bz2", ".xz", ".7z", ".rar", ".xlsx", ".xls"};
     for (size_t i = 0; i < sizeof packed / sizeof packed[0]; i++) {
         size_t n = strlen(pattern), k = strlen(packed[i]);
         if (n > k && strcmp(pattern + n - k, packed[i]) == 0)
-            return BAD(l, node, "job.later", "unpack it first, and name the plain file",
-                       "%s: \"%s\": this version reads plain files, no %s", where, pattern, packed[i]);
+            return BAD(l, node, "job.later", "unpack or convert it first, and name that file",
+                       "%s: \"%s\": expected a plain, gzip, zstd or zip file, not %s", where, pattern,
+                       packed[i]);
     }
     if (has_control(pattern))
         return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected a path without control characters",

@@ -159,6 +159,12 @@ static enum step claim(struct worker *w, struct ticket *ticket)
                        : CHANNEL;
         struct source *source = run->config->sources[side];
         step = source->ops->claim(source, w->io, ticket, &w->diag);
+        if (step == STEP_IDLE &&
+            !run->side_done[!side]) { /* still being unpacked: the other side meanwhile */
+            side = !side;
+            source = run->config->sources[side];
+            step = source->ops->claim(source, w->io, ticket, &w->diag);
+        }
         if (step == STEP_DONE) {
             run->side_done[side] = 1;
             continue;
@@ -195,6 +201,8 @@ static enum err read_and_feed(struct worker *w)
                 err = w->diag.err;
                 break;
             }
+            if (step == STEP_IDLE)
+                break;
             if (step == STEP_DONE) {
                 more = 0;
                 break;
@@ -213,6 +221,8 @@ static enum err read_and_feed(struct worker *w)
             if (source->ops->arrive)
                 err = source->ops->arrive(source, w->io, ticket, &w->diag);
         }
+        if (err == OK && !count && more)
+            rest(w, did);
         if (err != OK || !count)
             continue;
         struct ticket *ticket = &tickets[first];

@@ -1,6 +1,7 @@
 /* core/ops/source.h: the socket for sources: one side's inputs, whatever they are.
  *
  *     (opened by the factory in cli/registry.c)
+ *       begin                    once
  *       claim, start, process    while streaming: chunks are claimed in one total order for both sides, under
  * the engine's lock finish                   when every chunk was processed: what can be said only of whole
  * files fetch                    rows that broke, again by place close
@@ -62,8 +63,11 @@ struct source;
 struct source_ops {
     /* Bytes to read in all; what progress is measured against. */
     uint64_t (*size)(const struct source *source);
-    /* The next chunk. STEP_MORE: *ticket is filled; STEP_DONE: there is none; STEP_FAILED. Under the engine's
-     * claim lock. */
+    /* Starts what works in the background, such as unpacking; `folder` takes files without a name. Once, before
+     * size and claim or scan. NULL: there is nothing to start. */
+    enum err (*begin)(struct source *source, const char *folder, struct diag *diag);
+    /* The next chunk. STEP_MORE: *ticket is filled; STEP_IDLE: it is not there yet; STEP_DONE: there is none;
+     * STEP_FAILED. Under the engine's claim lock. */
     enum step (*claim)(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag);
     /* Starts its read into the worker's buffer. */
     enum err (*start)(struct source *source, struct worker_io *io, struct ticket *ticket, struct diag *diag);

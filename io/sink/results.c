@@ -536,6 +536,11 @@ static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, co
 
 static const struct sink_ops results_ops = {.put = put};
 
+const char *results_folder(const struct results *results)
+{
+    return stage_path(results->stage);
+}
+
 struct sink *results_sink(struct results *s)
 {
     return &s->base;

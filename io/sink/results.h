@@ -39,6 +39,8 @@ struct largest_break {
 
 enum err results_open(struct results **out, const struct results_config *config, struct diag *diag);
 struct sink *results_sink(struct results *results);
+/* The staging directory: where files without a name may be made. */
+const char *results_folder(const struct results *results);
 enum err results_write(struct results *results, struct worker_io *io, char digest_lines[4096],
                        struct diag *diag);
 /* Writes a whole small file into the staging directory. */

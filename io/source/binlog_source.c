@@ -167,6 +167,14 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
 
 /* ---- walking ---- */
 
+/* Logs are walked by pread, so packed ones are unpacked first, side by side. */
+static enum err binlog_begin(struct source *source, const char *folder, struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    enum err err = file_set_begin(&s->set, folder, s->config.workers, diag);
+    return err == OK ? file_set_settle(&s->set, diag) : err;
+}
+
 static uint64_t binlog_size(const struct source *source)
 {
     return of(source)->set.size;
@@ -175,7 +183,7 @@ static uint64_t binlog_size(const struct source *source)
 /* The number at the end of a log file's name; UINT64_MAX when there is none. */
 static uint64_t log_number(const char *name)
 {
-    size_t n = strlen(name), from = n;
+    size_t n = file_bare_length(name), from = n;
     while (from && name[from - 1] >= '0' && name[from - 1] <= '9')
         from--;
     return from == n || n - from > 18 ? UINT64_MAX : strtoull(name + from, NULL, 10);
@@ -1047,6 +1055,7 @@ static struct record_layout binlog_layout(const struct source *source)
 
 static const struct source_ops binlog_ops = {
     .size = binlog_size,
+    .begin = binlog_begin,
     .claim = binlog_claim,
     .start = binlog_start,
     .process = binlog_process,

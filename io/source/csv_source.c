@@ -41,8 +41,16 @@ enum chunk_state {
     CHUNK_TO_QUOTED   /* decoded: it lies inside a quoted cell */
 };
 
+/* What is noted of a file's chunks, SEGMENT_CHUNKS at a time: how many there will be is not known while a file is
+ * being unpacked. A segment is made when its first chunk is claimed. */
+enum { SEGMENT_CHUNKS = 2048 };
+
+struct segment {
+    _Atomic uint8_t *states; /* enum chunk_state */
+    uint16_t *marks;         /* newlines per CSV_MARK_BYTES; NULL with odd chunk sizes */
+};
+
 struct chain {
-    _Atomic uint8_t *states;   /* enum chunk_state, by chunk */
     _Atomic uint64_t resolved; /* a chunk whose start is known, times two, plus one if it is inside quotes:
                                   where to look on from */
 };
@@ -55,10 +63,10 @@ struct csv_file {
     uint32_t column_count;
     char **names; /* header cells; column_count + 1, the last NULL */
     uint64_t data_begin;
-    uint64_t first_chunk, chunk_count;
-    uint16_t *marks;     /* newlines per CSV_MARK_BYTES; NULL with odd chunk sizes */
-    uint64_t *mark_sums; /* newlines before each mark; made by finish */
-    uint32_t mark_count;
+    uint64_t first_chunk, next_chunk; /* next: to be claimed */
+    struct segment *segments;
+    uint64_t segment_count;
+    uint64_t *mark_sums;   /* newlines before each mark; made by finish; NULL with odd chunk sizes */
     uint64_t reject_count; /* under the list's lock */
     _Atomic uint64_t rows, records, blank_rows, record_bytes, reject_bytes, other_bytes;
 };
@@ -72,8 +80,7 @@ struct csv_source {
     struct file_set set;
     struct csv_file *files;
     uint64_t chunk;
-    uint32_t claim_file;
-    uint64_t claim_chunk;
+    uint32_t claim_file; /* those before it are claimed to their end */
     struct reject_list rejects;
 };
 
@@ -124,13 +131,20 @@ static enum err read_header(struct csv_source *s, uint32_t index, struct diag *d
             err = mem_fail(diag, room, "a header");
             break;
         }
-        ssize_t n = sys_pread_full(input->fd, bytes, room, 0);
+        ssize_t n = input_read(input, bytes, room, 0, diag);
         if (n < 0) {
-            err = diag_set_errno(diag, (int)-n, "read", "%s: cannot read the first %u bytes", path, room);
+            err = diag->err;
             break;
         }
         uint32_t size = (uint32_t)n;
-        int at_end = (uint64_t)n >= input->size;
+        int at_end = (uint64_t)n >= input_size(input);
+        if (n == 0) {
+            err = diag_set(
+                diag, ERR_INPUT, "file.empty",
+                "an empty day has a header line and no rows; 0 bytes means that the file was not delivered",
+                "%s holds nothing (0 bytes)", path);
+            break;
+        }
         const char *kind = file_looks_like(bytes, size);
         if (kind) {
             err = diag_set(diag, ERR_INPUT, "file.kind", "unpack or convert it, or name the right file",
@@ -231,8 +245,11 @@ static void csv_close(struct source *source)
         for (uint32_t k = 0; file->names && k < file->column_count; k++)
             mem_give(file->names[k]);
         mem_give(file->names);
-        mem_give((void *)file->chain.states);
-        mem_give(file->marks);
+        for (uint64_t k = 0; k < file->segment_count; k++) {
+            mem_give((void *)file->segments[k].states);
+            mem_give(file->segments[k].marks);
+        }
+        mem_give(file->segments);
         mem_give(file->mark_sums);
     }
     mem_give(s->files);
@@ -241,20 +258,57 @@ static void csv_close(struct source *source)
     mem_give(s);
 }
 
+/* ---- what is noted of chunks ---- */
+
+static int has_marks(const struct csv_source *s)
+{
+    return s->chunk % CSV_MARK_BYTES == 0;
+}
+
+static _Atomic uint8_t *state_of(const struct csv_file *file, uint64_t chunk)
+{
+    return &file->segments[chunk / SEGMENT_CHUNKS].states[chunk % SEGMENT_CHUNKS];
+}
+
+/* A chunk's marks, or NULL. */
+static uint16_t *marks_of(const struct csv_source *s, const struct csv_file *file, uint64_t chunk)
+{
+    uint16_t *marks = file->segments[chunk / SEGMENT_CHUNKS].marks;
+    return marks ? marks + chunk % SEGMENT_CHUNKS * (s->chunk / CSV_MARK_BYTES) : NULL;
+}
+
+/* Makes the segment that holds a chunk. Before any worker knows of the chunk. */
+static enum err make_segment(struct csv_source *s, uint32_t index, uint64_t chunk, struct diag *diag)
+{
+    struct csv_file *file = &s->files[index];
+    uint64_t number = chunk / SEGMENT_CHUNKS;
+    if (number < file->segment_count && file->segments[number].states)
+        return OK;
+    uint64_t all = (input_size(&s->set.files[index]) + s->chunk - 1) / s->chunk;
+    uint64_t count =
+        all - number * SEGMENT_CHUNKS < SEGMENT_CHUNKS ? all - number * SEGMENT_CHUNKS : SEGMENT_CHUNKS;
+    struct segment *segment = &file->segments[number];
+    segment->states = mem_take_zero(count + 1, sizeof *segment->states);
+    if (has_marks(s))
+        segment->marks = mem_take_zero(count * (s->chunk / CSV_MARK_BYTES), sizeof *segment->marks);
+    return segment->states && (segment->marks || !has_marks(s)) ? OK
+                                                                : mem_fail(diag, count, "the list of chunks");
+}
+
 /* Newlines of the header's blocks that lie before the first chunk. */
 static enum err mark_header(struct csv_source *s, uint32_t index, struct diag *diag)
 {
     struct csv_file *file = &s->files[index];
     uint8_t block[CSV_MARK_BYTES];
-    for (uint64_t at = 0; at < file->first_chunk * s->chunk; at += CSV_MARK_BYTES) {
-        ssize_t n = sys_pread_full(s->set.files[index].fd, block, sizeof block, at);
+    for (uint64_t at = 0; has_marks(s) && at < file->first_chunk * s->chunk; at += CSV_MARK_BYTES) {
+        enum err err = make_segment(s, index, at / s->chunk, diag);
+        ssize_t n = err == OK ? input_read(&s->set.files[index], block, sizeof block, at, diag) : -1;
         if (n < 0)
-            return diag_set_errno(diag, (int)-n, "read", "%s: cannot read the header",
-                                  s->set.files[index].path);
+            return diag->err;
         uint16_t count = 0;
         for (ssize_t i = 0; i < n; i++)
             count = (uint16_t)(count + (block[i] == '\n'));
-        file->marks[at / CSV_MARK_BYTES] = count;
+        marks_of(s, file, at / s->chunk)[at % s->chunk / CSV_MARK_BYTES] = count;
     }
     return OK;
 }
@@ -286,25 +340,29 @@ enum err csv_source_open(struct source **out, const struct source_config *config
         err = read_header(s, i, diag);
         if (err != OK)
             break;
+        struct input_file *input = &s->set.files[i];
+        uint8_t one; /* whether anything follows the header must be known now */
+        if (input_read(input, &one, 1, file->data_begin, diag) < 0) {
+            err = diag->err;
+            break;
+        }
+        uint64_t size = input_size(input);
         file->first_chunk = file->data_begin / s->chunk;
-        if (file->data_begin == s->set.files[i].size && file->first_chunk)
+        if (file->data_begin == size && file->first_chunk)
             file->first_chunk = (file->data_begin - 1) / s->chunk;
-        file->chunk_count = (s->set.files[i].size + s->chunk - 1) / s->chunk;
+        file->next_chunk = file->first_chunk;
         atomic_init(&file->chain.resolved, file->first_chunk << 1);
-        file->chain.states = mem_take_zero(file->chunk_count + 1, sizeof *file->chain.states);
-        if (!file->chain.states) {
-            err = mem_fail(diag, file->chunk_count, "the list of chunks");
+        file->segment_count = (size / s->chunk) / SEGMENT_CHUNKS + 1;
+        file->segments = mem_take_zero(file->segment_count, sizeof *file->segments);
+        if (!file->segments) {
+            err = mem_fail(diag, file->segment_count * sizeof *file->segments, "the list of chunks");
             break;
         }
         file->other_bytes = file->data_begin;
-        if (s->chunk % CSV_MARK_BYTES == 0) {
-            file->mark_count = (uint32_t)((s->set.files[i].size + CSV_MARK_BYTES - 1) / CSV_MARK_BYTES);
-            file->marks = mem_take_zero(file->mark_count + 1, sizeof *file->marks);
-            err =
-                file->marks ? mark_header(s, i, diag) : mem_fail(diag, file->mark_count * 2, "line numbers");
-        }
+        err = mark_header(s, i, diag);
+        if (input->unpack)
+            unpack_forget_head(input->unpack);
     }
-    s->claim_chunk = s->files ? s->files[0].first_chunk : 0;
     if (err != OK) {
         csv_close(&s->base);
         return err;
@@ -320,26 +378,47 @@ static uint64_t csv_size(const struct source *source)
     return of(source)->set.size;
 }
 
+static enum err csv_begin(struct source *source, const char *folder, struct diag *diag)
+{
+    struct csv_source *s = of(source);
+    return file_set_begin(&s->set, folder, s->config.workers, diag);
+}
+
+/* The next chunk of the first file that has one ready; files that are being unpacked are taken side by side. */
 static enum step csv_claim(struct source *source, struct worker_io *io, struct ticket *ticket,
                            struct diag *diag)
 {
     (void)io;
-    (void)diag;
     struct csv_source *s = of(source);
-    while (s->claim_file < s->set.count && s->claim_chunk >= s->files[s->claim_file].chunk_count)
-        if (++s->claim_file < s->set.count)
-            s->claim_chunk = s->files[s->claim_file].first_chunk;
-    if (s->claim_file >= s->set.count)
-        return STEP_DONE;
-    ticket->side = s->config.side;
-    ticket->file = s->claim_file;
-    ticket->number = s->claim_chunk++;
-    ticket->begin = ticket->number * s->chunk;
-    ticket->end = ticket->begin + s->chunk;
-    if (ticket->end > s->set.files[ticket->file].size)
-        ticket->end = s->set.files[ticket->file].size;
-    ticket->state = TICKET_NEW;
-    return STEP_MORE;
+    int waiting = 0;
+    for (uint32_t i = s->claim_file; i < s->set.count; i++) {
+        struct csv_file *file = &s->files[i];
+        struct input_file *input = &s->set.files[i];
+        uint64_t begin = file->next_chunk * s->chunk, end = begin + s->chunk;
+        int ready = input_ready(input, end + IO_OVERLAP, diag);
+        if (ready < 0)
+            return STEP_FAILED;
+        if (!ready) {
+            waiting = 1;
+            continue;
+        }
+        uint64_t size = input_size(input);
+        if (begin >= size) {
+            if (i == s->claim_file)
+                s->claim_file++;
+            continue;
+        }
+        if (make_segment(s, i, file->next_chunk, diag) != OK)
+            return STEP_FAILED;
+        ticket->side = s->config.side;
+        ticket->file = i;
+        ticket->number = file->next_chunk++;
+        ticket->begin = begin;
+        ticket->end = end < size ? end : size;
+        ticket->state = TICKET_NEW;
+        return STEP_MORE;
+    }
+    return waiting ? STEP_IDLE : STEP_DONE;
 }
 
 static enum err csv_start(struct source *source, struct worker_io *io, struct ticket *ticket,
@@ -347,9 +426,10 @@ static enum err csv_start(struct source *source, struct worker_io *io, struct ti
 {
     struct input_file *input = &of(source)->set.files[ticket->file];
     size_t size = ticket->end - ticket->begin + IO_OVERLAP;
-    if (size > input->size - ticket->begin)
-        size = input->size - ticket->begin;
-    return worker_io_read(io, ticket, input->fd, ticket->begin, size, input->path, diag);
+    uint64_t left = input_size(input) - ticket->begin;
+    if (size > left)
+        size = left;
+    return worker_io_read(io, ticket, input_fd(input), ticket->begin, size, input->path, diag);
 }
 
 /* A chunk at hand. */
@@ -513,7 +593,7 @@ static uint64_t line_now(const struct work *w, uint64_t at)
     uint64_t line = 1;
     for (uint64_t from = 0; from < at; from += sizeof block) {
         uint64_t want = at - from < sizeof block ? at - from : sizeof block;
-        ssize_t n = sys_pread_full(w->input->fd, block, want, from);
+        ssize_t n = sys_pread_full(input_fd(w->input), block, want, from);
         for (ssize_t i = 0; i < n; i++)
             line += block[i] == '\n';
         if (n < (ssize_t)want)
@@ -533,7 +613,7 @@ static enum err read_on(struct work *w, struct diag *diag)
             "%s: line %llu: the row that runs over byte %llu is longer than 1 MiB (1048576 bytes)",
             w->input->path, (unsigned long long)line_now(w, w->ticket->begin + w->nominal),
             (unsigned long long)(w->ticket->begin + w->nominal));
-    uint64_t left = w->input->size - w->ticket->begin;
+    uint64_t left = input_size(w->input) - w->ticket->begin;
     uint32_t want = w->nominal + (w->size - w->nominal) * 4 + IO_OVERLAP;
     if (want > w->nominal + CSV_ROW_MAX + IO_OVERLAP)
         want = w->nominal + CSV_ROW_MAX + IO_OVERLAP;
@@ -551,12 +631,15 @@ static enum err read_on(struct work *w, struct diag *diag)
         memcpy(w->io->grown, w->bytes, w->size);
     }
     ssize_t n =
-        sys_pread_full(w->input->fd, w->io->grown + w->size, want - w->size, w->ticket->begin + w->size);
-    if (n < 0 || (uint32_t)n < want - w->size)
-        return n < 0 ? diag_set_errno(diag, (int)-n, "read", "%s: cannot read at byte %llu", w->input->path,
-                                      (unsigned long long)(w->ticket->begin + w->size))
-                     : diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                                "%s became shorter while it was read", w->input->path);
+        input_read(w->input, w->io->grown + w->size, want - w->size, w->ticket->begin + w->size, diag);
+    if (n < 0)
+        return diag->err;
+    left = input_size(w->input) - w->ticket->begin; /* of a packed file it may be known only now */
+    if (want > left)
+        want = (uint32_t)left;
+    if ((uint32_t)n < want - w->size)
+        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                        "%s became shorter while it was read", w->input->path);
     w->bytes = w->io->grown;
     w->size = want;
     memset(w->bytes + w->size, 0, IO_SLACK);
@@ -572,7 +655,7 @@ static enum err check_file_end(struct work *w, int in_quote, uint32_t row_begin,
         return diag_set(
             diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed: get it again",
             "%s: the file ends at byte %llu inside a quoted cell; its row begins at line %llu, byte %llu",
-            w->input->path, (unsigned long long)w->input->size,
+            w->input->path, (unsigned long long)input_size(w->input),
             (unsigned long long)line_now(w, w->ticket->begin + row_begin),
             (unsigned long long)(w->ticket->begin + row_begin));
     /* A lead byte whose followers are missing: the last character was cut. (Other charsets than UTF-8 are
@@ -590,13 +673,14 @@ static enum err check_file_end(struct work *w, int in_quote, uint32_t row_begin,
             return diag_set(diag, ERR_INPUT, "csv.cut",
                             "the file was cut off in the middle of a character: get it again",
                             "%s: the file ends at byte %llu inside a character of %u bytes", w->input->path,
-                            (unsigned long long)w->input->size, wanted + 1);
+                            (unsigned long long)input_size(w->input), wanted + 1);
     }
     if (w->size && w->bytes[w->size - 1] == '\r')
-        return diag_set(
-            diag, ERR_INPUT, "csv.cut", "the file was cut off in the middle of a line end: get it again",
-            "%s: line %llu: the file ends at byte %llu behind a carriage return", w->input->path,
-            (unsigned long long)line_now(w, w->input->size - 1), (unsigned long long)w->input->size);
+        return diag_set(diag, ERR_INPUT, "csv.cut",
+                        "the file was cut off in the middle of a line end: get it again",
+                        "%s: line %llu: the file ends at byte %llu behind a carriage return", w->input->path,
+                        (unsigned long long)line_now(w, input_size(w->input) - 1),
+                        (unsigned long long)input_size(w->input));
     return OK;
 }
 
@@ -667,7 +751,7 @@ static enum err take_irregular_rows(struct work *w, uint32_t at, int in_quote, i
 static void publish(struct csv_file *file, uint64_t number, enum chunk_state state)
 {
     /* release: pairs with the acquire in begins_quoted */
-    atomic_store_explicit(&file->chain.states[number], (uint8_t)state, memory_order_release);
+    atomic_store_explicit(state_of(file, number), (uint8_t)state, memory_order_release);
 }
 
 /* Whether a chunk's first line lies inside quotes: 0, 1, or -1 while a chunk before it is unknown. */
@@ -681,7 +765,7 @@ static int begins_quoted(struct csv_file *file, uint64_t number)
     }
     for (; at < number; at++) {
         /* acquire: pairs with the release in publish */
-        uint8_t state = atomic_load_explicit(&file->chain.states[at], memory_order_acquire);
+        uint8_t state = atomic_load_explicit(state_of(file, at), memory_order_acquire);
         if (state == CHUNK_UNKNOWN)
             return -1;
         if (state != CHUNK_PLAIN)
@@ -711,7 +795,8 @@ static enum err check_read(struct csv_source *s, const struct ticket *ticket, ui
 static struct work work_of(struct csv_source *s, struct worker_io *io, struct ticket *ticket)
 {
     struct input_file *input = &s->set.files[ticket->file];
-    uint64_t size = input->size - ticket->begin;
+    const uint64_t all = input_size(input);
+    uint64_t size = all - ticket->begin;
     if (size > ticket->end - ticket->begin + IO_OVERLAP)
         size = ticket->end - ticket->begin + IO_OVERLAP;
     return (struct work){.s = s,
@@ -723,7 +808,7 @@ static struct work work_of(struct csv_source *s, struct worker_io *io, struct ti
                          .bytes = worker_io_buffer(io, ticket->buffer),
                          .size = (uint32_t)size,
                          .nominal = (uint32_t)(ticket->end - ticket->begin),
-                         .at_end = ticket->begin + size == input->size};
+                         .at_end = ticket->begin + size == all};
 }
 
 static struct csv_scan_job scan_job(const struct work *w)
@@ -738,8 +823,7 @@ static struct csv_scan_job scan_job(const struct work *w)
                                  .quote = w->s->dialect.quote,
                                  .seps = w->scan->seps,
                                  .rows = w->scan->rows,
-                                 .marks =
-                                     file->marks ? file->marks + w->ticket->begin / CSV_MARK_BYTES : NULL};
+                                 .marks = marks_of(w->s, file, w->ticket->number)};
 }
 
 /* The chunk's bytes are there: scan them, and tell the chunks behind if no quote is in the way. */
@@ -872,7 +956,9 @@ static enum err show_reject(struct csv_source *s, struct worker_io *io, const st
 static enum err csv_finish(struct source *source, struct worker_io *io, struct diag *diag)
 {
     struct csv_source *s = of(source);
-    enum err err = file_set_check(&s->set, diag);
+    enum err err = file_set_settle(&s->set, diag);
+    if (err == OK)
+        err = file_set_check(&s->set, diag);
     if (err == OK)
         err = dict_check(s->config.shared->words, diag);
     if (err != OK)
@@ -884,15 +970,16 @@ static enum err csv_finish(struct source *source, struct worker_io *io, struct d
             return diag_set(diag, ERR_BUG, "invariant.I1", "please report this with the file",
                             "%s: %llu bytes were taken as rows, the file has %llu", s->set.files[i].path,
                             (unsigned long long)seen, (unsigned long long)s->set.files[i].size);
-        if (file->marks) {
-            file->mark_sums = mem_take((file->mark_count + 1) * sizeof *file->mark_sums);
-            if (!file->mark_sums)
-                return mem_fail(diag, (file->mark_count + 1) * sizeof *file->mark_sums, "line numbers");
-            uint64_t sum = 0;
-            for (uint32_t k = 0; k < file->mark_count; k++) {
-                file->mark_sums[k] = sum;
-                sum += file->marks[k];
-            }
+        if (!has_marks(s))
+            continue;
+        uint64_t marks = (s->set.files[i].size + CSV_MARK_BYTES - 1) / CSV_MARK_BYTES, sum = 0;
+        const uint64_t in_chunk = s->chunk / CSV_MARK_BYTES;
+        file->mark_sums = mem_take((marks + 1) * sizeof *file->mark_sums);
+        if (!file->mark_sums)
+            return mem_fail(diag, (marks + 1) * sizeof *file->mark_sums, "line numbers");
+        for (uint64_t k = 0; k < marks; k++) {
+            file->mark_sums[k] = sum;
+            sum += marks_of(s, file, k / in_chunk)[k % in_chunk];
         }
     }
     return csv_limit_rejects(source, io, diag);
@@ -954,10 +1041,9 @@ static enum err window_at(struct csv_source *s, struct worker_io *io, struct inp
         if (size_now > left)
             size_now = (uint32_t)left;
         io->window_of = 0;
-        ssize_t n = sys_pread_full(input->fd, io->window, size_now, at);
+        ssize_t n = input_read(input, io->window, size_now, at, diag);
         if (n < 0)
-            return diag_set_errno(diag, (int)-n, "read", "%s: cannot read a row again at byte %llu",
-                                  input->path, (unsigned long long)at);
+            return diag->err;
         if ((uint32_t)n != size_now)
             return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
                             "%s became shorter while it was read", input->path);
@@ -1166,7 +1252,7 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
     struct csv_source *s = of(source);
     struct arena arena;
     arena_init(&arena);
-    enum err err = OK;
+    enum err err = file_set_settle(&s->set, diag);
     for (uint32_t index = 0; err == OK && index < s->set.count; index++) {
         struct input_file *input = &s->set.files[index];
         struct csv_file *file = &s->files[index];
@@ -1232,6 +1318,7 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
 
 static const struct source_ops csv_ops = {
     .size = csv_size,
+    .begin = csv_begin,
     .claim = csv_claim,
     .start = csv_start,
     .arrive = csv_arrive,

@@ -4,6 +4,7 @@
 #include "io/ring/sys.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,38 +35,65 @@ static enum err expand(const char *pattern, const char *directory, uint16_t date
     return OK;
 }
 
-static enum err add_file(struct file_set *set, const char *path, const struct job *job, struct diag *diag)
+/* A file that a pattern named, before its kind is known. */
+struct found {
+    char *path;
+    const char *entries; /* of an archive: the pattern; borrowed from the job; NULL for none */
+    int many;            /* it may match more than one */
+};
+
+struct found_list {
+    struct found *files;
+    uint32_t count;
+};
+
+static enum err add_found(struct found_list *list, const char *path, const char *entries, int many,
+                          struct diag *diag)
 {
-    struct input_file *grown = mem_grow(set->files, (set->count + 1) * sizeof *grown);
+    struct found *grown = mem_grow(list->files, (list->count + 1) * sizeof *grown);
     if (!grown)
-        return mem_fail(diag, (set->count + 1) * sizeof *grown, "the list of files");
-    set->files = grown;
-    struct input_file *file = &set->files[set->count];
-    memset(file, 0, sizeof *file);
-    file->fd = -1;
-    set->count++;
-    size_t skip = strlen(job->directory);
-    const char *shown =
-        strcmp(job->directory, ".") != 0 && strncmp(path, job->directory, skip) == 0 && path[skip] == '/'
-            ? path + skip + 1
-            : path;
-    file->path = mem_copy_text(path, strlen(path));
-    file->shown = mem_copy_text(shown, strlen(shown));
-    if (!file->path || !file->shown)
+        return mem_fail(diag, (list->count + 1) * sizeof *grown, "the list of files");
+    list->files = grown;
+    list->files[list->count] = (struct found){mem_copy_text(path, strlen(path)), entries, many};
+    if (!list->files[list->count].path)
         return mem_fail(diag, strlen(path), "a file's name");
+    list->count++;
     return OK;
 }
 
-static enum err find_files(struct file_set *set, const struct job *job, const struct source_spec *source,
+/* Where the archive's name ends and the pattern of its entries begins: an exclamation mark that does not stand
+ * in [!...]. NULL: there is none. */
+static const char *entry_mark(const char *pattern)
+{
+    for (const char *p = pattern; *p; p++)
+        if (*p == '!' && p > pattern && p[-1] != '[' && p[1])
+            return p;
+    return NULL;
+}
+
+static enum err find_files(struct found_list *list, const struct job *job, const struct source_spec *source,
                            uint16_t date, struct diag *diag)
 {
     char path[4096];
     for (int i = 0; i < source->pattern_count; i++) {
-        enum err err = expand(source->patterns[i], job->directory, date, path, sizeof path, diag);
+        const char *pattern = source->patterns[i], *mark = entry_mark(pattern), *entries = NULL;
+        int many = 0;
+        enum err err = expand(pattern, job->directory, date, path, sizeof path, diag);
+        struct stat st;
+        if (err == OK && mark && stat(path, &st) != 0) { /* not a name that happens to hold the mark */
+            char archive[4096];
+            if ((size_t)snprintf(archive, sizeof archive, "%.*s", (int)(mark - pattern), pattern) >=
+                sizeof archive)
+                err = diag_set(diag, ERR_USAGE, "path", NULL, "the path is too long: %.200s...", pattern);
+            else
+                err = expand(archive, job->directory, date, path, sizeof path, diag);
+            many = mark[1] == '!' && mark[2];
+            entries = mark + 1 + many;
+        }
         if (err != OK)
             return err;
         if (job->is_diff || !strpbrk(path, "*?[")) { /* a name, which may hold any character */
-            err = add_file(set, path, job, diag);
+            err = add_found(list, path, entries, many, diag);
             if (err != OK)
                 return err;
             continue;
@@ -82,7 +110,7 @@ static enum err find_files(struct file_set *set, const struct job *job, const st
                             "no file matches %s", path);
         }
         for (size_t k = 0; k < found.gl_pathc && err == OK; k++)
-            err = add_file(set, found.gl_pathv[k], job, diag);
+            err = add_found(list, found.gl_pathv[k], entries, many, diag);
         globfree(&found);
         if (err != OK)
             return err;
@@ -92,15 +120,27 @@ static enum err find_files(struct file_set *set, const struct job *job, const st
 
 static int by_path(const void *a, const void *b)
 {
-    return strcmp(((const struct input_file *)a)->path, ((const struct input_file *)b)->path);
+    return strcmp(((const struct found *)a)->path, ((const struct found *)b)->path);
+}
+
+size_t file_bare_length(const char *path)
+{
+    static const char *const endings[] = {".gz", ".zst", ".zip"};
+    size_t n = strlen(path);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t k = strlen(endings[i]);
+        if (n > k && strcasecmp(path + n - k, endings[i]) == 0)
+            return n - k;
+    }
+    return n;
 }
 
 /* mysql-bin.000009 before mysql-bin.000010, and .999999 before .1000000: by the number at the end of the
  * name. */
 static int by_log_number(const void *a, const void *b)
 {
-    const char *x = ((const struct input_file *)a)->path, *y = ((const struct input_file *)b)->path;
-    size_t xn = strlen(x), yn = strlen(y), xd = xn, yd = yn;
+    const char *x = ((const struct found *)a)->path, *y = ((const struct found *)b)->path;
+    size_t xn = file_bare_length(x), yn = file_bare_length(y), xd = xn, yd = yn;
     while (xd && x[xd - 1] >= '0' && x[xd - 1] <= '9')
         xd--;
     while (yd && y[yd - 1] >= '0' && y[yd - 1] <= '9')
@@ -113,52 +153,296 @@ static int by_log_number(const void *a, const void *b)
         yd++;
     if (xn - xd != yn - yd)
         return xn - xd < yn - yd ? -1 : 1;
-    return strcmp(x + xd, y + yd);
+    return strcmp(x + xd, y + yd); /* what packers appended decides among equal numbers */
 }
 
 static enum err open_file(struct input_file *file, struct diag *diag)
 {
     struct stat st;
-    int error = sys_lstat(file->path, &st);
+    int error = sys_lstat(file->file, &st);
     /* A FIFO must not be opened at all: that would wait for a writer. */
-    file->fd = error ? error : -ENOENT;
+    file->own_fd = error ? error : -ENOENT;
     if (error == 0)
-        file->fd = S_ISLNK(st.st_mode) || S_ISREG(st.st_mode) ? sys_open(file->path, O_RDONLY | O_NONBLOCK, 0)
-                                                              : -EINVAL;
+        file->own_fd = S_ISLNK(st.st_mode) || S_ISREG(st.st_mode)
+                           ? sys_open(file->file, O_RDONLY | O_NONBLOCK, 0)
+                           : -EINVAL;
     if (error == 0 && S_ISDIR(st.st_mode))
         return diag_set(diag, ERR_INPUT, "file.directory",
                         "name the file in it, or a pattern such as DIR/*.csv",
-                        "%s is a directory, not a file", file->path);
-    if (file->fd == -EINVAL && error == 0)
+                        "%s is a directory, not a file", file->file);
+    if (file->own_fd == -EINVAL && error == 0)
         return diag_set(diag, ERR_INPUT, "file.kind", "copy it into a regular file first",
-                        "%s is not a regular file", file->path);
-    if (file->fd == -ENOENT || file->fd == -ENOTDIR || file->fd == -ENAMETOOLONG || file->fd == -ELOOP)
+                        "%s is not a regular file", file->file);
+    if (file->own_fd == -ENOENT || file->own_fd == -ENOTDIR || file->own_fd == -ENAMETOOLONG ||
+        file->own_fd == -ELOOP)
         return diag_set(diag, ERR_INPUT, "file.missing",
                         "check the path; a bill that has not come is not an empty bill",
-                        "%s: there is no such file", file->path);
-    if (file->fd == -EACCES || file->fd == -EPERM)
+                        "%s: there is no such file", file->file);
+    if (file->own_fd == -EACCES || file->own_fd == -EPERM)
         return diag_set(diag, ERR_INPUT, "file.permission", "give this user the right to read it",
-                        "%s: no permission to read it", file->path);
-    if (file->fd < 0)
-        return diag_set_errno(diag, -file->fd, "file.open", "%s: cannot open it", file->path);
-    error = sys_fstat(file->fd, &file->stat);
+                        "%s: no permission to read it", file->file);
+    if (file->own_fd < 0)
+        return diag_set_errno(diag, -file->own_fd, "file.open", "%s: cannot open it", file->file);
+    error = sys_fstat(file->own_fd, &file->stat);
     if (error)
-        return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", file->path);
+        return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", file->file);
     if (S_ISDIR(file->stat.st_mode))
         return diag_set(diag, ERR_INPUT, "file.directory",
                         "name the file in it, or a pattern such as DIR/*.csv",
-                        "%s is a directory, not a file", file->path);
+                        "%s is a directory, not a file", file->file);
     if (!S_ISREG(file->stat.st_mode))
         return diag_set(diag, ERR_INPUT, "file.kind", "copy it into a regular file first",
-                        "%s is not a regular file", file->path);
-    static _Atomic uint64_t serials;
-    file->serial = ++serials;
+                        "%s is not a regular file", file->file);
     file->size = (uint64_t)file->stat.st_size;
     if (file->size == 0)
         return diag_set(
             diag, ERR_INPUT, "file.empty",
             "an empty day has a header line and no rows; 0 bytes means that the file was not delivered",
-            "%s is empty (0 bytes)", file->path);
+            "%s is empty (0 bytes)", file->file);
+    return OK;
+}
+
+/* ---- inputs ---- */
+
+static void input_fini(struct input_file *input)
+{
+    unpack_close(input->unpack);
+    if (input->own_fd >= 0)
+        sys_close(input->own_fd);
+    mem_give(input->path);
+    mem_give(input->shown);
+    mem_give(input->file);
+}
+
+static enum err open_filter(struct filter **out, void *context, struct diag *diag)
+{
+    const struct input_file *input = context;
+    uint64_t size = (uint64_t)input->stat.st_size;
+    switch (input->packing) {
+    case PACKING_GZIP:
+        return gunzip_open(out, input->own_fd, size, input->path, diag);
+    case PACKING_ZSTD:
+        return unzstd_open(out, input->own_fd, size, input->path, diag);
+    case PACKING_ZIP:
+        return unzip_open(out, input->own_fd, size, input->path, input->entry, diag);
+    case PACKING_NONE:
+        break;
+    }
+    return diag_set(diag, ERR_BUG, "invariant", NULL, "%s is not packed", input->path);
+}
+
+/* Takes over `opened`'s descriptor, or a copy of it for an archive's second entry and those after it. `entry`:
+ * NULL for what is no archive. */
+static enum err add_input(struct file_set *set, const struct job *job, struct input_file *opened,
+                          const struct zip_entry *entry, struct diag *diag)
+{
+    for (uint32_t i = 0; i < set->count; i++) /* named twice, taken once */
+        if (set->files[i].stat.st_dev == opened->stat.st_dev &&
+            set->files[i].stat.st_ino == opened->stat.st_ino &&
+            (!entry || set->files[i].entry == entry->index))
+            return OK;
+    struct input_file *grown = mem_grow(set->files, (set->count + 1) * sizeof *grown);
+    if (!grown)
+        return mem_fail(diag, (set->count + 1) * sizeof *grown, "the list of files");
+    set->files = grown;
+    struct input_file *input = &set->files[set->count];
+    *input = *opened;
+    input->path = input->shown = input->file = NULL;
+    if (entry && (input->own_fd = fcntl(opened->own_fd, F_DUPFD_CLOEXEC, 0)) < 0)
+        return diag_set_errno(diag, errno, "file.open", "%s: cannot open it once more", opened->file);
+    if (!entry)
+        opened->own_fd = -1;
+    input->fd = input->own_fd;
+    set->count++;
+    static _Atomic uint64_t serials;
+    input->serial = ++serials;
+    size_t skip = strlen(job->directory), size = strlen(opened->file);
+    int below = strcmp(job->directory, ".") != 0 && strncmp(opened->file, job->directory, skip) == 0 &&
+                opened->file[skip] == '/';
+    input->file = mem_copy_text(opened->file, size);
+    size_t room = size + (entry ? strlen(entry->name) : 0) + 2;
+    input->path = mem_take(room);
+    if (!input->file || !input->path)
+        return mem_fail(diag, room, "a file's name");
+    snprintf(input->path, room, "%s%s%s", opened->file, entry ? "!" : "", entry ? entry->name : "");
+    const char *shown = below ? input->path + skip + 1 : input->path;
+    input->shown = mem_copy_text(shown, strlen(shown));
+    if (!input->shown)
+        return mem_fail(diag, room, "a file's name");
+    if (entry) {
+        input->entry = entry->index;
+        input->size = entry->size;
+        if (!entry->size)
+            return diag_set(
+                diag, ERR_INPUT, "file.empty",
+                "an empty day has a header line and no rows; 0 bytes means that the file was not delivered",
+                "%s is empty (0 bytes)", input->path);
+    }
+    return OK;
+}
+
+/* The entries of an archive that are meant. */
+static enum err add_entries(struct file_set *set, const struct job *job, struct input_file *opened,
+                            const struct found *found, struct diag *diag)
+{
+    struct zip_listing listing;
+    enum err err = zip_list(&listing, opened->own_fd, opened->size, opened->file, diag);
+    if (err != OK)
+        return err;
+    char names[300] = "";
+    size_t used = 0;
+    uint32_t matched = 0;
+    for (uint32_t i = 0; i < listing.count; i++) {
+        const char *slash = strrchr(listing.entries[i].name, '/');
+        if (found->entries && fnmatch(found->entries, listing.entries[i].name, 0) != 0 &&
+            (!slash || fnmatch(found->entries, slash + 1, 0) != 0))
+            continue;
+        matched++;
+    }
+    for (uint32_t i = 0; i < listing.count && used + 80 < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%.60s", i ? ", " : "",
+                                 listing.entries[i].name);
+    int sheet = 0;
+    for (uint32_t i = 0; i < listing.count; i++)
+        sheet |= strcmp(listing.entries[i].name, "[Content_Types].xml") == 0;
+    if (sheet)
+        err = diag_set(diag, ERR_INPUT, "file.kind", "save the sheet as CSV, or get the bill as CSV",
+                       "%s is a spreadsheet (.xlsx)", opened->file);
+    else if (listing.count == 0)
+        err = diag_set(diag, ERR_INPUT, "zip.empty",
+                       "an empty day is a bill without rows, not an empty archive",
+                       "%s: the zip archive has no entries", opened->file);
+    else if (matched == 0)
+        err = diag_set(diag, ERR_INPUT, "zip.entries", "write the pattern as ARCHIVE!PATTERN",
+                       "%s: no entry of the zip archive matches %s; it holds: %s", opened->file,
+                       found->entries, names);
+    else if (matched > 1 && !found->many)
+        err = diag_set(
+            diag, ERR_INPUT, "zip.entries",
+            "write ARCHIVE!PATTERN to name the one that is the bill, ARCHIVE!!PATTERN to take all that match",
+            "%s: %u entries of the zip archive %s%s, and one is expected; it holds: %s", opened->file,
+            matched, found->entries ? "match " : "could be meant", found->entries ? found->entries : "",
+            names);
+    for (uint32_t i = 0; err == OK && i < listing.count; i++) {
+        const char *slash = strrchr(listing.entries[i].name, '/');
+        if (!found->entries || fnmatch(found->entries, listing.entries[i].name, 0) == 0 ||
+            (slash && fnmatch(found->entries, slash + 1, 0) == 0))
+            err = add_input(set, job, opened, &listing.entries[i], diag);
+    }
+    zip_listing_fini(&listing);
+    return err;
+}
+
+static int named(const char *path, const char *ending)
+{
+    size_t n = strlen(path), k = strlen(ending);
+    return n > k && strcasecmp(path + n - k, ending) == 0;
+}
+
+/* A name that says something else than the bytes is worth a word; the bytes decide. */
+static void tell_name(const struct input_file *opened)
+{
+    static const char *const endings[] = {NULL, ".gz", ".zst", ".zip"};
+    if (opened->packing != PACKING_NONE && opened->packing != PACKING_ZIP &&
+        !named(opened->file, endings[opened->packing]))
+        fprintf(stderr, "note: %s is %s data, whatever its name says; it is unpacked\n", opened->file,
+                packing_name(opened->packing));
+    for (size_t i = PACKING_GZIP; opened->packing == PACKING_NONE && i <= PACKING_ZIP; i++)
+        if (named(opened->file, endings[i]))
+            fprintf(stderr, "note: %s is no %s data, whatever its name says; it is read as it is\n",
+                    opened->file, packing_name((enum packing)i));
+}
+
+static enum err add_found_file(struct file_set *set, const struct job *job, const struct found *found,
+                               struct diag *diag)
+{
+    struct input_file opened = {.file = found->path, .own_fd = -1};
+    enum err err = open_file(&opened, diag);
+    if (err == OK) {
+        uint8_t head[4];
+        ssize_t n = sys_pread_full(opened.own_fd, head, sizeof head, 0);
+        if (n < 0)
+            err = diag_set_errno(diag, (int)-n, "read", "%s: cannot read its first bytes", opened.file);
+        else
+            opened.packing = packing_of(head, (size_t)n);
+        /* A self-extractor: an archive behind a program. A bill's first word may be MZ as well. */
+        if (err == OK && n >= 2 && memcmp(head, "MZ", 2) == 0 &&
+            (found->entries || named(opened.file, ".zip")))
+            opened.packing = PACKING_ZIP;
+        if (err == OK && found->entries && opened.packing != PACKING_ZIP)
+            err = diag_set(diag, ERR_INPUT, "zip.kind", "name the file without !PATTERN",
+                           "%s is no zip archive, and an entry of it is asked for", opened.file);
+    }
+    if (err == OK)
+        tell_name(&opened);
+    if (err == OK)
+        err = opened.packing == PACKING_ZIP ? add_entries(set, job, &opened, found, diag)
+                                            : add_input(set, job, &opened, NULL, diag);
+    if (opened.own_fd >= 0)
+        sys_close(opened.own_fd);
+    return err;
+}
+
+/* What comes out of a packed file is limited: by its entry's size in the archive, else by how well anything like a
+ * bill can be packed; and all inputs together must find room among places. */
+static enum err open_unpacks(struct file_set *set, enum side side, struct diag *diag)
+{
+    enum { RATIO_MAX = 250, ALWAYS = 64 << 20 };
+    uint64_t plain = 0, packed = 0, ratio = RATIO_MAX;
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct input_file *input = &set->files[i];
+        if (input->packing == PACKING_NONE)
+            plain += input->size;
+        else
+            packed += (uint64_t)input->stat.st_size, set->packed_count++;
+    }
+    const uint64_t all = (1ull << PLACE_BITS) - 1;
+    uint64_t always = ALWAYS;
+    while (always > 1 << 20 && set->packed_count * always > all / 4)
+        always /= 2;
+    if (packed && plain < all)
+        ratio = (all - plain) / 2 / packed < RATIO_MAX ? (all - plain) / 2 / packed : RATIO_MAX;
+    if (set->packed_count) {
+        set->packed = mem_take_zero(set->packed_count, sizeof(struct unpack *));
+        if (!set->packed)
+            return mem_fail(diag, set->packed_count * sizeof(struct unpack *), "the list of files");
+    }
+    uint32_t k = 0;
+    uint64_t base = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct input_file *input = &set->files[i];
+        uint64_t guess = input->size;
+        if (input->packing != PACKING_NONE) {
+            uint64_t size = (uint64_t)input->stat.st_size;
+            struct unpack_config config = {.open = open_filter,
+                                           .context = input,
+                                           .path = input->path,
+                                           .limit = size * ratio > always ? size * ratio : always,
+                                           .packed_size = size};
+            if (input->packing == PACKING_ZIP && input->size > config.limit)
+                return diag_set(
+                    diag, ERR_INPUT, "unpack.limit",
+                    "if it is meant to be that large, unpack it yourself and name the unpacked file",
+                    "%s has %llu bytes unpacked, %llu packed; no bill packs like that", input->path,
+                    (unsigned long long)input->size, (unsigned long long)size);
+            if (input->packing == PACKING_ZIP)
+                config.limit = input->size;
+            else
+                guess = size * 4;
+            input->size = config.limit;
+            enum err err = unpack_open(&input->unpack, &config, diag);
+            if (err != OK)
+                return err;
+            set->packed[k++] = input->unpack;
+        }
+        input->base = base;
+        base += input->size;
+        set->size += guess;
+    }
+    if (base >> PLACE_BITS)
+        return diag_set(diag, ERR_INPUT, "files.size", "split the day over several runs",
+                        "the %s side has %llu bytes; one run takes at most %llu", side_name(side),
+                        (unsigned long long)base, 1ull << PLACE_BITS);
     return OK;
 }
 
@@ -166,61 +450,87 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
                        int sort_numeric, struct diag *diag)
 {
     memset(set, 0, sizeof *set);
-    enum err err = find_files(set, job, &job->sources[side], date, diag);
+    struct found_list list = {0};
+    enum err err = find_files(&list, job, &job->sources[side], date, diag);
+    if (err == OK && list.count)
+        qsort(list.files, list.count, sizeof *list.files, sort_numeric ? by_log_number : by_path);
+    for (uint32_t i = 0; err == OK && i < list.count; i++)
+        err = add_found_file(set, job, &list.files[i], diag);
+    for (uint32_t i = 0; i < list.count; i++)
+        mem_give(list.files[i].path);
+    mem_give(list.files);
     if (err == OK)
-        qsort(set->files, set->count, sizeof *set->files, sort_numeric ? by_log_number : by_path);
-    for (uint32_t i = 0; err == OK && i < set->count; i++)
-        err = open_file(&set->files[i], diag);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; err == OK && i < set->count; i++) {
-        int seen = 0;
-        for (uint32_t k = 0; k < kept && !seen; k++)
-            seen = set->files[k].stat.st_dev == set->files[i].stat.st_dev &&
-                   set->files[k].stat.st_ino == set->files[i].stat.st_ino;
-        struct input_file swap = set->files[kept];
-        if (seen)
-            continue;
-        set->files[kept] = set->files[i];
-        set->files[i] = swap;
-        kept++;
-    }
-    if (err == OK) {
-        for (uint32_t i = kept; i < set->count; i++) {
-            sys_close(set->files[i].fd);
-            mem_give(set->files[i].path);
-            mem_give(set->files[i].shown);
-        }
-        set->count = kept;
-    }
-    for (uint32_t i = 0; err == OK && i < set->count; i++) {
-        set->files[i].base = set->size;
-        set->size += set->files[i].size;
-    }
-    if (err == OK && set->size >> PLACE_BITS)
-        err = diag_set(diag, ERR_INPUT, "files.size", "split the day over several runs",
-                       "the %s side has %llu bytes; one run takes at most %llu", side_name(side),
-                       (unsigned long long)set->size, 1ull << PLACE_BITS);
+        err = open_unpacks(set, side, diag);
     if (err != OK)
         file_set_close(set);
     return err;
 }
 
+enum err file_set_begin(struct file_set *set, const char *folder, uint32_t threads, struct diag *diag)
+{
+    return set->packed_count
+               ? unpack_crew_start(&set->crew, set->packed, set->packed_count, threads, folder, diag)
+               : OK;
+}
+
+enum err file_set_settle(struct file_set *set, struct diag *diag)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct input_file *input = &set->files[i];
+        uint8_t none;
+        if (input->unpack && unpack_read(input->unpack, &none, 1, unpack_size(input->unpack), diag) < 0)
+            return diag->err;
+        input->size = input_size(input);
+        input->fd = input_fd(input);
+        sum += input->size;
+        if (!input->size)
+            return diag_set(
+                diag, ERR_INPUT, "file.empty",
+                "an empty day has a header line and no rows; 0 bytes means that the file was not delivered",
+                "%s holds nothing (0 bytes)", input->path);
+    }
+    set->size = sum;
+    return OK;
+}
+
+int input_ready(struct input_file *input, uint64_t end, struct diag *diag)
+{
+    int whole = 1;
+    if (!input->unpack)
+        return 1;
+    int64_t ready = unpack_ready(input->unpack, &whole, diag);
+    return ready < 0 ? -1 : whole || (uint64_t)ready >= end;
+}
+
+ssize_t input_read(struct input_file *input, void *buffer, size_t size, uint64_t offset, struct diag *diag)
+{
+    if (input->unpack)
+        return unpack_read(input->unpack, buffer, size, offset, diag);
+    ssize_t n = sys_pread_full(input->fd, buffer, size, offset);
+    if (n >= 0)
+        return n;
+    diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu", input->path, size,
+                   (unsigned long long)offset);
+    return -1;
+}
+
 enum err file_set_check(const struct file_set *set, struct diag *diag)
 {
     for (uint32_t i = 0; i < set->count; i++) {
-        const struct input_file *file = &set->files[i];
+        const struct input_file *input = &set->files[i];
         struct stat now;
-        int error = sys_fstat(file->fd, &now);
-        struct stat named;
+        int error = sys_fstat(input->own_fd, &now);
+        struct stat there;
         if (error)
-            return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", file->path);
-        int gone = stat(file->path, &named) != 0 || named.st_ino != file->stat.st_ino ||
-                   named.st_dev != file->stat.st_dev;
-        if (gone || now.st_size != file->stat.st_size || now.st_mtim.tv_sec != file->stat.st_mtim.tv_sec ||
-            now.st_mtim.tv_nsec != file->stat.st_mtim.tv_nsec)
+            return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", input->file);
+        int gone = stat(input->file, &there) != 0 || there.st_ino != input->stat.st_ino ||
+                   there.st_dev != input->stat.st_dev;
+        if (gone || now.st_size != input->stat.st_size || now.st_mtim.tv_sec != input->stat.st_mtim.tv_sec ||
+            now.st_mtim.tv_nsec != input->stat.st_mtim.tv_nsec)
             return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
                             "%s changed while it was read (it had %llu bytes at the start%s %lld now)",
-                            file->path, (unsigned long long)file->size,
+                            input->file, (unsigned long long)input->stat.st_size,
                             gone ? ", and another file has its name; this one has" : ", and has",
                             (long long)now.st_size);
     }
@@ -229,12 +539,10 @@ enum err file_set_check(const struct file_set *set, struct diag *diag)
 
 void file_set_close(struct file_set *set)
 {
-    for (uint32_t i = 0; i < set->count; i++) {
-        if (set->files[i].fd >= 0)
-            sys_close(set->files[i].fd);
-        mem_give(set->files[i].path);
-        mem_give(set->files[i].shown);
-    }
+    unpack_crew_stop(set->crew);
+    for (uint32_t i = 0; i < set->count; i++)
+        input_fini(&set->files[i]);
+    mem_give(set->packed);
     mem_give(set->files);
     memset(set, 0, sizeof *set);
 }
@@ -258,6 +566,15 @@ const char *file_looks_like(const uint8_t *head, size_t size)
         return "a zip archive (or an .xlsx sheet)";
     if (size >= 2 && head[0] == 0x1f && head[1] == 0x8b)
         return "gzip data";
+    if (size >= 3 && memcmp(head, "BZh", 3) == 0)
+        return "bzip2 data";
+    if (size >= 6 && memcmp(head,
+                            "\xfd"
+                            "7zXZ",
+                            5) == 0)
+        return "xz data";
+    if (size >= 6 && (memcmp(head, "7z\xbc\xaf\x27\x1c", 6) == 0 || memcmp(head, "Rar!", 4) == 0))
+        return "a 7z or rar archive";
     if (size >= 4 && memcmp(head, "\x28\xb5\x2f\xfd", 4) == 0)
         return "zstd data";
     if (size >= 4 && memcmp(head,

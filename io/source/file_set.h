@@ -1,29 +1,50 @@
-/* io/source/file_set.h: the files of one side: found by pattern, opened, watched for change, laid end to end.
+/* io/source/file_set.h: the files of one side: found by pattern, opened, unpacked, watched for change, laid end
+ * to end.
  *
- *     file_set_open -> file_set_check at the end -> file_set_close
+ *     file_set_open
+ *       input_read          headers; unpacked as far as asked
+ *     file_set_begin        packed files are unpacked in the background from here on
+ *       input_ready, input_read, input_fd
+ *     file_set_settle       every size is known; waits where it is not
+ *     file_set_check        at the end
+ *     file_set_close
  *
- * A place is an offset in the files laid end to end, in order of their names. Threads: opened and closed by
- * one thread; read-only between.
+ * An input is a file, or what a packed file holds: the bytes of a gzip or zstd file, an entry of a zip archive.
+ * Which it is say its first bytes, not its name. A pattern `bill.zip!*detail*.csv` takes the one entry that
+ * matches, `bill.zip!!*.csv` all that match; without one an archive must have a single entry.
+ *
+ * A place is an offset in the inputs laid end to end, in order of their names; a packed one has as much room as
+ * it may at most unpack to. Threads: opened, begun, settled and closed by one thread; input_* by any.
  */
 #ifndef TIEOUT_IO_SOURCE_FILE_SET_H
 #define TIEOUT_IO_SOURCE_FILE_SET_H
 
 #include "core/config/job.h"
+#include "io/filter/filters.h"
+#include "io/filter/unpack.h"
 #include <sys/stat.h>
 
 struct input_file {
-    char *path;  /* as opened */
-    char *shown; /* as messages and places show it: relative to the job's directory where it lies below it */
-    int fd;
-    uint64_t size, base;
-    uint64_t serial;  /* of all files that this process opened, from 1: what caches go by */
-    struct stat stat; /* when it was opened */
+    char *path;          /* as messages show it: of an archive's entry, ARCHIVE!ENTRY */
+    char *shown;         /* as places show it: relative to the job's directory where it lies below it */
+    char *file;          /* as opened */
+    int fd;              /* of the bytes that rows are read from: input_fd() */
+    int own_fd;          /* of the file */
+    uint64_t size, base; /* size: until it is settled, what a packed file may have at most */
+    uint64_t serial;     /* of all files that this process opened, from 1: what caches go by */
+    struct stat stat;    /* when it was opened */
+    enum packing packing;
+    uint64_t entry;        /* zip: its index */
+    struct unpack *unpack; /* NULL: the file is as it is read */
 };
 
 struct file_set {
     struct input_file *files;
     uint32_t count;
-    uint64_t size;
+    uint64_t size; /* of all; of packed files not settled yet, a guess */
+    struct unpack **packed;
+    uint32_t packed_count;
+    struct unpack_crew *crew;
 };
 
 enum { PLACE_BITS = 40 }; /* a side has at most 1 TiB */
@@ -33,11 +54,33 @@ enum { PLACE_BITS = 40 }; /* a side has at most 1 TiB */
  * twice is taken once. */
 enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date,
                        int sort_numeric, struct diag *diag);
+/* Starts unpacking, on at most `threads` threads, into unnamed files in `folder`. */
+enum err file_set_begin(struct file_set *set, const char *folder, uint32_t threads, struct diag *diag);
+enum err file_set_settle(struct file_set *set, struct diag *diag);
 /* ERR_INPUT when a file is not what it was when it was opened. */
 enum err file_set_check(const struct file_set *set, struct diag *diag);
 void file_set_close(struct file_set *set);
 /* The file that holds a place. */
 uint32_t file_set_find(const struct file_set *set, uint64_t place);
+
+/* The size; of a packed input not yet known, the most it can be. */
+static inline uint64_t input_size(const struct input_file *input)
+{
+    return input->unpack ? unpack_size(input->unpack) : input->size;
+}
+/* 1 when the bytes up to `end` are there, or all there are; 0 when they are not yet; -1 when unpacking failed. */
+int input_ready(struct input_file *input, uint64_t end, struct diag *diag);
+/* Reads at `offset`, waiting for what is not unpacked yet. Less than `size` only at the end, which input_size then
+ * knows. -1 with `diag` filled. */
+ssize_t input_read(struct input_file *input, void *buffer, size_t size, uint64_t offset, struct diag *diag);
+/* What may be read with pread as far as input_ready says. */
+static inline int input_fd(const struct input_file *input)
+{
+    return input->unpack ? unpack_fd(input->unpack) : input->fd;
+}
+
+/* Of a name, without the .gz, .zst or .zip that packers append. */
+size_t file_bare_length(const char *path);
 /* "looks like a zip archive" and the like, or NULL for what may be text. */
 const char *file_looks_like(const uint8_t *head, size_t size);
 

@@ -57,3 +57,19 @@ mkdir gap
 cp fixtures/binlogs/recorded/mariadb-10.11.19/02_alter_middle_rotate/bin.000004 gap/bin.000004
 cp fixtures/binlogs/recorded/mariadb-10.11.19/02_alter_middle_rotate/bin.000005 gap/bin.000006
 printf 'order,amount\nPO1,1.00\n' >bill.csv
+# Packed bills.
+gzip -nc good.csv >good.csv.gz
+head -c 30 good.csv.gz >cut.csv.gz
+{ cat good.csv.gz; printf 'and more\n'; } >garbage.csv.gz
+{ cat good.csv.gz; head -c 60 good.csv.gz; } >cut_second.csv.gz
+gzip -nc good.csv.gz >twice.csv.gz
+gzip -nc </dev/null >nothing.csv.gz
+{ cat good.csv; head -c 80000000 /dev/zero | tr '\0' '\n'; } | gzip -n >bomb.csv.gz
+head -c 40 good.csv.gz >flipped.csv.gz
+printf '\252' >>flipped.csv.gz
+tail -c +42 good.csv.gz >>flipped.csv.gz
+zstd -q -c good.csv >good.csv.zst
+head -c 40 good.csv.zst >cut.csv.zst
+{ cat good.csv.zst; printf 'and more\n'; } >garbage.csv.zst
+cp good.csv.gz gzip_named.csv
+cp good.csv plain_named.csv.gz

@@ -1,0 +1,100 @@
+/* io/filter/unzstd.c: zstd (RFC 8878), any number of frames. */
+#define ZSTD_STATIC_LINKING_ONLY /* ZSTD_customMem */
+#include "core/base/mem.h"
+#include "io/filter/filters.h"
+#include "io/filter/packed_bytes.h"
+#include <string.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+/* A frame may ask for a window of up to this: what zstd itself takes without --long. */
+enum { WINDOW_LOG_MAX = 27 };
+
+struct unzstd {
+    struct filter base;
+    struct packed_bytes bytes;
+    ZSTD_DCtx *context;
+    size_t wanted; /* what the last call said: 0 between frames */
+};
+
+static void *take(void *opaque, size_t size)
+{
+    (void)opaque;
+    return mem_take(size);
+}
+
+static void give(void *opaque, void *block)
+{
+    (void)opaque;
+    mem_give(block);
+}
+
+static enum err unzstd_read(struct filter *filter, uint8_t *out, size_t room, size_t *size, struct diag *diag)
+{
+    struct unzstd *z = (struct unzstd *)filter;
+    ZSTD_outBuffer to = {out, room, 0};
+    enum err err = OK;
+    while (to.pos < to.size) {
+        err = packed_bytes_fill(&z->bytes, diag);
+        if (err != OK)
+            break;
+        ZSTD_inBuffer from = {z->bytes.next, z->bytes.left, 0};
+        size_t before = to.pos;
+        if (!from.size && z->wanted == 0)
+            break;
+        z->wanted = ZSTD_decompressStream(z->context, &to, &from);
+        z->bytes.next += from.pos;
+        z->bytes.left -= from.pos;
+        if (ZSTD_isError(z->wanted)) {
+            ZSTD_ErrorCode code = ZSTD_getErrorCode(z->wanted);
+            err = diag_set(diag, ERR_INPUT, code == ZSTD_error_memory_allocation ? "memory" : "zstd.damaged",
+                           code == ZSTD_error_frameParameter_windowTooLarge
+                               ? "pack it again without --long and --ultra"
+                               : "the file was damaged on its way: get it again",
+                           "%s: byte %llu: %s (zstd)", z->bytes.path,
+                           (unsigned long long)packed_bytes_offset(&z->bytes), ZSTD_getErrorName(z->wanted));
+            if (code == ZSTD_error_memory_allocation)
+                err = diag->err = ERR_MACHINE;
+            break;
+        }
+        if (!from.size && to.pos == before) {
+            err = diag_set(diag, ERR_INPUT, "zstd.cut", "the file was cut off on its way: get it again",
+                           "%s: the zstd data ends at byte %llu, inside a frame", z->bytes.path,
+                           (unsigned long long)z->bytes.end);
+            break;
+        }
+    }
+    *size = to.pos;
+    return err;
+}
+
+static void unzstd_close(struct filter *filter)
+{
+    struct unzstd *z = (struct unzstd *)filter;
+    ZSTD_freeDCtx(z->context);
+    packed_bytes_fini(&z->bytes);
+    mem_give(z);
+}
+
+static const struct filter_ops unzstd_ops = {unzstd_read, unzstd_close};
+
+enum err unzstd_open(struct filter **out, int fd, uint64_t size, const char *path, struct diag *diag)
+{
+    *out = NULL;
+    struct unzstd *z = mem_take_zero(1, sizeof *z);
+    if (!z)
+        return mem_fail(diag, sizeof *z, "unpacking");
+    z->base.ops = &unzstd_ops;
+    enum err err = packed_bytes_init(&z->bytes, fd, path, 0, size, diag);
+    z->context = ZSTD_createDCtx_advanced((ZSTD_customMem){take, give, NULL});
+    if (err == OK && !z->context)
+        err = mem_fail(diag, 0, "unpacking");
+    if (err == OK)
+        ZSTD_DCtx_setParameter(z->context, ZSTD_d_windowLogMax, WINDOW_LOG_MAX);
+    if (err != OK) {
+        unzstd_close(&z->base);
+        return err;
+    }
+    *out = &z->base;
+    return OK;
+}
