@@ -56,7 +56,12 @@ static void print_source(const struct job *job, enum side side)
         printf(i ? ", " : "");
         put(source->patterns[i]);
     }
-    if (source->kind == SOURCE_BINLOG) {
+    if (source->kind == SOURCE_REPLICA) {
+        put(source->replica.dir);
+        printf(", captured from ");
+        put(source->replica.host);
+    }
+    if (source_tells_images(source->kind)) {
         printf(" (binlog, rows of ");
         put(source->database);
         putchar('.');
@@ -72,7 +77,7 @@ static void print_source(const struct job *job, enum side side)
             printf(i ? " + " : "");
             put(source->occurrence[i]);
         }
-    } else if (source->kind == SOURCE_BINLOG) {
+    } else if (source_tells_images(source->kind)) {
         printf("rows are told apart by the primary key");
     } else if (side == CHANNEL && source->fields[FIELD_CHANNEL_ORDER_NO].column) {
         printf("rows are told apart by channel_order_no");

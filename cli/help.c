@@ -9,6 +9,7 @@ static const char program_help[] =
     "  tieout diff LOCAL.csv CHANNEL.csv --key=COLUMNS --amount=COLUMN    two files, no job file needed\n"
     "  tieout run JOB.yaml --date=YYYY-MM-DD                              a job's bill date\n"
     "  tieout check JOB.yaml                                              what is wrong with a job file\n"
+    "  tieout capture JOB.yaml                                            a server's log, kept as it comes\n"
     "  tieout inspect FILE                                                a file's rows as records\n"
     "  tieout gen --out=DIR                                               two sample files with planted "
     "faults\n"
@@ -147,6 +148,38 @@ static const char inspect_help[] =
     "  tieout inspect day/channel.csv --limit=5\n"
     "  tieout inspect day/local.csv --job=job.yaml --side=local --json-lines\n";
 
+static const char capture_help[] =
+    "tieout capture JOB.yaml [options]\n"
+    "\n"
+    "Reads the log of the job's server (local: {replica: ...}) as it is written, and keeps the changes of\n"
+    "the job's table in segments, which run then reads as its local side. Runs until it is stopped; after\n"
+    "a kill or a broken connection it goes on where it was, and each committed change counts once. Where\n"
+    "the server does not have its place any more, it stops and says what both have: it never jumps.\n"
+    "\n"
+    "  --catch-up           stop when all that is committed now is captured\n"
+    "  --status             say how a capture stands (position, lag, rows/s, last commit), and do nothing\n"
+    "  --format=text|json   how --status is told on stdout (text)\n"
+    "\n"
+    "The local side of such a job (the user needs REPLICATION SLAVE and REPLICATION CLIENT; MariaDB 10.5\n"
+    "and later: also BINLOG MONITOR):\n"
+    "\n"
+    "  local:\n"
+    "    replica:\n"
+    "      host: db2.internal           # or a socket's path; port: 3306\n"
+    "      user: tieout\n"
+    "      password: env:DB_PASSWORD    # or file:PATH\n"
+    "      server_id: 4711              # ours; no other replica may have it\n"
+    "      table: shop.payment_order\n"
+    "      start: now                   # or oldest, FILE:OFFSET, a set of GTIDs\n"
+    "\n"
+    "Example:\n"
+    "  tieout capture job.yaml &\n"
+    "  tieout capture job.yaml --status\n"
+    "  tieout run job.yaml --date=2026-11-19\n"
+    "\n"
+    "Exit code 0: stopped in order; 3: the log cannot be read; 5: the server is not there, or refuses;\n"
+    "6: the server lost our place; more in tieout --help.\n";
+
 static const char gen_help[] =
     "tieout gen --out=DIR [options]\n"
     "\n"
@@ -191,6 +224,9 @@ void help_print(const char *command, FILE *out)
         break;
     case COMMAND_GEN:
         text = gen_help;
+        break;
+    case COMMAND_CAPTURE:
+        text = capture_help;
         break;
     case COMMAND_NONE:
     case COMMANDS:

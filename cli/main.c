@@ -53,6 +53,8 @@ static int run_command(const struct options *options)
         return cmd_inspect(options);
     case COMMAND_GEN:
         return cmd_gen(options);
+    case COMMAND_CAPTURE:
+        return cmd_capture(options);
     case COMMAND_NONE:
     case COMMANDS:
         break;

@@ -6,6 +6,7 @@ enum err registry_source(struct source **out, const struct source_config *config
 {
     switch (config->shared->job->sources[config->side].kind) {
     case SOURCE_BINLOG:
+    case SOURCE_REPLICA:
         return binlog_source_open(out, config, diag);
     case SOURCE_FILES:
         break;

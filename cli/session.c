@@ -89,7 +89,7 @@ static enum err norm_shared_open(struct norm_shared *shared, const struct job *j
     for (int side = 0; err == OK && side < SIDES; side++) {
         err = day_zone_open(&shared->zones[side],
                             job->sources[side].timezone ? job->sources[side].timezone : job->timezone, diag);
-        shared->cut_by_date[side] = job->sources[side].kind == SOURCE_BINLOG && date != DAY_NONE;
+        shared->cut_by_date[side] = source_tells_images(job->sources[side].kind) && date != DAY_NONE;
     }
     return err;
 }

@@ -23,7 +23,16 @@ enum {
     LAYOUT_COLUMNS_MAX = 1024
 };
 
-enum source_kind { SOURCE_FILES, SOURCE_BINLOG };
+enum source_kind {
+    SOURCE_FILES,
+    SOURCE_BINLOG, /* log files */
+    SOURCE_REPLICA /* what `tieout capture` wrote of a server's log */
+};
+/* 1: rows are images of a table's rows, of all days, told by a log. */
+static inline int source_tells_images(enum source_kind kind)
+{
+    return kind != SOURCE_FILES;
+}
 enum format_kind { FORMAT_CSV, FORMAT_FIXED };
 enum amount_unit { UNIT_MAJOR, UNIT_MINOR };
 
@@ -64,13 +73,37 @@ struct reject_limit {
     uint32_t max_ppm;  /* share of the file's rows, in millionths: 0.5% = 5000 */
 };
 
+enum replica_start {
+    START_NOW,      /* what is committed from now on */
+    START_OLDEST,   /* the oldest log that the server still has */
+    START_POSITION, /* `start_text` is FILE:OFFSET */
+    START_GTID      /* `start_text` is a set of GTIDs that are done */
+};
+enum replica_tls { REPLICA_TLS_OFF, REPLICA_TLS_REQUIRED, REPLICA_TLS_VERIFY };
+
+/* A server to read from. */
+struct replica_spec {
+    const char *host; /* a path that begins with / is a socket's */
+    uint16_t port;
+    const char *user;
+    const char *password; /* `env:NAME` or `file:PATH`; never the password itself */
+    uint32_t server_id;   /* ours, as the server sees us */
+    enum replica_tls tls;
+    const char *ca;  /* file; NULL: the system's certificates */
+    const char *dir; /* of the capture, relative to the job file */
+    enum replica_start start;
+    const char *start_text;
+    uint64_t segment_bytes;
+};
+
 struct source_spec {
     enum source_kind kind;
     const char *
         *patterns; /* globs, with {date} still in them, relative to `directory`; diff: one path, literally */
     int pattern_count;
     struct layout layout;         /* SOURCE_FILES */
-    const char *database, *table; /* SOURCE_BINLOG: shop.payment_order */
+    const char *database, *table; /* SOURCE_BINLOG, SOURCE_REPLICA: shop.payment_order */
+    struct replica_spec replica;  /* SOURCE_REPLICA */
     const char *
         *columns; /* SOURCE_BINLOG: names, in order, for logs without names in their metadata; may be NULL */
     int column_count;

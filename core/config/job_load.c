@@ -8,6 +8,7 @@
 #include "core/base/mem.h"
 #include "core/config/job.h"
 #include "core/config/nearest.h"
+#include "core/config/options.h"
 #include "core/config/yaml.h"
 #include "core/model/currency.h"
 #include "core/model/money.h"
@@ -645,6 +646,30 @@ static enum err read_patterns(struct loader *l, const struct yaml_node *node, co
     return err;
 }
 
+/* `table:` and `columns:` of a log. */
+static enum err read_table(struct loader *l, const struct yaml_node *node, const char *where,
+                           struct source_spec *source)
+{
+    const struct yaml_node *table = yaml_get(node, "table"), *columns = yaml_get(node, "columns");
+    const char *text = NULL;
+    enum err err = read_text(l, table, below(where, "table").text, "database.table", &text);
+    if (err != OK)
+        return err;
+    const char *dot = strchr(text, '.');
+    if (!dot || dot == text || !dot[1] || strchr(dot + 1, '.') || has_control(text))
+        return BAD(l, table, "job.value", "e.g. shop.payment_order",
+                   "%s.table: \"%s\": expected database.table", where, text);
+    struct span database = arena_copy(&l->job->arena, (struct span){text, (size_t)(dot - text)});
+    if (!database.data)
+        return mem_fail(l->diag, 0, "a job");
+    source->database = database.data;
+    source->table = dot + 1;
+    if (columns)
+        err = read_texts(l, columns, below(where, "columns").text, "the table's column names, in order",
+                         LAYOUT_COLUMNS_MAX, &source->columns, &source->column_count);
+    return err;
+}
+
 static enum err read_binlog(struct loader *l, const struct yaml_node *node, const char *section,
                             struct source_spec *source)
 {
@@ -653,31 +678,142 @@ static enum err read_binlog(struct loader *l, const struct yaml_node *node, cons
     struct where where = below(section, "binlog");
     source->kind = SOURCE_BINLOG;
     enum err err = check_names(l, node, where.text, NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
-    const struct yaml_node *files = yaml_get(node, "files"), *table = yaml_get(node, "table"),
-                           *columns = yaml_get(node, "columns");
+    const struct yaml_node *files = yaml_get(node, "files"), *table = yaml_get(node, "table");
     if (err == OK && (!files || !table))
         err = BAD(l, node, "job.missing",
                   "e.g. binlog: {files: \"binlog/mysql-bin.*\", table: shop.payment_order}",
                   "%s: %s is missing", where.text, files ? "table" : "files");
     if (err == OK)
         err = read_patterns(l, files, below(where.text, "files").text, source);
-    const char *text = NULL;
     if (err == OK)
-        err = read_text(l, table, below(where.text, "table").text, "database.table", &text);
+        err = read_table(l, node, where.text, source);
+    return err;
+}
+
+static enum err read_replica_start(struct loader *l, const struct yaml_node *node, const char *where,
+                                   struct replica_spec *replica)
+{
+    static const char *const expected =
+        "now, oldest, FILE:OFFSET such as mysql-bin.000001:4, or a set of GTIDs";
+    const char *text = "";
+    enum err err = read_text(l, node, where, expected, &text);
     if (err != OK)
         return err;
-    const char *dot = strchr(text, '.');
-    if (!dot || dot == text || !dot[1] || strchr(dot + 1, '.') || has_control(text))
-        return BAD(l, table, "job.value", "e.g. shop.payment_order",
-                   "%s.table: \"%s\": expected database.table", where.text, text);
-    struct span database = arena_copy(&l->job->arena, (struct span){text, (size_t)(dot - text)});
-    if (!database.data)
-        return mem_fail(l->diag, 0, "a job");
-    source->database = database.data;
-    source->table = dot + 1;
-    if (columns)
-        err = read_texts(l, columns, below(where.text, "columns").text, "the table's column names, in order",
-                         LAYOUT_COLUMNS_MAX, &source->columns, &source->column_count);
+    const char *colon = strrchr(text, ':');
+    replica->start_text = text;
+    if (strcmp(text, "now") == 0)
+        replica->start = START_NOW;
+    else if (strcmp(text, "oldest") == 0)
+        replica->start = START_OLDEST;
+    else if (colon && colon[1] && strspn(colon + 1, "0123456789") == strlen(colon + 1) && strchr(text, '.'))
+        replica->start = START_POSITION;
+    else if (strspn(text, "0123456789abcdefABCDEF-:, \t\n_ghijklmnopqrstuvwxyz") == strlen(text) &&
+             strchr(text, '-'))
+        replica->start = START_GTID;
+    else
+        return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected %s", where, text, expected);
+    return OK;
+}
+
+static enum err read_secret(struct loader *l, const struct yaml_node *node, const char *where,
+                            const char **out)
+{
+    const char *expected = "env:NAME or file:PATH, never the password itself";
+    enum err err = read_text(l, node, where, expected, out);
+    if (err == OK && (strncmp(*out, "env:", 4) != 0 || !(*out)[4]) &&
+        (strncmp(*out, "file:", 5) != 0 || !(*out)[5]))
+        return BAD(l, node, "job.secret", "e.g. password: env:TIEOUT_DB_PASSWORD", "%s: expected %s", where,
+                   expected);
+    return err;
+}
+
+static enum err read_size(struct loader *l, const struct yaml_node *node, const char *where, uint64_t min,
+                          uint64_t max, uint64_t *out)
+{
+    const char *text = "", *expected = "a size such as 1GiB";
+    enum err err = read_text(l, node, where, expected, &text);
+    if (err == OK && (!options_size_parse(text, out) || *out < min || *out > max))
+        return BAD(l, node, "job.value", NULL,
+                   "%s: \"%s\": expected %s, at least %llu and at most %llu bytes", where, text, expected,
+                   (unsigned long long)min, (unsigned long long)max);
+    return err;
+}
+
+static enum err read_replica(struct loader *l, const struct yaml_node *node, const char *section,
+                             struct source_spec *source)
+{
+    static const char *const NAMES[] = {"host",    "port",  "user", "password", "server_id", "table",
+                                        "columns", "start", "tls",  "ca",       "dir",       "segment"};
+    static const char *const LATER[] = {"tables", "schema"};
+    struct where where = below(section, "replica");
+    struct replica_spec *replica = &source->replica;
+    source->kind = SOURCE_REPLICA;
+    source->files_line = node->line;
+    source->files_column = node->column;
+    enum err err = check_names(l, node, where.text, NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
+    static const char *const NEEDED[] = {"host", "user", "server_id", "table", "start"};
+    for (int i = 0; err == OK && i < COUNT_OF(NEEDED); i++)
+        if (!yaml_get(node, NEEDED[i]))
+            err = BAD(
+                l, node, "job.missing",
+                "e.g. replica: {host: db2, user: tieout, password: env:DB_PASSWORD, server_id: 4711, table: "
+                "shop.payment_order, start: now}",
+                "%s: %s is missing", where.text, NEEDED[i]);
+    if (err != OK)
+        return err;
+    const struct yaml_node *port = yaml_get(node, "port"), *password = yaml_get(node, "password"),
+                           *tls = yaml_get(node, "tls"), *ca = yaml_get(node, "ca"),
+                           *dir = yaml_get(node, "dir"), *segment = yaml_get(node, "segment");
+    int64_t number = 3306;
+    err = read_text(l, yaml_get(node, "host"), below(where.text, "host").text,
+                    "a host name, an address or a socket's path", &replica->host);
+    if (err == OK)
+        err = read_text(l, yaml_get(node, "user"), below(where.text, "user").text, "a user of the server",
+                        &replica->user);
+    if (err == OK && password)
+        err = read_secret(l, password, below(where.text, "password").text, &replica->password);
+    if (err == OK && port)
+        err = read_number(l, port, below(where.text, "port").text, 1, 65535, &number);
+    replica->port = (uint16_t)number;
+    if (err == OK)
+        err = read_number(l, yaml_get(node, "server_id"), below(where.text, "server_id").text, 1, UINT32_MAX,
+                          &number);
+    replica->server_id = (uint32_t)number;
+    if (err == OK)
+        err = read_table(l, node, where.text, source);
+    if (err == OK)
+        err = read_replica_start(l, yaml_get(node, "start"), below(where.text, "start").text, replica);
+    /* A peer on this machine needs no encryption; any other gets no password without it, unless the job says so. */
+    int is_near = err == OK && (replica->host[0] == '/' || strcmp(replica->host, "localhost") == 0 ||
+                                strncmp(replica->host, "127.", 4) == 0 || strcmp(replica->host, "::1") == 0);
+    replica->tls = is_near ? REPLICA_TLS_OFF : REPLICA_TLS_VERIFY;
+    if (err == OK && tls) {
+        static const char *const WORDS[] = {"off", "required", "verify"};
+        const char *text = "";
+        err = read_text(l, tls, below(where.text, "tls").text, "off, required or verify", &text);
+        int word = 0;
+        while (err == OK && word < 3 && strcmp(WORDS[word], text) != 0)
+            word++;
+        if (word == 3)
+            err = BAD(l, tls, "job.value", NULL, "%s.tls: \"%s\": expected off, required or verify",
+                      where.text, text);
+        replica->tls = (enum replica_tls)word;
+    }
+    if (err == OK && ca)
+        err = read_text(l, ca, below(where.text, "ca").text, "a file of certificates", &replica->ca);
+    if (err == OK && dir)
+        err = read_text(l, dir, below(where.text, "dir").text, "a folder", &replica->dir);
+    if (err == OK && !dir) {
+        char *text = take(l, strlen(l->job->name) + 16);
+        if (!text)
+            return l->diag->err;
+        snprintf(text, strlen(l->job->name) + 16, "capture/%s", l->job->name);
+        replica->dir = text;
+    }
+    replica->segment_bytes = 1ull << 30;
+    if (err == OK && segment)
+        err = read_size(l, segment, below(where.text, "segment").text, 4096, 1ull << 38,
+                        &replica->segment_bytes);
     return err;
 }
 
@@ -782,8 +918,9 @@ static enum err read_rejects(struct loader *l, const struct yaml_node *node, con
 static enum err check_column(struct loader *l, const struct source_spec *source, const char *column, int line,
                              int column_no, const char *where)
 {
-    const char *const *columns = source->kind == SOURCE_BINLOG ? source->columns : source->layout.columns;
-    int count = source->kind == SOURCE_BINLOG ? source->column_count : source->layout.column_count;
+    int is_log = source_tells_images(source->kind);
+    const char *const *columns = is_log ? source->columns : source->layout.columns;
+    int count = is_log ? source->column_count : source->layout.column_count;
     char hint[400];
     if (!column || count == 0 || word_in(column, columns, count))
         return OK;
@@ -816,10 +953,10 @@ static enum err check_columns(struct loader *l, const struct source_spec *source
 
 static enum err read_source(struct loader *l, enum side side)
 {
-    static const char *const NAMES[] = {"binlog",   "files",  "format",        "csv",
-                                        "timezone", "fields", "occurrence_id", "rejects"};
-    static const char *const LATER[] = {"replica", "kafka",   "queue",   "http",   "sql",  "frames",
-                                        "fixed",   "profile", "charset", "filter", "fetch"};
+    static const char *const NAMES[] = {"binlog",   "replica", "files",         "format", "csv",
+                                        "timezone", "fields",  "occurrence_id", "rejects"};
+    static const char *const LATER[] = {"kafka", "queue",   "http",    "sql",    "frames",
+                                        "fixed", "profile", "charset", "filter", "fetch"};
     const char *where = side_name(side);
     struct source_spec *source = &l->job->sources[side];
     const struct yaml_node *node = yaml_get(l->root, where);
@@ -832,21 +969,26 @@ static enum err read_source(struct loader *l, enum side side)
     source->layout = (struct layout){.format = FORMAT_CSV, .delimiter = ',', .quote = '"', .has_header = 1};
     enum err err = check_names(l, node, where, NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
     const struct yaml_node *binlog = yaml_get(node, "binlog"), *files = yaml_get(node, "files"),
-                           *format = yaml_get(node, "format"), *csv = yaml_get(node, "csv"),
-                           *timezone = yaml_get(node, "timezone"),
+                           *replica = yaml_get(node, "replica"), *format = yaml_get(node, "format"),
+                           *csv = yaml_get(node, "csv"), *timezone = yaml_get(node, "timezone"),
                            *occurrence = yaml_get(node, "occurrence_id"),
                            *rejects = yaml_get(node, "rejects");
-    if (err == OK && !binlog + !files != 1)
+    if (err == OK && !binlog + !files + !replica != 2)
         err = bad_at(l, node->key_line, node->key_column, "job.missing",
-                     "a side is read from `binlog:` or from `files:`",
-                     "%s: expected exactly one of binlog and files", where);
-    if (err == OK && binlog && (format || csv))
+                     "a side is read from `binlog:`, from `replica:` or from `files:`",
+                     "%s: expected exactly one of binlog, replica and files", where);
+    if (err == OK && replica && side == CHANNEL)
+        err = BAD(l, replica, "job.value", "a channel's bill is `files:`",
+                  "%s: only the local side can be a replica", where);
+    if (err == OK && (binlog || replica) && (format || csv))
         err = bad_at(l, (format ? format : csv)->key_line, (format ? format : csv)->key_column, "job.value",
                      "take it out", "%s: a binlog has no %s", where, format ? "format" : "csv");
     if (err == OK && format)
         err = read_format(l, format, where);
     if (err == OK && binlog)
         err = read_binlog(l, binlog, where, source);
+    if (err == OK && replica)
+        err = read_replica(l, replica, where, source);
     if (err == OK && files)
         err = read_patterns(l, files, below(where, "files").text, source);
     if (err == OK && csv)

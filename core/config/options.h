@@ -19,6 +19,7 @@ enum command {
     COMMAND_CHECK,
     COMMAND_INSPECT,
     COMMAND_GEN,
+    COMMAND_CAPTURE,
     COMMANDS
 };
 enum {
@@ -26,7 +27,8 @@ enum {
     IN_RUN = 1 << COMMAND_RUN,
     IN_CHECK = 1 << COMMAND_CHECK,
     IN_INSPECT = 1 << COMMAND_INSPECT,
-    IN_GEN = 1 << COMMAND_GEN
+    IN_GEN = 1 << COMMAND_GEN,
+    IN_CAPTURE = 1 << COMMAND_CAPTURE
 };
 
 enum option_kind {

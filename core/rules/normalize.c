@@ -115,7 +115,7 @@ enum err normalizer_open(struct normalizer **out, const struct norm_shared *shar
     n->shared = shared;
     n->job = job;
     n->side = side;
-    n->is_image = source->kind == SOURCE_BINLOG;
+    n->is_image = source_tells_images(source->kind);
     n->zones_differ = strcmp(day_zone_name(shared->zones[side]), day_zone_name(shared->job_zone)) != 0;
     for (unsigned f = 0; f < FIELD_SLOTS; f++) {
         const struct field_rule *rule = &source->fields[f];

@@ -170,6 +170,21 @@ enum err binlog_walk_end(struct binlog_walk *walk, int is_newest, size_t tail_si
 
 const struct binlog_walk_counts *binlog_walk_counts(const struct binlog_walk *walk);
 
+/* For streams, which a server sends from somewhere in a file on (io/source/capture.h). A step is then given one event.
+ *
+ * The next event lies at `position`: what is before it was not sent. No group may be open, and the FORMAT_DESCRIPTION must
+ * have been given. */
+void binlog_walk_skip(struct binlog_walk *walk, uint64_t position);
+/* The open group will not be ended: the connection is gone. It counts for nothing. */
+void binlog_walk_drop(struct binlog_walk *walk);
+/* 1: the event that was taken last is needed to read the rows of watched tables and to know what became of them: what begins
+ * and ends groups, savepoints, XA, their TABLE_MAPs and row events. 0: a filtered copy of the log may leave it out. */
+int binlog_walk_wanted(const struct binlog_walk *walk);
+/* XA transactions that are prepared and not decided. */
+size_t binlog_walk_prepared(const struct binlog_walk *walk);
+/* Rows of all watched tables were met before this walk began: a TRUNCATE is an end. */
+void binlog_walk_seen(struct binlog_walk *walk);
+
 /* One column of a version of a table. */
 struct binlog_column {
     const char *name;   /* NUL-terminated; "@3" when nobody names it and unnamed_ok is set */

@@ -68,6 +68,7 @@ struct binlog_walk {
     struct prepared *prepared;
     size_t prepared_count, prepared_room;
     uint8_t *watch_seen; /* by watch: row events of it were met */
+    int wanted;          /* binlog_walk_wanted */
     struct binlog_walk_counts counts;
 };
 
@@ -151,6 +152,34 @@ const char *binlog_walk_next_name(const struct binlog_walk *walk)
 const struct binlog_walk_counts *binlog_walk_counts(const struct binlog_walk *walk)
 {
     return &walk->counts;
+}
+
+/* ---- streams ---- */
+
+void binlog_walk_skip(struct binlog_walk *walk, uint64_t position)
+{
+    CHECK(walk->state == GROUP_NONE && walk->have_format);
+    walk->position = position;
+}
+
+void binlog_walk_drop(struct binlog_walk *walk)
+{
+    walk->state = GROUP_NONE;
+}
+
+int binlog_walk_wanted(const struct binlog_walk *walk)
+{
+    return walk->wanted;
+}
+
+size_t binlog_walk_prepared(const struct binlog_walk *walk)
+{
+    return walk->prepared_count;
+}
+
+void binlog_walk_seen(struct binlog_walk *walk)
+{
+    memset(walk->watch_seen, 1, (size_t)walk->options->watch_count);
 }
 
 /* Makes room for one more element. */
@@ -377,6 +406,8 @@ static enum step walk_statement(struct binlog_walk *walk, const struct binlog_ev
 {
     struct statement statement;
     binlog_statement_read(&statement, database, text, walk->options);
+    walk->wanted = (statement.kind >= STATEMENT_BEGIN && statement.kind <= STATEMENT_XA_ROLLBACK) ||
+                   statement.starts_transaction;
     switch (statement.kind) {
     case STATEMENT_BEGIN:
     case STATEMENT_XA_START:
@@ -507,6 +538,7 @@ static enum step walk_table_map(struct binlog_walk *walk, const struct binlog_ev
             walk->watch_seen[i] = 1;
         }
     }
+    walk->wanted = watched;
     for (size_t i = walk->map_count; i-- > 0;) {
         if (walk->maps[i].id == id) {
             walk->maps[i].watched = watched;
@@ -533,6 +565,7 @@ static enum step walk_rows(struct binlog_walk *walk, const struct binlog_event *
     for (size_t i = walk->map_count; i-- > 0;) {
         if (walk->maps[i].id != id)
             continue;
+        walk->wanted = walk->maps[i].watched;
         if (walk->maps[i].watched)
             walk->group.touches_watched = 1;
         return STEP_MORE;
@@ -594,6 +627,7 @@ static enum step walk_format(struct binlog_walk *walk, const struct binlog_event
 
 static enum step walk_event(struct binlog_walk *walk, const struct binlog_event *event, struct diag *diag)
 {
+    walk->wanted = 0;
     if (event_is_rows(event->type)) {
         if (event->type <= EVENT_DELETE_ROWS_V0 && event->type >= EVENT_WRITE_ROWS_V0)
             return binlog_fail(diag, walk->name, event->offset, "binlog.version",
@@ -618,21 +652,25 @@ static enum step walk_event(struct binlog_walk *walk, const struct binlog_event 
     case EVENT_ANONYMOUS_GTID:
     case EVENT_GTID_TAGGED:
     case EVENT_MARIADB_GTID:
+        walk->wanted = 1;
         return walk_gtid(walk, event, diag);
     case EVENT_XID:
         if (walk->state != GROUP_OPEN)
             return binlog_fail(diag, walk->name, event->offset, "binlog.group", hint_copy,
                                "XID without a transaction before it");
+        walk->wanted = 1;
         return group_finish(walk, event, 1, diag);
     case EVENT_TABLE_MAP:
         return walk_table_map(walk, event, diag);
     case EVENT_XA_PREPARE:
+        walk->wanted = 1;
         return walk_xa_prepare(walk, event, diag);
     case EVENT_TRANSACTION_PAYLOAD:
         if (walk->state == GROUP_OPEN)
             return malformed(walk, event, diag);
         if (walk->state == GROUP_NONE)
             group_start(walk, event, GROUP_HEADED);
+        walk->wanted = 1;
         /* What is inside is not looked at here; the rows layer refuses what does not end in a commit. */
         walk->group.touches_watched = 1;
         for (int i = 0; i < walk->options->watch_count; i++)

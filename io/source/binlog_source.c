@@ -15,7 +15,9 @@
 #include "io/format/gtid_set.h"
 #include "io/ring/sys.h"
 #include "io/source/file_set.h"
+#include "io/source/log_columns.h"
 #include "io/source/reject_list.h"
+#include "io/source/segments.h"
 #include "io/source/sources.h"
 #include "io/source/worker_io.h"
 #include <pthread.h>
@@ -23,7 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NAMES_MAX = FIELD_SLOTS * 2 + OCCURRENCE_PARTS_MAX, TICKET_WHOLE = 0, TICKET_PIECES = 1 };
+enum { TICKET_WHOLE = 0, TICKET_PIECES = 1 };
 
 /* What a ticket carries besides its bytes. */
 struct piece {
@@ -52,10 +54,8 @@ struct binlog_source {
     const struct source_spec *spec;
     struct file_set set;
     struct binlog_format *formats; /* by file */
-    struct binlog_watch watch;
-    const char *needed[NAMES_MAX];
-    int needed_count;
-    struct binlog_options options;
+    struct segments segments;      /* SOURCE_REPLICA: where they are from */
+    struct log_columns columns;
     /* walking; under the engine's claim lock */
     struct binlog_walk *walk;
     uint32_t file;
@@ -89,17 +89,8 @@ static struct binlog_source *of(const struct source *source)
 }
 
 static const struct source_ops binlog_ops;
-
-static void need_name(struct binlog_source *s, const char *name)
-{
-    for (int i = 0; name && i < s->needed_count; i++)
-        if (strcmp(s->needed[i], name) == 0)
-            return;
-    if (name) {
-        CHECK2(s->needed_count < NAMES_MAX, s->needed_count, NAMES_MAX);
-        s->needed[s->needed_count++] = name;
-    }
-}
+static size_t place_of(struct binlog_source *s, uint64_t place, uint32_t back_event, uint32_t row_index,
+                       char *out, size_t room);
 
 static void binlog_close(struct source *source)
 {
@@ -115,6 +106,7 @@ static void binlog_close(struct source *source)
     mem_give(s->far);
     reject_list_fini(&s->rejects);
     mem_give(s->formats);
+    segments_close(&s->segments);
     file_set_close(&s->set);
     pthread_mutex_destroy(&s->lock);
     mem_give(s);
@@ -132,28 +124,24 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
     s->spec = &s->job->sources[config->side];
     pthread_mutex_init(&s->lock, NULL);
     reject_list_init(&s->rejects);
-    s->watch = (struct binlog_watch){.database = s->spec->database,
-                                     .table = s->spec->table,
-                                     .columns = (const char *const *)s->spec->columns,
-                                     .column_count = s->spec->column_count};
-    for (unsigned f = 0; f < FIELD_SLOTS; f++) {
-        need_name(s, s->spec->fields[f].column);
-        need_name(s, s->spec->fields[f].debit);
-        need_name(s, s->spec->fields[f].credit);
-    }
-    for (int i = 0; i < s->spec->occurrence_count; i++)
-        need_name(s, s->spec->occurrence[i]);
-    s->options = (struct binlog_options){
-        .watch = &s->watch, .watch_count = 1, .needed = s->needed, .needed_count = s->needed_count};
+    log_columns_init(&s->columns, s->spec);
     s->record_layout = (struct record_layout){.has_fold = 1};
     for (int i = 0; i < s->job->match.compare_count; i++)
         if (s->job->match.compare[i] != FIELD_STATUS)
             s->record_layout.has_extras = 1;
-    enum err err = file_set_open(&s->set, s->job, config->side, config->date, 1, diag);
+    enum err err = OK;
+    if (s->spec->kind == SOURCE_REPLICA) {
+        char directory[4096];
+        err = segments_directory(directory, sizeof directory, s->job, config->side, diag);
+        if (err == OK)
+            err = segments_open(&s->segments, &s->set, directory, diag);
+    } else {
+        err = file_set_open(&s->set, s->job, config->side, config->date, 1, diag);
+    }
     if (err == OK)
-        err = binlog_walk_open(&s->walk, &s->options, diag);
+        err = binlog_walk_open(&s->walk, &s->columns.options, diag);
     if (err == OK) {
-        s->formats = mem_take_zero(s->set.count, sizeof *s->formats);
+        s->formats = mem_take_zero((size_t)s->set.count + 1, sizeof *s->formats);
         if (!s->formats)
             err = mem_fail(diag, s->set.count * sizeof *s->formats, "the list of logs");
     }
@@ -517,8 +505,9 @@ static enum err version_of(struct binlog_source *s, const struct binlog_table *t
                 if (type == TYPE_FLOAT || type == TYPE_DOUBLE)
                     err = diag_set(diag, ERR_INPUT, "binlog.inexact",
                                    "amounts must be DECIMAL or whole numbers of the minor unit",
-                                   "%s: table %s.%s: column \"%s\" is a %s, which holds no exact amount", file,
-                                   table->database, table->name, names[k], type == TYPE_FLOAT ? "FLOAT" : "DOUBLE");
+                                   "%s: table %s.%s: column \"%s\" is a %s, which holds no exact amount",
+                                   file, table->database, table->name, names[k],
+                                   type == TYPE_FLOAT ? "FLOAT" : "DOUBLE");
             }
         }
         struct version *grown =
@@ -554,7 +543,7 @@ static enum err rows_of(struct binlog_source *s, struct worker_io *io, struct bi
         io->binlog_rows = NULL;
         io->binlog_rows_free = NULL;
         struct binlog_rows *fresh;
-        enum err err = binlog_rows_open(&fresh, &s->options, diag);
+        enum err err = binlog_rows_open(&fresh, &s->columns.options, diag);
         if (err != OK)
             return err;
         io->binlog_rows = fresh;
@@ -681,8 +670,7 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
         return mem_fail(diag, 0, "a row");
     if (code != REJECT_NONE) {
         char place[1024];
-        snprintf(place, sizeof place, "%s@%llu#%u", d->input->shown, (unsigned long long)row->event_offset,
-                 row->row_index);
+        place_of(d->s, d->input->base + row->event_offset, 0, row->row_index, place, sizeof place);
         reject_show(code, place, NULL, NULL);
         return OK;
     }
@@ -936,12 +924,19 @@ static enum err binlog_fetch(struct source *source, struct worker_io *io, const 
     return OK;
 }
 
+/* For messages too: 0 with the file's name in `out` when a segment cannot be read. */
 static size_t place_of(struct binlog_source *s, uint64_t place, uint32_t back_event, uint32_t row_index,
                        char *out, size_t room)
 {
     uint32_t file = file_set_find(&s->set, place);
-    int n = snprintf(out, room, "%s@%llu#%u", s->set.files[file].shown,
-                     (unsigned long long)(place - s->set.files[file].base - back_event), row_index);
+    uint64_t offset = place - s->set.files[file].base - back_event;
+    const char *name = s->set.files[file].shown;
+    if (s->spec->kind == SOURCE_REPLICA &&
+        !(name = segments_place(&s->segments, &s->set, file, offset, &offset))) {
+        snprintf(out, room, "%s", s->set.files[file].path);
+        return 0;
+    }
+    int n = snprintf(out, room, "%s@%llu#%u", name, (unsigned long long)offset, row_index);
     return n < (int)room ? (size_t)n : room - 1;
 }
 
@@ -997,7 +992,7 @@ static enum err binlog_limit_rejects(struct source *source, struct worker_io *io
     return diag_set(diag, ERR_INPUT, "rejects",
                     "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
                     "%s.%s: the last image of %llu rows cannot be read as a record; %llu are allowed",
-                    s->watch.database, s->watch.table, (unsigned long long)s->rejects.count,
+                    s->columns.watch.database, s->columns.watch.table, (unsigned long long)s->rejects.count,
                     (unsigned long long)limit);
 }
 

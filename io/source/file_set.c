@@ -466,6 +466,28 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
     return err;
 }
 
+enum err file_set_add(struct file_set *set, const char *path, uint64_t size, struct diag *diag)
+{
+    static const struct job nowhere = {.directory = "."};
+    struct input_file opened = {.file = mem_copy_text(path, strlen(path)), .own_fd = -1};
+    enum err err = opened.file ? open_file(&opened, diag) : mem_fail(diag, strlen(path), "a file's name");
+    if (err == OK && opened.size < size)
+        err = diag_set(diag, ERR_STATE, "file.short", "bring it back from a backup",
+                       "%s has %llu bytes, and should have %llu", path, (unsigned long long)opened.size,
+                       (unsigned long long)size);
+    opened.size = size;
+    opened.may_grow = 1;
+    opened.base = set->size;
+    if (err == OK)
+        err = add_input(set, &nowhere, &opened, NULL, diag);
+    if (err == OK)
+        set->size += size;
+    if (opened.own_fd >= 0)
+        sys_close(opened.own_fd);
+    mem_give(opened.file);
+    return err;
+}
+
 enum err file_set_begin(struct file_set *set, const char *folder, uint32_t threads, struct diag *diag)
 {
     return set->packed_count
@@ -526,6 +548,8 @@ enum err file_set_check(const struct file_set *set, struct diag *diag)
             return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", input->file);
         int gone = stat(input->file, &there) != 0 || there.st_ino != input->stat.st_ino ||
                    there.st_dev != input->stat.st_dev;
+        if (input->may_grow && !gone && (uint64_t)now.st_size >= input->size)
+            continue;
         if (gone || now.st_size != input->stat.st_size || now.st_mtim.tv_sec != input->stat.st_mtim.tv_sec ||
             now.st_mtim.tv_nsec != input->stat.st_mtim.tv_nsec)
             return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",

@@ -33,6 +33,7 @@ struct input_file {
     uint64_t size, base; /* size: until it is settled, what a packed file may have at most */
     uint64_t serial;     /* of all files that this process opened, from 1: what caches go by */
     struct stat stat;    /* when it was opened */
+    int may_grow;        /* behind `size` something is still appended to it */
     enum packing packing;
     uint64_t entry;        /* zip: its index */
     struct unpack *unpack; /* NULL: the file is as it is read */
@@ -54,6 +55,8 @@ enum { PLACE_BITS = 40 }; /* a side has at most 1 TiB */
  * twice is taken once. */
 enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date,
                        int sort_numeric, struct diag *diag);
+/* Adds a plain file to a set, of which the first `size` bytes count; it may grow. Files are added in order. */
+enum err file_set_add(struct file_set *set, const char *path, uint64_t size, struct diag *diag);
 /* Starts unpacking, on at most `threads` threads, into unnamed files in `folder`. */
 enum err file_set_begin(struct file_set *set, const char *folder, uint32_t threads, struct diag *diag);
 enum err file_set_settle(struct file_set *set, struct diag *diag);

@@ -137,6 +137,56 @@ static int is_map_entry(const struct map_entry *entry, const char *from, const c
     return is_text(entry->from, from) && is_text(entry->to, to);
 }
 
+#define BINLOG_LINE "  binlog: {files: \"binlog/mysql-bin.*\", table: shop.payment_order}"
+#define REPLICA(settings)                                                                                    \
+    "  replica: {host: db2, user: u, server_id: 7, table: shop.payment_order, " settings "}"
+
+TEST(a_replica_is_read_and_checked)
+{
+    struct job *job = load_changed(BINLOG_LINE, REPLICA("start: now"));
+    EXPECT(job);
+    if (!job)
+        return;
+    const struct replica_spec *replica = &job->sources[LOCAL].replica;
+    EXPECT(job->sources[LOCAL].kind == SOURCE_REPLICA && is_text(job->sources[LOCAL].table, "payment_order"));
+    EXPECT(is_text(replica->host, "db2") && replica->port == 3306 && replica->server_id == 7 &&
+           !replica->password);
+    EXPECT(replica->tls == REPLICA_TLS_VERIFY && replica->start == START_NOW &&
+           replica->segment_bytes == 1ull << 30);
+    EXPECT(is_text(replica->dir, "capture/alipay"));
+    job_close(job);
+    static const struct {
+        const char *text;
+        enum replica_start start;
+    } starts[] = {{"oldest", START_OLDEST},
+                  {"\"mysql-bin.000012:4\"", START_POSITION},
+                  {"0-1-100", START_GTID},
+                  {"\"3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5\"", START_GTID}};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++) {
+        char line[300];
+        snprintf(line, sizeof line,
+                 "  replica: {host: localhost, user: u, server_id: 7, table: a.b, password: env:P, port: 1, "
+                 "tls: required, "
+                 "dir: x, segment: 4KiB, start: %s}",
+                 starts[i].text);
+        job = load_changed(BINLOG_LINE, line);
+        EXPECT(job && job->sources[LOCAL].replica.start == starts[i].start);
+        EXPECT(job && job->sources[LOCAL].replica.tls == REPLICA_TLS_REQUIRED &&
+               job->sources[LOCAL].replica.segment_bytes == 4096);
+        job_close(job);
+    }
+    EXPECT(refuses(BINLOG_LINE, REPLICA(""), "8:12", "replica: start is missing", "start: now"));
+    EXPECT(refuses(BINLOG_LINE, REPLICA("start: tomorrow"), "8:81", "expected now, oldest", ""));
+    EXPECT(refuses(BINLOG_LINE, REPLICA("start: now, password: secret"), "8:96", "never the password itself",
+                   "env:"));
+    EXPECT(refuses(BINLOG_LINE, REPLICA("start: now, tls: maybe"), "8:91", "off, required or verify", ""));
+    EXPECT(refuses(BINLOG_LINE, REPLICA("start: now, segment: 1"), "8:95", "a size such as 1GiB", ""));
+    EXPECT(refuses(BINLOG_LINE, REPLICA("start: now, hots: a"), "8:86", "there is no setting \"hots\"",
+                   "\"host\""));
+    EXPECT(refuses("  files: \"bills/{date}/*.csv\"\n", REPLICA("start: now") "\n", "16:12",
+                   "only the local side", ""));
+}
+
 TEST(the_example_of_the_contract_loads)
 {
     struct job *job = load(good_job);
@@ -427,8 +477,8 @@ TEST(what_later_versions_do_is_refused_by_name)
 {
     EXPECT(refuses("format: csv", "format: alipay", "17:11", "unknown format \"alipay\"; known: csv",
                    "format: csv"));
-    EXPECT(refuses("  format: csv", "  replica: {host: h}", "17:3",
-                   "channel: \"replica\" is something this version does not do", ""));
+    EXPECT(refuses("  format: csv", "  kafka: {topic: t}", "17:3",
+                   "channel: \"kafka\" is something this version does not do", ""));
     EXPECT(refuses("  format: csv", "  kafka: {topic: t}", "17:3",
                    "channel: \"kafka\" is something this version does not do", ""));
     EXPECT(refuses("suspense:", "reversals: true\nsuspense:", "24:1",
@@ -527,8 +577,9 @@ TEST(mistyped_settings_are_told_with_what_was_expected)
 TEST(sources_are_checked)
 {
     EXPECT(refuses("  format: csv", "  binlog: {files: a, table: a.b}", "15:1",
-                   "exactly one of binlog and files", ""));
-    EXPECT(refuses("  files: \"bills/{date}/*.csv\"\n", "", "15:1", "exactly one of binlog and files", ""));
+                   "exactly one of binlog, replica and files", ""));
+    EXPECT(refuses("  files: \"bills/{date}/*.csv\"\n", "", "15:1",
+                   "exactly one of binlog, replica and files", ""));
     EXPECT(refuses("  fields:\n    biz", "  format: csv\n  fields:\n    biz", "9:3", "a binlog has no format",
                    ""));
     EXPECT(refuses("bills/{date}/*.csv", "bills/{day}/*.csv", "16:10", "no braces but those of {date}",
