@@ -22,24 +22,21 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { FORMAT = 1, BUFFER_BYTES = 1 << 20, EVENT_FLAG_ARTIFICIAL = 0x20, SEGMENT_BYTES_DEFAULT = 1 << 30 };
+enum { FORMAT = 1, BUFFER_BYTES = 1 << 20, EVENT_FLAG_ARTIFICIAL = 0x20 };
 
-static const char schema[] = "CREATE TABLE capture (id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER "
-                             "NOT NULL, tab TEXT NOT NULL, server TEXT NOT NULL,"
-                             " file TEXT NOT NULL, position INTEGER NOT NULL, gtids TEXT NOT NULL, file_time "
-                             "INTEGER NOT NULL, segment INTEGER NOT NULL,"
-                             " xa_segment INTEGER NOT NULL, transactions INTEGER NOT NULL, changes INTEGER "
-                             "NOT NULL, bytes INTEGER NOT NULL,"
-                             " commit_time INTEGER NOT NULL);"
-                             "CREATE TABLE segment (number INTEGER PRIMARY KEY, name TEXT NOT NULL, day "
-                             "INTEGER NOT NULL, size INTEGER NOT NULL);"
-                             "CREATE TABLE origin (segment INTEGER NOT NULL, offset INTEGER NOT NULL, file "
-                             "TEXT NOT NULL, high INTEGER NOT NULL,"
-                             " PRIMARY KEY (segment, offset)) WITHOUT ROWID;"
-                             "CREATE TABLE status (id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT "
-                             "NULL, said TEXT NOT NULL, heard INTEGER NOT NULL,"
-                             " lag INTEGER NOT NULL, rate INTEGER NOT NULL);"
-                             "INSERT INTO status VALUES (1, '', '', 0, -1, -1);";
+static const char schema[] =
+    "CREATE TABLE capture (id INTEGER PRIMARY KEY CHECK (id = 1), format INTEGER NOT NULL,"
+    " tab TEXT NOT NULL, server TEXT NOT NULL, file TEXT NOT NULL, position INTEGER NOT NULL,"
+    " exact INTEGER NOT NULL, gtids TEXT NOT NULL, file_time INTEGER NOT NULL,"
+    " segment INTEGER NOT NULL, xa_segment INTEGER NOT NULL, transactions INTEGER NOT NULL,"
+    " changes INTEGER NOT NULL, bytes INTEGER NOT NULL, commit_time INTEGER NOT NULL);"
+    "CREATE TABLE segment (number INTEGER PRIMARY KEY, name TEXT NOT NULL, day INTEGER NOT NULL,"
+    " size INTEGER NOT NULL);"
+    "CREATE TABLE origin (segment INTEGER NOT NULL, offset INTEGER NOT NULL, file TEXT NOT NULL,"
+    " high INTEGER NOT NULL, PRIMARY KEY (segment, offset)) WITHOUT ROWID;"
+    "CREATE TABLE status (id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL,"
+    " said TEXT NOT NULL, heard INTEGER NOT NULL, lag INTEGER NOT NULL, rate INTEGER NOT NULL);"
+    "INSERT INTO status VALUES (1, '', '', 0, -1, -1);";
 
 struct origin {
     uint32_t segment;
@@ -67,7 +64,7 @@ struct capture {
     char name[256]; /* file of the server; what the walk's messages call it */
     uint32_t file_index, file_time;
     uint64_t position;
-    int have_format, by_gtid, connected;
+    int have_format, connected;
     struct binlog_gtid gtid; /* of the transaction at hand */
     uint32_t group_time;
     int has_wanted;      /* the transaction at hand has bytes in the segment */
@@ -182,7 +179,7 @@ static enum err prepare_statements(struct capture *c, struct diag *diag)
 {
     enum err err = sqlite_prepare(
         &c->put_capture, c->db,
-        "INSERT OR REPLACE INTO capture VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", diag);
+        "INSERT OR REPLACE INTO capture VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", diag);
     if (err == OK)
         err = sqlite_prepare(&c->put_segment, c->db, "INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?)",
                              diag);
@@ -212,7 +209,7 @@ static enum err load(struct capture *c, struct diag *diag)
     enum err err = sqlite_prepare(
         &s, c->db,
         "SELECT format, tab, server, file, position, gtids, file_time, segment, xa_segment, transactions,"
-        " changes, bytes, commit_time FROM capture",
+        " changes, bytes, commit_time, exact FROM capture",
         diag);
     if (err != OK)
         return err;
@@ -238,6 +235,7 @@ static enum err load(struct capture *c, struct diag *diag)
                                             .bytes = (uint64_t)sqlite_int(s, 11),
                                             .segments = c->number,
                                             .commit_time = sqlite_int(s, 12)};
+        c->done.exact = (int)sqlite_int(s, 13);
     }
     sqlite_finish(s);
     return step == STEP_FAILED ? diag->err : err;
@@ -471,14 +469,15 @@ static enum err save(struct capture *c, struct diag *diag)
     sqlite_bind_text(s, 3, c->done.server);
     sqlite_bind_text(s, 4, c->done.file);
     sqlite_bind_int(s, 5, (int64_t)c->done.offset);
-    sqlite_bind_text(s, 6, gtids);
-    sqlite_bind_int(s, 7, c->done.file_time);
-    sqlite_bind_int(s, 8, c->number);
-    sqlite_bind_int(s, 9, c->xa_segment);
-    sqlite_bind_int(s, 10, (int64_t)c->counts.transactions);
-    sqlite_bind_int(s, 11, (int64_t)c->counts.rows);
-    sqlite_bind_int(s, 12, (int64_t)c->counts.bytes);
-    sqlite_bind_int(s, 13, c->counts.commit_time);
+    sqlite_bind_int(s, 6, c->done.exact);
+    sqlite_bind_text(s, 7, gtids);
+    sqlite_bind_int(s, 8, c->done.file_time);
+    sqlite_bind_int(s, 9, c->number);
+    sqlite_bind_int(s, 10, c->xa_segment);
+    sqlite_bind_int(s, 11, (int64_t)c->counts.transactions);
+    sqlite_bind_int(s, 12, (int64_t)c->counts.rows);
+    sqlite_bind_int(s, 13, (int64_t)c->counts.bytes);
+    sqlite_bind_int(s, 14, c->counts.commit_time);
     mem_give(gtids);
     return sqlite_step(s, diag) == STEP_FAILED ? diag->err : OK;
 }
@@ -624,6 +623,7 @@ enum err capture_start(struct capture *c, const struct capture_position *positio
     gtid_set_fini(&c->gtids);
     enum err err = gtid_set_parse(&c->gtids, position->gtids, diag);
     c->done.gtids = "";
+    c->done.exact = position->file[0] != 0;
     c->due = 1;
     return err == OK ? capture_checkpoint(c, diag) : err;
 }
@@ -818,7 +818,8 @@ enum err capture_connected(struct capture *c, const char *server, int by_gtid, s
 {
     (void)diag;
     c->connected = 1;
-    c->by_gtid = by_gtid;
+    if (by_gtid)
+        c->done.exact = 0;
     c->have_format = 0;
     c->name[0] = 0;
     c->gtid = (struct binlog_gtid){0};
@@ -874,8 +875,7 @@ static enum err take_format(struct capture *c, const uint8_t *bytes, size_t size
         return bad_event(c, "a FORMAT_DESCRIPTION that is too short", diag);
     int is_real = read_le32(bytes + PLACE) != 0;
     c->file_time = read_le32(bytes);
-    if (!c->by_gtid && c->done.file_time && strcmp(c->name, c->done.file) == 0 &&
-        c->done.file_time != c->file_time)
+    if (c->done.file_time && strcmp(c->name, c->done.file) == 0 && c->done.file_time != c->file_time)
         return diag_set(diag, ERR_STATE, "replica.reset",
                         "its log was reset (RESET MASTER), or this is another server: move the capture "
                         "folder away and start anew",
@@ -908,7 +908,7 @@ static enum err take_format(struct capture *c, const uint8_t *bytes, size_t size
         snprintf(c->done.file, sizeof c->done.file, "%s", c->name);
         c->done.offset = c->position;
     }
-    if (!c->by_gtid || is_real)
+    if (is_real || strcmp(c->name, c->done.file) == 0)
         c->done.file_time = c->file_time;
     return OK;
 }

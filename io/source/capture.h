@@ -34,6 +34,7 @@ struct capture_position {
     char file[256];     /* of the server */
     uint64_t offset;    /* where the next transaction begins */
     const char *gtids;  /* of what is done; "" when they are not known */
+    int exact;          /* 1: all before `offset` is done, nothing behind it; 0: only the GTIDs say what is */
     uint32_t file_time; /* when the server began `file`; 0: not known */
 };
 
@@ -50,8 +51,8 @@ void capture_close(struct capture *capture);
 const struct capture_position *capture_position(const struct capture *capture);
 /* The first position. `position->gtids` may be "". */
 enum err capture_start(struct capture *capture, const struct capture_position *position, struct diag *diag);
-/* A connection to `server` begins. `by_gtid`: the stream was asked for by GTIDs, so that files and offsets may be others than
- * those of the position. Else it goes on in its file, which must be the one that it was. */
+/* A connection to `server` begins. `by_gtid`: the stream was asked for by GTIDs, so what lies before an offset
+ * need not be done yet, and what lies behind may be. A file of the position's name must be the one it was. */
 enum err capture_connected(struct capture *capture, const char *server, int by_gtid, struct diag *diag);
 enum err capture_take(struct capture *capture, const uint8_t *event, size_t size, struct diag *diag);
 /* 1: something was taken that no checkpoint holds yet. */

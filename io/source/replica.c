@@ -324,10 +324,10 @@ static enum err check_place(struct replica *r, struct diag *diag)
     if (err != OK)
         return err;
     int same = strcmp(p->server, r->server) == 0;
-    r->by_gtid = !same || !p->file[0] || (r->is_mariadb && p->offset > UINT32_MAX);
+    r->by_gtid = !same || !p->exact || (r->is_mariadb && p->offset > UINT32_MAX);
     if (!same)
         return check_failover(r, &list, diag);
-    if (r->by_gtid)
+    if (!p->file[0])
         return OK;
     if (!list.have_wanted)
         return lost(r, &list, "its file is gone from the server (PURGE or RESET MASTER)", diag);
