@@ -66,12 +66,24 @@ static void print_source(const struct job *job, enum side side)
         put(source->database);
         putchar('.');
         put(source->table);
+    } else if (source->bill) {
+        printf(" (");
+        put(source->bill->name);
+        printf(": ");
+        put(source->bill->title);
     } else {
         printf(" (csv, columns %s", source->layout.has_header ? "by header" : "by position");
     }
     printf(", times in %s)\n", source->timezone);
     printf("  %-10s", "");
-    if (source->occurrence_count) {
+    if (source->bill) {
+        printf("kinds of rows: ");
+        for (int i = 0; i < source->bill->type_count; i++) {
+            printf(i ? ", " : "");
+            put(source->bill->types[i].name);
+            printf(source->bill->types[i].is_excluded ? " (excluded)" : "");
+        }
+    } else if (source->occurrence_count) {
         printf("rows are told apart by ");
         for (int i = 0; i < source->occurrence_count; i++) {
             printf(i ? " + " : "");

@@ -20,7 +20,9 @@ enum {
     KEY_PARTS_MAX = 6,
     STATUS_WORDS_MAX = 64,
     OCCURRENCE_PARTS_MAX = 4,
-    LAYOUT_COLUMNS_MAX = 1024
+    LAYOUT_COLUMNS_MAX = 1024,
+    ROW_TYPES_MAX = 12, /* kinds of rows a bill tells apart */
+    TOTALS_MAX = 24     /* counts and sums that a bill's trailer states */
 };
 
 enum source_kind {
@@ -34,7 +36,13 @@ static inline int source_tells_images(enum source_kind kind)
     return kind != SOURCE_FILES;
 }
 enum format_kind { FORMAT_CSV, FORMAT_FIXED };
-enum amount_unit { UNIT_MAJOR, UNIT_MINOR };
+/* Hundredths: two decimals are implied whatever the currency, as in PayPal's reports. */
+enum amount_unit { UNIT_MAJOR, UNIT_MINOR, UNIT_HUNDREDTHS };
+/* What the sign of a number says. Positive and negative: any other sign is a reject. Cost: a fee, where what
+ * we pay is written without a sign; it is negative here. */
+enum number_sign { SIGN_UNSAID, SIGN_SIGNED, SIGN_POSITIVE, SIGN_NEGATIVE, SIGN_COST };
+/* MMDDhhmmss has no year: it is that of the day nearest to the file's date. */
+enum time_format { TIME_ANY, TIME_MMDDHHMMSS };
 
 /* One `from: to` of a map; `from` is compared by its bytes after the profile's strip rules. */
 struct map_entry {
@@ -53,6 +61,18 @@ struct field_rule {
     struct map_entry *map;
     int map_count;
     const char *map_other; /* the map's `other` word; NULL: a word outside the map is a reject */
+    const char **aliases;  /* other names of `column`, tried in this order; NULL at the end; may be NULL */
+    const char *none;      /* a cell with this word is empty; NULL: no such word */
+    enum number_sign sign;
+    int unit_said; /* a profile must say unit and sign; a job's plain CSV is in major units unless it says so */
+    /* amount and fee: a letter that says debit or credit, in a column of its own, or before the digits
+     * (mark_column NULL). NULL: none. */
+    const char *mark_column, *mark_debit, *mark_credit;
+    enum time_format time_format;
+    /* trade_time: a column that says the offset of the zone, through a map of names to "+HH:MM". */
+    const char *zone_column;
+    struct map_entry *zones;
+    int zone_count;
     int optional; /* 1: the column may be missing from the file's header; then the field is absent (diff) */
     int line, column_no; /* place in the job file; 0 for diff */
 };
@@ -66,6 +86,89 @@ struct layout { /* csv */
     int column_count;
     int skip_lines;      /* preamble lines before the header */
     const char *comment; /* lines that start with this are comments; NULL for none */
+};
+
+struct yaml_node;
+/* ---- bills: what a profile says (core/config/profiles/README.md) ---- */
+
+/* One kind of row: which rows are of it, and what their columns mean. */
+struct row_type {
+    const char *name;  /* payment, refund, ... */
+    const char **when; /* words of the type column, UTF-8; when_count 0: every row */
+    int when_count;
+    int is_excluded; /* rows of this kind are records that meet nobody: class excluded */
+    struct field_rule fields[FIELD_SLOTS];
+    const char *occurrence[OCCURRENCE_PARTS_MAX];
+    int occurrence_count;
+};
+
+/* A count or sum over rows of one file, that its trailer states too. */
+struct total {
+    const char *column;                    /* what is added up; NULL: rows are counted */
+    int type;                              /* index of the row type that counts; -1: all of them */
+    const char *where_column, *where_word; /* only rows with this word there; NULL: all */
+    int non_zero;                          /* only rows where `where_column` is not zero */
+    int is_absolute;                       /* the trailer states it without a sign */
+};
+
+enum trailer_kind {
+    TRAILER_NONE,
+    TRAILER_LINES, /* comment lines with numbers in them (Alipay) */
+    TRAILER_TABLE, /* a row of titles and a row of values (WeChat Pay) */
+    TRAILER_ROWS   /* rows of their own type, by the first cell (PayPal) */
+};
+
+/* A line of a trailer and the numbers in it; of a table, one column of it. */
+struct trailer_line {
+    const char *word;  /* the text that the line begins with; a title; a row's first cell */
+    const char **text; /* TRAILER_LINES: count + 1 pieces, the first is `word` */
+    int *totals;       /* indices into totals; -1: not looked at */
+    int *cells;        /* TRAILER_ROWS: where the number stands, from 0; -1: in the last cell */
+    int count;
+    int by_report;  /* TRAILER_ROWS: the sums are of all files of the report */
+    int group_cell; /* TRAILER_ROWS: the cell that names the group, or -1 */
+};
+
+struct bill_spec {
+    const char *name, *title, *path; /* of the profile; path as messages show it */
+    const char *charset;             /* iconv's name; NULL: UTF-8 */
+    enum format_kind format;
+    char delimiter, quote;
+    char prefix;         /* each cell of a row begins with it; 0: none */
+    const char *trim;    /* characters taken off both ends of a cell that is used; NULL: none */
+    const char *comment; /* lines that begin so are no rows; NULL: none */
+    const char **header; /* columns by which the header is found; header_count 0: there is none (fixed) */
+    int header_count;
+    const char *free_text; /* the column whose text may hold delimiters; NULL: none may */
+    char guard;            /* ... if the cells of `guarded` then end with this byte, as they always do */
+    const char **guarded;
+    int guarded_count;
+    /* Text in the first lines of a file without rows: the summary that comes beside a bill, or the channel's
+     * word that there is no bill. */
+    const char **companion, **empty;
+    int companion_count, empty_count;
+    const char **columns; /* fixed: names and widths, in bytes */
+    int *widths;
+    int column_count;
+    int gap;               /* fixed: bytes between two columns */
+    const char *name_date; /* the file's date is yymmdd behind this text in its name; NULL: none */
+    const char *type_column;
+    /* PayPal: the first cell says what a row is. The header has `header_mark` there, rows that are records
+     * `row_mark`; all others are of the trailer or in `skip`. NULL: no such cell. */
+    const char *header_mark, *row_mark;
+    const char **skip;
+    int skip_count;
+    struct row_type types[ROW_TYPES_MAX];
+    int type_count;
+    enum trailer_kind trailer;
+    struct total totals[TOTALS_MAX];
+    int total_count;
+    const char *group_column; /* sums are kept by the words of this column (currencies); NULL: one sum */
+    struct trailer_line *lines;
+    int line_count;
+    const struct yaml_node *root; /* borrowed by the loader */
+    const char *end_marker;       /* text of the comment line that ends the rows; NULL: none */
+    const char *report_begin;     /* TRAILER_ROWS: the row that begins a report of several files */
 };
 
 struct reject_limit {
@@ -113,6 +216,7 @@ struct source_spec {
      * channel's files the channel_order_no field if there is one, else none. */
     const char *occurrence[OCCURRENCE_PARTS_MAX];
     int occurrence_count;
+    struct bill_spec *bill; /* SOURCE_FILES: as a profile says; NULL: a plain CSV, as `layout` says */
     struct reject_limit rejects;
     int line;                     /* of the section in the job file */
     int files_line, files_column; /* of the patterns in the job file; 0 for diff */

@@ -6,10 +6,9 @@
  */
 #include "core/base/check.h"
 #include "core/base/mem.h"
-#include "core/config/job.h"
+#include "core/config/loader.h"
 #include "core/config/nearest.h"
 #include "core/config/options.h"
-#include "core/config/yaml.h"
 #include "core/model/currency.h"
 #include "core/model/money.h"
 #include <stdarg.h>
@@ -17,29 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COUNT_OF(array) ((int)(sizeof(array) / sizeof(array)[0]))
-enum {
-    WORD_BYTES_MAX = 64,
-    PATTERNS_MAX = 256,
-    WINDOW_DAYS_MAX = 3650,
-    THRESHOLD_MAX = 365,
-    SKIP_LINES_MAX = 1000
-};
+enum { PATTERNS_MAX = 256, WINDOW_DAYS_MAX = 3650, THRESHOLD_MAX = 365, SKIP_LINES_MAX = 1000 };
 
-struct loader {
-    struct job *job;
-    const char *path; /* borrowed from the caller, for messages */
-    struct diag *diag;
-    const struct yaml_node *root;
-    const struct yaml_node *sides[SIDES];
-};
-
-/* "SECTION.NAME" in messages, built on the way down. */
-struct where {
-    char text[200];
-};
-
-static struct where below(const char *section, const char *name)
+struct where below(const char *section, const char *name)
 {
     struct where where;
     if (section[0])
@@ -49,8 +28,8 @@ static struct where below(const char *section, const char *name)
     return where;
 }
 
-__attribute__((format(printf, 6, 7))) static enum err
-bad_at(struct loader *l, int line, int column, const char *code, const char *hint, const char *format, ...)
+enum err bad_at(struct loader *l, int line, int column, const char *code, const char *hint,
+                const char *format, ...)
 {
     char text[900];
     va_list ap;
@@ -60,9 +39,7 @@ bad_at(struct loader *l, int line, int column, const char *code, const char *hin
     return diag_set(l->diag, ERR_USAGE, code, hint, "%s:%d:%d: %s", l->path, line, column, text);
 }
 
-#define BAD(l, node, code, hint, ...) bad_at(l, (node)->line, (node)->column, code, hint, __VA_ARGS__)
-
-static void *take(struct loader *l, size_t size)
+void *take(struct loader *l, size_t size)
 {
     void *p = arena_take(&l->job->arena, size ? size : 1);
     if (!p) {
@@ -85,7 +62,7 @@ static const char *list_text(char out[300], const char *const *names, int count)
 }
 
 /* The hint for a word that is not one of `names`. */
-static const char *near_hint(char out[400], const char *word, const char *const *names, int count)
+const char *near_hint(char out[400], const char *word, const char *const *names, int count)
 {
     char known[300];
     int near = nearest_index(word, names, count);
@@ -97,8 +74,7 @@ static const char *near_hint(char out[400], const char *word, const char *const 
     return out;
 }
 
-static enum err wrong_type(struct loader *l, const struct yaml_node *node, const char *where,
-                           const char *expected)
+enum err wrong_type(struct loader *l, const struct yaml_node *node, const char *where, const char *expected)
 {
     if (node->kind == YAML_SCALAR && node->text[0])
         return BAD(l, node, "job.type", NULL, "%s: \"%s\" is a single value; expected %s", where, node->text,
@@ -108,8 +84,8 @@ static enum err wrong_type(struct loader *l, const struct yaml_node *node, const
 
 /* Checks that `map` is a map and has no names but `names`. `later` are those that the contract knows and this
  * version does not. */
-static enum err check_names(struct loader *l, const struct yaml_node *map, const char *where,
-                            const char *const *names, int count, const char *const *later, int later_count)
+enum err check_names(struct loader *l, const struct yaml_node *map, const char *where,
+                     const char *const *names, int count, const char *const *later, int later_count)
 {
     const char *shown = where[0] ? where : "the job";
     if (map->kind != YAML_MAP)
@@ -133,8 +109,8 @@ static enum err check_names(struct loader *l, const struct yaml_node *map, const
     return OK;
 }
 
-static enum err read_text(struct loader *l, const struct yaml_node *node, const char *where,
-                          const char *expected, const char **out)
+enum err read_text(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
+                   const char **out)
 {
     if (node->kind != YAML_SCALAR || !node->text[0])
         return wrong_type(l, node, where, expected);
@@ -151,8 +127,8 @@ static int has_control(const char *text)
 }
 
 /* A short text that ends up in keys and outputs. */
-static enum err read_word(struct loader *l, const struct yaml_node *node, const char *where,
-                          const char *expected, const char **out)
+enum err read_word(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
+                   const char **out)
 {
     enum err err = read_text(l, node, where, expected, out);
     if (err != OK)
@@ -177,8 +153,8 @@ static int parse_number(const char *text, int64_t min, int64_t max, int64_t *out
     return 1;
 }
 
-static enum err read_number(struct loader *l, const struct yaml_node *node, const char *where, int64_t min,
-                            int64_t max, int64_t *out)
+enum err read_number(struct loader *l, const struct yaml_node *node, const char *where, int64_t min,
+                     int64_t max, int64_t *out)
 {
     char expected[80];
     snprintf(expected, sizeof expected, "a whole number from %lld to %lld", (long long)min, (long long)max);
@@ -191,7 +167,7 @@ static enum err read_number(struct loader *l, const struct yaml_node *node, cons
     return OK;
 }
 
-static enum err read_bool(struct loader *l, const struct yaml_node *node, const char *where, int *out)
+enum err read_bool(struct loader *l, const struct yaml_node *node, const char *where, int *out)
 {
     const char *text = "";
     enum err err = read_text(l, node, where, "true or false", &text);
@@ -204,8 +180,8 @@ static enum err read_bool(struct loader *l, const struct yaml_node *node, const 
 }
 
 /* A text or a list of texts, each once. */
-static enum err read_texts(struct loader *l, const struct yaml_node *node, const char *where,
-                           const char *expected, int max, const char ***out, int *count)
+enum err read_texts(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
+                    int max, const char ***out, int *count)
 {
     if (node->kind == YAML_MAP || (node->kind == YAML_LIST && node->count == 0))
         return wrong_type(l, node, where, expected);
@@ -247,7 +223,7 @@ static enum err check_zone(struct loader *l, const struct yaml_node *node, const
     return err;
 }
 
-static enum err read_zone(struct loader *l, const struct yaml_node *node, const char *where, const char **out)
+enum err read_zone(struct loader *l, const struct yaml_node *node, const char *where, const char **out)
 {
     enum err err = read_text(l, node, where, "an IANA time zone such as Asia/Shanghai", out);
     return err == OK ? check_zone(l, node, where, *out) : err;
@@ -339,7 +315,7 @@ static int status_words(const struct job *job, const char *out[2 * STATUS_WORDS_
 
 /* ---- fields ---- */
 
-static int has_source(const struct field_rule *rule)
+int has_source(const struct field_rule *rule)
 {
     return rule->column || rule->debit || rule->constant;
 }
@@ -445,12 +421,118 @@ static enum err read_unit(struct loader *l, unsigned slot, const struct yaml_nod
         return bad_at(l, node->key_line, node->key_column, "job.value", NULL,
                       "%s: only amount and fee have a unit", where);
     const char *text = "";
-    enum err err = read_text(l, node, where, "major or minor", &text);
+    enum err err = read_text(l, node, where, "major, minor or hundredths", &text);
     if (err != OK)
         return err;
-    *out = strcmp(text, "minor") == 0 ? UNIT_MINOR : UNIT_MAJOR;
+    *out = strcmp(text, "minor") == 0        ? UNIT_MINOR
+           : strcmp(text, "hundredths") == 0 ? UNIT_HUNDREDTHS
+                                             : UNIT_MAJOR;
     if (*out == UNIT_MAJOR && strcmp(text, "major") != 0)
-        return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected major or minor", where, text);
+        return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected major, minor or hundredths", where,
+                   text);
+    return OK;
+}
+
+/* Names that a column had over the years; the first that a file has is taken. */
+static enum err read_aliases(struct loader *l, const struct yaml_node *node, const char *where,
+                             struct field_rule *rule)
+{
+    const char **names;
+    int count;
+    enum err err = read_texts(l, node, where, "a column name or a list of them", 16, &names, &count);
+    if (err != OK)
+        return err;
+    rule->column = names[0];
+    rule->aliases = take(l, (size_t)count * sizeof *rule->aliases);
+    if (!rule->aliases)
+        return l->diag->err;
+    memcpy(rule->aliases, names + 1, (size_t)(count - 1) * sizeof *names);
+    return OK;
+}
+
+static enum err read_sign(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
+                          enum number_sign *out)
+{
+    static const char *const WORDS[] = {"signed", "positive", "negative", "cost"};
+    const char *text = "";
+    if (!is_money(slot))
+        return bad_at(l, node->key_line, node->key_column, "job.value", NULL,
+                      "%s: only amount and fee have a sign", where);
+    enum err err = read_text(l, node, where, "signed, positive, negative, or cost for a fee", &text);
+    if (err != OK)
+        return err;
+    for (int i = 0; i < COUNT_OF(WORDS); i++)
+        if (strcmp(text, WORDS[i]) == 0 && (i + 1 != SIGN_COST || slot == FIELD_FEE)) {
+            *out = (enum number_sign)(i + 1);
+            return OK;
+        }
+    return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected signed, positive, negative%s", where, text,
+               slot == FIELD_FEE ? " or cost" : "");
+}
+
+static enum err read_mark(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
+                          struct field_rule *rule)
+{
+    static const char *const NAMES[] = {"column", "debit", "credit"};
+    if (!is_money(slot))
+        return bad_at(l, node->key_line, node->key_column, "job.value", NULL,
+                      "%s: only amount and fee have a debit and credit mark", where);
+    enum err err = check_names(l, node, where, NAMES, COUNT_OF(NAMES), NULL, 0);
+    const struct yaml_node *column = yaml_get(node, "column"), *debit = yaml_get(node, "debit"),
+                           *credit = yaml_get(node, "credit");
+    if (err == OK && (!debit || !credit))
+        err = BAD(l, node, "job.missing", "e.g. mark: {debit: D, credit: C}", "%s: %s is missing", where,
+                  debit ? "credit" : "debit");
+    if (err == OK && column)
+        err = read_text(l, column, below(where, "column").text, "a column name", &rule->mark_column);
+    if (err == OK)
+        err = read_text(l, debit, below(where, "debit").text, "the word for debit", &rule->mark_debit);
+    if (err == OK)
+        err = read_text(l, credit, below(where, "credit").text, "the word for credit", &rule->mark_credit);
+    return err;
+}
+
+static enum err read_time_format(struct loader *l, const struct yaml_node *node, const char *where,
+                                 enum time_format *out)
+{
+    const char *text = "";
+    enum err err = read_text(l, node, where, "MMDDhhmmss", &text);
+    if (err == OK && strcmp(text, "MMDDhhmmss") != 0)
+        err = BAD(l, node, "job.value", "times with a year need no format", "%s: \"%s\": expected MMDDhhmmss",
+                  where, text);
+    *out = TIME_MMDDHHMMSS;
+    return err;
+}
+
+/* "+08:00" */
+static int is_offset(const char *text)
+{
+    return strlen(text) == 6 && (text[0] == '+' || text[0] == '-') && text[3] == ':' &&
+           strspn(text + 1, "0123456789") == 2 && strspn(text + 4, "0123456789") == 2;
+}
+
+static enum err read_zones(struct loader *l, const struct yaml_node *node, const char *where,
+                           struct field_rule *rule)
+{
+    static const char *const NAMES[] = {"column", "map"};
+    enum err err = check_names(l, node, where, NAMES, COUNT_OF(NAMES), NULL, 0);
+    const struct yaml_node *column = yaml_get(node, "column"), *map = yaml_get(node, "map");
+    if (err == OK && (!column || !map || map->kind != YAML_MAP || map->count == 0))
+        err = BAD(l, node, "job.missing", "e.g. zone: {column: TimeZone, map: {CET: \"+01:00\"}}",
+                  "%s: expected a column and a map of its words", where);
+    if (err == OK)
+        err = read_text(l, column, below(where, "column").text, "a column name", &rule->zone_column);
+    if (err != OK)
+        return err;
+    rule->zones = take(l, (size_t)map->count * sizeof *rule->zones);
+    if (!rule->zones)
+        return l->diag->err;
+    for (const struct yaml_node *child = map->first; child; child = child->next) {
+        if (child->kind != YAML_SCALAR || !is_offset(child->text))
+            return BAD(l, child, "job.value", NULL, "%s.%s: expected an offset such as \"+08:00\"", where,
+                       child->key);
+        rule->zones[rule->zone_count++] = (struct map_entry){child->key, child->text};
+    }
     return OK;
 }
 
@@ -468,10 +550,11 @@ static enum err map_words_to_themselves(struct loader *l, struct field_rule *rul
     return OK;
 }
 
-static enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
-                           struct field_rule *rule)
+enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
+                    struct field_rule *rule)
 {
-    static const char *const NAMES[] = {"column", "unit", "strip", "map", "debit", "credit", "constant"};
+    static const char *const NAMES[] = {"column",   "unit", "strip", "map",  "debit", "credit",
+                                        "constant", "sign", "none",  "mark", "time",  "zone"};
     static const char *const LATER[] = {"timezone", "format", "regex",      "prefix", "suffix",
                                         "lookup",   "script", "expression", "scale"};
     rule->line = node->line;
@@ -479,6 +562,8 @@ static enum err read_field(struct loader *l, unsigned slot, const struct yaml_no
     enum err err = OK;
     if (node->kind == YAML_LIST || (node->kind == YAML_SCALAR && !node->text[0]))
         return wrong_type(l, node, where, "a column name, or a map such as {column: NAME}");
+    if (node->kind == YAML_SCALAR && strcmp(node->text, "none") == 0) /* overrides what a profile says */
+        return OK;
     if (node->kind == YAML_SCALAR) {
         rule->column = node->text;
         return slot == FIELD_STATUS ? map_words_to_themselves(l, rule) : OK;
@@ -487,7 +572,9 @@ static enum err read_field(struct loader *l, unsigned slot, const struct yaml_no
     const struct yaml_node *column = yaml_get(node, "column"), *debit = yaml_get(node, "debit"),
                            *credit = yaml_get(node, "credit"), *constant = yaml_get(node, "constant"),
                            *unit = yaml_get(node, "unit"), *strip = yaml_get(node, "strip"),
-                           *map = yaml_get(node, "map");
+                           *map = yaml_get(node, "map"), *sign = yaml_get(node, "sign"),
+                           *none = yaml_get(node, "none"), *mark = yaml_get(node, "mark"),
+                           *time = yaml_get(node, "time"), *zone = yaml_get(node, "zone");
     if (err == OK && (debit || credit) && !is_money(slot))
         err = BAD(l, node, "job.value", NULL, "%s: only amount and fee have debit and credit columns", where);
     if (err == OK && (debit || credit) && !(debit && credit))
@@ -496,9 +583,11 @@ static enum err read_field(struct loader *l, unsigned slot, const struct yaml_no
     if (err == OK && !!column + !!debit + !!constant != 1)
         err = BAD(l, node, column || debit || constant ? "job.value" : "job.missing", NULL,
                   "%s: expected exactly one of: column; debit and credit; constant", where);
-    if (err == OK && constant && (unit || strip || map))
+    if (err == OK && constant && (unit || strip || map || sign || none || mark || time || zone))
         err = BAD(l, node, "job.value", NULL, "%s: a constant takes no unit, strip or map", where);
-    if (err == OK && column)
+    if (err == OK && column && column->kind == YAML_LIST)
+        err = read_aliases(l, column, below(where, "column").text, rule);
+    else if (err == OK && column)
         err = read_text(l, column, below(where, "column").text, "a column name", &rule->column);
     if (err == OK && debit)
         err = read_text(l, debit, below(where, "debit").text, "a column name", &rule->debit);
@@ -509,12 +598,26 @@ static enum err read_field(struct loader *l, unsigned slot, const struct yaml_no
                   rule->credit);
     if (err == OK && constant)
         err = read_constant(l, slot, constant, below(where, "constant").text, &rule->constant);
+    rule->unit_said = unit != NULL;
     if (err == OK && unit)
         err = read_unit(l, slot, unit, below(where, "unit").text, &rule->unit);
     if (err == OK && strip)
         err = read_strip(l, slot, strip, below(where, "strip").text, &rule->strip);
     if (err == OK && map)
         err = read_map(l, slot, map, below(where, "map").text, rule);
+    if (err == OK && sign)
+        err = read_sign(l, slot, sign, below(where, "sign").text, &rule->sign);
+    if (err == OK && none)
+        err = read_text(l, none, below(where, "none").text, "the word that stands for nothing", &rule->none);
+    if (err == OK && mark)
+        err = read_mark(l, slot, mark, below(where, "mark").text, rule);
+    if (err == OK && (time || zone) && slot != FIELD_TRADE_TIME)
+        err = BAD(l, time ? time : zone, "job.value", NULL,
+                  "%s: only trade_time has a time format and a zone", where);
+    if (err == OK && time)
+        err = read_time_format(l, time, below(where, "time").text, &rule->time_format);
+    if (err == OK && zone)
+        err = read_zones(l, zone, below(where, "zone").text, rule);
     if (err == OK && slot == FIELD_STATUS && !map && column)
         err = map_words_to_themselves(l, rule);
     return err;
@@ -556,7 +659,7 @@ static enum err collect_attrs(struct loader *l)
     return OK;
 }
 
-static unsigned slot_find(const struct job *job, const char *name)
+unsigned slot_find(const struct job *job, const char *name)
 {
     unsigned slot = field_find(name);
     if (slot != FIELDS)
@@ -818,8 +921,8 @@ static enum err read_replica(struct loader *l, const struct yaml_node *node, con
 }
 
 /* One byte, or a word that stands for one. */
-static enum err read_byte(struct loader *l, const struct yaml_node *node, const char *where,
-                          const char *expected, char *out)
+enum err read_byte(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
+                   char *out)
 {
     const char *text = "";
     enum err err = read_text(l, node, where, expected, &text);
@@ -884,18 +987,6 @@ static enum err read_csv(struct loader *l, const struct yaml_node *node, const c
     return err;
 }
 
-static enum err read_format(struct loader *l, const struct yaml_node *node, const char *section)
-{
-    const char *text = "";
-    struct where where = below(section, "format");
-    enum err err = read_text(l, node, where.text, "csv", &text);
-    if (err == OK && strcmp(text, "csv") != 0)
-        err =
-            BAD(l, node, "job.later", "describe the file with `format: csv`, a `csv:` section and `fields:`",
-                "%s: unknown format \"%s\"; known: csv", where.text, text);
-    return err;
-}
-
 static enum err read_rejects(struct loader *l, const struct yaml_node *node, const char *section,
                              struct reject_limit *limit)
 {
@@ -953,10 +1044,10 @@ static enum err check_columns(struct loader *l, const struct source_spec *source
 
 static enum err read_source(struct loader *l, enum side side)
 {
-    static const char *const NAMES[] = {"binlog",   "replica", "files",         "format", "csv",
-                                        "timezone", "fields",  "occurrence_id", "rejects"};
-    static const char *const LATER[] = {"kafka", "queue",   "http",    "sql",    "frames",
-                                        "fixed", "profile", "charset", "filter", "fetch"};
+    static const char *const NAMES[] = {"binlog", "replica", "files",         "format",  "csv", "timezone",
+                                        "fields", "profile", "occurrence_id", "rejects", "rows"};
+    static const char *const LATER[] = {"kafka", "queue",   "http",   "sql",  "frames",
+                                        "fixed", "charset", "filter", "fetch"};
     const char *where = side_name(side);
     struct source_spec *source = &l->job->sources[side];
     const struct yaml_node *node = yaml_get(l->root, where);
@@ -972,7 +1063,7 @@ static enum err read_source(struct loader *l, enum side side)
                            *replica = yaml_get(node, "replica"), *format = yaml_get(node, "format"),
                            *csv = yaml_get(node, "csv"), *timezone = yaml_get(node, "timezone"),
                            *occurrence = yaml_get(node, "occurrence_id"),
-                           *rejects = yaml_get(node, "rejects");
+                           *rejects = yaml_get(node, "rejects"), *profile = yaml_get(node, "profile");
     if (err == OK && !binlog + !files + !replica != 2)
         err = bad_at(l, node->key_line, node->key_column, "job.missing",
                      "a side is read from `binlog:`, from `replica:` or from `files:`",
@@ -980,11 +1071,26 @@ static enum err read_source(struct loader *l, enum side side)
     if (err == OK && replica && side == CHANNEL)
         err = BAD(l, replica, "job.value", "a channel's bill is `files:`",
                   "%s: only the local side can be a replica", where);
-    if (err == OK && (binlog || replica) && (format || csv))
-        err = bad_at(l, (format ? format : csv)->key_line, (format ? format : csv)->key_column, "job.value",
-                     "take it out", "%s: a binlog has no %s", where, format ? "format" : "csv");
-    if (err == OK && format)
-        err = read_format(l, format, where);
+    const struct yaml_node *odd = format ? format : csv ? csv : profile;
+    if (err == OK && (binlog || replica) && odd)
+        err = bad_at(l, odd->key_line, odd->key_column, "job.value", "take it out", "%s: a binlog has no %s",
+                     where, odd->key);
+    const char *format_name = format && format->kind == YAML_SCALAR ? format->text : "";
+    const struct yaml_node *rows = yaml_get(node, "rows");
+    if (err == OK && format && profile)
+        err = bad_at(l, format->key_line, format->key_column, "job.doubled", "keep one of the two",
+                     "%s: format and profile both say how the files are read", where);
+    if (!profile && format && strcmp(format_name, "csv") != 0)
+        profile = format; /* format: NAME is the same as profile: NAME */
+    if (err == OK && profile && csv)
+        err =
+            bad_at(l, csv->key_line, csv->key_column, "job.value", "take it out",
+                   "%s: a profile says how the files are laid out; there is no csv section beside it", where);
+    if (err == OK && rows && !profile)
+        err = bad_at(l, rows->key_line, rows->key_column, "job.value", "take it out, or name a profile",
+                     "%s: only a profile tells kinds of rows apart", where);
+    if (err == OK && profile)
+        err = load_profile(l, side, profile);
     if (err == OK && binlog)
         err = read_binlog(l, binlog, where, source);
     if (err == OK && replica)
@@ -1013,14 +1119,15 @@ static enum err read_source_fields(struct loader *l, enum side side)
     struct job *job = l->job;
     struct source_spec *source = &job->sources[side];
     const struct yaml_node *node = l->sides[side], *fields = yaml_get(node, "fields");
-    if (!fields)
+    if (!fields && !source->bill)
         return bad_at(l, node->key_line, node->key_column, "job.missing",
                       "e.g. fields: {biz_order_no: order_no, amount: pay_amount}", "%s: fields is missing",
                       side_name(side));
-    enum err err = read_fields(l, fields, side, source);
+    enum err err = source->bill ? load_profile_fields(l, side) : read_fields(l, fields, side, source);
     if (err != OK)
         return err;
-    err = check_columns(l, source, node, side);
+    if (!source->bill)
+        err = check_columns(l, source, node, side);
     if (err != OK)
         return err;
     struct field_rule *channel_code = &source->fields[FIELD_CHANNEL_CODE],

@@ -375,24 +375,33 @@ static enum err parse(struct reader *r, const char *bytes, size_t size)
     return err;
 }
 
+enum err yaml_read_text(struct yaml_node **root, struct arena *arena, const char *path, struct span text,
+                        struct diag *diag)
+{
+    *root = NULL;
+    const char *bytes = text.data;
+    size_t size = text.size;
+    struct reader r = {.arena = arena, .path = path, .diag = diag, .line = 1, .column = 1};
+    size_t bom = size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    enum err err = check_bytes(path, bytes + bom, size - bom, diag);
+    if (err == OK)
+        err = parse(&r, bytes + bom, size - bom);
+    if (err == OK && !r.root)
+        err = diag_set(diag, ERR_USAGE, "job.empty", "a job file begins with `version: 1`",
+                       "%s:1:1: the job file is empty", path);
+    if (err == OK)
+        *root = r.root;
+    return err;
+}
+
 enum err yaml_read(struct yaml_node **root, struct arena *arena, const char *path, struct diag *diag)
 {
     *root = NULL;
     char *bytes = NULL;
     size_t size = 0;
     enum err err = read_bytes(path, &bytes, &size, diag);
-    if (err != OK)
-        return err;
-    struct reader r = {.arena = arena, .path = path, .diag = diag, .line = 1, .column = 1};
-    size_t bom = size >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
-    err = check_bytes(path, bytes + bom, size - bom, diag);
     if (err == OK)
-        err = parse(&r, bytes + bom, size - bom);
+        err = yaml_read_text(root, arena, path, (struct span){bytes, size}, diag);
     mem_give(bytes);
-    if (err == OK && !r.root)
-        err = diag_set(diag, ERR_USAGE, "job.empty", "a job file begins with `version: 1`",
-                       "%s:1:1: the job file is empty", path);
-    if (err == OK)
-        *root = r.root;
     return err;
 }

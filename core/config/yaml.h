@@ -33,6 +33,10 @@ struct yaml_node {
 /* Reads the file. ERR_USAGE with file:line:column in the diag when it cannot be read as described above. */
 enum err yaml_read(struct yaml_node **root, struct arena *arena, const char *path, struct diag *diag);
 
+/* The same of a text at hand; `path` is what messages call it. */
+enum err yaml_read_text(struct yaml_node **root, struct arena *arena, const char *path, struct span text,
+                        struct diag *diag);
+
 /* The entry of a map with this key; NULL when there is none, or `map` is NULL or no map. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
 

@@ -126,7 +126,7 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
             w->revisited_count[row->currency]++;
             w->revisited_sum[row->currency] += row->amount_micro;
         }
-        if (row->record_flags & RECORD_VOIDED) {
+        if (row->record_flags & (RECORD_VOIDED | RECORD_EXCLUDED)) {
             resolve_alone(job, row);
             err = emit(w, row);
         } else if (!normalize_key(job, key_index, &w->arena, row)) {

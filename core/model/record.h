@@ -34,6 +34,7 @@ enum record_flag {
         32, /* K1 has an empty part: meets nobody; an image stands under its occurrence id instead */
     RECORD_OTHER_DAY = 64, /* of another bill date; takes part, but is not this unit's to report */
     RECORD_DEAD = 128,     /* in a shard: replaced by a longer image of the same row */
+    RECORD_EXCLUDED = 512, /* of a kind that meets nobody (P0); has NO_KEY too */
     RECORD_REJECT = 256,   /* image: cannot become a record; is a reject unless a later image replaces it */
 };
 

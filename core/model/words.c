@@ -37,6 +37,7 @@ const char *reason_name(enum reason reason)
     static const char *const names[REASONS] = {
         "exact",       "tolerance",    "amount",   "currency",       "direction", "status",
         "fee",         "timing",       "merchant", "date_disagrees", "conflict",  "suspected",
-        "dup_suspect", "non_monetary", "day_cut",  "voided",         "other_day"};
+        "dup_suspect", "non_monetary", "day_cut",  "voided",         "filtered",
+        "other_day"};
     return names[reason];
 }

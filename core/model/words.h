@@ -64,6 +64,7 @@ enum reason {
     REASON_NON_MONETARY,
     REASON_DAY_CUT,
     REASON_VOIDED,    /* ours: a row that the log says was deleted (P0) */
+    REASON_FILTERED,  /* ours: a kind of row, or rows, that the profile or the job sets aside (P0) */
     REASON_OTHER_DAY, /* ours: a log record of another bill date, not of this unit (P0) */
     REASONS
 };

@@ -8,11 +8,13 @@
 #include "core/model/money_quick.h"
 #include <stdio.h>
 
-enum { CELLS_MAX = FIELD_SLOTS + 4 + OCCURRENCE_PARTS_MAX, OCCURRENCE_TEXT_MAX = 4096 };
+enum { CELLS_MAX = FIELD_SLOTS + 8 + OCCURRENCE_PARTS_MAX, OCCURRENCE_TEXT_MAX = 4096 };
 
 struct input {
-    int cell;        /* index into cells, or -1 */
-    int credit_cell; /* amount, fee: `cell` is the debit column then; -1 otherwise */
+    int cell;            /* index into cells, or -1 */
+    int credit_cell;     /* amount, fee: `cell` is the debit column then; -1 otherwise */
+    int mark_cell;       /* amount, fee: says debit or credit; trade_time: names the zone; -1: none */
+    const char *charset; /* of the cell, where it is not UTF-8 */
     const struct field_rule *rule;
     struct span constant;
 };
@@ -36,6 +38,8 @@ struct normalizer {
     int extra_count;
     struct record_layout layout;
     int is_image;
+    int is_excluded; /* records of this kind meet nobody */
+    uint16_t date;   /* for times without a year */
     int zones_differ;
     int key_cells[KEYS_MAX * KEY_PARTS_MAX]; /* cells of all keys' text parts */
     int key_cell_count;
@@ -45,15 +49,17 @@ struct normalizer {
 
 const char *reject_name(enum reject_code code)
 {
-    static const char *const names[REJECTS] = {
-        "none", "columns",  "quote",     "carriage_return", "too_long", "key",  "amount",
-        "fee",  "currency", "direction", "status",          "date",     "time", "words"};
+    static const char *const names[REJECTS] = {"none",     "columns",   "quote",    "carriage_return",
+                                               "too_long", "key",       "amount",   "fee",
+                                               "currency", "direction", "status",   "date",
+                                               "time",     "words",     "row_type", "charset"};
     return names[code];
 }
 
 enum err norm_scratch_init(struct norm_scratch *scratch, struct diag *diag)
 {
     memset(scratch, 0, sizeof *scratch);
+    to_utf8_open(&scratch->charset);
     scratch->strip = mem_take(NORM_STRIP_MAX);
     return scratch->strip ? OK : mem_fail(diag, NORM_STRIP_MAX, "a row being read");
 }
@@ -61,7 +67,9 @@ enum err norm_scratch_init(struct norm_scratch *scratch, struct diag *diag)
 void norm_scratch_fini(struct norm_scratch *scratch)
 {
     mem_give(scratch->strip);
-    scratch->strip = NULL;
+    mem_give(scratch->wide);
+    to_utf8_close(&scratch->charset);
+    scratch->strip = scratch->wide = NULL;
 }
 
 /* Fields that are no plain text: numbers, dates, words of ours. */
@@ -89,6 +97,9 @@ static enum err find_column(struct normalizer *n, const char *file, const char *
 {
     *cell = -1;
     int column = find(context, name);
+    if (rule && name == rule->column)
+        for (int i = 0; column < 0 && rule->aliases && rule->aliases[i]; i++)
+            column = find(context, rule->aliases[i]);
     if (column >= 0)
         *cell = want_column(n, column);
     else if (!rule || !rule->optional)
@@ -102,26 +113,36 @@ static enum err find_column(struct normalizer *n, const char *file, const char *
     return OK;
 }
 
-enum err normalizer_open(struct normalizer **out, const struct norm_shared *shared, enum side side,
-                         const char *file, const char *const *occurrence, column_find_fn *find, void *context,
-                         struct diag *diag)
+/* What of a source the normalizer is made of: the whole source, or one kind of a bill's rows. */
+struct source_part {
+    const struct field_rule *fields;
+    const char *const *occurrence;
+    int occurrence_count;
+};
+
+static enum err open_part(struct normalizer **out, const struct norm_shared *shared, enum side side,
+                          const struct source_part *source, const struct norm_rows *rows, const char *file,
+                          const char *const *occurrence, column_find_fn *find, void *context,
+                          struct diag *diag)
 {
     *out = NULL;
     const struct job *job = shared->job;
-    const struct source_spec *source = &job->sources[side];
     struct normalizer *n = mem_take_zero(1, sizeof *n);
     if (!n)
         return mem_fail(diag, sizeof *n, "a normalizer");
     n->shared = shared;
     n->job = job;
     n->side = side;
-    n->is_image = source_tells_images(source->kind);
+    n->is_image = source_tells_images(job->sources[side].kind);
+    n->is_excluded = rows && rows->type->is_excluded;
+    n->date = rows && rows->date != DAY_NONE ? rows->date : shared->unit_day;
     n->zones_differ = strcmp(day_zone_name(shared->zones[side]), day_zone_name(shared->job_zone)) != 0;
     for (unsigned f = 0; f < FIELD_SLOTS; f++) {
         const struct field_rule *rule = &source->fields[f];
         struct input *in = &n->in[f];
         in->rule = rule;
-        in->cell = in->credit_cell = -1;
+        in->cell = in->credit_cell = in->mark_cell = -1;
+        in->charset = rows ? rows->charset : NULL;
         in->constant = rule->constant ? span_of(rule->constant) : (struct span){NULL, 0};
         if (f == FIELD_CHANNEL_CODE && !rule->column && !rule->constant && job->channel_code)
             in->constant = span_of(job->channel_code);
@@ -134,6 +155,10 @@ enum err normalizer_open(struct normalizer **out, const struct norm_shared *shar
             err = find_column(n, file, rule->debit, rule, find, context, &in->cell, diag);
         if (err == OK && rule->credit)
             err = find_column(n, file, rule->credit, rule, find, context, &in->credit_cell, diag);
+        if (err == OK && rule->mark_column)
+            err = find_column(n, file, rule->mark_column, rule, find, context, &in->mark_cell, diag);
+        if (err == OK && rule->zone_column)
+            err = find_column(n, file, rule->zone_column, rule, find, context, &in->mark_cell, diag);
         if (err != OK) {
             normalizer_close(n);
             return err;
@@ -190,15 +215,35 @@ enum err normalizer_open(struct normalizer **out, const struct norm_shared *shar
     for (size_t i = 0; i < sizeof plain_fields / sizeof plain_fields[0]; i++) {
         const struct input *in = &n->in[plain_fields[i]];
         n->plain = n->plain && !in->rule->strip && !in->rule->map_count && !in->rule->debit &&
-                   !in->rule->credit && in->rule->unit == UNIT_MAJOR &&
+                   !in->rule->credit && in->rule->unit == UNIT_MAJOR && in->rule->sign <= SIGN_SIGNED &&
+                   !in->rule->none && !in->rule->mark_debit && !in->rule->zone_count &&
+                   in->rule->time_format == TIME_ANY && !in->charset &&
                    (in->constant.size == 0 || plain_fields[i] == FIELD_CHANNEL_CODE);
     }
-    n->plain = n->plain && n->in[FIELD_AMOUNT].cell >= 0 && !n->in[n->key_parts[0]].rule->strip &&
+    n->plain = n->plain && !n->is_excluded && n->in[FIELD_AMOUNT].cell >= 0 &&
+               !n->in[n->key_parts[0]].rule->none && !n->in[n->key_parts[0]].rule->strip &&
                !n->in[n->key_parts[0]].rule->map_count;
     n->layout.has_extras = n->extra_count > 0;
     n->layout.has_fold = (uint8_t)n->is_image;
     *out = n;
     return OK;
+}
+
+enum err normalizer_open(struct normalizer **out, const struct norm_shared *shared, enum side side,
+                         const char *file, const char *const *occurrence, column_find_fn *find, void *context,
+                         struct diag *diag)
+{
+    const struct source_spec *source = &shared->job->sources[side];
+    struct source_part part = {source->fields, source->occurrence, source->occurrence_count};
+    return open_part(out, shared, side, &part, NULL, file, occurrence, find, context, diag);
+}
+
+enum err normalizer_open_rows(struct normalizer **out, const struct norm_shared *shared, enum side side,
+                              const struct norm_rows *rows, const char *file, column_find_fn *find,
+                              void *context, struct diag *diag)
+{
+    struct source_part part = {rows->type->fields, rows->type->occurrence, rows->type->occurrence_count};
+    return open_part(out, shared, side, &part, rows, file, NULL, find, context, diag);
 }
 
 void normalizer_close(struct normalizer *n)
@@ -215,6 +260,14 @@ const int *normalizer_columns(const struct normalizer *n, int *count)
 struct record_layout normalizer_layout(const struct normalizer *n)
 {
     return n->layout;
+}
+
+struct record_layout normalizer_layout_of(const struct job *job, enum side side)
+{
+    int extras = 0;
+    for (int i = 0; i < job->match.compare_count; i++)
+        extras |= job->match.compare[i] != FIELD_STATUS;
+    return (struct record_layout){(uint8_t)extras, (uint8_t)source_tells_images(job->sources[side].kind)};
 }
 
 /* ---- reading cells ---- */
@@ -259,14 +312,33 @@ static struct span strip_text(struct norm_scratch *s, const char *drop, struct s
     return (struct span){s->strip, size};
 }
 
+/* A cell's text in UTF-8. ASCII, which is nearly all of what is used, is the same in every charset here. */
+static inline struct span utf8_text(struct norm_scratch *s, const char *charset, struct span text)
+{
+    if (LIKELY(!charset || text_is_ascii(text)))
+        return text;
+    if (!s->wide && !(s->wide = mem_take(NORM_STRIP_MAX))) {
+        s->bad_charset = 1;
+        return (struct span){"", 0};
+    }
+    size_t size = to_utf8_convert(&s->charset, charset, text, s->wide, NORM_STRIP_MAX);
+    if (size == SIZE_MAX) {
+        s->bad_charset = 1;
+        return (struct span){"", 0};
+    }
+    return (struct span){s->wide, size};
+}
+
 /* A field's text after strip rules; the constant where it has no column. No maps yet. */
 static inline struct span input_text(struct norm_scratch *s, const struct input *in, const struct cell *cells)
 {
     if (in->cell < 0)
         return in->constant;
-    struct span text = cell_text(s, &cells[in->cell]);
+    struct span text = utf8_text(s, in->charset, cell_text(s, &cells[in->cell]));
     if (UNLIKELY(in->rule->strip != NULL))
         text = strip_text(s, in->rule->strip, text);
+    if (UNLIKELY(in->rule->none != NULL) && span_is(text, in->rule->none))
+        return (struct span){"", 0};
     return text;
 }
 
@@ -291,7 +363,29 @@ static inline int parse_money(const struct field_rule *rule, struct span text, u
 {
     if (LIKELY(rule->unit == UNIT_MAJOR))
         return money_parse(text.data, text.size, micro);
-    return money_parse_minor(text.data, text.size, currency_exponent(currency), micro);
+    return money_parse_minor(text.data, text.size, rule->unit == UNIT_MINOR ? currency_exponent(currency) : 2,
+                             micro);
+}
+
+/* What the sign means, and the letter that stands before the digits or in a column of its own. 0: another than
+ * the profile says. */
+static int apply_sign(struct norm_scratch *s, const struct input *in, const struct cell *cells,
+                      int64_t *micro, int debit)
+{
+    const struct field_rule *rule = in->rule;
+    if (in->mark_cell >= 0) {
+        struct span mark = utf8_text(s, in->charset, cell_text(s, &cells[in->mark_cell]));
+        debit = span_is(mark, rule->mark_debit);
+        if (!debit && !span_is(mark, rule->mark_credit) && *micro != 0)
+            return 0;
+    }
+    if (rule->mark_debit && *micro < 0)
+        return 0;
+    if ((rule->sign == SIGN_POSITIVE && *micro < 0) || (rule->sign == SIGN_NEGATIVE && *micro > 0))
+        return 0;
+    if (debit || rule->sign == SIGN_COST)
+        *micro = -*micro;
+    return 1;
 }
 
 /* Amount or fee of one or two columns. 1: read, 0: bad, 2: empty. `*out` is set for a debit. */
@@ -301,7 +395,26 @@ static inline int read_money(struct norm_scratch *s, const struct input *in, con
     *is_debit = 0;
     if (LIKELY(!in->rule->debit && !in->rule->credit)) {
         struct span text = input_text(s, in, cells);
-        return text.size == 0 ? 2 : parse_money(in->rule, text, currency, micro);
+        if (text.size == 0)
+            return 2;
+        if (LIKELY(in->rule->sign <= SIGN_SIGNED && !in->rule->mark_debit))
+            return parse_money(in->rule, text, currency, micro);
+        if (in->rule->mark_debit && in->mark_cell < 0) { /* "D000000000120" */
+            struct span debit = span_of(in->rule->mark_debit), credit = span_of(in->rule->mark_credit);
+            *is_debit = text.size > debit.size && memcmp(text.data, debit.data, debit.size) == 0;
+            if (!*is_debit &&
+                (text.size <= credit.size || memcmp(text.data, credit.data, credit.size) != 0)) {
+                if (!parse_money(in->rule, text, currency, micro) || *micro != 0)
+                    return 0;
+                return 1; /* zero needs no letter */
+            }
+            size_t skip = *is_debit ? debit.size : credit.size;
+            text.data += skip;
+            text.size -= skip;
+        }
+        int read = parse_money(in->rule, text, currency, micro) && apply_sign(s, in, cells, micro, *is_debit);
+        *is_debit = in->rule->mark_debit && *micro < 0;
+        return read;
     }
     int64_t debit = 0, credit = 0;
     int seen = 0;
@@ -399,6 +512,43 @@ static inline void time_remember(struct norm_scratch *s, struct span text, int64
     s->date_memo_count = wall_us / 86400000000LL - (wall_us % 86400000000LL < 0);
 }
 
+/* "+08:00", which the profile's reader has checked. */
+static int64_t offset_us(const char *text)
+{
+    int64_t minutes = ((text[1] - '0') * 10 + text[2] - '0') * 60 + (text[4] - '0') * 10 + text[5] - '0';
+    return (text[0] == '-' ? -minutes : minutes) * 60000000;
+}
+
+/* "0718215916": the year is that of the day nearest to `near`, so that a file of 1 January may hold 31
+ * December. */
+static int time_without_year(struct span text, uint16_t near, int64_t *wall_us)
+{
+    if (text.size != 10 || near == DAY_NONE)
+        return 0;
+    int year, month, mday;
+    day_to_civil(near, &year, &month, &mday);
+    int64_t best = 0, best_distance = INT64_MAX, here = day_count_civil(year, month, mday);
+    for (int y = year - 1; y <= year + 1; y++) {
+        char whole[15];
+        int64_t us;
+        whole[0] = (char)('0' + y / 1000);
+        whole[1] = (char)('0' + y / 100 % 10);
+        whole[2] = (char)('0' + y / 10 % 10);
+        whole[3] = (char)('0' + y % 10);
+        memcpy(whole + 4, text.data, 10);
+        if (time_parse(whole, 14, &us) != 1) /* 29 February is there in some years only */
+            continue;
+        int64_t distance = us / 86400000000LL - here;
+        distance = distance < 0 ? -distance : distance;
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = us;
+        }
+    }
+    *wall_us = best;
+    return best_distance != INT64_MAX;
+}
+
 /* trade_time: sets wall_us (job's zone) and, where `want_epoch`, time_us. */
 static inline enum reject_code read_time(const struct normalizer *n, struct norm_scratch *s,
                                          const struct cell *cells, struct core_fields *out, int want_epoch)
@@ -422,7 +572,10 @@ static inline enum reject_code read_time(const struct normalizer *n, struct norm
         /* A log's zero date ("0000-00-00 00:00:00") is how MySQL writes "none" where NULL is not allowed. */
         if (text.size == 0 || (n->is_image && text.size >= 10 && memcmp(text.data, "0000-00-00", 10) == 0))
             return REJECT_NONE;
-        if (!time_quick(s, text, &us)) {
+        if (UNLIKELY(in->rule->time_format != TIME_ANY)) {
+            if (!time_without_year(text, n->date, &us))
+                return REJECT_TIME;
+        } else if (!time_quick(s, text, &us)) {
             int how = time_parse(text.data, text.size, &us);
             if (how == 0)
                 return REJECT_TIME;
@@ -433,6 +586,16 @@ static inline enum reject_code read_time(const struct normalizer *n, struct norm
             }
             time_remember(s, text, us);
         }
+    }
+    if (UNLIKELY(in->rule->zone_count != 0)) {
+        struct span name = cell_text(s, &cells[in->mark_cell]);
+        for (int i = 0; i < in->rule->zone_count; i++)
+            if (span_is(name, in->rule->zones[i].from)) {
+                out->time_us = us - offset_us(in->rule->zones[i].to);
+                out->wall_us = day_epoch_to_wall(job_zone, out->time_us);
+                return REJECT_NONE;
+            }
+        return REJECT_TIME;
     }
     if (LIKELY(!want_epoch && !n->zones_differ)) {
         out->wall_us = us;
@@ -634,7 +797,8 @@ static size_t occurrence_text(const struct normalizer *n, struct norm_scratch *s
 {
     size_t size = 0, filled = 0;
     for (int i = 0; i < n->occurrence_count; i++) {
-        struct span part = cell_text(s, &cells[n->occurrence[i]]);
+        struct span part =
+            utf8_text(s, n->in[FIELD_BIZ_ORDER_NO].charset, cell_text(s, &cells[n->occurrence[i]]));
         const struct cell *c = &cells[n->occurrence[i]];
         char number[24];
         if (c->kind == CELL_WALL || c->kind == CELL_EPOCH)
@@ -819,6 +983,7 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
     if (LIKELY(n->plain) && LIKELY(take_plain(n, s, cells, r)))
         return REJECT_NONE;
     struct core_fields core;
+    s->bad_charset = 0;
     enum reject_code code = read_core(n, s, cells, &core, 0, bad_cell);
     if (UNLIKELY(code != REJECT_NONE))
         return code;
@@ -856,6 +1021,12 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
         return code;
     if (n->shared->cut_by_date[n->side] && core.day != n->shared->unit_day)
         r->flags |= RECORD_OTHER_DAY;
+    if (UNLIKELY(s->bad_charset)) {
+        s->bad_charset = 0;
+        return REJECT_CHARSET;
+    }
+    if (n->is_excluded)
+        r->flags |= RECORD_EXCLUDED | RECORD_NO_KEY;
     return REJECT_NONE;
 }
 
@@ -941,6 +1112,7 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
     f->verdict = VERDICT_OPEN;
     f->side = (uint8_t)n->side;
     struct core_fields core;
+    s->bad_charset = 0;
     enum reject_code code = read_core(n, s, cells, &core, 1, bad_cell);
     if (code != REJECT_NONE)
         return code;
@@ -1019,6 +1191,10 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
     }
     for (unsigned i = 0; i < slots; i++)
         parts[i] = f->text[order[i]];
+    if (s->bad_charset) {
+        *no_memory = 0;
+        return REJECT_CHARSET;
+    }
     f->canonical = length_prefixed(arena, parts, slots);
     unsigned count = 0;
     parts[count++] = f->text[FIELD_CURRENCY];

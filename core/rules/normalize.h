@@ -13,6 +13,7 @@
 #define TIEOUT_CORE_RULES_NORMALIZE_H
 
 #include "core/base/arena.h"
+#include "core/base/to_utf8.h"
 #include "core/config/job.h"
 #include "core/model/cell.h"
 #include "core/model/dict.h"
@@ -34,7 +35,9 @@ enum reject_code {
     REJECT_STATUS,
     REJECT_DATE,
     REJECT_TIME,
-    REJECT_WORDS, /* more different words than the dictionary holds */
+    REJECT_WORDS,   /* more different words than the dictionary holds */
+    REJECT_TYPE,    /* a kind of row that the profile does not know */
+    REJECT_CHARSET, /* bytes that are no text in the declared charset */
     REJECTS
 };
 const char *reject_name(enum reject_code code); /* "amount" */
@@ -54,6 +57,9 @@ struct norm_scratch {
     struct dict_cache words;
     char number[24];        /* a number cell as text */
     char *strip;            /* NORM_STRIP_MAX bytes */
+    char *wide;             /* NORM_STRIP_MAX bytes: a cell converted to UTF-8; taken when one is met */
+    struct to_utf8 charset; /* what it was converted with */
+    int bad_charset;        /* a cell of the row at hand could not be */
     uint32_t currency_memo; /* the last currency's three bytes, and its index */
     uint8_t currency_memo_index;
     uint64_t date_memo; /* the last date text seen, and its day */
@@ -76,10 +82,22 @@ typedef int column_find_fn(void *context, const char *name);
 enum err normalizer_open(struct normalizer **out, const struct norm_shared *shared, enum side side,
                          const char *file, const char *const *occurrence, column_find_fn *find, void *context,
                          struct diag *diag);
+/* The same for one kind of a bill's rows; `charset` is iconv's name of the file's, NULL for UTF-8; `date` is
+ * the file's own, for times without a year, or DAY_NONE. */
+struct norm_rows {
+    const struct row_type *type;
+    const char *charset;
+    uint16_t date;
+};
+enum err normalizer_open_rows(struct normalizer **out, const struct norm_shared *shared, enum side side,
+                              const struct norm_rows *rows, const char *file, column_find_fn *find,
+                              void *context, struct diag *diag);
 void normalizer_close(struct normalizer *normalizer);
 /* The source columns that normalize_* wants as cells[0..count). */
 const int *normalizer_columns(const struct normalizer *normalizer, int *count);
 struct record_layout normalizer_layout(const struct normalizer *normalizer);
+/* That of every normalizer of a side. */
+struct record_layout normalizer_layout_of(const struct job *job, enum side side);
 
 /* Fills `record` (RECORD_VAR_MAX + 64 bytes of room) except hash of images' fold bytes and place, which the
  * caller sets. `*bad_cell` is the index of the cell that is to blame, or -1. */

@@ -508,6 +508,8 @@ void resolve_alone(const struct job *job, struct full *row)
     uint64_t doubt = row->dup_suspect ? REASON_BIT(REASON_DUP_SUSPECT) : 0;
     if (row->record_flags & RECORD_VOIDED) {
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_VOIDED), 0);
+    } else if (row->record_flags & RECORD_EXCLUDED) {
+        finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_FILTERED), 0);
     } else if (row->record_flags & RECORD_OTHER_DAY) {
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_OTHER_DAY), 0);
     } else if (job->suspense_threshold[row->side] > 0) {

@@ -16,6 +16,7 @@
  * on.
  */
 #include "core/base/mem.h"
+#include "io/format/bill.h"
 #include "io/format/csv.h"
 #include "io/format/csv_scan.h"
 #include "io/ring/sys.h"
@@ -29,7 +30,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HEADER_READ = 64 * 1024, ROW_FETCH = 1024 };
+enum { HEADER_READ = 64 * 1024, ROW_FETCH = 1024, ODD_LINES_MAX = 100000 };
 
 enum ticket_state { TICKET_NEW, TICKET_SCANNED, TICKET_EMPTY };
 
@@ -55,11 +56,38 @@ struct chain {
                                   where to look on from */
 };
 
+/* What becomes of rows of one kind. */
+struct row_kind {
+    struct normalizer *normalizer;
+    const int *wanted; /* columns, in the normalizer's order */
+    int wanted_count;
+};
+
+/* A line of a bill that is no row: of its head, of its trailer, or stray. */
+struct odd_line {
+    uint64_t at;
+    uint32_t size;
+    uint16_t column;
+    uint8_t code, is_head;
+};
+
+/* What a bill has besides the rows. */
+struct bill_file {
+    struct bill *bill;
+    struct row_kind kinds[ROW_TYPES_MAX];
+    struct odd_line *odd; /* under the source's lock, as are the totals */
+    uint32_t odd_count, odd_room;
+    struct bill_totals totals;
+    uint64_t last_row; /* where it begins */
+    uint32_t separators;
+};
+
 struct csv_file {
     struct chain chain;
     struct normalizer *normalizer;
     const int *wanted; /* columns, in the normalizer's order */
     int wanted_count;
+    struct bill_file *bill; /* a profile says what the rows are; NULL: a plain CSV */
     uint32_t column_count;
     char **names; /* header cells; column_count + 1, the last NULL */
     uint64_t data_begin;
@@ -82,6 +110,7 @@ struct csv_source {
     uint64_t chunk;
     uint32_t claim_file; /* those before it are claimed to their end */
     struct reject_list rejects;
+    pthread_mutex_t lock; /* of what files of bills collect */
 };
 
 static struct csv_source *of(const struct source *source)
@@ -236,12 +265,149 @@ static enum err read_header(struct csv_source *s, uint32_t index, struct diag *d
     return err;
 }
 
+/* The date that stands in a file's name, as yymmdd behind a text. */
+static uint16_t name_date(const char *path, const char *behind)
+{
+    const char *slash = strrchr(path, '/'), *at = behind ? strstr(slash ? slash : path, behind) : NULL;
+    char text[9] = "20";
+    if (!at || strlen(at) < strlen(behind) + 6)
+        return DAY_NONE;
+    memcpy(text + 2, at + strlen(behind), 6);
+    return day_parse(text, 8);
+}
+
+static enum err add_odd(struct csv_source *s, struct bill_file *b, const struct odd_line *line,
+                        const char *path, struct diag *diag)
+{
+    enum err err = OK;
+    pthread_mutex_lock(&s->lock);
+    if (b->odd_count == ODD_LINES_MAX)
+        err = diag_set(diag, ERR_INPUT, "bill.lines",
+                       "is this the right profile? tieout inspect --explain FILE tells",
+                       "%s: more than %d lines are no rows of this layout", path, ODD_LINES_MAX);
+    if (err == OK && b->odd_count == b->odd_room) {
+        uint32_t room = b->odd_room ? 2 * b->odd_room : 64;
+        struct odd_line *grown = mem_grow(b->odd, room * sizeof *grown);
+        if (grown) {
+            b->odd = grown;
+            b->odd_room = room;
+        } else {
+            err = mem_fail(diag, room * sizeof *grown, "a bill's lines");
+        }
+    }
+    if (err == OK)
+        b->odd[b->odd_count++] = *line;
+    pthread_mutex_unlock(&s->lock);
+    return err;
+}
+
+/* Finds where a bill's rows begin, and compiles each kind of row against its columns. */
+static enum err read_bill_head(struct csv_source *s, uint32_t index, struct diag *diag)
+{
+    struct input_file *input = &s->set.files[index];
+    struct csv_file *file = &s->files[index];
+    const struct bill_spec *spec = s->spec->bill;
+    struct bill_file *b = file->bill = mem_take_zero(1, sizeof *b);
+    if (!b)
+        return mem_fail(diag, sizeof *b, "a bill");
+    uint8_t *bytes = NULL;
+    uint32_t size = 0;
+    enum err err = OK;
+    int more = 1;
+    for (uint32_t room = HEADER_READ; err == OK && more && room <= CSV_ROW_MAX + HEADER_READ;
+         room = room < CSV_ROW_MAX ? CSV_ROW_MAX + HEADER_READ : 2 * room) {
+        mem_give(bytes);
+        bytes = mem_take(room + IO_SLACK);
+        if (!bytes) {
+            err = mem_fail(diag, room, "a header");
+            break;
+        }
+        ssize_t n = input_read(input, bytes, room, 0, diag);
+        if (n < 0) {
+            err = diag->err;
+            break;
+        }
+        size = (uint32_t)n;
+        err = bill_open(&b->bill, spec, bytes, size, size < room || size >= input_size(input), input->path,
+                        &more, diag);
+        const char *kind = err == ERR_INPUT ? file_looks_like(bytes, size) : NULL;
+        if (kind) {
+            *diag = (struct diag){0};
+            err = diag_set(diag, ERR_INPUT, "file.kind", "unpack or convert it, or name the right file",
+                           "%s is no %s bill: it looks like %s", input->path, spec->name, kind);
+        }
+    }
+    if (err == OK && more)
+        err = diag_set(diag, ERR_INPUT, "bill.header", "is this the right file?",
+                       "%s: a line among the first is longer than 1 MiB", input->path);
+    if (err == OK && bill_head(b->bill) != BILL_ROWS) {
+        file->data_begin = input_size(input);
+        mem_give(bytes);
+        return OK;
+    }
+    if (err == OK) {
+        file->data_begin = bill_rows_begin(b->bill);
+        bill_names(b->bill, &file->column_count);
+        b->separators = bill_separators(b->bill);
+        struct norm_rows rows = {.charset = spec->charset, .date = name_date(input->path, spec->name_date)};
+        /* Bills of payments only lack the columns of refunds, and so on: a kind whose columns are not there is one
+         * that this file cannot have, and a row of it is a reject. */
+        struct diag first = {0};
+        int possible = 0;
+        for (int t = 0; err == OK && t < spec->type_count; t++) {
+            struct row_kind *kind = &b->kinds[t];
+            struct diag lacks = {0};
+            rows.type = &spec->types[t];
+            enum err err_now = normalizer_open_rows(&kind->normalizer, s->config.shared, s->config.side,
+                                                    &rows, input->path, bill_find, b->bill, &lacks);
+            if (err_now == OK)
+                kind->wanted = normalizer_columns(kind->normalizer, &kind->wanted_count);
+            else if (err_now != ERR_INPUT)
+                *diag = lacks;
+            else if (first.err == OK)
+                first = lacks;
+            err = err_now == ERR_INPUT ? OK : err_now;
+            possible |= err_now == OK && !spec->types[t].is_excluded;
+        }
+        if (err == OK && !possible) {
+            *diag = first;
+            err = first.err;
+        }
+    }
+    /* The head's lines may say something of the whole: a report's first row. */
+    for (uint32_t at = 0; err == OK && at < file->data_begin;) {
+        const uint8_t *newline = memchr(bytes + at, '\n', size - at);
+        uint32_t next = newline ? (uint32_t)(newline - bytes) + 1 : size;
+        uint32_t end = newline ? next - 1 : size;
+        end -= end > at && bytes[end - 1] == '\r';
+        struct odd_line line = {.at = at, .size = end - at, .is_head = 1};
+        if (line.size)
+            err = add_odd(s, b, &line, input->path, diag);
+        at = next;
+    }
+    mem_give(bytes);
+    return err;
+}
+
+static char *const *names_of(const struct csv_file *file)
+{
+    uint32_t count;
+    return file->bill ? bill_names(file->bill->bill, &count) : file->names;
+}
+
 static void csv_close(struct source *source)
 {
     struct csv_source *s = of(source);
     for (uint32_t i = 0; s->files && i < s->set.count; i++) {
         struct csv_file *file = &s->files[i];
         normalizer_close(file->normalizer);
+        for (int t = 0; file->bill && t < ROW_TYPES_MAX; t++)
+            normalizer_close(file->bill->kinds[t].normalizer);
+        if (file->bill) {
+            bill_close(file->bill->bill);
+            mem_give(file->bill->odd);
+            mem_give(file->bill);
+        }
         for (uint32_t k = 0; file->names && k < file->column_count; k++)
             mem_give(file->names[k]);
         mem_give(file->names);
@@ -255,6 +421,7 @@ static void csv_close(struct source *source)
     mem_give(s->files);
     file_set_close(&s->set);
     reject_list_fini(&s->rejects);
+    pthread_mutex_destroy(&s->lock);
     mem_give(s);
 }
 
@@ -327,6 +494,7 @@ enum err csv_source_open(struct source **out, const struct source_config *config
     s->spec = &s->job->sources[config->side];
     s->dialect = (struct csv_dialect){(uint8_t)s->spec->layout.delimiter, (uint8_t)s->spec->layout.quote};
     s->chunk = config->chunk;
+    pthread_mutex_init(&s->lock, NULL);
     reject_list_init(&s->rejects);
     enum err err = file_set_open(&s->set, s->job, config->side, config->date, 0, diag);
     if (err == OK) {
@@ -337,9 +505,11 @@ enum err csv_source_open(struct source **out, const struct source_config *config
     }
     for (uint32_t i = 0; err == OK && i < s->set.count; i++) {
         struct csv_file *file = &s->files[i];
-        err = read_header(s, i, diag);
+        err = s->spec->bill ? read_bill_head(s, i, diag) : read_header(s, i, diag);
         if (err != OK)
             break;
+        if (file->bill)
+            s->dialect = bill_dialect(file->bill->bill);
         struct input_file *input = &s->set.files[i];
         uint8_t one; /* whether anything follows the header must be known now */
         if (input_read(input, &one, 1, file->data_begin, diag) < 0) {
@@ -445,6 +615,7 @@ struct work {
     uint32_t nominal; /* chunk's own bytes */
     int at_end;       /* bytes reach the end of the file */
     uint64_t records, rows, blank, record_bytes, reject_bytes, other_bytes;
+    uint64_t last_row; /* of a bill: where it begins in the file, plus one */
 };
 
 static enum err add_reject(struct work *w, uint32_t at, uint32_t size, enum reject_code code, uint32_t column,
@@ -578,9 +749,140 @@ static inline __attribute__((always_inline)) enum err take_rows(struct work *w,
     return OK;
 }
 
+/* ---- bills ---- */
+
+static enum err odd_bill_line(struct work *w, uint32_t begin, uint32_t size, uint32_t next,
+                              enum reject_code code, uint32_t column, struct diag *diag)
+{
+    w->rows--;
+    w->other_bytes += next - begin;
+    if (size == 0) {
+        w->blank++;
+        return OK;
+    }
+    struct odd_line line = {.at = w->ticket->begin + begin,
+                            .size = size,
+                            .column = column > 0xFFFF ? 0xFFFF : (uint16_t)column,
+                            .code = (uint8_t)code};
+    return add_odd(w->s, w->file->bill, &line, w->input->path, diag);
+}
+
+/* A row whose cells are known. What it is decides by which rules it becomes a record. */
+static inline enum err take_bill_row(struct work *w, struct bill_row *row, uint32_t next,
+                                     struct bill_totals *totals, struct outbox *outbox, struct diag *diag)
+{
+    struct bill_file *b = w->file->bill;
+    struct cell *picked = w->io->cells + CSV_COLUMNS_MAX + 1;
+    uint32_t begin = row->begin, size = row->end - begin;
+    int type = bill_type(b->bill, row);
+    if (bill_has_totals(b->bill))
+        bill_add_totals(b->bill, row, type, totals);
+    w->last_row = w->ticket->begin + begin + 1;
+    if (UNLIKELY(type < 0 || !b->kinds[type].normalizer)) {
+        w->reject_bytes += next - begin;
+        return add_reject(w, begin, size, REJECT_TYPE, UINT32_MAX, diag);
+    }
+    const struct row_kind *kind = &b->kinds[type];
+    picked -= kind->wanted_count;
+    for (int k = 0; k < kind->wanted_count; k++)
+        picked[k] = bill_cell(b->bill, row, kind->wanted[k]);
+    struct record *record = w->io->record;
+    int bad_cell;
+    enum reject_code code = normalize_hot(kind->normalizer, &w->io->scratch, picked, record, &bad_cell);
+    if (UNLIKELY(code != REJECT_NONE)) {
+        w->reject_bytes += next - begin;
+        return add_reject(w, begin, size, code, bad_cell >= 0 ? (uint32_t)kind->wanted[bad_cell] : UINT32_MAX,
+                          diag);
+    }
+    w->records++;
+    w->record_bytes += next - begin;
+    record->place = w->input->base + w->ticket->begin + begin;
+    return outbox_put(outbox, record,
+                      record_units(record_var_size(record, normalizer_layout(kind->normalizer))), diag);
+}
+
+/* A row that the scanner did not cut as the profile says: cut byte by byte, or no row at all. */
+static enum err take_odd_bill_row(struct work *w, uint32_t begin, uint32_t next, struct bill_totals *totals,
+                                  struct outbox *outbox, struct diag *diag)
+{
+    const struct bill *bill = w->file->bill->bill;
+    struct csv_row row;
+    enum csv_row_end end = bill_row_read(bill, w->bytes, next, begin, 1, w->io->cells,
+                                         CSV_COLUMNS_MAX - FIELD_SLOTS - 32, w->io->unquoted, &row);
+    struct bill_row at_hand = {.bytes = w->bytes,
+                               .begin = begin,
+                               .end = begin + row.size,
+                               .cells = w->io->cells,
+                               .scratch = w->io->unquoted};
+    if (end == CSV_ROW_SPOILED)
+        return odd_bill_line(w, begin, row.size, next, row.code, row.bad_cell, diag);
+    if (end != CSV_ROW_WHOLE || row.cells != w->file->column_count ||
+        bill_is_comment(bill, w->bytes + begin, row.size) || !bill_is_row(bill, &at_hand))
+        return odd_bill_line(w, begin, row.size, next, REJECT_COLUMNS, UINT32_MAX, diag);
+    return take_bill_row(w, &at_hand, next, totals, outbox, diag);
+}
+
+static void keep_totals(struct work *w, const struct bill_totals *totals)
+{
+    struct bill_file *b = w->file->bill;
+    pthread_mutex_lock(&w->s->lock);
+    bill_merge_totals(&b->totals, totals);
+    if (w->last_row > b->last_row)
+        b->last_row = w->last_row;
+    pthread_mutex_unlock(&w->s->lock);
+}
+
+/* take_rows for bills. */
+static enum err take_bill_rows(struct work *w, const struct csv_scan_result *scan, uint32_t first_row,
+                               struct outbox *outbox, struct diag *diag)
+{
+    const struct bill *bill = w->file->bill->bill;
+    const uint32_t separators = w->file->bill->separators;
+    uint32_t *const seps = w->scan->seps;
+    const uint32_t *const rows = w->scan->rows;
+    const uint8_t *const bytes = w->bytes;
+    struct bill_totals totals;
+    totals.count = 0;
+    totals.is_bad = 0;
+    seps[-1] = first_row - 1;
+    uint32_t sep = 0, row_count = scan->row_count;
+    uint32_t unended =
+        (scan->flags & CSV_UNFINISHED) && scan->stop < w->size; /* a last row without newline */
+    for (uint32_t r = 0; r < row_count + unended; r++) {
+        uint32_t row_seps, newline, next, begin = seps[(int64_t)sep - 1] + 1;
+        if (LIKELY(r < row_count)) {
+            row_seps = rows[r] - sep;
+            newline = seps[rows[r] - 1];
+            next = newline + 1;
+        } else {
+            seps[scan->sep_count] = w->size;
+            row_seps = scan->sep_count + 1 - sep;
+            newline = next = w->size;
+        }
+        uint32_t end = newline;
+        end -= end > begin && bytes[end - 1] == '\r' && next > newline;
+        struct bill_row row = {
+            .bytes = bytes, .begin = begin, .end = end, .seps = seps + sep, .scratch = w->io->unquoted};
+        w->rows++;
+        enum err err;
+        if (UNLIKELY(row_seps != separators || end == begin || !bill_row_fits(bill, &row) ||
+                     bill_is_comment(bill, bytes + begin, end - begin) || !bill_is_row(bill, &row)))
+            err = take_odd_bill_row(w, begin, next, &totals, outbox, diag);
+        else
+            err = take_bill_row(w, &row, next, &totals, outbox, diag);
+        if (UNLIKELY(err != OK))
+            return err;
+        sep += row_seps;
+    }
+    keep_totals(w, &totals);
+    return OK;
+}
+
 static enum err take_scanned_rows(struct work *w, const struct csv_scan_result *scan, uint32_t first_row,
                                   int quoted, struct outbox *outbox, struct diag *diag)
 {
+    if (w->file->bill)
+        return take_bill_rows(w, scan, first_row, outbox, diag);
     return quoted ? take_rows(w, scan, first_row, 1, outbox, diag)
                   : take_rows(w, scan, first_row, 0, outbox, diag);
 }
@@ -658,12 +960,24 @@ static enum err check_file_end(struct work *w, int in_quote, uint32_t row_begin,
             w->input->path, (unsigned long long)input_size(w->input),
             (unsigned long long)line_now(w, w->ticket->begin + row_begin),
             (unsigned long long)(w->ticket->begin + row_begin));
-    /* A lead byte whose followers are missing: the last character was cut. (Other charsets than UTF-8 are
-     * converted before they come here.) */
+    /* A lead byte whose followers are missing: the last character was cut. */
+    const char *charset = w->s->spec->bill ? w->s->spec->bill->charset : NULL;
     uint32_t followers = 0;
-    while (followers < 3 && followers < w->size && (w->bytes[w->size - 1 - followers] & 0xC0) == 0x80)
+    for (uint32_t i = row_begin; charset && charset[0] == 'G' && i < w->size;) { /* GBK, GB18030 */
+        uint32_t bytes = w->bytes[i] < 0x80                                                    ? 1
+                         : i + 1 < w->size && w->bytes[i + 1] >= '0' && w->bytes[i + 1] <= '9' ? 4
+                                                                                               : 2;
+        if (i + bytes > w->size)
+            return diag_set(diag, ERR_INPUT, "csv.cut",
+                            "the file was cut off in the middle of a character: get it again",
+                            "%s: the file ends at byte %llu inside a character of %u bytes", w->input->path,
+                            (unsigned long long)input_size(w->input), bytes);
+        i += bytes;
+    }
+    while (!charset && followers < 3 && followers < w->size &&
+           (w->bytes[w->size - 1 - followers] & 0xC0) == 0x80)
         followers++;
-    if (followers < w->size) {
+    if (!charset && followers < w->size) {
         uint8_t lead = w->bytes[w->size - 1 - followers];
         uint32_t wanted = lead >= 0xF0 && lead < 0xF8   ? 3
                           : lead >= 0xE0 && lead < 0xF0 ? 2
@@ -690,6 +1004,9 @@ static enum err take_irregular_rows(struct work *w, uint32_t at, int in_quote, i
 {
     struct csv_source *s = w->s;
     const int wanted_count = w->file->wanted_count;
+    struct bill_totals totals;
+    totals.count = 0;
+    totals.is_bad = 0;
     for (;;) { /* until the line that ends the chunk is there */
         if (w->at_end || memchr(w->bytes + w->nominal, '\n', w->size - w->nominal))
             break;
@@ -727,7 +1044,9 @@ static enum err take_irregular_rows(struct work *w, uint32_t at, int in_quote, i
         if (row.next == w->size && w->at_end && (err = check_file_end(w, 0, at, diag)) != OK)
             return err;
         w->rows++;
-        if (end == CSV_ROW_BLANK) {
+        if (w->file->bill) {
+            err = take_odd_bill_row(w, at, row.next, &totals, outbox, diag);
+        } else if (end == CSV_ROW_BLANK) {
             w->rows--;
             w->blank++;
             w->other_bytes += row.next - at;
@@ -745,6 +1064,8 @@ static enum err take_irregular_rows(struct work *w, uint32_t at, int in_quote, i
         at = row.next;
     }
     *out_quote = at > line_end;
+    if (w->file->bill)
+        keep_totals(w, &totals);
     return OK;
 }
 
@@ -953,6 +1274,85 @@ static enum err csv_limit_rejects(struct source *source, struct worker_io *io, s
 static enum err show_reject(struct csv_source *s, struct worker_io *io, const struct reject *reject,
                             struct diag *diag);
 
+static enum err window_at(struct csv_source *s, struct worker_io *io, struct input_file *input, uint64_t at,
+                          uint32_t want, const uint8_t **bytes, uint32_t *size, struct diag *diag);
+
+static int by_place(const void *a, const void *b)
+{
+    uint64_t x = ((const struct odd_line *)a)->at, y = ((const struct odd_line *)b)->at;
+    return (x > y) - (x < y);
+}
+
+/* Holds a bill's rows against what its trailer says, and makes rejects of the lines that are of no use. */
+static enum err check_bill(struct csv_source *s, struct worker_io *io, uint32_t index,
+                           struct bill_check *check, struct diag *diag)
+{
+    struct csv_file *file = &s->files[index];
+    struct input_file *input = &s->set.files[index];
+    struct bill_file *b = file->bill;
+    if (bill_head(b->bill) != BILL_ROWS)
+        return OK;
+    struct arena arena;
+    arena_init(&arena);
+    if (b->odd_count)
+        qsort(b->odd, b->odd_count, sizeof *b->odd, by_place);
+    struct bill_odd *lines = mem_take_zero(b->odd_count + 1, sizeof *lines);
+    enum err err = lines ? OK : mem_fail(diag, b->odd_count * sizeof *lines, "a bill's lines");
+    for (uint32_t i = 0; err == OK && i < b->odd_count; i++) {
+        const struct odd_line *odd = &b->odd[i];
+        const uint8_t *bytes = NULL;
+        uint32_t size = 0;
+        err = window_at(s, io, input, odd->at, odd->size, &bytes, &size, diag);
+        struct span copy = err == OK ? arena_copy(&arena, (struct span){(const char *)bytes, odd->size})
+                                     : (struct span){NULL, 0};
+        if (err == OK && !copy.data)
+            err = mem_fail(diag, odd->size, "a bill's lines");
+        lines[i] = (struct bill_odd){.at = odd->at,
+                                     .size = odd->size,
+                                     .bytes = (const uint8_t *)copy.data,
+                                     .is_head = odd->is_head,
+                                     .code = odd->code,
+                                     .column = odd->column};
+    }
+    if (err == OK)
+        err = bill_check_file(check, b->bill, lines, b->odd_count, &b->totals,
+                              b->last_row ? b->last_row - 1 : 0, input->path, diag);
+    for (uint32_t i = 0; err == OK && i < b->odd_count; i++) {
+        if (lines[i].line != BILL_LINE_STRAY)
+            continue;
+        struct reject reject = {.place = input->base + lines[i].at,
+                                .size = lines[i].size,
+                                .column = lines[i].column,
+                                .code = lines[i].code,
+                                .side = (uint8_t)s->config.side};
+        file->rows++;
+        file->other_bytes -= lines[i].size;
+        file->reject_bytes += lines[i].size;
+        err = reject_list_add(&s->rejects, &reject, &file->reject_count, UINT64_MAX, diag);
+    }
+    mem_give(lines);
+    arena_fini(&arena);
+    return err;
+}
+
+static enum err check_bills(struct csv_source *s, struct worker_io *io, struct diag *diag)
+{
+    struct bill_check *check = mem_take_zero(1, sizeof *check);
+    enum err err = check ? OK : mem_fail(diag, sizeof *check, "a bill's trailer");
+    uint32_t companions = 0;
+    for (uint32_t i = 0; err == OK && i < s->set.count; i++) {
+        err = check_bill(s, io, i, check, diag);
+        companions += bill_head(s->files[i].bill->bill) == BILL_COMPANION;
+    }
+    if (err == OK)
+        err = bill_check_end(check, diag);
+    if (err == OK && companions == s->set.count)
+        err = diag_set(diag, ERR_INPUT, "bill.companion", "the bill itself must be there too",
+                       "%s is a summary that comes beside a bill; there is no bill", s->set.files[0].path);
+    mem_give(check);
+    return err;
+}
+
 static enum err csv_finish(struct source *source, struct worker_io *io, struct diag *diag)
 {
     struct csv_source *s = of(source);
@@ -961,6 +1361,8 @@ static enum err csv_finish(struct source *source, struct worker_io *io, struct d
         err = file_set_check(&s->set, diag);
     if (err == OK)
         err = dict_check(s->config.shared->words, diag);
+    if (err == OK && s->spec->bill)
+        err = check_bills(s, io, diag);
     if (err != OK)
         return err;
     for (uint32_t i = 0; i < s->set.count; i++) {
@@ -1056,6 +1458,49 @@ static enum err window_at(struct csv_source *s, struct worker_io *io, struct inp
     return OK;
 }
 
+/* Reads a row and picks the cells that its kind wants. `*kind` is NULL when the row is none that can become a record;
+ * row->code says why. */
+static enum csv_row_end read_row(struct csv_source *s, const struct csv_file *file, struct worker_io *io,
+                                 const uint8_t *bytes, uint32_t size, int at_end, struct csv_row *row,
+                                 struct row_kind *kind, struct cell **picked)
+{
+    kind->normalizer = NULL;
+    enum csv_row_end end;
+    if (!file->bill) {
+        end = csv_row_read(&s->dialect, bytes, size, 0, at_end, io->cells,
+                           (uint32_t)(CSV_COLUMNS_MAX - file->wanted_count), io->unquoted, row);
+        if (end == CSV_ROW_WHOLE && row->cells == file->column_count) {
+            *kind = (struct row_kind){file->normalizer, file->wanted, file->wanted_count};
+            *picked = io->cells + CSV_COLUMNS_MAX + 1 - file->wanted_count;
+            for (int k = 0; k < file->wanted_count; k++)
+                (*picked)[k] = io->cells[file->wanted[k]];
+        } else if (end == CSV_ROW_WHOLE) {
+            row->code = REJECT_COLUMNS;
+        }
+        return end;
+    }
+    const struct bill *bill = file->bill->bill;
+    end = bill_row_read(bill, bytes, size, 0, at_end, io->cells, CSV_COLUMNS_MAX - FIELD_SLOTS - 32,
+                        io->unquoted, row);
+    if (end != CSV_ROW_WHOLE)
+        return end;
+    struct bill_row at_hand = {.bytes = bytes, .end = row->size, .cells = io->cells, .scratch = io->unquoted};
+    row->code = REJECT_COLUMNS;
+    if (row->cells != file->column_count || bill_is_comment(bill, bytes, row->size) ||
+        !bill_is_row(bill, &at_hand))
+        return end;
+    int type = bill_type(bill, &at_hand);
+    row->code = REJECT_TYPE;
+    if (type < 0 || !file->bill->kinds[type].normalizer)
+        return end;
+    *kind = file->bill->kinds[type];
+    *picked = io->cells + CSV_COLUMNS_MAX + 1 - kind->wanted_count;
+    for (int k = 0; k < kind->wanted_count; k++)
+        (*picked)[k] = bill_cell(bill, &at_hand, kind->wanted[k]);
+    row->code = REJECT_NONE;
+    return end;
+}
+
 static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t place, struct full *full,
                           struct arena *arena, struct diag *diag)
 {
@@ -1073,18 +1518,15 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
             return err;
         int at_end = at + size == input->size;
         struct csv_row row;
-        enum csv_row_end end =
-            csv_row_read(&s->dialect, bytes, size, 0, at_end, io->cells,
-                         (uint32_t)(CSV_COLUMNS_MAX - file->wanted_count), io->unquoted, &row);
+        struct row_kind kind;
+        struct cell *picked;
+        enum csv_row_end end = read_row(s, file, io, bytes, size, at_end, &row, &kind, &picked);
         if (end == CSV_ROW_UNFINISHED && !at_end && want <= CSV_ROW_MAX)
             continue;
-        if (end == CSV_ROW_WHOLE && row.cells == file->column_count) {
-            struct cell *picked = io->cells + CSV_COLUMNS_MAX + 1 - file->wanted_count;
-            for (int k = 0; k < file->wanted_count; k++)
-                picked[k] = io->cells[file->wanted[k]];
+        if (kind.normalizer) {
             int bad_cell, no_memory;
             enum reject_code code =
-                normalize_full(file->normalizer, &io->scratch, picked, arena, full, &bad_cell, &no_memory);
+                normalize_full(kind.normalizer, &io->scratch, picked, arena, full, &bad_cell, &no_memory);
             if (no_memory)
                 return mem_fail(diag, 0, "rows that broke");
             if (code == REJECT_NONE) {
@@ -1200,15 +1642,23 @@ static enum err csv_reject_text(struct source *source, struct worker_io *io, con
     if (!place->data || !raw->data)
         return mem_fail(diag, reject->size, "a reject");
     if (reject->column < file->column_count) {
-        *column = span_of(file->names[reject->column]);
+        *column = span_of(names_of(file)[reject->column]);
         struct csv_row row;
+        const struct bill *bill = file->bill ? file->bill->bill : NULL;
         err = worker_io_unquote_room(io, reject->size + 1, diag);
         if (err != OK)
             return err;
-        if (csv_row_read(&s->dialect, (const uint8_t *)raw->data, reject->size, 0, 1, io->cells,
-                         CSV_COLUMNS_MAX, io->unquoted, &row) == CSV_ROW_WHOLE &&
-            reject->column < row.cells)
-            *value = arena_copy(arena, cell_span(&io->cells[reject->column]));
+        enum csv_row_end end = bill ? bill_row_read(bill, (const uint8_t *)raw->data, reject->size, 0, 1,
+                                                    io->cells, CSV_COLUMNS_MAX, io->unquoted, &row)
+                                    : csv_row_read(&s->dialect, (const uint8_t *)raw->data, reject->size, 0,
+                                                   1, io->cells, CSV_COLUMNS_MAX, io->unquoted, &row);
+        if (end == CSV_ROW_WHOLE && reject->column < row.cells) {
+            char *shown = bill ? bill_text(bill, (const uint8_t *)io->cells[reject->column].data,
+                                           io->cells[reject->column].size)
+                               : NULL;
+            *value = arena_copy(arena, shown ? span_of(shown) : cell_span(&io->cells[reject->column]));
+            mem_give(shown);
+        }
         if (!value->data)
             return mem_fail(diag, reject->size, "a reject");
     }
@@ -1225,10 +1675,15 @@ static enum err show_reject(struct csv_source *s, struct worker_io *io, const st
     char found[80] = "";
     if (err == OK && reject->code == REJECT_COLUMNS) {
         struct csv_row row;
-        csv_row_read(&s->dialect, (const uint8_t *)raw.data, (uint32_t)raw.size, 0, 1, io->cells,
-                     CSV_COLUMNS_MAX, io->unquoted, &row);
-        snprintf(found, sizeof found, "%u cells, the header has %u", row.cells,
-                 s->files[file_set_find(&s->set, reject->place)].column_count);
+        const struct csv_file *file = &s->files[file_set_find(&s->set, reject->place)];
+        if (s->spec->bill && s->spec->bill->format == FORMAT_FIXED) {
+            snprintf(found, sizeof found, "%u bytes", reject->size);
+        } else {
+            csv_row_read(&s->dialect, (const uint8_t *)raw.data, (uint32_t)raw.size, 0, 1, io->cells,
+                         CSV_COLUMNS_MAX, io->unquoted, &row);
+            snprintf(found, sizeof found, "%u cells, the header has %u",
+                     row.cells - (row.cells && s->spec->bill && s->spec->bill->prefix), file->column_count);
+        }
     }
     if (err == OK)
         reject_show((enum reject_code)reject->code, place.data, column.size ? column.data : NULL,
@@ -1242,7 +1697,7 @@ static enum err show_reject(struct csv_source *s, struct worker_io *io, const st
 static struct record_layout csv_layout(const struct source *source)
 {
     struct csv_source *s = of(source);
-    return normalizer_layout(s->files[0].normalizer);
+    return normalizer_layout_of(s->job, s->config.side);
 }
 
 static enum err csv_scan_all(struct source *source, struct worker_io *io,
@@ -1263,6 +1718,8 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
             struct csv_row row;
             enum csv_row_end end = CSV_ROW_UNFINISHED;
             int at_end = 0;
+            struct row_kind kind;
+            struct cell *picked;
             for (; end == CSV_ROW_UNFINISHED && err == OK && !at_end && want <= 4 * CSV_ROW_MAX; want *= 4) {
                 err = window_at(s, io, input, at, want, &bytes, &size, diag);
                 if (err == OK)
@@ -1270,8 +1727,7 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
                 if (err != OK)
                     break;
                 at_end = at + size == input->size;
-                end = csv_row_read(&s->dialect, bytes, size, 0, at_end, io->cells,
-                                   (uint32_t)(CSV_COLUMNS_MAX - file->wanted_count), io->unquoted, &row);
+                end = read_row(s, file, io, bytes, size, at_end, &row, &kind, &picked);
             }
             if (err != OK)
                 break;
@@ -1284,29 +1740,25 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
             enum reject_code code = row.code;
             uint32_t bad_column = row.bad_cell;
             struct full full;
-            if (end == CSV_ROW_WHOLE && !is_comment(s, bytes, row.size)) {
-                if (row.cells != file->column_count) {
-                    code = REJECT_COLUMNS;
-                } else {
-                    struct cell *picked = io->cells + CSV_COLUMNS_MAX + 1 - file->wanted_count;
-                    for (int k = 0; k < file->wanted_count; k++)
-                        picked[k] = io->cells[file->wanted[k]];
-                    int bad_cell, no_memory;
-                    arena_reset(&arena);
-                    code = normalize_full(file->normalizer, &io->scratch, picked, &arena, &full, &bad_cell,
-                                          &no_memory);
-                    bad_column = bad_cell >= 0 ? (uint32_t)file->wanted[bad_cell] : UINT32_MAX;
-                    if (no_memory)
-                        err = mem_fail(diag, 0, "a row");
-                    full.place = input->base + at;
-                    if (err == OK && code == REJECT_NONE)
-                        err = row_fn(context, &full, diag);
-                }
+            if (end == CSV_ROW_WHOLE && kind.normalizer && !is_comment(s, bytes, row.size)) {
+                int bad_cell, no_memory;
+                arena_reset(&arena);
+                code = normalize_full(kind.normalizer, &io->scratch, picked, &arena, &full, &bad_cell,
+                                      &no_memory);
+                bad_column = bad_cell >= 0 ? (uint32_t)kind.wanted[bad_cell] : UINT32_MAX;
+                if (no_memory)
+                    err = mem_fail(diag, 0, "a row");
+                full.place = input->base + at;
+                if (err == OK && code == REJECT_NONE)
+                    err = row_fn(context, &full, diag);
             }
+            /* Lines of a trailer are not shown; what they say is checked by run. */
+            if (file->bill && end != CSV_ROW_BLANK && code == REJECT_COLUMNS)
+                code = REJECT_NONE;
             if (err == OK && code != REJECT_NONE && !is_comment(s, bytes, row.size)) {
                 char place[1024];
                 csv_place(source, io, input->base + at, place, sizeof place);
-                reject_show(code, place, bad_column < file->column_count ? file->names[bad_column] : NULL,
+                reject_show(code, place, bad_column < file->column_count ? names_of(file)[bad_column] : NULL,
                             NULL);
             }
             at += row.next;

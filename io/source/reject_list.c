@@ -95,6 +95,10 @@ static const char *expected(enum reject_code code)
         return "a date such as 2026-11-19";
     case REJECT_TIME:
         return "a time such as 2026-11-19 08:15:30";
+    case REJECT_TYPE:
+        return "a kind of row that the profile knows";
+    case REJECT_CHARSET:
+        return "text in the profile's charset";
     case REJECT_NONE:
     case REJECT_WORDS:
     case REJECTS:

@@ -475,10 +475,8 @@ TEST(unknown_settings_are_told_with_the_nearest_name)
 
 TEST(what_later_versions_do_is_refused_by_name)
 {
-    EXPECT(refuses("format: csv", "format: alipay", "17:11", "unknown format \"alipay\"; known: csv",
-                   "format: csv"));
-    EXPECT(refuses("  format: csv", "  kafka: {topic: t}", "17:3",
-                   "channel: \"kafka\" is something this version does not do", ""));
+    EXPECT(refuses("format: csv", "format: alipai", "17:11", "there is no profile \"alipai\"",
+                   "did you mean \"alipay\"? known: csv"));
     EXPECT(refuses("  format: csv", "  kafka: {topic: t}", "17:3",
                    "channel: \"kafka\" is something this version does not do", ""));
     EXPECT(refuses("suspense:", "reversals: true\nsuspense:", "24:1",
@@ -517,7 +515,7 @@ TEST(mistyped_settings_are_told_with_what_was_expected)
     EXPECT(
         refuses("currency: CNY\n", "", "1:1", "currency is missing, and the local side has no column", ""));
     EXPECT(refuses("unit: major", "unit: cents", "12:40",
-                   "local.fields.amount.unit: \"cents\": expected major or minor", ""));
+                   "local.fields.amount.unit: \"cents\": expected major, minor or hundredths", ""));
     EXPECT(refuses("status: {column: state,", "status: {column: state, unit: minor,", "13:29",
                    "only amount and fee have a unit", ""));
     EXPECT(refuses("2: SUCCESS", "2: SUCESS", "13:38", "\"SUCESS\" is not a status word",

@@ -1,0 +1,64 @@
+/* core/config/loader.h: what the readers of job files and of profiles share. For core/config/ only.
+ *
+ * Each function reads one setting and says what is wrong with it, with file:line:column of whichever file `path`
+ * names at that moment. Texts live in the job's arena.
+ */
+#ifndef TIEOUT_CORE_CONFIG_LOADER_H
+#define TIEOUT_CORE_CONFIG_LOADER_H
+
+#include "core/config/job.h"
+#include "core/config/yaml.h"
+
+#define COUNT_OF(array) ((int)(sizeof(array) / sizeof(array)[0]))
+enum { WORD_BYTES_MAX = 64 };
+
+struct loader {
+    struct job *job;
+    const char *path; /* borrowed from the caller, for messages */
+    struct diag *diag;
+    const struct yaml_node *root;
+    const struct yaml_node *sides[SIDES];
+    int in_profile; /* a profile is being read: its settings are allowed as well */
+};
+
+/* "SECTION.NAME" in messages, built on the way down. */
+struct where {
+    char text[200];
+};
+struct where below(const char *section, const char *name);
+
+enum err bad_at(struct loader *l, int line, int column, const char *code, const char *hint,
+                const char *format, ...) __attribute__((format(printf, 6, 7)));
+#define BAD(l, node, code, hint, ...) bad_at(l, (node)->line, (node)->column, code, hint, __VA_ARGS__)
+enum err wrong_type(struct loader *l, const struct yaml_node *node, const char *where, const char *expected);
+/* The hint for a word that is not one of `names`. */
+const char *near_hint(char out[400], const char *word, const char *const *names, int count);
+
+/* Zeroed bytes of the job's arena; NULL with the diag filled. */
+void *take(struct loader *l, size_t size);
+
+enum err check_names(struct loader *l, const struct yaml_node *map, const char *where,
+                     const char *const *names, int count, const char *const *later, int later_count);
+enum err read_text(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
+                   const char **out);
+enum err read_word(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
+                   const char **out);
+enum err read_number(struct loader *l, const struct yaml_node *node, const char *where, int64_t min,
+                     int64_t max, int64_t *out);
+enum err read_bool(struct loader *l, const struct yaml_node *node, const char *where, int *out);
+enum err read_texts(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
+                    int max, const char ***out, int *count);
+enum err read_zone(struct loader *l, const struct yaml_node *node, const char *where, const char **out);
+enum err read_byte(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
+                   char *out);
+enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
+                    struct field_rule *rule);
+int has_source(const struct field_rule *rule);
+unsigned slot_find(const struct job *job, const char *name); /* FIELD_SLOTS: there is none */
+
+/* profile_load.c: reads the profile that a side names into source->bill, then what the side itself says of rows:
+ * `rows`. `fields` of the side are read by the caller in between. */
+enum err load_profile(struct loader *l, enum side side, const struct yaml_node *name);
+enum err load_profile_fields(struct loader *l, enum side side);
+
+#endif
