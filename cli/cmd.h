@@ -15,6 +15,7 @@ int cmd_check(const struct options *options);
 int cmd_inspect(const struct options *options);
 int cmd_gen(const struct options *options);
 int cmd_capture(const struct options *options);
+int cmd_fetch(const struct options *options);
 
 /* Prints the help of a command, or that of the program when `command` is NULL or none of its commands. */
 void help_print(const char *command, FILE *out);

@@ -16,12 +16,12 @@ deps_names()
         build)
             printf '%s\n' cmake ninja-build gcc g++ make pkg-config libc6-dev \
                 liburing-dev libjemalloc-dev libxxhash-dev zlib1g-dev libfyaml-dev libjansson-dev libssl-dev libzstd-dev libsqlite3-dev \
-                libzip-dev libisal-dev libmariadb-dev \
+                libzip-dev libisal-dev libmariadb-dev libcurl4-openssl-dev \
                 libbenchmark-dev tzdata ca-certificates
             ;;
         test)
             printf '%s\n' clang clang-format libclang-rt-14-dev llvm-14 mariadb-server-core mariadb-client \
-                strace sqlite3 gzip zip zstd
+                strace sqlite3 gzip zip zstd openssl openssh-server openssh-client vsftpd nginx-light curl python3-minimal
             ;;
         peers | bench)
             printf '%s\n' sqlite3 mawk coreutils valgrind linux-perf time nodejs npm

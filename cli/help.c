@@ -8,6 +8,7 @@ static const char program_help[] =
     "\n"
     "  tieout diff LOCAL.csv CHANNEL.csv --key=COLUMNS --amount=COLUMN    two files, no job file needed\n"
     "  tieout run JOB.yaml --date=YYYY-MM-DD                              a job's bill date\n"
+    "  tieout fetch JOB.yaml --date=YYYY-MM-DD                            brings a job's bills\n"
     "  tieout check JOB.yaml                                              what is wrong with a job file\n"
     "  tieout capture JOB.yaml                                            a server's log, kept as it comes\n"
     "  tieout inspect FILE                                                a file's rows as records\n"
@@ -206,6 +207,24 @@ static const char gen_help[] =
     "  tieout diff day/local.csv day/channel.csv --key=channel_code,biz_order_no --amount=amount "
     "--compare=status\n";
 
+static const char fetch_help[] =
+    "tieout fetch JOB.yaml --date=YYYY-MM-DD [--deadline=SECONDS]\n"
+    "\n"
+    "Brings a bill date's files into the spool, DATA/<channel>/<date>/, as the job's `fetch:` says: from a folder,\n"
+    "by SFTP, FTP(S) or HTTP(S), or by a program for channels with signed APIs. A file that is there already is\n"
+    "not brought again; one appears under its name only when it is whole and checked. What is cut off is gone on\n"
+    "with; what fails for now is tried again, more and more slowly, until the deadline. The paths of the files go\n"
+    "to stdout.\n"
+    "\n"
+    "  --date=YYYY-MM-DD    the bill date; required\n"
+    "  --deadline=SECONDS   when to give up, instead of the job's fetch.deadline; 0: one try\n"
+    "\n"
+    "Example:\n"
+    "  tieout fetch fixtures/jobs/fetch-folder.yaml --date=2026-11-19\n"
+    "\n"
+    "Exit code 0: all files are there; 3: what came is not what it should be; 5: the server is not there, not who\n"
+    "it should be, or has no such file (yet).\n";
+
 void help_print(const char *command, FILE *out)
 {
     const char *text = program_help;
@@ -227,6 +246,9 @@ void help_print(const char *command, FILE *out)
         break;
     case COMMAND_CAPTURE:
         text = capture_help;
+        break;
+    case COMMAND_FETCH:
+        text = fetch_help;
         break;
     case COMMAND_NONE:
     case COMMANDS:

@@ -199,6 +199,33 @@ struct replica_spec {
     uint64_t segment_bytes;
 };
 
+/* Where a side's files come from (`tieout fetch`), and where they go. Secrets are never here: only where they are. */
+enum { FETCH_ENV_MAX = 16 };
+struct fetch_env {
+    const char *name, *source; /* source: env:NAME, file:PATH or a plain text */
+};
+struct fetch_spec {
+    int given;
+    const char *
+        *from; /* URLs or paths, with {date} and {yyyymmdd} still in them; NULL: the command brings them */
+    int from_count;
+    const char **command;
+    int command_count;
+    struct fetch_env env[FETCH_ENV_MAX]; /* for the command */
+    int env_count;
+    const char *to;                     /* the spool; relative to the job's directory */
+    const char *user;                   /* may be NULL, as all that follow */
+    const char *password, *token;       /* env:NAME or file:PATH */
+    const char *key;                    /* SFTP: path of a private key; `password` is its passphrase */
+    const char *host_key, *known_hosts; /* SFTP: SHA256:..., or a file in OpenSSH's format */
+    const char *ca;                     /* TLS: certificates to trust instead of the system's */
+    const char *checksum;   /* what is put behind the URL to get the file's checksum, e.g. .sha256 */
+    int not_before_minutes; /* of the day after the bill date, in the job's zone; -1: at once */
+    int deadline_s, stall_s, retry_first_s, retry_max_s;
+    int trust_without_identity; /* trust_server_without_checking_identity */
+    int line;
+};
+
 struct source_spec {
     enum source_kind kind;
     const char *
@@ -218,6 +245,7 @@ struct source_spec {
     int occurrence_count;
     struct bill_spec *bill; /* SOURCE_FILES: as a profile says; NULL: a plain CSV, as `layout` says */
     struct reject_limit rejects;
+    struct fetch_spec fetch;
     int line;                     /* of the section in the job file */
     int files_line, files_column; /* of the patterns in the job file; 0 for diff */
 };

@@ -34,6 +34,7 @@ static const struct {
     [COMMAND_INSPECT] = {"inspect", 1, "one file"},
     [COMMAND_GEN] = {"gen", 0, "options only"},
     [COMMAND_CAPTURE] = {"capture", 1, "one job file, JOB.yaml"},
+    [COMMAND_FETCH] = {"fetch", 1, "one job file, JOB.yaml"},
 };
 
 enum command options_command(const char *name)

@@ -20,6 +20,7 @@ enum command {
     COMMAND_INSPECT,
     COMMAND_GEN,
     COMMAND_CAPTURE,
+    COMMAND_FETCH,
     COMMANDS
 };
 enum {
@@ -28,7 +29,8 @@ enum {
     IN_CHECK = 1 << COMMAND_CHECK,
     IN_INSPECT = 1 << COMMAND_INSPECT,
     IN_GEN = 1 << COMMAND_GEN,
-    IN_CAPTURE = 1 << COMMAND_CAPTURE
+    IN_CAPTURE = 1 << COMMAND_CAPTURE,
+    IN_FETCH = 1 << COMMAND_FETCH
 };
 
 enum option_kind {

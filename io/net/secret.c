@@ -1,10 +1,29 @@
 /* io/net/secret.c: see secret.h */
 #include "io/net/secret.h"
 #include "io/ring/sys.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+
+static enum err check_mode(const struct stat *st, const char *path, struct diag *diag)
+{
+    return st->st_mode & 077 ? diag_set(diag, ERR_USAGE, "secret.open", "chmod 600 it",
+                                        "%s: others may read this secret (mode %04o)", path,
+                                        (unsigned)(st->st_mode & 07777))
+                             : OK;
+}
+
+enum err secret_check_file(const char *path, struct diag *diag)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return diag_set(diag, ERR_USAGE, "secret.file", "paths are relative to the job file", "%s: %s", path,
+                        strerror(errno));
+    return check_mode(&st, path, diag);
+}
 
 static enum err from_file(char out[SECRET_MAX], const char *path, const char *directory, struct diag *diag)
 {
@@ -25,9 +44,9 @@ static enum err from_file(char out[SECRET_MAX], const char *path, const char *di
     if (error || size < 0)
         return diag_set_errno(diag, error ? -error : (int)-size, "secret.file", "%s: cannot read the secret",
                               whole);
-    if (st.st_mode & 077)
-        return diag_set(diag, ERR_USAGE, "secret.open", "chmod 600 it",
-                        "%s: others may read this secret (mode %04o)", whole, (unsigned)(st.st_mode & 07777));
+    enum err err = check_mode(&st, whole, diag);
+    if (err != OK)
+        return err;
     while (size > 0 && (out[size - 1] == '\n' || out[size - 1] == '\r'))
         size--;
     if (size == 0 || size == SECRET_MAX)
@@ -42,6 +61,7 @@ enum err secret_read(char out[SECRET_MAX], const char *reference, const char *di
     out[0] = 0;
     if (!reference)
         return OK;
+    prctl(PR_SET_DUMPABLE, 0);
     if (strncmp(reference, "file:", 5) == 0) {
         enum err err = from_file(out, reference + 5, directory, diag);
         if (err != OK)

@@ -8,6 +8,7 @@
 #define TIEOUT_IO_SINK_DIGEST_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum { DIGEST_TEXT = 72 }; /* "sha256:" and 64 hex digits, and the NUL */
 
@@ -17,5 +18,10 @@ void digest_begin(struct digest *digest);
 void digest_put(struct digest *digest, const void *bytes, size_t size);
 void digest_end(struct digest *digest, char out[DIGEST_TEXT]);
 void digest_close(struct digest *digest);
+
+/* Of a file's first `size` bytes, by "SHA256", "SHA1" or "MD5" (what servers give): "sha256:" and hex digits. 0; 1 when
+ * the file is shorter; -errno. */
+enum { DIGEST_FILE_TEXT = DIGEST_TEXT };
+int digest_file(int fd, uint64_t size, const char *algorithm, char out[DIGEST_FILE_TEXT]);
 
 #endif
