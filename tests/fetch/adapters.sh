@@ -1,0 +1,139 @@
+#!/bin/sh
+# tests/fetch/adapters.sh TIEOUT: programs that bring bills: the contract, and the examples for Alipay and WeChat Pay against a
+# server that checks their signatures. Every wrong is told; exit 1 when there is one.
+set -eu
+tieout=$(readlink -f -- "$1")
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+adapters=$(readlink -f -- "$here/../../cli/adapters")
+work=$(mktemp -d)
+server=
+trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+unset http_proxy https_proxy all_proxy HTTPS_PROXY ALL_PROXY || true
+cd "$work"
+failed=0
+wrong()
+{
+    echo "WRONG: $*"
+    sed 's/^/    /' "$work/stderr"
+    failed=1
+}
+
+# job NAME 'fetch settings'
+job()
+{
+    cat >"$work/$1.yaml" <<END
+version: 1
+job: $1
+channel_code: $1
+currency: CNY
+local: {files: local.csv, fields: {biz_order_no: order, amount: amount}}
+channel: {files: "data/$1/{date}/*", fields: {biz_order_no: order, amount: amount}, fetch: $2}
+match: {keys: [[biz_order_no]]}
+END
+}
+
+# fetch NAME DATE EXIT ['words']
+fetch()
+{
+    code=0
+    "$tieout" fetch "$1.yaml" --date="$2" >stdout 2>stderr || code=$?
+    [ "$code" -eq "$3" ] || wrong "$1 $2: exit code $code, expected $3"
+    [ $# -lt 4 ] || grep -q -- "$4" stderr || wrong "$1 $2: does not say: $4"
+    if grep -q 'PRIVATE KEY\|s3cret' stdout stderr; then
+        wrong "$1 $2: tells the secret"
+    fi
+    [ -z "$(find data -name '.*' ! -name . 2>/dev/null)" ] || wrong "$1 $2: left behind: $(find data -name '.*')"
+}
+
+printf 'order,amount\nB1,10.00\nB2,20.50\n' >bill.csv
+cp bill.csv local.csv
+
+# ---- the contract ----
+printf 's3cret' >secret
+chmod 600 secret
+cat >adapter.sh <<'END'
+#!/bin/sh
+for option; do
+    case $option in --out=*) out=${option#*=} ;; --date=*) date=${option#*=} ;; --channel=*) channel=${option#*=} ;; esac
+done
+echo run >>runs
+case $date in
+2026-11-19)
+    [ "$TOKEN" = s3cret ] && [ "$PLAIN" = text ] && [ "$1" = first ] && [ "$channel" = contract ] || exit 9
+    printf 'order,amount\nB1,10.00\nB2,20.50\n' >"$out/bill $date.csv"
+    cp "$out/bill $date.csv" "$out/not named"
+    echo "bill $date.csv $(sha256sum "$out/bill $date.csv" | cut -d' ' -f1)"
+    ;;
+2026-11-20) exit 66 ;;
+2026-11-21) exit 75 ;;
+2026-11-22) echo "it is broken" >&2; exit 3 ;;
+2026-11-23) echo ../../../stolen; echo x >"$out/../../../stolen" ;;
+2026-11-24) echo not-there.csv ;;
+2026-11-25) echo x,y >"$out/a.csv"; echo "a.csv 0123456789012345678901234567890123456789" ;;
+2026-11-26) sleep 60 & sleep 60 ;;
+2026-11-27) ln -s /etc/passwd "$out/link.csv"; echo link.csv ;;
+2026-11-28) ;;
+esac
+END
+chmod 755 adapter.sh
+job contract '{command: [./adapter.sh, first], env: {TOKEN: "file:secret", PLAIN: text}, deadline: 0s}'
+fetch contract 2026-11-19 0
+cmp -s 'data/contract/2026-11-19/bill 2026-11-19.csv' bill.csv || wrong "the adapter's file is not in the spool"
+[ ! -e 'data/contract/2026-11-19/not named' ] || wrong "a file that was not named is in the spool"
+fetch contract 2026-11-19 0 'is there already'
+[ "$(wc -l <runs)" -eq 1 ] || wrong "an adapter was run for what is there"
+fetch contract 2026-11-20 0 'there is no bill for 2026-11-20'
+job contract_again '{command: [./adapter.sh], deadline: 3s, retry: {max: 1s}}'
+: >runs
+fetch contract_again 2026-11-21 5 'not now'
+[ "$(wc -l <runs)" -gt 1 ] || wrong "exit code 75 was not tried again"
+fetch contract 2026-11-22 5 'exit code 3'
+grep -q 'it is broken' stderr || wrong "what the adapter says is not shown"
+fetch contract 2026-11-23 3 'holds a slash\|begins with a dot'
+fetch contract 2026-11-24 3 'not there'
+fetch contract 2026-11-25 3 'SHA1'
+[ ! -e data/contract/2026-11-25/a.csv ] || wrong "a file with a wrong checksum is in the spool"
+job contract_slow '{command: [./adapter.sh], deadline: 1s}'
+fetch contract_slow 2026-11-26 5 'was stopped'
+fetch contract 2026-11-27 3 'no regular file'
+fetch contract 2026-11-28 3 'names no file'
+job no_program '{command: [./not-there.sh]}'
+fetch no_program 2026-11-19 2 'cannot be run'
+
+# ---- Alipay and WeChat Pay ----
+for name in app alipay other; do
+    openssl genrsa -out $name.key 2048 2>/dev/null
+    openssl rsa -in $name.key -pubout -out $name.pub 2>/dev/null
+done
+chmod 600 ./*.key ./*.pub
+python3 "$here/bill_api.py" "$work" >port &
+server=$!
+until [ -s port ]; do sleep 0.1; done
+port=$(cat port)
+settings='deadline: 20s, retry: {max: 1s}'
+alipay="ALIPAY_APP_ID: \"2021001\", ALIPAY_GATEWAY: \"http://127.0.0.1:$port/gateway.do\", ALIPAY_PUBLIC_KEY: \"file:alipay.pub\""
+job ALIPAY "{command: [$adapters/alipay_bill.sh, --type=trade], env: {$alipay, ALIPAY_APP_KEY: \"file:app.key\"}, $settings}"
+fetch ALIPAY 2026-11-19 0
+[ "$(cat stdout)" = ./data/ALIPAY/2026-11-19/2088_20261119.csv.zip ] || wrong "ALIPAY: brought $(cat stdout)"
+fetch ALIPAY 2026-11-20 0 'no bill for 2026-11-20'
+fetch ALIPAY 2026-11-21 0 'again in'
+fetch ALIPAY 2026-11-22 5 "signature is not Alipay's"
+"$tieout" run ALIPAY.yaml --date=2026-11-19 --out=out >stdout 2>stderr || wrong "ALIPAY: the fetched bill does not tie out"
+job ALIPAY_OTHER "{command: [$adapters/alipay_bill.sh], env: {$alipay, ALIPAY_APP_KEY: \"file:other.key\"}, $settings}"
+fetch ALIPAY_OTHER 2026-11-19 5 'isv.invalid-signature'
+
+wechat="WECHAT_MCHID: \"1900001\", WECHAT_SERIAL: 3A5B, WECHAT_API: \"http://127.0.0.1:$port\""
+job WECHAT "{command: [$adapters/wechat_bill.sh, --type=ALL], env: {$wechat, WECHAT_KEY: \"file:app.key\"}, $settings}"
+fetch WECHAT 2026-11-19 0
+[ "$(cat stdout)" = ./data/WECHAT/2026-11-19/wechat_20261119_ALL.csv.gz ] || wrong "WECHAT: brought $(cat stdout)"
+fetch WECHAT 2026-11-20 0 'no bill for 2026-11-20'
+fetch WECHAT 2026-11-21 0 'again in'
+job WECHAT_OTHER "{command: [$adapters/wechat_bill.sh], env: {$wechat, WECHAT_KEY: \"file:other.key\"}, $settings}"
+fetch WECHAT_OTHER 2026-11-19 5 'SIGN_ERROR'
+job WECHAT_SUM "{command: [$adapters/wechat_bill.sh], env: {$wechat, WECHAT_KEY: \"file:app.key\"}, deadline: 0s}"
+fetch WECHAT_SUM 2026-11-22 5 'SHA-1'
+"$tieout" run WECHAT.yaml --date=2026-11-19 --out=out >stdout 2>stderr || wrong "WECHAT: the fetched bill does not tie out"
+
+[ $failed -eq 0 ] && echo "adapters do what they say"
+exit $failed
