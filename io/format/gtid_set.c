@@ -130,13 +130,15 @@ static int hex_digit(char c)
                                   : -1;
 }
 
-/* A decimal number of up to 19 digits; NULL when there is none. */
+/* A decimal number of 64 bits; NULL when there is none. */
 static const char *number_read(const char *p, uint64_t *out)
 {
     const char *begin = p;
-    for (*out = 0; *p >= '0' && *p <= '9' && p - begin < 19; p++)
-        *out = *out * 10 + (uint64_t)(*p - '0');
-    return p == begin || (*p >= '0' && *p <= '9') ? NULL : p;
+    for (*out = 0; *p >= '0' && *p <= '9'; p++)
+        if (__builtin_mul_overflow(*out, (uint64_t)10, out) ||
+            __builtin_add_overflow(*out, (uint64_t)(*p - '0'), out))
+            return NULL;
+    return p == begin ? NULL : p;
 }
 
 static const char *uuid_read(const char *p, uint8_t out[16])

@@ -24,6 +24,7 @@ static const char *round_trip(const char *text)
 TEST(text_is_read_and_printed)
 {
     static const char *const same[] = {"0-1-100",
+                                       "4294967295-4294967295-18446744073709551615",
                                        "0-1-100,1-2-7",
                                        UUID ":1-5",
                                        UUID ":1-5:7:9-11",
