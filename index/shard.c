@@ -51,7 +51,7 @@ struct index {
     uint32_t next_unit;  /* in it */
     uint32_t unit_limit; /* in it, as far as memory is accounted for */
     uint32_t last_limit; /* of the newest segment */
-    int huge;
+    int huge, plain;
     uint64_t entry_bytes_top, table_bytes_top; /* when they were given back before the end */
     uint32_t free_list[SIZE_CLASSES + 1];
     struct spool *pairs; /* by partition: struct left_pair; behind them, one of struct row_ref: records
@@ -175,11 +175,33 @@ static inline struct record_layout layout_of(const struct index *s, const struct
     return s->config.layout[r->flags & RECORD_CHANNEL];
 }
 
+/* What the hot loop is compiled for. */
+struct road {
+    int sub;   /* a shard of a partition that came back */
+    int plain; /* bills on both sides and nothing but key, amount and status compared: key bytes come first,
+                  and nothing is behind them */
+};
+
+static inline __attribute__((always_inline)) uint32_t units_of(const struct index *s, const struct record *r,
+                                                               const struct road road)
+{
+    return record_units(road.plain ? r->key_size : record_var_size(r, layout_of(s, r)));
+}
+
+/* Nearly all records are one line. */
+static inline void copy_units(struct record *to, const struct record *from, uint32_t units)
+{
+    if (LIKELY(units == 1))
+        memcpy(to, from, RECORD_UNIT);
+    else
+        memcpy(to, from, (size_t)units * RECORD_UNIT);
+}
+
 /* The half of a hash that a level's slots hold: at the first level the high one, whose shard and partition
  * bits say no more once a partition is on its own. */
-static inline uint32_t tag_of(const struct record *r, const int sub)
+static inline uint32_t tag_of(const struct record *r, const struct road road)
 {
-    return sub ? r->hash_lo : r->hash_hi;
+    return road.sub ? r->hash_lo : r->hash_hi;
 }
 
 static inline uint32_t partition_of_tag(const struct index *s, uint32_t tag)
@@ -209,20 +231,25 @@ static enum err table_grow(struct index *s, int *grown, struct diag *diag)
     return OK;
 }
 
-static inline int key_equal(const struct index *s, const struct record *a, const struct record *b)
+static inline __attribute__((always_inline)) int key_equal(const struct index *s, const struct record *a,
+                                                           const struct record *b, const struct road road)
 {
-    return a->hash_lo == b->hash_lo && a->key_size == b->key_size && a->channel == b->channel &&
-           !((a->flags ^ b->flags) & RECORD_NO_KEY) &&
+    if (a->hash_lo != b->hash_lo || a->key_size != b->key_size || a->channel != b->channel)
+        return 0;
+    if (road.plain)
+        return short_equal(a->var, b->var, a->key_size);
+    return !((a->flags ^ b->flags) & RECORD_NO_KEY) &&
            short_equal(record_key(a, layout_of(s, a).has_fold), record_key(b, layout_of(s, b).has_fold),
                        a->key_size);
 }
 
-static inline int sigma_equal(const struct index *s, const struct record *a, const struct record *b)
+static inline __attribute__((always_inline)) int sigma_equal(const struct index *s, const struct record *a,
+                                                             const struct record *b, const struct road road)
 {
     if (a->amount_micro != b->amount_micro || a->currency != b->currency || a->status != b->status ||
         ((a->flags ^ b->flags) & RECORD_OUT))
         return 0;
-    if (!layout_of(s, a).has_extras)
+    if (road.plain || !layout_of(s, a).has_extras)
         return 1;
     const uint8_t *x = record_extras(a, layout_of(s, a).has_fold),
                   *y = record_extras(b, layout_of(s, b).has_fold);
@@ -260,13 +287,15 @@ struct found {
     uint32_t head;
 };
 
-static inline int find_key(const struct index *s, const struct record *r, uint32_t tag, struct found *found)
+static inline __attribute__((always_inline)) int find_key(const struct index *s, const struct record *r,
+                                                          uint32_t tag, const struct road road,
+                                                          struct found *found)
 {
     for (uint32_t i = table_home(&s->table, tag);; i = (i + 1) & s->table.mask) {
         const struct bucket *bucket = &s->table.buckets[i];
         for (unsigned bits = bucket_matches(bucket, tag); bits; bits &= bits - 1) {
             unsigned slot = (unsigned)__builtin_ctz(bits);
-            if (bucket->head[slot] != NO_ENTRY && key_equal(s, entry_at(s, bucket->head[slot]), r)) {
+            if (bucket->head[slot] != NO_ENTRY && key_equal(s, entry_at(s, bucket->head[slot]), r, road)) {
                 *found = (struct found){i, slot, bucket->head[slot]};
                 return 1;
             }
@@ -434,31 +463,31 @@ static enum err make_room(struct index *s, struct diag *diag)
 }
 
 static inline __attribute__((always_inline)) enum err
-take_in(struct index *s, const struct record *r, uint32_t units, const int sub, struct diag *diag)
+take_in(struct index *s, const struct record *r, uint32_t units, const struct road road, struct diag *diag)
 {
-    const uint32_t tag = tag_of(r, sub);
+    const uint32_t tag = tag_of(r, road);
     struct found found;
     for (;;) {
         if (UNLIKELY(s->left_count) && s->left[partition_of_tag(s, tag)])
             return keep(s, partition_of_tag(s, tag), r, units, diag);
         uint32_t number;
-        if (find_key(s, r, tag, &found)) {
+        if (find_key(s, r, tag, road, &found)) {
             struct record *e = entry_at(s, found.head);
             if (LIKELY(e->hash_hi == NO_ENTRY && ((e->flags ^ r->flags) & RECORD_CHANNEL) &&
-                       !((e->flags | r->flags) & RECORD_IMAGE))) {
+                       (road.plain || !((e->flags | r->flags) & RECORD_IMAGE)))) {
                 const struct record *local = r->flags & RECORD_CHANNEL ? e : r,
                                     *channel = r->flags & RECORD_CHANNEL ? r : e;
-                if (LIKELY(sigma_equal(s, e, r) && window_fits(s, local, channel))) {
+                if (LIKELY(sigma_equal(s, e, r, road) && window_fits(s, local, channel))) {
                     count_pair(s, local);
                     enum err err = remember_pair(s, record_hash(r), tag, local->place, channel->place, diag);
-                    uint32_t e_units = record_units(record_var_size(e, layout_of(s, e)));
+                    uint32_t e_units = units_of(s, e, road);
                     table_remove(&s->table, tag, found.bucket, found.slot);
                     entry_give(s, found.head, e_units);
                     s->counts.waiting--;
                     return err;
                 }
             }
-            if (r->flags & RECORD_IMAGE) {
+            if (!road.plain && (r->flags & RECORD_IMAGE)) {
                 int folded = fold(s, found.head, r, diag);
                 if (folded)
                     return folded > 0 ? OK : ERR_MACHINE;
@@ -466,7 +495,7 @@ take_in(struct index *s, const struct record *r, uint32_t units, const int sub, 
             number = entry_take(s, units, diag);
             if (LIKELY(number != NO_ENTRY)) {
                 struct record *fresh = entry_at(s, number);
-                memcpy(fresh, r, (size_t)units * RECORD_UNIT);
+                copy_units(fresh, r, units);
                 e = entry_at(s, found.head);
                 fresh->hash_hi = e->hash_hi; /* behind the head, so that the slot stays as it is */
                 e->hash_hi = number;
@@ -481,7 +510,7 @@ take_in(struct index *s, const struct record *r, uint32_t units, const int sub, 
             number = grown ? entry_take(s, units, diag) : NO_ENTRY;
             if (LIKELY(number != NO_ENTRY)) {
                 struct record *fresh = entry_at(s, number);
-                memcpy(fresh, r, (size_t)units * RECORD_UNIT);
+                copy_units(fresh, r, units);
                 fresh->hash_hi = NO_ENTRY;
                 table_put(&s->table, tag, tag, number);
             }
@@ -537,31 +566,31 @@ static enum err keep_loose(struct index *s, const struct record *r, struct diag 
 }
 
 static inline __attribute__((always_inline)) enum err
-apply_units(struct index *s, const struct record *r, uint32_t used, const int sub, struct diag *diag)
+apply_units(struct index *s, const struct record *r, uint32_t used, const struct road road, struct diag *diag)
 {
     const struct record *const end = r + used, *ahead = r, *half = r;
     for (unsigned i = 0; i < PREFETCH && ahead < end; i++) {
-        prefetch_bucket(s, tag_of(ahead, sub));
-        ahead += record_units(record_var_size(ahead, layout_of(s, ahead)));
+        prefetch_bucket(s, tag_of(ahead, road));
+        ahead += units_of(s, ahead, road);
     }
     for (unsigned i = 0; i < PREFETCH / 2 && half < ahead; i++) {
-        prefetch_entry(s, tag_of(half, sub));
-        half += record_units(record_var_size(half, layout_of(s, half)));
+        prefetch_entry(s, tag_of(half, road));
+        half += units_of(s, half, road);
     }
     while (r < end) {
-        uint32_t units = record_units(record_var_size(r, layout_of(s, r)));
+        uint32_t units = units_of(s, r, road);
         if (LIKELY(ahead < end)) {
             __builtin_prefetch(ahead + PREFETCH); /* the batch comes from another core's cache */
-            prefetch_bucket(s, tag_of(ahead, sub));
-            ahead += record_units(record_var_size(ahead, layout_of(s, ahead)));
+            prefetch_bucket(s, tag_of(ahead, road));
+            ahead += units_of(s, ahead, road);
         }
         if (LIKELY(half < end)) {
-            prefetch_entry(s, tag_of(half, sub));
-            half += record_units(record_var_size(half, layout_of(s, half)));
+            prefetch_entry(s, tag_of(half, road));
+            half += units_of(s, half, road);
         }
         enum err err = UNLIKELY((r->flags & (RECORD_NO_KEY | RECORD_IMAGE)) == RECORD_NO_KEY)
                            ? keep_loose(s, r, diag)
-                           : take_in(s, r, units, sub, diag);
+                           : take_in(s, r, units, road, diag);
         if (UNLIKELY(err != OK))
             return err;
         r += units;
@@ -572,7 +601,8 @@ apply_units(struct index *s, const struct record *r, uint32_t used, const int su
 static enum err shard_apply(struct index *s, const struct batch *batch, struct diag *diag)
 {
     s->counts.records += batch->count;
-    return apply_units(s, batch->units, batch->used, 0, diag);
+    return s->plain ? apply_units(s, batch->units, batch->used, (struct road){.plain = 1}, diag)
+                    : apply_units(s, batch->units, batch->used, (struct road){0}, diag);
 }
 
 /* ---- settle ---- */
@@ -595,8 +625,8 @@ static int settles_now(const struct index *s, uint32_t head, const struct record
             return 0;
         *at = e;
     }
-    return *local && *channel && ((*local)->flags & RECORD_IMAGE) && sigma_equal(s, *local, *channel) &&
-           window_fits(s, *local, *channel);
+    return *local && *channel && ((*local)->flags & RECORD_IMAGE) &&
+           sigma_equal(s, *local, *channel, (struct road){0}) && window_fits(s, *local, *channel);
 }
 
 /* Too many pairs for one set of their hashes. */
@@ -840,7 +870,9 @@ static enum err pairs_back(void *context, const void *bytes, uint32_t size, stru
 
 static enum err records_back(void *context, const void *bytes, uint32_t size, struct diag *diag)
 {
-    return apply_units(context, bytes, size / RECORD_UNIT, 1, diag);
+    struct index *s = context;
+    return s->plain ? apply_units(s, bytes, size / RECORD_UNIT, (struct road){.sub = 1, .plain = 1}, diag)
+                    : apply_units(s, bytes, size / RECORD_UNIT, (struct road){.sub = 1}, diag);
 }
 
 static void table_reset(struct table *table)
@@ -1017,6 +1049,9 @@ static enum err shard_open_level(struct index **out, const struct index_config *
         return mem_fail(diag, sizeof *s, "a shard");
     s->config = *config;
     s->level = level;
+    s->plain = 1;
+    for (int side = 0; side < SIDES; side++)
+        s->plain &= !config->layout[side].has_extras && !config->layout[side].has_fold;
     s->partition_count = level == 0 ? HASH_PARTITIONS : SUB_PARTITIONS;
     /* A quarter for pairs, an eighth for what left, the rest for table and entries. */
     s->live_max = config->memory_max / 8 * 5;
