@@ -12,6 +12,7 @@ enum { CELLS_MAX = FIELD_SLOTS + 8 + OCCURRENCE_PARTS_MAX, OCCURRENCE_TEXT_MAX =
 
 struct input {
     int cell;            /* index into cells, or -1 */
+    int column;          /* of the source; -1 */
     int credit_cell;     /* amount, fee: `cell` is the debit column then; -1 otherwise */
     int mark_cell;       /* amount, fee: says debit or credit; trade_time: names the zone; -1: none */
     const char *charset; /* of the cell, where it is not UTF-8 */
@@ -42,6 +43,7 @@ struct normalizer {
     uint16_t date;   /* for times without a year */
     int zones_differ;
     int key_cells[KEYS_MAX * KEY_PARTS_MAX]; /* cells of all keys' text parts */
+    int key_columns[KEYS_MAX * KEY_PARTS_MAX];
     int key_cell_count;
     int plain; /* currency, amount, direction, fee, status, time and channel_code are columns without strip,
                   map or unit, or are not there */
@@ -223,6 +225,10 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
     n->plain = n->plain && !n->is_excluded && n->in[FIELD_AMOUNT].cell >= 0 &&
                !n->in[n->key_parts[0]].rule->none && !n->in[n->key_parts[0]].rule->strip &&
                !n->in[n->key_parts[0]].rule->map_count;
+    for (unsigned field = 0; field < FIELD_SLOTS; field++)
+        n->in[field].column = n->in[field].cell >= 0 ? n->columns[n->in[field].cell] : -1;
+    for (int i = 0; i < n->key_cell_count; i++)
+        n->key_columns[i] = n->columns[n->key_cells[i]];
     n->layout.has_extras = n->extra_count > 0;
     n->layout.has_fold = (uint8_t)n->is_image;
     *out = n;
@@ -888,18 +894,43 @@ static inline enum reject_code put_occurrence(const struct normalizer *n, struct
     return REJECT_NONE;
 }
 
+/* A row of text: its cells, or where they end among its separators. */
+struct text_row {
+    const struct cell *cells; /* NULL: the other two */
+    const uint8_t *bytes;
+    const uint32_t *seps; /* column c lies between seps[c - 1] and seps[c] */
+};
+
+static inline __attribute__((always_inline)) struct span text_between(const struct text_row row, int column)
+{
+    const uint32_t from = row.seps[(int64_t)column - 1] + 1;
+    return (struct span){(const char *)row.bytes + from, row.seps[column] - from};
+}
+
+static inline __attribute__((always_inline)) struct span text_at(const struct text_row row,
+                                                                 const struct input *in)
+{
+    return row.cells ? cell_span(&row.cells[in->cell]) : text_between(row, in->column);
+}
+
 /* The usual row of a plain source, in few instructions. 0 when anything about it is unusual: the general path
  * then has the last word, also on whether it is a reject. Both give the same record for the rows that this
  * one takes (tests/unit/core/rules). */
-static inline int take_plain(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
-                             struct record *r)
+static inline __attribute__((always_inline)) int
+take_plain(const struct normalizer *n, struct norm_scratch *s, const struct text_row row, struct record *r)
 {
     const struct input *const in = n->in;
     uint8_t currency = n->job->currency;
-    if (UNLIKELY(shortened_key(n, cells) >= 0))
-        return 0;
+    if (row.cells) {
+        if (UNLIKELY(shortened_key(n, row.cells) >= 0))
+            return 0;
+    } else {
+        for (int i = 0; i < n->key_cell_count; i++)
+            if (UNLIKELY(is_shortened(text_between(row, n->key_columns[i]))))
+                return 0;
+    }
     if (in[FIELD_CURRENCY].cell >= 0) {
-        struct span text = cell_span(&cells[in[FIELD_CURRENCY].cell]);
+        struct span text = text_at(row, &in[FIELD_CURRENCY]);
         if (text.size != 3)
             return 0;
         uint32_t code = (uint32_t)(uint8_t)text.data[0] | (uint32_t)(uint8_t)text.data[1] << 8 |
@@ -912,7 +943,7 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
         }
         currency = s->currency_memo_index;
     }
-    struct span text = cell_span(&cells[in[FIELD_AMOUNT].cell]);
+    struct span text = text_at(row, &in[FIELD_AMOUNT]);
     int negative = text.size && text.data[0] == '-';
     int64_t amount, fee;
     if (UNLIKELY(currency == CURRENCY_NONE ||
@@ -922,7 +953,7 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
     if (negative)
         amount = -amount;
     if (in[FIELD_DIRECTION].cell >= 0) {
-        text = cell_span(&cells[in[FIELD_DIRECTION].cell]);
+        text = text_at(row, &in[FIELD_DIRECTION]);
         if (text.size == 3 && text.data[0] == 'O' && text.data[1] == 'U' && text.data[2] == 'T') {
             amount = -amount;
             out = amount <= 0;
@@ -931,7 +962,7 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
         }
     }
     if (in[FIELD_FEE].cell >= 0) {
-        text = cell_span(&cells[in[FIELD_FEE].cell]);
+        text = text_at(row, &in[FIELD_FEE]);
         negative = text.size && text.data[0] == '-';
         if (text.size && UNLIKELY(!money_quick(text.data + negative, text.size - (size_t)negative, &fee)))
             return 0;
@@ -939,7 +970,7 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
     uint16_t day = n->shared->unit_day;
     if (in[FIELD_TRADE_TIME].cell >= 0) {
         int64_t wall_us;
-        if (UNLIKELY(!time_quick(s, cell_span(&cells[in[FIELD_TRADE_TIME].cell]), &wall_us)))
+        if (UNLIKELY(!time_quick(s, text_at(row, &in[FIELD_TRADE_TIME]), &wall_us)))
             return 0;
         int64_t count = s->date_memo_count + DAY_BASE; /* the cut is midnight */
         if (UNLIKELY(count <= 0 || count > UINT16_MAX))
@@ -952,11 +983,11 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
     r->flags = (uint16_t)((n->side == CHANNEL ? RECORD_CHANNEL : 0) | (out ? RECORD_OUT : 0));
     r->status = 0;
     if (n->status_in_sigma && in[FIELD_STATUS].cell >= 0)
-        r->status = dict_number(n->shared->words, &s->words, cell_span(&cells[in[FIELD_STATUS].cell]));
+        r->status = dict_number(n->shared->words, &s->words, text_at(row, &in[FIELD_STATUS]));
     r->channel = 0;
     if (n->key_has_channel) {
         const struct input *channel = &in[FIELD_CHANNEL_CODE];
-        text = channel->cell >= 0 ? cell_span(&cells[channel->cell]) : channel->constant;
+        text = channel->cell >= 0 ? text_at(row, channel) : channel->constant;
         r->channel = dict_number(n->shared->words, &s->words, text);
         if (UNLIKELY(r->channel == 0))
             return 0;
@@ -964,7 +995,7 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
     const struct input *key = &in[n->key_parts[0]];
     if (UNLIKELY(key->cell < 0))
         return 0;
-    text = cell_span(&cells[key->cell]);
+    text = text_at(row, key);
     if (UNLIKELY(r->status == DICT_FULL || r->channel == DICT_FULL || text.size == 0 || text.size > 64))
         return 0;
     /* Hashed where it stands: what was just written in pieces of 16 could not be read back in pieces of 8
@@ -977,10 +1008,16 @@ static inline int take_plain(const struct normalizer *n, struct norm_scratch *s,
     return 1;
 }
 
+int normalize_plain(const struct normalizer *n, struct norm_scratch *s, const uint8_t *bytes,
+                    const uint32_t *seps, struct record *r)
+{
+    return LIKELY(n->plain) && take_plain(n, s, (struct text_row){NULL, bytes, seps}, r);
+}
+
 enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
                                struct record *r, int *bad_cell)
 {
-    if (LIKELY(n->plain) && LIKELY(take_plain(n, s, cells, r)))
+    if (LIKELY(n->plain) && LIKELY(take_plain(n, s, (struct text_row){.cells = cells}, r)))
         return REJECT_NONE;
     struct core_fields core;
     s->bad_charset = 0;

@@ -103,6 +103,10 @@ struct record_layout normalizer_layout_of(const struct job *job, enum side side)
  * caller sets. `*bad_cell` is the index of the cell that is to blame, or -1. */
 enum reject_code normalize_hot(const struct normalizer *normalizer, struct norm_scratch *scratch,
                                const struct cell *cells, struct record *record, int *bad_cell);
+/* The same for a usual row of a plain source that lies between separators: column c is bytes[seps[c - 1] + 1,
+ * seps[c]). 0 when it is anything else: then normalize_hot says what it is. */
+int normalize_plain(const struct normalizer *normalizer, struct norm_scratch *scratch, const uint8_t *bytes,
+                    const uint32_t *seps, struct record *record);
 /* Of an image: key, hash and occurrence id only, which say what row it is. `record` gets no amount, no date,
  * no currency. */
 enum reject_code normalize_identity(const struct normalizer *normalizer, struct norm_scratch *scratch,

@@ -639,6 +639,16 @@ static int is_comment(const struct csv_source *s, const uint8_t *row, uint32_t s
     return n && size >= n && memcmp(row, comment, n) == 0;
 }
 
+/* The record of a row goes out. */
+static inline enum err put_row(struct work *w, uint32_t units, uint32_t begin, uint32_t next,
+                               struct outbox *outbox, struct diag *diag)
+{
+    w->records++;
+    w->record_bytes += next - begin;
+    w->io->record->place = w->input->base + w->ticket->begin + begin;
+    return outbox_put(outbox, w->io->record, units, diag);
+}
+
 /* One row whose wanted cells are at hand. `begin`..`next` are its bytes, `size` those without the line end.
  */
 static inline enum err take_row(struct work *w, const struct cell *cells, uint32_t begin, uint32_t size,
@@ -652,11 +662,8 @@ static inline enum err take_row(struct work *w, const struct cell *cells, uint32
         return add_reject(w, begin, size, code,
                           bad_cell >= 0 ? (uint32_t)w->file->wanted[bad_cell] : UINT32_MAX, diag);
     }
-    w->records++;
-    w->record_bytes += next - begin;
-    record->place = w->input->base + w->ticket->begin + begin;
-    return outbox_put(outbox, record,
-                      record_units(record_var_size(record, normalizer_layout(w->file->normalizer))), diag);
+    return put_row(w, record_units(record_var_size(record, normalizer_layout(w->file->normalizer))), begin,
+                   next, outbox, diag);
 }
 
 static enum err reject_row(struct work *w, uint32_t begin, uint32_t size, uint32_t next,
@@ -723,6 +730,10 @@ static inline __attribute__((always_inline)) enum err take_rows(struct work *w,
         if (UNLIKELY(row_seps != columns || (columns == 1 && end == begin) ||
                      (has_comments && is_comment(w->s, bytes + begin, end - begin)))) {
             err = odd_row(w, begin, end - begin, next, diag);
+        } else if (!quoted && end == newline &&
+                   LIKELY(normalize_plain(w->file->normalizer, &w->io->scratch, bytes, seps + sep,
+                                          w->io->record))) {
+            err = put_row(w, record_units(w->io->record->key_size), begin, next, outbox, diag);
         } else {
             uint8_t *scratch = w->io->unquoted;
             const uint32_t *const row = seps + sep;
