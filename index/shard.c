@@ -18,7 +18,7 @@ enum {
     HUGE_FROM = 16 << 20,   /* shards that may hold this much take huge pages */
     SIZE_CLASSES = 8,       /* free lists for entries of 1..8 units; longer ones are freed in parts */
     BUCKETS_AT_FIRST = 2048,
-    PREFETCH = 16,
+    PREFETCH = 24,
     /* A shard whose memory is full gives partitions away and takes them back one by one, each into a shard of
      * the next level, which divides by other bits of the hash: 256 ways, then 64 ways a level. */
     SUB_PARTITIONS = 64,
