@@ -32,7 +32,8 @@ struct spool_host {
 typedef enum err spool_take_fn(void *context, const void *bytes, uint32_t size, struct diag *diag);
 
 struct spool_ops {
-    /* `memory`: what its frames may take; it is never less than what `partitions` open ones need. */
+    /* `memory`: what its frames may take, at least 64 KiB. With less than a page for each partition it still
+     * works, but in small pieces. */
     enum err (*open)(struct spool **out, struct spool_host *host, uint32_t partitions, uint64_t memory,
                      struct diag *diag);
     /* Makes room for `size` bytes in a partition's open frame. */

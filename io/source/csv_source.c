@@ -411,7 +411,7 @@ static void csv_close(struct source *source)
         for (uint32_t k = 0; file->names && k < file->column_count; k++)
             mem_give(file->names[k]);
         mem_give(file->names);
-        for (uint64_t k = 0; k < file->segment_count; k++) {
+        for (uint64_t k = 0; file->segments && k < file->segment_count; k++) {
             mem_give((void *)file->segments[k].states);
             mem_give(file->segments[k].marks);
         }

@@ -7,7 +7,10 @@
 #include <sys/statvfs.h>
 
 enum {
-    SEGMENT = 256 * 1024, /* what a spool takes at once when it is small */
+    SEGMENT_SMALL = 16 * 1024, /* what a spool takes at once */
+    SEGMENT = 256 * 1024,      /* when it may hold SMALL_TO */
+    SMALL_TO = 1 << 20,
+    MEMORY_MIN = 64 * 1024,
     SEGMENT_HUGE = 2 << 20,
     HUGE_FROM = 32 << 20,      /* spools that may hold this much take huge pages */
     WRITE_FRAMES = 64,         /* at most, in an extent */
@@ -190,7 +193,7 @@ static struct frame *frame_from_segment(struct frames *spool, struct diag *diag,
 {
     if (spool->segment_left < FRAME_PAGE) {
         const int huge = spool->memory >= HUGE_FROM;
-        const size_t size = huge ? SEGMENT_HUGE : SEGMENT;
+        const size_t size = huge ? SEGMENT_HUGE : spool->memory < SMALL_TO ? SEGMENT_SMALL : SEGMENT;
         if (spool->held + size > spool->memory)
             return NULL;
         struct segment *segment = mem_take(sizeof *segment);
@@ -272,6 +275,24 @@ static enum err write_most(struct frames *spool, int *written, struct diag *diag
     return OK;
 }
 
+/* A partition's open frame is full, or is taken for full. */
+static void close_open(struct frames *spool, uint32_t partition)
+{
+    struct part *part = &spool->parts[partition];
+    struct frame *done = part->open;
+    struct spool_open *open = &spool->base.open[partition];
+    done->used = (uint32_t)(open->at - done->data);
+    part->closed_bytes += done->used;
+    if (part->last)
+        part->last->next = done;
+    else
+        part->first = done;
+    part->last = done;
+    part->full++;
+    part->open = NULL;
+    *open = (struct spool_open){0};
+}
+
 /* Frees memory: finished writes first, then by writing more. 0 in *freed when there is nothing left to
  * write. */
 static enum err make_room(struct frames *spool, int *freed, struct diag *diag)
@@ -287,6 +308,13 @@ static enum err make_room(struct frames *spool, int *freed, struct diag *diag)
     for (int i = 0, written = 1; err == OK && written && i < WRITES / 2 && host->writing < WRITES; i++) {
         err = write_most(spool, &written, diag);
         *freed |= written;
+    }
+    /* All memory is in open frames: a small share, or many partitions. */
+    if (err == OK && !*freed && !host->writing) {
+        for (uint32_t p = 0; p < spool->partitions; p++)
+            if (spool->parts[p].open)
+                close_open(spool, p);
+        err = write_most(spool, freed, diag);
     }
     while (err == OK && !spool->free && host->writing)
         reap(host, 1, &err, diag);
@@ -316,10 +344,9 @@ static enum err frame_take(struct frames *spool, uint32_t size, struct frame **o
         if (frame || err != OK)
             break;
         err = make_room(spool, &freed, diag);
-        /* All is in open frames, or a long record comes when all memory is pages: more than the share, but
-         * by little. */
+        /* A long record comes when all memory is pages: more than the share, but by little. */
         if (err == OK && (!freed || whole > FRAME_PAGE))
-            spool->memory += whole > FRAME_PAGE ? whole : SEGMENT;
+            spool->memory += whole > FRAME_PAGE ? whole : (size_t)SEGMENT_SMALL;
     }
     if (!frame)
         return err;
@@ -338,20 +365,11 @@ static enum err frames_next(struct spool *base, uint32_t partition, uint32_t siz
     struct part *part = &spool->parts[partition];
     struct spool_open *open = &base->open[partition];
     struct frame *fresh;
+    if (part->open)
+        close_open(spool, partition);
     enum err err = frame_take(spool, size, &fresh, diag);
     if (err != OK)
         return err;
-    if (part->open) {
-        struct frame *done = part->open;
-        done->used = (uint32_t)(open->at - done->data);
-        part->closed_bytes += done->used;
-        if (part->last)
-            part->last->next = done;
-        else
-            part->first = done;
-        part->last = done;
-        part->full++;
-    }
     part->open = fresh;
     fresh->owner = partition;
     open->at = fresh->data;
@@ -497,7 +515,7 @@ static void frames_close(struct spool *base)
         struct diag none = {0};
         reap(host, 1, &ignored, &none);
     }
-    for (uint32_t p = 0; spool->parts && p < spool->partitions; p++)
+    for (uint32_t p = 0; spool->parts && base->open && p < spool->partitions; p++)
         frames_drop(base, p);
     for (struct segment *s = spool->segments, *older; s; s = older) {
         older = s->older;
@@ -516,11 +534,10 @@ static enum err frames_open(struct spool **out, struct spool_host *host, uint32_
     struct frames *spool = mem_take_zero(1, sizeof *spool);
     if (!spool)
         return mem_fail(diag, sizeof *spool, "records set aside");
-    const uint64_t least = (uint64_t)partitions * FRAME_PAGE + WRITES * EXTENT_BYTES / 4;
     spool->base.ops = &frames_ops;
     spool->host = (struct host *)host;
     spool->partitions = partitions;
-    spool->memory = memory > least ? memory : least;
+    spool->memory = memory > MEMORY_MIN ? memory : MEMORY_MIN;
     spool->parts = mem_take_zero(partitions, sizeof *spool->parts);
     spool->base.open = mem_take_zero(partitions, sizeof *spool->base.open);
     if (!spool->parts || !spool->base.open) {

@@ -263,6 +263,14 @@ int main(int argc, char **argv)
         snprintf(name, sizeof name, "diff, %s", ways[way][0]);
         snprintf(diff.out, sizeof diff.out, "%s/out", scratch);
         fail_all(&diff, way < 2 ? step : step * 3);
+        /* The same through the spill file. */
+        struct job spilled = {.name = name,
+                              .words = {tieout, "diff", local, channel, "--key=channel_code,biz_order_no",
+                                        "--amount=amount", "--compare=status", "--max-rejects=5",
+                                        "--index-memory=1KiB", out, ways[way][1], ways[way][2], NULL}};
+        snprintf(name, sizeof name, "diff that spills, %s", ways[way][0]);
+        snprintf(spilled.out, sizeof spilled.out, "%s/out", scratch);
+        fail_all(&spilled, way < 2 ? step * 2 : step * 6);
         struct job job = {.name = name,
                           .words = {tieout, "run", yaml, "--date=2026-01-01", "--chunk=1KiB", out,
                                     ways[way][1], ways[way][2], NULL}};
