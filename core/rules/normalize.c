@@ -943,7 +943,8 @@ static inline __attribute__((always_inline)) struct span text_between(const stru
 {
     uint32_t between[2];
     memcpy(between, &row.seps[(int64_t)column - 1], sizeof between);
-    return (struct span){(const char *)row.bytes + between[0] + 1, between[1] - between[0] - 1};
+    const uint32_t from = between[0] + 1; /* seps[-1] is one less than the first row's beginning, be it 0 */
+    return (struct span){(const char *)row.bytes + from, between[1] - from};
 }
 
 static inline __attribute__((always_inline)) struct span text_at(const struct text_row row,
