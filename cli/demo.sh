@@ -58,6 +58,22 @@ if ! "$build/fixtures/tieout_agree" "$day/expected.json" "$result/summary.json" 
     exit 70
 fi
 
+channels=fixtures/days/02-five-channels
+say "
+The same shop on another day, with five channels: Alipay, WeChat Pay, UnionPay, Stripe and PayPal, their bills as they come (zip, gzip,
+GBK, fixed widths, reports in parts), a job file each. $channels/README.md tells what was planted.
+"
+for job in alipay wechat unionpay stripe paypal; do
+    code=0
+    "$build/cli/tieout" run "$channels/$job.yaml" --date=2026-01-05 --out="$out" --write-match 2>"$build/demo-$job.log" || code=$?
+    if [ "$code" -ne 1 ]; then
+        cat "$build/demo-$job.log" >&2
+        say "demo.sh: $job: exit code $code, and 1 (there are differences) was expected"
+        exit 70
+    fi
+    say "  $(printf '%-9s' $job) $(sed -n 's/^  \(match\|mismatch\|missing\|extra\)  *\([0-9][0-9 ]*[0-9]\|[0-9]\)  .*/\1 \2/p' "$build/demo-$job.log" | tr '\n' ' ')"
+done
+
 say "
 What you see: each record of both sides is in exactly one class.
   match      both sides agree                    extra      only Stripe has it

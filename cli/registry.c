@@ -2,7 +2,7 @@
 #include "cli/registry.h"
 #include "index/shard.h"
 
-enum err registry_source(struct source **out, const struct source_config *config, struct diag *diag)
+static enum err open_one(struct source **out, const struct source_config *config, struct diag *diag)
 {
     switch (config->shared->job->sources[config->side].kind) {
     case SOURCE_BINLOG:
@@ -12,6 +12,13 @@ enum err registry_source(struct source **out, const struct source_config *config
         break;
     }
     return csv_source_open(out, config, diag);
+}
+
+enum err registry_source(struct source **out, const struct source_config *config, struct diag *diag)
+{
+    if (config->shared->job->part_count[config->side] > 1)
+        return parts_source_open(out, config, open_one, diag);
+    return open_one(out, config, diag);
 }
 
 const struct index_ops *registry_index(void)

@@ -22,7 +22,10 @@ enum {
     OCCURRENCE_PARTS_MAX = 4,
     LAYOUT_COLUMNS_MAX = 1024,
     ROW_TYPES_MAX = 12, /* kinds of rows a bill tells apart */
-    TOTALS_MAX = 24     /* counts and sums that a bill's trailer states */
+    PARTS_MAX = 4,      /* sources that make up one side */
+    CONDITIONS_MAX = 4,
+    PLUS_MAX = 6,   /* columns that are added to a fee */
+    TOTALS_MAX = 24 /* counts and sums that a bill's trailer states */
 };
 
 enum source_kind {
@@ -55,6 +58,8 @@ struct field_rule {
     const char *debit;  /* amount and fee only: a debit and a credit column instead of `column` */
     const char *credit;
     const char *constant; /* a fixed value, e.g. currency: CNY */
+    /* currency: that of the record of the side's first part whose biz_order_no stands in `column`. */
+    int of_order;
     enum amount_unit unit;
     /* Characters taken out of the cell before it is read, e.g. "," or "\t`"; NULL for none. */
     const char *strip;
@@ -65,6 +70,10 @@ struct field_rule {
     const char *none;      /* a cell with this word is empty; NULL: no such word */
     enum number_sign sign;
     int unit_said; /* a profile must say unit and sign; a job's plain CSV is in major units unless it says so */
+    /* fee: columns that are added to `column`, where the file has them; NULL at the end. And two columns that must
+     * hold the same word (currencies), or there is no fee; NULL: none. */
+    const char **plus;
+    const char *same[2];
     /* amount and fee: a letter that says debit or credit, in a column of its own, or before the digits
      * (mark_column NULL). NULL: none. */
     const char *mark_column, *mark_debit, *mark_credit;
@@ -226,6 +235,13 @@ struct fetch_spec {
     int line;
 };
 
+/* `column` holds one of the words; one that ends in * stands for all that begin so. */
+struct condition {
+    const char *column;
+    const char **words;
+    int word_count;
+};
+
 struct source_spec {
     enum source_kind kind;
     const char *
@@ -244,6 +260,10 @@ struct source_spec {
     const char *occurrence[OCCURRENCE_PARTS_MAX];
     int occurrence_count;
     struct bill_spec *bill; /* SOURCE_FILES: as a profile says; NULL: a plain CSV, as `layout` says */
+    /* Rows of which not all of `where` holds are not this source's; those of which one of `exclude` holds are
+     * records that meet nobody. */
+    struct condition where[CONDITIONS_MAX], exclude[CONDITIONS_MAX];
+    int where_count, exclude_count;
     struct reject_limit rejects;
     struct fetch_spec fetch;
     int line;                     /* of the section in the job file */
@@ -285,7 +305,11 @@ struct job {
     int cut_minutes;  /* 0..1439 */
     uint8_t currency; /* default currency; CURRENCY_NONE: a row without one is a reject */
     int is_diff;
+    /* A side is one source or several parts (two tables of one database). sources: the first part, with the
+     * fields and patterns of all, which is what the rules of matching look at. */
     struct source_spec sources[SIDES];
+    struct source_spec *parts[SIDES];
+    int part_count[SIDES];
     struct match_rules match;
     const char *attrs[ATTRS_MAX]; /* names */
     int attr_count;

@@ -250,6 +250,8 @@ static enum err read_settings(struct diff_loader *l, const struct diff_request *
     day_zone_close(zone);
     for (int side = 0; err == OK && side < SIDES; side++) {
         struct source_spec *source = &job->sources[side];
+        job->parts[side] = source;
+        job->part_count[side] = 1;
         source->kind = SOURCE_FILES;
         source->layout =
             (struct layout){.format = FORMAT_CSV, .delimiter = ',', .quote = '"', .has_header = 1};

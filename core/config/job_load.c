@@ -553,8 +553,9 @@ static enum err map_words_to_themselves(struct loader *l, struct field_rule *rul
 enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
                     struct field_rule *rule)
 {
-    static const char *const NAMES[] = {"column",   "unit", "strip", "map",  "debit", "credit",
-                                        "constant", "sign", "none",  "mark", "time",  "zone"};
+    static const char *const NAMES[] = {"column", "unit",     "strip",    "map",  "debit",
+                                        "credit", "constant", "sign",     "none", "mark",
+                                        "time",   "zone",     "of_order", "plus", "same"};
     static const char *const LATER[] = {"timezone", "format", "regex",      "prefix", "suffix",
                                         "lookup",   "script", "expression", "scale"};
     rule->line = node->line;
@@ -580,6 +581,15 @@ enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *nod
     if (err == OK && (debit || credit) && !(debit && credit))
         err = BAD(l, node, "job.missing", NULL, "%s: %s is missing; debit and credit go together", where,
                   debit ? "credit" : "debit");
+    const struct yaml_node *of_order = yaml_get(node, "of_order");
+    if (err == OK && of_order) {
+        if (slot != FIELD_CURRENCY || column || map || constant)
+            return BAD(l, of_order, "job.value", NULL,
+                       "%s: of_order is for a currency that has no column of its own", where);
+        rule->of_order = 1;
+        return read_text(l, of_order, below(where, "of_order").text, "the column with the order's number",
+                         &rule->column);
+    }
     if (err == OK && !!column + !!debit + !!constant != 1)
         err = BAD(l, node, column || debit || constant ? "job.value" : "job.missing", NULL,
                   "%s: expected exactly one of: column; debit and credit; constant", where);
@@ -611,6 +621,28 @@ enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *nod
         err = read_text(l, none, below(where, "none").text, "the word that stands for nothing", &rule->none);
     if (err == OK && mark)
         err = read_mark(l, slot, mark, below(where, "mark").text, rule);
+    const struct yaml_node *plus = yaml_get(node, "plus"), *same = yaml_get(node, "same");
+    if (err == OK && (plus || same) && slot != FIELD_FEE)
+        err = BAD(l, plus ? plus : same, "job.value", NULL, "%s: only a fee has `plus` and `same`", where);
+    if (err == OK && plus) {
+        const char **names;
+        int count;
+        err = read_texts(l, plus, below(where, "plus").text, "columns to add", PLUS_MAX, &names, &count);
+        rule->plus = err == OK ? take(l, (size_t)(count + 1) * sizeof *names) : NULL;
+        if (err == OK && !rule->plus)
+            return l->diag->err;
+        if (err == OK)
+            memcpy(rule->plus, names, (size_t)count * sizeof *names);
+    }
+    if (err == OK && same) {
+        const char **names;
+        int count = 0;
+        err = read_texts(l, same, below(where, "same").text, "two columns", 2, &names, &count);
+        if (err == OK && count != 2)
+            err = wrong_type(l, same, where, "two columns");
+        for (int i = 0; err == OK && i < 2; i++)
+            rule->same[i] = names[i];
+    }
     if (err == OK && (time || zone) && slot != FIELD_TRADE_TIME)
         err = BAD(l, time ? time : zone, "job.value", NULL,
                   "%s: only trade_time has a time format and a zone", where);
@@ -627,8 +659,10 @@ enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *nod
 static enum err collect_attrs(struct loader *l)
 {
     struct job *job = l->job;
-    for (int side = 0; side < SIDES; side++) {
-        const struct yaml_node *attrs = yaml_get(yaml_get(l->sides[side], "fields"), "attr");
+    for (int i = 0; i < SIDES * PARTS_MAX; i++) {
+        int side = i / PARTS_MAX;
+        const struct yaml_node *part = l->parts[side][i % PARTS_MAX];
+        const struct yaml_node *attrs = yaml_get(yaml_get(part, "fields"), "attr");
         struct where where = below(side_name((enum side)side), "fields.attr");
         if (!attrs)
             continue;
@@ -670,11 +704,11 @@ unsigned slot_find(const struct job *job, const char *name)
     return FIELD_SLOTS;
 }
 
-static enum err read_fields(struct loader *l, const struct yaml_node *node, enum side side,
+static enum err read_fields(struct loader *l, const struct yaml_node *node, const char *section,
                             struct source_spec *source)
 {
     const char *names[FIELDS + 1];
-    struct where where = below(side_name(side), "fields");
+    struct where where = below(section, "fields");
     for (unsigned i = 0; i < FIELDS; i++)
         names[i] = field_name(i);
     names[FIELDS] = "attr";
@@ -1189,12 +1223,12 @@ static enum err check_column(struct loader *l, const struct source_spec *source,
 }
 
 static enum err check_columns(struct loader *l, const struct source_spec *source,
-                              const struct yaml_node *node, enum side side)
+                              const struct yaml_node *node, const char *section)
 {
     enum err err = OK;
     for (unsigned slot = 0; err == OK && slot < FIELDS + (unsigned)l->job->attr_count; slot++) {
         const struct field_rule *rule = &source->fields[slot];
-        struct where where = below(side_name(side), job_field_name(l->job, slot));
+        struct where where = below(section, job_field_name(l->job, slot));
         const char *columns[] = {rule->column, rule->debit, rule->credit};
         for (int i = 0; err == OK && i < COUNT_OF(columns); i++)
             err = check_column(l, source, columns[i], rule->line, rule->column_no, where.text);
@@ -1204,27 +1238,40 @@ static enum err check_columns(struct loader *l, const struct source_spec *source
         item = item->first;
     for (; err == OK && item; item = item->next) {
         err = check_column(l, source, item->text, item->line, item->column,
-                           below(side_name(side), "occurrence_id").text);
+                           below(section, "occurrence_id").text);
         if (yaml_get(node, "occurrence_id")->kind != YAML_LIST)
             break;
     }
     return err;
 }
 
-static enum err read_source(struct loader *l, enum side side)
+/* {column: word, ...}, where a word may be a list of them. */
+static enum err read_conditions(struct loader *l, const struct yaml_node *node, const char *where,
+                                struct condition *out, int *count)
 {
-    static const char *const NAMES[] = {"binlog", "replica", "files",         "format",  "csv",  "timezone",
-                                        "fields", "profile", "occurrence_id", "rejects", "rows", "fetch"};
+    if (node->kind != YAML_MAP || node->count == 0)
+        return wrong_type(l, node, where, "a map, {column: word, ...}");
+    if (node->count > CONDITIONS_MAX)
+        return BAD(l, node, "job.value", NULL, "%s: at most %d columns", where, CONDITIONS_MAX);
+    enum err err = OK;
+    for (const struct yaml_node *child = node->first; err == OK && child; child = child->next) {
+        struct condition *condition = &out[(*count)++];
+        condition->column = child->key;
+        err = read_texts(l, child, below(where, child->key).text, "a word or a list of them", 256,
+                         &condition->words, &condition->word_count);
+    }
+    return err;
+}
+
+static enum err read_source(struct loader *l, enum side side, struct source_spec *source,
+                            const struct yaml_node *node, const char *where)
+{
+    static const char *const NAMES[] = {"binlog",   "replica", "files",   "format",        "csv",
+                                        "timezone", "fields",  "profile", "occurrence_id", "rejects",
+                                        "rows",     "where",   "exclude", "fetch"};
     static const char *const LATER[] = {"kafka",  "queue", "http",    "sql",
                                         "frames", "fixed", "charset", "filter"};
-    const char *where = side_name(side);
-    struct source_spec *source = &l->job->sources[side];
-    const struct yaml_node *node = yaml_get(l->root, where);
-    if (!node)
-        return BAD(l, l->root, "job.missing", "a job has a local and a channel side",
-                   "the setting \"%s\" is missing", where);
-    l->sides[side] = node;
-    source->line = node->key_line;
+    source->line = node->key ? node->key_line : node->line;
     source->timezone = l->job->timezone;
     source->layout = (struct layout){.format = FORMAT_CSV, .delimiter = ',', .quote = '"', .has_header = 1};
     enum err err = check_names(l, node, where, NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
@@ -1235,7 +1282,7 @@ static enum err read_source(struct loader *l, enum side side)
                            *rejects = yaml_get(node, "rejects"), *profile = yaml_get(node, "profile"),
                            *fetch = yaml_get(node, "fetch");
     if (err == OK && !binlog + !files + !replica != 2)
-        err = bad_at(l, node->key_line, node->key_column, "job.missing",
+        err = bad_at(l, source->line, node->key ? node->key_column : node->column, "job.missing",
                      "a side is read from `binlog:`, from `replica:` or from `files:`",
                      "%s: expected exactly one of binlog, replica and files", where);
     if (err == OK && replica && side == CHANNEL)
@@ -1260,7 +1307,7 @@ static enum err read_source(struct loader *l, enum side side)
         err = bad_at(l, rows->key_line, rows->key_column, "job.value", "take it out, or name a profile",
                      "%s: only a profile tells kinds of rows apart", where);
     if (err == OK && profile)
-        err = load_profile(l, side, profile);
+        err = load_profile(l, source, profile, where);
     if (err == OK && binlog)
         err = read_binlog(l, binlog, where, source);
     if (err == OK && replica)
@@ -1282,24 +1329,68 @@ static enum err read_source(struct loader *l, enum side side)
         err = read_rejects(l, rejects, where, &source->rejects);
     if (err == OK && fetch)
         err = read_fetch(l, fetch, where, &source->fetch);
+    const struct yaml_node *only = yaml_get(node, "where"), *exclude = yaml_get(node, "exclude");
+    if (err == OK && only)
+        err = read_conditions(l, only, below(where, "where").text, source->where, &source->where_count);
+    if (err == OK && exclude)
+        err = read_conditions(l, exclude, below(where, "exclude").text, source->exclude,
+                              &source->exclude_count);
+    return err;
+}
+
+/* A side is one source, or a list of them. */
+static enum err read_side(struct loader *l, enum side side)
+{
+    struct job *job = l->job;
+    const struct yaml_node *node = yaml_get(l->root, side_name(side));
+    if (!node)
+        return BAD(l, l->root, "job.missing", "a job has a local and a channel side",
+                   "the setting \"%s\" is missing", side_name(side));
+    job->parts[side] = &job->sources[side];
+    job->part_count[side] = l->part_count[side] = 1;
+    l->parts[side][0] = node;
+    if (node->kind != YAML_LIST)
+        return read_source(l, side, &job->sources[side], node, side_name(side));
+    if (node->count < 2 || node->count > PARTS_MAX)
+        return BAD(l, node, "job.value", "one source needs no list",
+                   "%s: a list of %d sources; expected 2 to %d", side_name(side), node->count, PARTS_MAX);
+    job->parts[side] = take(l, PARTS_MAX * sizeof *job->parts[side]);
+    if (!job->parts[side])
+        return l->diag->err;
+    job->part_count[side] = l->part_count[side] = node->count;
+    int i = 0;
+    enum err err = OK;
+    for (const struct yaml_node *part = node->first; err == OK && part; part = part->next, i++) {
+        char section[40];
+        snprintf(section, sizeof section, "%s[%d]", side_name(side), i + 1);
+        l->parts[side][i] = part;
+        struct source_spec *source = &job->parts[side][i];
+        err = read_source(l, side, source, part, section);
+        if (err == OK && (source->kind == SOURCE_REPLICA || source->kind != job->parts[side][0].kind))
+            err = BAD(l, part, "job.value", NULL, "%s: the parts of a side are all files, or all binlogs",
+                      section);
+        if (err == OK && strcmp(source->timezone, job->parts[side][0].timezone) != 0)
+            err = BAD(l, part, "job.value", NULL, "%s: the parts of a side are in one time zone", section);
+    }
     return err;
 }
 
 /* The second half of a side, when all attrs of both sides are known. */
-static enum err read_source_fields(struct loader *l, enum side side)
+static enum err read_source_fields(struct loader *l, struct source_spec *source, const struct yaml_node *node,
+                                   const char *section)
 {
     struct job *job = l->job;
-    struct source_spec *source = &job->sources[side];
-    const struct yaml_node *node = l->sides[side], *fields = yaml_get(node, "fields");
+    const struct yaml_node *fields = yaml_get(node, "fields");
     if (!fields && !source->bill)
-        return bad_at(l, node->key_line, node->key_column, "job.missing",
+        return bad_at(l, source->line, node->key ? node->key_column : node->column, "job.missing",
                       "e.g. fields: {biz_order_no: order_no, amount: pay_amount}", "%s: fields is missing",
-                      side_name(side));
-    enum err err = source->bill ? load_profile_fields(l, side) : read_fields(l, fields, side, source);
+                      section);
+    enum err err = source->bill ? load_profile_fields(l, source, node, section)
+                                : read_fields(l, fields, section, source);
     if (err != OK)
         return err;
     if (!source->bill)
-        err = check_columns(l, source, node, side);
+        err = check_columns(l, source, node, section);
     if (err != OK)
         return err;
     struct field_rule *channel_code = &source->fields[FIELD_CHANNEL_CODE],
@@ -1307,14 +1398,47 @@ static enum err read_source_fields(struct loader *l, enum side side)
     if (!has_source(channel_code)) {
         if (!job->channel_code[0])
             return BAD(l, l->root, "job.missing", "e.g. channel_code: ALIPAY",
-                       "channel_code is missing, and the %s side has no column for it", side_name(side));
+                       "channel_code is missing, and the %s side has no column for it", section);
         channel_code->constant = job->channel_code;
     }
     if (!has_source(biz_type) && job->biz_type)
         biz_type->constant = job->biz_type;
     if (!has_source(&source->fields[FIELD_CURRENCY]) && job->currency == CURRENCY_NONE)
         return BAD(l, l->root, "job.missing", "e.g. currency: CNY",
-                   "currency is missing, and the %s side has no column for it", side_name(side));
+                   "currency is missing, and the %s side has no column for it", section);
+    return OK;
+}
+
+/* What the rules of matching look at is one source: the first, with what the others have besides. */
+static enum err read_side_fields(struct loader *l, enum side side)
+{
+    struct job *job = l->job;
+    if (job->part_count[side] == 1)
+        return read_source_fields(l, &job->sources[side], l->parts[side][0], side_name(side));
+    enum err err = OK;
+    int patterns = 0;
+    for (int i = 0; err == OK && i < job->part_count[side]; i++) {
+        char section[40];
+        snprintf(section, sizeof section, "%s[%d]", side_name(side), i + 1);
+        err = read_source_fields(l, &job->parts[side][i], l->parts[side][i], section);
+        patterns += job->parts[side][i].pattern_count;
+    }
+    if (err != OK)
+        return err;
+    struct source_spec *all = &job->sources[side];
+    *all = job->parts[side][0];
+    all->patterns = take(l, (size_t)patterns * sizeof *all->patterns);
+    if (!all->patterns)
+        return l->diag->err;
+    all->pattern_count = 0;
+    for (int i = 0; i < job->part_count[side]; i++) {
+        const struct source_spec *part = &job->parts[side][i];
+        for (int k = 0; k < part->pattern_count; k++)
+            all->patterns[all->pattern_count++] = part->patterns[k];
+        for (unsigned slot = 0; slot < FIELD_SLOTS; slot++)
+            if (!has_source(&all->fields[slot]))
+                all->fields[slot] = part->fields[slot];
+    }
     return OK;
 }
 
@@ -1619,7 +1743,7 @@ static enum err check_out_dir(struct loader *l, const struct yaml_node *node)
     const char *pattern = job_out_dir_clash(job, job->directory, job->out_dir, &side);
     if (!pattern)
         return OK;
-    return BAD(l, node ? node : l->sides[side], "job.value", "choose a folder of its own for the outputs",
+    return BAD(l, node ? node : l->parts[side][0], "job.value", "choose a folder of its own for the outputs",
                "output.dir: \"%s\" is where the %s side's inputs are read, \"%s\"", job->out_dir,
                side_name(side), pattern);
 }
@@ -1740,11 +1864,11 @@ static enum err read_top(struct loader *l)
     if (err == OK)
         err = read_status(l);
     for (int side = 0; err == OK && side < SIDES; side++)
-        err = read_source(l, (enum side)side);
+        err = read_side(l, (enum side)side);
     if (err == OK)
         err = collect_attrs(l);
     for (int side = 0; err == OK && side < SIDES; side++)
-        err = read_source_fields(l, (enum side)side);
+        err = read_side_fields(l, (enum side)side);
     if (err == OK)
         err = read_match(l);
     if (err == OK)

@@ -17,7 +17,8 @@ struct loader {
     const char *path; /* borrowed from the caller, for messages */
     struct diag *diag;
     const struct yaml_node *root;
-    const struct yaml_node *sides[SIDES];
+    const struct yaml_node *parts[SIDES][PARTS_MAX];
+    int part_count[SIDES];
     int in_profile; /* a profile is being read: its settings are allowed as well */
 };
 
@@ -58,7 +59,9 @@ unsigned slot_find(const struct job *job, const char *name); /* FIELD_SLOTS: the
 
 /* profile_load.c: reads the profile that a side names into source->bill, then what the side itself says of rows:
  * `rows`. `fields` of the side are read by the caller in between. */
-enum err load_profile(struct loader *l, enum side side, const struct yaml_node *name);
-enum err load_profile_fields(struct loader *l, enum side side);
+enum err load_profile(struct loader *l, struct source_spec *source, const struct yaml_node *name,
+                      const char *section);
+enum err load_profile_fields(struct loader *l, struct source_spec *source, const struct yaml_node *node,
+                             const char *section);
 
 #endif

@@ -457,11 +457,11 @@ static enum err read_profile(struct loader *l, struct source_spec *source)
     return err;
 }
 
-enum err load_profile(struct loader *l, enum side side, const struct yaml_node *node)
+enum err load_profile(struct loader *l, struct source_spec *source, const struct yaml_node *node,
+                      const char *section)
 {
-    struct source_spec *source = &l->job->sources[side];
     const char *name = "";
-    struct where where = below(side_name(side), node->key);
+    struct where where = below(section, node->key);
     enum err err = read_text(l, node, where.text, "a profile's name, or the path of one", &name);
     if (err != OK)
         return err;
@@ -595,15 +595,15 @@ static enum err check_fixed_columns(struct loader *l, const struct bill_spec *bi
     return OK;
 }
 
-enum err load_profile_fields(struct loader *l, enum side side)
+enum err load_profile_fields(struct loader *l, struct source_spec *source, const struct yaml_node *node,
+                             const char *section)
 {
     static const char *const ROW_NAMES[] = {"fields", "exclude", "occurrence_id"};
-    struct source_spec *source = &l->job->sources[side];
     struct bill_spec *bill = source->bill;
-    const struct yaml_node *root = bill->root, *node = l->sides[side], *rows = yaml_get(root, "rows"),
+    const struct yaml_node *root = bill->root, *rows = yaml_get(root, "rows"),
                            *own_rows = yaml_get(node, "rows");
     const char *job_path = l->path;
-    struct where where = below(side_name(side), "fields"), where_rows = below(side_name(side), "rows");
+    struct where where = below(section, "fields"), where_rows = below(section, "rows");
     enum err err = OK;
     if (own_rows) {
         const char *names[ROW_TYPES_MAX];
@@ -638,15 +638,15 @@ enum err load_profile_fields(struct loader *l, enum side side)
         if (err == OK && yaml_get(own, "exclude"))
             err = read_bool(l, yaml_get(own, "exclude"), below(at.text, "exclude").text, &type->is_excluded);
         if (err == OK)
-            err = read_occurrence(l, yaml_get(node, "occurrence_id"),
-                                  below(side_name(side), "occurrence_id").text, type);
+            err = read_occurrence(l, yaml_get(node, "occurrence_id"), below(section, "occurrence_id").text,
+                                  type);
         if (err == OK)
             err = read_occurrence(l, yaml_get(own, "occurrence_id"), below(at.text, "occurrence_id").text,
                                   type);
         const struct field_rule *amount = &type->fields[FIELD_AMOUNT];
         if (err == OK && !amount->column && !amount->debit)
-            err = BAD(l, node, "job.missing", NULL, "%s: rows of kind %s have no amount", side_name(side),
-                      type->name);
+            err =
+                BAD(l, node, "job.missing", NULL, "%s: rows of kind %s have no amount", section, type->name);
         if (err == OK && bill->format == FORMAT_FIXED)
             err = check_fixed_columns(l, bill, type);
     }

@@ -21,6 +21,7 @@ struct worker_io;
 /* A chunk that a worker has claimed. */
 struct ticket {
     uint32_t side, file;
+    uint32_t part;       /* of a side that has several */
     uint64_t begin, end; /* bytes in the file */
     uint64_t number;     /* of the chunk in its file */
     uint32_t buffer;     /* of the worker's */

@@ -8,7 +8,10 @@
 #include "core/model/money_quick.h"
 #include <stdio.h>
 
-enum { CELLS_MAX = FIELD_SLOTS + 8 + OCCURRENCE_PARTS_MAX, OCCURRENCE_TEXT_MAX = 4096 };
+enum {
+    CELLS_MAX = FIELD_SLOTS + 8 + OCCURRENCE_PARTS_MAX + 2 * CONDITIONS_MAX + PLUS_MAX + 2,
+    OCCURRENCE_TEXT_MAX = 4096
+};
 
 struct input {
     int cell;            /* index into cells, or -1 */
@@ -16,8 +19,15 @@ struct input {
     int credit_cell;     /* amount, fee: `cell` is the debit column then; -1 otherwise */
     int mark_cell;       /* amount, fee: says debit or credit; trade_time: names the zone; -1: none */
     const char *charset; /* of the cell, where it is not UTF-8 */
+    int plus[PLUS_MAX], plus_count, same[2]; /* fee: cells */
     const struct field_rule *rule;
     struct span constant;
+};
+
+/* A condition, and the cell that it asks. */
+struct asked {
+    const struct condition *condition;
+    int cell;
 };
 
 struct normalizer {
@@ -39,6 +49,8 @@ struct normalizer {
     int extra_count;
     struct record_layout layout;
     int is_image;
+    struct asked where[CONDITIONS_MAX], exclude[CONDITIONS_MAX];
+    int where_count, exclude_count;
     int is_excluded; /* records of this kind meet nobody */
     uint16_t date;   /* for times without a year */
     int zones_differ;
@@ -51,10 +63,10 @@ struct normalizer {
 
 const char *reject_name(enum reject_code code)
 {
-    static const char *const names[REJECTS] = {"none",     "columns",   "quote",    "carriage_return",
-                                               "too_long", "key",       "amount",   "fee",
-                                               "currency", "direction", "status",   "date",
-                                               "time",     "words",     "row_type", "charset"};
+    static const char *const names[REJECTS] = {"none",     "columns", "quote", "carriage_return", "too_long",
+                                               "key",      "amount",  "fee",   "currency",        "direction",
+                                               "status",   "date",    "time",  "words",           "row_type",
+                                               "not_ours", "charset"};
     return names[code];
 }
 
@@ -159,8 +171,28 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
             err = find_column(n, file, rule->credit, rule, find, context, &in->credit_cell, diag);
         if (err == OK && rule->mark_column)
             err = find_column(n, file, rule->mark_column, rule, find, context, &in->mark_cell, diag);
+        for (int i = 0; err == OK && rule->plus && rule->plus[i]; i++) {
+            int column = find(context, rule->plus[i]);
+            if (column >= 0)
+                in->plus[in->plus_count++] = want_column(n, column);
+        }
+        for (int i = 0; err == OK && rule->same[0] && i < 2; i++)
+            err = find_column(n, file, rule->same[i], rule, find, context, &in->same[i], diag);
         if (err == OK && rule->zone_column)
             err = find_column(n, file, rule->zone_column, rule, find, context, &in->mark_cell, diag);
+        if (err != OK) {
+            normalizer_close(n);
+            return err;
+        }
+    }
+    const struct source_spec *spec = &job->sources[side];
+    for (int i = 0; i < spec->where_count + spec->exclude_count; i++) {
+        int is_where = i < spec->where_count;
+        const struct condition *condition =
+            is_where ? &spec->where[i] : &spec->exclude[i - spec->where_count];
+        struct asked *asked = is_where ? &n->where[n->where_count++] : &n->exclude[n->exclude_count++];
+        asked->condition = condition;
+        enum err err = find_column(n, file, condition->column, NULL, find, context, &asked->cell, diag);
         if (err != OK) {
             normalizer_close(n);
             return err;
@@ -222,7 +254,8 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
                    in->rule->time_format == TIME_ANY && !in->charset &&
                    (in->constant.size == 0 || plain_fields[i] == FIELD_CHANNEL_CODE);
     }
-    n->plain = n->plain && !n->is_excluded && n->in[FIELD_AMOUNT].cell >= 0 &&
+    n->plain = n->plain && !n->is_excluded && !n->where_count && !n->exclude_count &&
+               !n->in[FIELD_CURRENCY].rule->of_order && n->in[FIELD_AMOUNT].cell >= 0 &&
                !n->in[n->key_parts[0]].rule->none && !n->in[n->key_parts[0]].rule->strip &&
                !n->in[n->key_parts[0]].rule->map_count;
     for (unsigned field = 0; field < FIELD_SLOTS; field++)
@@ -348,6 +381,42 @@ static inline struct span input_text(struct norm_scratch *s, const struct input 
     return text;
 }
 
+/* "ALIPAY", or "AL*" for all that begin so. */
+static int holds(struct norm_scratch *s, const struct asked *asked, const char *charset,
+                 const struct cell *cells)
+{
+    struct span text = utf8_text(s, charset, cell_text(s, &cells[asked->cell]));
+    for (int i = 0; i < asked->condition->word_count; i++) {
+        struct span word = span_of(asked->condition->words[i]);
+        if (word.size && word.data[word.size - 1] == '*'
+                ? text.size + 1 >= word.size && memcmp(text.data, word.data, word.size - 1) == 0
+                : span_equal(text, word))
+            return 1;
+    }
+    return 0;
+}
+
+int normalizer_filters(const struct normalizer *n)
+{
+    return n->where_count != 0;
+}
+
+int normalizer_wants(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells)
+{
+    for (int i = 0; i < n->where_count; i++)
+        if (!holds(s, &n->where[i], n->in[FIELD_BIZ_ORDER_NO].charset, cells))
+            return 0;
+    return 1;
+}
+
+static int excludes(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells)
+{
+    for (int i = 0; i < n->exclude_count; i++)
+        if (holds(s, &n->exclude[i], n->in[FIELD_BIZ_ORDER_NO].charset, cells))
+            return 1;
+    return n->is_excluded;
+}
+
 /* 0 when the word is outside the map. */
 static int map_word(const struct field_rule *rule, struct span *word)
 {
@@ -394,12 +463,39 @@ static int apply_sign(struct norm_scratch *s, const struct input *in, const stru
     return 1;
 }
 
+/* A fee that stands in several columns. As read_money. */
+static int read_sum(struct norm_scratch *s, const struct input *in, const struct cell *cells,
+                    uint8_t currency, int64_t *micro)
+{
+    int seen = 0;
+    *micro = 0;
+    if (in->rule->same[0] &&
+        !span_equal(cell_text(s, &cells[in->same[0]]), cell_text(s, &cells[in->same[1]])))
+        return 2;
+    for (int i = -1; i < in->plus_count; i++) {
+        struct input one = *in;
+        int64_t part;
+        if (i >= 0)
+            one.cell = in->plus[i];
+        struct span text = input_text(s, &one, cells);
+        if (text.size == 0)
+            continue;
+        seen = 1;
+        if (!parse_money(in->rule, text, currency, &part) || !apply_sign(s, in, cells, &part, 0) ||
+            __builtin_add_overflow(*micro, part, micro))
+            return 0;
+    }
+    return seen ? 1 : 2;
+}
+
 /* Amount or fee of one or two columns. 1: read, 0: bad, 2: empty. `*out` is set for a debit. */
 static inline int read_money(struct norm_scratch *s, const struct input *in, const struct cell *cells,
                              uint8_t currency, int64_t *micro, int *is_debit)
 {
     *is_debit = 0;
     if (LIKELY(!in->rule->debit && !in->rule->credit)) {
+        if (UNLIKELY(in->plus_count || in->rule->same[0]))
+            return read_sum(s, in, cells, currency, micro);
         struct span text = input_text(s, in, cells);
         if (text.size == 0)
             return 2;
@@ -688,7 +784,10 @@ static inline enum reject_code read_core(const struct normalizer *n, struct norm
     struct span text = input_text(s, in, cells);
     *bad_cell = in->cell;
     out->currency = n->job->currency;
-    if (text.size) {
+    if (UNLIKELY(in->rule->of_order)) {
+        if (n->shared->orders && !(out->currency = order_currencies_find(n->shared->orders, text)))
+            return REJECT_CURRENCY;
+    } else if (text.size) {
         if (!map_word(in->rule, &text) || !(out->currency = currency_find(text.data, text.size)))
             return REJECT_CURRENCY;
     } else if (out->currency == CURRENCY_NONE) {
@@ -901,6 +1000,10 @@ static inline enum reject_code put_record_key(const struct normalizer *n, struct
             p += 2 + part.size;
         }
     }
+    if (UNLIKELY(n->exclude_count || n->is_excluded) && excludes(n, s, cells)) {
+        r->flags |= RECORD_EXCLUDED;
+        no_key = 1;
+    }
     if (UNLIKELY(no_key)) {
         r->flags |= RECORD_NO_KEY;
         if (n->is_image) { /* its images must still find each other */
@@ -1060,6 +1163,9 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
         return REJECT_NONE;
     struct core_fields core;
     s->bad_charset = 0;
+    *bad_cell = -1;
+    if (UNLIKELY(n->where_count) && !normalizer_wants(n, s, cells))
+        return REJECT_NOT_OURS;
     enum reject_code code = read_core(n, s, cells, &core, 0, bad_cell);
     if (UNLIKELY(code != REJECT_NONE))
         return code;
@@ -1101,8 +1207,6 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
         s->bad_charset = 0;
         return REJECT_CHARSET;
     }
-    if (n->is_excluded)
-        r->flags |= RECORD_EXCLUDED | RECORD_NO_KEY;
     return REJECT_NONE;
 }
 
@@ -1189,6 +1293,9 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
     f->side = (uint8_t)n->side;
     struct core_fields core;
     s->bad_charset = 0;
+    *bad_cell = -1;
+    if (n->where_count && !normalizer_wants(n, s, cells))
+        return REJECT_NOT_OURS;
     enum reject_code code = read_core(n, s, cells, &core, 1, bad_cell);
     if (code != REJECT_NONE)
         return code;

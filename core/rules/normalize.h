@@ -19,6 +19,7 @@
 #include "core/model/dict.h"
 #include "core/model/full.h"
 #include "core/model/record.h"
+#include "core/rules/order_currency.h"
 
 /* Why a row could not become a record. The words are those of reject.csv. */
 enum reject_code {
@@ -35,9 +36,10 @@ enum reject_code {
     REJECT_STATUS,
     REJECT_DATE,
     REJECT_TIME,
-    REJECT_WORDS,   /* more different words than the dictionary holds */
-    REJECT_TYPE,    /* a kind of row that the profile does not know */
-    REJECT_CHARSET, /* bytes that are no text in the declared charset */
+    REJECT_WORDS,    /* more different words than the dictionary holds */
+    REJECT_TYPE,     /* a kind of row that the profile does not know */
+    REJECT_NOT_OURS, /* not a reject: the job's `where` leaves the row to others */
+    REJECT_CHARSET,  /* bytes that are no text in the declared charset */
     REJECTS
 };
 const char *reject_name(enum reject_code code); /* "amount" */
@@ -49,8 +51,9 @@ struct norm_shared {
     struct zone *job_zone;
     struct zone *zones[SIDES]; /* of naive times */
     uint64_t hash_seed;
-    uint16_t unit_day;      /* --date, or DAY_NONE */
-    int cut_by_date[SIDES]; /* 1: an endless source; records of other days are marked */
+    uint16_t unit_day;                     /* --date, or DAY_NONE */
+    const struct order_currencies *orders; /* for `of_order`; NULL: nobody asks */
+    int cut_by_date[SIDES];                /* 1: an endless source; records of other days are marked */
 };
 
 struct norm_scratch {
@@ -107,6 +110,11 @@ enum reject_code normalize_hot(const struct normalizer *normalizer, struct norm_
  * seps[c]). 0 when it is anything else: then normalize_hot says what it is. */
 int normalize_plain(const struct normalizer *normalizer, struct norm_scratch *scratch, const uint8_t *bytes,
                     const uint32_t *seps, struct record *record);
+/* Whether the job's `where` lets a row in; 1 always where there is none (normalizer_filters 0). normalize_hot and
+ * normalize_full answer REJECT_NOT_OURS to the others. */
+int normalizer_filters(const struct normalizer *normalizer);
+int normalizer_wants(const struct normalizer *normalizer, struct norm_scratch *scratch,
+                     const struct cell *cells);
 /* Of an image: key, hash and occurrence id only, which say what row it is. `record` gets no amount, no date,
  * no currency. */
 enum reject_code normalize_identity(const struct normalizer *normalizer, struct norm_scratch *scratch,

@@ -137,6 +137,7 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
             err = segments_open(&s->segments, &s->set, directory, diag);
     } else {
         err = file_set_open(&s->set, s->job, config->side, config->date, 1, diag);
+        file_set_shift(&s->set, config->place_base);
     }
     if (err == OK)
         err = binlog_walk_open(&s->walk, &s->columns.options, diag);
@@ -630,6 +631,19 @@ static enum err take_change(struct decoding *d, const struct binlog_row *row, st
         return err;
     if (row->op != BINLOG_DELETE && (err = pick(d, row, row->after, "after", after, diag)) != OK)
         return err;
+    /* A row that `where` lets in counts from there on, and is gone when it does not any more. */
+    int is_new = 0;
+    if (normalizer_filters(d->normalizer)) {
+        int was = row->op != BINLOG_INSERT && normalizer_wants(d->normalizer, &d->io->scratch, before),
+            is = row->op != BINLOG_DELETE && normalizer_wants(d->normalizer, &d->io->scratch, after);
+        if (!was && !is) {
+            d->rows--;
+            return OK;
+        }
+        if (!is && row->op == BINLOG_UPDATE)
+            return send_unreadable(d, row, before, RECORD_GONE, diag);
+        is_new = !was;
+    }
     if (row->op == BINLOG_DELETE) {
         enum reject_code code = normalize_hot(d->normalizer, &d->io->scratch, before, record, &bad_cell);
         if (code != REJECT_NONE)
@@ -637,7 +651,7 @@ static enum err take_change(struct decoding *d, const struct binlog_row *row, st
         record->flags |= RECORD_GONE | RECORD_VOIDED;
         return send(d, row, record, diag);
     }
-    if (row->op == BINLOG_UPDATE) {
+    if (row->op == BINLOG_UPDATE && !is_new) {
         struct record *old =
             (struct record *)d->io->unquoted; /* room for a row; not used by this source otherwise */
         enum reject_code code = normalize_identity(d->normalizer, &d->io->scratch, before, old);
@@ -668,6 +682,8 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
         normalize_full(d->normalizer, &d->io->scratch, d->io->cells, d->arena, &full, &bad_cell, &no_memory);
     if (no_memory)
         return mem_fail(diag, 0, "a row");
+    if (code == REJECT_NOT_OURS)
+        return OK;
     if (code != REJECT_NONE) {
         char place[1024];
         place_of(d->s, d->input->base + row->event_offset, 0, row->row_index, place, sizeof place);

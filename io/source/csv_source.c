@@ -497,6 +497,7 @@ enum err csv_source_open(struct source **out, const struct source_config *config
     pthread_mutex_init(&s->lock, NULL);
     reject_list_init(&s->rejects);
     enum err err = file_set_open(&s->set, s->job, config->side, config->date, 0, diag);
+    file_set_shift(&s->set, config->place_base);
     if (err == OK) {
         size_t size = s->set.count * sizeof *s->files;
         s->files = mem_take_zero(1, size);
@@ -658,6 +659,11 @@ static inline enum err take_row(struct work *w, const struct cell *cells, uint32
     int bad_cell;
     enum reject_code code = normalize_hot(w->file->normalizer, &w->io->scratch, cells, record, &bad_cell);
     if (UNLIKELY(code != REJECT_NONE)) {
+        if (code == REJECT_NOT_OURS) {
+            w->rows--;
+            w->other_bytes += next - begin;
+            return OK;
+        }
         w->reject_bytes += next - begin;
         return add_reject(w, begin, size, code,
                           bad_cell >= 0 ? (uint32_t)w->file->wanted[bad_cell] : UINT32_MAX, diag);
@@ -800,6 +806,11 @@ static inline enum err take_bill_row(struct work *w, struct bill_row *row, uint3
     struct record *record = w->io->record;
     int bad_cell;
     enum reject_code code = normalize_hot(kind->normalizer, &w->io->scratch, picked, record, &bad_cell);
+    if (UNLIKELY(code == REJECT_NOT_OURS)) {
+        w->rows--;
+        w->other_bytes += next - begin;
+        return OK;
+    }
     if (UNLIKELY(code != REJECT_NONE)) {
         w->reject_bytes += next - begin;
         return add_reject(w, begin, size, code, bad_cell >= 0 ? (uint32_t)kind->wanted[bad_cell] : UINT32_MAX,
@@ -1764,7 +1775,7 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
                     err = row_fn(context, &full, diag);
             }
             /* Lines of a trailer are not shown; what they say is checked by run. */
-            if (file->bill && end != CSV_ROW_BLANK && code == REJECT_COLUMNS)
+            if ((file->bill && end != CSV_ROW_BLANK && code == REJECT_COLUMNS) || code == REJECT_NOT_OURS)
                 code = REJECT_NONE;
             if (err == OK && code != REJECT_NONE && !is_comment(s, bytes, row.size)) {
                 char place[1024];

@@ -495,6 +495,12 @@ enum err file_set_begin(struct file_set *set, const char *folder, uint32_t threa
                : OK;
 }
 
+void file_set_shift(struct file_set *set, uint64_t base)
+{
+    for (uint32_t i = 0; i < set->count; i++)
+        set->files[i].base += base;
+}
+
 enum err file_set_settle(struct file_set *set, struct diag *diag)
 {
     uint64_t sum = 0;

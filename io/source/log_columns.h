@@ -12,7 +12,7 @@
 
 struct log_columns {
     struct binlog_watch watch;
-    const char *needed[FIELD_SLOTS * 3 + OCCURRENCE_PARTS_MAX];
+    const char *needed[FIELD_SLOTS * 4 + OCCURRENCE_PARTS_MAX + 2 * CONDITIONS_MAX];
     int needed_count;
     struct binlog_options options; /* points into this struct */
 };
@@ -37,7 +37,13 @@ static inline void log_columns_init(struct log_columns *columns, const struct so
         log_columns_need(columns, spec->fields[f].column);
         log_columns_need(columns, spec->fields[f].debit);
         log_columns_need(columns, spec->fields[f].credit);
+        log_columns_need(columns, spec->fields[f].mark_column ? spec->fields[f].mark_column
+                                                              : spec->fields[f].zone_column);
     }
+    for (int i = 0; i < spec->where_count; i++)
+        log_columns_need(columns, spec->where[i].column);
+    for (int i = 0; i < spec->exclude_count; i++)
+        log_columns_need(columns, spec->exclude[i].column);
     for (int i = 0; i < spec->occurrence_count; i++)
         log_columns_need(columns, spec->occurrence[i]);
     columns->options = (struct binlog_options){.watch = &columns->watch,

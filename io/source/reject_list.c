@@ -101,6 +101,7 @@ static const char *expected(enum reject_code code)
         return "text in the profile's charset";
     case REJECT_NONE:
     case REJECT_WORDS:
+    case REJECT_NOT_OURS:
     case REJECTS:
         break;
     }
