@@ -71,7 +71,11 @@ for job in alipay wechat unionpay stripe paypal; do
         say "demo.sh: $job: exit code $code, and 1 (there are differences) was expected"
         exit 70
     fi
-    say "  $(printf '%-9s' $job) $(sed -n 's/^  \(match\|mismatch\|missing\|extra\)  *\([0-9][0-9 ]*[0-9]\|[0-9]\)  .*/\1 \2/p' "$build/demo-$job.log" | tr '\n' ' ')"
+    line=$(printf '  %-9s' $job)
+    for class in match mismatch missing extra; do
+        line="$line $(($(wc -l <"$out/$job/2026-01-05/$class.csv") - 1)) $class,"
+    done
+    say "${line%,}"
 done
 
 say "
