@@ -171,7 +171,7 @@ static const char capture_help[] =
     "      password: env:DB_PASSWORD    # or file:PATH\n"
     "      server_id: 4711              # ours; no other replica may have it\n"
     "      table: shop.payment_order\n"
-    "      start: now                   # or oldest, FILE:OFFSET, a set of GTIDs\n"
+    "      start: snapshot              # or now, oldest, FILE:OFFSET, a set of GTIDs\n"
     "\n"
     "Example:\n"
     "  tieout capture job.yaml &\n"

@@ -186,6 +186,7 @@ struct reject_limit {
 };
 
 enum replica_start {
+    START_SNAPSHOT, /* the table's rows as they are, and what is committed from then on */
     START_NOW,      /* what is committed from now on */
     START_OLDEST,   /* the oldest log that the server still has */
     START_POSITION, /* `start_text` is FILE:OFFSET */
@@ -206,6 +207,7 @@ struct replica_spec {
     enum replica_start start;
     const char *start_text;
     uint64_t segment_bytes;
+    uint64_t rate; /* rows a second that a snapshot reads at most; 0: no limit */
 };
 
 /* Where a side's files come from (`tieout fetch`), and where they go. Secrets are never here: only where they are. */

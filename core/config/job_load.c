@@ -831,14 +831,16 @@ static enum err read_replica_start(struct loader *l, const struct yaml_node *nod
                                    struct replica_spec *replica)
 {
     static const char *const expected =
-        "now, oldest, FILE:OFFSET such as mysql-bin.000001:4, or a set of GTIDs";
+        "snapshot, now, oldest, FILE:OFFSET such as mysql-bin.000001:4, or a set of GTIDs";
     const char *text = "";
     enum err err = read_text(l, node, where, expected, &text);
     if (err != OK)
         return err;
     const char *colon = strrchr(text, ':');
     replica->start_text = text;
-    if (strcmp(text, "now") == 0)
+    if (strcmp(text, "snapshot") == 0)
+        replica->start = START_SNAPSHOT;
+    else if (strcmp(text, "now") == 0)
         replica->start = START_NOW;
     else if (strcmp(text, "oldest") == 0)
         replica->start = START_OLDEST;
@@ -879,8 +881,8 @@ static enum err read_size(struct loader *l, const struct yaml_node *node, const 
 static enum err read_replica(struct loader *l, const struct yaml_node *node, const char *section,
                              struct source_spec *source)
 {
-    static const char *const NAMES[] = {"host",    "port",  "user", "password", "server_id", "table",
-                                        "columns", "start", "tls",  "ca",       "dir",       "segment"};
+    static const char *const NAMES[] = {"host",  "port", "user", "password", "server_id", "table", "columns",
+                                        "start", "tls",  "ca",   "dir",      "segment",   "rate"};
     static const char *const LATER[] = {"tables", "schema"};
     struct where where = below(section, "replica");
     struct replica_spec *replica = &source->replica;
@@ -948,6 +950,11 @@ static enum err read_replica(struct loader *l, const struct yaml_node *node, con
         replica->dir = text;
     }
     replica->segment_bytes = 1ull << 30;
+    const struct yaml_node *rate = yaml_get(node, "rate");
+    if (err == OK && rate) {
+        err = read_number(l, rate, below(where.text, "rate").text, 1, 1000000000, &number);
+        replica->rate = (uint64_t)number;
+    }
     if (err == OK && segment)
         err = read_size(l, segment, below(where.text, "segment").text, 4096, 1ull << 38,
                         &replica->segment_bytes);

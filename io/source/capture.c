@@ -628,6 +628,33 @@ enum err capture_start(struct capture *c, const struct capture_position *positio
     return err == OK ? capture_checkpoint(c, diag) : err;
 }
 
+enum err capture_discard(struct capture *c, struct diag *diag)
+{
+    CHECK(!c->done.server[0]);
+    if (c->fd >= 0)
+        sys_close(c->fd);
+    c->fd = -1;
+    c->number = 0;
+    c->buffer.size = 0;
+    c->written = 0;
+    c->origin_count = 0;
+    c->done = (struct capture_position){.gtids = ""};
+    gtid_set_fini(&c->gtids);
+    c->counts = (struct capture_counts){0};
+    struct sqlite_statement *s;
+    enum err err = sqlite_prepare(&s, c->db, "SELECT name FROM segment", diag);
+    char path[4096];
+    while (err == OK && sqlite_step(s, diag) == STEP_MORE)
+        if ((err = segment_path(c, sqlite_text(s, 0), path, diag)) == OK)
+            sys_unlink(path);
+    sqlite_finish(s);
+    if (err == OK)
+        err = sqlite_begin(c->db, diag);
+    if (err == OK)
+        err = sqlite_exec(c->db, "DELETE FROM segment; DELETE FROM origin; DELETE FROM capture", diag);
+    return err == OK ? sqlite_commit(c->db, diag) : err;
+}
+
 /* ---- segments ---- */
 
 /* Appends an event of our own making to the buffer. `type` ROTATE with the next segment's name. */

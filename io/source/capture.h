@@ -51,6 +51,8 @@ void capture_close(struct capture *capture);
 const struct capture_position *capture_position(const struct capture *capture);
 /* The first position. `position->gtids` may be "". */
 enum err capture_start(struct capture *capture, const struct capture_position *position, struct diag *diag);
+/* Throws away what was captured while there was no position yet: a snapshot that was cut short. */
+enum err capture_discard(struct capture *capture, struct diag *diag);
 /* A connection to `server` begins. `by_gtid`: the stream was asked for by GTIDs, so what lies before an offset
  * need not be done yet, and what lies behind may be. A file of the position's name must be the one it was. */
 enum err capture_connected(struct capture *capture, const char *server, int by_gtid, struct diag *diag);

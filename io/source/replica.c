@@ -9,6 +9,7 @@
 #include "io/net/mysql.h"
 #include "io/net/secret.h"
 #include "io/source/capture.h"
+#include "io/source/snapshot.h"
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -244,6 +245,39 @@ static enum err read_logs(struct replica *r, struct log_list *list, const char *
     return mysql_peer_query(r->peer, "SHOW BINARY LOGS", take_log, list, diag);
 }
 
+static struct mysql_config config_of(const struct replica *r)
+{
+    return (struct mysql_config){.host = r->spec->host,
+                                 .port = r->spec->port,
+                                 .user = r->spec->user,
+                                 .password = r->password,
+                                 .tls = (enum mysql_tls)r->spec->tls,
+                                 .ca = r->spec->ca,
+                                 .connect_timeout = CONNECT_TIMEOUT,
+                                 .read_timeout = READ_TIMEOUT};
+}
+
+/* The table as it is, and where the stream has to go on. */
+static enum err take_snapshot(struct replica *r, struct capture_position *position, struct diag *diag)
+{
+    struct mysql_config config = config_of(r);
+    struct mysql_peer *peer = NULL;
+    enum err err = capture_discard(r->capture, diag);
+    if (err == OK)
+        err = mysql_peer_open(&peer, &config, diag);
+    if (err == OK)
+        err = capture_connected(r->capture, "", 0, diag);
+    struct snapshot_config snapshot = {.peer = peer,
+                                       .capture = r->capture,
+                                       .source = r->source,
+                                       .is_mariadb = r->is_mariadb,
+                                       .interrupted = r->config->interrupted};
+    if (err == OK)
+        err = snapshot_take(&snapshot, position->file, &position->offset, diag);
+    mysql_peer_close(peer);
+    return err;
+}
+
 /* The first position, as the job says. */
 static enum err choose_start(struct replica *r, struct diag *diag)
 {
@@ -254,6 +288,9 @@ static enum err choose_start(struct replica *r, struct diag *diag)
     enum err err = OK;
     snprintf(position.server, sizeof position.server, "%s", r->server);
     switch (r->spec->start) {
+    case START_SNAPSHOT:
+        err = take_snapshot(r, &position, diag);
+        break;
     case START_NOW:
         err = end_of_log(r, &end, diag);
         memcpy(position.file, end.file, sizeof position.file);
@@ -441,14 +478,7 @@ static enum err refused(struct replica *r, struct diag *found, struct diag *diag
                         "SET GLOBAL max_allowed_packet=1073741824 on the server", "%s", found->what);
     /* The connection is used up: ask again what it has. */
     struct mysql_peer *dump = r->peer;
-    struct mysql_config config = {.host = r->spec->host,
-                                  .port = r->spec->port,
-                                  .user = r->spec->user,
-                                  .password = r->password,
-                                  .tls = (enum mysql_tls)r->spec->tls,
-                                  .ca = r->spec->ca,
-                                  .connect_timeout = CONNECT_TIMEOUT,
-                                  .read_timeout = CONNECT_TIMEOUT};
+    struct mysql_config config = config_of(r);
     r->peer = NULL;
     if (mysql_peer_open(&r->peer, &config, &ignored) == OK) {
         read_logs(r, &list, NULL, &ignored);
@@ -493,14 +523,7 @@ static enum err take_packets(struct replica *r, struct diag *diag)
 
 static enum err stream(struct replica *r, struct diag *diag)
 {
-    struct mysql_config config = {.host = r->spec->host,
-                                  .port = r->spec->port,
-                                  .user = r->spec->user,
-                                  .password = r->password,
-                                  .tls = (enum mysql_tls)r->spec->tls,
-                                  .ca = r->spec->ca,
-                                  .connect_timeout = CONNECT_TIMEOUT,
-                                  .read_timeout = READ_TIMEOUT};
+    struct mysql_config config = config_of(r);
     struct end_of_log end;
     enum err err = mysql_peer_open(&r->peer, &config, diag);
     if (err == OK)

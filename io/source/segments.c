@@ -79,6 +79,22 @@ static enum err read_origins(struct segments *segments, const struct file_set *s
     return err == OK ? diag->err : err;
 }
 
+/* Without a position there is nothing yet, or a part of a snapshot. */
+static enum err check_begun(struct sqlite *db, const char *directory, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    enum err err = sqlite_prepare(&s, db, "SELECT 1 FROM capture WHERE server != ''", diag);
+    if (err != OK)
+        return err;
+    enum step step = sqlite_step(s, diag);
+    sqlite_finish(s);
+    if (step == STEP_DONE)
+        err = diag_set(diag, ERR_INPUT, "capture.begun",
+                       "wait for it, or see `tieout capture JOB.yaml --status`",
+                       "%s: the capture has no position yet: its snapshot is not whole", directory);
+    return step == STEP_FAILED ? diag->err : err;
+}
+
 enum err segments_open(struct segments *segments, struct file_set *set, const char *directory,
                        struct diag *diag)
 {
@@ -97,6 +113,8 @@ enum err segments_open(struct segments *segments, struct file_set *set, const ch
     /* One transaction: segments and origins of one checkpoint. */
     if (err == OK)
         err = sqlite_exec(db, "BEGIN", diag);
+    if (err == OK)
+        err = check_begun(db, directory, diag);
     if (err == OK)
         err = read_segments(set, &numbers, db, directory, diag);
     if (err == OK)

@@ -158,7 +158,8 @@ TEST(a_replica_is_read_and_checked)
     static const struct {
         const char *text;
         enum replica_start start;
-    } starts[] = {{"oldest", START_OLDEST},
+    } starts[] = {{"snapshot", START_SNAPSHOT},
+                  {"oldest", START_OLDEST},
                   {"\"mysql-bin.000012:4\"", START_POSITION},
                   {"0-1-100", START_GTID},
                   {"\"3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5\"", START_GTID}};
@@ -176,7 +177,7 @@ TEST(a_replica_is_read_and_checked)
         job_close(job);
     }
     EXPECT(refuses(BINLOG_LINE, REPLICA(""), "8:12", "replica: start is missing", "start: now"));
-    EXPECT(refuses(BINLOG_LINE, REPLICA("start: tomorrow"), "8:81", "expected now, oldest", ""));
+    EXPECT(refuses(BINLOG_LINE, REPLICA("start: tomorrow"), "8:81", "expected snapshot, now, oldest", ""));
     EXPECT(refuses(BINLOG_LINE, REPLICA("start: now, password: secret"), "8:96", "never the password itself",
                    "env:"));
     EXPECT(refuses(BINLOG_LINE, REPLICA("start: now, tls: maybe"), "8:91", "off, required or verify", ""));
