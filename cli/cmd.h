@@ -15,7 +15,12 @@ int cmd_check(const struct options *options);
 int cmd_inspect(const struct options *options);
 int cmd_gen(const struct options *options);
 int cmd_capture(const struct options *options);
+int cmd_profiles(const struct options *options);
+int cmd_profile(const struct options *options);
 int cmd_fetch(const struct options *options);
+
+/* Says of each profile whether it fits the file: cmd_profiles.c. */
+enum err profiles_explain(const char *path, struct diag *diag);
 
 /* Prints the help of a command, or that of the program when `command` is NULL or none of its commands. */
 void help_print(const char *command, FILE *out);

@@ -16,8 +16,8 @@ int cmd_diff(const struct options *options)
                                    .out_dir = options->out,
                                    .write_match = options->write_match};
     struct stat local, channel;
-    if (stat(request.local_path, &local) == 0 && stat(request.channel_path, &channel) == 0 && local.st_dev == channel.st_dev &&
-        local.st_ino == channel.st_ino)
+    if (stat(request.local_path, &local) == 0 && stat(request.channel_path, &channel) == 0 &&
+        local.st_dev == channel.st_dev && local.st_ino == channel.st_ino)
         fprintf(stderr, "note: both sides are the same file\n");
     struct job *job = NULL;
     enum err err = job_from_diff(&job, &request, &diag);

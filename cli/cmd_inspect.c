@@ -117,11 +117,13 @@ static enum err show_record(void *context, const struct full *row, struct diag *
 static enum err inspect_with_job(const struct options *options, struct diag *diag)
 {
     struct job *job = NULL;
-    enum err err = job_load(&job, options->job, diag);
+    enum err err = options->profile
+                       ? job_from_profile(&job, options->profile, options->currency, options->timezone, diag)
+                       : job_load(&job, options->job, diag);
     if (err != OK)
         return err;
     /* The side: as asked, else the one whose kind fits the file's first bytes, else the channel's. */
-    char *path = realpath(options->arguments[0], NULL);
+    char *path = options->profile ? NULL : realpath(options->arguments[0], NULL);
     const char *name = path ? path : options->arguments[0];
     uint8_t head[4] = {0};
     int fd = sys_open(name, O_RDONLY | O_NONBLOCK, 0);
@@ -161,8 +163,12 @@ static enum err inspect_with_job(const struct options *options, struct diag *dia
     if (err == OK)
         err = worker_io_open(&shown.io, &config, NULL, diag);
     if (err == OK) {
-        fprintf(stderr, "%s: %s, read as the %s side of %s\n", options->arguments[0],
-                job->sources[side].kind == SOURCE_BINLOG ? "a binlog" : "CSV", side_name(side), options->job);
+        if (options->profile)
+            fprintf(stderr, "%s: read as %s\n", options->arguments[0], job->sources[side].bill->title);
+        else
+            fprintf(stderr, "%s: %s, read as the %s side of %s\n", options->arguments[0],
+                    job->sources[side].kind == SOURCE_BINLOG ? "a binlog" : "CSV", side_name(side),
+                    options->job);
         err = shown.source->ops->scan(shown.source, shown.io, show_record, &shown, diag);
         fprintf(stderr, "%llu records shown\n", (unsigned long long)shown.count);
     }
@@ -396,7 +402,9 @@ int cmd_inspect(const struct options *options)
 {
     struct diag diag = {0};
     enum err err;
-    if (options->job) {
+    if (options->explain) {
+        err = profiles_explain(options->arguments[0], &diag);
+    } else if (options->job || options->profile) {
         err = inspect_with_job(options, &diag);
     } else {
         struct whole_file file = {0};

@@ -12,6 +12,9 @@ static const char program_help[] =
     "  tieout check JOB.yaml                                              what is wrong with a job file\n"
     "  tieout capture JOB.yaml                                            a server's log, kept as it comes\n"
     "  tieout inspect FILE                                                a file's rows as records\n"
+    "  tieout profiles [show NAME]                                        the bill layouts that are built "
+    "in\n"
+    "  tieout profile new SAMPLE.csv                                      drafts one from a sample\n"
     "  tieout gen --out=DIR                                               two sample files with planted "
     "faults\n"
     "\n"
@@ -41,7 +44,8 @@ static const char diff_help[] =
     "LOCALNAME:CHANNELNAME. Other columns with canonical names (channel_code, biz_type, channel_order_no,\n"
     "merchant_no, bill_date, trade_time, direction, currency, fee, status) are taken where they are there.\n"
     "A channel_order_no in the channel's file tells its rows apart: the same number twice is a duplicate.\n"
-    "Dates do not keep records apart here, however far they lie from each other: a job has a window for that.\n"
+    "Dates do not keep records apart here, however far they lie from each other: a job has a window for "
+    "that.\n"
     "\n"
     "  --key=A,B            columns that identify an order, both together; required\n"
     "  --amount=A           column of the amount, in the major unit (1.10); required. Negative is OUT.\n"
@@ -138,6 +142,8 @@ static const char inspect_help[] =
     "  --job=JOB.yaml       read the file as this job does\n"
     "  --side=local|channel which side of the job, where the file's name does not tell\n"
     "  --format=csv|binlog  what the file is, when there is no job (by its first bytes)\n"
+    "  --profile=NAME       read the file as this profile says (tieout profiles lists them)\n"
+    "  --explain            say which profile fits the file, and why the others do not\n"
     "  --table=DB.TABLE     of a binlog: rows of this table only\n"
     "  --currency=CODE      of rows without a currency, when there is no job (CNY)\n"
     "  --timezone=ZONE      of times without a zone, when there is no job (Asia/Shanghai)\n"
@@ -210,10 +216,14 @@ static const char gen_help[] =
 static const char fetch_help[] =
     "tieout fetch JOB.yaml --date=YYYY-MM-DD [--deadline=SECONDS]\n"
     "\n"
-    "Brings a bill date's files into the spool, DATA/<channel>/<date>/, as the job's `fetch:` says: from a folder,\n"
-    "by SFTP, FTP(S) or HTTP(S), or by a program for channels with signed APIs. A file that is there already is\n"
-    "not brought again; one appears under its name only when it is whole and checked. What is cut off is gone on\n"
-    "with; what fails for now is tried again, more and more slowly, until the deadline. The paths of the files go\n"
+    "Brings a bill date's files into the spool, DATA/<channel>/<date>/, as the job's `fetch:` says: from a "
+    "folder,\n"
+    "by SFTP, FTP(S) or HTTP(S), or by a program for channels with signed APIs. A file that is there already "
+    "is\n"
+    "not brought again; one appears under its name only when it is whole and checked. What is cut off is "
+    "gone on\n"
+    "with; what fails for now is tried again, more and more slowly, until the deadline. The paths of the "
+    "files go\n"
     "to stdout.\n"
     "\n"
     "  --date=YYYY-MM-DD    the bill date; required\n"
@@ -222,8 +232,34 @@ static const char fetch_help[] =
     "Example:\n"
     "  tieout fetch fixtures/jobs/fetch-folder.yaml --date=2026-11-19\n"
     "\n"
-    "Exit code 0: all files are there; 3: what came is not what it should be; 5: the server is not there, not who\n"
+    "Exit code 0: all files are there; 3: what came is not what it should be; 5: the server is not there, "
+    "not who\n"
     "it should be, or has no such file (yet).\n";
+
+static const char profiles_help[] =
+    "tieout profiles\n"
+    "tieout profiles show NAME\n"
+    "\n"
+    "Lists the bill layouts that are built in, or prints one. A job's side names it with `profile: NAME`; "
+    "to\n"
+    "change one, print it into a file, edit that, and name it with `profile: MINE.yaml`.\n"
+    "\n"
+    "Example:\n"
+    "  tieout profiles\n"
+    "  tieout profiles show wechat-tradebill\n"
+    "  tieout inspect fixtures/channels/wechat/tradebill_v3_all.csv --explain\n";
+
+static const char profile_help[] =
+    "tieout profile new SAMPLE.csv\n"
+    "\n"
+    "Drafts a profile from a sample of a bill, to stdout: charset, delimiter, header, the columns that look "
+    "like\n"
+    "what a record has. What decides about money is never guessed: the unit and the sign of an amount stand "
+    "there\n"
+    "as CHOOSE, which is refused until somebody who knows the channel has written what they are.\n"
+    "\n"
+    "Example:\n"
+    "  tieout profile new fixtures/channels/stripe/payout_reconciliation_itemized_po_1Example.csv\n";
 
 void help_print(const char *command, FILE *out)
 {
@@ -249,6 +285,12 @@ void help_print(const char *command, FILE *out)
         break;
     case COMMAND_FETCH:
         text = fetch_help;
+        break;
+    case COMMAND_PROFILES:
+        text = profiles_help;
+        break;
+    case COMMAND_PROFILE:
+        text = profile_help;
         break;
     case COMMAND_NONE:
     case COMMANDS:

@@ -57,6 +57,10 @@ static int run_command(const struct options *options)
         return cmd_capture(options);
     case COMMAND_FETCH:
         return cmd_fetch(options);
+    case COMMAND_PROFILES:
+        return cmd_profiles(options);
+    case COMMAND_PROFILE:
+        return cmd_profile(options);
     case COMMAND_NONE:
     case COMMANDS:
         break;

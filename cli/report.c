@@ -267,8 +267,7 @@ int report_exit_code(const struct run_result *r)
     for (int side = 0; side < SIDES; side++)
         if (r->totals.count[CLASS_MISMATCH][side] || r->totals.count[CLASS_MISSING][side] ||
             r->totals.count[CLASS_EXTRA][side] || r->totals.count[CLASS_AMBIGUOUS][side] ||
-            r->totals.count[CLASS_SUSPENSE][side] ||
-            r->counts[side].rejects)
+            r->totals.count[CLASS_SUSPENSE][side] || r->counts[side].rejects)
             return 1;
     return 0;
 }

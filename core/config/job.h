@@ -329,6 +329,12 @@ struct job {
 /* Reads and checks a job file. Everything `tieout check` can know without reading data is checked here. The
  * job is NULL unless OK is returned. */
 enum err job_load(struct job **out, const char *path, struct diag *diag);
+/* The same of a text at hand; `path` is what messages call it, and paths in it are relative to the current folder. */
+enum err job_load_text(struct job **out, const char *path, struct span text, struct diag *diag);
+/* A job of which only the channel's side is meant, read as `profile` (a name, or the path of a .yaml file) says: for
+ * looking at a bill without a job. */
+enum err job_from_profile(struct job **out, const char *profile, const char *currency, const char *timezone,
+                          struct diag *diag);
 void job_close(struct job *job);
 
 /* 1 when a record with this status word moved money: every word but those in `non_monetary`, so that a word

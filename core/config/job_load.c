@@ -1885,7 +1885,7 @@ static enum err read_top(struct loader *l)
     return err;
 }
 
-enum err job_load(struct job **out, const char *path, struct diag *diag)
+static enum err load(struct job **out, const char *path, const struct span *bytes, struct diag *diag)
 {
     *out = NULL;
     struct job *job = mem_take_zero(1, sizeof *job);
@@ -1902,7 +1902,8 @@ enum err job_load(struct job **out, const char *path, struct diag *diag)
     enum err err = job->path && job->directory ? OK : mem_fail(diag, strlen(path), "a job");
     struct yaml_node *root = NULL;
     if (err == OK)
-        err = yaml_read(&root, &job->arena, path, diag);
+        err = bytes ? yaml_read_text(&root, &job->arena, path, *bytes, diag)
+                    : yaml_read(&root, &job->arena, path, diag);
     l.root = root;
     if (err == OK)
         err = read_top(&l);
@@ -1912,4 +1913,30 @@ enum err job_load(struct job **out, const char *path, struct diag *diag)
     }
     *out = job;
     return OK;
+}
+
+enum err job_load(struct job **out, const char *path, struct diag *diag)
+{
+    return load(out, path, NULL, diag);
+}
+
+enum err job_load_text(struct job **out, const char *path, struct span text, struct diag *diag)
+{
+    return load(out, path, &text, diag);
+}
+
+enum err job_from_profile(struct job **out, const char *profile, const char *currency, const char *timezone,
+                          struct diag *diag)
+{
+    char text[9000];
+    *out = NULL;
+    if (strpbrk(profile, "\"\\\n") || strlen(profile) > 4096)
+        return diag_set(diag, ERR_USAGE, "profile", "tieout profiles lists them",
+                        "there is no profile \"%.200s\"", profile);
+    snprintf(text, sizeof text,
+             "version: 1\njob: inspect\nchannel_code: \"-\"\ncurrency: %.40s\ntimezone: %.100s\n"
+             "local: {files: none, fields: {biz_order_no: none_, amount: none_}}\n"
+             "channel: {files: none, profile: \"%s\"}\nmatch: {keys: [[biz_order_no]]}\noutput: {dir: /}\n",
+             currency ? currency : "CNY", timezone ? timezone : "Asia/Shanghai", profile);
+    return job_load_text(out, "profile", span_of(text), diag);
 }

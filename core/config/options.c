@@ -25,16 +25,19 @@ const struct option_spec option_specs[OPTION_IDS] = {
 
 static const struct {
     const char *name;
-    int argument_count;
+    int argument_count;    /* at most */
     const char *arguments; /* for messages */
+    int optional;          /* fewer will do */
 } commands[COMMANDS] = {
-    [COMMAND_DIFF] = {"diff", 2, "two files, LOCAL.csv CHANNEL.csv"},
-    [COMMAND_RUN] = {"run", 1, "one job file, JOB.yaml"},
-    [COMMAND_CHECK] = {"check", 1, "one job file, JOB.yaml"},
-    [COMMAND_INSPECT] = {"inspect", 1, "one file"},
-    [COMMAND_GEN] = {"gen", 0, "options only"},
-    [COMMAND_CAPTURE] = {"capture", 1, "one job file, JOB.yaml"},
-    [COMMAND_FETCH] = {"fetch", 1, "one job file, JOB.yaml"},
+    [COMMAND_DIFF] = {"diff", 2, "two files, LOCAL.csv CHANNEL.csv", 0},
+    [COMMAND_RUN] = {"run", 1, "one job file, JOB.yaml", 0},
+    [COMMAND_CHECK] = {"check", 1, "one job file, JOB.yaml", 0},
+    [COMMAND_INSPECT] = {"inspect", 1, "one file", 0},
+    [COMMAND_GEN] = {"gen", 0, "options only", 0},
+    [COMMAND_CAPTURE] = {"capture", 1, "one job file, JOB.yaml", 0},
+    [COMMAND_FETCH] = {"fetch", 1, "one job file, JOB.yaml", 0},
+    [COMMAND_PROFILES] = {"profiles", 2, "nothing, or: show NAME", 1},
+    [COMMAND_PROFILE] = {"profile", 2, "new SAMPLE.csv", 0},
 };
 
 enum command options_command(const char *name)
@@ -222,7 +225,8 @@ static enum err check_complete(const struct options *options, struct diag *diag)
     const char *name = commands[options->command].name;
     snprintf(hint, sizeof hint, "see: tieout %s --help", name);
     int wanted = commands[options->command].argument_count;
-    if (options->argument_count < wanted)
+    if (options->argument_count < wanted &&
+        !(commands[options->command].optional && !options->argument_count))
         return diag_set(diag, ERR_USAGE, "options.missing", hint, "%s: expected %s; %d given", name,
                         commands[options->command].arguments, options->argument_count);
     for (int i = 0; i < OPTION_IDS; i++)

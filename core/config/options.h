@@ -21,6 +21,8 @@ enum command {
     COMMAND_GEN,
     COMMAND_CAPTURE,
     COMMAND_FETCH,
+    COMMAND_PROFILES,
+    COMMAND_PROFILE,
     COMMANDS
 };
 enum {
@@ -30,7 +32,9 @@ enum {
     IN_INSPECT = 1 << COMMAND_INSPECT,
     IN_GEN = 1 << COMMAND_GEN,
     IN_CAPTURE = 1 << COMMAND_CAPTURE,
-    IN_FETCH = 1 << COMMAND_FETCH
+    IN_FETCH = 1 << COMMAND_FETCH,
+    IN_PROFILES = 1 << COMMAND_PROFILES,
+    IN_PROFILE = 1 << COMMAND_PROFILE
 };
 
 enum option_kind {

@@ -1288,6 +1288,11 @@ static void csv_counts(const struct source *source, struct source_counts *counts
         counts->other_bytes += file->other_bytes - file->data_begin;
     }
     counts->rejects = s->rejects.total;
+    if (s->config.quiet) { /* a scan: the list holds only what the trailer left over */
+        counts->rejects = 0;
+        for (uint32_t i = 0; i < s->set.count; i++)
+            counts->rejects += s->files[i].reject_count;
+    }
 }
 
 static size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room);
@@ -1484,7 +1489,7 @@ static enum err window_at(struct csv_source *s, struct worker_io *io, struct inp
  * row->code says why. */
 static enum csv_row_end read_row(struct csv_source *s, const struct csv_file *file, struct worker_io *io,
                                  const uint8_t *bytes, uint32_t size, int at_end, struct csv_row *row,
-                                 struct row_kind *kind, struct cell **picked)
+                                 struct row_kind *kind, struct cell **picked, struct bill_totals *totals)
 {
     kind->normalizer = NULL;
     enum csv_row_end end;
@@ -1512,6 +1517,8 @@ static enum csv_row_end read_row(struct csv_source *s, const struct csv_file *fi
         !bill_is_row(bill, &at_hand))
         return end;
     int type = bill_type(bill, &at_hand);
+    if (totals)
+        bill_add_totals(bill, &at_hand, type, totals);
     row->code = REJECT_TYPE;
     if (type < 0 || !file->bill->kinds[type].normalizer)
         return end;
@@ -1542,7 +1549,7 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
         struct csv_row row;
         struct row_kind kind;
         struct cell *picked;
-        enum csv_row_end end = read_row(s, file, io, bytes, size, at_end, &row, &kind, &picked);
+        enum csv_row_end end = read_row(s, file, io, bytes, size, at_end, &row, &kind, &picked, NULL);
         if (end == CSV_ROW_UNFINISHED && !at_end && want <= CSV_ROW_MAX)
             continue;
         if (kind.normalizer) {
@@ -1749,7 +1756,8 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
                 if (err != OK)
                     break;
                 at_end = at + size == input->size;
-                end = read_row(s, file, io, bytes, size, at_end, &row, &kind, &picked);
+                end = read_row(s, file, io, bytes, size, at_end, &row, &kind, &picked,
+                               file->bill ? &file->bill->totals : NULL);
             }
             if (err != OK)
                 break;
@@ -1774,19 +1782,30 @@ static enum err csv_scan_all(struct source *source, struct worker_io *io,
                 if (err == OK && code == REJECT_NONE)
                     err = row_fn(context, &full, diag);
             }
-            /* Lines of a trailer are not shown; what they say is checked by run. */
-            if ((file->bill && end != CSV_ROW_BLANK && code == REJECT_COLUMNS) || code == REJECT_NOT_OURS)
-                code = REJECT_NONE;
-            if (err == OK && code != REJECT_NONE && !is_comment(s, bytes, row.size)) {
+            int is_odd = file->bill && (end == CSV_ROW_SPOILED || code == REJECT_COLUMNS);
+            if (err == OK && is_odd && end != CSV_ROW_BLANK) { /* of the trailer, perhaps */
+                struct odd_line line = {.at = at, .size = row.size, .column = 0xFFFF, .code = (uint8_t)code};
+                err = add_odd(s, file->bill, &line, input->path, diag);
+            } else if (err == OK && code != REJECT_NONE && code != REJECT_NOT_OURS &&
+                       !is_comment(s, bytes, row.size)) {
+                file->reject_count++;
                 char place[1024];
                 csv_place(source, io, input->base + at, place, sizeof place);
-                reject_show(code, place, bad_column < file->column_count ? names_of(file)[bad_column] : NULL,
-                            NULL);
+                if (!s->config.quiet)
+                    reject_show(code, place,
+                                bad_column < file->column_count ? names_of(file)[bad_column] : NULL, NULL);
             }
+            if (file->bill && !is_odd && end == CSV_ROW_WHOLE)
+                file->bill->last_row = at + 1;
+            file->records += end == CSV_ROW_WHOLE && code == REJECT_NONE;
             at += row.next;
         }
     }
     arena_fini(&arena);
+    if (err == OK && s->spec->bill)
+        err = check_bills(s, io, diag);
+    for (uint32_t i = 0; err == OK && s->spec->bill && !s->config.quiet && i < s->rejects.count; i++)
+        err = show_reject(s, io, &s->rejects.items[i], diag);
     return err;
 }
 

@@ -10,6 +10,7 @@ struct source_config {
     uint16_t date;  /* --date, or DAY_NONE */
     uint32_t chunk; /* bytes a worker decodes at a time */
     uint32_t workers;
+    int quiet;           /* scan does not show rejects; counts has their number */
     uint64_t place_base; /* of a part of a side: where its places begin */
 };
 typedef enum err source_open_fn(struct source **out, const struct source_config *config, struct diag *diag);
