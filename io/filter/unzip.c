@@ -28,6 +28,7 @@ struct part {
     int fd;
     uint64_t begin, size, at;
     uint64_t directory_at, directory_size; /* of the part */
+    int failed; /* errno of a read; libzip takes some of them for the end of the file */
     zip_error_t error;
 };
 
@@ -46,6 +47,7 @@ static zip_int64_t part_call(void *context, void *data, zip_uint64_t size, zip_s
         uint64_t left = part->size - part->at;
         ssize_t n = sys_pread_full(part->fd, data, size < left ? size : left, part->begin + part->at);
         if (n < 0) {
+            part->failed = (int)-n;
             zip_error_set(&part->error, ZIP_ER_READ, (int)-n);
             return -1;
         }
@@ -150,13 +152,13 @@ struct archive {
     zip_t *zip;
 };
 
-static enum err say(const char *path, zip_error_t *error, struct diag *diag)
+static enum err say(const struct archive *archive, const char *path, zip_error_t *error, struct diag *diag)
 {
     int code = zip_error_code_zip(error);
     if (code == ZIP_ER_MEMORY)
         return mem_fail(diag, 0, "a zip archive");
-    if (code == ZIP_ER_READ && zip_error_code_system(error))
-        return diag_set_errno(diag, zip_error_code_system(error), "read", "%s: cannot read it", path);
+    if (archive->part.failed)
+        return diag_set_errno(diag, archive->part.failed, "read", "%s: cannot read it", path);
     if (code == ZIP_ER_INCONS)
         return diag_set(diag, ERR_INPUT, "zip.disagrees",
                         "two programs would read two different things from it: get it again from its sender",
@@ -192,7 +194,7 @@ static enum err archive_open(struct archive *archive, int fd, uint64_t size, con
     if (source)
         archive->zip = zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &error);
     if (!archive->zip) {
-        err = say(path, &error, diag);
+        err = say(archive, path, &error, diag);
         if (source)
             zip_source_free(source);
     }
@@ -329,7 +331,7 @@ enum err zip_list(struct zip_listing *listing, int fd, uint64_t size, const char
         zip_stat_t stat;
         const char *raw = zip_get_name(archive.zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW);
         if (!raw || zip_stat_index(archive.zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW, &stat) != 0) {
-            err = say(path, zip_get_error(archive.zip), diag);
+            err = say(&archive, path, zip_get_error(archive.zip), diag);
             break;
         }
         size_t length = strlen(raw);
@@ -400,7 +402,7 @@ static enum err fill(struct unzip *z, struct diag *diag)
     z->next = z->block + INFLATE_BACK;
     zip_int64_t n = zip_fread(z->file, z->block + INFLATE_BACK, PIECE);
     if (n < 0)
-        return say(z->path, zip_file_get_error(z->file), diag);
+        return say(&z->archive, z->path, zip_file_get_error(z->file), diag);
     if (n == 0)
         return diag_set(diag, ERR_INPUT, "zip.cut", "the file was cut off on its way: get it again",
                         "%s: the entry ends after %llu of %llu packed bytes", z->path,
@@ -508,7 +510,7 @@ enum err unzip_open(struct filter **out, int fd, uint64_t size, const char *path
     enum err err = archive_open(&z->archive, fd, size, path, diag);
     zip_stat_t stat;
     if (err == OK && zip_stat_index(z->archive.zip, index, ZIP_FL_ENC_RAW, &stat) != 0)
-        err = say(path, zip_get_error(z->archive.zip), diag);
+        err = say(&z->archive, path, zip_get_error(z->archive.zip), diag);
     if (err == OK && ((stat.valid & ZIP_STAT_ENCRYPTION_METHOD && stat.encryption_method != ZIP_EM_NONE) ||
                       (stat.comp_method != ZIP_CM_STORE && stat.comp_method != ZIP_CM_DEFLATE)))
         err = unsupported(path, &stat, diag);
@@ -519,7 +521,7 @@ enum err unzip_open(struct filter **out, int fd, uint64_t size, const char *path
         z->ended = stat.comp_method == ZIP_CM_STORE && !stat.comp_size && !stat.size;
         z->file = zip_fopen_index(z->archive.zip, index, ZIP_FL_COMPRESSED);
         if (!z->file)
-            err = say(path, zip_get_error(z->archive.zip), diag);
+            err = say(&z->archive, path, zip_get_error(z->archive.zip), diag);
     }
     if (err == OK) {
         z->block = mem_take_zero(1, INFLATE_BACK + PIECE);
