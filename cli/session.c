@@ -7,6 +7,7 @@
 #include "core/engine/run.h"
 #include "io/source/worker_io.h"
 #include "io/spill/spool.h"
+#include "io/store/manifest.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -110,6 +111,7 @@ struct session {
     struct norm_shared shared;
     struct source *sources[SIDES];
     struct results *results;
+    struct manifest *manifest;
     struct run_result *result;
     struct io_context io;
     struct worker_io *report_io;
@@ -163,6 +165,18 @@ static enum err open_sources(struct session *s, struct diag *diag)
     return err;
 }
 
+static enum err open_manifest(struct session *s, struct diag *diag)
+{
+    char path[4096];
+    const char *name = s->job->manifest;
+    int absolute = name[0] == '/';
+    if (snprintf(path, sizeof path, "%s%s%s", absolute ? "" : s->job->directory, absolute ? "" : "/", name) >=
+        (int)sizeof path)
+        return diag_set(diag, ERR_USAGE, "path", NULL, "the manifest's path is too long");
+    enum err err = manifest_open(&s->manifest, path, s->job->name, s->date, diag);
+    return err == OK ? manifest_hash(s->manifest, s->sources[CHANNEL], diag) : err;
+}
+
 static enum err write_reports(struct session *s, char **summary, struct diag *diag)
 {
     char digest_lines[4096], *text = NULL;
@@ -198,8 +212,12 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
     if (err == OK && interrupted)
         err = diag_set(diag, ERR_INTERRUPTED, "interrupted",
                        "run the same command again; nothing was published", "stopped before the end");
+    if (err == OK && s->manifest)
+        err = manifest_check(s->manifest, diag);
     if (err == OK)
         err = results_publish(s->results, diag);
+    if (err == OK && s->manifest)
+        err = manifest_admit(s->manifest, diag);
     if (err == OK && s->options->format && strcmp(s->options->format, "json") == 0)
         printf("%s\n", *summary);
     else if (err == OK)
@@ -270,6 +288,8 @@ int session_run(struct job *job, const struct options *options, const char *out_
                                      .backend = s.io.config.backend};
     if (err == OK)
         err = results_open(&s.results, &results, diag);
+    if (err == OK && job->manifest)
+        err = open_manifest(&s, diag);
     for (int side = 0; err == OK && side < SIDES; side++)
         if (s.sources[side]->ops->begin)
             err = s.sources[side]->ops->begin(s.sources[side], results_folder(s.results), diag);
@@ -307,6 +327,7 @@ int session_run(struct job *job, const struct options *options, const char *out_
     run_close(s.result);
     worker_io_close(s.report_io);
     results_close(s.results);
+    manifest_close(s.manifest); /* before the source whose files it hashes */
     for (int side = 0; side < SIDES; side++)
         if (s.sources[side])
             s.sources[side]->ops->close(s.sources[side]);

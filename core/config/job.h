@@ -324,6 +324,7 @@ struct job {
     int suspense_threshold[SIDES];
     const char *out_dir; /* default "out"; relative to `directory`; diff: as it was asked */
     int write_match;
+    const char *manifest; /* which files were admitted; relative to `directory`; NULL: nothing is kept */
 };
 
 /* Reads and checks a job file. Everything `tieout check` can know without reading data is checked here. The

@@ -1835,7 +1835,7 @@ static enum err read_top(struct loader *l)
 {
     static const char *const NAMES[] = {"version",  "job",      "channel_code", "biz_type", "timezone",
                                         "cut",      "currency", "local",        "channel",  "match",
-                                        "suspense", "output",   "status"};
+                                        "suspense", "output",   "status",       "manifest"};
     static const char *const LATER[] = {"group", "splits",  "partials", "reversals", "subset_sum", "fx",
                                         "fees",  "filters", "sampling", "schedule",  "push",       "sinks",
                                         "state", "script",  "profile",  "include",   "test_rules"};
@@ -1882,6 +1882,9 @@ static enum err read_top(struct loader *l)
         err = read_suspense(l);
     if (err == OK)
         err = read_output(l);
+    const struct yaml_node *manifest = yaml_get(l->root, "manifest");
+    if (err == OK && manifest)
+        err = read_text(l, manifest, "manifest", "a file's path, e.g. manifest.db", &job->manifest);
     return err;
 }
 

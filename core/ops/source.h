@@ -60,6 +60,14 @@ struct reject {
     uint8_t side;
 };
 
+/* A file that a source reads, for the manifest. */
+struct source_file {
+    const char *name;         /* as places show it; the source's */
+    int fd;                   /* of the file, as it lies on the disk */
+    uint64_t fd_of;           /* the same for entries of one archive */
+    uint64_t file_size, rows; /* rows: known once the source is finished */
+};
+
 struct source;
 struct source_ops {
     /* Bytes to read in all; what progress is measured against. */
@@ -103,6 +111,8 @@ struct source_ops {
     enum err (*reject_text)(struct source *source, struct worker_io *io, const struct reject *reject,
                             struct arena *arena, struct span *raw, struct span *place, struct span *column,
                             struct span *value, struct diag *diag);
+    /* The files, in order; 0 behind the last. NULL: a source that keeps none apart. Control thread. */
+    int (*file)(const struct source *source, uint32_t index, struct source_file *file);
     struct record_layout (*layout)(const struct source *source);
     /* Calls `row` for every record in order, calm path; for inspect. */
     enum err (*scan)(struct source *source, struct worker_io *io,

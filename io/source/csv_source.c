@@ -1723,6 +1723,20 @@ static enum err show_reject(struct csv_source *s, struct worker_io *io, const st
     return err;
 }
 
+static int csv_file(const struct source *source, uint32_t index, struct source_file *file)
+{
+    struct csv_source *s = of(source);
+    if (index >= s->set.count)
+        return 0;
+    const struct input_file *input = &s->set.files[index];
+    *file = (struct source_file){.name = input->shown,
+                                 .fd = input->own_fd,
+                                 .fd_of = input->stat.st_ino ^ (uint64_t)input->stat.st_dev << 48,
+                                 .file_size = (uint64_t)input->stat.st_size,
+                                 .rows = s->files[index].rows};
+    return 1;
+}
+
 static struct record_layout csv_layout(const struct source *source)
 {
     struct csv_source *s = of(source);
@@ -1823,6 +1837,7 @@ static const struct source_ops csv_ops = {
     .place_text = csv_place_text,
     .rejects = csv_rejects,
     .reject_text = csv_reject_text,
+    .file = csv_file,
     .layout = csv_layout,
     .scan = csv_scan_all,
     .close = csv_close,

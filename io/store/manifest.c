@@ -1,0 +1,226 @@
+/* io/store/manifest.c: see manifest.h */
+#include "io/store/manifest.h"
+#include "core/base/mem.h"
+#include "io/sink/digest.h"
+#include "io/store/sqlite.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+struct entry {
+    struct source_file file;
+    char content[DIGEST_TEXT];
+    int error; /* of hashing */
+    int64_t revision;
+};
+
+struct manifest {
+    struct sqlite *db;
+    char path[4096];
+    const char *job; /* borrowed */
+    char date[DAY_TEXT_MAX];
+    struct source *source; /* borrowed */
+    struct entry *entries;
+    uint32_t count;
+    pthread_t thread;
+    int running;
+    _Atomic int stop;
+};
+
+static const char schema[] =
+    "CREATE TABLE IF NOT EXISTS admitted_file (\n"
+    "  job TEXT NOT NULL, bill_date TEXT NOT NULL, file TEXT NOT NULL, content TEXT NOT NULL,\n"
+    "  bytes INTEGER NOT NULL, row_count INTEGER NOT NULL, revision INTEGER NOT NULL,\n"
+    "  PRIMARY KEY (job, bill_date, file, content)) WITHOUT ROWID;\n"
+    "CREATE INDEX IF NOT EXISTS admitted_file_content ON admitted_file (job, content);\n";
+
+enum err manifest_open(struct manifest **out, const char *path, const char *job, uint16_t date,
+                       struct diag *diag)
+{
+    *out = NULL;
+    struct manifest *m = mem_take_zero(1, sizeof *m);
+    if (!m)
+        return mem_fail(diag, sizeof *m, "the manifest");
+    m->job = job;
+    snprintf(m->path, sizeof m->path, "%s", path);
+    day_print(m->date, date);
+    enum err err = sqlite_open(&m->db, path, SQLITE_CREATE, diag);
+    if (err == OK)
+        err = sqlite_exec(m->db, schema, diag);
+    if (err != OK) {
+        manifest_close(m);
+        return err;
+    }
+    *out = m;
+    return OK;
+}
+
+void manifest_close(struct manifest *m)
+{
+    if (!m)
+        return;
+    atomic_store(&m->stop, 1);
+    if (m->running)
+        pthread_join(m->thread, NULL);
+    sqlite_close(m->db);
+    mem_give(m->entries);
+    mem_give(m);
+}
+
+static void *hash_all(void *argument)
+{
+    struct manifest *m = argument;
+    for (uint32_t i = 0; i < m->count && !atomic_load(&m->stop); i++) {
+        struct entry *e = &m->entries[i];
+        if (i && m->entries[i - 1].file.fd_of == e->file.fd_of) { /* another entry of the same archive */
+            memcpy(e->content, m->entries[i - 1].content, sizeof e->content);
+            e->error = m->entries[i - 1].error;
+        } else {
+            e->error = digest_file(e->file.fd, e->file.file_size, "SHA256", e->content);
+        }
+    }
+    return NULL;
+}
+
+enum err manifest_hash(struct manifest *m, struct source *source, struct diag *diag)
+{
+    struct source_file file;
+    if (!source->ops->file)
+        return OK;
+    m->source = source;
+    while (source->ops->file(source, m->count, &file)) {
+        struct entry *grown = mem_grow(m->entries, (m->count + 1) * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, (m->count + 1) * sizeof *grown, "the manifest");
+        m->entries = grown;
+        m->entries[m->count++] = (struct entry){.file = file};
+    }
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&m->thread, NULL, hash_all, m);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error)
+        return diag_set_errno(diag, error, "thread", "cannot start a thread");
+    m->running = 1;
+    return OK;
+}
+
+/* Another date for which these bytes were admitted; "" when there is none. */
+static enum err find_elsewhere(struct manifest *m, const struct entry *e, char date[DAY_TEXT_MAX],
+                               struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    enum err err = sqlite_prepare(&s, m->db,
+                                  "SELECT bill_date FROM admitted_file WHERE job = ?1 AND content = ?2 AND "
+                                  "bill_date <> ?3 ORDER BY bill_date LIMIT 1",
+                                  diag);
+    date[0] = 0;
+    if (err != OK)
+        return err;
+    sqlite_bind_text(s, 1, m->job);
+    sqlite_bind_text(s, 2, e->content);
+    sqlite_bind_text(s, 3, m->date);
+    enum step step = sqlite_step(s, diag);
+    if (step == STEP_MORE)
+        snprintf(date, DAY_TEXT_MAX, "%s", sqlite_text(s, 0));
+    sqlite_finish(s);
+    return step == STEP_FAILED ? diag->err : OK;
+}
+
+/* What was admitted under this name for this date: its newest revision, and which one these bytes are, if any. */
+static enum err find_here(struct manifest *m, const struct entry *e, int64_t *newest, int64_t *same,
+                          struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    enum err err = sqlite_prepare(
+        &s, m->db,
+        "SELECT coalesce(max(revision), 0), coalesce(max(revision) FILTER (WHERE content = ?4), 0) "
+        "FROM admitted_file WHERE job = ?1 AND bill_date = ?2 AND file = ?3",
+        diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_text(s, 1, m->job);
+    sqlite_bind_text(s, 2, m->date);
+    sqlite_bind_text(s, 3, e->file.name);
+    sqlite_bind_text(s, 4, e->content);
+    enum step step = sqlite_step(s, diag);
+    if (step == STEP_MORE) {
+        *newest = sqlite_int(s, 0);
+        *same = sqlite_int(s, 1);
+    }
+    sqlite_finish(s);
+    return step == STEP_FAILED ? diag->err : OK;
+}
+
+enum err manifest_check(struct manifest *m, struct diag *diag)
+{
+    if (m->running)
+        pthread_join(m->thread, NULL);
+    m->running = 0;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < m->count; i++) {
+        struct entry *e = &m->entries[i];
+        char elsewhere[DAY_TEXT_MAX];
+        int64_t newest = 0, same = 0;
+        if (e->error == 1)
+            return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                            "%s became shorter while it was read", e->file.name);
+        if (e->error)
+            return diag_set_errno(diag, -e->error, "digest", "%s: cannot take its hash", e->file.name);
+        m->source->ops->file(m->source, i, &e->file); /* its rows are counted by now */
+        err = find_elsewhere(m, e, elsewhere, diag);
+        if (err == OK && elsewhere[0] && e->file.rows)
+            return diag_set(
+                diag, ERR_INPUT, "manifest.doubled",
+                "get the bill of this date; if one file is meant to serve both dates, use two manifests",
+                "%s holds the very bytes that were admitted for %s (%s)", e->file.name, elsewhere,
+                e->content);
+        if (err == OK)
+            err = find_here(m, e, &newest, &same, diag);
+        e->revision = same ? same : newest + 1;
+        if (err == OK && newest && !same)
+            fprintf(
+                stderr,
+                "note: %s is a restatement: other bytes were admitted for %s before; this is revision %lld\n",
+                e->file.name, m->date, (long long)e->revision);
+        else if (err == OK && same && same < newest)
+            fprintf(stderr, "note: %s is revision %lld of %lld again\n", e->file.name, (long long)same,
+                    (long long)newest);
+        for (uint32_t k = 0; err == OK && k < i; k++)
+            if (m->entries[k].file.fd_of != e->file.fd_of && strcmp(m->entries[k].content, e->content) == 0)
+                fprintf(stderr, "note: %s and %s have the same content; their rows are there twice\n",
+                        m->entries[k].file.name, e->file.name);
+    }
+    return err;
+}
+
+enum err manifest_admit(struct manifest *m, struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    enum err err = sqlite_begin(m->db, diag);
+    if (err != OK)
+        return err;
+    err = sqlite_prepare(&s, m->db, "INSERT OR IGNORE INTO admitted_file VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                         diag);
+    for (uint32_t i = 0; err == OK && i < m->count; i++) {
+        const struct entry *e = &m->entries[i];
+        sqlite_bind_text(s, 1, m->job);
+        sqlite_bind_text(s, 2, m->date);
+        sqlite_bind_text(s, 3, e->file.name);
+        sqlite_bind_text(s, 4, e->content);
+        sqlite_bind_int(s, 5, (int64_t)e->file.file_size);
+        sqlite_bind_int(s, 6, (int64_t)e->file.rows);
+        sqlite_bind_int(s, 7, e->revision);
+        if (sqlite_step(s, diag) == STEP_FAILED)
+            err = diag->err;
+    }
+    sqlite_finish(s);
+    if (err == OK)
+        return sqlite_commit(m->db, diag);
+    sqlite_rollback(m->db);
+    return err;
+}

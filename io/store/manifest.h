@@ -1,0 +1,30 @@
+/* io/store/manifest.h: which files were admitted for which bill date, by the hash of their contents.
+ *
+ *     manifest_open
+ *       manifest_hash       starts hashing, on a thread of its own, while the files are read
+ *       manifest_check      waits for it; before results are published
+ *       manifest_admit      after they were
+ *     manifest_close
+ *
+ * A file whose very bytes were admitted for another bill date, rows and all, is yesterday's bill under today's name: it is
+ * refused. Other bytes for a date that was admitted before are a restatement, and two files of one content in one run are
+ * doubled: both are told.
+ *
+ * The manifest is a SQLite file that a job names. Memory: fixed. Threads: the control thread calls everything.
+ */
+#ifndef TIEOUT_IO_STORE_MANIFEST_H
+#define TIEOUT_IO_STORE_MANIFEST_H
+
+#include "core/ops/source.h"
+
+struct manifest;
+enum err manifest_open(struct manifest **out, const char *path, const char *job, uint16_t date,
+                       struct diag *diag);
+void manifest_close(struct manifest *manifest);
+/* `source` outlives the manifest; one that tells of no files has none. */
+enum err manifest_hash(struct manifest *manifest, struct source *source, struct diag *diag);
+/* ERR_INPUT when a file was admitted for another date. */
+enum err manifest_check(struct manifest *manifest, struct diag *diag);
+enum err manifest_admit(struct manifest *manifest, struct diag *diag);
+
+#endif

@@ -1,0 +1,115 @@
+#!/bin/sh
+# tests/golden/manifest.sh TIEOUT: admission. Files are known by their contents from day to day, and a file that changes while it is
+# read is refused. Every wrong is told; exit 1 when there is one.
+set -eu
+tieout=$(readlink -f -- "$1")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+cd "$work"
+failed=0
+wrong()
+{
+    echo "WRONG: $*"
+    sed 's/^/    /' stderr
+    failed=1
+}
+# run DATE EXIT ['words that stderr must hold']
+run()
+{
+    code=0
+    "$tieout" run job.yaml --date="$1" >stdout 2>stderr || code=$?
+    [ "$code" -eq "$2" ] || wrong "$1: exit code $code, expected $2"
+    [ $# -lt 3 ] || grep -q -- "$3" stderr || wrong "$1: does not say: $3"
+}
+rows() { sqlite3 manifest.db 'SELECT count(*) FROM admitted_file'; }
+
+cat >job.yaml <<'END'
+version: 1
+job: shop
+channel_code: SHOP
+currency: CNY
+local: {files: "local/{date}.csv", fields: {biz_order_no: order, amount: amount}}
+channel: {files: "bills/{date}*", fields: {biz_order_no: order, amount: amount}}
+match: {keys: [[biz_order_no]]}
+output: {dir: out}
+manifest: manifest.db
+END
+mkdir local bills
+for day in 19 20 21 22; do printf 'order,amount\nA%s,10.00\nB%s,20.50\n' $day $day >local/2026-11-$day.csv; done
+cp local/2026-11-19.csv bills
+run 2026-11-19 0
+[ "$(rows)" -eq 1 ] || wrong "one file was admitted, the manifest has $(rows)"
+sum=$(sha256sum bills/2026-11-19.csv | cut -d' ' -f1)
+[ "$(sqlite3 manifest.db "SELECT content, bytes, row_count, revision FROM admitted_file")" = "sha256:$sum|33|2|1" ] ||
+    wrong "the manifest says $(sqlite3 manifest.db 'SELECT * FROM admitted_file')"
+# The same again changes nothing.
+cp -r out before
+run 2026-11-19 0
+[ "$(rows)" -eq 1 ] || wrong "the same file was admitted twice"
+diff -r -x stats.json before out >/dev/null || wrong "the same input gave other results"
+# Yesterday's bill under today's name.
+cp bills/2026-11-19.csv bills/2026-11-20.csv
+run 2026-11-20 3 'holds the very bytes that were admitted for 2026-11-19'
+[ ! -e out/shop/2026-11-20 ] || wrong "a refused bill left results"
+[ "$(rows)" -eq 1 ] || wrong "a refused file was admitted"
+# Packed, it has other bytes; the zip of tomorrow is that of today.
+rm bills/2026-11-20.csv
+(cd bills && cp ../local/2026-11-20.csv bill.csv && zip -q 2026-11-20.zip bill.csv && rm bill.csv && cp 2026-11-20.zip 2026-11-21.zip)
+run 2026-11-20 0
+run 2026-11-21 3 'manifest.doubled'
+# A restatement.
+printf 'order,amount\nA19,10.00\n' >bills/2026-11-19.csv
+run 2026-11-19 1 'is a restatement.*revision 2'
+[ "$(rows)" -eq 3 ] || wrong "the restated file is not in the manifest"
+cp local/2026-11-19.csv bills/2026-11-19.csv
+run 2026-11-19 0 'is revision 1 of 2 again'
+# Two files of one content in one run.
+cp local/2026-11-22.csv bills/2026-11-22.csv
+cp local/2026-11-22.csv bills/2026-11-22b.csv
+run 2026-11-22 0 'have the same content'
+# Empty days are alike, and may be.
+printf 'order,amount\n' | tee bills/2026-11-23.csv bills/2026-11-24.csv local/2026-11-23.csv >local/2026-11-24.csv
+run 2026-11-23 0
+run 2026-11-24 0
+# A manifest that is damaged, or none.
+cp manifest.db kept.db
+rm -f manifest.db-wal manifest.db-shm
+printf 'this is no database, but long enough to be looked at as if it were one' >manifest.db
+run 2026-11-19 6
+rm -f manifest.db*
+mv kept.db manifest.db
+run 2026-11-19 0
+
+# ARC-15: it changes, grows or is replaced while it is read.
+"$tieout" gen --rows=200000 --seed=3 --out=day 2>gen.log
+gzip -1 -nc day/channel.csv >channel.csv.gz
+for way in touch grow replace; do
+    seen=0
+    for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+        cp channel.csv.gz moving.csv.gz
+        "$tieout" diff day/local.csv moving.csv.gz --key=channel_code,biz_order_no --amount=amount --out=result --threads=1 >stdout 2>stderr &
+        pid=$!
+        sleep 0.0$((try % 5 + 1))
+        kill -STOP $pid 2>/dev/null || true
+        case $way in
+        touch) touch moving.csv.gz ;;
+        grow) printf '\0' >>moving.csv.gz ;;
+        replace) cp channel.csv.gz other && mv other moving.csv.gz ;;
+        esac
+        kill -CONT $pid 2>/dev/null || true
+        code=0
+        wait $pid || code=$?
+        [ "$code" -le 1 ] || [ "$code" -eq 3 ] || wrong "$way: exit code $code"
+        if [ "$code" -eq 3 ]; then
+            seen=1
+            grep -q 'file.changed' stderr || wrong "$way: refused for another reason"
+            [ ! -e result ] || wrong "$way: a changed file left results"
+        fi
+        rm -rf result
+        [ $seen -eq 0 ] || break
+    done
+    [ $seen -eq 1 ] || wrong "$way: no run saw the file change"
+done
+[ $failed -eq 0 ] && echo "admission is as promised"
+exit $failed
