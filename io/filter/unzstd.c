@@ -3,6 +3,7 @@
 #include "core/base/mem.h"
 #include "io/filter/filters.h"
 #include "io/filter/packed_bytes.h"
+#include "io/ring/sys.h"
 #include <string.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -15,6 +16,8 @@ struct unzstd {
     struct packed_bytes bytes;
     ZSTD_DCtx *context;
     size_t wanted; /* what the last call said: 0 between frames */
+    uint64_t frame_at, frame_made;
+    unsigned long long frame_size; /* as its header says, if it does */
 };
 
 static void *take(void *opaque, size_t size)
@@ -27,6 +30,19 @@ static void give(void *opaque, void *block)
 {
     (void)opaque;
     mem_give(block);
+}
+
+static enum err begin_frame(struct unzstd *z, struct diag *diag)
+{
+    uint8_t head[18];
+    z->frame_at = packed_bytes_offset(&z->bytes);
+    z->frame_made = 0;
+    ssize_t n = sys_pread_full(z->bytes.fd, head, sizeof head, z->frame_at);
+    if (n < 0)
+        return diag_set_errno(diag, (int)-n, "read", "%s: cannot read a frame at byte %llu", z->bytes.path,
+                              (unsigned long long)z->frame_at);
+    z->frame_size = ZSTD_getFrameContentSize(head, (size_t)n);
+    return OK;
 }
 
 static enum err unzstd_read(struct filter *filter, uint8_t *out, size_t room, size_t *size, struct diag *diag)
@@ -42,9 +58,20 @@ static enum err unzstd_read(struct filter *filter, uint8_t *out, size_t room, si
         size_t before = to.pos;
         if (!from.size && z->wanted == 0)
             break;
+        if (z->wanted == 0 && (err = begin_frame(z, diag)) != OK)
+            break;
         z->wanted = ZSTD_decompressStream(z->context, &to, &from);
         z->bytes.next += from.pos;
         z->bytes.left -= from.pos;
+        z->frame_made += to.pos - before;
+        /* The library does not hold a frame that ends in an empty block against its header. */
+        if (z->wanted == 0 && z->frame_size < ZSTD_CONTENTSIZE_ERROR && z->frame_made != z->frame_size) {
+            err = diag_set(diag, ERR_INPUT, "zstd.damaged", "the file was damaged on its way: get it again",
+                           "%s: the zstd frame at byte %llu says that it holds %llu bytes, and %llu come out",
+                           z->bytes.path, (unsigned long long)z->frame_at, z->frame_size,
+                           (unsigned long long)z->frame_made);
+            break;
+        }
         if (ZSTD_isError(z->wanted)) {
             ZSTD_ErrorCode code = ZSTD_getErrorCode(z->wanted);
             err = diag_set(diag, ERR_INPUT, code == ZSTD_error_memory_allocation ? "memory" : "zstd.damaged",
