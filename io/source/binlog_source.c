@@ -137,8 +137,8 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
             err = segments_open(&s->segments, &s->set, directory, diag);
     } else {
         err = file_set_open(&s->set, s->job, config->side, config->date, 1, diag);
-        file_set_shift(&s->set, config->place_base);
     }
+    file_set_shift(&s->set, config->place_base);
     if (err == OK)
         err = binlog_walk_open(&s->walk, &s->columns.options, diag);
     if (err == OK) {

@@ -106,7 +106,7 @@ static enum err check_settings(struct replica *r, struct diag *diag)
     }
     if (!wrong[0])
         return OK;
-    char hint[400];
+    char hint[700];
     snprintf(hint, sizeof hint,
              "%sthen let clients reconnect, and write the same into the server's configuration", set);
     return diag_set(diag, ERR_PEER, "replica.settings", hint,

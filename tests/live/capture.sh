@@ -225,7 +225,7 @@ BEGIN; $insert SELECT CONCAT('L', seq), seq, 1, '2026-11-19 10:00:00' FROM seq_1
 UPDATE payment_order SET note = REPEAT('n', 20000000) WHERE order_no = 'L1'; COMMIT;
 BEGIN; $insert SELECT CONCAT('M', seq), seq, 1, '2026-11-19 10:00:00' FROM seq_1_to_20000; INSERT INTO log (x) VALUES ('p'); ROLLBACK;
 SQL
-if (ulimit -v 400000 && "$tieout" --version) >/dev/null 2>&1; then # sanitizers cannot live with a limit
+if sh -c "ulimit -v 400000 && \"$tieout\" --version" >/dev/null 2>&1; then # sanitizers cannot live with a limit
     (ulimit -v 400000 && "$tieout" capture "$work/all/live.yaml" --catch-up)
 else
     "$tieout" capture "$work/all/live.yaml" --catch-up
