@@ -22,7 +22,9 @@ enum {
     MEMORY_WORKER = 6 << 20,
     WORKER_BYTES = 2 << 20, /* buffers that a worker really touches */
     SORT_BYTES_MAX = 16 << 20,
-    SORT_SHARE = 16 /* one part of so many is for sorting results */
+    SORT_SHARE = 16, /* one part of so many is for sorting results */
+    MATCH_BYTES_MAX = 128 << 20,
+    MATCH_SHARE = 4 /* and of so many for match.csv, where it is asked for */
 };
 
 static volatile int interrupted;
@@ -115,7 +117,7 @@ struct session {
     struct run_result *result;
     struct io_context io;
     struct worker_io *report_io;
-    uint64_t memory, sort_bytes, index_bytes;
+    uint64_t memory, sort_bytes, match_bytes, index_bytes;
     uint32_t threads;
     double began;
 };
@@ -134,8 +136,13 @@ static enum err plan(struct session *s, struct diag *diag)
                         (unsigned long long)(floor_bytes >> 20));
     uint64_t sort = s->memory / SORT_SHARE / s->threads;
     s->sort_bytes = sort > SORT_BYTES_MAX ? SORT_BYTES_MAX : sort;
-    s->index_bytes =
-        o->index_memory ? o->index_memory : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads;
+    if (o->write_match)
+        s->job->write_match = 1;
+    uint64_t match = s->memory / MATCH_SHARE < MATCH_BYTES_MAX ? s->memory / MATCH_SHARE : MATCH_BYTES_MAX;
+    s->match_bytes = !s->job->write_match ? 0 : o->match_memory ? o->match_memory : match;
+    s->index_bytes = o->index_memory
+                         ? o->index_memory
+                         : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads - s->match_bytes;
     s->io.config.chunk = o->chunk ? (uint32_t)o->chunk : CHUNK_DEFAULT;
     s->io.config.depth = DEPTH;
     s->io.config.backend = o->io && strcmp(o->io, "uring") == 0   ? RING_URING
@@ -146,8 +153,6 @@ static enum err plan(struct session *s, struct diag *diag)
             s->job->sources[side].rejects.max_rows = o->max_rejects.count;
             s->job->sources[side].rejects.max_ppm = o->max_rejects.ppm;
         }
-    if (o->write_match)
-        s->job->write_match = 1;
     return OK;
 }
 
@@ -285,6 +290,8 @@ int session_run(struct job *job, const struct options *options, const char *out_
                                      .lanes = s.threads,
                                      .write_match = job->write_match,
                                      .sort_bytes = s.sort_bytes,
+                                     .match_bytes = s.match_bytes,
+                                     .interrupted = &interrupted,
                                      .backend = s.io.config.backend};
     if (err == OK)
         err = results_open(&s.results, &results, diag);

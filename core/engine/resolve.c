@@ -155,90 +155,6 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     return err;
 }
 
-/* Least significant digits first, 14 bits a pass: a place has 40. Returns where the sorted pairs are: in
- * `pairs` or in `other`. */
-static struct pair_ref *sort_pairs(struct pair_ref *pairs, struct pair_ref *other, uint32_t count)
-{
-    enum { DIGIT_BITS = 14, DIGITS = 1 << DIGIT_BITS, PASSES = 3 };
-    static _Thread_local uint32_t starts[DIGITS];
-    for (unsigned pass = 0; pass < PASSES; pass++) {
-        const unsigned shift = pass * DIGIT_BITS;
-        memset(starts, 0, sizeof starts);
-        for (uint32_t i = 0; i < count; i++)
-            starts[pairs[i].local_place >> shift & (DIGITS - 1)]++;
-        for (uint32_t digit = 0, sum = 0; digit < DIGITS; digit++) {
-            uint32_t size = starts[digit];
-            starts[digit] = sum;
-            sum += size;
-        }
-        for (uint32_t i = 0; i < count; i++)
-            other[starts[pairs[i].local_place >> shift & (DIGITS - 1)]++] = pairs[i];
-        struct pair_ref *swap = pairs;
-        pairs = other;
-        other = swap;
-    }
-    return pairs;
-}
-
-static int by_number(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* Pairs that left while streaming and stayed paired: only match.csv wants to see them. They are taken in
- * order of their local places, and each batch's channel rows in order of theirs, so that files in time order
- * are read through rather than picked from. */
-static enum err write_pairs(struct worker *w, struct pair_ref *pairs, uint32_t count)
-{
-    enum { AT_ONCE_BITS = 12, AT_ONCE = 1 << AT_ONCE_BITS };
-    const struct job *job = w->run->config->job;
-    struct full *rows = mem_take(2 * AT_ONCE * sizeof *rows);
-    struct row_ref *refs = mem_take(AT_ONCE * sizeof *refs);
-    uint64_t *order = mem_take(AT_ONCE * sizeof *order);
-    struct pair_ref *other = mem_take((size_t)count * sizeof *other);
-    enum err err = rows && refs && order && other
-                       ? OK
-                       : mem_fail(&w->diag, (size_t)count * sizeof *other, "matched rows");
-    if (err == OK)
-        pairs = sort_pairs(pairs, other, count) == other ? other : pairs;
-    for (uint32_t i = 0; err == OK && i < count && !run_failed(w->run); i += AT_ONCE) {
-        uint32_t n = count - i < AT_ONCE ? count - i : AT_ONCE;
-        arena_reset(&w->arena);
-        for (uint32_t k = 0; k < n; k++) {
-            refs[k] = (struct row_ref){.place = pairs[i + k].local_place, .side = LOCAL};
-            order[k] = pairs[i + k].channel_place << AT_ONCE_BITS | k;
-        }
-        struct source *const *sources = w->run->config->sources;
-        err = sources[LOCAL]->ops->fetch(sources[LOCAL], w->io, refs, rows, n, &w->arena, &w->diag);
-        qsort(order, n, sizeof *order, by_number);
-        for (uint32_t k = 0; k < n; k++)
-            refs[k] = (struct row_ref){
-                .place = order[k] >> AT_ONCE_BITS, .side = CHANNEL, .record_flags = RECORD_CHANNEL};
-        if (err == OK)
-            err = sources[CHANNEL]->ops->fetch(sources[CHANNEL], w->io, refs, rows + AT_ONCE, n, &w->arena,
-                                               &w->diag);
-        for (uint32_t k = 0; err == OK && k < n; k++) {
-            struct full *local = &rows[order[k] & (AT_ONCE - 1)], *pair[2] = {local, &rows[AT_ONCE + k]};
-            if (!normalize_key(job, 0, &w->arena, pair[0]) || !normalize_key(job, 0, &w->arena, pair[1])) {
-                err = mem_fail(&w->diag, 0, "a key");
-            } else if (!resolve_group(job, &w->scratch, pair, 2, 1)) {
-                err = mem_fail(&w->diag, 0, "the records of one key");
-            } else {
-                CHECK2(local->verdict == CLASS_MATCH && local->partner == &rows[AT_ONCE + k], local->verdict,
-                       local->place);
-                err = w->run->config->sink->ops->put(w->run->config->sink, w->number, w->io, local,
-                                                     local->partner, &w->diag);
-            }
-        }
-    }
-    mem_give(rows);
-    mem_give(refs);
-    mem_give(order);
-    mem_give(other);
-    return err;
-}
-
 static int by_key_hash(const void *a, const void *b)
 {
     const struct row_ref *x = a, *y = b;
@@ -265,20 +181,23 @@ static enum err first_key(struct worker *w)
 {
     struct row_ref *refs = NULL;
     struct pair_ref *pairs = NULL;
-    uint32_t count, room = 0, pair_count = 0, pair_room = 0;
+    uint32_t count, room = 0, pair_count, pair_room = 0;
+    const struct run_config *config = w->run->config;
     enum err err = OK;
     for (uint32_t shard = 0; err == OK && shard < w->run->shard_count; shard++) {
         enum step step = w->shards[shard] ? STEP_MORE : STEP_DONE;
         while (step == STEP_MORE && err == OK && !run_failed(w->run)) {
-            count = 0;
-            step = w->run->config->index->next(w->shards[shard], &refs, &count, &room,
-                                               w->run->config->write_match ? &pairs : NULL, &pair_count,
-                                               &pair_room, &w->diag);
-            err = step == STEP_FAILED ? w->diag.err : judge_slices(w, refs, count);
+            count = pair_count = 0;
+            step = config->index->next(w->shards[shard], &refs, &count, &room,
+                                       config->write_match ? &pairs : NULL, &pair_count, &pair_room,
+                                       &w->diag);
+            err = step == STEP_FAILED ? w->diag.err : OK;
+            if (err == OK && pair_count)
+                err = config->sink->ops->put_pairs(config->sink, w->number, pairs, pair_count, &w->diag);
+            if (err == OK)
+                err = judge_slices(w, refs, count);
         }
     }
-    if (err == OK && pair_count)
-        err = write_pairs(w, pairs, pair_count);
     mem_give(refs);
     mem_give(pairs);
     return err;
@@ -357,6 +276,25 @@ static enum err merge_later(struct worker *w, int done_key)
     return OK;
 }
 
+/* All verdicts are given: the workers write match.csv together, if it is asked for. */
+static enum err write_matches(struct worker *w, enum err err)
+{
+    struct run *run = w->run;
+    struct sink *sink = run->config->sink;
+    const unsigned stages = sink->ops->stages(sink);
+    if (err != OK)
+        run_fail(run, &w->diag);
+    if (stages)
+        pthread_barrier_wait(&run->barrier);
+    for (unsigned stage = 0; stage < stages; stage++) {
+        if (err == OK && !run_failed(run) &&
+            (err = sink->ops->stage(sink, stage, w->number, w->io, &w->diag)) != OK)
+            run_fail(run, &w->diag);
+        pthread_barrier_wait(&run->barrier);
+    }
+    return err;
+}
+
 enum err worker_resolve(struct worker *w)
 {
     struct run *run = w->run;
@@ -376,5 +314,5 @@ enum err worker_resolve(struct worker *w)
             run_fail(run, &w->diag);
         pthread_barrier_wait(&run->barrier);
     }
-    return err;
+    return write_matches(w, err);
 }

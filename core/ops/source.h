@@ -101,6 +101,14 @@ struct source_ops {
      * `arena`. */
     enum err (*fetch)(struct source *source, struct worker_io *io, const struct row_ref *refs,
                       struct full *rows, uint32_t count, struct arena *arena, struct diag *diag);
+    /* Of rows of this side, whose places are sorted, what match.csv needs: one lean row each, appended to `list`, with
+     * its place and line. Made to be called with place after place; rows that lie close together are read
+     * through. NULL: the source has no such way, and fetch does it. */
+    enum err (*leans)(struct source *source, struct worker_io *io, const struct lean_plan *plan,
+                      const uint64_t *places, uint32_t count, struct lean_list *list, struct diag *diag);
+    /* The file in which a place lies: its name as places show it, where it begins and how long it is, in places.
+     * A place of a source that has `leans` reads NAME:LINE@OFFSET. NULL as `leans` is. */
+    const char *(*place_file)(const struct source *source, uint64_t place, uint64_t *begin, uint64_t *size);
     /* "FILE:LINE@OFFSET" into out; its length. May read the file; 0 when that fails, with errno set and the
      * file's name in out. Any thread with its own io. */
     size_t (*place_text)(struct source *source, struct worker_io *io, const struct full *row, char *out,

@@ -59,6 +59,7 @@ struct normalizer {
     int key_cell_count;
     int plain; /* currency, amount, direction, fee, status, time and channel_code are columns without strip,
                   map or unit, or are not there */
+    int plain_lean; /* the same, of those that a part of a pair wants */
 };
 
 const char *reject_name(enum reject_code code)
@@ -264,6 +265,18 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
         n->key_columns[i] = n->columns[n->key_cells[i]];
     n->layout.has_extras = n->extra_count > 0;
     n->layout.has_fold = (uint8_t)n->is_image;
+    n->plain_lean = !n->is_image && !n->zones_differ && job->cut_minutes == 0 &&
+                    n->in[FIELD_BILL_DATE].cell < 0 && n->in[FIELD_AMOUNT].cell >= 0 &&
+                    !n->in[FIELD_CURRENCY].rule->of_order && !n->in[FIELD_STATUS].rule->map_count &&
+                    !n->in[FIELD_STATUS].rule->strip;
+    static const unsigned lean_fields[] = {FIELD_CURRENCY, FIELD_AMOUNT, FIELD_DIRECTION, FIELD_TRADE_TIME};
+    for (size_t i = 0; i < sizeof lean_fields / sizeof lean_fields[0]; i++) {
+        const struct input *in = &n->in[lean_fields[i]];
+        n->plain_lean = n->plain_lean && !in->rule->strip && !in->rule->map_count && !in->rule->debit &&
+                        !in->rule->credit && in->rule->unit == UNIT_MAJOR && in->rule->sign <= SIGN_SIGNED &&
+                        !in->rule->none && !in->rule->mark_debit && !in->rule->zone_count &&
+                        in->rule->time_format == TIME_ANY && !in->charset && in->constant.size == 0;
+    }
     *out = n;
     return OK;
 }
@@ -1284,6 +1297,34 @@ static int put_text(struct arena *arena, struct full *f, unsigned field, struct 
     return f->text[field].data != NULL;
 }
 
+enum { SHOWN_ROOM = (int)TIME_TEXT_MAX > (int)MONEY_TEXT_MAX ? (int)TIME_TEXT_MAX : (int)MONEY_TEXT_MAX };
+
+/* A field as outputs print it. The bytes live in the cells, the scratch or `room`. */
+static inline struct span shown_text(const struct normalizer *n, struct norm_scratch *s,
+                                     const struct cell *cells, const struct core_fields *core, unsigned field,
+                                     char room[SHOWN_ROOM])
+{
+    switch (field) {
+    case FIELD_STATUS:
+        return core->status;
+    case FIELD_BILL_DATE:
+        return (struct span){room, day_print(room, core->day)};
+    case FIELD_TRADE_TIME:
+        return (struct span){room, time_print(room, n->shared->job_zone, core->time_us)};
+    case FIELD_DIRECTION:
+        return span_of(core->out ? "OUT" : "IN");
+    case FIELD_CURRENCY:
+        return span_of(currency_code(core->currency));
+    case FIELD_AMOUNT:
+        return (struct span){room, money_print(room, core->amount, currency_exponent(core->currency))};
+    case FIELD_FEE:
+        return (struct span){
+            room, core->has_fee ? money_print(room, core->fee, currency_exponent(core->currency)) : 0};
+    default:
+        return text_field(n, s, cells, field);
+    }
+}
+
 enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
                                 struct arena *arena, struct full *f, int *bad_cell, int *no_memory)
 {
@@ -1310,40 +1351,16 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
     if (core.date_disagrees)
         f->reasons |= REASON_BIT(REASON_DATE_DISAGREES);
     *no_memory = 1;
-    int exponent = currency_exponent(core.currency);
     /* The status may live in the scratch: take it first. */
     if (!put_text(arena, f, FIELD_STATUS, core.status))
         return REJECT_WORDS;
     f->monetary = (uint8_t)job_status_is_monetary(n->job, f->text[FIELD_STATUS]);
-    char room[(int)TIME_TEXT_MAX > (int)MONEY_TEXT_MAX ? (int)TIME_TEXT_MAX : (int)MONEY_TEXT_MAX];
+    char room[SHOWN_ROOM];
     unsigned slots = FIELDS + (unsigned)n->job->attr_count;
     for (unsigned field = 0; field < slots; field++) {
-        struct span text = {room, 0};
-        switch (field) {
-        case FIELD_STATUS:
+        if (field == FIELD_STATUS)
             continue;
-        case FIELD_BILL_DATE:
-            text.size = day_print(room, core.day);
-            break;
-        case FIELD_TRADE_TIME:
-            text.size = time_print(room, n->shared->job_zone, core.time_us);
-            break;
-        case FIELD_DIRECTION:
-            text = span_of(core.out ? "OUT" : "IN");
-            break;
-        case FIELD_CURRENCY:
-            text = span_of(currency_code(core.currency));
-            break;
-        case FIELD_AMOUNT:
-            text.size = money_print(room, core.amount, exponent);
-            break;
-        case FIELD_FEE:
-            text.size = core.has_fee ? money_print(room, core.fee, exponent) : 0;
-            break;
-        default:
-            text = text_field(n, s, cells, field);
-            break;
-        }
+        struct span text = shown_text(n, s, cells, &core, field, room);
         if (!put_text(arena, f, field, text))
             return REJECT_WORDS;
     }
@@ -1363,15 +1380,9 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
         f->occurrence = (struct span){"", 0};
     }
 
-    /* Canonical bytes: attrs by name. There are few; an insertion sort does. */
     struct span parts[FIELD_SLOTS];
     unsigned order[FIELD_SLOTS];
-    for (unsigned i = 0; i < slots; i++) {
-        unsigned k = i;
-        for (; k > FIELDS && strcmp(n->job->attrs[order[k - 1] - FIELDS], n->job->attrs[i - FIELDS]) > 0; k--)
-            order[k] = order[k - 1];
-        order[k] = i;
-    }
+    canonical_order(n->job, order);
     for (unsigned i = 0; i < slots; i++)
         parts[i] = f->text[order[i]];
     if (s->bad_charset) {
@@ -1390,6 +1401,125 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
         return REJECT_WORDS;
     *no_memory = 0;
     return REJECT_NONE;
+}
+
+/* Of a row that was a record before: what its part wants, in few instructions. 0 when anything about it is unusual;
+ * read_core then does it. */
+static inline int lean_core(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                            const struct lean_plan *plan, struct core_fields *core)
+{
+    const struct input *const in = n->in;
+    if (UNLIKELY(!n->plain_lean || plan->wants_time || plan->wants_fee))
+        return 0;
+    core->currency = n->job->currency;
+    if (in[FIELD_CURRENCY].cell >= 0) {
+        struct span text = cell_span(&cells[in[FIELD_CURRENCY].cell]);
+        if (text.size != 3)
+            return 0;
+        uint32_t code = (uint32_t)(uint8_t)text.data[0] | (uint32_t)(uint8_t)text.data[1] << 8 |
+                        (uint32_t)(uint8_t)text.data[2] << 16;
+        if (UNLIKELY(code != s->currency_memo)) {
+            uint8_t currency = currency_find(text.data, 3);
+            if (!currency)
+                return 0;
+            s->currency_memo = code;
+            s->currency_memo_index = currency;
+        }
+        core->currency = s->currency_memo_index;
+    }
+    if (UNLIKELY(core->currency == CURRENCY_NONE))
+        return 0;
+    struct span text = cell_span(&cells[in[FIELD_AMOUNT].cell]);
+    size_t negative = text.size && text.data[0] == '-';
+    if (UNLIKELY(!money_quick(text.data + negative, text.size - negative, &core->amount)))
+        return 0;
+    if (negative)
+        core->amount = -core->amount;
+    core->out = core->amount < 0;
+    if (in[FIELD_DIRECTION].cell >= 0) {
+        text = cell_span(&cells[in[FIELD_DIRECTION].cell]);
+        if (text.size == 3 && text.data[0] == 'O' && text.data[1] == 'U' && text.data[2] == 'T') {
+            core->amount = -core->amount;
+            core->out = core->amount <= 0;
+        } else if (!(text.size == 2 && text.data[0] == 'I' && text.data[1] == 'N')) {
+            return 0;
+        }
+    }
+    core->day = n->shared->unit_day;
+    if (in[FIELD_TRADE_TIME].cell >= 0) {
+        text = cell_span(&cells[in[FIELD_TRADE_TIME].cell]);
+        uint64_t head;
+        uint16_t rest;
+        if (text.size < 19 || text.size > 26)
+            return 0;
+        memcpy(&head, text.data, 8);
+        memcpy(&rest, text.data + 8, 2);
+        int64_t day = s->date_memo_count + DAY_BASE;
+        if (UNLIKELY(head != s->date_memo || rest != s->date_memo_rest ||
+                     (text.data[10] != ' ' && text.data[10] != 'T') ||
+                     (text.size > 19 && text.data[19] != '.') || day <= 0 || day > UINT16_MAX))
+            return 0;
+        core->day = (uint16_t)day;
+    }
+    core->date_disagrees = 0;
+    core->has_fee = 0;
+    core->status = input_text(s, &in[FIELD_STATUS], cells);
+    return 1;
+}
+
+int normalize_lean(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                   const struct lean_plan *plan, struct lean_list *list)
+{
+    struct core_fields core;
+    int bad_cell;
+    if (!LIKELY(lean_core(n, s, cells, plan, &core)) &&
+        UNLIKELY(n->is_image || read_core(n, s, cells, &core, plan->wants_time, &bad_cell) != REJECT_NONE))
+        return 0;
+    /* What lives in the scratch is gone with the next cell that wants it. */
+    if (UNLIKELY(core.status.size && (core.status.data == s->strip || core.status.data == s->wide)))
+        return 0;
+    struct span occurrence = {NULL, 0};
+    char id[256], room[SHOWN_ROOM];
+    if (plan->order_count && n->occurrence_field >= 0) {
+        occurrence = text_field(n, s, cells, (unsigned)n->occurrence_field);
+        if (UNLIKELY(occurrence.size && (occurrence.data == s->strip || occurrence.data == s->wide)))
+            return 0;
+    } else if (plan->order_count && n->occurrence_count) {
+        occurrence = (struct span){id, occurrence_text(n, s, cells, id, sizeof id)};
+        if (UNLIKELY(occurrence.size == SIZE_MAX))
+            return 0;
+    }
+    if (UNLIKELY(!lean_list_room(list, 16 + 2 * occurrence.size)))
+        return -1;
+    size_t used = list->used, begin = used;
+    if (plan->order_count)
+        used = (size_t)(order_put_head(list->bytes + used, core.day, occurrence) - list->bytes);
+    size_t cells_at = used;
+    for (unsigned i = 0; i < plan->order_count + plan->cell_count; i++) {
+        int in_order = i < plan->order_count;
+        unsigned field = in_order ? plan->order[i] : plan->cells[i - plan->order_count];
+        struct span text = shown_text(n, s, cells, &core, field, room);
+        if (UNLIKELY(used + 5 + text.size > list->bytes_room)) {
+            list->used = used;
+            int enough = lean_list_room(list, 5 + text.size);
+            list->used = begin;
+            if (!enough)
+                return -1;
+        }
+        uint8_t *at = list->bytes + used;
+        used = (size_t)((in_order ? order_put_field(at, text) : lean_put_cell(at, text)) - list->bytes);
+        if (in_order)
+            cells_at = used;
+    }
+    list->items[list->count++] = (struct lean){.amount_micro = core.amount,
+                                               .at = begin,
+                                               .order_size = (uint32_t)(cells_at - begin),
+                                               .cells_size = (uint32_t)(used - cells_at),
+                                               .day = core.day,
+                                               .currency = core.currency,
+                                               .date_disagrees = core.date_disagrees};
+    list->used = used;
+    return 1;
 }
 
 int normalize_key(const struct job *job, int key_index, struct arena *arena, struct full *f)

@@ -19,6 +19,7 @@
 #include "core/model/dict.h"
 #include "core/model/full.h"
 #include "core/model/record.h"
+#include "core/rules/lean.h"
 #include "core/rules/order_currency.h"
 
 /* Why a row could not become a record. The words are those of reject.csv. */
@@ -128,6 +129,10 @@ int normalize_same_identity(const struct normalizer *normalizer, const struct re
 enum reject_code normalize_full(const struct normalizer *normalizer, struct norm_scratch *scratch,
                                 const struct cell *cells, struct arena *arena, struct full *full,
                                 int *bad_cell, int *no_memory);
+/* Appends what `plan` wants of a row to `list`, except place and line, without making all of it. 1: done; 0: the
+ * row is not usual (or no record): normalize_full has the last word; -1: memory is out. */
+int normalize_lean(const struct normalizer *normalizer, struct norm_scratch *scratch,
+                   const struct cell *cells, const struct lean_plan *plan, struct lean_list *list);
 /* Sets full->key to the tuple of key `key_index` (from 0); data NULL when a part is empty. 0 when memory is
  * out. */
 int normalize_key(const struct job *job, int key_index, struct arena *arena, struct full *full);

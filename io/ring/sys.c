@@ -143,3 +143,32 @@ int sys_open_unnamed(const char *directory)
     unlink(path);
     return fd;
 }
+
+int sys_direct(int fd, int on)
+{
+    FAULT();
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -errno;
+    return fcntl(fd, F_SETFL, on ? flags | O_DIRECT : flags & ~O_DIRECT) ? -errno : 0;
+}
+
+int sys_reserve(int fd, uint64_t offset, uint64_t size)
+{
+    FAULT();
+    int done;
+    do
+        done = fallocate(fd, 0, (off_t)offset, (off_t)size);
+    while (done && errno == EINTR);
+    return done && errno != EOPNOTSUPP && errno != ENOSYS ? -errno : 0;
+}
+
+int sys_truncate(int fd, uint64_t size)
+{
+    FAULT();
+    int done;
+    do
+        done = ftruncate(fd, (off_t)size);
+    while (done && errno == EINTR);
+    return done ? -errno : 0;
+}

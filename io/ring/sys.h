@@ -33,5 +33,10 @@ int sys_rename(const char *from, const char *to);
 int sys_exchange(const char *a, const char *b);
 /* A file without a name in `directory`: gone when closed, also after kill -9. */
 int sys_open_unnamed(const char *directory);
+/* Switches O_DIRECT on or off. 0, or -errno where the file system has no such thing. */
+int sys_direct(int fd, int on);
+/* Reserves room on the disk; where the file system cannot, nothing happens and 0 is returned. */
+int sys_reserve(int fd, uint64_t offset, uint64_t size);
+int sys_truncate(int fd, uint64_t size);
 
 #endif

@@ -4,13 +4,15 @@
 #include "core/base/mem.h"
 #include "core/model/currency.h"
 #include "io/ring/sys.h"
+#include "io/sink/cell_text.h"
 #include "io/sink/digest.h"
+#include "io/sink/match.h"
+#include "io/sink/out_file.h"
 #include "io/sink/stage.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/statvfs.h>
 
 enum { WRITE_BLOCK = 1 << 20, RUN_READ = 256 * 1024, REJECT_FILE = CLASSES, FILES = CLASSES + 1 };
 
@@ -67,7 +69,8 @@ struct results {
     struct results_config config;
     struct stage *stage;
     struct results_lane *lanes;
-    uint64_t spilled;
+    struct match *match; /* NULL: match.csv is not asked for */
+    char match_head[4096];
 };
 
 /* ---- text ---- */
@@ -104,29 +107,13 @@ static void put_bytes(struct results_lane *lane, const void *bytes, size_t size)
     append(lane, &lane->row, &lane->row_used, &lane->row_room, bytes, size);
 }
 
-/* One cell: RFC 4180 quoting, and text that a spreadsheet would run as a formula gets an apostrophe in front.
- */
 static void put_cell(struct results_lane *lane, struct span text, int is_number)
 {
-    int quote = 0;
-    int formula = !is_number && text.size && memchr("=+-@\t\r", text.data[0], 6) != NULL;
-    for (size_t i = 0; i < text.size && !quote; i++)
-        quote = text.data[i] == ',' || text.data[i] == '"' || text.data[i] == '\n' || text.data[i] == '\r';
-    if (!quote) {
-        if (formula)
-            put_bytes(lane, "'", 1);
-        put_bytes(lane, text.data, text.size);
-        return;
-    }
-    put_bytes(lane, formula ? "\"'" : "\"", formula ? 2 : 1);
-    size_t from = 0;
-    for (size_t i = 0; i < text.size; i++)
-        if (text.data[i] == '"') {
-            put_bytes(lane, text.data + from, i + 1 - from);
-            from = i; /* the quote again */
-        }
-    put_bytes(lane, text.data + from, text.size - from);
-    put_bytes(lane, "\"", 1);
+    char *at = grow(&lane->row, &lane->row_used, &lane->row_room, CELL_ROOM(text.size));
+    if (at)
+        lane->row_used = (size_t)(cell_write(at, text, is_number) - lane->row);
+    else
+        lane->no_memory = 1;
 }
 
 static void put_comma(struct results_lane *lane)
@@ -269,21 +256,17 @@ static void put_key(struct results_lane *lane, const void *bytes, size_t size)
     append(lane, &lane->key, &lane->key_used, &lane->key_room, bytes, size);
 }
 
-/* A record's place in ≺ as bytes that memcmp orders: date, occurrence id (empty last; zero bytes escaped, so
- * that no id runs into what follows), canonical bytes (which end where they say), side, place. */
+/* A record's place in ≺ as bytes that memcmp orders: date and occurrence id, canonical bytes (which end where they
+ * say), side, place. */
 static void put_order(struct results_lane *lane, const struct full *f)
 {
-    uint8_t head[3] = {(uint8_t)(f->day >> 8), (uint8_t)f->day, f->occurrence.size == 0};
-    put_key(lane, head, 3);
-    size_t from = 0;
-    for (size_t i = 0; i < f->occurrence.size; i++)
-        if (f->occurrence.data[i] == 0) {
-            put_key(lane, f->occurrence.data + from, i + 1 - from);
-            put_key(lane, "\xFF", 1);
-            from = i + 1;
-        }
-    put_key(lane, f->occurrence.data + from, f->occurrence.size - from);
-    put_key(lane, "\0\0", 2);
+    size_t room = 16 + 2 * f->occurrence.size;
+    uint8_t *at = (uint8_t *)grow(&lane->key, &lane->key_used, &lane->key_room, room);
+    if (!at) {
+        lane->no_memory = 1;
+        return;
+    }
+    lane->key_used = (size_t)((char *)order_put_head(at, f->day, f->occurrence) - lane->key);
     put_key(lane, f->canonical.data, f->canonical.size);
     uint8_t tail[9] = {f->side};
     for (int i = 0; i < 8; i++)
@@ -311,16 +294,6 @@ static void sort_lane(struct lane_class *c)
 }
 
 /* ---- spilling a lane's class ---- */
-
-/* A write that failed: for a full disk with what was wanted and what there is. */
-static enum err write_failed(struct diag *diag, int error, const char *code, const char *path, size_t wanted)
-{
-    struct statvfs fs;
-    if ((error == ENOSPC || error == EDQUOT) && statvfs(path, &fs) == 0)
-        return diag_set_errno(diag, error, code, "%s: cannot write %zu bytes, %llu are free there", path,
-                              wanted, (unsigned long long)fs.f_bavail * fs.f_frsize);
-    return diag_set_errno(diag, error, code, "%s: cannot write %zu bytes", path, wanted);
-}
 
 static enum err spill(struct results *s, struct results_lane *lane, struct lane_class *c, struct diag *diag)
 {
@@ -366,7 +339,7 @@ static enum err spill(struct results *s, struct results_lane *lane, struct lane_
     run.size += used;
     mem_give(block);
     if (error)
-        return write_failed(diag, -error, "out.spill", stage_path(s->stage), run.size);
+        return out_write_failed(diag, -error, "out.spill", stage_path(s->stage), run.size);
     lane->spill_size += run.size;
     c->runs[c->run_count++] = run;
     c->used = 0;
@@ -531,10 +504,34 @@ static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, co
     if (!lane->no_memory && (row->verdict == CLASS_MISMATCH || row->verdict == CLASS_MISSING ||
                              row->verdict == CLASS_EXTRA || row->verdict == CLASS_AMBIGUOUS))
         note_largest(s, lane, row, partner);
-    return store(s, lane, row->verdict, diag);
+    if (row->verdict != CLASS_MATCH)
+        return store(s, lane, row->verdict, diag);
+    if (lane->no_memory)
+        return mem_fail(diag, lane->row_used, "a result row");
+    return match_put_row(s->match, number, (struct span){lane->key, lane->key_used},
+                         (struct span){lane->row, lane->row_used},
+                         (struct span){lane->place, lane->place_used}, diag);
 }
 
-static const struct sink_ops results_ops = {.put = put};
+static enum err put_pairs(struct sink *sink, uint32_t number, const struct pair_ref *pairs, uint64_t count,
+                          struct diag *diag)
+{
+    return match_put_pairs(((struct results *)sink)->match, number, pairs, count, diag);
+}
+
+static unsigned stages(const struct sink *sink)
+{
+    return ((const struct results *)sink)->match ? MATCH_STAGES : 0;
+}
+
+static enum err stage(struct sink *sink, unsigned number, uint32_t lane, struct worker_io *io,
+                      struct diag *diag)
+{
+    return match_stage(((struct results *)sink)->match, number, lane, io, diag);
+}
+
+static const struct sink_ops results_ops = {
+    .put = put, .put_pairs = put_pairs, .stages = stages, .stage = stage};
 
 const char *results_folder(const struct results *results)
 {
@@ -560,6 +557,19 @@ enum err results_open(struct results **out, const struct results_config *config,
         s->lanes[i].spill_fd = -1;
     if (err == OK)
         err = stage_open(&s->stage, config->final_dir, set_names, diag);
+    if (err == OK && config->write_match) {
+        header(s, CLASS_MATCH, s->match_head, sizeof s->match_head);
+        struct match_config match = {.job = config->job,
+                                     .sources = config->sources,
+                                     .directory = stage_path(s->stage),
+                                     .head = s->match_head,
+                                     .place_head = place_header(CLASS_MATCH),
+                                     .lanes = config->lanes,
+                                     .memory = config->match_bytes,
+                                     .backend = config->backend,
+                                     .interrupted = config->interrupted};
+        err = match_open(&s->match, &match, diag);
+    }
     if (err != OK) {
         results_close(s);
         return err;
@@ -588,6 +598,7 @@ void results_close(struct results *s)
             sys_close(lane->spill_fd);
     }
     mem_give(s->lanes);
+    match_close(s->match);
     stage_close(s->stage);
     mem_give(s);
 }
@@ -599,92 +610,13 @@ const char *results_directory(const struct results *s)
 
 uint64_t results_spilled_bytes(const struct results *s)
 {
-    uint64_t bytes = 0;
+    uint64_t bytes = s->match ? match_spilled(s->match) : 0;
     for (uint32_t i = 0; i < s->config.lanes; i++)
         bytes += s->lanes[i].spill_size;
     return bytes;
 }
 
 /* ---- writing files ---- */
-
-/* A file being written through the ring: two blocks, one filling while the other is on its way. */
-struct out_file {
-    struct ring *ring;
-    int fd;
-    char path[4500];
-    char *blocks[2];
-    int filling;
-    size_t used;
-    uint64_t offset;
-    struct digest *digest;
-};
-
-static enum err out_wait(struct out_file *f, struct diag *diag)
-{
-    struct ring_done done;
-    while (ring_next(f->ring, 1, &done))
-        if (done.result < 0)
-            return write_failed(diag, (int)-done.result, "out.write", f->path, WRITE_BLOCK);
-    return OK;
-}
-
-static enum err out_flush(struct out_file *f, struct diag *diag)
-{
-    enum err err = out_wait(f, diag);
-    if (err != OK || f->used == 0)
-        return err;
-    int error = ring_write(f->ring, f->fd, f->blocks[f->filling], f->used, f->offset, f->offset);
-    if (error)
-        return diag_set_errno(diag, -error, "out.write", "%s: cannot write %zu bytes", f->path, f->used);
-    f->offset += f->used;
-    f->used = 0;
-    f->filling ^= 1;
-    return OK;
-}
-
-static enum err out_put(struct out_file *f, const char *bytes, size_t size, struct diag *diag)
-{
-    while (size) {
-        size_t n = size < WRITE_BLOCK - f->used ? size : WRITE_BLOCK - f->used;
-        memcpy(f->blocks[f->filling] + f->used, bytes, n);
-        f->used += n;
-        bytes += n;
-        size -= n;
-        if (f->used == WRITE_BLOCK) {
-            enum err err = out_flush(f, diag);
-            if (err != OK)
-                return err;
-        }
-    }
-    return OK;
-}
-
-static enum err out_begin(struct results *s, struct out_file *f, const char *name, struct diag *diag)
-{
-    snprintf(f->path, sizeof f->path, "%s/%s", stage_path(s->stage), name);
-    f->used = 0;
-    f->offset = 0;
-    f->fd = sys_open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-    return f->fd < 0 ? diag_set_errno(diag, -f->fd, "out.open", "%s: cannot make it", f->path) : OK;
-}
-
-static enum err out_end(struct out_file *f, enum err err, struct diag *diag)
-{
-    if (err == OK)
-        err = out_flush(f, diag);
-    if (err == OK)
-        err = out_wait(f, diag);
-    struct ring_done done;
-    while (ring_next(f->ring, 1, &done)) {
-    }
-    int error = err == OK ? sys_fsync(f->fd) : 0;
-    if (error)
-        err = diag_set_errno(diag, -error, "out.fsync", "%s: cannot make it durable", f->path);
-    if (f->fd >= 0)
-        sys_close(f->fd);
-    f->fd = -1;
-    return err;
-}
 
 /* Where a merge stands in one sorted run: in memory, or in a lane's file. */
 struct cursor {
@@ -765,7 +697,8 @@ static void heap_down(struct cursor **heap, uint32_t count, uint32_t at)
     }
 }
 
-static enum err merge(struct results *s, int file, struct out_file *f, uint64_t *rows, struct diag *diag)
+static enum err merge(struct results *s, int file, struct out_file *f, struct digest *digest, uint64_t *rows,
+                      struct diag *diag)
 {
     uint32_t count = 0, open = 0;
     for (uint32_t i = 0; i < s->config.lanes; i++)
@@ -799,8 +732,8 @@ static enum err merge(struct results *s, int file, struct out_file *f, uint64_t 
     while (err == OK && open) {
         const struct item *item = heap[0]->item;
         const char *row = (const char *)(item + 1) + item->key_size;
-        digest_put(f->digest, row, item->row_size);
-        digest_put(f->digest, "\n", 1);
+        digest_put(digest, row, item->row_size);
+        digest_put(digest, "\n", 1);
         err = out_put(f, row, item->row_size + item->place_size, diag);
         if (err == OK)
             err = out_put(f, "\n", 1, diag);
@@ -820,7 +753,8 @@ static enum err merge(struct results *s, int file, struct out_file *f, uint64_t 
 }
 
 /* Rejects are in order already: side, then place. */
-static enum err write_rejects(struct results *s, struct worker_io *io, struct out_file *f, struct diag *diag)
+static enum err write_rejects(struct results *s, struct worker_io *io, struct out_file *f,
+                              struct digest *digest, struct diag *diag)
 {
     struct results_lane *lane = &s->lanes[0];
     struct arena arena;
@@ -871,49 +805,49 @@ static enum err write_rejects(struct results *s, struct worker_io *io, struct ou
     }
     arena_fini(&arena);
     uint64_t rows;
-    return err == OK ? merge(s, REJECT_FILE, f, &rows, diag) : err;
+    return err == OK ? merge(s, REJECT_FILE, f, digest, &rows, diag) : err;
 }
 
 enum err results_write(struct results *s, struct worker_io *io, char digest_lines[4096], struct diag *diag)
 {
-    struct out_file f = {.fd = -1};
+    struct out_file f;
     size_t used = 0;
     digest_lines[0] = 0;
-    enum err err = ring_open(&f.ring, s->config.backend, 4, NULL, diag);
-    f.blocks[0] = mem_take(WRITE_BLOCK);
-    f.blocks[1] = mem_take(WRITE_BLOCK);
-    f.digest = digest_open();
-    if (err == OK && (!f.blocks[0] || !f.blocks[1] || !f.digest))
-        err = mem_fail(diag, 2 * WRITE_BLOCK, "writing results");
+    enum err err = out_open(&f, s->config.backend, 2, diag);
+    struct digest *digest = digest_open();
+    if (err == OK && !digest)
+        err = mem_fail(diag, 0, "writing results");
     for (int file = 0; err == OK && file < FILES; file++) {
-        if (file == CLASS_MATCH && !s->config.write_match)
+        if (file == CLASS_MATCH && !s->match)
             continue;
-        char head[4096];
+        char head[4096], text[DIGEST_TEXT];
         const char *name = file == REJECT_FILE ? "reject.csv" : set_names[file];
-        header(s, file, head, sizeof head);
-        digest_begin(f.digest);
-        digest_put(f.digest, head, strlen(head));
-        digest_put(f.digest, "\n", 1);
-        err = out_begin(s, &f, name, diag);
-        if (err != OK)
-            break;
-        err = out_put(&f, head, strlen(head), diag);
+        if (file == CLASS_MATCH) {
+            err = match_finish(s->match, text, diag);
+        } else {
+            header(s, file, head, sizeof head);
+            digest_begin(digest);
+            digest_put(digest, head, strlen(head));
+            digest_put(digest, "\n", 1);
+            err = out_begin(&f, stage_path(s->stage), name, 0, diag);
+            if (err == OK)
+                err = out_put(&f, head, strlen(head), diag);
+            if (err == OK)
+                err = out_put(&f, place_header(file), strlen(place_header(file)), diag);
+            if (err == OK)
+                err = out_put(&f, "\n", 1, diag);
+            uint64_t rows;
+            if (err == OK)
+                err = file == REJECT_FILE ? write_rejects(s, io, &f, digest, diag)
+                                          : merge(s, file, &f, digest, &rows, diag);
+            err = out_end(&f, err, diag);
+            digest_end(digest, text);
+        }
         if (err == OK)
-            err = out_put(&f, place_header(file), strlen(place_header(file)), diag);
-        if (err == OK)
-            err = out_put(&f, "\n", 1, diag);
-        uint64_t rows;
-        if (err == OK)
-            err = file == REJECT_FILE ? write_rejects(s, io, &f, diag) : merge(s, file, &f, &rows, diag);
-        err = out_end(&f, err, diag);
-        char text[DIGEST_TEXT];
-        digest_end(f.digest, text);
-        used += (size_t)snprintf(digest_lines + used, 4096 - used, "%s %s\n", name, text);
+            used += (size_t)snprintf(digest_lines + used, 4096 - used, "%s %s\n", name, text);
     }
-    digest_close(f.digest);
-    mem_give(f.blocks[0]);
-    mem_give(f.blocks[1]);
-    ring_close(f.ring);
+    digest_close(digest);
+    out_close(&f);
     return err;
 }
 
@@ -928,7 +862,7 @@ enum err results_extra(struct results *s, const char *name, const void *bytes, s
     if (!error)
         error = sys_fsync(fd);
     sys_close(fd);
-    return error ? write_failed(diag, -error, "out.write", path, size) : OK;
+    return error ? out_write_failed(diag, -error, "out.write", path, size) : OK;
 }
 
 enum err results_publish(struct results *s, struct diag *diag)

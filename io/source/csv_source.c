@@ -1530,13 +1530,19 @@ static enum csv_row_end read_row(struct csv_source *s, const struct csv_file *fi
     return end;
 }
 
-static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t place, struct full *full,
-                          struct arena *arena, struct diag *diag)
+static enum err row_changed(const struct input_file *input, uint64_t at, struct diag *diag)
 {
-    uint32_t index = file_set_find(&s->set, place);
+    return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                    "%s: the row at byte %llu is not what it was when it was read first", input->path,
+                    (unsigned long long)at);
+}
+
+/* Reads one row again; its wanted cells, and what they mean. They live until the next row is. */
+static enum err again(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at,
+                      const struct cell **cells, const struct normalizer **normalizer, struct diag *diag)
+{
     struct input_file *input = &s->set.files[index];
     struct csv_file *file = &s->files[index];
-    uint64_t at = place - input->base;
     for (uint32_t want = ROW_FETCH;; want *= 4) {
         const uint8_t *bytes = NULL;
         uint32_t size = 0;
@@ -1552,21 +1558,33 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
         enum csv_row_end end = read_row(s, file, io, bytes, size, at_end, &row, &kind, &picked, NULL);
         if (end == CSV_ROW_UNFINISHED && !at_end && want <= CSV_ROW_MAX)
             continue;
-        if (kind.normalizer) {
-            int bad_cell, no_memory;
-            enum reject_code code =
-                normalize_full(kind.normalizer, &io->scratch, picked, arena, full, &bad_cell, &no_memory);
-            if (no_memory)
-                return mem_fail(diag, 0, "rows that broke");
-            if (code == REJECT_NONE) {
-                full->place = place;
-                return OK;
-            }
-        }
-        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                        "%s: the row at byte %llu is not what it was when it was read first", input->path,
-                        (unsigned long long)at);
+        if (!kind.normalizer)
+            return row_changed(input, at, diag);
+        *cells = picked;
+        *normalizer = kind.normalizer;
+        return OK;
     }
+}
+
+static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t place, struct full *full,
+                          struct arena *arena, struct diag *diag)
+{
+    uint32_t index = file_set_find(&s->set, place);
+    uint64_t at = place - s->set.files[index].base;
+    const struct cell *cells;
+    const struct normalizer *normalizer;
+    enum err err = again(s, io, index, at, &cells, &normalizer, diag);
+    if (err != OK)
+        return err;
+    int bad_cell, no_memory;
+    enum reject_code code =
+        normalize_full(normalizer, &io->scratch, cells, arena, full, &bad_cell, &no_memory);
+    if (no_memory)
+        return mem_fail(diag, 0, "rows that broke");
+    if (code != REJECT_NONE)
+        return row_changed(&s->set.files[index], at, diag);
+    full->place = place;
+    return OK;
 }
 
 static enum err csv_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs,
@@ -1616,6 +1634,167 @@ static uint64_t line_of(struct csv_source *s, struct worker_io *io, uint32_t ind
         c->at = end;
     }
     return c->line + 1;
+}
+
+/* ---- rows fetched again that lie close together ---- */
+
+/* Reads and scans a buffer full from the row at `at` on. Nothing is there when its rows are not plain to see: then
+ * each is read by itself. */
+static enum err stream_fill(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at,
+                            struct diag *diag)
+{
+    struct input_file *input = &s->set.files[index];
+    struct row_stream *st = &io->streams[s->config.side];
+    struct chunk_scan *scan = &io->scans[s->config.side];
+    uint8_t *bytes = worker_io_buffer(io, (uint32_t)s->config.side);
+    uint32_t size = io->buffer_size < scan->room ? io->buffer_size : (uint32_t)scan->room;
+    if (size > input->size - at)
+        size = (uint32_t)(input->size - at);
+    *st = (struct row_stream){.file = 0};
+    ssize_t n = input_read(input, bytes, size, at, diag);
+    if (n < 0)
+        return diag->err;
+    if ((uint32_t)n != size)
+        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                        "%s became shorter while it was read", input->path);
+    size -= size && bytes[size - 1] == '\r'; /* what follows it is not known here */
+    memset(bytes + size, 0, IO_SLACK);
+    struct csv_scan_job job = {.bytes = bytes,
+                               .size = size,
+                               .end = size + 1,
+                               .delimiter = s->dialect.delimiter,
+                               .quote = s->dialect.quote,
+                               .seps = scan->seps,
+                               .rows = scan->rows};
+    struct csv_scan_result result = csv_scan(&job);
+    int quoted = s->dialect.quote && (result.flags & CSV_SAW_QUOTE);
+    if (quoted)
+        result = csv_scan_quoted(&job);
+    if (result.row_count == 0 || (result.flags & (CSV_IRREGULAR | CSV_SAW_STRAY_CR)))
+        return OK;
+    *st = (struct row_stream){.file = input->serial,
+                              .begin = at,
+                              .stop = result.stop,
+                              .line = line_of(s, io, index, at),
+                              .row_count = result.row_count,
+                              .quoted = quoted};
+    scan->seps[-1] = UINT32_MAX; /* the first row begins at 0 */
+    if (st->line == 0) {
+        st->file = 0;
+        return diag_set_errno(diag, errno, "read", "%s: cannot count its lines", input->path);
+    }
+    return OK;
+}
+
+/* Goes on to the row at `at`; its wanted cells. */
+static enum err stream_row(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at,
+                           const struct cell **out, uint64_t *line, struct diag *diag)
+{
+    struct csv_file *file = &s->files[index];
+    struct row_stream *st = &io->streams[s->config.side];
+    const uint32_t *const seps = io->scans[s->config.side].seps, *const rows = io->scans[s->config.side].rows;
+    const uint8_t *const bytes = worker_io_buffer(io, (uint32_t)s->config.side);
+    const uint32_t wanted_at = (uint32_t)(at - st->begin), from = st->at, from_row = st->row;
+    while (st->at < wanted_at && st->row < st->row_count) {
+        st->sep = rows[st->row++];
+        st->at = seps[st->sep - 1] + 1;
+    }
+    /* With quotes a row may have several lines. */
+    st->line += st->quoted ? csv_count_newlines(bytes + from, st->at - from) : st->row - from_row;
+    *line = st->line;
+    if (st->at != wanted_at || st->row == st->row_count || rows[st->row] - st->sep != file->column_count)
+        return row_changed(&s->set.files[index], at, diag);
+    const uint32_t newline = seps[rows[st->row] - 1];
+    struct cell *const cells = io->cells;
+    uint8_t *scratch = io->unquoted;
+    for (int k = 0; k < file->wanted_count; k++) {
+        const uint32_t *sep = seps + st->sep + file->wanted[k];
+        const uint32_t begin = sep[-1] + 1;
+        uint32_t end = sep[0];
+        end -= end == newline && end > st->at && bytes[end - 1] == '\r';
+        cells[k] = (struct cell){
+            .data = (const char *)bytes + begin, .size = end > begin ? end - begin : 0, .kind = CELL_TEXT};
+        if (st->quoted && cells[k].size && bytes[begin] == s->dialect.quote) {
+            csv_unquote(&s->dialect, &cells[k], scratch);
+            if ((const uint8_t *)cells[k].data == scratch)
+                scratch += cells[k].size;
+        }
+    }
+    *out = cells;
+    return OK;
+}
+
+/* Whether it pays to read a buffer full from places[at] on: what is wanted of it lies close together. */
+static int is_dense(const uint64_t *places, uint32_t count, uint32_t at)
+{
+    enum { LOOK_AHEAD = 16, GAP_MAX = 2048 };
+    uint32_t ahead = count - 1 - at < LOOK_AHEAD ? count - 1 - at : LOOK_AHEAD;
+    return ahead && places[at + ahead] - places[at] < (uint64_t)ahead * GAP_MAX;
+}
+
+static enum err csv_leans(struct source *source, struct worker_io *io, const struct lean_plan *plan,
+                          const uint64_t *places, uint32_t count, struct lean_list *list, struct diag *diag)
+{
+    struct csv_source *s = of(source);
+    struct row_stream *st = &io->streams[s->config.side];
+    uint32_t index = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (places[i] - s->set.files[index].base >= s->set.files[index].size)
+            index = file_set_find(&s->set, places[i]);
+        struct input_file *input = &s->set.files[index];
+        uint64_t at = places[i] - input->base, line = 0;
+        const struct cell *cells = NULL;
+        const struct normalizer *normalizer = s->files[index].normalizer;
+        enum err err = OK;
+        int is_there = st->file == input->serial && at >= st->begin + st->at && at < st->begin + st->stop;
+        if (!is_there && !s->files[index].bill && io->buffer_count > (uint32_t)s->config.side &&
+            is_dense(places, count, i)) {
+            err = stream_fill(s, io, index, at, diag);
+            is_there = st->file != 0;
+        }
+        if (err == OK && is_there) {
+            err = worker_io_unquote_room(io, io->buffer_size, diag);
+            if (err == OK)
+                err = stream_row(s, io, index, at, &cells, &line, diag);
+        } else if (err == OK) {
+            err = again(s, io, index, at, &cells, &normalizer, diag);
+            if (err == OK && (line = line_of(s, io, index, at)) == 0)
+                err = diag_set_errno(diag, errno, "read", "%s: cannot count its lines", input->path);
+        }
+        if (err != OK)
+            return err;
+        uint32_t before = list->count;
+        int taken = normalize_lean(normalizer, &io->scratch, cells, plan, list);
+        if (UNLIKELY(taken == 0)) {
+            struct arena arena;
+            struct full full;
+            int bad_cell, no_memory;
+            arena_init(&arena);
+            enum reject_code code =
+                normalize_full(normalizer, &io->scratch, cells, &arena, &full, &bad_cell, &no_memory);
+            if (code != REJECT_NONE && !no_memory)
+                err = row_changed(input, at, diag);
+            taken = code == REJECT_NONE && lean_of_full(plan, &full, list) ? 1 : -1;
+            arena_fini(&arena);
+        }
+        if (err == OK && taken < 0)
+            err = mem_fail(diag, 0, "matched rows");
+        if (err != OK)
+            return err;
+        list->items[before].place = places[i];
+        list->items[before].line = line;
+    }
+    return OK;
+}
+
+static const char *csv_place_file(const struct source *source, uint64_t place, uint64_t *begin,
+                                  uint64_t *size)
+{
+    const struct csv_source *s = of(source);
+    const struct input_file *input = &s->set.files[file_set_find(&s->set, place)];
+    *begin = input->base;
+    *size = input->size;
+    return input->shown;
 }
 
 static size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room)
@@ -1834,6 +2013,8 @@ static const struct source_ops csv_ops = {
     .limit_rejects = csv_limit_rejects,
     .counts = csv_counts,
     .fetch = csv_fetch,
+    .leans = csv_leans,
+    .place_file = csv_place_file,
     .place_text = csv_place_text,
     .rejects = csv_rejects,
     .reject_text = csv_reject_text,

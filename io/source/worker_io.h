@@ -53,6 +53,18 @@ struct worker_io {
         uint8_t *bytes;      /* IO_WINDOW + IO_SLACK */
         uint64_t from, size; /* of the file */
     } lines[SIDES];
+    /* Rows fetched again that lie close together: buffer and scan number `side`, which nobody reads into any more
+     * by then. */
+    struct row_stream {
+        uint64_t file; /* its serial; 0: none */
+        uint64_t begin;
+        uint32_t stop; /* complete rows lie before this byte of the buffer */
+        uint32_t at;   /* where row number `row` begins, whose separators begin at `sep` */
+        uint32_t row, sep;
+        uint64_t line; /* of `at`, from 1 */
+        uint32_t row_count;
+        int quoted;
+    } streams[SIDES];
     void *binlog_rows; /* io/source/binlog_source.c's; freed by close */
     void (*binlog_rows_free)(void *rows);
     const void *binlog_owner;

@@ -1,0 +1,106 @@
+/* io/sink/key_sort.c: see key_sort.h. A hot file. */
+#include "io/sink/key_sort.h"
+#include <stdlib.h>
+
+enum { FEW = 48 };
+
+void word_sort(struct sort_entry *entries, struct sort_entry *other, size_t count)
+{
+    if (count < FEW) {
+        for (size_t i = 1; i < count; i++) {
+            struct sort_entry e = entries[i];
+            size_t k = i;
+            for (; k > 0 && entries[k - 1].word > e.word; k--)
+                entries[k] = entries[k - 1];
+            entries[k] = e;
+        }
+        return;
+    }
+    uint64_t vary = 0;
+    int sorted = 1;
+    for (size_t i = 1; i < count; i++) {
+        vary |= entries[i].word ^ entries[0].word;
+        sorted &= entries[i].word >= entries[i - 1].word;
+    }
+    if (sorted)
+        return;
+    /* Least significant byte first; a byte that all share costs nothing. */
+    struct sort_entry *from = entries, *to = other;
+    for (unsigned b = 0; b < 8; b++) {
+        if (!(vary >> (8 * b) & 255))
+            continue;
+        uint32_t counts[256] = {0}, sum = 0;
+        for (size_t i = 0; i < count; i++)
+            counts[from[i].word >> (8 * b) & 255]++;
+        for (unsigned v = 0; v < 256; v++) {
+            uint32_t n = counts[v];
+            counts[v] = sum;
+            sum += n;
+        }
+        for (size_t i = 0; i < count; i++)
+            to[counts[from[i].word >> (8 * b) & 255]++] = from[i];
+        struct sort_entry *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != entries)
+        memcpy(entries, from, count * sizeof *entries);
+}
+
+static int by_key(const void *a, const void *b, void *key)
+{
+    sort_key_fn *of = *(sort_key_fn **)key;
+    return span_compare(of(((const struct sort_entry *)a)->item), of(((const struct sort_entry *)b)->item));
+}
+
+/* The eight bytes at `depth`, first byte highest; zeros behind the key's end. */
+static inline uint64_t word_at(struct span key, size_t depth)
+{
+    uint64_t word = 0;
+    if (depth + 8 <= key.size) {
+        memcpy(&word, key.data + depth, 8);
+    } else if (depth < key.size) {
+        memcpy(&word, key.data + depth, key.size - depth);
+    }
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return word;
+#else
+    return __builtin_bswap64(word);
+#endif
+}
+
+static void sort_from(struct sort_entry *entries, struct sort_entry *other, size_t count, sort_key_fn *key,
+                      size_t depth)
+{
+    for (;; depth += 8) {
+        size_t shortest = SIZE_MAX;
+        uint64_t same = 0;
+        for (size_t i = 0; i < count; i++) {
+            struct span k = key(entries[i].item);
+            shortest = k.size < shortest ? k.size : shortest;
+            entries[i].word = word_at(k, depth);
+            same |= entries[i].word ^ entries[0].word;
+        }
+        if (same)
+            break;
+        if (shortest <= depth + 8) { /* some end here: zeros behind them look like zeros in them */
+            qsort_r(entries, count, sizeof *entries, by_key, &key);
+            return;
+        }
+    }
+    word_sort(entries, other, count);
+    for (size_t i = 0, next; i < count; i = next) {
+        for (next = i + 1; next < count && entries[next].word == entries[i].word; next++) {
+        }
+        if (next - i > FEW)
+            sort_from(entries + i, other + i, next - i, key, depth);
+        else if (next - i > 1)
+            qsort_r(entries + i, next - i, sizeof *entries, by_key, &key);
+    }
+}
+
+void key_sort(struct sort_entry *entries, struct sort_entry *other, size_t count, sort_key_fn *key)
+{
+    if (count > 1)
+        sort_from(entries, other, count, key, 0);
+}

@@ -1,0 +1,1698 @@
+/* io/sink/match.c: see match.h */
+#include "io/sink/match.h"
+#include "core/base/hash.h"
+#include "core/base/mem.h"
+#include "core/model/currency.h"
+#include "core/model/day.h"
+#include "core/model/money.h"
+#include "io/sink/cell_text.h"
+#include "io/sink/digest.h"
+#include "io/sink/key_sort.h"
+#include "io/sink/out_file.h"
+#include "io/sink/tank.h"
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    AT_ONCE = 512,             /* rows that a source is asked for */
+    SAMPLE_MAX = 8192,         /* of one lane */
+    SLICE_PAIRS_MAX = 1 << 16, /* rows of a slice of a file, roughly */
+    SLICE_PAIRS_MIN = 1 << 12,
+    SLICES_MAX = 1 << 14,
+    RANGE_BYTES_MAX = 2 << 20, /* of a range of keys: what is sorted at a time */
+    RANGE_BYTES_MIN = 16 << 10,
+    RANGES_MAX = 1 << 14,
+    PAIR_BYTES = 10,
+    KIND_PAIR = 0,
+    KIND_ROW = 1, /* a row that was judged, ready to be written */
+    FLAG_DATE_DISAGREES = 1
+};
+
+/* A pair on its way to its range, behind the kind: its key without what all of the range have in common, as a
+ * cell; then as another cell these, and the cells of the row that are not in the key. */
+struct pair_head {
+    uint8_t local_place[5], local_line[5], channel_place[5], channel_line[5];
+    uint8_t channel_day[2], amount[8];
+    uint8_t flags, currency;
+};
+/* What a channel row says of its pair, and a cell with its lean row's cells. */
+struct channel_head {
+    uint8_t local_place[5], place[5], line[5], day[2], date_disagrees;
+};
+
+/* Of what was put, those whose hash is lowest: a sample that does not depend on the road. */
+struct sample {
+    struct sampled {
+        uint64_t hash;
+        uint64_t place; /* of a pair's local record */
+        char *key;      /* of a row */
+        uint32_t key_size;
+    } * items;
+    uint32_t count;
+    unsigned level; /* hashes below 2^(64 - level) are taken */
+};
+
+/* Slices of a side's places, of about equal numbers of pairs: slice i holds places from cuts[i - 1] on, before
+ * cuts[i]. `near` says where to begin to look. */
+enum { NEAR = 4096 };
+struct slices {
+    uint64_t *cuts;
+    uint32_t count;
+    uint64_t first;
+    unsigned shift;
+    uint32_t near[NEAR];
+};
+
+struct match_lane {
+    struct sample sample;
+    uint64_t pairs, row_bytes;
+    uint8_t *item; /* an item being made */
+    size_t item_room;
+};
+
+enum { CUT_WORDS = 8 };
+struct range {
+    uint32_t shared;           /* bytes that its keys have in common */
+    uint64_t words[CUT_WORDS]; /* the first bytes of the cut at its end, high byte first, zeros behind it */
+};
+
+struct match {
+    struct match_config config;
+    struct match_plan plan;
+    unsigned order[FIELD_SLOTS]; /* of canonical bytes */
+    struct match_lane *lanes;
+    struct tank *pairs, *channel, *rows, *ranges_tank;
+    pthread_mutex_t lock; /* of what follows, and of stage 1's results while they are made */
+    pthread_cond_t turn_is_over;
+    int decided, same_order; /* both files are in about the same order */
+    struct slices slices[SIDES];
+    struct span *cuts; /* range i holds keys from cuts[i - 1] on, before cuts[i] */
+    uint8_t *cut_bytes;
+    struct range *ranges;
+    uint32_t range_count;
+    size_t range_bytes_max;
+    _Atomic uint32_t next[MATCH_STAGES]; /* work to claim */
+    _Atomic int stop;
+    uint32_t turn; /* whose range may write */
+    struct out_file out;
+    struct digest *digest;
+    int began;
+    uint64_t spilled;
+};
+
+static void put40(uint8_t to[5], uint64_t value)
+{
+    memcpy(to, &value, 4);
+    to[4] = (uint8_t)(value >> 32);
+}
+
+static uint64_t get40(const uint8_t from[5])
+{
+    uint32_t low;
+    memcpy(&low, from, 4);
+    return low | (uint64_t)from[4] << 32;
+}
+
+static int stopped(const struct match *m)
+{
+    return atomic_load_explicit(&m->stop, memory_order_relaxed) ||
+           (m->config.interrupted && *m->config.interrupted);
+}
+
+void match_stop(struct match *m)
+{
+    pthread_mutex_lock(&m->lock);
+    atomic_store(&m->stop, 1);
+    pthread_cond_broadcast(&m->turn_is_over);
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* ---- opening ---- */
+
+enum err match_open(struct match **out, const struct match_config *config, struct diag *diag)
+{
+    *out = NULL;
+    struct match *m = mem_take_zero(1, sizeof *m);
+    if (!m)
+        return mem_fail(diag, sizeof *m, "match.csv");
+    m->config = *config;
+    m->out.fd = -1;
+    pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->turn_is_over, NULL);
+    match_plan_make(&m->plan, config->job);
+    canonical_order(config->job, m->order);
+    m->lanes = mem_take_zero(config->lanes, sizeof *m->lanes);
+    if (!m->lanes) {
+        match_close(m);
+        return mem_fail(diag, config->lanes * sizeof *m->lanes, "match.csv");
+    }
+    *out = m;
+    return OK;
+}
+
+static void forget_samples(struct match *m)
+{
+    for (uint32_t i = 0; m->lanes && i < m->config.lanes; i++) {
+        struct sample *s = &m->lanes[i].sample;
+        for (uint32_t k = 0; k < s->count; k++)
+            mem_give(s->items[k].key);
+        mem_give(s->items);
+        *s = (struct sample){0};
+    }
+}
+
+/* A tank that is done with. */
+static void drop(struct match *m, struct tank **tank)
+{
+    if (*tank)
+        m->spilled += tank_spilled(*tank);
+    tank_close(*tank);
+    *tank = NULL;
+}
+
+void match_close(struct match *m)
+{
+    if (!m)
+        return;
+    forget_samples(m);
+    for (uint32_t i = 0; m->lanes && i < m->config.lanes; i++)
+        mem_give(m->lanes[i].item);
+    mem_give(m->lanes);
+    drop(m, &m->pairs);
+    drop(m, &m->channel);
+    drop(m, &m->rows);
+    drop(m, &m->ranges_tank);
+    for (int side = 0; side < SIDES; side++)
+        mem_give(m->slices[side].cuts);
+    mem_give(m->cuts);
+    mem_give(m->cut_bytes);
+    mem_give(m->ranges);
+    out_close(&m->out);
+    digest_close(m->digest);
+    pthread_cond_destroy(&m->turn_is_over);
+    pthread_mutex_destroy(&m->lock);
+    mem_give(m);
+}
+
+uint64_t match_spilled(const struct match *m)
+{
+    return m->spilled;
+}
+
+static enum err open_tank(struct match *m, struct tank **out, uint32_t partitions, uint64_t expected,
+                          size_t memory, struct diag *diag)
+{
+    struct tank_config config = {.directory = m->config.directory,
+                                 .lanes = m->config.lanes,
+                                 .partitions = partitions,
+                                 .expected = expected,
+                                 .memory = memory,
+                                 .backend = m->config.backend};
+    return tank_open(out, &config, diag);
+}
+
+/* ---- taking in ---- */
+
+static int keep_sample(struct sample *s, uint64_t hash, uint64_t place, struct span key)
+{
+    if (s->level && hash >> (64 - s->level))
+        return 1;
+    if (!s->items && !(s->items = mem_take(SAMPLE_MAX * sizeof *s->items)))
+        return 0;
+    if (s->count == SAMPLE_MAX) {
+        uint32_t kept = 0;
+        s->level++;
+        for (uint32_t i = 0; i < s->count; i++)
+            if (s->items[i].hash >> (64 - s->level))
+                mem_give(s->items[i].key);
+            else
+                s->items[kept++] = s->items[i];
+        s->count = kept;
+        return keep_sample(s, hash, place, key);
+    }
+    char *copy = key.size ? mem_copy_text(key.data, key.size) : NULL;
+    if (key.size && !copy)
+        return 0;
+    s->items[s->count++] = (struct sampled){hash, place, copy, (uint32_t)key.size};
+    return 1;
+}
+
+static int by_word(const void *a, const void *b)
+{
+    const struct sort_entry *x = a, *y = b;
+    return (x->word > y->word) - (x->word < y->word);
+}
+
+static inline uint32_t slice_of(const struct slices *s, uint64_t place)
+{
+    uint64_t near = place < s->first ? 0 : (place - s->first) >> s->shift;
+    uint32_t at = s->near[near < NEAR ? near : NEAR - 1];
+    while (at + 1 < s->count && s->cuts[at] <= place)
+        at++;
+    return at;
+}
+
+/* Cuts a side's places, of which `look` is a sorted sample, into slices. */
+static enum err cut_slices(struct slices *s, const struct sort_entry *look, uint64_t n, uint64_t wanted,
+                           struct diag *diag)
+{
+    s->cuts = mem_take((wanted + 1) * sizeof *s->cuts);
+    if (!s->cuts)
+        return mem_fail(diag, wanted * sizeof *s->cuts, "match.csv");
+    s->count = 1;
+    for (uint64_t i = 1; i < wanted; i++)
+        if (s->count == 1 || look[i * n / wanted].word > s->cuts[s->count - 2])
+            s->cuts[s->count++ - 1] = look[i * n / wanted].word;
+    s->first = look[0].word;
+    while ((look[n - 1].word - s->first) >> s->shift >= NEAR)
+        s->shift++;
+    for (uint32_t i = 0, at = 0; i < NEAR; i++) {
+        while (at + 1 < s->count && s->cuts[at] <= s->first + ((uint64_t)i << s->shift))
+            at++;
+        s->near[i] = at;
+    }
+    return OK;
+}
+
+/* Chooses slices, and whether pairs go by slices of the local side's files, whose neighbours then have their
+ * channel rows near each other, or by slices of the channel's. The first pairs that come decide: they are a
+ * sample, chosen by their keys' hashes. */
+static enum err decide(struct match *m, const struct pair_ref *pairs, uint64_t count, struct diag *diag)
+{
+    enum { LOOK = 1 << 14 };
+    size_t share = m->config.memory / m->config.lanes;
+    uint64_t slice_pairs = share / 512, total = UINT64_MAX, jumps = 0;
+    slice_pairs = slice_pairs > SLICE_PAIRS_MAX   ? SLICE_PAIRS_MAX
+                  : slice_pairs < SLICE_PAIRS_MIN ? SLICE_PAIRS_MIN
+                                                  : slice_pairs;
+    for (int side = 0; side < SIDES; side++) {
+        struct source_counts counts;
+        m->config.sources[side]->ops->counts(m->config.sources[side], &counts);
+        total = counts.records < total ? counts.records : total;
+    }
+    uint64_t n = count < LOOK ? count : LOOK, wanted = total / slice_pairs + 1;
+    if (wanted > share / 8 / 4096) /* a block each */
+        wanted = share / 8 / 4096 + 1;
+    wanted = wanted > n ? n : wanted > SLICES_MAX ? SLICES_MAX : wanted;
+    struct sort_entry *look = mem_take(n * sizeof *look);
+    uint64_t *ranks = mem_take(n * sizeof *ranks);
+    enum err err = look && ranks ? OK : mem_fail(diag, n * (sizeof *look + sizeof *ranks), "match.csv");
+    /* The sample in the channel's order, then in the local side's: how far apart are neighbours of the one in the
+     * other? */
+    for (uint64_t i = 0; err == OK && i < n; i++)
+        look[i] = (struct sort_entry){pairs[i].channel_place, (const uint8_t *)&pairs[i]};
+    if (err == OK) {
+        qsort(look, n, sizeof *look, by_word);
+        err = cut_slices(&m->slices[CHANNEL], look, n, wanted, diag);
+        for (uint64_t i = 0; i < n; i++)
+            ranks[(const struct pair_ref *)look[i].item - pairs] = i;
+    }
+    for (uint64_t i = 0; err == OK && i < n; i++)
+        look[i] = (struct sort_entry){pairs[i].local_place, (const uint8_t *)&pairs[i]};
+    if (err == OK) {
+        qsort(look, n, sizeof *look, by_word);
+        err = cut_slices(&m->slices[LOCAL], look, n, wanted, diag);
+    }
+    for (uint64_t i = 1; err == OK && i < n; i++) {
+        uint64_t a = ranks[(const struct pair_ref *)look[i - 1].item - pairs],
+                 b = ranks[(const struct pair_ref *)look[i].item - pairs];
+        jumps += a < b ? b - a : a - b;
+    }
+    mem_give(look);
+    mem_give(ranks);
+    if (err != OK)
+        return err;
+    m->same_order = (unsigned __int128)jumps * total / n / n <= slice_pairs / 2;
+    return open_tank(m, &m->pairs, m->slices[m->same_order ? LOCAL : CHANNEL].count, 0, m->config.memory / 8,
+                     diag);
+}
+
+enum err match_put_pairs(struct match *m, uint32_t number, const struct pair_ref *pairs, uint64_t count,
+                         struct diag *diag)
+{
+    struct match_lane *lane = &m->lanes[number];
+    if (count == 0)
+        return OK;
+    enum err err = OK;
+    pthread_mutex_lock(&m->lock);
+    if (!m->decided) {
+        err = decide(m, pairs, count, diag);
+        m->decided = err == OK;
+    }
+    pthread_mutex_unlock(&m->lock);
+    enum side by = m->same_order ? LOCAL : CHANNEL;
+    for (uint64_t i = 0; err == OK && i < count; i++) {
+        uint8_t item[PAIR_BYTES];
+        uint64_t hash = hash_bytes(&pairs[i].local_place, 8, 1);
+        if (!keep_sample(&lane->sample, hash, pairs[i].local_place, (struct span){NULL, 0}))
+            return mem_fail(diag, SAMPLE_MAX * sizeof *lane->sample.items, "match.csv");
+        put40(item, pairs[i].local_place);
+        put40(item + 5, pairs[i].channel_place);
+        uint64_t place = by == LOCAL ? pairs[i].local_place : pairs[i].channel_place;
+        err = tank_put(m->pairs, number, slice_of(&m->slices[by], place), item, sizeof item, diag);
+    }
+    lane->pairs += count;
+    return err;
+}
+
+/* Room for `size` bytes in the lane's item. */
+static uint8_t *item_room(struct match_lane *lane, size_t size, struct diag *diag)
+{
+    if (size > lane->item_room) {
+        uint8_t *grown = mem_grow(lane->item, 2 * size);
+        if (!grown) {
+            mem_fail(diag, 2 * size, "a matched row");
+            return NULL;
+        }
+        lane->item = grown;
+        lane->item_room = 2 * size;
+    }
+    return lane->item;
+}
+
+/* The start of a key up to where keys of pairs end, which decides its range. */
+static struct span range_key(const struct match *m, struct span key)
+{
+    const uint8_t *at = order_skip_head((const uint8_t *)key.data);
+    struct span text;
+    for (unsigned i = 0; i < m->plan.side[LOCAL].order_count; i++)
+        at = order_get_field(at, &text);
+    return (struct span){key.data, (size_t)(at - (const uint8_t *)key.data)};
+}
+
+enum err match_put_row(struct match *m, uint32_t number, struct span key, struct span row, struct span places,
+                       struct diag *diag)
+{
+    struct match_lane *lane = &m->lanes[number];
+    enum err err = OK;
+    pthread_mutex_lock(&m->lock);
+    if (!m->rows)
+        err = open_tank(m, &m->rows, 1, 0, m->config.memory / 16, diag);
+    pthread_mutex_unlock(&m->lock);
+    uint8_t *const item = err == OK ? item_room(lane, 32 + key.size + row.size + places.size, diag) : NULL;
+    if (!item)
+        return diag->err;
+    if (!keep_sample(&lane->sample, hash_bytes(key.data, key.size, 1), 0, range_key(m, key)))
+        return mem_fail(diag, key.size, "match.csv");
+    struct span body = {NULL,
+                        row.size + places.size + (row.size < 255 ? 1 : 5) + (places.size < 255 ? 1 : 5)};
+    uint8_t *at = item;
+    *at++ = KIND_ROW;
+    at = lean_put_cell(at, key);
+    if (body.size < 255) {
+        *at++ = (uint8_t)body.size;
+    } else {
+        uint32_t n = (uint32_t)body.size;
+        *at++ = 255;
+        memcpy(at, &n, 4);
+        at += 4;
+    }
+    at = lean_put_cell(at, row);
+    at = lean_put_cell(at, places);
+    lane->row_bytes += (uint64_t)(at - item);
+    return tank_put(m->rows, number, 0, item, (size_t)(at - item), diag);
+}
+
+/* ---- lean rows ---- */
+
+/* Lean rows at sorted places, from a source that may not be able to give them itself. */
+static enum err leans_of(struct match *m, enum side side, struct worker_io *io, const uint64_t *places,
+                         uint32_t count, struct lean_list *list, struct diag *diag)
+{
+    struct source *source = m->config.sources[side];
+    const struct lean_plan *plan = &m->plan.side[side];
+    if (source->ops->leans)
+        return source->ops->leans(source, io, plan, places, count, list, diag);
+    struct arena arena;
+    arena_init(&arena);
+    struct row_ref *refs = mem_take_zero(count, sizeof *refs);
+    struct full *rows = mem_take(count * sizeof *rows);
+    enum err err = refs && rows ? OK : mem_fail(diag, count * (sizeof *refs + sizeof *rows), "matched rows");
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        refs[i].place = places[i];
+        refs[i].side = (uint8_t)side;
+        refs[i].record_flags = side == CHANNEL ? RECORD_CHANNEL : 0;
+    }
+    if (err == OK)
+        err = source->ops->fetch(source, io, refs, rows, count, &arena, diag);
+    for (uint32_t i = 0; err == OK && i < count; i++)
+        if (!lean_of_full(plan, &rows[i], list))
+            err = mem_fail(diag, 0, "matched rows");
+    for (uint32_t i = 0; err == OK && i < count; i++)
+        list->items[list->count - count + i].line = 0;
+    mem_give(refs);
+    mem_give(rows);
+    arena_fini(&arena);
+    return err;
+}
+
+/* What a worker needs to go through slices. */
+struct slicing {
+    struct tank_load load;
+    struct sort_entry *entries, *other;
+    size_t entry_room;
+    uint8_t *bytes; /* channel items of the slice */
+    size_t used, room;
+    struct lean_list list;
+    uint64_t places[AT_ONCE];
+};
+
+static void slicing_fini(struct slicing *s)
+{
+    tank_load_fini(&s->load);
+    mem_give(s->entries);
+    mem_give(s->other);
+    mem_give(s->bytes);
+    lean_list_fini(&s->list);
+    mem_give(s);
+}
+
+static enum err entry_room(struct slicing *s, size_t count, struct diag *diag)
+{
+    if (count <= s->entry_room)
+        return OK;
+    mem_give(s->entries);
+    mem_give(s->other);
+    s->entry_room = 0;
+    s->entries = mem_take((count + count / 8) * sizeof *s->entries);
+    s->other = mem_take((count + count / 8) * sizeof *s->other);
+    if (!s->entries || !s->other)
+        return mem_fail(diag, 2 * count * sizeof *s->entries, "matched rows");
+    s->entry_room = count + count / 8;
+    return OK;
+}
+
+/* Loads the pairs of a slice, sorted by their places of one side. Entries point at the items. */
+static enum err load_pairs(struct match *m, struct slicing *s, uint32_t slice, enum side by, size_t *count,
+                           struct diag *diag)
+{
+    enum err err = tank_load(m->pairs, slice, &s->load, diag);
+    *count = 0;
+    if (err == OK)
+        err = entry_room(s, tank_size(m->pairs, slice) / PAIR_BYTES, diag);
+    enum err waited = tank_wait(m->pairs, &s->load, diag);
+    for (uint32_t i = 0; err == OK && waited == OK && i < s->load.piece_count; i++)
+        for (size_t at = 0; at < s->load.pieces[i].size; at += PAIR_BYTES) {
+            const uint8_t *item = s->load.pieces[i].bytes + at;
+            s->entries[(*count)++] = (struct sort_entry){get40(item + (by == LOCAL ? 0 : 5)), item};
+        }
+    if (err == OK)
+        err = waited;
+    if (err == OK)
+        word_sort(s->entries, s->other, *count);
+    return err;
+}
+
+/* Reads the channel rows of the pairs in `entries` and hands each as an item to `put`. */
+static enum err channel_items(struct match *m, struct slicing *s, struct worker_io *io, size_t count,
+                              enum err (*put)(struct match *m, struct slicing *s, uint32_t lane,
+                                              uint64_t local_place, const uint8_t *item, size_t size,
+                                              struct diag *diag),
+                              uint32_t number, struct diag *diag)
+{
+    struct match_lane *lane = &m->lanes[number];
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < count; i += AT_ONCE) {
+        uint32_t n = count - i < AT_ONCE ? (uint32_t)(count - i) : AT_ONCE;
+        for (uint32_t k = 0; k < n; k++)
+            s->places[k] = s->entries[i + k].word;
+        lean_list_reset(&s->list);
+        err = leans_of(m, CHANNEL, io, s->places, n, &s->list, diag);
+        for (uint32_t k = 0; err == OK && k < n; k++) {
+            const struct lean *row = &s->list.items[k];
+            uint8_t *const item = item_room(lane, sizeof(struct channel_head) + 8 + row->cells_size, diag);
+            if (!item)
+                return diag->err;
+            struct channel_head head;
+            memcpy(head.local_place, s->entries[i + k].item, 5);
+            put40(head.place, row->place);
+            put40(head.line, row->line);
+            memcpy(head.day, &row->day, 2);
+            head.date_disagrees = row->date_disagrees;
+            memcpy(item, &head, sizeof head);
+            uint8_t *end = lean_put_cell(
+                item + sizeof head,
+                (struct span){(const char *)s->list.bytes + row->at + row->order_size, row->cells_size});
+            err = put(m, s, number, get40(head.local_place), item, (size_t)(end - item), diag);
+        }
+    }
+    return err;
+}
+
+static enum err put_channel_away(struct match *m, struct slicing *s, uint32_t number, uint64_t local_place,
+                                 const uint8_t *item, size_t size, struct diag *diag)
+{
+    (void)s;
+    return tank_put(m->channel, number, slice_of(&m->slices[LOCAL], local_place), item, size, diag);
+}
+
+static enum err keep_channel(struct match *m, struct slicing *s, uint32_t number, uint64_t local_place,
+                             const uint8_t *item, size_t size, struct diag *diag)
+{
+    (void)m;
+    (void)number;
+    (void)local_place;
+    if (s->used + size > s->room) {
+        uint8_t *grown = mem_grow(s->bytes, (s->used + size) * 3 / 2 + 65536);
+        if (!grown)
+            return mem_fail(diag, (s->used + size) * 3 / 2, "matched rows");
+        s->bytes = grown;
+        s->room = (s->used + size) * 3 / 2 + 65536;
+    }
+    memcpy(s->bytes + s->used, item, size);
+    s->used += size;
+    return OK;
+}
+
+/* ---- ranges ---- */
+
+static void words_of(struct span key, uint64_t words[CUT_WORDS])
+{
+    for (unsigned i = 0; i < CUT_WORDS; i++) {
+        size_t at = 8 * i;
+        words[i] = 0;
+        if (at + 8 <= key.size)
+            memcpy(&words[i], key.data + at, 8);
+        else if (at < key.size)
+            memcpy(&words[i], key.data + at, key.size - at);
+#if __BYTE_ORDER__ != __ORDER_BIG_ENDIAN__
+        words[i] = __builtin_bswap64(words[i]);
+#endif
+    }
+}
+
+/* The range in which a key lies: the number of cuts at or before it. */
+static uint32_t range_of(const struct match *m, struct span key)
+{
+    uint64_t words[CUT_WORDS];
+    words_of(key, words);
+    uint32_t low = 0, high = m->range_count - 1;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        unsigned i = 0;
+        const uint64_t *cut = m->ranges[mid].words;
+        while (i < CUT_WORDS && cut[i] == words[i])
+            i++;
+        int before = i < CUT_WORDS ? cut[i] <= words[i] : span_compare(m->cuts[mid], key) <= 0;
+        low = before ? mid + 1 : low;
+        high = before ? high : mid;
+    }
+    return low;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return span_compare(*(const struct span *)a, *(const struct span *)b);
+}
+
+static uint32_t shared_bytes(struct span a, struct span b)
+{
+    uint32_t n = 0;
+    while (n < a.size && n < b.size && a.data[n] == b.data[n])
+        n++;
+    return n;
+}
+
+/* Reads the keys of the sampled pairs: the lanes' samples, thinned to one level. */
+static enum err sample_keys(struct match *m, struct worker_io *io, struct lean_list *list,
+                            struct span **keys_out, size_t *count_out, struct diag *diag)
+{
+    unsigned level = 0;
+    size_t room = 0, pair_count = 0, count = 0;
+    for (uint32_t i = 0; i < m->config.lanes; i++) {
+        level = m->lanes[i].sample.level > level ? m->lanes[i].sample.level : level;
+        room += m->lanes[i].sample.count;
+    }
+    /* Both lists want their sample from the same share of the rows. */
+    struct span *keys = mem_take((room + 1) * sizeof *keys);
+    struct sort_entry *pairs = mem_take((room + 1) * sizeof *pairs);
+    uint64_t *places = mem_take((room + 1) * sizeof *places);
+    enum err err = keys && pairs && places ? OK : mem_fail(diag, room * sizeof *keys, "match.csv");
+    for (uint32_t i = 0; err == OK && i < m->config.lanes; i++)
+        for (uint32_t k = 0; k < m->lanes[i].sample.count; k++) {
+            const struct sampled *s = &m->lanes[i].sample.items[k];
+            if (level && s->hash >> (64 - level))
+                continue;
+            if (s->key)
+                keys[count++] = (struct span){s->key, s->key_size};
+            else
+                pairs[pair_count++] = (struct sort_entry){s->place, NULL};
+        }
+    if (err == OK && pair_count) {
+        qsort(pairs, pair_count, sizeof *pairs, by_word);
+        for (size_t i = 0; i < pair_count; i++)
+            places[i] = pairs[i].word;
+        err = leans_of(m, LOCAL, io, places, (uint32_t)pair_count, list, diag);
+    }
+    for (size_t i = 0; err == OK && i < pair_count; i++)
+        keys[count++] =
+            (struct span){(const char *)list->bytes + list->items[i].at, list->items[i].order_size};
+    mem_give(pairs);
+    mem_give(places);
+    *keys_out = keys;
+    *count_out = count;
+    return err;
+}
+
+/* Cuts ≺ into ranges of about equal size by a sample of the keys. */
+static enum err make_ranges(struct match *m, struct worker_io *io, struct diag *diag)
+{
+    struct lean_list list = {0};
+    struct span *keys = NULL;
+    size_t count = 0;
+    enum err err = sample_keys(m, io, &list, &keys, &count, diag);
+    uint64_t pairs = 0, expected = 0;
+    for (uint32_t i = 0; i < m->config.lanes; i++) {
+        pairs += m->lanes[i].pairs;
+        expected += m->lanes[i].row_bytes;
+    }
+    expected += pairs * 112;
+    size_t share = m->config.memory / m->config.lanes;
+    size_t target = share / 16;
+    target = target > RANGE_BYTES_MAX ? RANGE_BYTES_MAX : target < RANGE_BYTES_MIN ? RANGE_BYTES_MIN : target;
+    uint64_t wanted = expected / target + 1;
+    if (wanted > count / 8 + 1)
+        wanted = count / 8 + 1;
+    if (wanted > share / 2 / 4096) /* a block each */
+        wanted = share / 2 / 4096 ? share / 2 / 4096 : 1;
+    if (wanted > RANGES_MAX)
+        wanted = RANGES_MAX;
+    m->range_bytes_max = share / 4 > 4 * target ? share / 4 : 4 * target;
+    size_t size = 0;
+    uint32_t cuts = 0;
+    if (err == OK) {
+        qsort(keys, count, sizeof *keys, by_text);
+        for (uint64_t i = 1; i < wanted; i++)
+            size += keys[i * count / wanted].size;
+        m->cuts = mem_take(wanted * sizeof *m->cuts);
+        m->ranges = mem_take_zero(wanted, sizeof *m->ranges);
+        m->cut_bytes = mem_take(size + 1);
+        if (!m->cuts || !m->ranges || !m->cut_bytes)
+            err = mem_fail(diag, size, "match.csv");
+    }
+    uint8_t *at = m->cut_bytes;
+    for (uint64_t i = 1; err == OK && i < wanted; i++) {
+        struct span key = keys[i * count / wanted];
+        if (cuts && span_equal(m->cuts[cuts - 1], key))
+            continue;
+        memcpy(at, key.data, key.size);
+        m->cuts[cuts++] = (struct span){(const char *)at, key.size};
+        at += key.size;
+    }
+    m->range_count = cuts + 1;
+    for (uint32_t i = 0; i < cuts; i++)
+        words_of(m->cuts[i], m->ranges[i].words);
+    for (uint32_t i = 1; i < cuts; i++)
+        m->ranges[i].shared = shared_bytes(m->cuts[i - 1], m->cuts[i]);
+    mem_give(keys);
+    lean_list_fini(&list);
+    if (err == OK)
+        err = open_tank(m, &m->ranges_tank, m->range_count, expected, m->config.memory / 2, diag);
+    if (err == OK && !m->same_order && pairs)
+        err = open_tank(m, &m->channel, m->slices[LOCAL].count, 0, m->config.memory / 4, diag);
+    return err;
+}
+
+/* ---- stage 2: channel rows, by slice of the local side ---- */
+
+static enum err gather_channel(struct match *m, uint32_t number, struct worker_io *io, struct slicing *s,
+                               struct diag *diag)
+{
+    enum err err = OK;
+    uint32_t slice;
+    while (err == OK && !stopped(m) &&
+           (slice = atomic_fetch_add(&m->next[2], 1)) < m->slices[CHANNEL].count) {
+        size_t count;
+        err = load_pairs(m, s, slice, CHANNEL, &count, diag);
+        if (err == OK)
+            err = channel_items(m, s, io, count, put_channel_away, number, diag);
+    }
+    return err == OK ? tank_end(m->channel, number, diag) : err;
+}
+
+/* ---- stage 3: pairs and rows, by range ---- */
+
+/* Loads a slice's channel items, sorted by their pairs' local places. */
+static enum err load_channel(struct match *m, struct slicing *s, struct worker_io *io, uint32_t slice,
+                             uint32_t number, size_t *count, struct diag *diag)
+{
+    enum err err;
+    *count = 0;
+    if (m->same_order) {
+        size_t pairs;
+        s->used = 0;
+        err = load_pairs(m, s, slice, CHANNEL, &pairs, diag);
+        if (err == OK)
+            err = channel_items(m, s, io, pairs, keep_channel, number, diag);
+        s->load.pieces[0].bytes = s->bytes;
+        s->load.pieces[0].size = s->used;
+        s->load.piece_count = 1;
+    } else {
+        err = tank_load(m->channel, slice, &s->load, diag);
+        enum err waited = tank_wait(m->channel, &s->load, diag);
+        if (err == OK)
+            err = waited;
+    }
+    size_t found = 0;
+    for (int pass = 0; err == OK && pass < 2; pass++) {
+        for (uint32_t i = 0; i < s->load.piece_count; i++) {
+            const uint8_t *at = s->load.pieces[i].bytes, *end = at + s->load.pieces[i].size;
+            while (at < end) {
+                struct span cells;
+                if (pass)
+                    s->entries[(*count)++] = (struct sort_entry){get40(at), at};
+                at = lean_get_cell(at + sizeof(struct channel_head), &cells);
+                found += !pass;
+            }
+        }
+        if (!pass)
+            err = entry_room(s, found, diag);
+    }
+    if (err == OK)
+        word_sort(s->entries, s->other, *count);
+    return err;
+}
+
+static inline struct span cell_of(const struct span *cells, signed char at)
+{
+    return at < 0 ? (struct span){NULL, 0} : cells[at];
+}
+
+/* A pair's item, from both its lean rows, to its range. */
+static enum err put_pair(struct match *m, uint32_t number, const struct lean_list *list,
+                         const struct lean *local, const uint8_t *channel, struct diag *diag)
+{
+    static const unsigned shown[] = {FIELD_CHANNEL_CODE, FIELD_BIZ_ORDER_NO, FIELD_CHANNEL_ORDER_NO};
+    const struct match_plan *plan = &m->plan;
+    const uint8_t *order = list->bytes + local->at;
+    struct span texts[SIDES][FIELD_SLOTS], all;
+    const uint8_t *at = order + local->order_size;
+    for (unsigned i = 0; i < plan->side[LOCAL].cell_count; i++)
+        at = lean_get_cell(at, &texts[LOCAL][i]);
+    lean_get_cell(channel + sizeof(struct channel_head), &all);
+    at = (const uint8_t *)all.data;
+    for (unsigned i = 0; i < plan->side[CHANNEL].cell_count; i++)
+        at = lean_get_cell(at, &texts[CHANNEL][i]);
+    const struct span key = {(const char *)order, local->order_size};
+    const uint32_t range = range_of(m, key), shared = m->ranges[range].shared;
+    const size_t room = 64 + sizeof(struct pair_head) + key.size + local->cells_size + all.size;
+    uint8_t *const place = tank_reserve(m->ranges_tank, number, range, room),
+                   *const item = place ? place : item_room(&m->lanes[number], room, diag);
+    if (!item)
+        return diag->err;
+    *item = KIND_PAIR;
+    uint8_t *const body = lean_put_cell(item + 1, (struct span){key.data + shared, key.size - shared});
+    /* One byte of length will do for nearly all; the others move up by four. */
+    struct pair_head head;
+    struct channel_head from;
+    memcpy(&from, channel, sizeof from);
+    put40(head.local_place, local->place);
+    put40(head.local_line, local->line);
+    memcpy(head.channel_place, from.place, 5);
+    memcpy(head.channel_line, from.line, 5);
+    memcpy(head.channel_day, from.day, 2);
+    memcpy(head.amount, &local->amount_micro, 8);
+    head.flags = local->date_disagrees || from.date_disagrees ? FLAG_DATE_DISAGREES : 0;
+    head.currency = local->currency;
+    memcpy(body + 1, &head, sizeof head);
+    uint8_t *out = body + 1 + sizeof head;
+    const uint8_t *fields = order_skip_head(order);
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        struct span mine = cell_of(texts[LOCAL], plan->cell_at[LOCAL][shown[i]]),
+                    theirs = cell_of(texts[CHANNEL], plan->cell_at[CHANNEL][shown[i]]), in_key = {NULL, 0};
+        if (plan->order_at[shown[i]] >= 0 && shown[i] != FIELD_CHANNEL_ORDER_NO && theirs.size) {
+            const uint8_t *f = fields;
+            for (int k = 0; k <= plan->order_at[shown[i]]; k++)
+                f = order_get_field(f, &in_key);
+        }
+        /* The channel's own number goes first, for the others the local one does; what the key says is not said
+         * again. */
+        if (shown[i] == FIELD_CHANNEL_ORDER_NO)
+            out = lean_put_cell(out, theirs.size ? theirs : mine);
+        else
+            out = lean_put_cell(out, mine.size ? mine : in_key.size ? (struct span){NULL, 0} : theirs);
+    }
+    for (int i = 0; i < m->config.job->match.compare_count; i++) {
+        signed char cell = plan->cell_at[LOCAL][m->config.job->match.compare[i]];
+        if (cell >= 0)
+            out = lean_put_cell(out, texts[LOCAL][cell]);
+    }
+    size_t size = (size_t)(out - body) - 1;
+    if (size < 255) {
+        *body = (uint8_t)size;
+    } else {
+        uint32_t n = (uint32_t)size;
+        memmove(body + 5, body + 1, size);
+        *body = 255;
+        memcpy(body + 1, &n, 4);
+        out += 4;
+    }
+    if (place) {
+        tank_commit(m->ranges_tank, number, range, (size_t)(out - item));
+        return OK;
+    }
+    return tank_put(m->ranges_tank, number, range, item, (size_t)(out - item), diag);
+}
+
+/* Items that come block by block, of which one may lie in several. */
+struct item_reader {
+    struct tank *tank;
+    struct tank_scan scan;
+    const uint8_t *at, *end; /* of the block */
+    uint8_t *carried;
+    size_t used, room;
+};
+
+/* The size of the item at `at`, or 0 when its end is not there. */
+static size_t whole_item(const uint8_t *at, size_t size)
+{
+    size_t need = 1;
+    for (int cell = 0; cell < 2; cell++) {
+        if (need + 1 > size)
+            return 0;
+        uint32_t n = at[need];
+        size_t head = 1;
+        if (n == 255) {
+            if (need + 5 > size)
+                return 0;
+            memcpy(&n, at + need + 1, 4);
+            head = 5;
+        }
+        need += head + n;
+    }
+    return need <= size ? need : 0;
+}
+
+/* `*size` is 0 at the end. The item lives until the next call. */
+static enum err next_item(struct item_reader *r, const uint8_t **item, size_t *size, struct diag *diag)
+{
+    size_t carried = 0; /* of the item at hand, in r->carried */
+    for (;;) {
+        if (r->at < r->end && carried == 0 && (*size = whole_item(r->at, (size_t)(r->end - r->at))) != 0) {
+            *item = r->at;
+            r->at += *size;
+            return OK;
+        }
+        /* Carry over as much as is there, byte runs that grow, until the item is whole. */
+        size_t more = (size_t)(r->end - r->at);
+        if (more) {
+            if (carried + more > r->room) {
+                uint8_t *grown = mem_grow(r->carried, 2 * (carried + more));
+                if (!grown)
+                    return mem_fail(diag, 2 * (carried + more), "a matched row");
+                r->carried = grown;
+                r->room = 2 * (carried + more);
+            }
+            memcpy(r->carried + carried, r->at, more);
+            if ((*size = whole_item(r->carried, carried + more)) != 0) {
+                r->at += *size - carried;
+                *item = r->carried;
+                return OK;
+            }
+            carried += more;
+            r->at = r->end;
+        }
+        size_t block;
+        enum err err = tank_scan_next(r->tank, &r->scan, &r->at, &block, diag);
+        if (err != OK)
+            return err;
+        r->end = r->at + block;
+        if (block == 0) {
+            CHECK2(carried == 0, carried, r->scan.next);
+            r->at = r->end = NULL;
+            *size = 0;
+            return OK;
+        }
+    }
+}
+
+static void reader_fini(struct item_reader *r)
+{
+    tank_scan_fini(&r->scan);
+    mem_give(r->carried);
+}
+
+/* The rows that one lane was given, each to its range. */
+static enum err spread_rows(struct match *m, uint32_t from, uint32_t number, struct diag *diag)
+{
+    struct item_reader reader = {.tank = m->rows, .scan = {.lane = from}};
+    struct match_lane *lane = &m->lanes[number];
+    const uint8_t *item;
+    size_t size;
+    enum err err = OK;
+    while (err == OK && !stopped(m) && (err = next_item(&reader, &item, &size, diag)) == OK && size) {
+        struct span key, body;
+        lean_get_cell(lean_get_cell(item + 1, &key), &body);
+        uint32_t range = range_of(m, key), shared = m->ranges[range].shared;
+        uint8_t *const copy = item_room(lane, size + 8, diag);
+        if (!copy) {
+            err = diag->err;
+            break;
+        }
+        *copy = KIND_ROW;
+        uint8_t *end = lean_put_cell(copy + 1, (struct span){key.data + shared, key.size - shared});
+        end = lean_put_cell(end, body);
+        err = tank_put(m->ranges_tank, number, range, copy, (size_t)(end - copy), diag);
+    }
+    reader_fini(&reader);
+    return err;
+}
+
+static enum err spread(struct match *m, uint32_t number, struct worker_io *io, struct slicing *s,
+                       struct diag *diag)
+{
+    enum err err = OK;
+    const uint32_t slices = m->pairs ? m->slices[LOCAL].count : 0, lanes = m->rows ? m->config.lanes : 0;
+    uint32_t work;
+    while (err == OK && !stopped(m) && (work = atomic_fetch_add(&m->next[3], 1)) < slices + lanes) {
+        if (work < lanes) {
+            err = spread_rows(m, work, number, diag);
+            continue;
+        }
+        size_t count;
+        err = load_channel(m, s, io, work - lanes, number, &count, diag);
+        for (size_t i = 0; err == OK && i < count; i += AT_ONCE) {
+            uint32_t n = count - i < AT_ONCE ? (uint32_t)(count - i) : AT_ONCE;
+            for (uint32_t k = 0; k < n; k++)
+                s->places[k] = s->entries[i + k].word;
+            lean_list_reset(&s->list);
+            err = leans_of(m, LOCAL, io, s->places, n, &s->list, diag);
+            for (uint32_t k = 0; k < n; k++) /* they are in order of their own places */
+                __builtin_prefetch(s->entries[i + k].item);
+            for (uint32_t k = 0; err == OK && k < n; k++)
+                err = put_pair(m, number, &s->list, &s->list.items[k], s->entries[i + k].item, diag);
+        }
+    }
+    return err == OK ? tank_end(m->ranges_tank, number, diag) : err;
+}
+
+/* ---- stage 4: range by range into the file ---- */
+
+/* A file's name as it stands in places, made a cell's beginning and end. */
+struct place_name {
+    uint64_t begin, size; /* places that lie in it; size 0: none yet */
+    char *text;           /* up to and with the colon */
+    size_t text_size;
+    int quoted;
+};
+
+struct ranging {
+    struct tank_load load[2]; /* one is read while the other's rows are written */
+    struct sort_entry *entries, *other;
+    size_t entry_room;
+    uint8_t *items; /* collected from a range that is too large to be loaded */
+    size_t items_used, items_room;
+    char *rows; /* printed rows, each with a newline and without its places */
+    size_t rows_used, rows_room;
+    char *places;
+    size_t places_used, places_room;
+    uint32_t *sizes; /* of row and places, by row */
+    size_t sizes_room;
+    uint8_t *key; /* a key, whole again */
+    size_t key_room;
+    uint32_t key_of; /* 1 + the range whose shared bytes it begins with */
+    struct place_name names[SIDES];
+    uint16_t day; /* the last one printed */
+    uint32_t day_size;
+    char day_text[DAY_TEXT_MAX];
+    struct arena arena;
+};
+
+static void ranging_fini(struct ranging *r)
+{
+    for (int i = 0; i < 2; i++)
+        tank_load_fini(&r->load[i]);
+    mem_give(r->entries);
+    mem_give(r->other);
+    mem_give(r->items);
+    mem_give(r->rows);
+    mem_give(r->places);
+    mem_give(r->sizes);
+    mem_give(r->key);
+    for (int side = 0; side < SIDES; side++)
+        mem_give(r->names[side].text);
+    arena_fini(&r->arena);
+}
+
+static struct span item_key(const uint8_t *item)
+{
+    struct span key;
+    lean_get_cell(item + 1, &key);
+    return key;
+}
+
+static struct span item_body(const uint8_t *item)
+{
+    struct span key, body;
+    lean_get_cell(lean_get_cell(item + 1, &key), &body);
+    return body;
+}
+
+static enum err grow_entries(struct ranging *r, size_t count, struct diag *diag)
+{
+    if (count <= r->entry_room)
+        return OK;
+    size_t room = count + count / 4 + 64;
+    struct sort_entry *grown = mem_grow(r->entries, room * sizeof *grown);
+    if (grown) {
+        r->entries = grown;
+        mem_give(r->other);
+        r->other = mem_take(room * sizeof *r->other);
+        if (r->other) {
+            r->entry_room = room;
+            return OK;
+        }
+    }
+    r->entry_room = 0;
+    return mem_fail(diag, 2 * room * sizeof *grown, "sorting matched rows");
+}
+
+static enum err grow_text(char **text, size_t used, size_t *room, size_t more, struct diag *diag)
+{
+    if (used + more <= *room)
+        return OK;
+    size_t want = (used + more) * 5 / 4 + 4096;
+    char *grown = mem_grow(*text, want);
+    if (!grown)
+        return mem_fail(diag, want, "matched rows");
+    *text = grown;
+    *room = want;
+    return OK;
+}
+
+/* The key of an item of a range, whole; in r->key. */
+static enum err whole_key(struct match *m, struct ranging *r, uint32_t range, const uint8_t *item,
+                          struct span *key, struct diag *diag)
+{
+    struct span tail = item_key(item);
+    const uint32_t shared = m->ranges[range].shared;
+    if (shared + tail.size > r->key_room) {
+        size_t room = 2 * (shared + tail.size) + 256;
+        uint8_t *grown = mem_grow(r->key, room);
+        if (!grown)
+            return mem_fail(diag, room, "a matched row");
+        r->key = grown;
+        r->key_room = room;
+        r->key_of = 0;
+    }
+    if (r->key_of != range + 1) {
+        r->key_of = range + 1;
+        if (shared)
+            memcpy(r->key, m->cuts[range].data, shared);
+    }
+    short_copy(r->key + shared, tail.data, tail.size);
+    *key = (struct span){(const char *)r->key, shared + tail.size};
+    return OK;
+}
+
+/* ---- ties ---- */
+
+/* The whole of what orders a pair's row: the key goes on with the fields behind K1, then side and place. */
+static enum err full_key(struct match *m, struct ranging *r, struct worker_io *io, const uint8_t *item,
+                         struct span *out, struct diag *diag)
+{
+    struct pair_head head;
+    memcpy(&head, item_body(item).data, sizeof head);
+    struct row_ref ref = {.place = get40(head.local_place), .side = LOCAL};
+    struct full *row = arena_take(&r->arena, sizeof *row);
+    struct source *source = m->config.sources[LOCAL];
+    enum err err = row ? source->ops->fetch(source, io, &ref, row, 1, &r->arena, diag)
+                       : mem_fail(diag, sizeof *row, "a matched row");
+    if (err != OK)
+        return err;
+    uint8_t *key = arena_take(&r->arena, 16 + 2 * row->occurrence.size + row->canonical.size + 9);
+    if (!key)
+        return mem_fail(diag, row->canonical.size, "a matched row");
+    uint8_t *at = order_put_head(key, row->day, row->occurrence);
+    memcpy(at, row->canonical.data, row->canonical.size);
+    at += row->canonical.size;
+    *at++ = LOCAL;
+    for (int i = 0; i < 8; i++)
+        *at++ = (uint8_t)(row->place >> (56 - 8 * i));
+    *out = (struct span){(const char *)key, (size_t)(at - key)};
+    return OK;
+}
+
+struct tied {
+    struct span key;
+    const uint8_t *item;
+};
+
+static int by_full_key(const void *a, const void *b)
+{
+    return span_compare(((const struct tied *)a)->key, ((const struct tied *)b)->key);
+}
+
+static int begins_with(struct span key, struct span start)
+{
+    return key.size >= start.size && memcmp(key.data, start.data, start.size) == 0;
+}
+
+/* Keys of pairs end behind K1. Where one is the start of its neighbour's, the rest decides. Two pairs never have
+ * the same K1, so this is for keys that are equal by their fields' texts and yet are not. */
+static enum err untie(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range, size_t count,
+                      struct diag *diag)
+{
+    enum err err = OK;
+    for (size_t i = 0, next; err == OK && i + 1 < count; i = next) {
+        next = i + 1;
+        struct span start = item_key(r->entries[i].item);
+        if (*r->entries[i].item != KIND_PAIR || !begins_with(item_key(r->entries[next].item), start))
+            continue;
+        while (next < count && begins_with(item_key(r->entries[next].item), start))
+            next++;
+        arena_reset(&r->arena);
+        struct tied *tied = mem_take((next - i) * sizeof *tied);
+        if (!tied)
+            return mem_fail(diag, (next - i) * sizeof *tied, "sorting matched rows");
+        for (size_t k = i; err == OK && k < next; k++) {
+            struct tied *t = &tied[k - i];
+            t->item = r->entries[k].item;
+            if (*t->item == KIND_PAIR) {
+                err = full_key(m, r, io, t->item, &t->key, diag);
+            } else if ((err = whole_key(m, r, range, t->item, &t->key, diag)) == OK) {
+                t->key = arena_copy(&r->arena, t->key);
+                if (!t->key.data)
+                    err = mem_fail(diag, 0, "a matched row");
+            }
+        }
+        if (err == OK) {
+            qsort(tied, next - i, sizeof *tied, by_full_key);
+            for (size_t k = i; k < next; k++)
+                r->entries[k].item = tied[k - i].item;
+        }
+        mem_give(tied);
+    }
+    return err;
+}
+
+/* ---- printing ---- */
+
+static char *print_u64(char *at, uint64_t value)
+{
+    static const char pairs[] =
+        "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+        "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+        "8081828384858687888990919293949596979899";
+    char digits[20], *p = digits + sizeof digits;
+    for (; value >= 100; value /= 100)
+        memcpy(p -= 2, pairs + value % 100 * 2, 2);
+    if (value >= 10)
+        memcpy(p -= 2, pairs + value * 2, 2);
+    else
+        *--p = (char)('0' + value);
+    size_t n = (size_t)(digits + sizeof digits - p);
+    short_copy((uint8_t *)at, p, n);
+    return at + n;
+}
+
+/* Makes names[side] that of the file in which a place lies. */
+static enum err know_name(struct match *m, struct ranging *r, enum side side, uint64_t place,
+                          struct diag *diag)
+{
+    struct place_name *name = &r->names[side];
+    if (name->size && place - name->begin < name->size)
+        return OK;
+    const struct source *source = m->config.sources[side];
+    struct span shown = span_of(source->ops->place_file(source, place, &name->begin, &name->size));
+    char *grown = mem_grow(name->text, CELL_ROOM(shown.size) + 2);
+    if (!grown) {
+        name->size = 0;
+        return mem_fail(diag, CELL_ROOM(shown.size), "a file's name");
+    }
+    name->text = grown;
+    name->quoted = cell_wants_quotes(shown);
+    char *at = cell_write(grown, shown, 0);
+    at -= name->quoted; /* the closing quote comes behind the place */
+    *at++ = ':';
+    name->text_size = (size_t)(at - grown);
+    return OK;
+}
+
+static enum err put_place(struct match *m, struct ranging *r, struct worker_io *io, enum side side,
+                          uint64_t place, uint64_t line, struct diag *diag)
+{
+    struct source *source = m->config.sources[side];
+    enum err err;
+    char *at;
+    if (!source->ops->place_file || line == 0) {
+        char text[4400];
+        struct full row = {.place = place, .side = (uint8_t)side};
+        size_t n = source->ops->place_text(source, io, &row, text, sizeof text);
+        if (n == 0)
+            return diag_set_errno(diag, errno, "read", "%s: cannot count its lines", text);
+        err = grow_text(&r->places, r->places_used, &r->places_room, 1 + CELL_ROOM(n), diag);
+        if (err != OK)
+            return err;
+        at = r->places + r->places_used;
+        *at++ = ',';
+        at = cell_write(at, (struct span){text, n}, 0);
+    } else {
+        if ((err = know_name(m, r, side, place, diag)) != OK)
+            return err;
+        const struct place_name *name = &r->names[side];
+        err = grow_text(&r->places, r->places_used, &r->places_room, name->text_size + 48, diag);
+        if (err != OK)
+            return err;
+        at = r->places + r->places_used;
+        *at++ = ',';
+        short_copy((uint8_t *)at, name->text, name->text_size);
+        at = print_u64(at + name->text_size, line);
+        *at++ = '@';
+        at = print_u64(at, place - name->begin);
+        if (name->quoted)
+            *at++ = '"';
+    }
+    r->places_used = (size_t)(at - r->places);
+    return OK;
+}
+
+static char *put_word(char *at, const char *word)
+{
+    while (*word)
+        *at++ = *word++;
+    return at;
+}
+
+/* An amount, mostly of two decimals and not large. */
+static char *put_money(char *at, int64_t micro, int exponent)
+{
+    if (__builtin_expect(exponent == 2 && micro % 10000 == 0 && micro > -1000000000000000, 1)) {
+        uint64_t minor = (uint64_t)(micro < 0 ? -micro : micro) / 10000;
+        if (micro < 0)
+            *at++ = '-';
+        at = print_u64(at, minor / 100);
+        *at++ = '.';
+        *at++ = (char)('0' + minor % 100 / 10);
+        *at++ = (char)('0' + minor % 10);
+        return at;
+    }
+    return at + money_print(at, micro, exponent);
+}
+
+static char *put_day(char *at, struct ranging *r, uint16_t day)
+{
+    if (__builtin_expect(day != r->day, 0)) {
+        r->day_size = (uint32_t)day_print(r->day_text, day);
+        r->day = day;
+    }
+    short_copy((uint8_t *)at, r->day_text, r->day_size);
+    return at + r->day_size;
+}
+
+/* A pair's row as put_two_sided (results.c) prints it, for an exact match under the first key. */
+static enum err print_pair(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                           const uint8_t *item, struct diag *diag)
+{
+    const struct match_plan *plan = &m->plan;
+    const struct job *job = m->config.job;
+    struct span key, body = item_body(item), fields[FIELD_SLOTS];
+    struct pair_head head;
+    enum err err = whole_key(m, r, range, item, &key, diag);
+    if (err == OK)
+        err = grow_text(&r->rows, r->rows_used, &r->rows_room,
+                        4 * (key.size + body.size) + 64 * (size_t)(job->match.compare_count + 16), diag);
+    if (err != OK)
+        return err;
+    memcpy(&head, body.data, sizeof head);
+    const uint8_t *cells = (const uint8_t *)body.data + sizeof head,
+                  *at_field = order_skip_head((const uint8_t *)key.data);
+    for (unsigned i = 0; i < plan->side[LOCAL].order_count; i++)
+        at_field = order_get_field(at_field, &fields[i]);
+    uint16_t local_day = (uint16_t)((uint8_t)key.data[0] << 8 | (uint8_t)key.data[1]), channel_day;
+    memcpy(&channel_day, head.channel_day, 2);
+    int64_t amount;
+    memcpy(&amount, head.amount, 8);
+    const int exponent = currency_exponent(head.currency);
+    static const unsigned shown[] = {FIELD_CHANNEL_CODE, FIELD_BIZ_ORDER_NO, FIELD_CHANNEL_ORDER_NO};
+    char *const begin = r->rows + r->rows_used, *at = begin;
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        struct span text;
+        cells = lean_get_cell(cells, &text);
+        if (text.size == 0 && plan->order_at[shown[i]] >= 0)
+            text = fields[plan->order_at[shown[i]]];
+        at = cell_write(at, text, 0);
+        *at++ = ',';
+    }
+    const int cut = local_day && channel_day && local_day != channel_day;
+    if (!cut)
+        at = put_word(at, reason_name(REASON_EXACT));
+    if (head.flags & FLAG_DATE_DISAGREES) {
+        if (!cut)
+            *at++ = ';';
+        at = put_word(at, reason_name(REASON_DATE_DISAGREES));
+        if (cut)
+            *at++ = ';';
+    }
+    if (cut)
+        at = put_word(at, reason_name(REASON_DAY_CUT));
+    *at++ = ',';
+    char *const amount_at = at;
+    at = put_money(at, amount, exponent);
+    *at++ = ',';
+    const size_t amount_size = (size_t)(at - amount_at);
+    short_copy((uint8_t *)at, amount_at, amount_size);
+    at += amount_size;
+    at = put_money(at, 0, exponent);
+    at = put_word(at, ",1");
+    for (int i = 0; i < job->match.compare_count; i++) {
+        unsigned field = job->match.compare[i];
+        struct span text;
+        if (plan->order_at[field] >= 0)
+            text = fields[plan->order_at[field]];
+        else
+            cells = lean_get_cell(cells, &text);
+        for (int side = 0; side < SIDES; side++) {
+            *at++ = ',';
+            at = cell_write(at, text, field == FIELD_FEE);
+        }
+    }
+    *at++ = ',';
+    at = put_word(at, currency_code(head.currency));
+    *at++ = ',';
+    at = put_day(at, r, local_day);
+    *at++ = ',';
+    at = put_day(at, r, channel_day);
+    *at++ = '\n';
+    r->rows_used = (size_t)(at - r->rows);
+    err = put_place(m, r, io, LOCAL, get40(head.local_place), get40(head.local_line), diag);
+    return err == OK ? put_place(m, r, io, CHANNEL, get40(head.channel_place), get40(head.channel_line), diag)
+                     : err;
+}
+
+static enum err print_row(struct ranging *r, const uint8_t *item, struct diag *diag)
+{
+    struct span body = item_body(item), row, places;
+    lean_get_cell(lean_get_cell((const uint8_t *)body.data, &row), &places);
+    enum err err = grow_text(&r->rows, r->rows_used, &r->rows_room, row.size + 1, diag);
+    if (err == OK)
+        err = grow_text(&r->places, r->places_used, &r->places_room, places.size, diag);
+    if (err != OK)
+        return err;
+    memcpy(r->rows + r->rows_used, row.data, row.size);
+    r->rows_used += row.size;
+    r->rows[r->rows_used++] = '\n';
+    memcpy(r->places + r->places_used, places.data, places.size);
+    r->places_used += places.size;
+    return OK;
+}
+
+/* Sorts `count` entries and prints their rows. */
+static enum err sort_and_print(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                               size_t count, struct diag *diag)
+{
+    enum { AHEAD = 4 };
+    key_sort(r->entries, r->other, count, item_key);
+    enum err err = untie(m, r, io, range, count, diag);
+    r->rows_used = r->places_used = 0;
+    if (2 * count > r->sizes_room) {
+        mem_give(r->sizes);
+        r->sizes_room = 2 * count + count / 2;
+        r->sizes = mem_take(r->sizes_room * sizeof *r->sizes);
+        if (!r->sizes) {
+            r->sizes_room = 0;
+            return mem_fail(diag, 2 * count * sizeof *r->sizes, "matched rows");
+        }
+    }
+    for (size_t i = 0; err == OK && i < count; i++) {
+        const uint8_t *item = r->entries[i].item;
+        if (i + AHEAD < count) {
+            __builtin_prefetch(r->entries[i + AHEAD].item);
+            __builtin_prefetch(r->entries[i + AHEAD].item + 64);
+        }
+        size_t rows_used = r->rows_used, places_used = r->places_used;
+        err = *item == KIND_PAIR ? print_pair(m, r, io, range, item, diag) : print_row(r, item, diag);
+        r->sizes[2 * i] = (uint32_t)(r->rows_used - rows_used);
+        r->sizes[2 * i + 1] = (uint32_t)(r->places_used - places_used);
+    }
+    return err;
+}
+
+/* Waits until the ranges before this one are written. */
+static enum err take_turn(struct match *m, uint32_t range)
+{
+    pthread_mutex_lock(&m->lock);
+    while (m->turn != range && !stopped(m)) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += 1; /* an interrupt wakes nobody */
+        pthread_cond_timedwait(&m->turn_is_over, &m->lock, &until);
+    }
+    int mine = m->turn == range && !stopped(m);
+    pthread_mutex_unlock(&m->lock);
+    return mine ? OK : ERR_INTERRUPTED;
+}
+
+static void end_turn(struct match *m)
+{
+    pthread_mutex_lock(&m->lock);
+    m->turn++;
+    pthread_cond_broadcast(&m->turn_is_over);
+    pthread_mutex_unlock(&m->lock);
+}
+
+/* Appends the printed rows to digest and file. In turn. */
+static enum err write_rows(struct match *m, const struct ranging *r, size_t count, struct diag *diag)
+{
+    digest_put(m->digest, r->rows, r->rows_used);
+    const char *row = r->rows, *places = r->places;
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < count; i++) {
+        const uint32_t row_size = r->sizes[2 * i], places_size = r->sizes[2 * i + 1];
+        err = out_put(&m->out, row, row_size - 1, diag);
+        if (err == OK)
+            err = out_put(&m->out, places, places_size, diag);
+        if (err == OK)
+            err = out_put(&m->out, "\n", 1, diag);
+        row += row_size;
+        places += places_size;
+    }
+    return err;
+}
+
+/* A range that is too large to be loaded is gone over again and again, and each time a part of it is taken whose
+ * bounds a sample gives. */
+static enum err write_by_parts(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                               struct diag *diag)
+{
+    struct sample sample = {0};
+    struct span *cuts = NULL;
+    const uint32_t shared = m->ranges[range].shared;
+    uint64_t parts = 2 * tank_size(m->ranges_tank, range) / m->range_bytes_max + 1;
+    enum err err = OK;
+    for (uint64_t part = 0, passes = 1 + parts; err == OK && part < passes && !stopped(m); part++) {
+        size_t count = 0;
+        r->items_used = 0;
+        for (uint32_t lane = 0; err == OK && lane < m->config.lanes; lane++) {
+            struct item_reader reader = {.tank = m->ranges_tank, .scan = {.lane = lane, .partition = range}};
+            const uint8_t *item;
+            size_t size;
+            while (err == OK && (err = next_item(&reader, &item, &size, diag)) == OK && size) {
+                struct span key = item_key(item);
+                if (part == 0) { /* cut where ranges are cut */
+                    struct span whole, start;
+                    if ((err = whole_key(m, r, range, item, &whole, diag)) != OK)
+                        break;
+                    start = range_key(m, whole);
+                    if (!keep_sample(&sample, hash_bytes(item, size, 2), 0,
+                                     (struct span){start.data + shared, start.size - shared}))
+                        err = mem_fail(diag, key.size, "sorting matched rows");
+                    continue;
+                }
+                if ((part > 1 && span_compare(key, cuts[part - 2]) < 0) ||
+                    (part < parts && span_compare(key, cuts[part - 1]) >= 0))
+                    continue;
+                if (r->items_used + size > r->items_room) {
+                    size_t room = (r->items_used + size) * 5 / 4 + 4096;
+                    uint8_t *grown = mem_grow(r->items, room);
+                    if (!grown) {
+                        err = mem_fail(diag, room, "sorting matched rows");
+                        break;
+                    }
+                    r->items = grown;
+                    r->items_room = room;
+                }
+                memcpy(r->items + r->items_used, item, size);
+                r->items_used += size;
+                count++;
+            }
+            reader_fini(&reader);
+        }
+        if (err == OK && part == 0) {
+            if (parts > sample.count)
+                parts = sample.count ? sample.count : 1;
+            passes = 1 + parts;
+            struct span *keys = mem_take((sample.count + 1) * sizeof *keys);
+            cuts = keys;
+            if (!keys) {
+                err = mem_fail(diag, sample.count * sizeof *keys, "sorting matched rows");
+                break;
+            }
+            for (uint32_t i = 0; i < sample.count; i++)
+                keys[i] = (struct span){sample.items[i].key, sample.items[i].key_size};
+            qsort(keys, sample.count, sizeof *keys, by_text);
+            for (uint64_t i = 1; i < parts; i++)
+                cuts[i - 1] = keys[i * sample.count / parts];
+            continue;
+        }
+        if (err == OK)
+            err = grow_entries(r, count, diag);
+        const uint8_t *at = r->items;
+        for (size_t i = 0; err == OK && i < count; i++) {
+            struct span body;
+            r->entries[i].item = at;
+            const uint8_t *key_end = lean_get_cell(at + 1, &body);
+            at = lean_get_cell(key_end, &body);
+        }
+        if (err == OK)
+            err = sort_and_print(m, r, io, range, count, diag);
+        if (err == OK)
+            err = write_rows(m, r, count, diag);
+    }
+    for (uint32_t i = 0; i < sample.count; i++)
+        mem_give(sample.items[i].key);
+    mem_give(sample.items);
+    mem_give(cuts);
+    return err;
+}
+
+static int fits(const struct match *m, uint32_t range)
+{
+    return tank_size(m->ranges_tank, range) <= m->range_bytes_max;
+}
+
+static enum err write_ranges(struct match *m, struct worker_io *io, struct diag *diag)
+{
+    struct ranging *r = mem_take_zero(1, sizeof *r);
+    if (!r)
+        return mem_fail(diag, sizeof *r, "matched rows");
+    arena_init(&r->arena);
+    enum err err = OK;
+    uint32_t range = atomic_fetch_add(&m->next[4], 1), turn = 0;
+    if (range < m->range_count && fits(m, range))
+        err = tank_load(m->ranges_tank, range, &r->load[0], diag);
+    while (err == OK && range < m->range_count && !stopped(m)) {
+        const uint32_t next = atomic_fetch_add(&m->next[4], 1);
+        struct tank_load *load = &r->load[turn];
+        turn ^= 1;
+        err = tank_wait(m->ranges_tank, load, diag);
+        if (err == OK && next < m->range_count && fits(m, next))
+            err = tank_load(m->ranges_tank, next, &r->load[turn], diag);
+        if (err != OK)
+            break;
+        size_t count = 0;
+        if (fits(m, range)) {
+            for (uint32_t i = 0; err == OK && i < load->piece_count; i++) {
+                const uint8_t *at = load->pieces[i].bytes, *end = at + load->pieces[i].size;
+                while (err == OK && at < end) {
+                    struct span body;
+                    if (count == r->entry_room)
+                        err = grow_entries(r, count + 1024, diag);
+                    if (err != OK)
+                        break;
+                    r->entries[count++].item = at;
+                    at = lean_get_cell(at + 1, &body);
+                    at = lean_get_cell(at, &body);
+                }
+            }
+            if (err == OK)
+                err = sort_and_print(m, r, io, range, count, diag);
+        }
+        if (err == OK && take_turn(m, range) != OK)
+            break;
+        if (err == OK)
+            err = fits(m, range) ? write_rows(m, r, count, diag) : write_by_parts(m, r, io, range, diag);
+        if (err == OK)
+            end_turn(m);
+        range = next;
+    }
+    ranging_fini(r);
+    mem_give(r);
+    return err;
+}
+
+/* ---- the stages ---- */
+
+static enum err begin_file(struct match *m, struct diag *diag)
+{
+    enum err err = out_open(&m->out, m->config.backend, OUT_BLOCKS_MAX, diag);
+    m->digest = digest_open();
+    if (err == OK && !m->digest)
+        err = mem_fail(diag, 0, "match.csv");
+    if (err == OK)
+        err = out_begin(&m->out, m->config.directory, "match.csv", 1, diag);
+    if (err != OK)
+        return err;
+    m->began = 1;
+    digest_begin(m->digest);
+    digest_put(m->digest, m->config.head, strlen(m->config.head));
+    digest_put(m->digest, "\n", 1);
+    err = out_put(&m->out, m->config.head, strlen(m->config.head), diag);
+    if (err == OK)
+        err = out_put(&m->out, m->config.place_head, strlen(m->config.place_head), diag);
+    return err == OK ? out_put(&m->out, "\n", 1, diag) : err;
+}
+
+static enum err do_stage(struct match *m, unsigned stage, struct worker_io *io, uint32_t number,
+                         struct slicing *s, struct diag *diag)
+{
+    enum err err = OK;
+    switch (stage) {
+    case 0: /* what is still on its way into the first tanks */
+        if (number < m->config.lanes && m->pairs)
+            err = tank_end(m->pairs, number, diag);
+        if (err == OK && m->rows)
+            err = tank_end(m->rows, number, diag);
+        return err;
+    case 1:
+        if (number)
+            return OK;
+        err = make_ranges(m, io, diag);
+        forget_samples(m);
+        return err == OK ? begin_file(m, diag) : err;
+    case 2:
+        return m->channel ? gather_channel(m, number, io, s, diag) : OK;
+    case 3:
+        return spread(m, number, io, s, diag);
+    default:
+        if (number == 0) {
+            drop(m, &m->pairs);
+            drop(m, &m->channel);
+            drop(m, &m->rows);
+        }
+        return write_ranges(m, io, diag);
+    }
+}
+
+enum err match_stage(struct match *m, unsigned stage, uint32_t lane, struct worker_io *io, struct diag *diag)
+{
+    struct slicing *s = NULL;
+    if (stopped(m))
+        return OK;
+    if (stage == 2 || stage == 3) {
+        s = mem_take_zero(1, sizeof *s);
+        if (!s) {
+            match_stop(m);
+            return mem_fail(diag, sizeof *s, "matched rows");
+        }
+    }
+    enum err err = do_stage(m, stage, io, lane, s, diag);
+    if (s)
+        slicing_fini(s);
+    if (err != OK)
+        match_stop(m);
+    return err;
+}
+
+enum err match_finish(struct match *m, char digest[DIGEST_TEXT], struct diag *diag)
+{
+    CHECK(m->began);
+    enum err err = out_end(&m->out, OK, diag);
+    if (err == OK)
+        digest_end(m->digest, digest);
+    drop(m, &m->ranges_tank);
+    return err;
+}

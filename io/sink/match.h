@@ -1,0 +1,59 @@
+/* io/sink/match.h: match.csv, whose rows are nearly all there are.
+ *
+ * Everything else that a run writes is what broke: a little, fetched row by row. match.csv wants every row of both
+ * files, in an order that is neither's. So its rows go through the machine in streams:
+ *
+ *     match_open
+ *       match_put_pairs   each worker: (local place, channel place) of pairs that left the index
+ *       match_put_row     each worker: matches that were judged, as a key and a row
+ *     (all workers stop)
+ *       match_stage       all workers, for stage = 0 .. MATCH_STAGES - 1, with a barrier behind each
+ *       match_finish      control thread: the file is whole and durable
+ *     match_close
+ *
+ *     pairs ─> by slice of one file ─┬─(both files in about the same order)───────────────────┐
+ *                                    └─ channel's slices read through ─> by slice of the local ┤
+ *     local's slices read through, each row with its channel's part ─> by range of ≺ <─────────┘
+ *     range by range: sorted, printed, into the digest and the file
+ *
+ * Each "by" is a tank (tank.h). Ranges are cut by a sample of the keys; nothing of this shows in the file.
+ *
+ * Memory   `memory` bytes, roughly, for any number of rows. Threads: as above; lanes are workers' numbers.
+ */
+#ifndef TIEOUT_IO_SINK_MATCH_H
+#define TIEOUT_IO_SINK_MATCH_H
+
+#include "core/ops/sink.h"
+#include "io/ring/ring.h"
+#include "io/sink/digest.h"
+
+enum { MATCH_STAGES = 5 };
+
+struct match;
+struct match_config {
+    const struct job *job;
+    struct source *const *sources;
+    const char *directory;         /* of the staged results */
+    const char *head, *place_head; /* the file's first line: what the digest holds of it, and the rest */
+    uint32_t lanes;
+    size_t memory; /* of all lanes */
+    enum ring_backend backend;
+    const volatile int *interrupted; /* may be NULL */
+};
+
+enum err match_open(struct match **out, const struct match_config *config, struct diag *diag);
+enum err match_put_pairs(struct match *match, uint32_t lane, const struct pair_ref *pairs, uint64_t count,
+                         struct diag *diag);
+/* `key` orders the row among all; `row` without its places and newline, `places` with the comma before them. */
+enum err match_put_row(struct match *match, uint32_t lane, struct span key, struct span row,
+                       struct span places, struct diag *diag);
+enum err match_stage(struct match *match, unsigned stage, uint32_t lane, struct worker_io *io,
+                     struct diag *diag);
+/* Ends a stage that others are in, because this worker cannot go on. */
+void match_stop(struct match *match);
+/* `digest` gets that of the file's rows without their places. */
+enum err match_finish(struct match *match, char digest[DIGEST_TEXT], struct diag *diag);
+uint64_t match_spilled(const struct match *match);
+void match_close(struct match *match);
+
+#endif
