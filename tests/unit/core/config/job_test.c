@@ -810,6 +810,48 @@ TEST(reject_limits_are_numbers_or_shares)
         EXPECT(!job_reject_limit_parse(bad[i], &limit));
 }
 
+TEST(where_files_are_fetched_from_is_read_and_checked)
+{
+    struct diag diag = {0};
+    struct job *job = NULL;
+    EXPECT(job_load(&job, "fixtures/jobs/everything.yaml", &diag) == OK);
+    const struct fetch_spec *fetch = &job->sources[CHANNEL].fetch;
+    EXPECT(fetch->given && !job->sources[LOCAL].fetch.given);
+    EXPECT(fetch->from_count == 1 && is_text(fetch->to, "data") && is_text(fetch->user, "shop"));
+    EXPECT(is_text(fetch->password, "env:TIEOUT_KEY_PASSPHRASE") && is_text(fetch->key, "keys/shop_ed25519"));
+    EXPECT(fetch->not_before_minutes == 570 && fetch->deadline_s == 7200 && fetch->stall_s == 30);
+    EXPECT(fetch->retry_first_s == 2 && fetch->retry_max_s == 300 && !fetch->trust_without_identity);
+    EXPECT(is_text(job->manifest, "admitted.db"));
+    job_close(job);
+    static const struct {
+        const char *fetch, *what;
+    } bad[] = {
+        {"{to: data}", "expected exactly one of from and command"},
+        {"{from: a, command: b}", "expected exactly one of from and command"},
+        {"{from: \"gopher://host/x\"}", "expected a path, or a URL"},
+        {"{from: \"sftp://me:pw@host/x\"}", "names no user and no password"},
+        {"{from: \"sftp://host/a b\"}", "no spaces"},
+        {"{from: x, password: hunter2}", "never the password itself"},
+        {"{from: x, deadline: 5}", "expected a time such as 30s"},
+        {"{from: x, deadline: 999999s}", "expected a time such as 30s"},
+        {"{from: x, not_before: \"24:00\"}", "expected a time of day"},
+        {"{from: x, host_key: ab:cd}", "expected SHA256:"},
+        {"{from: x, retry: {last: 1s}}", "there is no setting"},
+        {"{from: x, trust_server_without_checking_identity: yes}", "expected true or false"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char line[300];
+        snprintf(line, sizeof line, "channel:\n  fetch: %s\n", bad[i].fetch);
+        char *text = changed("channel:\n", line);
+        diag = (struct diag){0};
+        write_job(text, strlen(text));
+        EXPECT(job_load(&job, job_path, &diag) == ERR_USAGE && strstr(diag.what, bad[i].what));
+        if (!strstr(diag.what, bad[i].what))
+            fprintf(stderr, "%s: %s\n", bad[i].fetch, diag.what);
+        free(text);
+    }
+}
+
 TEST(the_jobs_in_fixtures_load)
 {
     static const char *const paths[] = {"fixtures/jobs/two-csv.yaml", "fixtures/jobs/binlog-and-bill.yaml",
