@@ -18,6 +18,7 @@ int cmd_capture(const struct options *options);
 int cmd_profiles(const struct options *options);
 int cmd_profile(const struct options *options);
 int cmd_fetch(const struct options *options);
+int cmd_plan(const struct options *options);
 
 /* Says of each profile whether it fits the file: cmd_profiles.c. */
 enum err profiles_explain(const char *path, struct diag *diag);

@@ -1,4 +1,4 @@
-/* cli/cmd_run.c: tieout run JOB.yaml --date= */
+/* cli/cmd_run.c: tieout run JOB.yaml --date=, and tieout plan, which stops before it */
 #include "cli/cmd.h"
 #include "cli/session.h"
 #include <string.h>
@@ -25,4 +25,11 @@ int cmd_run(const struct options *options)
         diag_print(&diag, stderr);
     job_close(job);
     return code;
+}
+
+int cmd_plan(const struct options *options)
+{
+    struct options plan = *options;
+    plan.plan = 1;
+    return cmd_run(&plan);
 }

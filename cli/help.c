@@ -8,6 +8,7 @@ static const char program_help[] =
     "\n"
     "  tieout diff LOCAL.csv CHANNEL.csv --key=COLUMNS --amount=COLUMN    two files, no job file needed\n"
     "  tieout run JOB.yaml --date=YYYY-MM-DD                              a job's bill date\n"
+    "  tieout plan JOB.yaml --date=YYYY-MM-DD                             says what run would do, and why\n"
     "  tieout fetch JOB.yaml --date=YYYY-MM-DD                            brings a job's bills\n"
     "  tieout check JOB.yaml                                              what is wrong with a job file\n"
     "  tieout capture JOB.yaml                                            a server's log, kept as it comes\n"
@@ -55,7 +56,9 @@ static const char diff_help[] =
     "  --currency=CODE      of rows without a currency column (CNY)\n"
     "  --timezone=ZONE      of times without one (Asia/Shanghai)\n"
     "  --max-rejects=N|N%   rows of a file that may be unreadable before it is refused (0)\n"
-    "  --memory=SIZE        e.g. 2GiB; a run whose index needs more stops (exit 4)\n"
+    "  --memory=SIZE        e.g. 2GiB, without it half of the machine's; what does not fit goes to disk and comes back\n"
+    "  --plan               say what the run would do, and why, and stop\n"
+    "  --stats              say afterwards where time and memory went, and what would make it faster\n"
     "  --threads=N          workers (as many as there are cores)\n"
     "  --io=auto|uring|posix  how files are read (auto)\n"
     "  --format=text|json   how the result is told on stdout (text)\n"
@@ -77,7 +80,9 @@ static const char run_help[] =
     "  --out=DIR            instead of the job's output.dir\n"
     "  --write-match        write match.csv too\n"
     "  --max-rejects=N|N%   instead of the job's rejects.max, for both sides\n"
-    "  --memory=SIZE        e.g. 2GiB; a run whose index needs more stops (exit 4)\n"
+    "  --memory=SIZE        e.g. 2GiB, without it half of the machine's; what does not fit goes to disk and comes back\n"
+    "  --plan               say what the run would do, and why, and stop\n"
+    "  --stats              say afterwards where time and memory went, and what would make it faster\n"
     "  --threads=N          workers (as many as there are cores)\n"
     "  --io=auto|uring|posix  how files are read (auto)\n"
     "  --format=text|json   how the result is told on stdout (text)\n"
@@ -213,6 +218,22 @@ static const char gen_help[] =
     "  tieout diff day/local.csv day/channel.csv --key=channel_code,biz_order_no --amount=amount "
     "--compare=status\n";
 
+static const char plan_help[] =
+    "tieout plan JOB.yaml --date=YYYY-MM-DD [options of run]\n"
+    "\n"
+    "Says what `tieout run` with the same options would do and why, and does not do it: rows and their sizes (from the\n"
+    "first 2000 of each side), workers and buffers, bytes per record, how the memory is shared out, what will stay in\n"
+    "it and what would go to disk. For two files: tieout diff ... --plan.\n"
+    "\n"
+    "  --date=YYYY-MM-DD    the bill date; required\n"
+    "  --threads=N          workers; without it, as many as there are cores\n"
+    "  --memory=SIZE        limit; without it, half of what the machine or its cgroup has\n"
+    "  --io=auto|uring|posix\n"
+    "  --write-match        write match.csv too\n"
+    "\n"
+    "Example:\n"
+    "  tieout plan fixtures/days/01-stripe-day/job.yaml --date=2026-11-19 --memory=64MiB\n";
+
 static const char fetch_help[] =
     "tieout fetch JOB.yaml --date=YYYY-MM-DD [--deadline=SECONDS]\n"
     "\n"
@@ -291,6 +312,9 @@ void help_print(const char *command, FILE *out)
         break;
     case COMMAND_PROFILE:
         text = profile_help;
+        break;
+    case COMMAND_PLAN:
+        text = plan_help;
         break;
     case COMMAND_NONE:
     case COMMANDS:

@@ -61,6 +61,8 @@ static int run_command(const struct options *options)
         return cmd_profiles(options);
     case COMMAND_PROFILE:
         return cmd_profile(options);
+    case COMMAND_PLAN:
+        return cmd_plan(options);
     case COMMAND_NONE:
     case COMMANDS:
         break;

@@ -1,5 +1,6 @@
 /* cli/session.c: see session.h */
 #include "cli/session.h"
+#include "cli/plan.h"
 #include "cli/registry.h"
 #include "cli/report.h"
 #include "core/base/mem.h"
@@ -182,6 +183,34 @@ static enum err open_manifest(struct session *s, struct diag *diag)
     return err == OK ? manifest_hash(s->manifest, s->sources[CHANNEL], diag) : err;
 }
 
+static struct plan plan_of(const struct session *s)
+{
+    return (struct plan){
+        .job = s->job,
+        .sources = s->sources,
+        .threads = s->threads,
+        .shards = s->options->shards > s->threads ? (uint32_t)s->options->shards : s->threads,
+        .chunk = s->io.config.chunk,
+        .depth = DEPTH,
+        .memory = s->memory,
+        .sort_bytes = s->sort_bytes,
+        .index_bytes = s->index_bytes,
+        .spill_directory = s->out_dir,
+        .io_name = s->io.fell_back || s->io.config.backend == RING_POSIX ? "posix" : "uring"};
+}
+
+static enum err tell_plan(struct session *s, struct diag *diag)
+{
+    struct plan plan = plan_of(s);
+    struct worker_io *io;
+    enum err err = worker_io_open(&io, &s->io.config, &s->io.fell_back, diag);
+    if (err != OK)
+        return err;
+    err = plan_print(&plan, io, stdout, diag);
+    worker_io_close(io);
+    return err;
+}
+
 static enum err write_reports(struct session *s, char **summary, struct diag *diag)
 {
     char digest_lines[4096], *text = NULL;
@@ -227,6 +256,10 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
         printf("%s\n", *summary);
     else if (err == OK)
         report_text(&report, s->results, stderr);
+    if (err == OK && s->options->stats) {
+        struct plan plan = plan_of(s);
+        stats_print(&plan, s->result, report.seconds, stderr);
+    }
     return err;
 }
 
@@ -284,6 +317,13 @@ int session_run(struct job *job, const struct options *options, const char *out_
         err = norm_shared_open(&s.shared, job, date, diag);
     if (err == OK)
         err = open_sources(&s, diag);
+    if (err == OK && options->plan) {
+        err = tell_plan(&s, diag);
+        for (int side = 0; side < SIDES; side++)
+            s.sources[side]->ops->close(s.sources[side]);
+        norm_shared_close(&s.shared);
+        return (int)err;
+    }
     struct results_config results = {.job = job,
                                      .final_dir = out_dir,
                                      .sources = s.sources,

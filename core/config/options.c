@@ -38,6 +38,7 @@ static const struct {
     [COMMAND_FETCH] = {"fetch", 1, "one job file, JOB.yaml", 0},
     [COMMAND_PROFILES] = {"profiles", 2, "nothing, or: show NAME", 1},
     [COMMAND_PROFILE] = {"profile", 2, "new SAMPLE.csv", 0},
+    [COMMAND_PLAN] = {"plan", 1, "one job file, JOB.yaml", 0},
 };
 
 enum command options_command(const char *name)

@@ -23,6 +23,7 @@ enum command {
     COMMAND_FETCH,
     COMMAND_PROFILES,
     COMMAND_PROFILE,
+    COMMAND_PLAN,
     COMMANDS
 };
 enum {
@@ -34,7 +35,8 @@ enum {
     IN_CAPTURE = 1 << COMMAND_CAPTURE,
     IN_FETCH = 1 << COMMAND_FETCH,
     IN_PROFILES = 1 << COMMAND_PROFILES,
-    IN_PROFILE = 1 << COMMAND_PROFILE
+    IN_PROFILE = 1 << COMMAND_PROFILE,
+    IN_PLAN = 1 << COMMAND_PLAN
 };
 
 enum option_kind {

@@ -42,7 +42,10 @@ static struct lane *lane_of(struct run *run, uint32_t from, uint32_t to)
 
 static enum err apply(struct worker *w, const struct batch *batch, uint32_t shard)
 {
-    return w->run->config->index->apply(w->shards[shard], batch, &w->diag);
+    const double began = run_seconds();
+    enum err err = w->run->config->index->apply(w->shards[shard], batch, &w->diag);
+    w->times.apply_seconds += run_seconds() - began;
+    return err;
 }
 
 /* Feeds this worker's shards with what others sent. 1 when there was something; -1 on failure. */
@@ -78,6 +81,7 @@ static void rest(struct worker *w, int did)
         return;
     }
     w->times.idle++;
+    const double began = run_seconds();
     if (w->idle_turns < SPINS) {
         w->idle_turns++;
 #if defined(__x86_64__)
@@ -93,6 +97,7 @@ static void rest(struct worker *w, int did)
         struct timespec pause = {0, ns < SLEEP_NS_MAX ? ns : SLEEP_NS_MAX};
         nanosleep(&pause, NULL);
     }
+    w->times.wait_seconds += run_seconds() - began;
 }
 
 static struct batch *take_empty(struct worker *w, uint32_t to)
@@ -215,6 +220,7 @@ static enum err read_and_feed(struct worker *w)
         int did = drain(w);
         if (did < 0)
             err = w->diag.err;
+        double began = run_seconds();
         for (uint32_t i = 0; err == OK && i < count; i++) {
             struct ticket *ticket = &tickets[(first + i) % depth];
             struct source *source = run->config->sources[ticket->side];
@@ -223,11 +229,16 @@ static enum err read_and_feed(struct worker *w)
         }
         if (err == OK && !count && more)
             rest(w, did);
+        w->times.scan_seconds += run_seconds() - began;
         if (err != OK || !count)
             continue;
         struct ticket *ticket = &tickets[first];
         struct source *source = run->config->sources[ticket->side];
+        began = run_seconds();
+        const double others = w->times.apply_seconds + w->times.wait_seconds; /* which it calls for */
         enum step step = source->ops->process(source, w->io, ticket, &w->outbox, &w->diag);
+        w->times.decode_seconds +=
+            run_seconds() - began - (w->times.apply_seconds + w->times.wait_seconds - others);
         if (step == STEP_FAILED) {
             err = w->diag.err;
         } else if (step == STEP_DONE) {
@@ -372,9 +383,11 @@ static void *worker_main(void *argument)
         err = read_and_feed(w);
         if (err == OK)
             err = send_ends(w);
+        const double settling = run_seconds();
         for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)
             if (w->shards[shard])
                 err = run->config->index->settle(w->shards[shard], &w->diag);
+        w->times.settle_seconds = run_seconds() - settling;
         if (err != OK)
             run_fail(run, &w->diag);
     }
@@ -491,6 +504,7 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             sum->table_bytes += counts.table_bytes;
             sum->entry_bytes += counts.entry_bytes;
             sum->pair_bytes += counts.pair_bytes;
+            sum->spilled += counts.spilled;
         }
         for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
             for (int side = 0; side < SIDES; side++) {

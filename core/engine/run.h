@@ -61,6 +61,8 @@ struct class_totals {
 
 struct worker_times {
     double read_seconds, resolve_seconds;
+    /* of read_seconds: finding cells, making records, the index, nothing to do, sorting what is open */
+    double scan_seconds, decode_seconds, apply_seconds, wait_seconds, settle_seconds;
     uint64_t chunks, idle;
     struct index_counts index;
     uint64_t spill_written, spill_read; /* bytes */
