@@ -181,7 +181,15 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
     json_object_set_new(root, "rows_per_second",
                         json_real(report->seconds > 0 ? (double)rows / report->seconds : 0));
     json_object_set_new(root, "bytes_read", json_integer((json_int_t)bytes));
-    json_object_set_new(root, "bytes_spilled", json_integer((json_int_t)report->spilled));
+    uint64_t spilled = report->spilled, read_back = 0, records = 0;
+    for (uint32_t i = 0; i < r->workers; i++) {
+        spilled += r->worker[i].spill_written;
+        read_back += r->worker[i].spill_read;
+        records += r->worker[i].index.spilled;
+    }
+    json_object_set_new(root, "bytes_spilled", json_integer((json_int_t)spilled));
+    json_object_set_new(root, "bytes_read_back", json_integer((json_int_t)read_back));
+    json_object_set_new(root, "records_spilled", json_integer((json_int_t)records));
     json_object_set_new(root, "peak_rss_bytes", json_integer((json_int_t)peak_rss()));
     json_object_set_new(root, "memory_budget_bytes", json_integer((json_int_t)report->memory));
     json_object_set_new(root, "threads", json_integer(report->threads));
@@ -209,12 +217,14 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
         const struct worker_times *w = &r->worker[i];
         json_array_append_new(
             workers,
-            json_pack("{s:i,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "core", w->core, "read_seconds",
-                      w->read_seconds, "resolve_seconds", w->resolve_seconds, "chunks", (json_int_t)w->chunks,
-                      "idle_turns", (json_int_t)w->idle, "records", (json_int_t)w->index.records,
-                      "waiting_max", (json_int_t)w->index.waiting_max, "table_bytes",
-                      (json_int_t)w->index.table_bytes, "entry_bytes", (json_int_t)w->index.entry_bytes,
-                      "pair_bytes", (json_int_t)w->index.pair_bytes));
+            json_pack("{s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "core", w->core,
+                      "scan_seconds", w->scan_seconds, "decode_seconds", w->decode_seconds, "index_seconds",
+                      w->apply_seconds, "wait_seconds", w->wait_seconds, "settle_seconds", w->settle_seconds,
+                      "read_seconds", w->read_seconds, "resolve_seconds", w->resolve_seconds, "chunks",
+                      (json_int_t)w->chunks, "idle_turns", (json_int_t)w->idle, "records",
+                      (json_int_t)w->index.records, "waiting_max", (json_int_t)w->index.waiting_max,
+                      "table_bytes", (json_int_t)w->index.table_bytes, "entry_bytes",
+                      (json_int_t)w->index.entry_bytes, "pair_bytes", (json_int_t)w->index.pair_bytes));
     }
     json_object_set_new(root, "workers", workers);
     return dump(root, out, diag);

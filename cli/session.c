@@ -128,6 +128,13 @@ static enum err plan(struct session *s, struct diag *diag)
     const struct options *o = s->options;
     uint64_t machine = topology_memory();
     s->memory = o->given[OPTION_ID_memory] ? o->memory : machine / 2;
+    if (machine && s->memory > machine) {
+        fprintf(
+            stderr,
+            "note: --memory is more than this machine or its cgroup has (%.0f MiB); half of that is used\n",
+            (double)machine / (1 << 20));
+        s->memory = machine / 2;
+    }
     s->threads = o->threads ? (uint32_t)o->threads : topology_core_count();
     const uint64_t floor_bytes = MEMORY_PROGRAM + (uint64_t)MEMORY_WORKER * s->threads;
     if (s->memory < floor_bytes)

@@ -36,7 +36,7 @@ for day in "$root"/fixtures/days/*/; do
     job=$(sed -n 's/^ *"job": "\(.*\)",$/\1/p' "$day/expected.json")
     date=$(sed -n 's/^ *"bill_date": "\(.*\)",$/\1/p' "$day/expected.json")
     # A chunk holds whole logs here, or a part of a transaction there.
-    for road in "--threads=1" "--threads=3" "--threads=1 --chunk=4KiB" "--threads=2 --chunk=64KiB" "--chunk=1MiB --io=posix"; do
+    for road in "--threads=1" "--threads=3" "--threads=1 --chunk=4KiB" "--threads=2 --chunk=64KiB" "--chunk=1MiB --io=posix" "--index-memory=64KiB"; do
         rm -rf "$work/run"
         # shellcheck disable=SC2086 # one word per option
         expect_answer "$name $road" "$day/expected.json" "$work/run/$job/$date/summary.json" \

@@ -1,0 +1,184 @@
+/* tests/unit/io/spool_test.c: what was set aside comes back whole, in order, or not at all */
+#include "core/base/mem.h"
+#include "core/base/prng.h"
+#include "io/spill/spool.h"
+#include "tests/support/check_test.h"
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PARTITIONS = 9, RECORDS_MAX = 20000, RECORD_MAX = 24 * 1024 };
+
+/* Record n of a partition: its number, its size, and bytes that follow from both. */
+struct head {
+    uint32_t number, size;
+};
+
+static uint32_t size_of(uint64_t seed, uint32_t partition, uint32_t number)
+{
+    struct prng prng;
+    prng.state = seed * 1000003 + partition * 7919 + number;
+    uint64_t kind = prng_below(&prng, 100);
+    return (uint32_t)(sizeof(struct head) + (kind == 0   ? prng_below(&prng, RECORD_MAX - 64)
+                                             : kind < 50 ? 56
+                                                         : prng_below(&prng, 300)));
+}
+
+static void fill(uint8_t *record, uint32_t partition, uint32_t number, uint32_t size)
+{
+    struct head head = {number, size};
+    memcpy(record, &head, sizeof head);
+    for (uint32_t i = sizeof head; i < size; i++)
+        record[i] = (uint8_t)(partition * 31 + number * 7 + i);
+}
+
+struct reading {
+    uint32_t partition, next, wrong;
+};
+
+static enum err take(void *context, const void *bytes, uint32_t size, struct diag *diag)
+{
+    struct reading *r = context;
+    static uint8_t want[RECORD_MAX + 64];
+    (void)diag;
+    for (uint32_t at = 0; at < size;) {
+        struct head head;
+        memcpy(&head, (const uint8_t *)bytes + at, sizeof head);
+        if (head.size < sizeof head || head.size > size - at || head.number != r->next) {
+            r->wrong++;
+            return OK;
+        }
+        fill(want, r->partition, r->next, head.size);
+        r->wrong += memcmp(want, (const uint8_t *)bytes + at, head.size) != 0;
+        r->next++;
+        at += head.size;
+    }
+    return OK;
+}
+
+static struct spool_host *host_open(enum ring_backend backend)
+{
+    struct spill_config config = {.directory = "/tmp", .backend = backend};
+    struct spool_host *host;
+    struct diag diag = {0};
+    EXPECT(spill_host_open(&host, &config, &diag) == OK);
+    return host;
+}
+
+/* Puts `records` into partitions chosen at random; counts[p] says how many each got. */
+static struct spool *filled(struct spool_host *host, uint64_t seed, uint64_t memory, uint32_t records,
+                            uint32_t *counts)
+{
+    static uint8_t record[RECORD_MAX + 64];
+    struct spool *spool;
+    struct diag diag = {0};
+    struct prng prng;
+    prng.state = seed;
+    EXPECT(host->ops->open(&spool, host, PARTITIONS, memory, &diag) == OK);
+    memset(counts, 0, PARTITIONS * sizeof *counts);
+    for (uint32_t i = 0; i < records; i++) {
+        uint32_t p = (uint32_t)(prng_below(&prng, 4) ? prng_below(&prng, PARTITIONS - 1) : 0);
+        uint32_t size = size_of(seed, p, counts[p]);
+        fill(record, p, counts[p], size);
+        counts[p]++;
+        EXPECT(spool_put(spool, p, record, size, &diag) == OK);
+    }
+    EXPECT(host->ops->seal(spool, &diag) == OK);
+    return spool;
+}
+
+TEST(all_of_it_comes_back_in_order)
+{
+    static const uint64_t memories[] = {0, 100000, 1 << 20, 1 << 30};
+    const uint64_t before = mem_held();
+    for (unsigned m = 0; m < sizeof memories / sizeof memories[0]; m++)
+        for (uint64_t seed = 1; seed <= 3; seed++) {
+            uint32_t counts[PARTITIONS];
+            struct spool_host *host = host_open(seed % 2 ? RING_AUTO : RING_POSIX),
+                              *other = host_open(RING_AUTO);
+            struct spool *spool =
+                filled(host, seed, memories[m], RECORDS_MAX / (seed == 3 ? 100 : 1), counts);
+            struct diag diag = {0};
+            for (uint32_t p = 0; p < PARTITIONS; p++) {
+                struct reading r = {.partition = p};
+                EXPECT(host->ops->read(spool, p % 2 ? other : host, p, take, &r, &diag) == OK);
+                EXPECT(r.wrong == 0 && r.next == counts[p]);
+                host->ops->drop(spool, p);
+                EXPECT(host->ops->size(spool, p) == 0);
+            }
+            EXPECT((host->written > 0) == (memories[m] < 1 << 30 && seed != 3) || seed == 3);
+            EXPECT(memories[m] == 1 << 30 || host->ops->held(spool) <= memories[m] + (1 << 20));
+            host->ops->close(spool);
+            spill_host_close(host);
+            spill_host_close(other);
+        }
+    EXPECT(mem_held() == before);
+}
+
+/* The descriptor of the host's file: one of ours that has no name any more. */
+static int spill_file(void)
+{
+    DIR *fds = opendir("/proc/self/fd");
+    int found = -1;
+    for (struct dirent *e; fds && (e = readdir(fds));) {
+        char path[300], target[300];
+        snprintf(path, sizeof path, "/proc/self/fd/%s", e->d_name);
+        ssize_t n = readlink(path, target, sizeof target - 1);
+        struct stat st;
+        if (n > 0 && fstat(atoi(e->d_name), &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 0)
+            found = atoi(e->d_name);
+    }
+    if (fds)
+        closedir(fds);
+    return found;
+}
+
+TEST(a_flipped_bit_or_a_lost_end_is_told)
+{
+    for (int how = 0; how < 4; how++) {
+        uint32_t counts[PARTITIONS];
+        struct spool_host *host = host_open(how % 2 ? RING_AUTO : RING_POSIX);
+        struct spool *spool = filled(host, 7, 100000, RECORDS_MAX, counts);
+        EXPECT(host->written > 0);
+        int fd = spill_file();
+        EXPECT(fd >= 0);
+        if (how < 2) {
+            static uint8_t page[4096] __attribute__((aligned(4096)));
+            EXPECT(pread(fd, page, sizeof page, 8192) == (ssize_t)sizeof page);
+            page[100] ^= 4;
+            EXPECT(pwrite(fd, page, sizeof page, 8192) == (ssize_t)sizeof page);
+        } else {
+            EXPECT(ftruncate(fd, 4096) == 0);
+        }
+        struct diag diag = {0};
+        enum err err = OK;
+        for (uint32_t p = 0; p < PARTITIONS && err == OK; p++) {
+            struct reading r = {.partition = p};
+            err = host->ops->read(spool, host, p, take, &r, &diag);
+            EXPECT(r.wrong == 0); /* nothing wrong is ever handed over */
+        }
+        EXPECT(err == ERR_MACHINE);
+        EXPECT(strcmp(diag.code, how < 2 ? "spill.damaged" : "spill.read") == 0);
+        host->ops->close(spool);
+        spill_host_close(host);
+    }
+}
+
+TEST(no_directory_is_an_error)
+{
+    struct spill_config config = {.directory = "/no/such/directory", .backend = RING_AUTO};
+    struct spool_host *host;
+    struct diag diag = {0};
+    EXPECT(spill_host_open(&host, &config, &diag) == OK);
+    struct spool *spool;
+    EXPECT(host->ops->open(&spool, host, PARTITIONS, 0, &diag) == OK);
+    uint8_t record[64] = {0};
+    enum err err = OK;
+    for (uint32_t i = 0; i < RECORDS_MAX && err == OK; i++)
+        err = spool_put(spool, i % PARTITIONS, record, sizeof record, &diag);
+    EXPECT(err == ERR_MACHINE && strcmp(diag.code, "spill.open") == 0);
+    host->ops->close(spool);
+    spill_host_close(host);
+}
