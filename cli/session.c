@@ -6,6 +6,8 @@
 #include "core/base/mem.h"
 #include "core/base/topology.h"
 #include "core/engine/run.h"
+#include "io/source/capture.h"
+#include "io/source/segments.h"
 #include "io/source/worker_io.h"
 #include "io/spill/spool.h"
 #include "io/store/manifest.h"
@@ -270,6 +272,23 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
     return err;
 }
 
+/* How far the local side goes: what the server committed since is not in it. */
+static void tell_capture(const struct session *s)
+{
+    char directory[4096], when[TIME_TEXT_MAX];
+    struct capture_status status;
+    struct diag ignored = {0};
+    if (segments_directory(directory, sizeof directory, s->job, LOCAL, &ignored) != OK ||
+        capture_status_read(&status, directory, &ignored) != OK)
+        return;
+    time_print(when, s->shared.job_zone,
+               status.counts.commit_time ? status.counts.commit_time * 1000000 : TIME_NONE);
+    fprintf(stderr, "note: the capture stands at %s:%llu, its newest transaction is of %s%s\n",
+            status.position.file, (unsigned long long)status.position.offset, when[0] ? when : "no time",
+            status.running ? "" : "; no capture is running, so later ones are not in it");
+    mem_give(status.gtids);
+}
+
 /* What is right by the rules and yet may not be what the operator meant. */
 static void tell_notes(const struct session *s)
 {
@@ -288,6 +307,8 @@ static void tell_notes(const struct session *s)
                     "whole, so they count here\n",
                     (unsigned long long)other_days[side], side_name((enum side)side));
     }
+    if (s->job->sources[LOCAL].kind == SOURCE_REPLICA)
+        tell_capture(s);
     if (suspense)
         fprintf(stderr,
                 "note: %llu records are in suspense, and this version keeps no state between runs: "

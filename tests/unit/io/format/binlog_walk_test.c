@@ -621,6 +621,30 @@ static int again_agrees(const char *path, size_t expected_rows)
     return all_same;
 }
 
+/* A relay log holds the descriptions of two servers; row events of before 5.1.17 have another layout. */
+TEST(relay_logs_and_row_events_of_a_beta_are_refused_by_name)
+{
+    struct log log = {0}, other = {0};
+    log_begin(&log, "8.0.36");
+    log_begin(&other, "10.11.6-MariaDB");
+    log_append(&log, other.bytes + 4, other.size - 4);
+    EXPECT(outcome(&log, "this looks like a relay log", 0));
+    log_begin(&log, "8.0.36");
+    log_begin(&other, "8.0.36");
+    log_append(&log, other.bytes + 4, other.size - 4); /* the same once more is harmless */
+    put_group(&log, 1);
+    EXPECT(outcome(&log, NULL, 1));
+    for (unsigned type = EVENT_WRITE_ROWS_V0; type <= EVENT_DELETE_ROWS_V0; type++) {
+        log_begin(&log, "8.0.36");
+        log_query(&log, "shop", "BEGIN");
+        put_table(&log, 5, "orders");
+        log_rows(&log, type, 5, 2, "", 0);
+        EXPECT(outcome(&log, "of a MySQL 5.1 beta is not supported", 0));
+    }
+    log_free(&log);
+    log_free(&other);
+}
+
 TEST(a_row_is_found_again_by_its_place)
 {
     EXPECT(again_agrees("fixtures/binlogs/recorded/mariadb-10.11.19/01_lifecycle/bin.000002", 14));
