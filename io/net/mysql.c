@@ -72,10 +72,11 @@ enum err mysql_peer_open(struct mysql_peer **out, const struct mysql_config *con
         snprintf(peer->name, sizeof peer->name, "%s@%s", config->user, config->host);
     else
         snprintf(peer->name, sizeof peer->name, "%s@%s:%u", config->user, config->host, config->port);
-    unsigned no = 0;
+    unsigned no = 0, protocol = is_socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
     my_bool on = 1, off = 0;
     unsigned long packet_max = 1ul << 30;
     mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no);
+    mysql_options(mysql, MYSQL_OPT_PROTOCOL, &protocol); /* "localhost" would mean a socket else */
     mysql_options(mysql, MYSQL_OPT_CONNECT_TIMEOUT, &config->connect_timeout);
     mysql_options(mysql, MYSQL_OPT_READ_TIMEOUT, &config->read_timeout);
     mysql_options(mysql, MYSQL_OPT_WRITE_TIMEOUT, &config->connect_timeout);

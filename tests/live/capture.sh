@@ -82,7 +82,7 @@ same()
 refused() # WHAT EXIT PATTERN: the last command, whose words are in $work/said
 {
     ok "$([ "$code" = "$2" ] && echo 0 || echo 1)" "$1: exit $code, not $2"
-    tr '\n' ' ' <"$work/said" | grep -q -e "$3"
+    { tr '\n' ' ' <"$work/said"; echo; } | grep -q -e "$3"
     ok $? "$1: says $3: $(cat "$work/said")"
 }
 
@@ -282,9 +282,34 @@ sql 1 shop -e "RESET MASTER; TRUNCATE payment_order; TRUNCATE other; RESET MASTE
 server_start 2
 sql 2 -e "CREATE DATABASE shop; $(sql 1 -e 'SHOW CREATE TABLE shop.payment_order\G' | sed -n '/CREATE/,$p' | sed 's/.*CREATE TABLE `/CREATE TABLE `shop`.`/; s/AUTO_INCREMENT=[0-9]*//' | tr '\n' ' '); RESET MASTER"
 server_stop 1
-server_start 1 --skip-networking=0 --bind-address=127.0.0.1 --port="$port"
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/ca.key" -out "$work/ca.pem" -days 2 -subj /CN=testca 2>/dev/null
+openssl req -newkey rsa:2048 -nodes -keyout "$work/key.pem" -out "$work/csr" -subj /CN=localhost 2>/dev/null
+openssl x509 -req -in "$work/csr" -CA "$work/ca.pem" -CAkey "$work/ca.key" -CAcreateserial -out "$work/cert.pem" -days 2 2>/dev/null
+server_start 1 --skip-networking=0 --bind-address=127.0.0.1 --port="$port" --ssl-cert="$work/cert.pem" --ssl-key="$work/key.pem" \
+    --ssl-ca="$work/ca.pem"
 sql 1 -e "CREATE USER r@127.0.0.1; GRANT ALL ON *.* TO r@127.0.0.1; RESET MASTER"
 sql 2 -e "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=$port, MASTER_USER='r', MASTER_USE_GTID=slave_pos; START SLAVE"
+# ---- TLS: a password in a file of its own, the server's certificate and name
+sql 1 -e "CREATE USER t IDENTIFIED BY 'secret' REQUIRE SSL; GRANT REPLICATION SLAVE, BINLOG MONITOR, SELECT ON *.* TO t"
+job tls ""
+echo secret >"$work/tls/secret"
+chmod 600 "$work/tls/secret"
+tls() # HOST SETTINGS
+{
+    sed "s#host: $work/s1, user: root#host: $1, port: $port, user: t, password: \"file:secret\", $2#" "$work/tls/live.yaml" >"$work/tls/tls.yaml"
+    "$tieout" capture "$work/tls/tls.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
+}
+tls localhost "tls: verify, ca: $work/ca.pem"
+refused "TLS" 0 '^$'
+tls 127.0.0.1 "tls: verify, ca: $work/ca.pem"
+refused "TLS, a certificate of another name" 5 "TLS/SSL error"
+tls localhost "tls: verify"
+refused "TLS, a certificate of nobody known" 5 "TLS/SSL error.*see .tls:. and .ca:"
+tls localhost "tls: off"
+refused "a user who must use TLS" 5 "Access denied"
+chmod 644 "$work/tls/secret"
+tls localhost "tls: verify, ca: $work/ca.pem"
+refused "a secret that others may read" 2 "others may read this secret"
 job over ""
 sed "s#$work/s1#$work/s2#" "$work/over/live.yaml" >"$work/over/two.yaml"
 sql 1 shop -e "$insert SELECT CONCAT('F', seq), seq, 1, '2026-11-19 10:00:00' FROM seq_1_to_500"
@@ -310,4 +335,4 @@ sed -i 's/server_id: 4711/server_id: 4712/' "$work/over/two.yaml"
 "$tieout" capture "$work/over/two.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
 refused "a second server that was reset" 6 "captured up to .*GTIDs 0-2-"
 echo "$passed passed, $failed failed"
-[ "$passed" -eq 55 ]
+[ "$passed" -eq 65 ]
