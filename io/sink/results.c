@@ -14,7 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WRITE_BLOCK = 1 << 20, RUN_READ = 256 * 1024, REJECT_FILE = CLASSES, FILES = CLASSES + 1 };
+enum {
+    WRITE_BLOCK = 1 << 20,
+    RUN_READ = 256 * 1024,
+    RUN_READ_MIN = 4096,
+    REJECT_FILE = CLASSES,
+    FILES = CLASSES + 1
+};
 
 static const char *const set_names[] = {"match.csv",
                                         "mismatch.csv",
@@ -649,11 +655,11 @@ static enum err cursor_step(struct results *s, struct cursor *c, struct diag *di
                 return OK;
             }
             if (size > c->room) {
-                char *grown = mem_grow(c->buffer, size + RUN_READ);
+                char *grown = mem_grow(c->buffer, size + RUN_READ_MIN);
                 if (!grown)
-                    return mem_fail(diag, size + RUN_READ, "a sorted run");
+                    return mem_fail(diag, size + RUN_READ_MIN, "a sorted run");
                 c->buffer = grown;
-                c->room = size + RUN_READ;
+                c->room = size + RUN_READ_MIN;
             }
         }
         if (c->left == 0) {
@@ -706,6 +712,9 @@ static enum err merge(struct results *s, int file, struct out_file *f, struct di
     struct cursor *cursors = mem_take_zero(count, sizeof *cursors);
     struct cursor **heap = mem_take_zero(count, sizeof *heap);
     enum err err = cursors && heap ? OK : mem_fail(diag, count * sizeof *cursors, "merging results");
+    /* All runs are open at once: together they read ahead no more than the lanes held while they sorted. */
+    size_t ahead = s->config.sort_bytes * s->config.lanes / count;
+    ahead = ahead > RUN_READ ? RUN_READ : ahead < RUN_READ_MIN ? RUN_READ_MIN : ahead;
     uint32_t made = 0;
     for (uint32_t i = 0; err == OK && i < s->config.lanes; i++) {
         struct lane_class *c = &s->lanes[i].classes[file];
@@ -715,7 +724,7 @@ static enum err merge(struct results *s, int file, struct out_file *f, struct di
         for (uint32_t k = 0; err == OK && k < c->run_count; k++) {
             struct cursor *cursor = &cursors[made++];
             *cursor = (struct cursor){
-                .lane = &s->lanes[i], .offset = c->runs[k].offset, .left = c->runs[k].size, .room = RUN_READ};
+                .lane = &s->lanes[i], .offset = c->runs[k].offset, .left = c->runs[k].size, .room = ahead};
             cursor->buffer = mem_take(cursor->room);
             if (!cursor->buffer)
                 err = mem_fail(diag, cursor->room, "merging results");
