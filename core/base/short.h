@@ -21,8 +21,8 @@ static inline int short_crosses_page(const char *text)
 }
 
 /* `size` is at most SHORT_MAX. */
-__attribute__((no_sanitize("address"))) static inline struct short_text short_load(const char *text,
-                                                                                   size_t size)
+__attribute__((no_sanitize("address", "thread"))) static inline struct short_text short_load(const char *text,
+                                                                                             size_t size)
 {
     struct short_text t;
     if (__builtin_expect(short_crosses_page(text), 0)) {
