@@ -138,10 +138,14 @@ struct trailer_line {
     int group_cell; /* TRAILER_ROWS: the cell that names the group, or -1 */
 };
 
+/* Statements that are no lines of cells are made rows of first (io/format/statement.h). */
+enum flatten_kind { FLATTEN_NONE, FLATTEN_CAMT, FLATTEN_MT940 };
+
 struct bill_spec {
     const char *name, *title, *path; /* of the profile; path as messages show it */
     const char *charset;             /* iconv's name; NULL: UTF-8 */
     enum format_kind format;
+    enum flatten_kind flatten;
     char delimiter, quote;
     char prefix;         /* each cell of a row begins with it; 0: none */
     const char *trim;    /* characters taken off both ends of a cell that is used; NULL: none */

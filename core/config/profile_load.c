@@ -87,8 +87,31 @@ static enum err read_widths(struct loader *l, const struct yaml_node *node, cons
     return OK;
 }
 
+/* `statement: camt` or `mt940`: rows are made of it, in a layout of our own. */
+static enum err read_statement(struct loader *l, const struct yaml_node *node, struct bill_spec *bill)
+{
+    static const char *const NAMES[] = {"statement"};
+    static const char *header[] = {"offset", "line", "account", "currency", "amount", "mark", "booking_date"};
+    const struct yaml_node *statement = yaml_get(node, "statement");
+    const char *word = "";
+    enum err err = check_names(l, node, "layout", NAMES, COUNT_OF(NAMES), NULL, 0);
+    if (err == OK)
+        err = read_text(l, statement, "layout.statement", "camt or mt940", &word);
+    if (err == OK && strcmp(word, "camt") != 0 && strcmp(word, "mt940") != 0)
+        err = BAD(l, statement, "job.value", NULL, "layout.statement: \"%s\": expected camt or mt940", word);
+    bill->flatten = strcmp(word, "camt") == 0 ? FLATTEN_CAMT : FLATTEN_MT940;
+    bill->format = FORMAT_CSV;
+    bill->delimiter = ',';
+    bill->quote = '"';
+    bill->header = header;
+    bill->header_count = COUNT_OF(header);
+    return err;
+}
+
 static enum err read_layout(struct loader *l, const struct yaml_node *node, struct bill_spec *bill)
 {
+    if (yaml_get(node, "statement"))
+        return read_statement(l, node, bill);
     static const char *const NAMES[] = {"kind",       "charset",   "delimiter", "quote",     "header",
                                         "trim",       "comment",   "free_text", "widths",    "gap",
                                         "first_cell", "companion", "empty",     "name_date", "guard"};

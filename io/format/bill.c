@@ -550,11 +550,6 @@ char *bill_text(const struct bill *bill, const uint8_t *bytes, uint32_t size)
     return utf8_copy(bill->spec->charset, (struct span){(const char *)bytes, size});
 }
 
-int bill_has_column(const struct bill *bill, int total)
-{
-    return !bill->spec->totals[total].column || bill->totals[total].column >= 0;
-}
-
 int bill_has_totals(const struct bill *bill)
 {
     return bill->spec->total_count > 0;

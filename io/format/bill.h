@@ -87,8 +87,6 @@ int bill_type(const struct bill *bill, struct bill_row *row);
 const struct bill_spec *bill_spec(const struct bill *bill);
 /* Text of the file as UTF-8, NUL-terminated; mem_give it. NULL when memory is out. */
 char *bill_text(const struct bill *bill, const uint8_t *bytes, uint32_t size);
-/* What a total adds up is a column of this file. */
-int bill_has_column(const struct bill *bill, int total);
 int bill_has_totals(const struct bill *bill);
 void bill_add_totals(const struct bill *bill, struct bill_row *row, int type, struct bill_totals *totals);
 void bill_merge_totals(struct bill_totals *into, const struct bill_totals *from);

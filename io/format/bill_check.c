@@ -156,8 +156,8 @@ static enum err check_lines(struct checking *c)
     return err;
 }
 
-static uint32_t cut(struct checking *c, const struct csv_dialect *dialect, const struct bill_odd *odd,
-                    struct cell *cells, uint8_t *scratch)
+static uint32_t cut(const struct csv_dialect *dialect, const struct bill_odd *odd, struct cell *cells,
+                    uint8_t *scratch)
 {
     struct csv_row row;
     return csv_row_read(dialect, odd->bytes, odd->size, 0, 1, cells, CELLS_ROOM, scratch, &row) ==
@@ -165,7 +165,6 @@ static uint32_t cut(struct checking *c, const struct csv_dialect *dialect, const
                    row.cells <= CELLS_ROOM
                ? row.cells
                : 0;
-    (void)c;
 }
 
 static const struct trailer_line *find_line(const struct bill_spec *spec, struct span word)
@@ -194,7 +193,7 @@ static enum err check_table(struct checking *c)
             err = mem_fail(c->diag, odd->size, "a bill's trailer");
             break;
         }
-        uint32_t count = cut(c, &plain, odd, titles, scratch);
+        uint32_t count = cut(&plain, odd, titles, scratch);
         struct span first = count ? cell_span(&titles[0]) : (struct span){"", 0};
         if (c->spec->prefix && first.size && first.data[0] == c->spec->prefix) {
             mem_give(scratch);
@@ -233,9 +232,9 @@ static enum err check_table(struct checking *c)
                     value.data++;
                     value.size--;
                 }
-                if (!line || !bill_has_column(c->bill, line->totals[0]))
+                if (!line)
                     continue;
-                known++;
+                known++; /* of a column that this bill does not have, the total can only be 0 */
                 err = hold(c, c->totals, line->totals[0], "", value, line->word, below->at);
             }
             if (err == OK && known == 0)
@@ -248,6 +247,13 @@ static enum err check_table(struct checking *c)
     if (err == OK && !found)
         err = missing(c, c->spec->lines[0].word);
     return err;
+}
+
+static enum err no_beginning(struct checking *c)
+{
+    return diag_set(c->diag, ERR_INPUT, "bill.report", "bring all files of the report",
+                    "%s: no %s row begins the report: is an earlier part missing?", c->path,
+                    c->spec->report_begin);
 }
 
 /* Rows whose first cell says what they are. */
@@ -266,7 +272,7 @@ static enum err check_rows(struct checking *c)
             err = mem_fail(c->diag, odd->size, "a bill's trailer");
             break;
         }
-        uint32_t count = cut(c, &dialect, odd, cells, scratch);
+        uint32_t count = cut(&dialect, odd, cells, scratch);
         struct span word = count ? cell_span(&cells[0]) : (struct span){"", 0};
         const struct trailer_line *line = find_line(spec, word);
         int skip = 0;
@@ -295,6 +301,8 @@ static enum err check_rows(struct checking *c)
             else
                 memcpy(group, name.data, name.size);
         }
+        if (err == OK && line && line->by_report && !c->check->report_open)
+            err = no_beginning(c);
         const struct bill_totals *totals = c->totals;
         if (err == OK && line) {
             seen |= 1ull << (line - spec->lines);
@@ -339,9 +347,7 @@ static enum err check_rows(struct checking *c)
             err = missing(c, c->totals->groups[g].name);
     if (err == OK && spec->report_begin) {
         if (!c->check->report_open)
-            return diag_set(c->diag, ERR_INPUT, "bill.report", "bring all files of the report",
-                            "%s: no %s row begins the report: is an earlier part missing?", c->path,
-                            spec->report_begin);
+            return no_beginning(c);
         if (report_ended)
             c->check->report_open = 0;
         else

@@ -1310,6 +1310,14 @@ static int by_place(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Rejects of one file that are allowed. */
+static uint64_t rejects_allowed(const struct csv_source *s, const struct csv_file *file)
+{
+    const struct reject_limit *limit = &s->spec->rejects;
+    return limit->max_ppm ? (uint64_t)((unsigned __int128)file->rows * limit->max_ppm / 1000000u)
+                          : limit->max_rows;
+}
+
 /* Holds a bill's rows against what its trailer says, and makes rejects of the lines that are of no use. */
 static enum err check_bill(struct csv_source *s, struct worker_io *io, uint32_t index,
                            struct bill_check *check, struct diag *diag)
@@ -1319,6 +1327,8 @@ static enum err check_bill(struct csv_source *s, struct worker_io *io, uint32_t 
     struct bill_file *b = file->bill;
     if (bill_head(b->bill) != BILL_ROWS)
         return OK;
+    if (!s->config.quiet && s->rejects.total && file->reject_count > rejects_allowed(s, file))
+        return OK; /* refused for its rows, which say more than sums that do not agree */
     struct arena arena;
     arena_init(&arena);
     if (b->odd_count)
@@ -1344,6 +1354,19 @@ static enum err check_bill(struct csv_source *s, struct worker_io *io, uint32_t 
     if (err == OK)
         err = bill_check_file(check, b->bill, lines, b->odd_count, &b->totals,
                               b->last_row ? b->last_row - 1 : 0, input->path, diag);
+    if (err == ERR_INPUT) { /* why the sums do not agree, if lines amid the rows are the reason */
+        uint64_t stray = 0, first = 0;
+        for (uint32_t i = 0; lines && i < b->odd_count; i++)
+            if (lines[i].line == BILL_LINE_STRAY && lines[i].at < b->last_row && stray++ == 0)
+                first = lines[i].at;
+        char text[160];
+        snprintf(
+            text, sizeof text,
+            "left out %llu lines amid the rows that are no rows as the profile says, the first at byte %llu",
+            (unsigned long long)stray, (unsigned long long)first);
+        if (stray)
+            diag_did(diag, text);
+    }
     for (uint32_t i = 0; err == OK && i < b->odd_count; i++) {
         if (lines[i].line != BILL_LINE_STRAY)
             continue;
@@ -1426,9 +1449,7 @@ static enum err csv_limit_rejects(struct source *source, struct worker_io *io, s
         uint64_t end = s->set.files[i].base + s->set.files[i].size, count = file->reject_count, at = first;
         while (at < s->rejects.count && s->rejects.items[at].place < end)
             at++;
-        uint64_t limit = s->spec->rejects.max_rows;
-        if (s->spec->rejects.max_ppm)
-            limit = (uint64_t)((unsigned __int128)file->rows * s->spec->rejects.max_ppm / 1000000u);
+        uint64_t limit = rejects_allowed(s, file);
         if (count > limit) {
             for (uint64_t k = first; err == OK && k < at && k < first + REJECTS_SHOWN; k++) {
                 err = show_reject(s, io, &s->rejects.items[k], diag);
@@ -1802,7 +1823,20 @@ static size_t csv_place(struct source *source, struct worker_io *io, uint64_t pl
     struct csv_source *s = of(source);
     uint32_t index = file_set_find(&s->set, place);
     uint64_t at = place - s->set.files[index].base;
-    uint64_t line = line_of(s, io, index, at);
+    uint64_t line = 0;
+    if (s->spec->bill && s->spec->bill->flatten != FLATTEN_NONE) {
+        /* A row that was made of a statement's entry begins with the entry's byte and line. */
+        char head[64];
+        struct diag ignored = {0};
+        ssize_t n = input_read(&s->set.files[index], head, sizeof head - 1, at, &ignored);
+        head[n < 0 ? 0 : n] = 0;
+        char *end;
+        at = strtoull(head, &end, 10);
+        line = *end == ',' ? strtoull(end + 1, NULL, 10) : 0;
+        errno = EIO;
+    } else {
+        line = line_of(s, io, index, at);
+    }
     if (line == 0) {
         snprintf(out, room, "%s", s->set.files[index].path);
         return 0;

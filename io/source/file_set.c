@@ -1,6 +1,7 @@
 /* io/source/file_set.c: see file_set.h */
 #include "io/source/file_set.h"
 #include "core/base/mem.h"
+#include "io/filter/flatten.h"
 #include "io/ring/sys.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -214,9 +215,13 @@ static void input_fini(struct input_file *input)
     mem_give(input->file);
 }
 
-static enum err open_filter(struct filter **out, void *context, struct diag *diag)
+static int is_filtered(const struct input_file *input)
 {
-    const struct input_file *input = context;
+    return input->packing != PACKING_NONE || input->flatten != FLATTEN_NONE;
+}
+
+static enum err open_packed(struct filter **out, const struct input_file *input, struct diag *diag)
+{
     uint64_t size = (uint64_t)input->stat.st_size;
     switch (input->packing) {
     case PACKING_GZIP:
@@ -229,6 +234,18 @@ static enum err open_filter(struct filter **out, void *context, struct diag *dia
         break;
     }
     return diag_set(diag, ERR_BUG, "invariant", NULL, "%s is not packed", input->path);
+}
+
+static enum err open_filter(struct filter **out, void *context, struct diag *diag)
+{
+    const struct input_file *input = context;
+    struct filter *packed = NULL;
+    enum err err = input->packing == PACKING_NONE ? OK : open_packed(&packed, input, diag);
+    if (err != OK || input->flatten == FLATTEN_NONE) {
+        *out = packed;
+        return err;
+    }
+    return flatten_open(out, input->flatten, packed, input->own_fd, input->path, diag);
 }
 
 /* Takes over `opened`'s descriptor, or a copy of it for an archive's second entry and those after it. `entry`:
@@ -391,7 +408,7 @@ static enum err open_unpacks(struct file_set *set, enum side side, struct diag *
     uint64_t plain = 0, packed = 0, ratio = RATIO_MAX;
     for (uint32_t i = 0; i < set->count; i++) {
         struct input_file *input = &set->files[i];
-        if (input->packing == PACKING_NONE)
+        if (!is_filtered(input))
             plain += input->size;
         else
             packed += (uint64_t)input->stat.st_size, set->packed_count++;
@@ -412,7 +429,7 @@ static enum err open_unpacks(struct file_set *set, enum side side, struct diag *
     for (uint32_t i = 0; i < set->count; i++) {
         struct input_file *input = &set->files[i];
         uint64_t guess = input->size;
-        if (input->packing != PACKING_NONE) {
+        if (is_filtered(input)) {
             uint64_t size = (uint64_t)input->stat.st_size;
             struct unpack_config config = {.open = open_filter,
                                            .context = input,
@@ -425,7 +442,7 @@ static enum err open_unpacks(struct file_set *set, enum side side, struct diag *
                     "if it is meant to be that large, unpack it yourself and name the unpacked file",
                     "%s has %llu bytes unpacked, %llu packed; no bill packs like that", input->path,
                     (unsigned long long)input->size, (unsigned long long)size);
-            if (input->packing == PACKING_ZIP)
+            if (input->packing == PACKING_ZIP && input->flatten == FLATTEN_NONE)
                 config.limit = input->size;
             else
                 guess = size * 4;
@@ -459,6 +476,9 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
     for (uint32_t i = 0; i < list.count; i++)
         mem_give(list.files[i].path);
     mem_give(list.files);
+    const struct bill_spec *bill = job->sources[side].bill;
+    for (uint32_t i = 0; i < set->count; i++)
+        set->files[i].flatten = bill ? bill->flatten : FLATTEN_NONE;
     if (err == OK)
         err = open_unpacks(set, side, diag);
     if (err != OK)

@@ -35,8 +35,9 @@ struct input_file {
     struct stat stat;    /* when it was opened */
     int may_grow;        /* behind `size` something is still appended to it */
     enum packing packing;
-    uint64_t entry;        /* zip: its index */
-    struct unpack *unpack; /* NULL: the file is as it is read */
+    enum flatten_kind flatten; /* a statement of which rows are made */
+    uint64_t entry;            /* zip: its index */
+    struct unpack *unpack;     /* NULL: the file is as it is read */
 };
 
 struct file_set {
