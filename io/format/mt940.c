@@ -267,7 +267,7 @@ static enum err take_line(struct mt940 *m, struct diag *diag)
                 strncmp(line + 1, tags[i], strlen(tags[i])) == 0)
                 return take_tag(m, tags[i], colon + 1, diag);
     }
-    if (line[0] == '-' && m->has_closing) { /* "-", "-}", "-XXX": the end of the message */
+    if (line[0] == '-' && m->has_closing) { /* "-", "-}" and the like: the end of the message */
         flush_entry(m);
         m->in_statement = m->last_tag = 0;
         return OK;

@@ -58,7 +58,8 @@ struct chain {
 
 /* What becomes of rows of one kind. */
 struct row_kind {
-    struct normalizer *normalizer;
+    struct normalizer *normalizer; /* NULL: the file has not the columns of this kind; `lacks` says which */
+    char *lacks;
     const int *wanted; /* columns, in the normalizer's order */
     int wanted_count;
 };
@@ -364,7 +365,9 @@ static enum err read_bill_head(struct csv_source *s, uint32_t index, struct diag
                 kind->wanted = normalizer_columns(kind->normalizer, &kind->wanted_count);
             else if (err_now != ERR_INPUT)
                 *diag = lacks;
-            else if (first.err == OK)
+            else if (!(kind->lacks = mem_copy_text(lacks.what, strlen(lacks.what))))
+                err_now = mem_fail(diag, sizeof lacks.what, "a header");
+            if (err_now == ERR_INPUT && first.err == OK)
                 first = lacks;
             err = err_now == ERR_INPUT ? OK : err_now;
             possible |= err_now == OK && !spec->types[t].is_excluded;
@@ -401,8 +404,10 @@ static void csv_close(struct source *source)
     for (uint32_t i = 0; s->files && i < s->set.count; i++) {
         struct csv_file *file = &s->files[i];
         normalizer_close(file->normalizer);
-        for (int t = 0; file->bill && t < ROW_TYPES_MAX; t++)
+        for (int t = 0; file->bill && t < ROW_TYPES_MAX; t++) {
             normalizer_close(file->bill->kinds[t].normalizer);
+            mem_give(file->bill->kinds[t].lacks);
+        }
         if (file->bill) {
             bill_close(file->bill->bill);
             mem_give(file->bill->odd);
@@ -795,7 +800,12 @@ static inline enum err take_bill_row(struct work *w, struct bill_row *row, uint3
     if (bill_has_totals(b->bill))
         bill_add_totals(b->bill, row, type, totals);
     w->last_row = w->ticket->begin + begin + 1;
-    if (UNLIKELY(type < 0 || !b->kinds[type].normalizer)) {
+    if (UNLIKELY(type >= 0 && !b->kinds[type].normalizer))
+        return diag_set(diag, ERR_INPUT, "columns",
+                        "has the channel changed its layout? Say the new names in a profile of yours",
+                        "%s (and a row of kind %s is at byte %llu)", b->kinds[type].lacks,
+                        w->s->spec->bill->types[type].name, (unsigned long long)(w->ticket->begin + begin));
+    if (UNLIKELY(type < 0)) {
         w->reject_bytes += next - begin;
         return add_reject(w, begin, size, REJECT_TYPE, UINT32_MAX, diag);
     }
@@ -1518,7 +1528,8 @@ static enum csv_row_end read_row(struct csv_source *s, const struct csv_file *fi
         end = csv_row_read(&s->dialect, bytes, size, 0, at_end, io->cells,
                            (uint32_t)(CSV_COLUMNS_MAX - file->wanted_count), io->unquoted, row);
         if (end == CSV_ROW_WHOLE && row->cells == file->column_count) {
-            *kind = (struct row_kind){file->normalizer, file->wanted, file->wanted_count};
+            *kind = (struct row_kind){
+                .normalizer = file->normalizer, .wanted = file->wanted, .wanted_count = file->wanted_count};
             *picked = io->cells + CSV_COLUMNS_MAX + 1 - file->wanted_count;
             for (int k = 0; k < file->wanted_count; k++)
                 (*picked)[k] = io->cells[file->wanted[k]];
