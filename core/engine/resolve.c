@@ -50,23 +50,22 @@ static enum err emit(struct worker *w, const struct full *row)
 
 static enum err put_later(struct worker *w, const struct full *row, const struct row_ref *ref, int key_index)
 {
-    struct later_list *list = &w->fresh;
-    if (list->count == list->room) {
-        uint64_t room = list->room ? list->room * 2 : 1024;
-        struct later_ref *grown = mem_grow(list->refs, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(&w->diag, room * sizeof *grown, "records for the next key");
-        list->refs = grown;
-        list->room = room;
+    enum { SHARE = 32 }; /* of a worker's memory, for each key */
+    const struct run_config *config = w->run->config;
+    struct spool **spool = &w->later[key_index];
+    if (!*spool) {
+        enum err err = w->spill->ops->open(spool, w->spill, HASH_PARTITIONS,
+                                           config->memory / config->workers / SHARE, &w->diag);
+        if (err != OK)
+            return err;
     }
-    struct later_ref *later = &list->refs[list->count++];
-    later->ref = *ref;
-    later->ref.dup_suspect = row->dup_suspect;
-    later->ref.met = row->met;
-    later->ref.revisited = 0;
-    later->partition = (uint32_t)hash_bytes(row->key.data, row->key.size, 0) % HASH_PARTITIONS;
-    later->key_index = (uint32_t)key_index;
-    return OK;
+    const uint32_t hash = (uint32_t)hash_bytes(row->key.data, row->key.size, 0);
+    struct row_ref later = *ref;
+    later.key_hash = hash;
+    later.dup_suspect = row->dup_suspect;
+    later.met = row->met;
+    later.revisited = 0;
+    return spool_put(*spool, hash % HASH_PARTITIONS, &later, sizeof later, &w->diag);
 }
 
 /* What is still open after the pass of one key: to the next key it has, or its end. */
@@ -162,9 +161,9 @@ static int by_key_hash(const void *a, const void *b)
 }
 
 /* Judges whole keys, not too many records at once: their rows are held meanwhile. */
-static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t count)
+static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t count, int key_index)
 {
-    enum { SLICE = 8192 };
+    enum { SLICE = 4096, ROW_BYTES = 1024 /* of a whole record, with its texts */ };
     enum err err = OK;
     if (count > SLICE)
         qsort(refs, count, sizeof *refs, by_key_hash);
@@ -172,7 +171,19 @@ static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t co
         to = count - from < SLICE ? count : from + SLICE;
         while (to < count && refs[to].key_hash == refs[to - 1].key_hash)
             to++;
-        err = judge(w, refs + from, to - from, 0);
+        const uint64_t needed = (uint64_t)(to - from) * ROW_BYTES,
+                       allowed = w->run->config->memory / w->run->config->workers;
+        if (to - from > SLICE && needed > allowed)
+            err =
+                diag_set(&w->diag, ERR_MACHINE, "memory.group",
+                         "is the key right? If it is, give --memory=SIZE more, or --threads=1",
+                         "%u records have one key and must be judged together, for which some %llu MiB are "
+                         "needed and %llu MiB allowed to each worker; one of them is at byte %llu of the %s "
+                         "side",
+                         to - from, (unsigned long long)(needed >> 20), (unsigned long long)(allowed >> 20),
+                         (unsigned long long)refs[from].place, side_name((enum side)refs[from].side));
+        else
+            err = judge(w, refs + from, to - from, key_index);
     }
     return err;
 }
@@ -188,14 +199,14 @@ static enum err first_key(struct worker *w)
         enum step step = w->shards[shard] ? STEP_MORE : STEP_DONE;
         while (step == STEP_MORE && err == OK && !run_failed(w->run)) {
             count = pair_count = 0;
-            step = config->index->next(w->shards[shard], &refs, &count, &room,
-                                       config->write_match ? &pairs : NULL, &pair_count, &pair_room,
-                                       &w->diag);
+            step =
+                config->index->next(w->shards[shard], &refs, &count, &room,
+                                    config->write_match ? &pairs : NULL, &pair_count, &pair_room, &w->diag);
             err = step == STEP_FAILED ? w->diag.err : OK;
             if (err == OK && pair_count)
                 err = config->sink->ops->put_pairs(config->sink, w->number, pairs, pair_count, &w->diag);
             if (err == OK)
-                err = judge_slices(w, refs, count);
+                err = judge_slices(w, refs, count, 0);
         }
     }
     mem_give(refs);
@@ -203,77 +214,43 @@ static enum err first_key(struct worker *w)
     return err;
 }
 
-static int by_key_and_partition(const void *a, const void *b)
-{
-    const struct later_ref *x = a, *y = b;
-    if (x->key_index != y->key_index)
-        return x->key_index < y->key_index ? -1 : 1;
-    return (x->partition > y->partition) - (x->partition < y->partition);
-}
+struct ref_list {
+    struct row_ref *refs;
+    uint32_t count, room;
+};
 
-/* The first of a sorted list at or behind (key, partition). */
-static uint64_t later_find(const struct later_list *list, int key_index, uint32_t partition)
+static enum err take_refs(void *context, const void *bytes, uint32_t size, struct diag *diag)
 {
-    struct later_ref wanted = {.key_index = (uint32_t)key_index, .partition = partition};
-    uint64_t low = 0, high = list->count;
-    while (low < high) {
-        uint64_t mid = (low + high) / 2;
-        if (by_key_and_partition(&list->refs[mid], &wanted) < 0)
-            low = mid + 1;
-        else
-            high = mid;
+    struct ref_list *list = context;
+    const uint32_t more = size / (uint32_t)sizeof *list->refs;
+    if (list->count + more > list->room) {
+        const uint32_t room = (list->count + more) * 2;
+        struct row_ref *grown = mem_grow(list->refs, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "open records");
+        list->refs = grown;
+        list->room = room;
     }
-    return low;
+    memcpy(list->refs + list->count, bytes, size);
+    list->count += more;
+    return OK;
 }
 
 /* Takes from all workers the records of one partition of a later key. */
 static enum err later_key(struct worker *w, int key_index, uint32_t partition)
 {
     struct run *run = w->run;
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < run->worker_count; i++)
-        count += later_find(&run->workers[i].later, key_index, partition + 1) -
-                 later_find(&run->workers[i].later, key_index, partition);
-    if (count == 0)
-        return OK;
-    struct row_ref *refs = mem_take(count * sizeof *refs);
-    if (!refs)
-        return mem_fail(&w->diag, count * sizeof *refs, "open records");
-    count = 0;
-    for (uint32_t i = 0; i < run->worker_count; i++) {
-        const struct later_list *list = &run->workers[i].later;
-        uint64_t end = later_find(list, key_index, partition + 1);
-        for (uint64_t k = later_find(list, key_index, partition); k < end; k++)
-            refs[count++] = list->refs[k].ref;
+    struct ref_list list = {0};
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < run->worker_count; i++) {
+        const struct spool *spool = run->workers[i].later[key_index];
+        if (spool)
+            err = spool->ops->read(spool, w->spill, partition, take_refs, &list, &w->diag);
     }
-    enum err err = judge(w, refs, (uint32_t)count, key_index);
-    mem_give(refs);
+    if (err == OK)
+        err = judge_slices(w, list.refs, list.count, key_index);
+    mem_give(list.refs);
     return err;
-}
-
-/* Between keys: what this worker left for later ones joins what it had, and what is done with goes. */
-static enum err merge_later(struct worker *w, int done_key)
-{
-    struct later_list *later = &w->later, *fresh = &w->fresh;
-    uint64_t kept = 0;
-    for (uint64_t i = 0; i < later->count; i++)
-        if (later->refs[i].key_index > (uint32_t)done_key)
-            later->refs[kept++] = later->refs[i];
-    later->count = kept;
-    if (kept + fresh->count > later->room) {
-        struct later_ref *grown = mem_grow(later->refs, (kept + fresh->count) * sizeof *grown);
-        if (!grown)
-            return mem_fail(&w->diag, (kept + fresh->count) * sizeof *grown, "records for the next key");
-        later->refs = grown;
-        later->room = kept + fresh->count;
-    }
-    if (fresh->count)
-        memcpy(later->refs + kept, fresh->refs, fresh->count * sizeof *fresh->refs);
-    later->count += fresh->count;
-    fresh->count = 0;
-    if (later->count)
-        qsort(later->refs, later->count, sizeof *later->refs, by_key_and_partition);
-    return OK;
 }
 
 /* All verdicts are given: the workers write match.csv together, if it is asked for. */
@@ -300,8 +277,8 @@ enum err worker_resolve(struct worker *w)
     struct run *run = w->run;
     enum err err = run_failed(run) ? OK : first_key(w);
     for (int key = 1; key < run->config->job->match.key_count; key++) {
-        if (err == OK)
-            err = merge_later(w, key - 1);
+        if (err == OK && w->later[key])
+            err = w->later[key]->ops->seal(w->later[key], &w->diag);
         if (err != OK)
             run_fail(run, &w->diag);
         if (w->number == 0)

@@ -351,14 +351,15 @@ static void worker_teardown(struct worker *w)
     for (uint32_t shard = 0; w->shards && shard < run->shard_count; shard++)
         if (w->shards[shard])
             run->config->index->close(w->shards[shard]);
+    for (int key = 0; key < KEYS_MAX; key++)
+        if (w->later[key])
+            w->later[key]->ops->close(w->later[key]);
     run->config->spill.close(w->spill);
     mem_give(w->shards);
     mem_give(w->outbox.open);
     mem_give(w->spare);
     mem_give(w->spare_count);
     mem_unmap(w->batch_block, w->batch_block_size);
-    mem_give(w->later.refs);
-    mem_give(w->fresh.refs);
     verdict_scratch_fini(&w->scratch);
     arena_fini(&w->arena);
     tally_fini(&w->outbox.tally);

@@ -17,17 +17,6 @@ enum {
 
 struct run;
 
-/* An open record that waits for the pass of one of its later keys. */
-struct later_ref {
-    struct row_ref ref;
-    uint32_t partition;
-    uint32_t key_index;
-};
-struct later_list {
-    struct later_ref *refs;
-    uint64_t count, room;
-};
-
 struct lane { /* from one worker to one shard's owner, and the empties back */
     struct spsc full, empty;
     void *full_slots[RING_SLOTS], *empty_slots[RING_SLOTS];
@@ -49,8 +38,9 @@ struct worker {
     uint32_t ends_seen;
     uint32_t idle_turns; /* in a row */
     /* resolve */
-    struct later_list later; /* sorted; read by all workers during a pass */
-    struct later_list fresh; /* what this pass leaves for later ones; its owner's alone */
+    /* struct row_ref of records that wait for the pass of a later key, by that key's hash: its owner puts,
+     * all workers read in that pass; NULL: none */
+    struct spool *later[KEYS_MAX];
     struct verdict_scratch scratch;
     struct arena arena;
     struct class_totals totals;
