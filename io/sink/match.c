@@ -280,7 +280,7 @@ static enum err cut_slices(struct slices *s, const struct sort_entry *look, uint
 /* Chooses slices, and whether pairs go by slices of the local side's files, whose neighbours then have their
  * channel rows near each other, or by slices of the channel's. The first pairs that come decide: they are a
  * sample, chosen by their keys' hashes. */
-static enum err decide(struct match *m, const struct pair_ref *pairs, uint64_t count, struct diag *diag)
+static enum err decide(struct match *m, const struct pair_ref *given, uint64_t count, struct diag *diag)
 {
     enum { LOOK = 1 << 14 };
     size_t share = m->config.memory / m->config.lanes;
@@ -299,7 +299,12 @@ static enum err decide(struct match *m, const struct pair_ref *pairs, uint64_t c
     wanted = wanted > n ? n : wanted > SLICES_MAX ? SLICES_MAX : wanted;
     struct sort_entry *look = mem_take(n * sizeof *look);
     uint64_t *ranks = mem_take(n * sizeof *ranks);
-    enum err err = look && ranks ? OK : mem_fail(diag, n * (sizeof *look + sizeof *ranks), "match.csv");
+    struct pair_ref *pairs = mem_take(n * sizeof *pairs);
+    enum err err =
+        look && ranks && pairs ? OK : mem_fail(diag, n * (sizeof *look + sizeof *ranks), "match.csv");
+    /* From all over the list: pairs may stand in it in the order in which they left. */
+    for (uint64_t i = 0; err == OK && i < n; i++)
+        pairs[i] = given[i * count / n];
     /* The sample in the channel's order, then in the local side's: how far apart are neighbours of the one in the
      * other? */
     for (uint64_t i = 0; err == OK && i < n; i++)
@@ -323,6 +328,7 @@ static enum err decide(struct match *m, const struct pair_ref *pairs, uint64_t c
     }
     mem_give(look);
     mem_give(ranks);
+    mem_give(pairs);
     if (err != OK)
         return err;
     m->same_order = (unsigned __int128)jumps * total / n / n <= slice_pairs / 2;
