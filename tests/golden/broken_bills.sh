@@ -55,17 +55,8 @@ read_right()
 }
 
 wechat=$samples/wechat/tradebill_all_20240115.csv
-unzip_member() { unzip -p "$1" "$2" 2>/dev/null; }
-python3 - "$samples/alipay/20881000000000000156_20240115_trade.csv.zip" alipay.csv <<'PY'
-import sys, zipfile
-z = zipfile.ZipFile(sys.argv[1])
-open(sys.argv[2], "wb").write(max((z.read(i) for i in z.infolist()), key=len))
-PY
-python3 - "$samples/unionpay/898310000000001_20240115.zip" INN24011588ZM_1 <<'PY'
-import sys, zipfile
-z = zipfile.ZipFile(sys.argv[1])
-open(sys.argv[2], "wb").write(z.read(z.infolist()[0]))
-PY
+cp "$root/fixtures/corpus/bill/alipay_trade.csv" alipay.csv
+cp "$root/fixtures/corpus/bill/unionpay_zm" INN24011588ZM_1
 
 # ---- structure ----
 head -n 4 "$wechat" >cut.csv
