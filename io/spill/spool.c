@@ -364,7 +364,7 @@ static enum err frames_next(struct spool *base, uint32_t partition, uint32_t siz
     struct frames *spool = of(base);
     struct part *part = &spool->parts[partition];
     struct spool_open *open = &base->open[partition];
-    struct frame *fresh;
+    struct frame *fresh = NULL;
     if (part->open)
         close_open(spool, partition);
     enum err err = frame_take(spool, size, &fresh, diag);
