@@ -15,8 +15,8 @@ extern const uint64_t money_power10[20];
 /* Up to 16 digits with or without a point, all at once: the point is taken out by a shuffle, and three
  * multiply-adds make a number of the digits. 0 where it does not apply; money_parse then has the last word.
  * Reads 16 bytes from `text` on, inside its page. */
-__attribute__((no_sanitize("address"))) static inline int money_quick(const char *text, size_t size,
-                                                                      int64_t *micro)
+__attribute__((no_sanitize("address"), always_inline)) static inline int
+money_quick(const char *text, size_t size, int64_t *micro)
 {
     if (size > 16 || size == 0 || ((uintptr_t)text & 4095) > 4096 - 16)
         return 0;
