@@ -617,7 +617,8 @@ static inline int time_quick(const struct norm_scratch *s, struct span text, int
 }
 
 /* Up to 7 bytes, with digits behind them. May read more, inside the page. */
-__attribute__((no_sanitize("address"))) static inline uint64_t load_behind(const char *text, size_t size)
+__attribute__((no_sanitize("address", "thread"))) static inline uint64_t load_behind(const char *text,
+                                                                                     size_t size)
 {
     uint64_t v;
     const char *bytes = text;
