@@ -64,7 +64,7 @@ static inline void short_copy(uint8_t *to, const char *from, size_t size)
         memcpy(&tail, from + size - 8, 8);
         memcpy(to, &head, 8);
         memcpy(to + size - 8, &tail, 8);
-    } else {
+    } else if (size) { /* a text of no bytes may have no address */
         memcpy(to, from, size);
     }
 }
