@@ -753,9 +753,12 @@ static enum err load_channel(struct match *m, struct slicing *s, struct worker_i
         err = load_pairs(m, s, slice, CHANNEL, &pairs, diag);
         if (err == OK)
             err = channel_items(m, s, io, pairs, keep_channel, number, diag);
-        s->load.pieces[0].bytes = s->bytes;
-        s->load.pieces[0].size = s->used;
-        s->load.piece_count = 1;
+        s->load.piece_count = 0;
+        if (err == OK && s->used) { /* so there were pairs, and a piece that held them */
+            s->load.pieces[0].bytes = s->bytes;
+            s->load.pieces[0].size = s->used;
+            s->load.piece_count = 1;
+        }
     } else {
         err = tank_load(m->channel, slice, &s->load, diag);
         enum err waited = tank_wait(m->channel, &s->load, diag);
