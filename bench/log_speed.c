@@ -54,19 +54,16 @@ static enum err decode(const char *path, struct diag *diag)
     if (err != OK)
         return err;
     double began = clock_now(), cpu = cpu_now();
-    struct norm_shared shared = {.job = job, .hash_seed = 1};
+    struct norm_shared shared = {0};
     struct worker_io_config io_config = {.backend = RING_POSIX, .chunk = CHUNK, .depth = 1};
     struct worker_io *io = NULL;
     struct source *source = NULL;
     struct batch *batch = mem_take_zero(1, sizeof *batch + UNITS * RECORD_UNIT);
     struct outbox outbox = {.shard_count = 1, .open = &batch, .flush = flush};
-    err = batch ? dict_open(&shared.words, diag) : mem_fail(diag, UNITS * RECORD_UNIT, "a batch");
+    err = batch ? norm_shared_open(&shared, job, 1, DAY_NONE, diag)
+                : mem_fail(diag, UNITS * RECORD_UNIT, "a batch");
     if (err == OK)
         err = tally_init(&outbox.tally, diag);
-    if (err == OK)
-        err = day_zone_open(&shared.job_zone, job->timezone, diag);
-    if (err == OK)
-        err = day_zone_open(&shared.zones[LOCAL], job->sources[LOCAL].timezone, diag);
     if (err == OK)
         err = worker_io_open(&io, &io_config, NULL, diag);
     struct source_config config = {.shared = &shared, .side = LOCAL, .chunk = CHUNK, .workers = 1};

@@ -103,10 +103,7 @@ void rows_close(struct rows *rows)
     if (rows->job) {
         norm_scratch_fini(&rows->scratch);
         normalizer_close(rows->normalizer);
-        dict_close(rows->shared.words);
-        day_zone_close(rows->shared.job_zone);
-        for (int side = 0; side < SIDES; side++)
-            day_zone_close(rows->shared.zones[side]);
+        norm_shared_close(&rows->shared);
         job_close(rows->job);
     }
     memset(rows, 0, sizeof *rows);
@@ -191,13 +188,7 @@ int rows_normalizer(struct rows *rows, const char *key, const char *compare, con
                                    .out_dir = "out"};
     if (job_from_diff(&rows->job, &request, &diag) != OK)
         return complain(&diag);
-    rows->shared.job = rows->job;
-    rows->shared.hash_seed = HASH_SEED;
-    enum err err = dict_open(&rows->shared.words, &diag);
-    if (err == OK)
-        err = day_zone_open(&rows->shared.job_zone, rows->job->timezone, &diag);
-    for (int side = 0; err == OK && side < SIDES; side++)
-        err = day_zone_open(&rows->shared.zones[side], rows->job->timezone, &diag);
+    enum err err = norm_shared_open(&rows->shared, rows->job, HASH_SEED, DAY_NONE, &diag);
     if (err == OK)
         err = norm_scratch_init(&rows->scratch, &diag);
     struct header header = {rows, columns};

@@ -144,15 +144,10 @@ static enum err inspect_with_job(const struct options *options, struct diag *dia
     const char *patterns[1] = {name};
     job->sources[side].patterns = patterns;
     job->sources[side].pattern_count = 1;
-    struct norm_shared shared = {.job = job, .hash_seed = 1};
+    struct norm_shared shared;
     struct shown shown = {.json = options->json_lines, .limit = options->limit, .job = job};
     struct worker_io_config config = {RING_POSIX, 256 * 1024, 1};
-    err = dict_open(&shared.words, diag);
-    if (err == OK)
-        err = day_zone_open(&shared.job_zone, job->timezone, diag);
-    for (int i = 0; err == OK && i < SIDES; i++)
-        err = day_zone_open(&shared.zones[i],
-                            job->sources[i].timezone ? job->sources[i].timezone : job->timezone, diag);
+    err = norm_shared_open(&shared, job, 1, DAY_NONE, diag);
     struct source_config source = {.shared = &shared, .side = side, .chunk = config.chunk, .workers = 1};
     if (err == OK)
         err = registry_source(&shown.source, &source, diag);
@@ -175,10 +170,7 @@ static enum err inspect_with_job(const struct options *options, struct diag *dia
     worker_io_close(shown.io);
     if (shown.source)
         shown.source->ops->close(shown.source);
-    dict_close(shared.words);
-    day_zone_close(shared.job_zone);
-    for (int i = 0; i < SIDES; i++)
-        day_zone_close(shared.zones[i]);
+    norm_shared_close(&shared);
     job_close(job);
     free(path);
     return err;

@@ -78,15 +78,11 @@ static enum err try_profile(const char *name, const char *path, struct tried *tr
     job->sources[CHANNEL].pattern_count = 1;
     job->is_diff = 1; /* the path is a name, not a pattern */
     tried->bill = job->sources[CHANNEL].bill;
-    struct norm_shared shared = {.job = job, .hash_seed = 1};
+    struct norm_shared shared;
     struct worker_io_config config = {.backend = RING_POSIX, .chunk = CALM_CHUNK, .depth = 1};
     struct worker_io *io = NULL;
     struct source *source = NULL;
-    err = dict_open(&shared.words, diag);
-    if (err == OK)
-        err = day_zone_open(&shared.job_zone, job->timezone, diag);
-    for (int i = 0; err == OK && i < SIDES; i++)
-        err = day_zone_open(&shared.zones[i], job->sources[i].timezone, diag);
+    err = norm_shared_open(&shared, job, 1, DAY_NONE, diag);
     if (err == OK)
         err = worker_io_open(&io, &config, NULL, diag);
     if (err == OK) {
@@ -108,10 +104,7 @@ static enum err try_profile(const char *name, const char *path, struct tried *tr
     if (source)
         source->ops->close(source);
     worker_io_close(io);
-    dict_close(shared.words);
-    day_zone_close(shared.job_zone);
-    for (int i = 0; i < SIDES; i++)
-        day_zone_close(shared.zones[i]);
+    norm_shared_close(&shared);
     job_close(job);
     return err;
 }

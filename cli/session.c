@@ -81,31 +81,13 @@ static void show_progress(void *context, const struct run_progress *p)
         fprintf(stderr, "\r\033[Kjudging what is open");
 }
 
-static enum err norm_shared_open(struct norm_shared *shared, const struct job *job, uint16_t date,
-                                 struct diag *diag)
+static enum err open_shared(struct norm_shared *shared, const struct job *job, uint16_t date,
+                            struct diag *diag)
 {
-    memset(shared, 0, sizeof *shared);
-    shared->job = job;
-    shared->unit_day = date;
-    if (getrandom(&shared->hash_seed, sizeof shared->hash_seed, 0) != (ssize_t)sizeof shared->hash_seed)
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         return diag_set(diag, ERR_MACHINE, "random", NULL, "the system gives no random seed");
-    enum err err = dict_open(&shared->words, diag);
-    if (err == OK)
-        err = day_zone_open(&shared->job_zone, job->timezone, diag);
-    for (int side = 0; err == OK && side < SIDES; side++) {
-        err = day_zone_open(&shared->zones[side],
-                            job->sources[side].timezone ? job->sources[side].timezone : job->timezone, diag);
-        shared->cut_by_date[side] = source_tells_images(job->sources[side].kind) && date != DAY_NONE;
-    }
-    return err;
-}
-
-static void norm_shared_close(struct norm_shared *shared)
-{
-    dict_close(shared->words);
-    day_zone_close(shared->job_zone);
-    for (int side = 0; side < SIDES; side++)
-        day_zone_close(shared->zones[side]);
+    return norm_shared_open(shared, job, seed, date, diag);
 }
 
 struct session {
@@ -327,6 +309,65 @@ static void tell_notes(const struct session *s)
                 s->job->sources[LOCAL].table);
 }
 
+/* From open sources to verdicts that were added up. */
+static enum err reconcile(struct session *s, struct diag *diag)
+{
+    const struct options *options = s->options;
+    const struct results_config results = {.job = s->job,
+                                           .final_dir = s->out_dir,
+                                           .sources = s->sources,
+                                           .lanes = s->threads,
+                                           .write_match = s->job->write_match,
+                                           .sort_bytes = s->sort_bytes,
+                                           .match_bytes = s->match_bytes,
+                                           .interrupted = &interrupted,
+                                           .backend = s->io.config.backend};
+    enum err err = results_open(&s->results, &results, diag);
+    if (err == OK && s->job->manifest)
+        err = open_manifest(s, diag);
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (s->sources[side]->ops->begin)
+            err = s->sources[side]->ops->begin(s->sources[side], results_folder(s->results), diag);
+    if (err != OK)
+        return err;
+    int progress_shown = 0;
+    struct spill_config spill = {.directory = results_folder(s->results), .backend = s->io.config.backend};
+    const struct run_config run = {.job = s->job,
+                                   .sources = {s->sources[LOCAL], s->sources[CHANNEL]},
+                                   .index = registry_index(),
+                                   .sink = results_sink(s->results),
+                                   .io = {open_io, worker_io_close, &s->io},
+                                   .workers = s->threads,
+                                   .shards = (uint32_t)options->shards,
+                                   .batch_units = (uint32_t)options->batch,
+                                   .depth = DEPTH,
+                                   .pin = s->threads <= topology_core_count() && s->threads > 1,
+                                   .write_match = s->job->write_match,
+                                   .spill = {open_spill, spill_host_close, &spill},
+                                   .memory = s->index_bytes,
+                                   .progress = isatty(2) ? show_progress : NULL,
+                                   .progress_context = &progress_shown,
+                                   .interrupted = &interrupted};
+    err = run_start(&s->result, &run, diag);
+    if (progress_shown)
+        fprintf(stderr, "\r\033[K");
+    if (s->io.fell_back)
+        fprintf(stderr, "note: io_uring is not available here; reading with pread instead (same results)\n");
+    return err;
+}
+
+static void session_close(struct session *s)
+{
+    run_close(s->result);
+    worker_io_close(s->report_io);
+    results_close(s->results);
+    manifest_close(s->manifest); /* before the source whose files it hashes */
+    for (int side = 0; side < SIDES; side++)
+        if (s->sources[side])
+            s->sources[side]->ops->close(s->sources[side]);
+    norm_shared_close(&s->shared);
+}
+
 int session_run(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
                 struct diag *diag)
 {
@@ -338,74 +379,25 @@ int session_run(struct job *job, const struct options *options, const char *out_
         setrlimit(RLIMIT_NOFILE, &files);
     }
     catch_signals();
-    int progress_shown = 0;
     char *summary = NULL;
     enum err err = plan(&s, diag);
     if (err == OK)
-        err = norm_shared_open(&s.shared, job, date, diag);
+        err = open_shared(&s.shared, job, date, diag);
     if (err == OK)
         err = open_sources(&s, diag);
+    int code;
     if (err == OK && options->plan) {
-        err = tell_plan(&s, diag);
-        for (int side = 0; side < SIDES; side++)
-            s.sources[side]->ops->close(s.sources[side]);
-        norm_shared_close(&s.shared);
-        return (int)err;
+        code = (int)tell_plan(&s, diag);
+    } else {
+        if (err == OK)
+            err = reconcile(&s, diag);
+        if (err == OK)
+            tell_notes(&s);
+        if (err == OK)
+            err = write_reports(&s, &summary, diag);
+        code = err == OK ? report_exit_code(s.result) : (int)err;
     }
-    struct results_config results = {.job = job,
-                                     .final_dir = out_dir,
-                                     .sources = s.sources,
-                                     .lanes = s.threads,
-                                     .write_match = job->write_match,
-                                     .sort_bytes = s.sort_bytes,
-                                     .match_bytes = s.match_bytes,
-                                     .interrupted = &interrupted,
-                                     .backend = s.io.config.backend};
-    if (err == OK)
-        err = results_open(&s.results, &results, diag);
-    if (err == OK && job->manifest)
-        err = open_manifest(&s, diag);
-    for (int side = 0; err == OK && side < SIDES; side++)
-        if (s.sources[side]->ops->begin)
-            err = s.sources[side]->ops->begin(s.sources[side], results_folder(s.results), diag);
-    if (err == OK) {
-        struct spill_config spill = {.directory = results_directory(s.results),
-                                     .backend = s.io.config.backend};
-        struct run_config run = {.job = job,
-                                 .sources = {s.sources[LOCAL], s.sources[CHANNEL]},
-                                 .index = registry_index(),
-                                 .sink = results_sink(s.results),
-                                 .io = {open_io, worker_io_close, &s.io},
-                                 .workers = s.threads,
-                                 .shards = (uint32_t)options->shards,
-                                 .batch_units = (uint32_t)options->batch,
-                                 .depth = DEPTH,
-                                 .pin = s.threads <= topology_core_count() && s.threads > 1,
-                                 .write_match = job->write_match,
-                                 .spill = {open_spill, spill_host_close, &spill},
-                                 .memory = s.index_bytes,
-                                 .progress = isatty(2) ? show_progress : NULL,
-                                 .progress_context = &progress_shown,
-                                 .interrupted = &interrupted};
-        err = run_start(&s.result, &run, diag);
-    }
-    if (progress_shown)
-        fprintf(stderr, "\r\033[K");
-    if (s.io.fell_back)
-        fprintf(stderr, "note: io_uring is not available here; reading with pread instead (same results)\n");
-    if (err == OK)
-        tell_notes(&s);
-    if (err == OK)
-        err = write_reports(&s, &summary, diag);
-    int code = err == OK ? report_exit_code(s.result) : (int)err;
     free(summary);
-    run_close(s.result);
-    worker_io_close(s.report_io);
-    results_close(s.results);
-    manifest_close(s.manifest); /* before the source whose files it hashes */
-    for (int side = 0; side < SIDES; side++)
-        if (s.sources[side])
-            s.sources[side]->ops->close(s.sources[side]);
-    norm_shared_close(&s.shared);
+    session_close(&s);
     return code;
 }

@@ -56,6 +56,10 @@ struct norm_shared {
     const struct order_currencies *orders; /* for `of_order`; NULL: nobody asks */
     int cut_by_date[SIDES];                /* 1: an endless source; records of other days are marked */
 };
+/* `job` outlives it. After a failure, and on zeroes, norm_shared_close is right too. */
+enum err norm_shared_open(struct norm_shared *shared, const struct job *job, uint64_t hash_seed,
+                          uint16_t date, struct diag *diag);
+void norm_shared_close(struct norm_shared *shared);
 
 struct norm_scratch {
     struct dict_cache words;

@@ -609,11 +609,6 @@ void results_close(struct results *s)
     mem_give(s);
 }
 
-const char *results_directory(const struct results *s)
-{
-    return stage_path(s->stage);
-}
-
 uint64_t results_spilled_bytes(const struct results *s)
 {
     uint64_t bytes = s->match ? match_spilled(s->match) : 0;

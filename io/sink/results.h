@@ -41,7 +41,7 @@ struct largest_break {
 
 enum err results_open(struct results **out, const struct results_config *config, struct diag *diag);
 struct sink *results_sink(struct results *results);
-/* The staging directory: where files without a name may be made. */
+/* The staging directory: where a run's files without a name may be made. */
 const char *results_folder(const struct results *results);
 enum err results_write(struct results *results, struct worker_io *io, char digest_lines[4096],
                        struct diag *diag);
@@ -53,7 +53,5 @@ void results_close(struct results *results);
 /* The largest breaks of all, largest first. */
 uint32_t results_largest(struct results *results, struct largest_break out[LARGEST_MAX]);
 uint64_t results_spilled_bytes(const struct results *results);
-/* The staging directory, where a run's other temporary files belong as well. */
-const char *results_directory(const struct results *results);
 
 #endif

@@ -9,6 +9,7 @@
 #include "io/format/bill.h"
 #include "io/format/csv_scan.h"
 #include "io/format/statement.h"
+#include "tests/fuzz/replay.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -150,42 +151,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef TIEOUT_FUZZ
-#include <dirent.h>
-
-static int replay(const char *path)
+static void once(const uint8_t *bytes, size_t size)
 {
-    int count = 0;
-    DIR *folder = opendir(path);
-    if (folder) {
-        for (struct dirent *entry; (entry = readdir(folder));) {
-            char name[1024];
-            if (entry->d_name[0] == '.')
-                continue;
-            snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-            count += replay(name);
-        }
-        closedir(folder);
-        return count;
-    }
-    FILE *file = fopen(path, "rb");
-    uint8_t *bytes = malloc(SIZE_MAX_FUZZ);
-    if (!file || !bytes)
-        abort();
-    size_t size = fread(bytes, 1, SIZE_MAX_FUZZ, file);
-    fclose(file);
     LLVMFuzzerTestOneInput(bytes, size);
     for (size_t cut = 1; cut < size && size < 20000; cut += size / 37 + 1) /* and cut at some places */
         LLVMFuzzerTestOneInput(bytes, cut);
-    free(bytes);
-    return 1;
 }
 
 int main(int count, char **paths)
 {
-    int replayed = 0;
-    for (int i = 1; i < count; i++)
-        replayed += replay(paths[i]);
-    printf("%d inputs\n", replayed);
-    return replayed == 0;
+    return replay(count, paths, once);
 }
 #endif

@@ -4,6 +4,7 @@
  * With libFuzzer (TIEOUT_FUZZ) checksums count as right, so that it gets past them. Without, main() replays
  * the files and folders given.
  */
+#include "tests/fuzz/replay.h"
 #include "tests/support/binlog_run.h"
 #include <stdio.h>
 
@@ -41,36 +42,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef TIEOUT_FUZZ
-#include <dirent.h>
-
-static int replay(const char *path)
+static void once(const uint8_t *bytes, size_t size)
 {
-    DIR *folder = opendir(path);
-    if (!folder) {
-        size_t size;
-        uint8_t *bytes = run_read(path, &size);
-        LLVMFuzzerTestOneInput(bytes, size);
-        free(bytes);
-        return 1;
-    }
-    int count = 0;
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        char name[1024];
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        count += replay(name);
-    }
-    closedir(folder);
-    return count;
+    LLVMFuzzerTestOneInput(bytes, size);
 }
 
-int main(int argc, char **argv)
+int main(int count, char **paths)
 {
-    int count = 0;
-    for (int i = 1; i < argc; i++)
-        count += replay(argv[i]);
-    printf("%d inputs replayed\n", count);
-    return count == 0;
+    return replay(count, paths, once);
 }
 #endif

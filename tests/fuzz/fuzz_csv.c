@@ -17,6 +17,7 @@
 #include "io/format/csv_scan.h"
 #include "io/source/sources.h"
 #include "io/source/worker_io.h"
+#include "tests/fuzz/replay.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -180,7 +181,12 @@ static int ends_in_character(const uint8_t *bytes, uint32_t size)
 {
     for (uint32_t there = 1; there <= 3 && there <= size; there++) {
         uint8_t byte = bytes[size - there];
-        uint32_t length = byte >= 0xF8 ? 1 : byte >= 0xF0 ? 4 : byte >= 0xE0 ? 3 : byte >= 0xC2 ? 2 : byte >= 0x80 ? 0 : 1;
+        uint32_t length = byte >= 0xF8   ? 1
+                          : byte >= 0xF0 ? 4
+                          : byte >= 0xE0 ? 3
+                          : byte >= 0xC2 ? 2
+                          : byte >= 0x80 ? 0
+                                         : 1;
         if (length)
             return length > there;
     }
@@ -495,43 +501,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef TIEOUT_FUZZ
-#include <dirent.h>
-
-static int replay(const char *path)
+static void once(const uint8_t *bytes, size_t size)
 {
-    DIR *folder = opendir(path);
-    int count = 0;
-    if (!folder) {
-        FILE *file = fopen(path, "rb");
-        uint8_t *bytes = need(malloc(TEXT_MAX));
-        if (!file)
-            return 0;
-        size_t size = fread(bytes, 1, TEXT_MAX, file);
-        fclose(file);
-        uint8_t *exact = need(malloc(size + 1)); /* its end is where ASan looks */
-        memcpy(exact, bytes, size);
-        LLVMFuzzerTestOneInput(exact, size);
-        free(exact);
-        free(bytes);
-        return 1;
-    }
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        char name[1024];
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        count += replay(name);
-    }
-    closedir(folder);
-    return count;
+    LLVMFuzzerTestOneInput(bytes, size);
 }
 
-int main(int argc, char **argv)
+int main(int count, char **paths)
 {
-    int count = 0;
-    for (int i = 1; i < argc; i++)
-        count += replay(argv[i]);
-    printf("%d inputs replayed\n", count);
-    return count == 0;
+    return replay(count, paths, once);
 }
 #endif

@@ -4,6 +4,7 @@
  * Without libFuzzer main() replays the files and folders given.
  */
 #include "io/filter/filters.h"
+#include "tests/fuzz/replay.h"
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,39 +83,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef TIEOUT_FUZZ
-#include <dirent.h>
-
-static int replay(const char *path)
+static void once(const uint8_t *bytes, size_t size)
 {
-    DIR *folder = opendir(path);
-    if (!folder) {
-        FILE *file = fopen(path, "rb");
-        if (!file)
-            exit(2);
-        static uint8_t bytes[1 << 20];
-        size_t size = fread(bytes, 1, sizeof bytes, file);
-        fclose(file);
-        LLVMFuzzerTestOneInput(bytes, size);
-        return 1;
-    }
-    int count = 0;
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        char name[1024];
-        if (entry->d_name[0] == '.')
-            continue;
-        snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
-        count += replay(name);
-    }
-    closedir(folder);
-    return count;
+    LLVMFuzzerTestOneInput(bytes, size);
 }
 
-int main(int argc, char **argv)
+int main(int count, char **paths)
 {
-    int count = 0;
-    for (int i = 1; i < argc; i++)
-        count += replay(argv[i]);
-    printf("%d inputs replayed\n", count);
-    return count == 0;
+    return replay(count, paths, once);
 }
 #endif
