@@ -5,7 +5,7 @@
  * many blocks.
  *
  *     kernels   csv_scan and csv_scan_quoted of every kernel agree, and with csv_row_read where the chunk is
- * regular source    the whole of io/source/csv_source.c, over several chunk sizes and with chunks done out of
+ * regular source    the whole of io/source/csv_*.c, over several chunk sizes and with chunks done out of
  * order: records, places, rejects and refusals are those of a plain walk with csv_row_read; rows fetched
  * again are what they were
  *

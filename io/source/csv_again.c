@@ -1,0 +1,478 @@
+/* io/source/csv_again.c: rows by their place. */
+#include "io/ring/sys.h"
+#include "io/source/csv_inner.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ROW_FETCH = 1024 };
+
+/* Makes the window hold the file's bytes from `at` on, at least `want` of them or up to the file's end. */
+enum err csv_window(struct csv_source *s, struct worker_io *io, struct input_file *input, uint64_t at,
+                    uint32_t want, const uint8_t **bytes, uint32_t *size, struct diag *diag)
+{
+    uint64_t left = input->size - at;
+    if (want > left)
+        want = (uint32_t)left;
+    (void)s;
+    if (io->window_of != input->serial || at < io->window_at || at + want > io->window_at + io->window_size) {
+        uint32_t room = want > IO_WINDOW ? want : IO_WINDOW;
+        if (room > io->window_room) {
+            uint8_t *grown = mem_grow(io->window, room);
+            if (!grown)
+                return mem_fail(diag, room, "rows fetched again");
+            io->window = grown;
+            io->window_room = room;
+        }
+        /* Small at first: rows that broke usually lie far apart. */
+        uint32_t size_now = want > 4096 ? want : 4096;
+        if (io->window_of == input->serial && at >= io->window_at && at < io->window_at + 4 * IO_WINDOW)
+            size_now = room;
+        if (size_now > left)
+            size_now = (uint32_t)left;
+        io->window_of = 0;
+        ssize_t n = input_read(input, io->window, size_now, at, diag);
+        if (n < 0)
+            return diag->err;
+        if ((uint32_t)n != size_now)
+            return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                            "%s became shorter while it was read", input->path);
+        io->window_of = input->serial;
+        io->window_at = at;
+        io->window_size = size_now;
+    }
+    *bytes = io->window + (at - io->window_at);
+    *size = (uint32_t)(io->window_at + io->window_size - at);
+    return OK;
+}
+
+/* Reads a row and picks the cells that its kind wants. `*kind` is NULL when the row is none that can become a record;
+ * row->code says why. */
+static enum csv_row_end read_row(struct csv_source *s, const struct csv_file *file, struct worker_io *io,
+                                 const uint8_t *bytes, uint32_t size, int at_end, struct csv_row *row,
+                                 struct csv_row_kind *kind, struct cell **picked, struct bill_totals *totals)
+{
+    kind->normalizer = NULL;
+    enum csv_row_end end;
+    if (!file->bill) {
+        end = csv_row_read(&s->dialect, bytes, size, 0, at_end, io->cells,
+                           (uint32_t)(CSV_COLUMNS_MAX - file->wanted_count), io->unquoted, row);
+        if (end == CSV_ROW_WHOLE && row->cells == file->column_count) {
+            *kind = (struct csv_row_kind){
+                .normalizer = file->normalizer, .wanted = file->wanted, .wanted_count = file->wanted_count};
+            *picked = io->cells + CSV_COLUMNS_MAX + 1 - file->wanted_count;
+            for (int k = 0; k < file->wanted_count; k++)
+                (*picked)[k] = io->cells[file->wanted[k]];
+        } else if (end == CSV_ROW_WHOLE) {
+            row->code = REJECT_COLUMNS;
+        }
+        return end;
+    }
+    const struct bill *bill = file->bill->bill;
+    end = bill_row_read(bill, bytes, size, 0, at_end, io->cells, CSV_COLUMNS_MAX - FIELD_SLOTS - 32,
+                        io->unquoted, row);
+    if (end != CSV_ROW_WHOLE)
+        return end;
+    struct bill_row at_hand = {.bytes = bytes, .end = row->size, .cells = io->cells, .scratch = io->unquoted};
+    row->code = REJECT_COLUMNS;
+    if (row->cells != file->column_count || bill_is_comment(bill, bytes, row->size) ||
+        !bill_is_row(bill, &at_hand))
+        return end;
+    int type = bill_type(bill, &at_hand);
+    if (totals)
+        bill_add_totals(bill, &at_hand, type, totals);
+    row->code = REJECT_TYPE;
+    if (type < 0 || !file->bill->kinds[type].normalizer)
+        return end;
+    *kind = file->bill->kinds[type];
+    *picked = io->cells + CSV_COLUMNS_MAX + 1 - kind->wanted_count;
+    for (int k = 0; k < kind->wanted_count; k++)
+        (*picked)[k] = bill_cell(bill, &at_hand, kind->wanted[k]);
+    row->code = REJECT_NONE;
+    return end;
+}
+
+static enum err row_changed(const struct input_file *input, uint64_t at, struct diag *diag)
+{
+    return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                    "%s: the row at byte %llu is not what it was when it was read first", input->path,
+                    (unsigned long long)at);
+}
+
+/* Reads one row again; its wanted cells, and what they mean. They live until the next row is. */
+static enum err again(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at,
+                      const struct cell **cells, const struct normalizer **normalizer, struct diag *diag)
+{
+    struct input_file *input = &s->set.files[index];
+    struct csv_file *file = &s->files[index];
+    for (uint32_t want = ROW_FETCH;; want *= 4) {
+        const uint8_t *bytes = NULL;
+        uint32_t size = 0;
+        enum err err = csv_window(s, io, input, at, want, &bytes, &size, diag);
+        if (err == OK)
+            err = worker_io_unquote_room(io, size, diag);
+        if (err != OK)
+            return err;
+        int at_end = at + size == input->size;
+        struct csv_row row;
+        struct csv_row_kind kind;
+        struct cell *picked;
+        enum csv_row_end end = read_row(s, file, io, bytes, size, at_end, &row, &kind, &picked, NULL);
+        if (end == CSV_ROW_UNFINISHED && !at_end && want <= CSV_ROW_MAX)
+            continue;
+        if (!kind.normalizer)
+            return row_changed(input, at, diag);
+        *cells = picked;
+        *normalizer = kind.normalizer;
+        return OK;
+    }
+}
+
+static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t place, struct full *full,
+                          struct arena *arena, struct diag *diag)
+{
+    uint32_t index = file_set_find(&s->set, place);
+    uint64_t at = place - s->set.files[index].base;
+    const struct cell *cells;
+    const struct normalizer *normalizer;
+    enum err err = again(s, io, index, at, &cells, &normalizer, diag);
+    if (err != OK)
+        return err;
+    int bad_cell, no_memory;
+    enum reject_code code =
+        normalize_full(normalizer, &io->scratch, cells, arena, full, &bad_cell, &no_memory);
+    if (no_memory)
+        return mem_fail(diag, 0, "rows that broke");
+    if (code != REJECT_NONE)
+        return row_changed(&s->set.files[index], at, diag);
+    full->place = place;
+    return OK;
+}
+
+enum err csv_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows,
+                   uint32_t count, struct arena *arena, struct diag *diag)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        enum err err = fetch_row(csv_source_of(source), io, refs[i].place, &rows[i], arena, diag);
+        if (err != OK)
+            return err;
+        rows[i].record_flags = refs[i].record_flags;
+    }
+    return OK;
+}
+
+/* The line in which a byte lies, from 1; 0 when the file cannot be read, with errno set. */
+uint64_t csv_line(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at)
+{
+    struct csv_file *file = &s->files[index];
+    struct input_file *input = &s->set.files[index];
+    struct line_count *c = &io->lines[s->config.side];
+    if (c->file != input->serial || at < c->at ||
+        (file->mark_sums && at / CSV_MARK_BYTES > c->at / CSV_MARK_BYTES + 1)) {
+        int near = c->file == input->serial && at >= c->from && at < c->from + 4 * IO_WINDOW;
+        c->file = input->serial;
+        c->at = file->mark_sums ? at / CSV_MARK_BYTES * CSV_MARK_BYTES : 0;
+        c->line = file->mark_sums ? file->mark_sums[at / CSV_MARK_BYTES] : 0;
+        if (!near)
+            c->size = 0;
+    }
+    while (c->at < at) {
+        if (c->at < c->from || c->at >= c->from + c->size) {
+            /* One block where places lie far apart, a window where they follow each other. */
+            uint64_t want = c->size ? IO_WINDOW : CSV_MARK_BYTES;
+            if (want > input->size - c->at)
+                want = input->size - c->at;
+            ssize_t n = sys_pread_full(input->fd, c->bytes, want, c->at);
+            if (n <= 0) {
+                errno = n < 0 ? (int)-n : EIO;
+                c->file = 0;
+                return 0;
+            }
+            c->from = c->at;
+            c->size = (uint64_t)n;
+        }
+        uint64_t end = c->from + c->size < at ? c->from + c->size : at;
+        c->line += csv_count_newlines(c->bytes + (c->at - c->from), end - c->at);
+        c->at = end;
+    }
+    return c->line + 1;
+}
+
+/* ---- rows that lie close together ---- */
+
+/* Reads and scans a buffer full from the row at `at` on. Nothing is there when its rows are not plain to see: then
+ * each is read by itself. */
+static enum err stream_fill(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at,
+                            struct diag *diag)
+{
+    struct input_file *input = &s->set.files[index];
+    struct row_stream *st = &io->streams[s->config.side];
+    struct chunk_scan *scan = &io->scans[s->config.side];
+    uint8_t *bytes = worker_io_buffer(io, (uint32_t)s->config.side);
+    uint32_t size = io->buffer_size < scan->room ? io->buffer_size : (uint32_t)scan->room;
+    if (size > input->size - at)
+        size = (uint32_t)(input->size - at);
+    *st = (struct row_stream){.file = 0};
+    ssize_t n = input_read(input, bytes, size, at, diag);
+    if (n < 0)
+        return diag->err;
+    if ((uint32_t)n != size)
+        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                        "%s became shorter while it was read", input->path);
+    size -= size && bytes[size - 1] == '\r'; /* what follows it is not known here */
+    memset(bytes + size, 0, IO_SLACK);
+    struct csv_scan_job job = {.bytes = bytes,
+                               .size = size,
+                               .end = size + 1,
+                               .delimiter = s->dialect.delimiter,
+                               .quote = s->dialect.quote,
+                               .seps = scan->seps,
+                               .rows = scan->rows};
+    struct csv_scan_result result = csv_scan(&job);
+    int quoted = s->dialect.quote && (result.flags & CSV_SAW_QUOTE);
+    if (quoted)
+        result = csv_scan_quoted(&job);
+    if (result.row_count == 0 || (result.flags & (CSV_IRREGULAR | CSV_SAW_STRAY_CR)))
+        return OK;
+    *st = (struct row_stream){.file = input->serial,
+                              .begin = at,
+                              .stop = result.stop,
+                              .line = csv_line(s, io, index, at),
+                              .row_count = result.row_count,
+                              .quoted = quoted};
+    scan->seps[-1] = UINT32_MAX; /* the first row begins at 0 */
+    if (st->line == 0) {
+        st->file = 0;
+        return diag_set_errno(diag, errno, "read", "%s: cannot count its lines", input->path);
+    }
+    return OK;
+}
+
+/* Goes on to the row at `at`; its wanted cells. */
+static enum err stream_row(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at,
+                           const struct cell **out, uint64_t *line, struct diag *diag)
+{
+    struct csv_file *file = &s->files[index];
+    struct row_stream *st = &io->streams[s->config.side];
+    const uint32_t *const seps = io->scans[s->config.side].seps, *const rows = io->scans[s->config.side].rows;
+    const uint8_t *const bytes = worker_io_buffer(io, (uint32_t)s->config.side);
+    const uint32_t wanted_at = (uint32_t)(at - st->begin), from = st->at, from_row = st->row;
+    while (st->at < wanted_at && st->row < st->row_count) {
+        st->sep = rows[st->row++];
+        st->at = seps[st->sep - 1] + 1;
+    }
+    /* With quotes a row may have several lines. */
+    st->line += st->quoted ? csv_count_newlines(bytes + from, st->at - from) : st->row - from_row;
+    *line = st->line;
+    if (st->at != wanted_at || st->row == st->row_count || rows[st->row] - st->sep != file->column_count)
+        return row_changed(&s->set.files[index], at, diag);
+    const uint32_t newline = seps[rows[st->row] - 1];
+    struct cell *const cells = io->cells;
+    uint8_t *scratch = io->unquoted;
+    for (int k = 0; k < file->wanted_count; k++) {
+        const uint32_t *sep = seps + st->sep + file->wanted[k];
+        const uint32_t begin = sep[-1] + 1;
+        uint32_t end = sep[0];
+        end -= end == newline && end > st->at && bytes[end - 1] == '\r';
+        cells[k] = (struct cell){
+            .data = (const char *)bytes + begin, .size = end > begin ? end - begin : 0, .kind = CELL_TEXT};
+        if (st->quoted && cells[k].size && bytes[begin] == s->dialect.quote) {
+            csv_unquote(&s->dialect, &cells[k], scratch);
+            if ((const uint8_t *)cells[k].data == scratch)
+                scratch += cells[k].size;
+        }
+    }
+    *out = cells;
+    return OK;
+}
+
+/* Whether it pays to read a buffer full from places[at] on: what is wanted of it lies close together. */
+static int is_dense(const uint64_t *places, uint32_t count, uint32_t at)
+{
+    enum { LOOK_AHEAD = 16, GAP_MAX = 2048 };
+    uint32_t ahead = count - 1 - at < LOOK_AHEAD ? count - 1 - at : LOOK_AHEAD;
+    return ahead && places[at + ahead] - places[at] < (uint64_t)ahead * GAP_MAX;
+}
+
+enum err csv_leans(struct source *source, struct worker_io *io, const struct lean_plan *plan,
+                   const uint64_t *places, uint32_t count, struct lean_list *list, struct diag *diag)
+{
+    struct csv_source *s = csv_source_of(source);
+    struct row_stream *st = &io->streams[s->config.side];
+    uint32_t index = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (places[i] - s->set.files[index].base >= s->set.files[index].size)
+            index = file_set_find(&s->set, places[i]);
+        struct input_file *input = &s->set.files[index];
+        uint64_t at = places[i] - input->base, line = 0;
+        const struct cell *cells = NULL;
+        const struct normalizer *normalizer = s->files[index].normalizer;
+        enum err err = OK;
+        int is_there = st->file == input->serial && at >= st->begin + st->at && at < st->begin + st->stop;
+        if (!is_there && !s->files[index].bill && io->buffer_count > (uint32_t)s->config.side &&
+            is_dense(places, count, i)) {
+            err = stream_fill(s, io, index, at, diag);
+            is_there = st->file != 0;
+        }
+        if (err == OK && is_there) {
+            err = worker_io_unquote_room(io, io->buffer_size, diag);
+            if (err == OK)
+                err = stream_row(s, io, index, at, &cells, &line, diag);
+        } else if (err == OK) {
+            err = again(s, io, index, at, &cells, &normalizer, diag);
+            if (err == OK && (line = csv_line(s, io, index, at)) == 0)
+                err = diag_set_errno(diag, errno, "read", "%s: cannot count its lines", input->path);
+        }
+        if (err != OK)
+            return err;
+        uint32_t before = list->count;
+        int taken = normalize_lean(normalizer, &io->scratch, cells, plan, list);
+        if (UNLIKELY(taken == 0)) {
+            struct arena arena;
+            struct full full;
+            int bad_cell, no_memory;
+            arena_init(&arena);
+            enum reject_code code =
+                normalize_full(normalizer, &io->scratch, cells, &arena, &full, &bad_cell, &no_memory);
+            if (code != REJECT_NONE && !no_memory)
+                err = row_changed(input, at, diag);
+            taken = code == REJECT_NONE && lean_of_full(plan, &full, list) ? 1 : -1;
+            arena_fini(&arena);
+        }
+        if (err == OK && taken < 0)
+            err = mem_fail(diag, 0, "matched rows");
+        if (err != OK)
+            return err;
+        list->items[before].place = places[i];
+        list->items[before].line = line;
+    }
+    return OK;
+}
+
+/* ---- places ---- */
+
+const char *csv_place_file(const struct source *source, uint64_t place, uint64_t *begin, uint64_t *size)
+{
+    const struct csv_source *s = csv_source_of(source);
+    const struct input_file *input = &s->set.files[file_set_find(&s->set, place)];
+    *begin = input->base;
+    *size = input->size;
+    return input->shown;
+}
+
+size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room)
+{
+    struct csv_source *s = csv_source_of(source);
+    uint32_t index = file_set_find(&s->set, place);
+    uint64_t at = place - s->set.files[index].base;
+    uint64_t line = 0;
+    if (s->spec->bill && s->spec->bill->flatten != FLATTEN_NONE) {
+        /* A row that was made of a statement's entry begins with the entry's byte and line. */
+        char head[64];
+        struct diag ignored = {0};
+        ssize_t n = input_read(&s->set.files[index], head, sizeof head - 1, at, &ignored);
+        head[n < 0 ? 0 : n] = 0;
+        char *end;
+        at = strtoull(head, &end, 10);
+        line = *end == ',' ? strtoull(end + 1, NULL, 10) : 0;
+        errno = EIO;
+    } else {
+        line = csv_line(s, io, index, at);
+    }
+    if (line == 0) {
+        snprintf(out, room, "%s", s->set.files[index].path);
+        return 0;
+    }
+    int n = snprintf(out, room, "%s:%llu@%llu", s->set.files[index].shown, (unsigned long long)line,
+                     (unsigned long long)at);
+    return n < (int)room ? (size_t)n : room - 1;
+}
+
+size_t csv_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out,
+                      size_t room)
+{
+    return csv_place(source, io, row->place, out, room);
+}
+
+/* ---- all rows in order ---- */
+
+enum err csv_scan_all(struct source *source, struct worker_io *io,
+                      enum err (*row_fn)(void *context, const struct full *full, struct diag *diag),
+                      void *context, struct diag *diag)
+{
+    struct csv_source *s = csv_source_of(source);
+    struct arena arena;
+    arena_init(&arena);
+    enum err err = file_set_settle(&s->set, diag);
+    for (uint32_t index = 0; err == OK && index < s->set.count; index++) {
+        struct input_file *input = &s->set.files[index];
+        struct csv_file *file = &s->files[index];
+        uint64_t at = file->data_begin;
+        while (err == OK && at < input->size) {
+            const uint8_t *bytes = NULL;
+            uint32_t size = 0, want = 4096;
+            struct csv_row row;
+            enum csv_row_end end = CSV_ROW_UNFINISHED;
+            int at_end = 0;
+            struct csv_row_kind kind;
+            struct cell *picked;
+            for (; end == CSV_ROW_UNFINISHED && err == OK && !at_end && want <= 4 * CSV_ROW_MAX; want *= 4) {
+                err = csv_window(s, io, input, at, want, &bytes, &size, diag);
+                if (err == OK)
+                    err = worker_io_unquote_room(io, size, diag);
+                if (err != OK)
+                    break;
+                at_end = at + size == input->size;
+                end = read_row(s, file, io, bytes, size, at_end, &row, &kind, &picked,
+                               file->bill ? &file->bill->totals : NULL);
+            }
+            if (err != OK)
+                break;
+            if (end == CSV_ROW_UNFINISHED) {
+                err = diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed",
+                               "%s: the row at byte %llu has no end within 1 MiB or the file", input->path,
+                               (unsigned long long)at);
+                break;
+            }
+            enum reject_code code = row.code;
+            uint32_t bad_column = row.bad_cell;
+            struct full full;
+            if (end == CSV_ROW_WHOLE && kind.normalizer && !csv_is_comment(s, bytes, row.size)) {
+                int bad_cell, no_memory;
+                arena_reset(&arena);
+                code = normalize_full(kind.normalizer, &io->scratch, picked, &arena, &full, &bad_cell,
+                                      &no_memory);
+                bad_column = bad_cell >= 0 ? (uint32_t)kind.wanted[bad_cell] : UINT32_MAX;
+                if (no_memory)
+                    err = mem_fail(diag, 0, "a row");
+                full.place = input->base + at;
+                if (err == OK && code == REJECT_NONE)
+                    err = row_fn(context, &full, diag);
+            }
+            int is_odd = file->bill && (end == CSV_ROW_SPOILED || code == REJECT_COLUMNS);
+            if (err == OK && is_odd && end != CSV_ROW_BLANK) { /* of the trailer, perhaps */
+                struct csv_odd_line line = {
+                    .at = at, .size = row.size, .column = 0xFFFF, .code = (uint8_t)code};
+                err = csv_add_odd(s, file->bill, &line, input->path, diag);
+            } else if (err == OK && code != REJECT_NONE && code != REJECT_NOT_OURS &&
+                       !csv_is_comment(s, bytes, row.size)) {
+                file->reject_count++;
+                char place[1024];
+                csv_place(source, io, input->base + at, place, sizeof place);
+                if (!s->config.quiet)
+                    reject_show(code, place,
+                                bad_column < file->column_count ? csv_names(file)[bad_column] : NULL, NULL);
+            }
+            if (file->bill && !is_odd && end == CSV_ROW_WHOLE)
+                file->bill->last_row = at + 1;
+            file->records += end == CSV_ROW_WHOLE && code == REJECT_NONE;
+            at += row.next;
+        }
+    }
+    arena_fini(&arena);
+    if (err == OK && s->spec->bill)
+        err = csv_check_bills(s, io, diag);
+    for (uint32_t i = 0; err == OK && s->spec->bill && !s->config.quiet && i < s->rejects.count; i++)
+        err = csv_show_reject(s, io, &s->rejects.items[i], diag);
+    return err;
+}

@@ -1,0 +1,143 @@
+/* io/source/csv_rows.c: hot: rows of a plain CSV become records. */
+#include "io/source/csv_rows.h"
+
+enum err csv_add_reject(struct csv_work *w, uint32_t at, uint32_t size, enum reject_code code,
+                        uint32_t column, struct diag *diag)
+{
+    const struct reject_limit *limit = &w->s->spec->rejects;
+    struct reject reject = {.place = w->input->base + w->ticket->begin + at,
+                            .size = size,
+                            .column = column > 0xFFFF ? 0xFFFF : (uint16_t)column,
+                            .code = (uint8_t)code,
+                            .side = (uint8_t)w->s->config.side};
+    /* A share of the rows is known at the end only. */
+    return reject_list_add(&w->s->rejects, &reject, &w->file->reject_count,
+                           limit->max_ppm ? UINT64_MAX : limit->max_rows, diag);
+}
+
+/* One row whose wanted cells are at hand. `begin`..`next` are its bytes, `size` those without the line end.
+ */
+enum err csv_take_row(struct csv_work *w, const struct cell *cells, uint32_t begin, uint32_t size,
+                      uint32_t next, struct outbox *outbox, struct diag *diag)
+{
+    struct record *record = w->io->record;
+    int bad_cell;
+    enum reject_code code = normalize_hot(w->file->normalizer, &w->io->scratch, cells, record, &bad_cell);
+    if (UNLIKELY(code != REJECT_NONE)) {
+        if (code == REJECT_NOT_OURS) {
+            w->rows--;
+            w->other_bytes += next - begin;
+            return OK;
+        }
+        w->reject_bytes += next - begin;
+        return csv_add_reject(w, begin, size, code,
+                              bad_cell >= 0 ? (uint32_t)w->file->wanted[bad_cell] : UINT32_MAX, diag);
+    }
+    return put_row(w, record_units(record_var_size(record, normalizer_layout(w->file->normalizer))), begin,
+                   next, outbox, diag);
+}
+
+enum err csv_reject_row(struct csv_work *w, uint32_t begin, uint32_t size, uint32_t next,
+                        enum reject_code code, uint32_t column, struct diag *diag)
+{
+    if (csv_is_comment(w->s, w->bytes + begin, size)) {
+        w->rows--;
+        w->other_bytes += next - begin;
+        return OK;
+    }
+    w->reject_bytes += next - begin;
+    return csv_add_reject(w, begin, size, code, column, diag);
+}
+
+/* A row that is not as the header says: blank, a comment, or a reject. */
+static enum err odd_row(struct csv_work *w, uint32_t begin, uint32_t size, uint32_t next, struct diag *diag)
+{
+    if (size == 0) {
+        w->rows--;
+        w->blank++;
+        w->other_bytes += next - begin;
+        return OK;
+    }
+    return csv_reject_row(w, begin, size, next, REJECT_COLUMNS, UINT32_MAX, diag);
+}
+
+/* The hot loop: rows as csv_scan found them. */
+static inline __attribute__((always_inline)) enum err take_rows(struct csv_work *w,
+                                                                const struct csv_scan_result *scan,
+                                                                uint32_t first_row, const int quoted,
+                                                                struct outbox *outbox, struct diag *diag)
+{
+    const uint32_t columns = w->file->column_count;
+    const int wanted_count = w->file->wanted_count;
+    const int *const wanted = w->file->wanted;
+    const uint8_t *const bytes = w->bytes;
+    struct cell *const cells = w->io->cells;
+    const int has_comments = w->s->spec->layout.comment != NULL;
+    int last_wanted = -1; /* the wanted cell that ends with the line, whose carriage return must go */
+    for (int k = 0; k < wanted_count; k++)
+        if ((uint32_t)wanted[k] + 1 == columns)
+            last_wanted = k;
+    const struct csv_walk walk = csv_walk_of(w, scan, first_row);
+    uint32_t *const seps = walk.seps;
+    uint32_t sep = 0;
+    for (uint32_t r = 0; r < walk.count; r++) {
+        const struct csv_bounds at = csv_bounds_at(&walk, r, sep, scan);
+        const uint32_t begin = at.begin, end = at.end;
+        w->rows++;
+        enum err err;
+        if (UNLIKELY(at.sep_count != columns || (columns == 1 && end == begin) ||
+                     (has_comments && csv_is_comment(w->s, bytes + begin, end - begin)))) {
+            err = odd_row(w, begin, end - begin, at.next, diag);
+        } else if (!quoted && end == at.newline &&
+                   LIKELY(normalize_plain(w->file->normalizer, &w->io->scratch, bytes, seps + sep,
+                                          w->io->record))) {
+            err = put_row(w, record_units(w->io->record->key_size), begin, at.next, outbox, diag);
+        } else {
+            uint8_t *scratch = w->io->unquoted;
+            const uint32_t *const row = seps + sep;
+            for (int k = 0; k < wanted_count; k++) {
+                int64_t c = wanted[k];
+                uint32_t from = row[c - 1] + 1, to = row[c];
+                cells[k] =
+                    (struct cell){.data = (const char *)bytes + from, .size = to - from, .kind = CELL_TEXT};
+            }
+            if (last_wanted >= 0)
+                cells[last_wanted].size -= at.newline - end;
+            for (int k = 0; quoted && k < wanted_count; k++)
+                if (cells[k].size && *(const uint8_t *)cells[k].data == w->s->dialect.quote) {
+                    csv_unquote(&w->s->dialect, &cells[k], scratch);
+                    if ((const uint8_t *)cells[k].data == scratch)
+                        scratch += cells[k].size;
+                }
+            err = csv_take_row(w, cells, begin, end - begin, at.next, outbox, diag);
+        }
+        if (UNLIKELY(err != OK))
+            return err;
+        sep += at.sep_count;
+    }
+    return OK;
+}
+
+/* Two functions of their own: one alone has the registers. */
+static __attribute__((noinline)) enum err take_plain(struct csv_work *w, const struct csv_scan_result *scan,
+                                                     uint32_t first_row, struct outbox *outbox,
+                                                     struct diag *diag)
+{
+    return take_rows(w, scan, first_row, 0, outbox, diag);
+}
+
+static __attribute__((noinline)) enum err take_quoted(struct csv_work *w, const struct csv_scan_result *scan,
+                                                      uint32_t first_row, struct outbox *outbox,
+                                                      struct diag *diag)
+{
+    return take_rows(w, scan, first_row, 1, outbox, diag);
+}
+
+enum err csv_take_scanned(struct csv_work *w, const struct csv_scan_result *scan, uint32_t first_row,
+                          int quoted, struct outbox *outbox, struct diag *diag)
+{
+    if (w->file->bill)
+        return csv_take_bill_rows(w, scan, first_row, outbox, diag);
+    return quoted ? take_quoted(w, scan, first_row, outbox, diag)
+                  : take_plain(w, scan, first_row, outbox, diag);
+}
