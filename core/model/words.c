@@ -35,9 +35,13 @@ const char *class_name(enum class_id id)
 const char *reason_name(enum reason reason)
 {
     static const char *const names[REASONS] = {
-        "exact",       "tolerance",    "amount",   "currency",       "direction", "status",
-        "fee",         "timing",       "merchant", "date_disagrees", "conflict",  "suspected",
-        "dup_suspect", "non_monetary", "day_cut",  "voided",         "filtered",
-        "other_day"};
+        "exact",          "tolerance", "group",     "amount",      "currency",
+        "direction",      "status",    "fee",       "timing",      "merchant",
+        "date_disagrees", "conflict",  "suspected", "dup_suspect", "non_monetary",
+        "day_cut",        "near_cut",  "carried",   "second_pass", "late",
+        "partial",        "over",      "under",     "group_sum",   "budget",
+        "netted",         "sampled",   "manual",    "fx",          "fx_rate_missing",
+        "voided",         "filtered",  "other_day", "test",        "alien_merchant",
+        "over_refund"};
     return names[reason];
 }

@@ -50,6 +50,7 @@ const char *class_name(enum class_id id); /* "match" */
 enum reason {
     REASON_EXACT,
     REASON_TOLERANCE,
+    REASON_GROUP,
     REASON_AMOUNT,
     REASON_CURRENCY,
     REASON_DIRECTION,
@@ -63,14 +64,42 @@ enum reason {
     REASON_DUP_SUSPECT,
     REASON_NON_MONETARY,
     REASON_DAY_CUT,
-    REASON_VOIDED,    /* ours: a row that the log says was deleted (P0) */
-    REASON_FILTERED,  /* ours: a kind of row, or rows, that the profile or the job sets aside (P0) */
-    REASON_OTHER_DAY, /* ours: a log record of another bill date, not of this unit (P0) */
+    REASON_NEAR_CUT,
+    REASON_CARRIED,
+    REASON_SECOND_PASS,
+    REASON_LATE,
+    REASON_PARTIAL,
+    REASON_OVER,
+    REASON_UNDER,
+    REASON_GROUP_SUM,
+    REASON_BUDGET,
+    REASON_NETTED,
+    REASON_SAMPLED,
+    REASON_MANUAL,
+    REASON_FX,
+    REASON_FX_RATE_MISSING,
+    /* ours */
+    REASON_VOIDED,         /* a row that the log says was deleted (P0) */
+    REASON_FILTERED,       /* a kind of row, or rows, that the profile or the job sets aside (P0) */
+    REASON_OTHER_DAY,      /* a log record of another bill date, not of this unit (P0) */
+    REASON_TEST,           /* test data (P0) */
+    REASON_ALIEN_MERCHANT, /* of a merchant that is none of ours (P0) */
+    REASON_OVER_REFUND,    /* more given back than taken */
     REASONS
 };
 #define REASON_BIT(reason) (1ull << (reason))
-#define REASON_ATTR_BIT(slot)                                                                                \
-    (1ull << (REASONS + (slot))) /* a canonical field without a word of its own, or FIELD_ATTR0 + i */
+/* A canonical field without a word of its own, or an attr: a bit behind the words. Fields from amount on have words. */
+enum { REASON_ATTR_FIELDS = FIELD_BILL_DATE };
+static inline unsigned reason_attr_number(unsigned slot)
+{
+    return slot < FIELDS ? slot : slot - FIELDS + REASON_ATTR_FIELDS;
+}
+static inline unsigned reason_attr_slot(unsigned number)
+{
+    return number < REASON_ATTR_FIELDS ? number : number - REASON_ATTR_FIELDS + FIELDS;
+}
+#define REASON_ATTR_BIT(slot) (1ull << (REASONS + reason_attr_number(slot)))
+_Static_assert(REASONS + REASON_ATTR_FIELDS + ATTRS_MAX <= 64, "a reason is a bit");
 const char *reason_name(enum reason reason);
 
 #endif

@@ -140,7 +140,7 @@ static size_t reasons_text(const struct job *job, uint64_t reasons, char *out, s
         if (!(reasons >> bit & 1))
             continue;
         const char *prefix = bit < REASONS ? "" : "attr:";
-        unsigned slot = bit - REASONS;
+        unsigned slot = bit < REASONS ? 0 : reason_attr_slot(bit - REASONS);
         const char *name = bit < REASONS ? reason_name((enum reason)bit) : job_field_name(job, slot);
         int n = snprintf(out + used, room - used, "%s%s%s", used ? ";" : "", prefix, name);
         if (n < 0 || used + (size_t)n >= room)
