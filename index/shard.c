@@ -188,15 +188,6 @@ static inline __attribute__((always_inline)) uint32_t units_of(const struct inde
     return record_units(road.plain ? r->key_size : record_var_size(r, layout_of(s, r)));
 }
 
-/* Nearly all records are one line. */
-static inline void copy_units(struct record *to, const struct record *from, uint32_t units)
-{
-    if (LIKELY(units == 1))
-        memcpy(to, from, RECORD_UNIT);
-    else
-        memcpy(to, from, (size_t)units * RECORD_UNIT);
-}
-
 /* The half of a hash that a level's slots hold: at the first level the high one, whose shard and partition
  * bits say no more once a partition is on its own. */
 static inline uint32_t tag_of(const struct record *r, const struct road road)
@@ -495,7 +486,7 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
             number = entry_take(s, units, diag);
             if (LIKELY(number != NO_ENTRY)) {
                 struct record *fresh = entry_at(s, number);
-                copy_units(fresh, r, units);
+                record_copy(fresh, r, units);
                 e = entry_at(s, found.head);
                 fresh->hash_hi = e->hash_hi; /* behind the head, so that the slot stays as it is */
                 e->hash_hi = number;
@@ -510,7 +501,7 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
             number = grown ? entry_take(s, units, diag) : NO_ENTRY;
             if (LIKELY(number != NO_ENTRY)) {
                 struct record *fresh = entry_at(s, number);
-                copy_units(fresh, r, units);
+                record_copy(fresh, r, units);
                 fresh->hash_hi = NO_ENTRY;
                 table_put(&s->table, tag, tag, number);
             }

@@ -32,13 +32,10 @@ uint16_t dict_number_slow(struct dict *dict, struct span word);
 /* OK when every word that was asked for has its number. */
 enum err dict_check(struct dict *dict, struct diag *diag);
 
-static inline uint16_t dict_number(struct dict *dict, struct dict_cache *cache, struct span word)
+/* Of a word of 1 to SHORT_MAX bytes that are loaded already. */
+static inline uint16_t dict_number_of(struct dict *dict, struct dict_cache *cache, struct span word,
+                                      struct short_text t)
 {
-    if (word.size == 0)
-        return 0;
-    if (word.size > SHORT_MAX)
-        return dict_number_slow(dict, word);
-    struct short_text t = short_load(word.data, word.size);
     unsigned slot = (unsigned)((t.low ^ t.high) * 0x9E3779B97F4A7C15ull >> 58);
     if (cache->slots[slot].number && cache->slots[slot].word.low == t.low &&
         cache->slots[slot].word.high == t.high && cache->slots[slot].size == word.size)
@@ -50,6 +47,15 @@ static inline uint16_t dict_number(struct dict *dict, struct dict_cache *cache, 
         cache->slots[slot].number = number;
     }
     return number;
+}
+
+static inline uint16_t dict_number(struct dict *dict, struct dict_cache *cache, struct span word)
+{
+    if (word.size == 0)
+        return 0;
+    if (word.size > SHORT_MAX)
+        return dict_number_slow(dict, word);
+    return dict_number_of(dict, cache, word, short_load(word.data, word.size));
 }
 
 #endif

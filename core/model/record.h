@@ -69,6 +69,15 @@ static inline uint32_t record_units(uint32_t var_size)
     return var_size <= RECORD_INLINE ? 1 : 1 + (var_size - RECORD_INLINE + RECORD_UNIT - 1) / RECORD_UNIT;
 }
 
+/* Nearly all records are one line. */
+static inline void record_copy(struct record *to, const struct record *from, uint32_t units)
+{
+    if (LIKELY(units == 1))
+        memcpy(to, from, RECORD_UNIT);
+    else
+        memcpy(to, from, (size_t)units * RECORD_UNIT);
+}
+
 static inline uint64_t record_hash(const struct record *r)
 {
     return (uint64_t)r->hash_hi << 32 | r->hash_lo;

@@ -20,23 +20,40 @@ struct outbox {
     enum err (*flush)(struct outbox *outbox, uint32_t shard, struct diag *diag);
 };
 
-static inline enum err outbox_put(struct outbox *outbox, const struct record *record, uint32_t units,
-                                  struct diag *diag)
+/* The batch of a hash's shard, with room for so many units; NULL on failure. */
+static inline struct batch *outbox_room(struct outbox *outbox, uint64_t hash, uint32_t units,
+                                        struct diag *diag)
 {
-    uint32_t shard = hash_shard(record_hash(record), outbox->shard_count);
+    uint32_t shard = hash_shard(hash, outbox->shard_count);
     struct batch *batch = outbox->open[shard];
     if (UNLIKELY(batch->used + units > batch->room)) {
-        enum err err = outbox->flush(outbox, shard, diag);
-        if (err != OK)
-            return err;
+        if (outbox->flush(outbox, shard, diag) != OK)
+            return NULL;
         batch = outbox->open[shard];
     }
-    memcpy(&batch->units[batch->used], record, (size_t)units * RECORD_UNIT);
+    return batch;
+}
+
+/* What was written behind the batch's last unit is a record of it now. */
+static inline enum err outbox_put_last(struct outbox *outbox, struct batch *batch, uint32_t units,
+                                       struct diag *diag)
+{
+    const struct record *record = &batch->units[batch->used];
     batch->used += units;
     batch->count++;
     return LIKELY(tally_add(&outbox->tally, record))
                ? OK
                : diag_set(diag, ERR_MACHINE, "memory", NULL, "out of memory: a tally");
+}
+
+static inline enum err outbox_put(struct outbox *outbox, const struct record *record, uint32_t units,
+                                  struct diag *diag)
+{
+    struct batch *batch = outbox_room(outbox, record_hash(record), units, diag);
+    if (UNLIKELY(!batch))
+        return diag->err;
+    record_copy(&batch->units[batch->used], record, units);
+    return outbox_put_last(outbox, batch, units, diag);
 }
 
 #endif

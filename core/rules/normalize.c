@@ -6,6 +6,7 @@
 #include "core/model/currency.h"
 #include "core/model/money.h"
 #include "core/model/money_quick.h"
+#include "core/rules/plain.h"
 #include <stdio.h>
 
 enum {
@@ -15,7 +16,6 @@ enum {
 
 struct input {
     int cell;            /* index into cells, or -1 */
-    int column;          /* of the source; -1 */
     int credit_cell;     /* amount, fee: `cell` is the debit column then; -1 otherwise */
     int mark_cell;       /* amount, fee: says debit or credit; trade_time: names the zone; -1: none */
     const char *charset; /* of the cell, where it is not UTF-8 */
@@ -55,11 +55,11 @@ struct normalizer {
     uint16_t date;   /* for times without a year */
     int zones_differ;
     int key_cells[KEYS_MAX * KEY_PARTS_MAX]; /* cells of all keys' text parts */
-    int key_columns[KEYS_MAX * KEY_PARTS_MAX];
     int key_cell_count;
     int plain; /* currency, amount, direction, fee, status, time and channel_code are columns without strip,
                   map or unit, or are not there */
-    int plain_lean; /* the same, of those that a part of a pair wants */
+    int plain_lean;         /* the same, of those that a part of a pair wants */
+    struct plain_plan plan; /* where `plain` */
 };
 
 const char *reject_name(enum reject_code code)
@@ -134,6 +134,33 @@ struct source_part {
     const char *const *occurrence;
     int occurrence_count;
 };
+
+static int column_of(const struct normalizer *n, unsigned field)
+{
+    return n->in[field].cell >= 0 ? n->columns[n->in[field].cell] : -1;
+}
+
+static void make_plan(struct normalizer *n)
+{
+    n->plan = (struct plain_plan){.words = n->shared->words,
+                                  .hash_seed = n->shared->hash_seed,
+                                  .channel_constant = n->in[FIELD_CHANNEL_CODE].constant,
+                                  .currency = column_of(n, FIELD_CURRENCY),
+                                  .amount = column_of(n, FIELD_AMOUNT),
+                                  .direction = column_of(n, FIELD_DIRECTION),
+                                  .fee = column_of(n, FIELD_FEE),
+                                  .time = column_of(n, FIELD_TRADE_TIME),
+                                  .status = n->status_in_sigma ? column_of(n, FIELD_STATUS) : -1,
+                                  .channel = column_of(n, FIELD_CHANNEL_CODE),
+                                  .key = column_of(n, n->key_parts[0]),
+                                  .number_count = n->key_cell_count,
+                                  .unit_day = n->shared->unit_day,
+                                  .side_flag = n->side == CHANNEL ? RECORD_CHANNEL : 0,
+                                  .job_currency = n->job->currency,
+                                  .wants_channel = (uint8_t)n->key_has_channel};
+    for (int i = 0; i < n->key_cell_count; i++)
+        n->plan.numbers[i] = n->columns[n->key_cells[i]];
+}
 
 static enum err open_part(struct normalizer **out, const struct norm_shared *shared, enum side side,
                           const struct source_part *source, const struct norm_rows *rows, const char *file,
@@ -259,10 +286,8 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
                !n->in[FIELD_CURRENCY].rule->of_order && n->in[FIELD_AMOUNT].cell >= 0 &&
                !n->in[n->key_parts[0]].rule->none && !n->in[n->key_parts[0]].rule->strip &&
                !n->in[n->key_parts[0]].rule->map_count;
-    for (unsigned field = 0; field < FIELD_SLOTS; field++)
-        n->in[field].column = n->in[field].cell >= 0 ? n->columns[n->in[field].cell] : -1;
-    for (int i = 0; i < n->key_cell_count; i++)
-        n->key_columns[i] = n->columns[n->key_cells[i]];
+    if (n->plain)
+        make_plan(n);
     n->layout.has_extras = n->extra_count > 0;
     n->layout.has_fold = (uint8_t)n->is_image;
     n->plain_lean = !n->is_image && !n->zones_differ && job->cut_minutes == 0 &&
@@ -307,6 +332,11 @@ const int *normalizer_columns(const struct normalizer *n, int *count)
 {
     *count = n->column_count;
     return n->columns;
+}
+
+const struct plain_plan *normalizer_plain(const struct normalizer *n)
+{
+    return n->plain && n->plan.key >= 0 && n->plan.amount >= 0 ? &n->plan : NULL;
 }
 
 struct record_layout normalizer_layout(const struct normalizer *n)
@@ -664,6 +694,12 @@ static inline void time_remember(struct norm_scratch *s, struct span text, int64
     memcpy(&rest, text.data + 8, 2);
     s->date_memo_rest = rest;
     s->date_memo_count = wall_us / 86400000000LL - (wall_us % 86400000000LL < 0);
+    const int64_t day = s->date_memo_count + DAY_BASE;
+    memset(s->time_memo, 0, sizeof s->time_memo);
+    if (day > 0 && day <= UINT16_MAX) {
+        memcpy(s->time_memo, text.data, 11);
+        s->time_memo_day = (uint16_t)day;
+    }
 }
 
 /* "+08:00", which the profile's reader has checked. */
@@ -760,30 +796,12 @@ static inline enum reject_code read_time(const struct normalizer *n, struct norm
     return REJECT_NONE;
 }
 
-/* 1.23457E+17: what a spreadsheet makes of a long number. Other numbers shorten to the same, so it must never
- * match. */
-static inline int is_shortened(struct span text)
-{
-    if (LIKELY(text.size < 5 || text.size > 24 || (text.data[1] != '.' && text.data[1] != 'E')))
-        return 0;
-    size_t i = 0, digits = 0;
-    for (; i < text.size && ((text.data[i] >= '0' && text.data[i] <= '9') || text.data[i] == '.'); i++)
-        digits += text.data[i] != '.';
-    if (digits == 0 || i + 2 >= text.size || (text.data[i] != 'E' && text.data[i] != 'e') ||
-        text.data[i + 1] != '+')
-        return 0;
-    for (i += 2; i < text.size; i++)
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return 0;
-    return 1;
-}
-
 /* The cell of a key that was shortened, or -1. */
 static inline int shortened_key(const struct normalizer *n, const struct cell *cells)
 {
     for (int i = 0; i < n->key_cell_count; i++)
         if (UNLIKELY(cells[n->key_cells[i]].kind == CELL_TEXT &&
-                     is_shortened(cell_span(&cells[n->key_cells[i]]))))
+                     text_is_shortened(cell_span(&cells[n->key_cells[i]]))))
             return n->key_cells[i];
     return -1;
 }
@@ -1049,45 +1067,18 @@ static inline enum reject_code put_occurrence(const struct normalizer *n, struct
     return REJECT_NONE;
 }
 
-/* A row of text: its cells, or where they end among its separators. */
-struct text_row {
-    const struct cell *cells; /* NULL: the other two */
-    const uint8_t *bytes;
-    const uint32_t *seps; /* column c lies between seps[c - 1] and seps[c] */
-};
-
-static inline __attribute__((always_inline)) struct span text_between(const struct text_row row, int column)
-{
-    uint32_t between[2];
-    memcpy(between, &row.seps[(int64_t)column - 1], sizeof between);
-    const uint32_t from = between[0] + 1; /* seps[-1] is one less than the first row's beginning, be it 0 */
-    return (struct span){(const char *)row.bytes + from, between[1] - from};
-}
-
-static inline __attribute__((always_inline)) struct span text_at(const struct text_row row,
-                                                                 const struct input *in)
-{
-    return row.cells ? cell_span(&row.cells[in->cell]) : text_between(row, in->column);
-}
-
 /* The usual row of a plain source, in few instructions. 0 when anything about it is unusual: the general path
  * then has the last word, also on whether it is a reject. Both give the same record for the rows that this
  * one takes (tests/unit/core/rules). */
 static inline __attribute__((always_inline)) int
-take_plain(const struct normalizer *n, struct norm_scratch *s, const struct text_row row, struct record *r)
+take_plain(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, struct record *r)
 {
     const struct input *const in = n->in;
     uint8_t currency = n->job->currency;
-    if (row.cells) {
-        if (UNLIKELY(shortened_key(n, row.cells) >= 0))
-            return 0;
-    } else {
-        for (int i = 0; i < n->key_cell_count; i++)
-            if (UNLIKELY(is_shortened(text_between(row, n->key_columns[i]))))
-                return 0;
-    }
+    if (UNLIKELY(shortened_key(n, cells) >= 0))
+        return 0;
     if (in[FIELD_CURRENCY].cell >= 0) {
-        struct span text = text_at(row, &in[FIELD_CURRENCY]);
+        struct span text = cell_span(&cells[in[FIELD_CURRENCY].cell]);
         if (text.size != 3)
             return 0;
         uint32_t code = (uint32_t)(uint8_t)text.data[0] | (uint32_t)(uint8_t)text.data[1] << 8 |
@@ -1100,7 +1091,7 @@ take_plain(const struct normalizer *n, struct norm_scratch *s, const struct text
         }
         currency = s->currency_memo_index;
     }
-    struct span text = text_at(row, &in[FIELD_AMOUNT]);
+    struct span text = cell_span(&cells[in[FIELD_AMOUNT].cell]);
     int negative = text.size && text.data[0] == '-';
     int64_t amount, fee;
     if (UNLIKELY(currency == CURRENCY_NONE ||
@@ -1110,7 +1101,7 @@ take_plain(const struct normalizer *n, struct norm_scratch *s, const struct text
     if (negative)
         amount = -amount;
     if (in[FIELD_DIRECTION].cell >= 0) {
-        text = text_at(row, &in[FIELD_DIRECTION]);
+        text = cell_span(&cells[in[FIELD_DIRECTION].cell]);
         if (text.size == 3 && text.data[0] == 'O' && text.data[1] == 'U' && text.data[2] == 'T') {
             amount = -amount;
             out = amount <= 0;
@@ -1119,14 +1110,14 @@ take_plain(const struct normalizer *n, struct norm_scratch *s, const struct text
         }
     }
     if (in[FIELD_FEE].cell >= 0) {
-        text = text_at(row, &in[FIELD_FEE]);
+        text = cell_span(&cells[in[FIELD_FEE].cell]);
         negative = text.size && text.data[0] == '-';
         if (text.size && UNLIKELY(!money_quick(text.data + negative, text.size - (size_t)negative, &fee)))
             return 0;
     }
     uint16_t day = n->shared->unit_day;
     if (in[FIELD_TRADE_TIME].cell >= 0) {
-        if (UNLIKELY(!time_is_usual(s, text_at(row, &in[FIELD_TRADE_TIME]))))
+        if (UNLIKELY(!time_is_usual(s, cell_span(&cells[in[FIELD_TRADE_TIME].cell]))))
             return 0;
         int64_t count = s->date_memo_count + DAY_BASE; /* the cut is midnight */
         if (UNLIKELY(count <= 0 || count > UINT16_MAX))
@@ -1139,11 +1130,11 @@ take_plain(const struct normalizer *n, struct norm_scratch *s, const struct text
     r->flags = (uint16_t)((n->side == CHANNEL ? RECORD_CHANNEL : 0) | (out ? RECORD_OUT : 0));
     r->status = 0;
     if (n->status_in_sigma && in[FIELD_STATUS].cell >= 0)
-        r->status = dict_number(n->shared->words, &s->words, text_at(row, &in[FIELD_STATUS]));
+        r->status = dict_number(n->shared->words, &s->words, cell_span(&cells[in[FIELD_STATUS].cell]));
     r->channel = 0;
     if (n->key_has_channel) {
         const struct input *channel = &in[FIELD_CHANNEL_CODE];
-        text = channel->cell >= 0 ? text_at(row, channel) : channel->constant;
+        text = channel->cell >= 0 ? cell_span(&cells[channel->cell]) : channel->constant;
         r->channel = dict_number(n->shared->words, &s->words, text);
         if (UNLIKELY(r->channel == 0))
             return 0;
@@ -1151,7 +1142,7 @@ take_plain(const struct normalizer *n, struct norm_scratch *s, const struct text
     const struct input *key = &in[n->key_parts[0]];
     if (UNLIKELY(key->cell < 0))
         return 0;
-    text = text_at(row, key);
+    text = cell_span(&cells[key->cell]);
     if (UNLIKELY(r->status == DICT_FULL || r->channel == DICT_FULL || text.size == 0 || text.size > 64))
         return 0;
     /* Hashed where it stands: what was just written in pieces of 16 could not be read back in pieces of 8
@@ -1164,16 +1155,10 @@ take_plain(const struct normalizer *n, struct norm_scratch *s, const struct text
     return 1;
 }
 
-int normalize_plain(const struct normalizer *n, struct norm_scratch *s, const uint8_t *bytes,
-                    const uint32_t *seps, struct record *r)
-{
-    return LIKELY(n->plain) && take_plain(n, s, (struct text_row){NULL, bytes, seps}, r);
-}
-
 enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
                                struct record *r, int *bad_cell)
 {
-    if (LIKELY(n->plain) && LIKELY(take_plain(n, s, (struct text_row){.cells = cells}, r)))
+    if (LIKELY(n->plain) && LIKELY(take_plain(n, s, cells, r)))
         return REJECT_NONE;
     struct core_fields core;
     s->bad_charset = 0;

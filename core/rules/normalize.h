@@ -73,6 +73,8 @@ struct norm_scratch {
     uint64_t date_memo; /* the last date text seen, and its day */
     uint32_t date_memo_rest;
     int64_t date_memo_count;
+    uint8_t time_memo[16];  /* that text and what stands behind it, for plain_time; zero: there is none */
+    uint16_t time_memo_day; /* a cut at midnight's bill date */
 };
 enum { NORM_STRIP_MAX = 65536 };
 enum err norm_scratch_init(struct norm_scratch *scratch, struct diag *diag);
@@ -111,10 +113,6 @@ struct record_layout normalizer_layout_of(const struct job *job, enum side side)
  * caller sets. `*bad_cell` is the index of the cell that is to blame, or -1. */
 enum reject_code normalize_hot(const struct normalizer *normalizer, struct norm_scratch *scratch,
                                const struct cell *cells, struct record *record, int *bad_cell);
-/* The same for a usual row of a plain source that lies between separators: column c is bytes[seps[c - 1] + 1,
- * seps[c]). 0 when it is anything else: then normalize_hot says what it is. */
-int normalize_plain(const struct normalizer *normalizer, struct norm_scratch *scratch, const uint8_t *bytes,
-                    const uint32_t *seps, struct record *record);
 /* Whether the job's `where` lets a row in; 1 always where there is none (normalizer_filters 0). normalize_hot and
  * normalize_full answer REJECT_NOT_OURS to the others. */
 int normalizer_filters(const struct normalizer *normalizer);

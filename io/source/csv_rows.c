@@ -1,5 +1,6 @@
 /* io/source/csv_rows.c: hot: rows of a plain CSV become records. */
 #include "io/source/csv_rows.h"
+#include "core/rules/plain.h"
 
 enum err csv_add_reject(struct csv_work *w, uint32_t at, uint32_t size, enum reject_code code,
                         uint32_t column, struct diag *diag)
@@ -61,7 +62,56 @@ static enum err odd_row(struct csv_work *w, uint32_t begin, uint32_t size, uint3
     return csv_reject_row(w, begin, size, next, REJECT_COLUMNS, UINT32_MAX, diag);
 }
 
-/* The hot loop: rows as csv_scan found them. */
+/* How far a walk is. */
+struct csv_step {
+    uint32_t row, sep;       /* the next row, and its first separator */
+    uint64_t records, bytes; /* taken by take_usual */
+};
+
+/* The hot loop: usual rows, until one is not. It has nothing else in it, and so all registers. */
+static __attribute__((noinline)) enum err take_usual(const struct plain_plan *plan, struct norm_scratch *s,
+                                                     const struct csv_walk walk, uint32_t columns,
+                                                     uint64_t place, struct csv_step *step,
+                                                     struct outbox *outbox, struct diag *diag)
+{
+    uint32_t row = step->row, sep = step->sep, begin = walk.seps[(int64_t)sep - 1] + 1;
+    const uint32_t first_row = row, first_byte = begin;
+    enum err err = OK;
+    while (row < walk.ended && LIKELY(walk.rows[row] - sep == columns)) {
+        uint32_t *const newline = &walk.seps[sep + columns - 1];
+        const uint32_t end = *newline;
+        const uint32_t has_cr = walk.bytes[end - 1] == '\r';
+        struct plain_row usual;
+        if (UNLIKELY(has_cr))
+            *newline = end - 1;
+        const int is_usual = plain_read(plan, s, walk.bytes, walk.seps + sep, &usual);
+        if (UNLIKELY(has_cr))
+            *newline = end;
+        if (UNLIKELY(!is_usual))
+            break;
+        const uint32_t units = record_units(usual.key_size);
+        struct batch *batch = outbox_room(outbox, usual.hash, units, diag);
+        if (UNLIKELY(!batch)) {
+            err = diag->err;
+            break;
+        }
+        struct record *record = &batch->units[batch->used];
+        plain_put(&usual, record);
+        record->place = place + begin;
+        if (UNLIKELY((err = outbox_put_last(outbox, batch, units, diag)) != OK))
+            break;
+        begin = end + 1;
+        sep += columns;
+        row++;
+    }
+    step->row = row;
+    step->sep = sep;
+    step->records += row - first_row;
+    step->bytes += begin - first_byte;
+    return err;
+}
+
+/* Rows as csv_scan found them. */
 static inline __attribute__((always_inline)) enum err take_rows(struct csv_work *w,
                                                                 const struct csv_scan_result *scan,
                                                                 uint32_t first_row, const int quoted,
@@ -77,24 +127,27 @@ static inline __attribute__((always_inline)) enum err take_rows(struct csv_work 
     for (int k = 0; k < wanted_count; k++)
         if ((uint32_t)wanted[k] + 1 == columns)
             last_wanted = k;
+    const struct plain_plan *const plan =
+        quoted || has_comments ? NULL : normalizer_plain(w->file->normalizer);
     const struct csv_walk walk = csv_walk_of(w, scan, first_row);
     uint32_t *const seps = walk.seps;
-    uint32_t sep = 0;
-    for (uint32_t r = 0; r < walk.count; r++) {
-        const struct csv_bounds at = csv_bounds_at(&walk, r, sep, scan);
+    struct csv_step step = {0};
+    enum err err = OK;
+    for (; err == OK; step.row++) {
+        if (plan)
+            err = take_usual(plan, &w->io->scratch, walk, columns, w->input->base + w->ticket->begin, &step,
+                             outbox, diag);
+        if (err != OK || step.row == walk.count)
+            break;
+        const struct csv_bounds at = csv_bounds_at(&walk, step.row, step.sep, scan);
         const uint32_t begin = at.begin, end = at.end;
         w->rows++;
-        enum err err;
         if (UNLIKELY(at.sep_count != columns || (columns == 1 && end == begin) ||
                      (has_comments && csv_is_comment(w->s, bytes + begin, end - begin)))) {
             err = odd_row(w, begin, end - begin, at.next, diag);
-        } else if (!quoted && end == at.newline &&
-                   LIKELY(normalize_plain(w->file->normalizer, &w->io->scratch, bytes, seps + sep,
-                                          w->io->record))) {
-            err = put_row(w, record_units(w->io->record->key_size), begin, at.next, outbox, diag);
         } else {
             uint8_t *scratch = w->io->unquoted;
-            const uint32_t *const row = seps + sep;
+            const uint32_t *const row = seps + step.sep;
             for (int k = 0; k < wanted_count; k++) {
                 int64_t c = wanted[k];
                 uint32_t from = row[c - 1] + 1, to = row[c];
@@ -111,11 +164,12 @@ static inline __attribute__((always_inline)) enum err take_rows(struct csv_work 
                 }
             err = csv_take_row(w, cells, begin, end - begin, at.next, outbox, diag);
         }
-        if (UNLIKELY(err != OK))
-            return err;
-        sep += at.sep_count;
+        step.sep += at.sep_count;
     }
-    return OK;
+    w->rows += step.records;
+    w->records += step.records;
+    w->record_bytes += step.bytes;
+    return err;
 }
 
 /* Two functions of their own: one alone has the registers. */

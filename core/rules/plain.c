@@ -1,0 +1,56 @@
+/* core/rules/plain.c: see plain.h; its tables, and what is rare */
+#include "core/rules/plain.h"
+
+__attribute__((noinline, cold)) int text_looks_shortened(struct span text)
+{
+    size_t i = 0, digits = 0;
+    for (; i < text.size && ((text.data[i] >= '0' && text.data[i] <= '9') || text.data[i] == '.'); i++)
+        digits += text.data[i] != '.';
+    if (digits == 0 || i + 2 >= text.size || (text.data[i] != 'E' && text.data[i] != 'e') ||
+        text.data[i + 1] != '+')
+        return 0;
+    for (i += 2; i < text.size; i++)
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return 0;
+    return 1;
+}
+
+__attribute__((noinline, cold)) int plain_new_currency(struct norm_scratch *s, struct span text)
+{
+    const uint8_t found = text.size == 3 ? currency_find(text.data, 3) : 0;
+    if (!found)
+        return 0;
+    s->currency_memo = (uint32_t)(uint8_t)text.data[0] | (uint32_t)(uint8_t)text.data[1] << 8 |
+                       (uint32_t)(uint8_t)text.data[2] << 16;
+    s->currency_memo_index = found;
+    return 1;
+}
+
+#if defined(__SSE4_1__)
+
+/* A point takes up to six digits behind it and needs one on either side; at most twelve digits stand before it. */
+const struct plain_point plain_points[17] = {
+    {{0}, 0, 0},
+    {{0}, 0, 0},
+    {{0}, 0, 0},
+    {{0}, 0, 0},
+    {{0}, 0, 0},
+    {{0}, 0, 0},
+    {{0}, 0, 0},
+    {{0}, 0, 0},
+    {{0}, 0, 0},
+    {{-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 14, 15}, 0x1FF00, 1},
+    {{-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15}, 0x1FF80, 10},
+    {{-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15}, 0x1FFC0, 100},
+    {{-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15}, 0x1FFE0, 1000},
+    {{-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15}, 0x0FFF0, 10000},
+    {{-1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15}, 0x07FF8, 100000},
+    {{0}, 0, 0},
+    {{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, 0x01FFF, 1000000},
+};
+
+const uint8_t plain_masks[32] = {0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+                                 0,    0,    0,    0,    0,    0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
+                                 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF};
+
+#endif

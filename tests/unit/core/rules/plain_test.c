@@ -1,0 +1,234 @@
+/* tests/unit/core/rules/plain_test.c: the short road over separators takes what is usual, and then says what
+ * normalize_hot says */
+#include "core/base/prng.h"
+#include "core/rules/plain.h"
+#include "tests/support/check_test.h"
+#include <stdlib.h>
+
+static const char *const header[] = {"channel", "order", "time", "dir", "currency", "amount", "fee", "state"};
+enum { COLUMNS = sizeof header / sizeof *header, FRONT = 64, ROOM = 4096, CHANNEL_AT = 0, ORDER_AT, TIME_AT };
+
+/* A bit for each column that there is not. */
+static unsigned lacking;
+
+static int find(void *context, const char *name)
+{
+    (void)context;
+    for (int i = 0; i < COLUMNS; i++)
+        if (strcmp(header[i], name) == 0 && !(lacking >> i & 1))
+            return i;
+    return -1;
+}
+
+struct bench {
+    struct job job;
+    struct norm_shared shared;
+    struct normalizer *normalizer;
+    struct norm_scratch scratch;
+    struct record *record;
+};
+
+static void open_bench(struct bench *b)
+{
+    static const unsigned fields[COLUMNS] = {FIELD_CHANNEL_CODE, FIELD_BIZ_ORDER_NO, FIELD_TRADE_TIME,
+                                             FIELD_DIRECTION,    FIELD_CURRENCY,     FIELD_AMOUNT,
+                                             FIELD_FEE,          FIELD_STATUS};
+    struct diag diag = {0};
+    memset(b, 0, sizeof *b);
+    for (int i = 0; i < COLUMNS; i++)
+        b->job.sources[CHANNEL].fields[fields[i]] =
+            (struct field_rule){.column = lacking >> i & 1 ? NULL : header[i], .optional = i != 5};
+    b->job.channel_code = "CH";
+    b->job.currency = currency_find("CNY", 3);
+    b->job.match = (struct match_rules){.keys = {{{FIELD_CHANNEL_CODE, FIELD_BIZ_ORDER_NO}, 2}},
+                                        .key_count = 1,
+                                        .compare = {FIELD_STATUS},
+                                        .compare_count = 1};
+    EXPECT(dict_open(&b->shared.words, &diag) == OK &&
+           day_zone_open(&b->shared.job_zone, "Asia/Shanghai", &diag) == OK);
+    b->shared.zones[LOCAL] = b->shared.zones[CHANNEL] = b->shared.job_zone;
+    b->shared.job = &b->job;
+    b->shared.hash_seed = 7;
+    b->shared.unit_day = 20000;
+    EXPECT(normalizer_open(&b->normalizer, &b->shared, CHANNEL, "test", NULL, find, NULL, &diag) == OK);
+    EXPECT(norm_scratch_init(&b->scratch, &diag) == OK);
+    b->record = calloc(1, RECORD_VAR_MAX + 4096);
+}
+
+static void close_bench(struct bench *b)
+{
+    normalizer_close(b->normalizer);
+    norm_scratch_fini(&b->scratch);
+    dict_close(b->shared.words);
+    day_zone_close(b->shared.job_zone);
+    free(b->record);
+}
+
+static uint8_t room[ROOM];
+static uint32_t ends[COLUMNS + 1];
+
+static void lay_row(const char *const cells[COLUMNS], uint32_t from)
+{
+    memset(room, '5', sizeof room); /* what stands around a cell must not be taken for it */
+    ends[0] = from - 1;
+    for (int i = 0; i < COLUMNS; i++) {
+        size_t size = strlen(cells[i]);
+        memcpy(room + from, cells[i], size);
+        from += (uint32_t)size;
+        ends[i + 1] = from;
+        room[from++] = i + 1 < COLUMNS ? ',' : '\n';
+    }
+}
+
+/* Reads the row by both roads. 1: the short one took it. */
+static int same_row(struct bench *b)
+{
+    int count, bad;
+    const int *columns = normalizer_columns(b->normalizer, &count);
+    struct cell cells[32];
+    struct plain_row row;
+    const struct plain_plan *plan = normalizer_plain(b->normalizer);
+    EXPECT(plan != NULL);
+    if (!plan)
+        return 0;
+    const int taken = plain_read(plan, &b->scratch, room, ends + 1, &row);
+    for (int i = 0; i < count; i++) {
+        const uint32_t from = ends[columns[i]] + 1;
+        cells[i] = (struct cell){
+            .data = (const char *)room + from, .size = ends[columns[i] + 1] - from, .kind = CELL_TEXT};
+    }
+    const enum reject_code code = normalize_hot(b->normalizer, &b->scratch, cells, b->record, &bad);
+    if (!taken)
+        return 0;
+    struct record *const wide = calloc(1, sizeof *wide + PLAIN_KEY_MAX);
+    plain_put(&row, wide);
+    EXPECT(code == REJECT_NONE);
+    EXPECT(record_hash(wide) == record_hash(b->record) && wide->amount_micro == b->record->amount_micro);
+    EXPECT(wide->day == b->record->day && wide->status == b->record->status &&
+           wide->channel == b->record->channel && wide->flags == b->record->flags &&
+           wide->currency == b->record->currency);
+    EXPECT(wide->key_size == b->record->key_size && memcmp(wide->var, b->record->var, wide->key_size) == 0);
+    free(wide);
+    return 1;
+}
+
+static const char *const usual[COLUMNS] = {
+    "WECHAT", "202611198567179099891206", "2026-11-19 00:00:30.164", "IN", "CNY", "1292.30", "7.75",
+    "SUCCESS"};
+
+static int read_cells(struct bench *b, const char *const cells[COLUMNS])
+{
+    lay_row(cells, FRONT);
+    return same_row(b);
+}
+
+/* The row `usual` with one other cell; after a usual one, which is remembered. */
+static int with(struct bench *b, int column, const char *text)
+{
+    const char *cells[COLUMNS];
+    memcpy(cells, usual, sizeof cells);
+    cells[column] = text;
+    read_cells(b, usual);
+    return read_cells(b, cells);
+}
+
+TEST(usual_rows_take_the_short_road)
+{
+#if defined(__SSE4_1__)
+    struct bench b;
+    for (lacking = 0; lacking < 1u << COLUMNS; lacking++) {
+        if (lacking & (1u << ORDER_AT | 1u << 5))
+            continue;
+        open_bench(&b);
+        read_cells(&b, usual);
+        EXPECT(read_cells(&b, usual));
+        close_bench(&b);
+    }
+    lacking = 0;
+    open_bench(&b);
+    EXPECT(with(&b, TIME_AT, "2026-11-19 23:59:59") && with(&b, TIME_AT, "2026-11-19 00:00:00.123456"));
+    EXPECT(with(&b, 3, "OUT") && with(&b, 5, "0") && with(&b, 5, "-1.5") && with(&b, 5, "-0"));
+    EXPECT(with(&b, 5, "999999999999.123") && with(&b, 5, "0.000001") && with(&b, 6, "") &&
+           with(&b, 6, "-0.1"));
+    EXPECT(with(&b, 7, "") && with(&b, 7, "A_VERY_LONG_STATUS_WORD") && with(&b, 4, "USD"));
+    EXPECT(with(&b, ORDER_AT, "1") && with(&b, ORDER_AT, "12345678901234567") &&
+           with(&b, ORDER_AT, "1234567890123456789012345678901234567890123456789012345678901234"));
+    EXPECT(with(&b, ORDER_AT, "RE12345678") && with(&b, ORDER_AT, "1E1234"));
+    close_bench(&b);
+#endif
+}
+
+TEST(what_is_not_usual_is_left_to_the_other)
+{
+    struct bench b;
+    open_bench(&b);
+    static const char *const times[] = {"2026-11-20 00:00:30",
+                                        "2026-11-19 24:00:00",
+                                        "2026-11-19 00:60:00",
+                                        "2026-11-19 00:00:60",
+                                        "2026-11-19 0:00:00",
+                                        "2026-11-19",
+                                        "2026-11-19 00:00:30.",
+                                        "2026-11-19 00:00:30.1234567",
+                                        "",
+                                        "x",
+                                        "2026-11-19 00:00:30.1a",
+                                        "2026-11-19 00-00:30",
+                                        "2026-11-19 30:00:00"};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++)
+        EXPECT(!with(&b, TIME_AT, times[i]));
+    static const char *const amounts[] = {
+        "",         "-",   ".5", "5.",        "1..2",          "1.2.3",
+        "1,000.00", "1e3", "+1", "0.1234567", "1234567890123", "12345678901234567",
+        "1 ",       " 1",  "--1"};
+    for (size_t i = 0; i < sizeof amounts / sizeof *amounts; i++) {
+        EXPECT(!with(&b, 5, amounts[i]));
+        EXPECT(i == 0 || !with(&b, 6, amounts[i]));
+    }
+    EXPECT(!with(&b, ORDER_AT, "") && !with(&b, ORDER_AT, "1.23457E+17") && !with(&b, ORDER_AT, "1E+17"));
+    EXPECT(!with(&b, CHANNEL_AT, "") && !with(&b, 3, "in") && !with(&b, 3, "") && !with(&b, 4, "XYW") &&
+           !with(&b, 4, "CN"));
+    lay_row(usual, PLAIN_FRONT - 1);
+    EXPECT(!same_row(&b));
+    close_bench(&b);
+}
+
+TEST(rows_with_random_faults_are_the_same_by_both_roads)
+{
+    struct bench b;
+    struct prng prng = {20261121};
+    int taken = 0;
+    open_bench(&b);
+    for (int round = 0; round < 200000; round++) {
+        static const char letters[] = "0123456789.-+:E, TZ\"\rIN\xC3";
+        char texts[COLUMNS][48];
+        const char *cells[COLUMNS];
+        for (int i = 0; i < COLUMNS; i++) {
+            snprintf(texts[i], sizeof texts[i], "%s", usual[i]);
+            cells[i] = texts[i];
+        }
+        for (uint64_t faults = prng_below(&prng, 3); faults; faults--) {
+            char *text = texts[prng_below(&prng, COLUMNS)];
+            const size_t size = strlen(text), at = prng_below(&prng, size + 1);
+            const char letter = letters[prng_below(&prng, sizeof letters - 1)];
+            switch (prng_below(&prng, 3)) {
+            case 0: /* another byte */
+                if (at < size)
+                    text[at] = letter;
+                break;
+            case 1: /* one less */
+                if (at < size)
+                    memmove(text + at, text + at + 1, size - at);
+                break;
+            default: /* one more */
+                memmove(text + at + 1, text + at, size - at + 1);
+                text[at] = letter;
+            }
+        }
+        taken += read_cells(&b, cells);
+    }
+#if defined(__SSE4_1__)
+    EXPECT(taken > 80000 && taken < 190000);
+#endif
+    close_bench(&b);
+}
