@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATTERNS_MAX = 256, WINDOW_DAYS_MAX = 3650, THRESHOLD_MAX = 365, SKIP_LINES_MAX = 1000 };
+enum { PATTERNS_MAX = 256, THRESHOLD_MAX = 365, SKIP_LINES_MAX = 1000 };
 
 struct where below(const char *section, const char *name)
 {
@@ -140,8 +140,7 @@ enum err read_word(struct loader *l, const struct yaml_node *node, const char *w
     return OK;
 }
 
-/* Digits only, in [min, max]. */
-static int parse_number(const char *text, int64_t min, int64_t max, int64_t *out)
+int parse_number(const char *text, int64_t min, int64_t max, int64_t *out)
 {
     size_t digits = strspn(text, "0123456789");
     if (digits == 0 || digits > 15 || text[digits])
@@ -320,7 +319,7 @@ int has_source(const struct field_rule *rule)
     return rule->column || rule->debit || rule->constant;
 }
 
-static int has_column(const struct field_rule *rule)
+int has_column(const struct field_rule *rule)
 {
     return rule->column || rule->debit;
 }
@@ -1447,275 +1446,6 @@ static enum err read_side_fields(struct loader *l, enum side side)
                 all->fields[slot] = part->fields[slot];
     }
     return OK;
-}
-
-/* ---- match ---- */
-
-/* The slot of a field's name in keys and compare. */
-static enum err read_slot(struct loader *l, const struct yaml_node *node, const char *where, unsigned *slot)
-{
-    const char *text = "";
-    enum err err = read_text(l, node, where, "the name of a field", &text);
-    if (err != OK)
-        return err;
-    *slot = slot_find(l->job, text);
-    if (*slot != FIELD_SLOTS)
-        return OK;
-    const char *names[FIELD_SLOTS];
-    int count = 0;
-    for (; count < FIELDS; count++)
-        names[count] = field_name((unsigned)count);
-    for (int i = 0; i < l->job->attr_count; i++)
-        names[count++] = l->job->attrs[i];
-    char hint[400];
-    return BAD(l, node, "job.unknown", near_hint(hint, text, names, count), "%s: there is no field \"%s\"",
-               where, text);
-}
-
-static enum err check_both_sides(struct loader *l, const struct yaml_node *node, const char *where,
-                                 unsigned slot)
-{
-    for (int side = 0; side < SIDES; side++)
-        if (!has_source(&l->job->sources[side].fields[slot])) {
-            char hint[200];
-            snprintf(hint, sizeof hint, "add `%s: COLUMN` to %s.fields%s", node->text,
-                     side_name((enum side)side), slot >= FIELD_ATTR0 ? ".attr" : "");
-            return BAD(l, node, "job.missing", hint, "%s: \"%s\" has no column on the %s side", where,
-                       node->text, side_name((enum side)side));
-        }
-    return OK;
-}
-
-static enum err read_key(struct loader *l, const struct yaml_node *node, struct key_spec *key)
-{
-    static const char *const expected = "a list of field names, e.g. keys: [[channel_code, biz_order_no]]";
-    if (node->kind != YAML_LIST || node->count == 0)
-        return wrong_type(l, node, "match.keys", expected);
-    if (node->count > KEY_PARTS_MAX)
-        return BAD(l, node, "job.value", NULL, "match.keys: a key of %d fields; at most %d", node->count,
-                   KEY_PARTS_MAX);
-    int tells_apart = 0;
-    for (const struct yaml_node *item = node->first; item; item = item->next) {
-        unsigned slot;
-        enum err err = read_slot(l, item, "match.keys", &slot);
-        if (err == OK)
-            err = check_both_sides(l, item, "match.keys", slot);
-        if (err != OK)
-            return err;
-        for (int i = 0; i < key->part_count; i++)
-            if (key->parts[i] == slot)
-                return BAD(l, item, "job.doubled", "keep one of the two",
-                           "match.keys: \"%s\" is in the key twice", item->text);
-        key->parts[key->part_count++] = slot;
-        tells_apart |= has_column(&l->job->sources[LOCAL].fields[slot]) &&
-                       has_column(&l->job->sources[CHANNEL].fields[slot]);
-    }
-    if (!tells_apart)
-        return BAD(l, node, "job.value", "add an order number",
-                   "match.keys: every field of this key is constant on one side");
-    return OK;
-}
-
-static enum err read_keys(struct loader *l, const struct yaml_node *node)
-{
-    struct match_rules *match = &l->job->match;
-    if (node->kind != YAML_LIST || node->count == 0)
-        return wrong_type(l, node, "match.keys", "a list of keys, e.g. keys: [[channel_code, biz_order_no]]");
-    if (node->count > KEYS_MAX)
-        return BAD(l, node, "job.value", NULL, "match.keys: %d keys; at most %d", node->count, KEYS_MAX);
-    for (const struct yaml_node *item = node->first; item; item = item->next) {
-        struct key_spec *key = &match->keys[match->key_count];
-        enum err err = read_key(l, item, key);
-        if (err != OK)
-            return err;
-        for (int i = 0; i < match->key_count; i++)
-            if (match->keys[i].part_count == key->part_count &&
-                memcmp(match->keys[i].parts, key->parts, (size_t)key->part_count * sizeof key->parts[0]) == 0)
-                return BAD(l, item, "job.doubled", "keep one of the two", "match.keys: the same key twice");
-        match->key_count++;
-    }
-    return OK;
-}
-
-static enum err read_compare(struct loader *l, const struct yaml_node *node, int wanted[FIELD_SLOTS])
-{
-    if (node->kind != YAML_LIST)
-        return wrong_type(l, node, "match.compare", "a list of field names, e.g. compare: [amount, status]");
-    for (const struct yaml_node *item = node->first; item; item = item->next) {
-        unsigned slot;
-        enum err err = read_slot(l, item, "match.compare", &slot);
-        if (err != OK)
-            return err;
-        if (wanted[slot])
-            return BAD(l, item, "job.doubled", "keep one of the two",
-                       "match.compare: \"%s\" is in the list twice", item->text);
-        wanted[slot] = 1;
-        /* These are compared always, with or without columns of their own. */
-        if (slot == FIELD_AMOUNT || slot == FIELD_CURRENCY || slot == FIELD_DIRECTION)
-            continue;
-        if (slot == FIELD_BILL_DATE || slot == FIELD_TRADE_TIME)
-            return BAD(l, item, "job.value", "set match.window instead, e.g. window: {before: 0d, after: 0d}",
-                       "match.compare: \"%s\": days are compared by the window", item->text);
-        err = check_both_sides(l, item, "match.compare", slot);
-        if (err != OK)
-            return err;
-    }
-    return OK;
-}
-
-static enum err read_fees(struct loader *l, const struct yaml_node *node, int wanted[FIELD_SLOTS])
-{
-    const char *text = "";
-    enum err err = read_text(l, node, "match.fees", "ignore or compare", &text);
-    if (err != OK)
-        return err;
-    if (strcmp(text, "net") == 0 || strcmp(text, "schedule") == 0)
-        return BAD(l, node, "job.later", "use ignore or compare",
-                   "match.fees: \"%s\" is something this version does not do", text);
-    if (strcmp(text, "ignore") == 0) {
-        if (wanted[FIELD_FEE])
-            return BAD(l, node, "job.value", "take fee out of compare, or write `fees: compare`",
-                       "match.fees: \"ignore\", but compare names fee");
-        return OK;
-    }
-    if (strcmp(text, "compare") != 0)
-        return BAD(l, node, "job.value", NULL, "match.fees: \"%s\": expected ignore or compare", text);
-    wanted[FIELD_FEE] = 1;
-    for (int side = 0; side < SIDES; side++)
-        if (!has_source(&l->job->sources[side].fields[FIELD_FEE]))
-            return BAD(l, node, "job.missing", "add `fee: COLUMN` to that side's fields",
-                       "match.fees: fee has no column on the %s side", side_name((enum side)side));
-    return OK;
-}
-
-static enum err read_tolerance_amount(struct loader *l, const struct yaml_node *node, const char *where,
-                                      int64_t *out)
-{
-    static const char *const expected = "an amount in the major unit such as 0.01, not negative";
-    const char *text = "";
-    enum err err = read_text(l, node, where, expected, &text);
-    if (err == OK && (!money_parse(text, strlen(text), out) || *out < 0))
-        err = BAD(l, node, "job.value", NULL, "%s: \"%s\": expected %s", where, text, expected);
-    return err;
-}
-
-static enum err read_tolerance(struct loader *l, const struct yaml_node *node, const char *where,
-                               struct tolerance *out)
-{
-    static const char *const NAMES[] = {"absolute", "ppm"};
-    if (node->kind == YAML_SCALAR)
-        return read_tolerance_amount(l, node, where, &out->absolute_micro);
-    enum err err = check_names(l, node, where, NAMES, COUNT_OF(NAMES), NULL, 0);
-    const struct yaml_node *absolute = yaml_get(node, "absolute"), *ppm = yaml_get(node, "ppm");
-    if (err == OK && absolute)
-        err = read_tolerance_amount(l, absolute, below(where, "absolute").text, &out->absolute_micro);
-    if (err == OK && ppm)
-        err = read_number(l, ppm, below(where, "ppm").text, 0, 1000000, &out->ppm);
-    return err;
-}
-
-static enum err read_tolerances(struct loader *l, const struct yaml_node *node, const int wanted[FIELD_SLOTS])
-{
-    static const char *const NAMES[] = {"amount", "fee"};
-    static const char *const LATER[] = {"budget", "time", "date"};
-    struct match_rules *match = &l->job->match;
-    enum err err = check_names(l, node, "match.tolerance", NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
-    const struct yaml_node *amount = yaml_get(node, "amount"), *fee = yaml_get(node, "fee");
-    if (err == OK && amount)
-        err = read_tolerance(l, amount, "match.tolerance.amount", &match->amount_tolerance);
-    if (err == OK && fee)
-        err = read_tolerance(l, fee, "match.tolerance.fee", &match->fee_tolerance);
-    if (err == OK && (match->fee_tolerance.absolute_micro || match->fee_tolerance.ppm) && !wanted[FIELD_FEE])
-        err = BAD(l, fee, "job.value", "add fee to match.compare, or take the tolerance out",
-                  "match.tolerance.fee: fees are not compared, so a tolerance has no effect");
-    return err;
-}
-
-static enum err read_days(struct loader *l, const struct yaml_node *node, const char *where, int *out)
-{
-    static const char *const expected = "a number of days such as 1d";
-    const char *text = "";
-    enum err err = read_text(l, node, where, expected, &text);
-    if (err != OK)
-        return err;
-    char digits[16];
-    size_t size = strlen(text);
-    int64_t days = 0;
-    int fits = strcmp(text, "0") == 0;
-    if (!fits && size > 1 && size < sizeof digits && text[size - 1] == 'd') {
-        snprintf(digits, sizeof digits, "%.*s", (int)size - 1, text);
-        fits = parse_number(digits, 0, WINDOW_DAYS_MAX, &days);
-    }
-    if (!fits)
-        return BAD(l, node, "job.value", NULL, "%s: \"%s\": expected %s, at most %dd", where, text, expected,
-                   WINDOW_DAYS_MAX);
-    *out = (int)days;
-    return OK;
-}
-
-static enum err read_window(struct loader *l, const struct yaml_node *node)
-{
-    static const char *const NAMES[] = {"before", "after"};
-    struct match_rules *match = &l->job->match;
-    if (node->kind == YAML_SCALAR && strcmp(node->text, "none") == 0) {
-        match->window_before = match->window_after = -1;
-        return OK;
-    }
-    if (node->kind != YAML_MAP)
-        return wrong_type(l, node, "match.window", "{before: 1d, after: 1d}, or none");
-    enum err err = check_names(l, node, "match.window", NAMES, COUNT_OF(NAMES), NULL, 0);
-    const struct yaml_node *before = yaml_get(node, "before"), *after = yaml_get(node, "after");
-    if (err == OK && before)
-        err = read_days(l, before, "match.window.before", &match->window_before);
-    if (err == OK && after)
-        err = read_days(l, after, "match.window.after", &match->window_after);
-    for (int side = 0; err == OK && side < SIDES; side++) {
-        const struct field_rule *fields = l->job->sources[side].fields;
-        if (!has_source(&fields[FIELD_TRADE_TIME]) && !has_source(&fields[FIELD_BILL_DATE]))
-            err = bad_at(l, node->key_line, node->key_column, "job.missing",
-                         "add trade_time or bill_date there, or write `window: none`",
-                         "match.window: the %s side has neither trade_time nor bill_date",
-                         side_name((enum side)side));
-    }
-    return err;
-}
-
-static enum err read_match(struct loader *l)
-{
-    static const char *const NAMES[] = {"keys", "compare", "tolerance", "window", "fees"};
-    static const char *const LATER[] = {"group",      "splits",      "partials", "reversals",
-                                        "subset_sum", "proposals",   "fx",       "budget",
-                                        "script",     "over_refund", "schedule"};
-    struct match_rules *match = &l->job->match;
-    match->window_before = match->window_after = 1;
-    const struct yaml_node *node = yaml_get(l->root, "match");
-    if (!node)
-        return BAD(l, l->root, "job.missing",
-                   "e.g. match: {keys: [[channel_code, biz_order_no]], compare: [amount, status]}",
-                   "the setting \"match\" is missing");
-    enum err err = check_names(l, node, "match", NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
-    const struct yaml_node *keys = yaml_get(node, "keys"), *compare = yaml_get(node, "compare"),
-                           *tolerance = yaml_get(node, "tolerance"), *window = yaml_get(node, "window"),
-                           *fees = yaml_get(node, "fees");
-    if (err == OK && !keys)
-        err = bad_at(l, node->key_line, node->key_column, "job.missing",
-                     "e.g. keys: [[channel_code, biz_order_no]]", "match: keys is missing");
-    int wanted[FIELD_SLOTS] = {0};
-    if (err == OK)
-        err = read_keys(l, keys);
-    if (err == OK && compare)
-        err = read_compare(l, compare, wanted);
-    if (err == OK && fees)
-        err = read_fees(l, fees, wanted);
-    wanted[FIELD_AMOUNT] = wanted[FIELD_CURRENCY] = wanted[FIELD_DIRECTION] = 0;
-    for (unsigned slot = 0; slot < FIELD_SLOTS; slot++)
-        if (wanted[slot])
-            match->compare[match->compare_count++] = slot;
-    if (err == OK && tolerance)
-        err = read_tolerances(l, tolerance, wanted);
-    if (err == OK && window)
-        err = read_window(l, window);
-    return err;
 }
 
 /* ---- suspense, output, top ---- */

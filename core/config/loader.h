@@ -55,7 +55,13 @@ enum err read_byte(struct loader *l, const struct yaml_node *node, const char *w
 enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
                     struct field_rule *rule);
 int has_source(const struct field_rule *rule);
+int has_column(const struct field_rule *rule);
+/* Digits only, in [min, max]; 0 when it is anything else. */
+int parse_number(const char *text, int64_t min, int64_t max, int64_t *out);
 unsigned slot_find(const struct job *job, const char *name); /* FIELD_SLOTS: there is none */
+
+/* job_match.c: the section `match`. */
+enum err read_match(struct loader *l);
 
 /* profile_load.c: reads the profile that a side names into source->bill, then what the side itself says of rows:
  * `rows`. `fields` of the side are read by the caller in between. */

@@ -63,7 +63,8 @@ struct reject {
 /* A file that a source reads, for the manifest. */
 struct source_file {
     const char *name;         /* as places show it; the source's */
-    int fd;                   /* of the file, as it lies on the disk */
+    const char *path;         /* as opened */
+    int fd;                   /* of the file, as it lies on the disk; -1: too many to be open all at once */
     uint64_t fd_of;           /* the same for entries of one archive */
     uint64_t file_size, rows; /* rows: known once the source is finished */
 };

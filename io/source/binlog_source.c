@@ -360,7 +360,7 @@ static enum step binlog_claim(struct source *source, struct worker_io *io, struc
         uint8_t *bytes = worker_io_buffer(io, ticket->buffer);
         uint64_t left = input->size - s->decoded;
         size_t size = left < io->chunk + (uint64_t)IO_OVERLAP ? (size_t)left : io->chunk + IO_OVERLAP;
-        ssize_t n = size ? sys_pread_full(input->fd, bytes, size, s->decoded) : 0;
+        ssize_t n = size ? input_pread(input, bytes, size, s->decoded) : 0;
         if (n < 0 || (size_t)n != size) {
             if (n < 0)
                 diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu", input->path,
@@ -398,7 +398,7 @@ static enum step binlog_claim(struct source *source, struct worker_io *io, struc
                 }
                 s->far_room = want;
             }
-            n = sys_pread_full(input->fd, s->far, want, s->walked);
+            n = input_pread(input, s->far, want, s->walked);
             if (n < 0 || (size_t)n != want) {
                 err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read at byte %llu",
                                      input->path, (unsigned long long)s->walked);
@@ -750,7 +750,7 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
             }
             io->grown_size = (uint32_t)want;
         }
-        ssize_t n = sys_pread_full(d.input->fd, io->grown, want, at);
+        ssize_t n = input_pread(d.input, io->grown, want, at);
         if (n < 0 || (size_t)n != want) {
             err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read at byte %llu",
                                  d.input->path, (unsigned long long)at);
@@ -862,7 +862,7 @@ static enum err again(struct binlog_source *s, struct worker_io *io, const struc
     const uint64_t offsets[2] = {map, event};
     for (int i = 0; err == OK && i < 2; i++) {
         uint8_t head[BINLOG_HEADER_SIZE];
-        ssize_t n = sys_pread_full(input->fd, head, sizeof head, offsets[i]);
+        ssize_t n = input_pread(input, head, sizeof head, offsets[i]);
         if (n == (ssize_t)sizeof head) {
             sizes[i] =
                 (size_t)head[9] | (size_t)head[10] << 8 | (size_t)head[11] << 16 | (size_t)head[12] << 24;
@@ -872,7 +872,7 @@ static enum err again(struct binlog_source *s, struct worker_io *io, const struc
             if (!bytes[i])
                 err = mem_fail(diag, sizes[i], "a row event");
             else
-                n = sys_pread_full(input->fd, bytes[i], sizes[i], offsets[i]) == (ssize_t)sizes[i]
+                n = input_pread(input, bytes[i], sizes[i], offsets[i]) == (ssize_t)sizes[i]
                         ? (ssize_t)sizeof head
                         : -5;
         }

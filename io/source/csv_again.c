@@ -182,7 +182,7 @@ uint64_t csv_line(struct csv_source *s, struct worker_io *io, uint32_t index, ui
             uint64_t want = c->size ? IO_WINDOW : CSV_MARK_BYTES;
             if (want > input->size - c->at)
                 want = input->size - c->at;
-            ssize_t n = sys_pread_full(input->fd, c->bytes, want, c->at);
+            ssize_t n = input_pread(input, c->bytes, want, c->at);
             if (n <= 0) {
                 errno = n < 0 ? (int)-n : EIO;
                 c->file = 0;

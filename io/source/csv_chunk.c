@@ -68,7 +68,7 @@ static uint64_t line_now(const struct csv_work *w, uint64_t at)
     uint64_t line = 1;
     for (uint64_t from = 0; from < at; from += sizeof block) {
         uint64_t want = at - from < sizeof block ? at - from : sizeof block;
-        ssize_t n = sys_pread_full(input_fd(w->input), block, want, from);
+        ssize_t n = input_pread(w->input, block, want, from);
         for (ssize_t i = 0; i < n; i++)
             line += block[i] == '\n';
         if (n < (ssize_t)want)
@@ -326,6 +326,7 @@ enum err csv_arrive(struct source *source, struct worker_io *io, struct ticket *
     struct csv_source *s = csv_source_of(source);
     if (ticket->state != TICKET_NEW || !worker_io_arrived(io, ticket, 0))
         return OK;
+    input_give(&s->set.files[ticket->file]);
     struct csv_work w = work_of(s, io, ticket);
     enum err err = check_read(s, ticket, w.size, diag);
     if (err != OK)

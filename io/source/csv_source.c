@@ -151,7 +151,13 @@ static enum err csv_start(struct source *source, struct worker_io *io, struct ti
     uint64_t left = input_size(input) - ticket->begin;
     if (size > left)
         size = left;
-    return worker_io_read(io, ticket, input_fd(input), ticket->begin, size, input->path, diag);
+    const int fd = input_take(input);
+    if (fd < 0)
+        return input_open_failed(input, fd, diag);
+    enum err err = worker_io_read(io, ticket, fd, ticket->begin, size, input->path, diag);
+    if (err != OK)
+        input_give(input);
+    return err;
 }
 
 static void csv_counts(const struct source *source, struct source_counts *counts)
@@ -191,6 +197,7 @@ static int csv_file(const struct source *source, uint32_t index, struct source_f
         return 0;
     const struct input_file *input = &s->set.files[index];
     *file = (struct source_file){.name = input->shown,
+                                 .path = input->file,
                                  .fd = input->own_fd,
                                  .fd_of = input->stat.st_ino ^ (uint64_t)input->stat.st_dev << 48,
                                  .file_size = (uint64_t)input->stat.st_size,

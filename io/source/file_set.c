@@ -7,8 +7,11 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <glob.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 static enum err expand(const char *pattern, const char *directory, uint16_t date, char *out, size_t room,
                        struct diag *diag)
@@ -205,11 +208,27 @@ static enum err open_file(struct input_file *file, struct diag *diag)
 
 /* ---- inputs ---- */
 
+static pthread_mutex_t turn_lock = PTHREAD_MUTEX_INITIALIZER; /* of in_turn inputs' descriptors */
+static _Atomic uint32_t held;                                 /* inputs that stay open */
+
+/* How many inputs may stay open: what is left of the limit is for rings, results, spill, and reads in turn. */
+static uint32_t held_max(void)
+{
+    enum { OTHERS = 40 };
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || limit.rlim_cur > 1 << 20)
+        return 1 << 20;
+    return limit.rlim_cur > OTHERS ? (uint32_t)(limit.rlim_cur - OTHERS) / 2 : 0;
+}
+
 static void input_fini(struct input_file *input)
 {
     unpack_close(input->unpack);
-    if (input->own_fd >= 0)
+    if (input->own_fd >= 0) {
         sys_close(input->own_fd);
+        if (!input->in_turn)
+            held--;
+    }
     mem_give(input->path);
     mem_give(input->shown);
     mem_give(input->file);
@@ -271,6 +290,12 @@ static enum err add_input(struct file_set *set, const struct job *job, struct in
         opened->own_fd = -1;
     input->fd = input->own_fd;
     set->count++;
+    if (++held > held_max() && !is_filtered(opened)) {
+        held--;
+        sys_close(input->own_fd);
+        input->in_turn = 1;
+        input->fd = input->own_fd = -1;
+    }
     static _Atomic uint64_t serials;
     input->serial = ++serials;
     size_t skip = strlen(job->directory), size = strlen(opened->file);
@@ -373,7 +398,7 @@ static void tell_name(const struct input_file *opened)
 static enum err add_found_file(struct file_set *set, const struct job *job, const struct found *found,
                                struct diag *diag)
 {
-    struct input_file opened = {.file = found->path, .own_fd = -1};
+    struct input_file opened = {.file = found->path, .own_fd = -1, .flatten = set->flatten};
     enum err err = open_file(&opened, diag);
     if (err == OK) {
         uint8_t head[4];
@@ -467,6 +492,8 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
                        int sort_numeric, struct diag *diag)
 {
     memset(set, 0, sizeof *set);
+    const struct bill_spec *bill = job->sources[side].bill;
+    set->flatten = bill ? bill->flatten : FLATTEN_NONE;
     struct found_list list = {0};
     enum err err = find_files(&list, job, &job->sources[side], date, diag);
     if (err == OK && list.count)
@@ -476,9 +503,6 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
     for (uint32_t i = 0; i < list.count; i++)
         mem_give(list.files[i].path);
     mem_give(list.files);
-    const struct bill_spec *bill = job->sources[side].bill;
-    for (uint32_t i = 0; i < set->count; i++)
-        set->files[i].flatten = bill ? bill->flatten : FLATTEN_NONE;
     if (err == OK)
         err = open_unpacks(set, side, diag);
     if (err != OK)
@@ -530,7 +554,8 @@ enum err file_set_settle(struct file_set *set, struct diag *diag)
         if (input->unpack && unpack_read(input->unpack, &none, 1, unpack_size(input->unpack), diag) < 0)
             return diag->err;
         input->size = input_size(input);
-        input->fd = input_fd(input);
+        if (input->unpack)
+            input->fd = unpack_fd(input->unpack);
         sum += input->size;
         if (!input->size)
             return diag_set(
@@ -540,6 +565,71 @@ enum err file_set_settle(struct file_set *set, struct diag *diag)
     }
     set->size = sum;
     return OK;
+}
+
+static int is_changed(const struct input_file *input, const struct stat *now)
+{
+    const struct stat *then = &input->stat;
+    if (now->st_ino != then->st_ino || now->st_dev != then->st_dev)
+        return 1;
+    if (input->may_grow)
+        return (uint64_t)now->st_size < input->size;
+    return now->st_size != then->st_size || now->st_mtim.tv_sec != then->st_mtim.tv_sec ||
+           now->st_mtim.tv_nsec != then->st_mtim.tv_nsec;
+}
+
+int input_take(struct input_file *input)
+{
+    if (input->unpack)
+        return unpack_fd(input->unpack);
+    if (!input->in_turn)
+        return input->fd;
+    pthread_mutex_lock(&turn_lock);
+    int fd = input->fd;
+    if (!input->users) {
+        struct stat now;
+        fd = sys_open(input->file, O_RDONLY | O_NONBLOCK, 0);
+        int error = fd < 0 ? fd : sys_fstat(fd, &now);
+        if (fd >= 0 && (error || is_changed(input, &now))) {
+            sys_close(fd);
+            fd = error ? error : -ESTALE;
+        }
+        input->fd = input->own_fd = fd < 0 ? -1 : fd;
+    }
+    if (fd >= 0)
+        input->users++;
+    pthread_mutex_unlock(&turn_lock);
+    return fd;
+}
+
+enum err input_open_failed(const struct input_file *input, int error, struct diag *diag)
+{
+    if (error == -ESTALE || error == -ENOENT)
+        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                        "%s changed while it was read: it is not the file it was", input->file);
+    return diag_set_errno(diag, -error, "file.open", "%s: cannot open it once more", input->file);
+}
+
+void input_give(struct input_file *input)
+{
+    if (!input->in_turn)
+        return;
+    pthread_mutex_lock(&turn_lock);
+    if (--input->users == 0) {
+        sys_close(input->fd);
+        input->fd = input->own_fd = -1;
+    }
+    pthread_mutex_unlock(&turn_lock);
+}
+
+ssize_t input_pread(struct input_file *input, void *buffer, size_t size, uint64_t offset)
+{
+    const int fd = input_take(input);
+    if (fd < 0)
+        return fd;
+    ssize_t n = sys_pread_full(fd, buffer, size, offset);
+    input_give(input);
+    return n;
 }
 
 int input_ready(struct input_file *input, uint64_t end, struct diag *diag)
@@ -555,7 +645,7 @@ ssize_t input_read(struct input_file *input, void *buffer, size_t size, uint64_t
 {
     if (input->unpack)
         return unpack_read(input->unpack, buffer, size, offset, diag);
-    ssize_t n = sys_pread_full(input->fd, buffer, size, offset);
+    ssize_t n = input_pread(input, buffer, size, offset);
     if (n >= 0)
         return n;
     diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu", input->path, size,
@@ -563,21 +653,20 @@ ssize_t input_read(struct input_file *input, void *buffer, size_t size, uint64_t
     return -1;
 }
 
-enum err file_set_check(const struct file_set *set, struct diag *diag)
+enum err file_set_check(struct file_set *set, struct diag *diag)
 {
     for (uint32_t i = 0; i < set->count; i++) {
-        const struct input_file *input = &set->files[i];
-        struct stat now;
-        int error = sys_fstat(input->own_fd, &now);
-        struct stat there;
+        struct input_file *input = &set->files[i];
+        struct stat there, now = {0};
+        /* By its name and, where it stayed open, as it is: another file may have taken the name. */
+        const int gone = stat(input->file, &there) != 0 || there.st_ino != input->stat.st_ino ||
+                         there.st_dev != input->stat.st_dev;
+        const int error = input->in_turn ? 0 : sys_fstat(input->own_fd, &now);
         if (error)
             return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", input->file);
-        int gone = stat(input->file, &there) != 0 || there.st_ino != input->stat.st_ino ||
-                   there.st_dev != input->stat.st_dev;
-        if (input->may_grow && !gone && (uint64_t)now.st_size >= input->size)
-            continue;
-        if (gone || now.st_size != input->stat.st_size || now.st_mtim.tv_sec != input->stat.st_mtim.tv_sec ||
-            now.st_mtim.tv_nsec != input->stat.st_mtim.tv_nsec)
+        if (input->in_turn && !gone)
+            now = there;
+        if (gone || is_changed(input, &now))
             return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
                             "%s changed while it was read (it had %llu bytes at the start%s %lld now)",
                             input->file, (unsigned long long)input->stat.st_size,

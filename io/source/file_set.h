@@ -4,7 +4,7 @@
  *     file_set_open
  *       input_read          headers; unpacked as far as asked
  *     file_set_begin        packed files are unpacked in the background from here on
- *       input_ready, input_read, input_fd
+ *       input_ready, input_read, input_pread, input_take ... input_give
  *     file_set_settle       every size is known; waits where it is not
  *     file_set_check        at the end
  *     file_set_close
@@ -12,6 +12,9 @@
  * An input is a file, or what a packed file holds: the bytes of a gzip or zstd file, an entry of a zip archive.
  * Which it is say its first bytes, not its name. A pattern `bill.zip!*detail*.csv` takes the one entry that
  * matches, `bill.zip!!*.csv` all that match; without one an archive must have a single entry.
+ *
+ * Files that are read as they are stay open while this process may well have that many; those beyond are opened in
+ * turn, and looked at each time, so that it is one file that is read from beginning to end.
  *
  * A place is an offset in the inputs laid end to end, in order of their names; a packed one has as much room as
  * it may at most unpack to. Threads: opened, begun, settled and closed by one thread; input_* by any.
@@ -28,8 +31,9 @@ struct input_file {
     char *path;          /* as messages show it: of an archive's entry, ARCHIVE!ENTRY */
     char *shown;         /* as places show it: relative to the job's directory where it lies below it */
     char *file;          /* as opened */
-    int fd;              /* of the bytes that rows are read from: input_fd() */
-    int own_fd;          /* of the file */
+    int fd;              /* of the bytes that rows are read from, through input_pread or input_take */
+    int own_fd;          /* of the file; -1 between two uses when in_turn */
+    int in_turn, users;  /* more files than descriptors: it is open only while somebody reads */
     uint64_t size, base; /* size: until it is settled, what a packed file may have at most */
     uint64_t serial;     /* of all files that this process opened, from 1: what caches go by */
     struct stat stat;    /* when it was opened */
@@ -43,7 +47,8 @@ struct input_file {
 struct file_set {
     struct input_file *files;
     uint32_t count;
-    uint64_t size; /* of all; of packed files not settled yet, a guess */
+    uint64_t size;             /* of all; of packed files not settled yet, a guess */
+    enum flatten_kind flatten; /* of all */
     struct unpack **packed;
     uint32_t packed_count;
     struct unpack_crew *crew;
@@ -64,7 +69,7 @@ void file_set_shift(struct file_set *set, uint64_t base);
 enum err file_set_begin(struct file_set *set, const char *folder, uint32_t threads, struct diag *diag);
 enum err file_set_settle(struct file_set *set, struct diag *diag);
 /* ERR_INPUT when a file is not what it was when it was opened. */
-enum err file_set_check(const struct file_set *set, struct diag *diag);
+enum err file_set_check(struct file_set *set, struct diag *diag);
 void file_set_close(struct file_set *set);
 /* The file that holds a place. */
 uint32_t file_set_find(const struct file_set *set, uint64_t place);
@@ -79,11 +84,15 @@ int input_ready(struct input_file *input, uint64_t end, struct diag *diag);
 /* Reads at `offset`, waiting for what is not unpacked yet. Less than `size` only at the end, which input_size then
  * knows. -1 with `diag` filled. */
 ssize_t input_read(struct input_file *input, void *buffer, size_t size, uint64_t offset, struct diag *diag);
-/* What may be read with pread as far as input_ready says. */
-static inline int input_fd(const struct input_file *input)
-{
-    return input->unpack ? unpack_fd(input->unpack) : input->fd;
-}
+/* A descriptor of what may be read as far as input_ready says, for reads under way; or -errno, -ESTALE when the file
+ * is not what it was when the set was opened. input_give when they are done: then it may be closed until it is
+ * wanted again. */
+int input_take(struct input_file *input);
+void input_give(struct input_file *input);
+/* What input_take's error means; ERR_INPUT when the file changed. */
+enum err input_open_failed(const struct input_file *input, int error, struct diag *diag);
+/* sys_pread_full on it; -errno. */
+ssize_t input_pread(struct input_file *input, void *buffer, size_t size, uint64_t offset);
 
 /* Of a name, without the .gz, .zst or .zip that packers append. */
 size_t file_bare_length(const char *path);

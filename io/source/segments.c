@@ -138,7 +138,7 @@ void segments_close(struct segments *segments)
     memset(segments, 0, sizeof *segments);
 }
 
-const char *segments_place(const struct segments *segments, const struct file_set *set, uint32_t file,
+const char *segments_place(const struct segments *segments, struct file_set *set, uint32_t file,
                            uint64_t offset, uint64_t *origin_offset)
 {
     size_t low = 0, high = segments->count; /* the last one that is not behind */
@@ -151,7 +151,7 @@ const char *segments_place(const struct segments *segments, const struct file_se
             high = mid;
     }
     uint8_t head[BINLOG_HEADER_SIZE];
-    ssize_t n = sys_pread_full(set->files[file].fd, head, sizeof head, offset);
+    ssize_t n = input_pread(&set->files[file], head, sizeof head, offset);
     if (segments->count == 0 || n != (ssize_t)sizeof head) {
         errno = n < 0 ? (int)-n : EIO;
         return NULL;

@@ -29,7 +29,7 @@ enum err segments_open(struct segments *segments, struct file_set *set, const ch
                        struct diag *diag);
 void segments_close(struct segments *segments);
 /* The server's file and offset of the event at `offset` of segment `file`; NULL with errno when it cannot be read. */
-const char *segments_place(const struct segments *segments, const struct file_set *set, uint32_t file,
+const char *segments_place(const struct segments *segments, struct file_set *set, uint32_t file,
                            uint64_t offset, uint64_t *origin_offset);
 
 #endif

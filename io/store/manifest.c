@@ -1,14 +1,17 @@
 /* io/store/manifest.c: see manifest.h */
 #include "io/store/manifest.h"
 #include "core/base/mem.h"
+#include "io/ring/sys.h"
 #include "io/sink/digest.h"
 #include "io/store/sqlite.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct entry {
     struct source_file file;
@@ -70,6 +73,23 @@ void manifest_close(struct manifest *m)
     mem_give(m);
 }
 
+/* A file that is open only in turn may have another behind its name by now. */
+static int hash_one(struct entry *e)
+{
+    if (e->file.fd >= 0)
+        return digest_file(e->file.fd, e->file.file_size, "SHA256", e->content);
+    struct stat st;
+    int fd = sys_open(e->file.path, O_RDONLY | O_NONBLOCK, 0);
+    int error = fd < 0 ? fd : sys_fstat(fd, &st);
+    if (fd >= 0 && !error)
+        error = (st.st_ino ^ (uint64_t)st.st_dev << 48) == e->file.fd_of
+                    ? digest_file(fd, e->file.file_size, "SHA256", e->content)
+                    : -ESTALE;
+    if (fd >= 0)
+        sys_close(fd);
+    return error;
+}
+
 static void *hash_all(void *argument)
 {
     struct manifest *m = argument;
@@ -79,7 +99,7 @@ static void *hash_all(void *argument)
             memcpy(e->content, m->entries[i - 1].content, sizeof e->content);
             e->error = m->entries[i - 1].error;
         } else {
-            e->error = digest_file(e->file.fd, e->file.file_size, "SHA256", e->content);
+            e->error = hash_one(e);
         }
     }
     return NULL;

@@ -90,6 +90,34 @@ void sqlite_close(struct sqlite *db)
     mem_give(db);
 }
 
+void sqlite_wait(struct sqlite *db, int busy_ms)
+{
+    sqlite3_busy_timeout(db->db, busy_ms);
+}
+
+int64_t sqlite_checkpoint(struct sqlite *db)
+{
+    int pages = 0, done = 0;
+    sqlite3_busy_timeout(db->db, 0); /* a reader may have it as long as it likes */
+    sqlite3_wal_checkpoint_v2(db->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &pages, &done);
+    return pages > done ? (int64_t)(pages - done) * 4096 : 0;
+}
+
+enum err sqlite_durable(struct sqlite *db, int durable, struct diag *diag)
+{
+    return sqlite_exec(db, durable ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", diag);
+}
+
+int64_t sqlite_changes(struct sqlite *db)
+{
+    return sqlite3_changes64(db->db);
+}
+
+int64_t sqlite_last_row(struct sqlite *db)
+{
+    return sqlite3_last_insert_rowid(db->db);
+}
+
 enum err sqlite_exec(struct sqlite *db, const char *sql, struct diag *diag)
 {
     int code = sqlite3_exec(db->db, sql, NULL, NULL, NULL);

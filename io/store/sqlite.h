@@ -25,6 +25,16 @@ enum sqlite_mode { SQLITE_READ, SQLITE_WRITE, SQLITE_CREATE };
 /* READ and WRITE: the file must be there. CREATE: it is made, with mode 0600, if it is not. */
 enum err sqlite_open(struct sqlite **out, const char *path, enum sqlite_mode mode, struct diag *diag);
 void sqlite_close(struct sqlite *db);
+/* How long a lock of others is waited for; five seconds without it. */
+void sqlite_wait(struct sqlite *db, int busy_ms);
+/* Writes the log back into the file; how many bytes of it could not be, since others read in it. */
+int64_t sqlite_checkpoint(struct sqlite *db);
+/* What is committed from now on is durable with the next commit that is (`durable` 1), not before. */
+enum err sqlite_durable(struct sqlite *db, int durable, struct diag *diag);
+/* Rows that the last statement changed. */
+int64_t sqlite_changes(struct sqlite *db);
+/* The number of the row that was inserted last. */
+int64_t sqlite_last_row(struct sqlite *db);
 /* One or more statements without results. */
 enum err sqlite_exec(struct sqlite *db, const char *sql, struct diag *diag);
 /* BEGIN IMMEDIATE; COMMIT; ROLLBACK (which cannot fail in a way that matters: what is not committed is gone anyway). */

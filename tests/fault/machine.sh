@@ -196,6 +196,44 @@ else
     judge "only its registrations refused" "$code" 1 plain
 fi
 
+# More files than descriptors: they are opened in turn, by the readers and by the manifest.
+mkdir -p many/bills
+tail -n +2 day/channel.csv | split -l 130 -a 3 --additional-suffix=.csv - many/bills/part-
+for part in many/bills/part-*.csv; do
+    { head -n 1 day/channel.csv && cat "$part"; } >part && mv part "$part"
+done
+mkdir many/whole
+cp day/channel.csv many/whole/channel.csv
+for files in whole bills; do
+    cat >"many/$files.yaml" <<JOB
+version: 1
+job: many
+channel_code: ALIPAY
+timezone: Asia/Shanghai
+currency: CNY
+manifest: $files.db
+local:
+  files: "../day/local.csv"
+  format: csv
+  fields: {biz_order_no: biz_order_no, amount: amount, status: status, trade_time: trade_time}
+channel:
+  files: "$files/*.csv"
+  format: csv
+  fields: {biz_order_no: biz_order_no, channel_order_no: channel_order_no, amount: amount, status: status, trade_time: trade_time}
+match: {keys: [[channel_code, biz_order_no]], compare: [amount, status]}
+JOB
+done
+code=0
+"$tieout" run many/whole.yaml --date=2026-11-19 --out=many/one >stdout 2>stderr || code=$?
+want=$(digest many/one/many/2026-11-19)
+[ "$code" -eq 1 ] && [ -n "$want" ] || bad "one file: exit $code"
+for io in uring posix; do
+    code=0
+    (ulimit -n 64 && exec "$tieout" run many/bills.yaml --date=2026-11-19 --io=$io --threads=2 --chunk=4KiB --out=many/out) >stdout 2>stderr || code=$?
+    judge "$(find many/bills -type f | wc -l) files with 64 descriptors, --io=$io" "$code" 1 many/out/many/2026-11-19
+    rm -rf many/out
+done
+
 # An input that changes while it is read is refused.
 cp day/channel.csv growing.csv
 for pause in 0.005 0.01 0.02 0.03; do

@@ -1,0 +1,59 @@
+/* io/store/state.h: a book's state: what one night tells the next.
+ *
+ *     state_create       once: `tieout task init` in a folder without one
+ *     state_open
+ *       state_lock       for whoever does tasks: one at a time
+ *       (task.h, carry.h, verdict_log.h, error_order.h, ... with state_db)
+ *     state_close
+ *
+ * A state folder holds `state.db` (SQLite), `BOOK` (whose state this is, and how far it was), `suspense/`, `verdicts/` and
+ * `lock`. BOOK is written after every commit, so that a state.db that was removed, that belongs to another book, or that is an
+ * older copy put back is told from one that was never there; none of them is ever made anew. Damage of any kind is ERR_STATE with
+ * what to do about it.
+ *
+ * Memory: fixed. Threads: the control thread alone; never carried over a fork.
+ */
+#ifndef TIEOUT_IO_STORE_STATE_H
+#define TIEOUT_IO_STORE_STATE_H
+
+#include "io/store/sqlite.h"
+
+enum { STATE_VERSION = 1, STATE_PATH_MAX = 4096, STATE_ID_TEXT = 33 };
+/* "TiEO", in the header of state.db. */
+#define STATE_APPLICATION 0x5469454F
+
+enum state_mode {
+    STATE_READ,  /* status, trace, verify: nothing is written */
+    STATE_WRITE, /* commands that change something at once */
+};
+
+struct state;
+/* Makes an empty state in `directory`, which may be there if it is empty. What a killed create left is completed. */
+enum err state_create(const char *directory, struct diag *diag);
+/* 1: there is something in `directory` that is, or was, a state. */
+int state_exists(const char *directory);
+enum err state_open(struct state **out, const char *directory, enum state_mode mode, struct diag *diag);
+void state_close(struct state *state);
+/* Takes the lock that whoever does tasks holds until state_close, or dies. ERR_STATE: another one has it, and who. The lock is the
+ * kernel's: neither a reboot nor a reused process id can leave it behind. */
+enum err state_lock(struct state *state, struct diag *diag);
+/* 1: somebody holds the lock now; `*who` is what they wrote into it. */
+int state_is_locked(const char *directory, char *who, size_t room);
+
+struct sqlite *state_db(struct state *state);
+const char *state_directory(const struct state *state);
+/* The book's secret: the seed of hashes that are kept. */
+uint64_t state_seed(const struct state *state);
+const char *state_id(const struct state *state);
+/* Who holds a lease: boot id, process, start. */
+const char *state_owner(const struct state *state);
+
+/* The log's newest segment, after its commit: BOOK says from now on that the state is that far. */
+enum err state_advance(struct state *state, int64_t number, const char *chain, struct diag *diag);
+
+/* A file in the state folder appears whole or not at all: written as NAME.new, fsynced, renamed, folder fsynced. `name` is
+ * relative to the folder and may hold one '/'. */
+enum err state_path(const struct state *state, char out[STATE_PATH_MAX], const char *name, struct diag *diag);
+enum err state_file_publish(const struct state *state, const char *name, struct diag *diag);
+
+#endif
