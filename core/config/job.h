@@ -63,6 +63,8 @@ struct field_rule {
     enum amount_unit unit;
     /* Characters taken out of the cell before it is read, e.g. "," or "\t`"; NULL for none. */
     const char *strip;
+    char
+        decimal; /* amount and fee: ',' where decimals stand behind a comma; else they stand behind a point */
     struct map_entry *map;
     int map_count;
     const char *map_other; /* the map's `other` word; NULL: a word outside the map is a reject */
@@ -148,6 +150,7 @@ struct bill_spec {
     enum flatten_kind flatten;
     char delimiter, quote;
     char prefix;         /* each cell of a row begins with it; 0: none */
+    char decimal;        /* ',': of amounts, fees and the trailer's numbers, unless a field says otherwise */
     const char *trim;    /* characters taken off both ends of a cell that is used; NULL: none */
     const char *comment; /* lines that begin so are no rows; NULL: none */
     const char **header; /* columns by which the header is found; header_count 0: there is none (fixed) */

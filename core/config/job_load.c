@@ -469,6 +469,20 @@ static enum err read_sign(struct loader *l, unsigned slot, const struct yaml_nod
                slot == FIELD_FEE ? " or cost" : "");
 }
 
+enum err read_decimal(struct loader *l, const struct yaml_node *node, const char *where, const char *strip,
+                      char *out)
+{
+    const char *text = "";
+    enum err err = read_text(l, node, where, "\",\" or \".\"", &text);
+    if (err == OK && strcmp(text, ",") != 0 && strcmp(text, ".") != 0)
+        err = BAD(l, node, "job.value", NULL, "%s: \"%s\": expected \",\" or \".\"", where, text);
+    if (err == OK && strip && strchr(strip, text[0]))
+        err = BAD(l, node, "job.value", NULL, "%s: \"%s\" is also stripped, so 1%s50 would be read as 150",
+                  where, text, text);
+    *out = text[0];
+    return err;
+}
+
 static enum err read_mark(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
                           struct field_rule *rule)
 {
@@ -552,9 +566,9 @@ static enum err map_words_to_themselves(struct loader *l, struct field_rule *rul
 enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
                     struct field_rule *rule)
 {
-    static const char *const NAMES[] = {"column", "unit",     "strip",    "map",  "debit",
-                                        "credit", "constant", "sign",     "none", "mark",
-                                        "time",   "zone",     "of_order", "plus", "same"};
+    static const char *const NAMES[] = {"column",   "unit", "strip", "map",    "debit", "credit",
+                                        "constant", "sign", "none",  "mark",   "time",  "zone",
+                                        "of_order", "plus", "same",  "decimal"};
     static const char *const LATER[] = {"timezone", "format", "regex",      "prefix", "suffix",
                                         "lookup",   "script", "expression", "scale"};
     rule->line = node->line;
@@ -574,7 +588,8 @@ enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *nod
                            *unit = yaml_get(node, "unit"), *strip = yaml_get(node, "strip"),
                            *map = yaml_get(node, "map"), *sign = yaml_get(node, "sign"),
                            *none = yaml_get(node, "none"), *mark = yaml_get(node, "mark"),
-                           *time = yaml_get(node, "time"), *zone = yaml_get(node, "zone");
+                           *time = yaml_get(node, "time"), *zone = yaml_get(node, "zone"),
+                           *decimal = yaml_get(node, "decimal");
     if (err == OK && (debit || credit) && !is_money(slot))
         err = BAD(l, node, "job.value", NULL, "%s: only amount and fee have debit and credit columns", where);
     if (err == OK && (debit || credit) && !(debit && credit))
@@ -592,7 +607,7 @@ enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *nod
     if (err == OK && !!column + !!debit + !!constant != 1)
         err = BAD(l, node, column || debit || constant ? "job.value" : "job.missing", NULL,
                   "%s: expected exactly one of: column; debit and credit; constant", where);
-    if (err == OK && constant && (unit || strip || map || sign || none || mark || time || zone))
+    if (err == OK && constant && (unit || strip || map || sign || none || mark || time || zone || decimal))
         err = BAD(l, node, "job.value", NULL, "%s: a constant takes no unit, strip or map", where);
     if (err == OK && column && column->kind == YAML_LIST)
         err = read_aliases(l, column, below(where, "column").text, rule);
@@ -620,6 +635,11 @@ enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *nod
         err = read_text(l, none, below(where, "none").text, "the word that stands for nothing", &rule->none);
     if (err == OK && mark)
         err = read_mark(l, slot, mark, below(where, "mark").text, rule);
+    if (err == OK && decimal && !is_money(slot))
+        err = bad_at(l, decimal->key_line, decimal->key_column, "job.value", NULL,
+                     "%s: only amount and fee have decimals", where);
+    if (err == OK && decimal)
+        err = read_decimal(l, decimal, below(where, "decimal").text, rule->strip, &rule->decimal);
     const struct yaml_node *plus = yaml_get(node, "plus"), *same = yaml_get(node, "same");
     if (err == OK && (plus || same) && slot != FIELD_FEE)
         err = BAD(l, plus ? plus : same, "job.value", NULL, "%s: only a fee has `plus` and `same`", where);

@@ -52,6 +52,9 @@ enum err read_texts(struct loader *l, const struct yaml_node *node, const char *
 enum err read_zone(struct loader *l, const struct yaml_node *node, const char *where, const char **out);
 enum err read_byte(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
                    char *out);
+/* What decimals stand behind; `strip`: what is taken out of the same text, or NULL. */
+enum err read_decimal(struct loader *l, const struct yaml_node *node, const char *where, const char *strip,
+                      char *out);
 enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
                     struct field_rule *rule);
 int has_source(const struct field_rule *rule);

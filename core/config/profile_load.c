@@ -112,9 +112,9 @@ static enum err read_layout(struct loader *l, const struct yaml_node *node, stru
 {
     if (yaml_get(node, "statement"))
         return read_statement(l, node, bill);
-    static const char *const NAMES[] = {"kind",       "charset",   "delimiter", "quote",     "header",
-                                        "trim",       "comment",   "free_text", "widths",    "gap",
-                                        "first_cell", "companion", "empty",     "name_date", "guard"};
+    static const char *const NAMES[] = {
+        "kind",   "charset", "delimiter",  "quote",     "header", "trim",      "comment", "free_text",
+        "widths", "gap",     "first_cell", "companion", "empty",  "name_date", "guard",   "decimal"};
     static const char *const GUARDS[] = {"byte", "columns"};
     static const char *const MARKS[] = {"header", "rows", "skip"};
     enum err err = check_names(l, node, "layout", NAMES, COUNT_OF(NAMES), NULL, 0);
@@ -125,7 +125,7 @@ static enum err read_layout(struct loader *l, const struct yaml_node *node, stru
                            *widths = yaml_get(node, "widths"), *gap = yaml_get(node, "gap"),
                            *first = yaml_get(node, "first_cell"), *companion = yaml_get(node, "companion"),
                            *empty = yaml_get(node, "empty"), *name_date = yaml_get(node, "name_date"),
-                           *guard = yaml_get(node, "guard");
+                           *guard = yaml_get(node, "guard"), *decimal = yaml_get(node, "decimal");
     const char *word = "delimited";
     if (err == OK && kind)
         err = read_text(l, kind, "layout.kind", "delimited or fixed", &word);
@@ -162,6 +162,8 @@ static enum err read_layout(struct loader *l, const struct yaml_node *node, stru
                          HEADER_NAMES_MAX, &bill->header, &bill->header_count);
     if (err == OK && trim)
         err = read_text(l, trim, "layout.trim", "characters, in quotes", &bill->trim);
+    if (err == OK && decimal)
+        err = read_decimal(l, decimal, "layout.decimal", NULL, &bill->decimal);
     if (err == OK && comment)
         err = read_word(l, comment, "layout.comment", "what a comment line begins with", &bill->comment);
     if (err == OK && free_text)
@@ -670,6 +672,15 @@ enum err load_profile_fields(struct loader *l, struct source_spec *source, const
         if (err == OK && !amount->column && !amount->debit)
             err =
                 BAD(l, node, "job.missing", NULL, "%s: rows of kind %s have no amount", section, type->name);
+        static const unsigned money[] = {FIELD_AMOUNT, FIELD_FEE};
+        for (int k = 0; err == OK && bill->decimal && k < COUNT_OF(money); k++)
+            if (!type->fields[money[k]].decimal) {
+                type->fields[money[k]].decimal = bill->decimal;
+                if (type->fields[money[k]].strip && strchr(type->fields[money[k]].strip, bill->decimal))
+                    err = BAD(l, node, "job.value", "say `decimal:` of the field, or strip something else",
+                              "%s: rows of kind %s: %s strips what decimals stand behind", section,
+                              type->name, field_name(money[k]));
+            }
         if (err == OK && bill->format == FORMAT_FIXED)
             err = check_fixed_columns(l, bill, type);
     }

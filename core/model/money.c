@@ -79,6 +79,18 @@ int money_parse_minor(const char *text, size_t size, int exponent, int64_t *micr
     return parse_scaled(text, size, exponent, micro);
 }
 
+size_t money_uncomma(const char *text, size_t size, char out[MONEY_TEXT_MAX])
+{
+    if (size > MONEY_TEXT_MAX)
+        return 0;
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == '.')
+            return 0;
+        out[i] = text[i] == ',' ? '.' : text[i];
+    }
+    return size;
+}
+
 size_t money_print(char out[MONEY_TEXT_MAX], money_total micro, int exponent)
 {
     int negative = micro < 0;

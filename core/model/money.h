@@ -20,6 +20,10 @@ int money_parse(const char *text, size_t size, int64_t *micro);
  * Decimals are allowed as far as they fit ("12345.5" fen = 123.455). */
 int money_parse_minor(const char *text, size_t size, int exponent, int64_t *micro);
 
+/* "12,50" becomes "12.50" in `out`: returns its length, or 0 where a point stands in it or it does not fit. For text whose
+ * decimals are declared to stand behind a comma; what groups the digits has been stripped. */
+size_t money_uncomma(const char *text, size_t size, char out[MONEY_TEXT_MAX]);
+
 /* Prints with `exponent` decimals, or with all digits where they do not fit. -0 is 0. Returns the length. */
 size_t money_print(char out[MONEY_TEXT_MAX], money_total micro, int exponent);
 

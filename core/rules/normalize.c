@@ -279,7 +279,7 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
         n->plain = n->plain && !in->rule->strip && !in->rule->map_count && !in->rule->debit &&
                    !in->rule->credit && in->rule->unit == UNIT_MAJOR && in->rule->sign <= SIGN_SIGNED &&
                    !in->rule->none && !in->rule->mark_debit && !in->rule->zone_count &&
-                   in->rule->time_format == TIME_ANY && !in->charset &&
+                   in->rule->time_format == TIME_ANY && in->rule->decimal != ',' && !in->charset &&
                    (in->constant.size == 0 || plain_fields[i] == FIELD_CHANNEL_CODE);
     }
     n->plain = n->plain && !n->is_excluded && !n->where_count && !n->exclude_count &&
@@ -300,7 +300,8 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
         n->plain_lean = n->plain_lean && !in->rule->strip && !in->rule->map_count && !in->rule->debit &&
                         !in->rule->credit && in->rule->unit == UNIT_MAJOR && in->rule->sign <= SIGN_SIGNED &&
                         !in->rule->none && !in->rule->mark_debit && !in->rule->zone_count &&
-                        in->rule->time_format == TIME_ANY && !in->charset && in->constant.size == 0;
+                        in->rule->time_format == TIME_ANY && in->rule->decimal != ',' && !in->charset &&
+                        in->constant.size == 0;
     }
     *out = n;
     return OK;
@@ -479,6 +480,12 @@ static int map_word(const struct field_rule *rule, struct span *word)
 static inline int parse_money(const struct field_rule *rule, struct span text, uint8_t currency,
                               int64_t *micro)
 {
+    char point[MONEY_TEXT_MAX];
+    if (UNLIKELY(rule->decimal == ',')) {
+        text = (struct span){point, money_uncomma(text.data, text.size, point)};
+        if (!text.size)
+            return 0;
+    }
     if (LIKELY(rule->unit == UNIT_MAJOR))
         return money_parse(text.data, text.size, micro);
     return money_parse_minor(text.data, text.size, rule->unit == UNIT_MINOR ? currency_exponent(currency) : 2,

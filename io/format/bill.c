@@ -555,6 +555,14 @@ int bill_has_totals(const struct bill *bill)
     return bill->spec->total_count > 0;
 }
 
+int bill_number(const struct bill *bill, struct span text, int64_t *number)
+{
+    char point[MONEY_TEXT_MAX];
+    if (bill->spec->decimal == ',')
+        text = (struct span){point, money_uncomma(text.data, text.size, point)};
+    return text.size && money_parse(text.data, text.size, number);
+}
+
 static struct bill_sums *group_of(struct bill_totals *totals, struct span name)
 {
     for (uint32_t i = 0; i < totals->count; i++)
@@ -590,7 +598,7 @@ void bill_add_totals(const struct bill *bill, struct bill_row *row, int type, st
             if (total->where_word && !word_is(&c->where, cell_span(&cell)))
                 continue;
             if (total->non_zero &&
-                (cell.size == 0 || !money_parse(cell.data, cell.size, &number) || number == 0))
+                (cell.size == 0 || !bill_number(bill, cell_span(&cell), &number) || number == 0))
                 continue;
             number = 1000000;
         }
@@ -600,7 +608,7 @@ void bill_add_totals(const struct bill *bill, struct bill_row *row, int type, st
             struct cell cell = bill_cell(bill, row, c->column);
             if (cell.size == 0)
                 continue;
-            if (!money_parse(cell.data, cell.size, &number)) {
+            if (!bill_number(bill, cell_span(&cell), &number)) {
                 totals->is_bad = 1;
                 continue;
             }

@@ -87,6 +87,8 @@ int bill_type(const struct bill *bill, struct bill_row *row);
 const struct bill_spec *bill_spec(const struct bill *bill);
 /* Text of the file as UTF-8, NUL-terminated; mem_give it. NULL when memory is out. */
 char *bill_text(const struct bill *bill, const uint8_t *bytes, uint32_t size);
+/* A number of the trailer, or one that is added up for it. 0: it is none. */
+int bill_number(const struct bill *bill, struct span text, int64_t *number);
 int bill_has_totals(const struct bill *bill);
 void bill_add_totals(const struct bill *bill, struct bill_row *row, int type, struct bill_totals *totals);
 void bill_merge_totals(struct bill_totals *into, const struct bill_totals *from);

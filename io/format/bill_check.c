@@ -31,7 +31,7 @@ static money_total sum_of(const struct bill_totals *totals, const char *group, i
 }
 
 /* A number as the trailer writes it. */
-static int number_of(struct span text, int64_t *number)
+static int number_of(const struct bill *bill, struct span text, int64_t *number)
 {
     while (text.size && (text.data[0] == ' ' || text.data[0] == '\t')) {
         text.data++;
@@ -39,7 +39,7 @@ static int number_of(struct span text, int64_t *number)
     }
     while (text.size && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t'))
         text.size--;
-    return money_parse(text.data, text.size, number);
+    return bill_number(bill, text, number);
 }
 
 /* "12", "1094.80": without decimals where there are none. */
@@ -53,7 +53,7 @@ static enum err hold(struct checking *c, const struct bill_totals *totals, int t
 {
     int64_t stated;
     const struct total *t = &c->spec->totals[total];
-    if (!number_of(text, &stated))
+    if (!number_of(c->bill, text, &stated))
         return diag_set(c->diag, ERR_INPUT, "bill.trailer",
                         "the file is damaged, or of another layout: get it again",
                         "%s: byte %llu: the trailer's %s is \"%.*s\", which is no number", c->path,

@@ -2,6 +2,7 @@
 #include "io/source/file_set.h"
 #include "core/base/mem.h"
 #include "io/filter/flatten.h"
+#include "io/filter/utf16.h"
 #include "io/ring/sys.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -236,7 +237,7 @@ static void input_fini(struct input_file *input)
 
 static int is_filtered(const struct input_file *input)
 {
-    return input->packing != PACKING_NONE || input->flatten != FLATTEN_NONE;
+    return input->packing != PACKING_NONE || input->flatten != FLATTEN_NONE || input->is_utf16;
 }
 
 static enum err open_packed(struct filter **out, const struct input_file *input, struct diag *diag)
@@ -260,10 +261,13 @@ static enum err open_filter(struct filter **out, void *context, struct diag *dia
     const struct input_file *input = context;
     struct filter *packed = NULL;
     enum err err = input->packing == PACKING_NONE ? OK : open_packed(&packed, input, diag);
-    if (err != OK || input->flatten == FLATTEN_NONE) {
-        *out = packed;
+    *out = packed;
+    if (err == OK && input->is_text &&
+        input->flatten != FLATTEN_CAMT) /* an XML reader knows charsets itself */
+        err = utf16_open(out, packed, input->own_fd, input->path, input->charset, diag);
+    if (err != OK || input->flatten == FLATTEN_NONE)
         return err;
-    }
+    packed = *out;
     return flatten_open(out, input->flatten, packed, input->own_fd, input->path, diag);
 }
 
@@ -398,15 +402,21 @@ static void tell_name(const struct input_file *opened)
 static enum err add_found_file(struct file_set *set, const struct job *job, const struct found *found,
                                struct diag *diag)
 {
-    struct input_file opened = {.file = found->path, .own_fd = -1, .flatten = set->flatten};
+    struct input_file opened = {.file = found->path,
+                                .own_fd = -1,
+                                .flatten = set->flatten,
+                                .charset = set->charset,
+                                .is_text = set->is_text};
     enum err err = open_file(&opened, diag);
     if (err == OK) {
-        uint8_t head[4];
+        uint8_t head[4] = {0};
         ssize_t n = sys_pread_full(opened.own_fd, head, sizeof head, 0);
         if (n < 0)
             err = diag_set_errno(diag, (int)-n, "read", "%s: cannot read its first bytes", opened.file);
         else
             opened.packing = packing_of(head, (size_t)n);
+        opened.is_utf16 = opened.packing == PACKING_NONE && opened.is_text &&
+                          opened.flatten != FLATTEN_CAMT && utf16_has_mark(head, (size_t)(n < 0 ? 0 : n));
         /* A self-extractor: an archive behind a program. A bill's first word may be MZ as well. */
         if (err == OK && n >= 2 && memcmp(head, "MZ", 2) == 0 &&
             (found->entries || named(opened.file, ".zip")))
@@ -468,7 +478,8 @@ static enum err open_unpacks(struct file_set *set, enum side side, struct diag *
                     "%s has %llu bytes unpacked, %llu packed; no bill packs like that", input->path,
                     (unsigned long long)input->size, (unsigned long long)size);
             if (input->packing == PACKING_ZIP && input->flatten == FLATTEN_NONE)
-                config.limit = input->size;
+                config.limit =
+                    input->size + (input->is_text ? input->size / 2 : 0); /* as UTF-8, if it is UTF-16 */
             else
                 guess = size * 4;
             input->size = config.limit;
@@ -494,6 +505,8 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
     memset(set, 0, sizeof *set);
     const struct bill_spec *bill = job->sources[side].bill;
     set->flatten = bill ? bill->flatten : FLATTEN_NONE;
+    set->charset = bill ? bill->charset : NULL;
+    set->is_text = job->sources[side].kind == SOURCE_FILES;
     struct found_list list = {0};
     enum err err = find_files(&list, job, &job->sources[side], date, diag);
     if (err == OK && list.count)
@@ -732,8 +745,12 @@ const char *file_looks_like(const uint8_t *head, size_t size)
         return "HTML or XML (an error page?)";
     if (i < size && head[i] == '{')
         return "JSON (an error message?)";
-    for (i = 0; i < size && i < 4096; i++)
-        if (head[i] == 0)
-            return "binary data";
+    size_t look = size < 4096 ? size : 4096, zeros[2] = {0, 0};
+    for (i = 0; i < look; i++)
+        zeros[i & 1] += head[i] == 0;
+    if (look >= 8 && (zeros[0] > look / 4) != (zeros[1] > look / 4) && (!zeros[0] || !zeros[1]))
+        return "UTF-16 text without a byte order mark";
+    if (zeros[0] || zeros[1])
+        return "binary data";
     return NULL;
 }

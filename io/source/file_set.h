@@ -40,6 +40,9 @@ struct input_file {
     int may_grow;        /* behind `size` something is still appended to it */
     enum packing packing;
     enum flatten_kind flatten; /* a statement of which rows are made */
+    int is_text;               /* rows of text, which may be UTF-16; else bytes that are taken as they are */
+    int is_utf16;              /* known of a file that is not packed */
+    const char *charset;       /* as the profile says; NULL: UTF-8 */
     uint64_t entry;            /* zip: its index */
     struct unpack *unpack;     /* NULL: the file is as it is read */
 };
@@ -48,7 +51,9 @@ struct file_set {
     struct input_file *files;
     uint32_t count;
     uint64_t size;             /* of all; of packed files not settled yet, a guess */
-    enum flatten_kind flatten; /* of all */
+    enum flatten_kind flatten; /* of all, as are the next two */
+    const char *charset;
+    int is_text;
     struct unpack **packed;
     uint32_t packed_count;
     struct unpack_crew *crew;

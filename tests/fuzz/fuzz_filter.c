@@ -1,9 +1,10 @@
-/* tests/fuzz/fuzz_filter.c: any bytes as gzip, zstd and zip: what was packed, or a refusal, and the same however much is
+/* tests/fuzz/fuzz_filter.c: any bytes as gzip, zstd, zip and UTF-16: what was packed, or a refusal, and the same however much is
  * asked for at a time; never a crash, a hang or a read outside.
  *
  * Without libFuzzer main() replays the files and folders given.
  */
 #include "io/filter/filters.h"
+#include "io/filter/utf16.h"
 #include "tests/fuzz/replay.h"
 #include <stdint.h>
 #include <stdio.h>
@@ -50,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int fd = memfd_create("fuzz", MFD_CLOEXEC);
     if (fd < 0 || write(fd, data, size) != (ssize_t)size)
         abort();
-    struct outcome gzip[2], zstd[2], zip[2];
+    struct outcome gzip[2], zstd[2], zip[2], utf16[2];
     for (int i = 0; i < 2; i++) {
         struct filter *filter;
         struct diag diag = {0};
@@ -59,7 +60,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         diag = (struct diag){0};
         err = unzstd_open(&filter, fd, size, "fuzz", &diag);
         zstd[i] = drain(filter, err, rooms[i], &diag);
+        diag = (struct diag){0};
+        err = utf16_open(&filter, NULL, fd, "fuzz", NULL, &diag);
+        utf16[i] = drain(filter, err, rooms[i], &diag);
     }
+    agree(utf16[0], utf16[1]);
     agree(gzip[0], gzip[1]);
     agree(zstd[0], zstd[1]);
     struct zip_listing listing;

@@ -17,7 +17,7 @@ printf 'PK\003\004aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa' >zip.csv
 printf '\037\213\010\000aaaaaaaaaaaaaaaaaaaaaaaaa' >gzip.csv
 printf '<!DOCTYPE html>\n<html><body>Session expired</body></html>\n' >page.csv
 printf '{"code": 40004, "msg": "bill not ready"}\n' >answer.csv
-printf '\377\376o\000r\000d\000' >utf16.csv
+printf 'o\000r\000d\000e\000r\000,\000' >utf16.csv
 printf '%%PDF-1.7 aaaaaaaaaaaa' >pdf.csv
 printf 'order,amount,status\nB1,10.00,SUCCESS\nB2,20.50,"SUCC' >cut_in_quote.csv
 printf 'order,amount,status\nB1,10.00,SUCCESS\r' >cut_behind_cr.csv

@@ -1,8 +1,10 @@
 /* tests/unit/io/filter/filters_test.c: packed bytes come out whole, or not at all. */
 #include "io/filter/filters.h"
 #include "io/filter/unpack.h"
+#include "io/filter/utf16.h"
 #include "tests/support/check_test.h"
 #include <fcntl.h>
+#include <iconv.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -320,4 +322,107 @@ TEST(damage_and_too_many_bytes_are_told_to_whoever_waits)
         close(file.fd);
     }
     free(plain.data), free(packed.data);
+}
+
+/* ---- UTF-16 ---- */
+
+static enum err open_utf16(struct filter **out, int fd, uint64_t size, const char *path, struct diag *diag)
+{
+    (void)size;
+    return utf16_open(out, NULL, fd, path, NULL, diag);
+}
+
+static enum err open_packed_utf16(struct filter **out, int fd, uint64_t size, const char *path,
+                                  struct diag *diag)
+{
+    struct filter *packed;
+    enum err err = gunzip_open(&packed, fd, size, path, diag);
+    return err == OK ? utf16_open(out, packed, fd, path, NULL, diag) : err;
+}
+
+static void add_unit(struct bytes *b, unsigned unit, int is_big)
+{
+    uint8_t two[2] = {(uint8_t)(is_big ? unit >> 8 : unit), (uint8_t)(is_big ? unit : unit >> 8)};
+    add(b, two, 2);
+}
+
+/* What iconv makes of it, without the mark. */
+static struct bytes by_iconv(struct bytes text, int is_big)
+{
+    iconv_t handle = iconv_open("UTF-8", is_big ? "UTF-16BE" : "UTF-16LE");
+    struct bytes out = {malloc(text.size * 2 + 8), text.size * 2 + 8};
+    char *from = (char *)text.data + 2, *to = (char *)out.data;
+    size_t from_left = text.size - 2, to_left = out.size;
+    EXPECT(iconv(handle, &from, &from_left, &to, &to_left) == 0 && from_left == 0);
+    out.size -= to_left;
+    iconv_close(handle);
+    return out;
+}
+
+TEST(every_character_of_utf16_becomes_what_iconv_makes_of_it)
+{
+    static const size_t rooms[] = {262144, 1, 2, 3, 4, 5, 65536, 97};
+    for (int is_big = 0; is_big < 2; is_big++) {
+        struct bytes plain = {0}, packed = {0}, out;
+        struct diag diag;
+        add_unit(&plain, 0xFEFF, is_big);
+        for (unsigned c = 0; c < 0x10000; c++)
+            if (c < 0xD800 || c > 0xDFFF)
+                add_unit(&plain, c, is_big);
+        add_unit(&plain, 'x', is_big); /* pairs lie over the end of what is read at once */
+        for (unsigned c = 0x10000; c < 0x110000; c += 37) {
+            add_unit(&plain, 0xD800 + ((c - 0x10000) >> 10), is_big);
+            add_unit(&plain, 0xDC00 + ((c - 0x10000) & 0x3FF), is_big);
+        }
+        struct bytes want = by_iconv(plain, is_big);
+        add_member(&packed, plain.data, plain.size, 6);
+        for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++) {
+            EXPECT(unpacked(open_utf16, plain, rooms[i], &out, &diag) == OK && same(out, want));
+            free(out.data);
+            EXPECT(unpacked(open_packed_utf16, packed, rooms[i], &out, &diag) == OK && same(out, want));
+            free(out.data);
+        }
+        free(plain.data), free(packed.data), free(want.data);
+    }
+}
+
+TEST(text_without_the_mark_goes_through_as_it_is)
+{
+    static const size_t rooms[] = {262144, 1, 7, 65536};
+    static const size_t sizes[] = {0, 1, 2, 3, 65535, 65536, 65537, 300000};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (size_t k = 0; k < sizeof rooms / sizeof *rooms; k++) {
+            struct bytes plain = text(sizes[i], i), packed = {0}, out;
+            struct diag diag;
+            add_member(&packed, plain.data, plain.size, 1);
+            EXPECT(unpacked(open_packed_utf16, packed, rooms[k], &out, &diag) == OK && same(out, plain));
+            free(plain.data), free(packed.data), free(out.data);
+        }
+}
+
+TEST(half_a_character_of_utf16_is_an_error_with_its_byte)
+{
+    static const struct {
+        unsigned units[6];
+        size_t cut;
+        const char *byte;
+    } cases[] = {
+        {{0xFEFF, 'a', 0xDC00, 'b', 'c', 'd'}, 0, "at byte 4 "},
+        {{0xFEFF, 'a', 'b', 0xD83C, 'c', 'd'}, 0, "at byte 6 "},
+        {{0xFEFF, 'a', 'b', 0xD83C, 0xD83C, 'd'}, 0, "at byte 6 "},
+        {{0xFEFF, 'a', 'b', 'c', 'd', 'e'}, 1, "at byte 10 "},
+        {{0xFEFF, 'a', 'b', 'c', 'd', 0xD83C}, 0, "at byte 10 "},
+        {{0xFEFF, 'a', 'b', 'c', 0xD83C, 0xDF00}, 1, "at byte 8 "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int is_big = 0; is_big < 2; is_big++) {
+            struct bytes plain = {0}, out;
+            struct diag diag;
+            for (int k = 0; k < 6; k++)
+                add_unit(&plain, cases[i].units[k], is_big);
+            plain.size -= cases[i].cut;
+            EXPECT(unpacked(open_utf16, plain, 100, &out, &diag) == ERR_INPUT &&
+                   strcmp(diag.code, "utf16.text") == 0 && strstr(diag.what, cases[i].byte));
+            free(plain.data), free(out.data);
+        }
 }
