@@ -16,7 +16,7 @@ deps_names()
         build)
             printf '%s\n' cmake ninja-build gcc g++ make pkg-config libc6-dev \
                 liburing-dev libjemalloc-dev libxxhash-dev zlib1g-dev libfyaml-dev libjansson-dev libssl-dev libzstd-dev libsqlite3-dev \
-                libzip-dev libisal-dev libmariadb-dev libcurl4-openssl-dev libexpat1-dev \
+                libzip-dev libisal-dev libmariadb-dev libcurl4-openssl-dev libexpat1-dev librdkafka-dev \
                 libbenchmark-dev tzdata ca-certificates
             ;;
         test)

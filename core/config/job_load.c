@@ -41,7 +41,7 @@ enum err bad_at(struct loader *l, int line, int column, const char *code, const 
 
 void *take(struct loader *l, size_t size)
 {
-    void *p = arena_take(&l->job->arena, size ? size : 1);
+    void *p = arena_take(l->arena ? l->arena : &l->job->arena, size ? size : 1);
     if (!p) {
         mem_fail(l->diag, size, "a job");
         return NULL;
@@ -873,8 +873,7 @@ static enum err read_replica_start(struct loader *l, const struct yaml_node *nod
     return OK;
 }
 
-static enum err read_secret(struct loader *l, const struct yaml_node *node, const char *where,
-                            const char **out)
+enum err read_secret(struct loader *l, const struct yaml_node *node, const char *where, const char **out)
 {
     const char *expected = "env:NAME or file:PATH, never the password itself";
     enum err err = read_text(l, node, where, expected, out);
@@ -1067,8 +1066,7 @@ static enum err read_rejects(struct loader *l, const struct yaml_node *node, con
 
 /* ---- fetch ---- */
 
-/* "30s", "10m", "2h". */
-static enum err read_seconds(struct loader *l, const struct yaml_node *node, const char *where, int *out)
+enum err read_seconds(struct loader *l, const struct yaml_node *node, const char *where, int *out)
 {
     const char *text = "";
     enum err err = read_text(l, node, where, "a time such as 30s, 10m or 2h", &text);

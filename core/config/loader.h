@@ -1,7 +1,7 @@
 /* core/config/loader.h: what the readers of job files and of profiles share. For core/config/ only.
  *
  * Each function reads one setting and says what is wrong with it, with file:line:column of whichever file `path`
- * names at that moment. Texts live in the job's arena.
+ * names at that moment. Texts live in the job's arena, or the book's.
  */
 #ifndef TIEOUT_CORE_CONFIG_LOADER_H
 #define TIEOUT_CORE_CONFIG_LOADER_H
@@ -13,7 +13,8 @@
 enum { WORD_BYTES_MAX = 64 };
 
 struct loader {
-    struct job *job;
+    struct job *job;     /* NULL in a book */
+    struct arena *arena; /* texts live there; NULL: in the job's */
     const char *path; /* borrowed from the caller, for messages */
     struct diag *diag;
     const struct yaml_node *root;
@@ -35,7 +36,7 @@ enum err wrong_type(struct loader *l, const struct yaml_node *node, const char *
 /* The hint for a word that is not one of `names`. */
 const char *near_hint(char out[400], const char *word, const char *const *names, int count);
 
-/* Zeroed bytes of the job's arena; NULL with the diag filled. */
+/* Zeroed bytes of the arena; NULL with the diag filled. */
 void *take(struct loader *l, size_t size);
 
 enum err check_names(struct loader *l, const struct yaml_node *map, const char *where,
@@ -49,6 +50,10 @@ enum err read_number(struct loader *l, const struct yaml_node *node, const char 
 enum err read_bool(struct loader *l, const struct yaml_node *node, const char *where, int *out);
 enum err read_texts(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
                     int max, const char ***out, int *count);
+/* env:NAME or file:PATH, never the secret itself. */
+enum err read_secret(struct loader *l, const struct yaml_node *node, const char *where, const char **out);
+/* "30s", "10m", "2h". */
+enum err read_seconds(struct loader *l, const struct yaml_node *node, const char *where, int *out);
 enum err read_zone(struct loader *l, const struct yaml_node *node, const char *where, const char **out);
 enum err read_byte(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
                    char *out);
