@@ -21,6 +21,8 @@ struct kafka {
     struct push_message *messages;
     unsigned count, next; /* those from `next` on are not in the queue yet */
     int told;
+    rd_kafka_resp_err_t trouble; /* what the connections complained of since the batch began */
+    char trouble_text[120];
     char password[SECRET_MAX], ca[4096];
 };
 
@@ -40,6 +42,7 @@ static enum push_answer judge(rd_kafka_resp_err_t code, rd_kafka_msg_status_t st
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR__SSL:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
@@ -57,9 +60,21 @@ static void on_report(rd_kafka_t *producer, const rd_kafka_message_t *report, vo
     struct kafka *k = context;
     struct push_message *m = report->_private;
     (void)producer;
-    if (m)
-        push_answer(&k->sink, m, judge(report->err, rd_kafka_message_status(report)), "%s",
-                    report->err ? rd_kafka_err2str(report->err) : "");
+    if (!m)
+        return;
+    enum push_answer answer = judge(report->err, rd_kafka_message_status(report));
+    if (answer == PUSH_RETRY && judge(k->trouble, RD_KAFKA_MSG_STATUS_NOT_PERSISTED) == PUSH_STOPPED)
+        answer = PUSH_STOPPED; /* it waited for a connection, or a topic, that will not be */
+    push_answer(&k->sink, m, answer, "%s%s%s", report->err ? rd_kafka_err2str(report->err) : "",
+                report->err && k->trouble ? "; " : "", report->err ? k->trouble_text : "");
+}
+
+static void on_error(rd_kafka_t *producer, int code, const char *text, void *context)
+{
+    struct kafka *k = context;
+    (void)producer;
+    k->trouble = (rd_kafka_resp_err_t)code;
+    snprintf(k->trouble_text, sizeof k->trouble_text, "%.119s", text);
 }
 
 /* librdkafka would print to stderr whatever it meets; what matters comes back with the reports. */
@@ -126,6 +141,7 @@ static enum err start(struct kafka *k, struct diag *diag)
         if (settings[i].value)
             result = rd_kafka_conf_set(conf, settings[i].name, settings[i].value, why, sizeof why);
     rd_kafka_conf_set_dr_msg_cb(conf, on_report);
+    rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_opaque(conf, k);
     if (result == RD_KAFKA_CONF_OK)
@@ -178,6 +194,8 @@ static enum err kafka_send(struct push_sink *sink, struct push_message *messages
     k->messages = messages;
     k->count = count;
     k->next = 0;
+    k->trouble = RD_KAFKA_RESP_ERR_NO_ERROR;
+    k->trouble_text[0] = 0;
     if (!k->spec->tls && !all_here(k->spec->address)) {
         if (!k->spec->trust_without_identity) {
             for (unsigned i = 0; i < count; i++)
