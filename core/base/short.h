@@ -64,6 +64,12 @@ static inline void short_copy(uint8_t *to, const char *from, size_t size)
         memcpy(&tail, from + size - 8, 8);
         memcpy(to, &head, 8);
         memcpy(to + size - 8, &tail, 8);
+    } else if (size >= 4 && size < 8) {
+        uint32_t head, tail;
+        memcpy(&head, from, 4);
+        memcpy(&tail, from + size - 4, 4);
+        memcpy(to, &head, 4);
+        memcpy(to + size - 4, &tail, 4);
     } else if (size) { /* a text of no bytes may have no address */
         memcpy(to, from, size);
     }

@@ -7,6 +7,7 @@
 #include "core/model/money.h"
 #include "core/model/money_quick.h"
 #include "core/rules/plain.h"
+#include <stdatomic.h>
 #include <stdio.h>
 
 enum {
@@ -22,6 +23,14 @@ struct input {
     int plus[PLUS_MAX], plus_count, same[2]; /* fee: cells */
     const struct field_rule *rule;
     struct span constant;
+};
+
+/* Of images: columns of the source, -1 for those that are not there. */
+struct image_plan {
+    uint64_t number; /* of this normalizer, in this process; from 1 */
+    int is_usual;    /* normalize_image may take its rows: maps are fine there, and minor units */
+    int key, occurrence, currency, amount, direction, fee, status, time;
+    int key_column_count, key_columns[KEYS_MAX * KEY_PARTS_MAX]; /* texts of all keys */
 };
 
 /* A condition, and the cell that it asks. */
@@ -60,6 +69,7 @@ struct normalizer {
                   map or unit, or are not there */
     int plain_lean;         /* the same, of those that a part of a pair wants */
     struct plain_plan plan; /* where `plain` */
+    struct image_plan image;
 };
 
 const char *reject_name(enum reject_code code)
@@ -160,6 +170,47 @@ static void make_plan(struct normalizer *n)
                                   .wants_channel = (uint8_t)n->key_has_channel};
     for (int i = 0; i < n->key_cell_count; i++)
         n->plan.numbers[i] = n->columns[n->key_cells[i]];
+}
+
+static int image_column(const struct normalizer *n, unsigned field)
+{
+    return n->in[field].cell >= 0 ? n->columns[n->in[field].cell] : -1;
+}
+
+static void make_image_plan(struct normalizer *n)
+{
+    static _Atomic uint64_t numbers;
+    struct image_plan *plan = &n->image;
+    const struct input *in = n->in, *key = &in[n->key_parts[0]];
+    plan->number = atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed) + 1;
+    int usual = n->key_part_count == 1 && !field_is_odd(n->key_parts[0]) && n->key_parts[0] != FIELD_STATUS &&
+                key->cell >= 0 && !key->rule->map_count && n->extra_count == 0 &&
+                in[FIELD_BILL_DATE].cell < 0 && !n->where_count && !n->exclude_count && !n->is_excluded &&
+                n->occurrence_count == 1 && !in[FIELD_CURRENCY].rule->of_order &&
+                !in[FIELD_CURRENCY].rule->map_count && in[FIELD_AMOUNT].cell >= 0 &&
+                in[FIELD_CHANNEL_CODE].cell < 0;
+    const unsigned fields[] = {FIELD_CURRENCY, FIELD_AMOUNT,     FIELD_DIRECTION, FIELD_FEE,
+                               FIELD_STATUS,   FIELD_TRADE_TIME, n->key_parts[0]};
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        const struct field_rule *rule = in[fields[i]].rule;
+        usual = usual && !rule->strip && !rule->none && !in[fields[i]].charset && !rule->debit &&
+                !rule->credit && !rule->mark_debit && !in[fields[i]].plus_count && !rule->same[0] &&
+                rule->sign <= SIGN_SIGNED && !rule->zone_count && rule->time_format == TIME_ANY &&
+                in[fields[i]].constant.size == 0;
+    }
+    plan->is_usual = usual;
+    if (!usual)
+        return;
+    plan->key = image_column(n, n->key_parts[0]);
+    plan->occurrence = n->columns[n->occurrence[0]];
+    plan->currency = image_column(n, FIELD_CURRENCY);
+    plan->amount = image_column(n, FIELD_AMOUNT);
+    plan->direction = image_column(n, FIELD_DIRECTION);
+    plan->fee = image_column(n, FIELD_FEE);
+    plan->status = image_column(n, FIELD_STATUS);
+    plan->time = image_column(n, FIELD_TRADE_TIME);
+    for (int i = 0; i < n->key_cell_count; i++)
+        plan->key_columns[plan->key_column_count++] = n->columns[n->key_cells[i]];
 }
 
 static enum err open_part(struct normalizer **out, const struct norm_shared *shared, enum side side,
@@ -290,6 +341,8 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
         make_plan(n);
     n->layout.has_extras = n->extra_count > 0;
     n->layout.has_fold = (uint8_t)n->is_image;
+    if (n->is_image)
+        make_image_plan(n);
     n->plain_lean = !n->is_image && !n->zones_differ && job->cut_minutes == 0 &&
                     n->in[FIELD_BILL_DATE].cell < 0 && n->in[FIELD_AMOUNT].cell >= 0 &&
                     !n->in[FIELD_CURRENCY].rule->of_order && !n->in[FIELD_STATUS].rule->map_count &&
@@ -355,18 +408,6 @@ struct record_layout normalizer_layout_of(const struct job *job, enum side side)
 
 /* ---- reading cells ---- */
 
-static inline struct span print_number(char out[24], uint64_t value, int negative)
-{
-    char *end = out + 24, *p = end;
-    do {
-        *--p = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    if (negative)
-        *--p = '-';
-    return (struct span){p, (size_t)(end - p)};
-}
-
 /* A cell as text. The bytes live in the decoder's buffer or in the scratch, until the next call. */
 static inline struct span cell_text(struct norm_scratch *s, const struct cell *c)
 {
@@ -374,9 +415,11 @@ static inline struct span cell_text(struct norm_scratch *s, const struct cell *c
     case CELL_TEXT:
         return cell_span(c);
     case CELL_INT:
-        return print_number(s->number, c->i64 < 0 ? 0 - (uint64_t)c->i64 : (uint64_t)c->i64, c->i64 < 0);
+        return cell_number_print(s->number, c->i64 < 0 ? 0 - (uint64_t)c->i64 : (uint64_t)c->i64, c->i64 < 0);
     case CELL_UINT:
-        return print_number(s->number, c->u64, 0);
+        return cell_number_print(s->number, c->u64, 0);
+    case CELL_DECIMAL:
+        return cell_decimal_print(s->number, c);
     case CELL_EPOCH:
     case CELL_WALL: /* a time where text is wanted: its number of microseconds would help nobody */
     default:
@@ -984,7 +1027,7 @@ static size_t occurrence_text(const struct normalizer *n, struct norm_scratch *s
         const struct cell *c = &cells[n->occurrence[i]];
         char number[24];
         if (c->kind == CELL_WALL || c->kind == CELL_EPOCH)
-            part = print_number(number, c->u64, 0);
+            part = cell_number_print(number, c->u64, 0);
         filled += part.size;
         if (n->occurrence_count == 1) {
             if (part.size > room)
@@ -1214,6 +1257,239 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
         return REJECT_CHARSET;
     }
     return REJECT_NONE;
+}
+
+/* ---- usual images ---- */
+
+/* Eight digits of a number below 10^8, the first in the lowest byte. */
+static inline uint64_t eight_digits(uint32_t value)
+{
+    const uint64_t halves = value / 10000 | (uint64_t)(value % 10000) << 32;
+    const uint64_t pairs_high = (halves * 10486 >> 20) & 0x7F0000007Full; /* each half by 100 */
+    const uint64_t pairs = pairs_high | (halves - pairs_high * 100) << 16;
+    const uint64_t tens = (pairs * 103 >> 10) & 0x000F000F000F000Full; /* each pair by 10 */
+    return tens | (pairs - tens * 10) << 8;
+}
+
+/* As cell_number_print, in one piece up to 10^8: what is printed is copied soon, and a store in many pieces would be waited
+ * for. */
+static inline struct span number_text(char out[CELL_NUMBER_MAX], uint64_t value, int negative)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (LIKELY(value < 100000000 && !negative)) {
+        uint64_t digits = eight_digits((uint32_t)value);
+        const unsigned zeros = value ? (unsigned)__builtin_ctzll(digits) / 8 : 7;
+        digits = (digits + 0x3030303030303030ull) >> 8 * zeros;
+        memcpy(out, &digits, 8);
+        return (struct span){out, 8 - zeros};
+    }
+#endif
+    return cell_number_print(out, value, negative);
+}
+
+/* A whole number or a text; 0 for anything else. */
+static inline int image_text(const struct cell *c, char room[CELL_NUMBER_MAX], struct span *text)
+{
+    if (c->kind == CELL_TEXT)
+        *text = cell_span(c);
+    else if (c->kind == CELL_UINT || (c->kind == CELL_INT && c->i64 >= 0))
+        *text = number_text(room, c->u64, 0);
+    else if (c->kind == CELL_INT)
+        *text = number_text(room, 0 - c->u64, 1);
+    else
+        return 0;
+    return 1;
+}
+
+/* Millionths of a DECIMAL or of whole units. 0: not so simple. */
+static inline int image_money(const struct cell *c, const struct field_rule *rule, uint8_t currency,
+                              int64_t *micro)
+{
+    unsigned shift = MICRO_DIGITS;
+    if (UNLIKELY(rule->unit != UNIT_MAJOR)) {
+        if (c->kind == CELL_DECIMAL && c->size != 0)
+            return 0;
+        shift -= rule->unit == UNIT_MINOR ? (unsigned)currency_exponent(currency) : 2;
+    } else if (c->kind == CELL_DECIMAL) {
+        if (c->size > MICRO_DIGITS)
+            return 0;
+        shift -= c->size;
+    }
+    if (c->kind != CELL_DECIMAL && c->kind != CELL_INT && (c->kind != CELL_UINT || c->i64 < 0))
+        return 0;
+    return shift <= MICRO_DIGITS && !__builtin_mul_overflow(c->i64, (int64_t)money_power10[shift], micro);
+}
+
+/* The memo that holds what the cell means, or is to. NULL: too long a word. */
+static inline struct word_memo *memo_find(struct word_memo memos[WORD_MEMOS], const struct cell *c,
+                                          int *found)
+{
+    struct short_text word = {c->u64, 0};
+    uint32_t size = 0;
+    if (c->kind == CELL_TEXT) {
+        if (c->size > SHORT_MAX)
+            return NULL;
+        size = c->size;
+        word = short_load(c->data, size);
+    } else if (c->kind != CELL_INT && c->kind != CELL_UINT) {
+        return NULL;
+    }
+    struct word_memo *memo = &memos[(word.low ^ word.high) * 0x9E3779B97F4A7C15ull >> 61];
+    *found = memo->meaning && memo->low == word.low && memo->high == word.high && memo->kind == c->kind &&
+             memo->size == size;
+    if (UNLIKELY(!*found))
+        *memo = (struct word_memo){word.low, word.high, c->kind, size, 0};
+    return memo;
+}
+
+/* The status' dictionary number, plus one; 0: it is none, or not simple. */
+static int status_meaning(const struct normalizer *n, struct norm_scratch *s, const struct cell *c)
+{
+    struct span text = cell_text(s, c);
+    if (!map_word(n->in[FIELD_STATUS].rule, &text))
+        return 0;
+    if (!n->status_in_sigma)
+        return 1;
+    uint16_t number = dict_number(n->shared->words, &s->words, text);
+    return number == DICT_FULL ? 0 : number + 1;
+}
+
+/* 1 IN, 2 OUT; 0: neither. */
+static int direction_meaning(const struct normalizer *n, struct norm_scratch *s, const struct cell *c)
+{
+    struct span text = cell_text(s, c);
+    if (!map_word(n->in[FIELD_DIRECTION].rule, &text))
+        return 0;
+    return span_is(text, "IN") ? 1 : span_is(text, "OUT") ? 2 : 0;
+}
+
+static void image_memos_begin(const struct normalizer *n, struct norm_scratch *s)
+{
+    memset(&s->image, 0, sizeof s->image);
+    s->image.owner = n->image.number;
+    s->image.day_begin_us = INT64_MAX;
+}
+
+int normalize_image(const struct normalizer *n, struct norm_scratch *s, const struct cell *columns,
+                    struct image_row *row)
+{
+    if (UNLIKELY(!n->image.is_usual))
+        return 0;
+    if (UNLIKELY(s->image.owner != n->image.number))
+        image_memos_begin(n, s);
+    const struct input *const in = n->in;
+    const struct image_plan *const plan = &n->image;
+    for (int i = 0; i < plan->key_column_count; i++) {
+        const struct cell *c = &columns[plan->key_columns[i]];
+        if (UNLIKELY(c->kind == CELL_TEXT && text_is_shortened(cell_span(c))))
+            return 0;
+    }
+    uint8_t currency = n->job->currency;
+    if (plan->currency >= 0) {
+        const struct cell *c = &columns[plan->currency];
+        if (UNLIKELY(c->kind != CELL_TEXT || c->size != 3))
+            return 0;
+        uint32_t code = (uint32_t)(uint8_t)c->data[0] | (uint32_t)(uint8_t)c->data[1] << 8 |
+                        (uint32_t)(uint8_t)c->data[2] << 16;
+        if (UNLIKELY(code != s->currency_memo)) {
+            if (!(currency = currency_find(c->data, 3)))
+                return 0;
+            s->currency_memo = code;
+            s->currency_memo_index = currency;
+        }
+        currency = s->currency_memo_index;
+    }
+    int64_t amount, fee;
+    if (UNLIKELY(currency == CURRENCY_NONE ||
+                 !image_money(&columns[plan->amount], in[FIELD_AMOUNT].rule, currency, &amount)))
+        return 0;
+    int out = amount < 0, found;
+    if (plan->direction >= 0) {
+        const struct cell *c = &columns[plan->direction];
+        struct word_memo *memo = memo_find(s->image.direction, c, &found);
+        if (UNLIKELY(!memo || (!found && !(memo->meaning = direction_meaning(n, s, c)))))
+            return 0;
+        if (memo->meaning == 2) {
+            amount = -amount;
+            out = amount <= 0;
+        }
+    }
+    if (plan->fee >= 0) {
+        const struct cell *c = &columns[plan->fee];
+        if (UNLIKELY(c->kind != CELL_NULL && !image_money(c, in[FIELD_FEE].rule, currency, &fee)))
+            return 0;
+    }
+    row->status = 0;
+    if (plan->status >= 0) {
+        const struct cell *c = &columns[plan->status];
+        struct word_memo *memo = memo_find(s->image.status, c, &found);
+        if (UNLIKELY(!memo || (!found && !(memo->meaning = status_meaning(n, s, c)))))
+            return 0;
+        row->status = (uint16_t)(memo->meaning - 1);
+    }
+    row->day = n->shared->unit_day;
+    if (plan->time >= 0) {
+        const struct cell *c = &columns[plan->time];
+        if (LIKELY(c->kind == CELL_WALL || c->kind == CELL_EPOCH)) {
+            int64_t wall = c->i64;
+            if (c->kind == CELL_EPOCH)
+                wall = day_epoch_to_wall(n->shared->job_zone, wall);
+            else if (UNLIKELY(n->zones_differ))
+                wall = day_epoch_to_wall(n->shared->job_zone,
+                                         day_wall_to_epoch(n->shared->zones[n->side], wall));
+            /* Below a day's beginning the difference is a huge number. */
+            if (UNLIKELY((uint64_t)wall - (uint64_t)s->image.day_begin_us >= 86400000000u)) {
+                const int64_t cut = n->job->cut_minutes * 60000000ll,
+                              shifted = n->job->cut_minutes >= 720 ? wall + 86400000000ll - cut : wall - cut;
+                s->image.day = day_of_wall(wall, n->job->cut_minutes);
+                s->image.day_begin_us = wall - (shifted % 86400000000ll + 86400000000ll) % 86400000000ll;
+            }
+            row->day = s->image.day;
+            if (UNLIKELY(row->day == DAY_NONE))
+                return 0;
+        } else if (c->kind != CELL_NULL) {
+            return 0;
+        }
+    }
+    row->channel = 0;
+    if (n->key_has_channel) {
+        if (UNLIKELY(!s->image.channel)) {
+            uint16_t number = dict_number(n->shared->words, &s->words, in[FIELD_CHANNEL_CODE].constant);
+            if (number == 0 || number == DICT_FULL || in[FIELD_CHANNEL_CODE].rule->map_count)
+                return 0;
+            s->image.channel = number;
+        }
+        row->channel = s->image.channel;
+    }
+    if (UNLIKELY(!image_text(&columns[plan->key], row->key_text, &row->key) ||
+                 !image_text(&columns[plan->occurrence], row->occurrence_text, &row->occurrence) ||
+                 row->key.size == 0 || row->key.size > IMAGE_KEY_MAX || row->occurrence.size > IMAGE_KEY_MAX))
+        return 0;
+    row->hash = hash_bytes(row->key.data, row->key.size, n->shared->hash_seed + row->channel);
+    row->amount_micro = amount;
+    row->currency = currency;
+    row->flags =
+        (uint16_t)((n->side == CHANNEL ? RECORD_CHANNEL : 0) | (out ? RECORD_OUT : 0) | RECORD_IMAGE |
+                   (n->shared->cut_by_date[n->side] && row->day != n->shared->unit_day ? RECORD_OTHER_DAY
+                                                                                       : 0));
+    return 1;
+}
+
+static inline int cells_equal(const struct cell *a, const struct cell *b)
+{
+    if (a->kind != b->kind)
+        return 0;
+    if (a->kind == CELL_TEXT)
+        return a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
+    return (a->kind == CELL_INT || a->kind == CELL_UINT) && a->u64 == b->u64;
+}
+
+int normalize_image_stays(const struct normalizer *n, const struct cell *before, const struct cell *after)
+{
+    if (UNLIKELY(!n->image.is_usual))
+        return 0;
+    const int key = n->image.key, occurrence = n->image.occurrence;
+    return cells_equal(&before[key], &after[key]) && cells_equal(&before[occurrence], &after[occurrence]);
 }
 
 enum reject_code normalize_identity(const struct normalizer *n, struct norm_scratch *s,

@@ -61,6 +61,14 @@ enum err norm_shared_open(struct norm_shared *shared, const struct job *job, uin
                           uint16_t date, struct diag *diag);
 void norm_shared_close(struct norm_shared *shared);
 
+/* What a short cell of a word (a status, a direction) was found to mean. */
+struct word_memo {
+    uint64_t low, high; /* the text, or the number */
+    uint32_t kind, size;
+    int32_t meaning; /* 0: free */
+};
+enum { WORD_MEMOS = 8 };
+
 struct norm_scratch {
     struct dict_cache words;
     char number[24];        /* a number cell as text */
@@ -75,6 +83,13 @@ struct norm_scratch {
     int64_t date_memo_count;
     uint8_t time_memo[16];  /* that text and what stands behind it, for plain_time; zero: there is none */
     uint16_t time_memo_day; /* a cut at midnight's bill date */
+    struct {                /* of normalize_image; begins anew with another normalizer */
+        uint64_t owner;
+        struct word_memo status[WORD_MEMOS], direction[WORD_MEMOS];
+        int64_t day_begin_us; /* the day that the last time fell on */
+        uint16_t day;
+        uint16_t channel; /* 0: not asked for yet */
+    } image;
 };
 enum { NORM_STRIP_MAX = 65536 };
 enum err norm_scratch_init(struct norm_scratch *scratch, struct diag *diag);
@@ -113,6 +128,52 @@ struct record_layout normalizer_layout_of(const struct job *job, enum side side)
  * caller sets. `*bad_cell` is the index of the cell that is to blame, or -1. */
 enum reject_code normalize_hot(const struct normalizer *normalizer, struct norm_scratch *scratch,
                                const struct cell *cells, struct record *record, int *bad_cell);
+/* The same for a usual row of a plain source that lies between separators: column c is bytes[seps[c - 1] + 1,
+ * seps[c]). 0 when it is anything else: then normalize_hot says what it is. */
+int normalize_plain(const struct normalizer *normalizer, struct norm_scratch *scratch, const uint8_t *bytes,
+                    const uint32_t *seps, struct record *record);
+/* A log's usual row: what normalize_hot would make of it, not yet in a record. */
+struct image_row {
+    uint64_t hash;
+    int64_t amount_micro;
+    struct span key, occurrence; /* in the cells, or in the texts below */
+    uint16_t day, status, channel, flags;
+    uint8_t currency;
+    char key_text[CELL_NUMBER_MAX], occurrence_text[CELL_NUMBER_MAX];
+};
+enum { IMAGE_KEY_MAX = 1024 };
+/* The same for an image whose columns are all there: `columns` are the source's, not those wanted. 0 when anything about
+ * it is unusual: then normalize_hot has the last word. */
+int normalize_image(const struct normalizer *normalizer, struct norm_scratch *scratch,
+                    const struct cell *columns, struct image_row *row);
+/* 1 when the images before and after a change are surely of the same row, under the same key. 0: it takes a look
+ * (normalize_same_identity). */
+int normalize_image_stays(const struct normalizer *normalizer, const struct cell *before,
+                          const struct cell *after);
+/* `record` has room for image_row_units(row). `fold`: see record.h; place is the caller's. */
+static inline uint32_t image_row_units(const struct image_row *row)
+{
+    return record_units((uint32_t)(RECORD_FOLD_BYTES + row->key.size + 2 + row->occurrence.size));
+}
+static inline void image_row_put(const struct image_row *row, const uint32_t fold[3], struct record *record)
+{
+    record->hash_lo = (uint32_t)row->hash;
+    record->hash_hi = (uint32_t)(row->hash >> 32);
+    record->amount_micro = row->amount_micro;
+    record->day = row->day;
+    record->key_size = (uint16_t)row->key.size;
+    record->status = row->status;
+    record->channel = row->channel;
+    record->flags = row->flags;
+    record->currency = row->currency;
+    memcpy(record->var, fold, RECORD_FOLD_BYTES);
+    uint8_t *to = record->var + RECORD_FOLD_BYTES;
+    short_copy(to, row->key.data, row->key.size);
+    to += row->key.size;
+    const uint16_t size = (uint16_t)row->occurrence.size;
+    memcpy(to, &size, 2);
+    short_copy(to + 2, row->occurrence.data, size);
+}
 /* Whether the job's `where` lets a row in; 1 always where there is none (normalizer_filters 0). normalize_hot and
  * normalize_full answer REJECT_NOT_OURS to the others. */
 int normalizer_filters(const struct normalizer *normalizer);

@@ -1,4 +1,4 @@
-/* io/format/binlog.c: row events -> row images (binlog.h). The hot loop is image_read().
+/* io/format/binlog.c: row events -> row images (binlog.h). The hot loop is in binlog_image.c.
  *
  * A row event:
  *
@@ -11,9 +11,9 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "io/format/binlog_event.h"
+#include "io/format/binlog_image.h"
 #include "io/format/binlog_json.h"
 #include "io/format/binlog_payload.h"
-#include "io/format/binlog_table.h"
 #include "io/format/binlog_types.h"
 #include <stdio.h>
 
@@ -31,7 +31,7 @@ struct map_slot {
 struct binlog_rows {
     const struct binlog_options *options;
     struct arena tables; /* table versions, for good */
-    struct arena row;    /* texts of one row that have no place in the scratch */
+    struct image_reader reader;
     struct charsets charsets;
     struct table_version *versions;
     uint32_t version_count;
@@ -60,9 +60,7 @@ struct binlog_rows {
     struct table_version *version;
     uint32_t op;
     int image_count, is_partial;
-    const uint8_t *columns_present[2];
-    uint32_t present_count[2];
-    int all_present[2];
+    struct image_shape shape[2];
     int is_packed; /* the rows are not at their place in the file */
     uint64_t event_offset;
     uint32_t event_size, rows_in_event;
@@ -89,7 +87,8 @@ enum err binlog_rows_open(struct binlog_rows **out, const struct binlog_options 
     rows->slot_mask = SLOTS - 1;
     rows->options = options;
     arena_init(&rows->tables);
-    arena_init(&rows->row);
+    arena_init(&rows->reader.row);
+    rows->reader.sign_free = options->unnamed_ok;
     charsets_init(&rows->charsets, &rows->tables);
     *out = rows;
     return OK;
@@ -102,7 +101,7 @@ void binlog_rows_close(struct binlog_rows *rows)
     charsets_fini(&rows->charsets);
     binlog_payload_fini(&rows->payload);
     arena_fini(&rows->tables);
-    arena_fini(&rows->row);
+    arena_fini(&rows->reader.row);
     mem_give(rows->slots);
     mem_give(rows->inflated);
     mem_give(rows);
@@ -232,9 +231,6 @@ static enum step table_map_read(struct binlog_rows *rows, const struct binlog_ev
 
 /* ---- values ---- */
 
-/* What is wrong with a value, where the file is sound. */
-static const char sign_unknown[] = "its top bit is set, and nobody says whether the column is UNSIGNED";
-static const char json_partial[] = "a partial JSON update, which is not supported";
 static const char rows_crowded[] =
     "the compressed event holds more rows than bytes, so they cannot be told apart by place";
 
@@ -247,289 +243,16 @@ static enum step value_fail(const struct binlog_rows *rows, uint32_t column, con
         mem_fail(diag, 0, "a row of the binlog");
         return STEP_FAILED;
     }
-    if (what == sign_unknown)
+    if (what == image_sign_unknown)
         hint = "write `name unsigned` or `name signed` in `columns:`; SET GLOBAL binlog_row_metadata=FULL "
                "for later logs";
-    else if (what == json_partial)
+    else if (what == image_json_partial)
         hint = "SET GLOBAL binlog_row_value_options='' and start from a later file, or leave this column out";
     else if (what == rows_crowded)
         hint = "switch compression of the binlog off and start from a later file";
     return binlog_fail(diag, rows->piece.file_name, rows->event_offset, "binlog.value", hint,
                        "row %u, column %s of %s.%s: %s", rows->rows_in_event, table->columns[column].name,
                        table->database, table->name, what);
-}
-
-static inline void cell_integer(struct cell *cell, const struct column_plan *plan, uint64_t value,
-                                unsigned bits)
-{
-    cell->size = 0;
-    if (plan->is_unsigned == 1) {
-        cell->kind = CELL_UINT;
-        cell->u64 = value;
-    } else {
-        cell->kind = CELL_INT;
-        cell->i64 = (int64_t)(value << (64 - bits)) >> (64 - bits);
-    }
-}
-
-static inline void cell_text(struct cell *cell, const void *data, size_t size)
-{
-    cell->kind = CELL_TEXT;
-    cell->data = data;
-    cell->size = (uint32_t)size;
-}
-
-/* The text of a SET: the labels whose bits are set, with commas. */
-static int set_print(struct binlog_rows *rows, struct cell *cell, const struct column_plan *plan,
-                     uint64_t bits, char *scratch)
-{
-    if (plan->label_count == 0 || (plan->label_count < 64 && bits >> plan->label_count)) {
-        cell_text(cell, scratch,
-                  (size_t)snprintf(scratch, TIME_VALUE_TEXT_MAX, "#%llu", (unsigned long long)bits));
-        return 1;
-    }
-    if (bits == 0) {
-        cell_text(cell, "", 0);
-        return 1;
-    }
-    size_t size = 0;
-    for (unsigned i = 0; i < plan->label_count; i++)
-        if (bits >> i & 1)
-            size += plan->labels[i].size + 1;
-    char *out = arena_take(&rows->row, size + 1);
-    if (!out)
-        return 0;
-    char *to = out;
-    for (unsigned i = 0; i < plan->label_count; i++) {
-        if (!(bits >> i & 1))
-            continue;
-        if (to != out)
-            *to++ = ',';
-        memcpy(to, plan->labels[i].data, plan->labels[i].size);
-        to += plan->labels[i].size;
-    }
-    cell_text(cell, out, (size_t)(to - out));
-    return 1;
-}
-
-static int text_convert(struct binlog_rows *rows, struct cell *cell, const struct column_plan *plan,
-                        const char *data, size_t size)
-{
-    if (!plan->charset || (plan->charset->ascii_is_same && text_is_ascii(data, size))) {
-        cell_text(cell, data, size);
-        return 1;
-    }
-    struct span text = charset_convert(plan->charset, (struct span){data, size}, &rows->row);
-    cell_text(cell, text.data, text.size);
-    return text.data != NULL;
-}
-
-/* MariaDB's compressed columns: a byte that says how (high half 0: not compressed, 8: zlib; bit 3: a bare
- * stream, without zlib's head and checksum; low 3 bits: size of the length), the length, most significant
- * first, then the stream. Returns NULL, or what is wrong. */
-static const char *column_inflate(struct binlog_rows *rows, struct cell *cell, const struct column_plan *plan,
-                                  const uint8_t *p, size_t size)
-{
-    if (size == 0) {
-        cell_text(cell, "", 0);
-        return NULL;
-    }
-    unsigned method = *p >> 4, length_size = *p & 7;
-    if (method == 0)
-        return text_convert(rows, cell, plan, (const char *)p + 1, size - 1) ? NULL : binlog_out_of_memory;
-    if (method != 8 || length_size == 0 || length_size > 4 || size < 1 + length_size)
-        return "not a compressed column";
-    uint64_t want = read_be(p + 1, length_size);
-    if (want > size * 1100 + 64)
-        return "a compressed value that claims more than its bytes can hold";
-    uint8_t *out = arena_take(&rows->row, want + 1);
-    if (!out)
-        return binlog_out_of_memory;
-    size_t stream_size = size - 1 - length_size;
-    if (!binlog_inflate_column(p + 1 + length_size, stream_size, (*p & 8) != 0, out, want))
-        return "a compressed value that does not inflate";
-    return text_convert(rows, cell, plan, (const char *)out, want) ? NULL : binlog_out_of_memory;
-}
-
-/* Everything that is not a plain number or plain bytes. Returns NULL, or what is wrong. */
-static const char *value_read_rare(struct binlog_rows *rows, struct cell *cell,
-                                   const struct column_plan *plan, const uint8_t *p, size_t size,
-                                   char *scratch)
-{
-    int length = 0;
-    switch (plan->kind) {
-    case PLAN_FLOAT: {
-        uint32_t bits = read_le32(p);
-        float value;
-        memcpy(&value, &bits, sizeof value);
-        length = float_print(scratch, value);
-        break;
-    }
-    case PLAN_DOUBLE: {
-        uint64_t bits = read_le64(p);
-        double value;
-        memcpy(&value, &bits, sizeof value);
-        length = double_print(scratch, value);
-        break;
-    }
-    case PLAN_YEAR:
-        return year_read(cell, scratch, p) ? NULL : "not a YEAR";
-    case PLAN_DATE:
-        return date_read(cell, scratch, p) ? NULL : "not a DATE";
-    case PLAN_TIME:
-        return time_read(cell, scratch, p) ? NULL : "not a TIME";
-    case PLAN_DATETIME:
-        return datetime_read(cell, scratch, p) ? NULL : "not a DATETIME";
-    case PLAN_TIMESTAMP:
-        return timestamp_read(cell, scratch, p) ? NULL : "not a TIMESTAMP";
-    case PLAN_TIME2:
-        return time2_read(cell, scratch, p, plan->decimals) ? NULL : "not a TIME";
-    case PLAN_SET:
-        return set_print(rows, cell, plan, read_le(p, size), scratch) ? NULL : binlog_out_of_memory;
-    case PLAN_PADDED:
-        if (size >= plan->width) {
-            cell_text(cell, p, size);
-        } else {
-            char *out = arena_take(&rows->row, plan->width);
-            if (!out)
-                return binlog_out_of_memory;
-            memcpy(out, p, size);
-            memset(out + size, 0, plan->width - size);
-            cell_text(cell, out, plan->width);
-        }
-        return NULL;
-    case PLAN_TEXT:
-        return text_convert(rows, cell, plan, (const char *)p, size) ? NULL : binlog_out_of_memory;
-    case PLAN_COLUMN_COMPRESSED:
-        return column_inflate(rows, cell, plan, p, size);
-    case PLAN_JSON: {
-        struct span text;
-        const char *wrong = binlog_json_print(&text, p, size, &rows->row);
-        cell_text(cell, text.data, text.size);
-        return wrong;
-    }
-    default:
-        return "a type without values";
-    }
-    cell_text(cell, scratch, (size_t)length);
-    return length < 0 ? "not a finite number" : NULL;
-}
-
-static inline const char *value_read(struct binlog_rows *rows, struct cell *cell,
-                                     const struct column_plan *plan, const uint8_t *p, size_t size,
-                                     char *scratch)
-{
-    switch (plan->kind) {
-    case PLAN_INT8:
-        cell_integer(cell, plan, *p, 8);
-        break;
-    case PLAN_INT16:
-        cell_integer(cell, plan, read_le16(p), 16);
-        break;
-    case PLAN_INT24:
-        cell_integer(cell, plan, read_le24(p), 24);
-        break;
-    case PLAN_INT32:
-        cell_integer(cell, plan, read_le32(p), 32);
-        break;
-    case PLAN_INT64:
-        cell_integer(cell, plan, read_le64(p), 64);
-        break;
-    case PLAN_DECIMAL: {
-        int length = decimal_print(scratch, p, plan->precision, plan->decimals);
-        if (UNLIKELY(length < 0))
-            return "not a DECIMAL";
-        cell_text(cell, scratch, (size_t)length);
-        return NULL;
-    }
-    case PLAN_BYTES:
-        cell_text(cell, p, size);
-        return NULL;
-    case PLAN_DATETIME2:
-        return datetime2_read(cell, scratch, p, plan->decimals) ? NULL : "not a DATETIME";
-    case PLAN_TIMESTAMP2:
-        return timestamp2_read(cell, scratch, p, plan->decimals) ? NULL : "not a TIMESTAMP";
-    case PLAN_ENUM: {
-        uint64_t index = read_le(p, size);
-        if (LIKELY(index > 0 && index <= plan->label_count))
-            cell_text(cell, plan->labels[index - 1].data, plan->labels[index - 1].size);
-        else if (index == 0 &&
-                 plan->labels) /* what the server stores for a value that is none of the labels */
-            cell_text(cell, "", 0);
-        else
-            cell_text(cell, scratch, (size_t)snprintf(scratch, TIME_VALUE_TEXT_MAX, "#%u", (unsigned)index));
-        return NULL;
-    }
-    case PLAN_BIT:
-        cell->kind = CELL_UINT;
-        cell->size = 0;
-        cell->u64 = read_be(p, size);
-        return NULL;
-    default:
-        return value_read_rare(rows, cell, plan, p, size, scratch);
-    }
-    /* Plain integers end up here. Without a sign known, one reading only is possible while the top bit is
-     * clear. */
-    if (UNLIKELY(plan->is_unsigned < 0) && cell->i64 < 0 && !rows->options->unnamed_ok)
-        return sign_unknown;
-    return NULL;
-}
-
-/* Reads one image at rows->row_at into the cells. `partial`: bits of the JSON columns that hold a list of
- * changes instead of a value, NULL for none. */
-static enum step image_read(struct binlog_rows *rows, int which, const uint8_t *partial, struct diag *diag)
-{
-    struct table_version *version = rows->version;
-    const struct column_plan *plan = version->plans;
-    struct cell *cell = version->cells[which];
-    char *scratch = version->scratch[which];
-    const uint8_t *present = rows->columns_present[which];
-    const int all = rows->all_present[which];
-    const uint8_t *end = rows->row_end;
-    const uint8_t *nulls = rows->row_at;
-    size_t null_bytes = (rows->present_count[which] + 7) / 8;
-    if (UNLIKELY((size_t)(end - nulls) < null_bytes))
-        return value_fail(rows, 0, "the row is cut", diag);
-    const uint8_t *p = nulls + null_bytes;
-    uint32_t k = 0;
-    for (uint32_t i = 0; i < version->table.column_count; i++, plan++, cell++) {
-        if (!all && !(present[i / 8] >> (i % 8) & 1)) {
-            cell->kind = CELL_ABSENT;
-            continue;
-        }
-        uint32_t null_index = k++;
-        if (nulls[null_index / 8] >> (null_index % 8) & 1) {
-            if (plan->needed)
-                cell->kind = CELL_NULL;
-            continue;
-        }
-        size_t size = plan->size;
-        if (plan->skip == SKIP_PREFIX) {
-            if (UNLIKELY((size_t)(end - p) < size))
-                return value_fail(rows, i, "the row is cut", diag);
-            const uint8_t *prefix = p;
-            p += size;
-            size = LIKELY(size == 1) ? *prefix
-                   : size == 2       ? read_le16(prefix)
-                                     : (size_t)read_le(prefix, size);
-        }
-        if (UNLIKELY((size_t)(end - p) < size))
-            return value_fail(rows, i, "the row is cut", diag);
-        if (plan->needed) {
-            const char *wrong;
-            if (UNLIKELY(partial && plan->kind == PLAN_JSON &&
-                         (partial[plan->json_index / 8] >> (plan->json_index % 8) & 1)))
-                wrong =
-                    "a partial JSON update, which is not supported (SET GLOBAL binlog_row_value_options='')";
-            else
-                wrong = value_read(rows, cell, plan, p, size, scratch + plan->scratch);
-            if (UNLIKELY(wrong != NULL))
-                return value_fail(rows, i, wrong, diag);
-        }
-        p += size;
-    }
-    rows->row_at = p;
-    return STEP_MORE;
 }
 
 /* ---- events ---- */
@@ -645,9 +368,8 @@ static enum step rows_open(struct binlog_rows *rows, const struct binlog_event *
         if (!bits)
             return malformed(rows, event, "column bits", diag);
         int which = op == BINLOG_INSERT ? 1 : i;
-        rows->columns_present[which] = bits;
-        rows->present_count[which] = bits_count(bits, (uint32_t)count);
-        rows->all_present[which] = rows->present_count[which] == count;
+        rows->shape[which].count = bits_count(bits, (uint32_t)count);
+        rows->shape[which].present = rows->shape[which].count == count ? NULL : bits;
         /* A copy, since the event's bytes may go before the row does. */
         memcpy(version->present[which], bits, (count + 7) / 8);
     }
@@ -671,6 +393,7 @@ static enum step rows_open(struct binlog_rows *rows, const struct binlog_event *
     rows->out.table_map_offset = rows->inner_at ? event->offset : slot->offset;
     rows->out.group = rows->group;
     int has_before = op != BINLOG_INSERT, has_after = op != BINLOG_DELETE;
+    rows->out.is_whole = (!has_before || !rows->shape[0].present) && (!has_after || !rows->shape[1].present);
     rows->out.before = has_before ? version->cells[0] : NULL;
     rows->out.after = has_after ? version->cells[1] : NULL;
     rows->out.before_present = has_before ? version->present[0] : NULL;
@@ -694,19 +417,30 @@ static enum step partial_open(struct binlog_rows *rows, const uint8_t **partial,
     return STEP_MORE;
 }
 
+static inline enum step image_take(struct binlog_rows *rows, int which, const uint8_t *partial,
+                                   struct diag *diag)
+{
+    const uint8_t *behind = image_read(&rows->reader, rows->version, which, &rows->shape[which], rows->row_at,
+                                       rows->row_end, partial);
+    if (UNLIKELY(!behind))
+        return value_fail(rows, rows->reader.column, rows->reader.wrong, diag);
+    rows->row_at = behind;
+    return STEP_MORE;
+}
+
 static enum step row_read(struct binlog_rows *rows, struct diag *diag)
 {
     const uint8_t *begin = rows->row_at;
     const uint8_t *partial = NULL;
-    if (rows->row.blocks) {
+    if (rows->reader.row.blocks) {
         /* Texts of the row before this one. */
-        arena_reset(&rows->row);
+        arena_reset(&rows->reader.row);
     }
-    if (rows->op != BINLOG_INSERT && image_read(rows, 0, NULL, diag) == STEP_FAILED)
+    if (rows->op != BINLOG_INSERT && image_take(rows, 0, NULL, diag) == STEP_FAILED)
         return STEP_FAILED;
     if (rows->is_partial && partial_open(rows, &partial, diag) == STEP_FAILED)
         return STEP_FAILED;
-    if (rows->op != BINLOG_DELETE && image_read(rows, 1, partial, diag) == STEP_FAILED)
+    if (rows->op != BINLOG_DELETE && image_take(rows, 1, partial, diag) == STEP_FAILED)
         return STEP_FAILED;
     if (UNLIKELY(rows->row_at == begin))
         return value_fail(rows, 0, "rows without a single byte", diag);
@@ -966,6 +700,8 @@ struct span binlog_cell_print(char out[64], const struct cell *cell, const struc
         }
         break;
     }
+    case CELL_DECIMAL:
+        return cell_decimal_print(out, cell);
     default:
         break;
     }

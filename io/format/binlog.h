@@ -221,10 +221,11 @@ struct binlog_row {
     uint32_t row_index; /* in its event, from 0; in a compressed payload: among all rows of the payload */
     uint32_t column_count;
     uint32_t timestamp; /* of the event, epoch seconds */
+    uint32_t is_whole;  /* 1: its images hold all columns */
     const struct binlog_table *table;
     /* column_count cells each, by column index; NULL where the op has no such image. A column that is not in
      * the image (MINIMAL, NOBLOB) and one that is not needed is CELL_ABSENT. Scaled kinds: CELL_WALL for DATE
-     * and DATETIME, CELL_EPOCH for TIMESTAMP, CELL_UINT for BIT, CELL_TEXT for DECIMAL, FLOAT, DOUBLE, TIME,
+     * and DATETIME, CELL_EPOCH for TIMESTAMP, CELL_UINT for BIT, CELL_DECIMAL for DECIMAL (CELL_TEXT above 18 digits), CELL_TEXT for FLOAT, DOUBLE, TIME,
      * YEAR, ENUM, SET, JSON as the server prints them, and for zero dates ("0000-00-00"), which are no dates.
      * An ENUM or SET without labels in the log is "#n". */
     const struct cell *before, *after;

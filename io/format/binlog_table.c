@@ -235,7 +235,8 @@ static const char *plan_make(struct column_plan *plan, const struct binlog_colum
         size_t size = decimal_bytes(plan->precision, plan->decimals);
         if (size == 0)
             return "an impossible DECIMAL";
-        plan_fixed(plan, PLAN_DECIMAL, (uint32_t)size);
+        plan_fixed(plan, plan->precision <= 18 && plan->decimals <= 9 ? PLAN_DECIMAL_SHORT : PLAN_DECIMAL,
+                   (uint32_t)size);
         break;
     }
     case TYPE_BIT: {
@@ -587,6 +588,7 @@ struct table_version *table_version_make(const struct table_maker *maker, const 
     memcpy(copy, raw, raw_size);
     version->raw = copy;
     version->raw_size = raw_size;
+    version->arena = maker->arena;
     struct binlog_table *table = &version->table;
     table->watch_index = maker->options->watch_count ? watch_index : -1;
     table->content_hash = hash_bytes(raw, raw_size, maker->format->flavour);

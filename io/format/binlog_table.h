@@ -27,7 +27,8 @@ enum plan_kind {
     PLAN_INT64,
     PLAN_FLOAT,
     PLAN_DOUBLE,
-    PLAN_DECIMAL,
+    PLAN_DECIMAL,       /* as text */
+    PLAN_DECIMAL_SHORT, /* up to 18 digits: as a number */
     PLAN_BIT,
     PLAN_YEAR,
     PLAN_DATE,
@@ -61,6 +62,8 @@ struct column_plan {
     uint32_t width;            /* BINARY(n): n */
     const struct span *labels; /* ENUM and SET, in UTF-8; NULL when the log does not name them */
     struct charset *charset;   /* NULL: bytes are given as they are */
+    uint64_t day_memo;         /* DATETIME: the day met last, as it stands in the value; 0: none */
+    int64_t day_memo_us;       /* when it begins */
 };
 
 /* What table_version_make needs. */
@@ -83,6 +86,9 @@ struct table_version {
     struct cell *cells[2]; /* before, after */
     uint8_t *present[2];
     char *scratch[2];
+    struct arena *arena; /* borrowed: what the programs of binlog_image.c are from */
+    struct image_program *programs[32];
+    uint64_t program_hits, program_misses;
     struct table_version *next; /* all versions of a rows object, newest first */
 };
 

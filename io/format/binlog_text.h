@@ -11,6 +11,7 @@
 #include "core/base/span.h"
 #include <iconv.h>
 #include <stdint.h>
+#include <string.h>
 
 enum charset_kind { CHARSET_NONE, CHARSET_LATIN1, CHARSET_ICONV };
 
@@ -40,16 +41,24 @@ struct span charset_convert(struct charset *charset, struct span text, struct ar
 /* Is every byte below 0x80? */
 static inline int text_is_ascii(const char *data, size_t size)
 {
-    uint64_t high = 0;
-    size_t i = 0;
-    for (; i + 8 <= size; i += 8) {
-        uint64_t v;
-        memcpy(&v, data + i, 8);
-        high |= v;
+    uint64_t high = 0, head, tail;
+    if (size >= 8) {
+        for (size_t i = 0; i + 8 < size; i += 8) {
+            memcpy(&head, data + i, 8);
+            high |= head;
+        }
+        memcpy(&tail, data + size - 8, 8);
+        return ((high | tail) & 0x8080808080808080u) == 0;
     }
-    for (; i < size; i++)
+    if (size >= 4) {
+        uint32_t front, back;
+        memcpy(&front, data, 4);
+        memcpy(&back, data + size - 4, 4);
+        return ((front | back) & 0x80808080u) == 0;
+    }
+    for (size_t i = 0; i < size; i++)
         high |= (unsigned char)data[i];
-    return (high & 0x8080808080808080u) == 0;
+    return (high & 0x80) == 0;
 }
 
 #endif

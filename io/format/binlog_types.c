@@ -1,21 +1,19 @@
 /* io/format/binlog_types.c: see binlog_types.h */
 #include "io/format/binlog_types.h"
 #include "core/base/check.h"
+#include "io/format/binlog_decimal.h"
 #include "io/format/binlog_event.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-static const uint8_t bytes_of_digits[10] = {0, 1, 1, 2, 2, 3, 3, 4, 4, 4};
-static const uint32_t power_of_ten[10] = {1,      10,      100,      1000,      10000,
-                                          100000, 1000000, 10000000, 100000000, 1000000000};
 
 size_t decimal_bytes(unsigned precision, unsigned scale)
 {
     if (precision == 0 || precision > 65 || scale > 30 || scale > precision)
         return 0;
     unsigned whole = precision - scale;
-    return whole / 9 * 4 + bytes_of_digits[whole % 9] + scale / 9 * 4 + bytes_of_digits[scale % 9];
+    return whole / 9 * 4 + decimal_bytes_of_digits[whole % 9] + scale / 9 * 4 +
+           decimal_bytes_of_digits[scale % 9];
 }
 
 /* `count` digits with leading zeros. */
@@ -31,7 +29,7 @@ static void put_digits(char *out, uint32_t value, unsigned count)
  * its digits. */
 static int decimal_group(char **out, const uint8_t **p, uint8_t flip, uint8_t *first, unsigned digits)
 {
-    unsigned bytes = bytes_of_digits[digits];
+    unsigned bytes = decimal_bytes_of_digits[digits];
     uint32_t value = 0;
     for (unsigned i = 0; i < bytes; i++) {
         value = value << 8 | (uint8_t)((*p)[i] ^ flip ^ *first);
@@ -40,29 +38,7 @@ static int decimal_group(char **out, const uint8_t **p, uint8_t flip, uint8_t *f
     *p += bytes;
     put_digits(*out, value, digits);
     *out += digits;
-    return value < power_of_ten[digits];
-}
-
-/* The value of up to nine digits; `first` undoes the sign bit where it stands in this group. */
-static inline uint32_t decimal_read(const uint8_t **p, unsigned digits, uint32_t flip, uint32_t first)
-{
-    const uint8_t *at = *p;
-    switch (bytes_of_digits[digits]) {
-    case 0:
-        return 0;
-    case 1:
-        *p += 1;
-        return (at[0] ^ (flip & 0xff)) ^ first;
-    case 2:
-        *p += 2;
-        return ((uint32_t)(at[0] << 8 | at[1]) ^ (flip & 0xffff)) ^ first << 8;
-    case 3:
-        *p += 3;
-        return ((uint32_t)(at[0] << 16 | at[1] << 8 | at[2]) ^ (flip & 0xffffff)) ^ first << 16;
-    default:
-        *p += 4;
-        return ((uint32_t)read_be(at, 4) ^ flip) ^ first << 24;
-    }
+    return value < decimal_power_of_ten[digits];
 }
 
 /* What nearly all amounts are: no more than 18 digits before the point and 9 behind it. */
@@ -72,19 +48,19 @@ static int decimal_print_short(char *out, const uint8_t *p, unsigned whole, unsi
     uint32_t first = 0x80, too_large = 0;
     uint64_t value = 0;
     if (whole % 9) {
-        uint32_t group = decimal_read(&p, whole % 9, flip, first);
-        too_large |= group >= power_of_ten[whole % 9];
+        uint32_t group = decimal_digits(&p, whole % 9, flip, first);
+        too_large |= group >= decimal_power_of_ten[whole % 9];
         value = group;
         first = 0;
     }
     for (unsigned i = 0; i < whole / 9; i++) {
-        uint32_t group = decimal_read(&p, 9, flip, first);
-        too_large |= group >= power_of_ten[9];
-        value = value * power_of_ten[9] + group;
+        uint32_t group = decimal_digits(&p, 9, flip, first);
+        too_large |= group >= decimal_power_of_ten[9];
+        value = value * decimal_power_of_ten[9] + group;
         first = 0;
     }
-    uint32_t fraction = decimal_read(&p, scale, flip, first);
-    too_large |= scale && fraction >= power_of_ten[scale];
+    uint32_t fraction = decimal_digits(&p, scale, flip, first);
+    too_large |= scale && fraction >= decimal_power_of_ten[scale];
     if (UNLIKELY(too_large))
         return -1;
     char *to = out;

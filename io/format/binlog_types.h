@@ -54,7 +54,6 @@ enum { DECIMAL_TEXT_MAX = 72, TIME_VALUE_TEXT_MAX = 32, FLOAT_TEXT_MAX = 40 };
 /* Bytes of a DECIMAL(precision, scale); 0 when there is no such type. */
 size_t decimal_bytes(unsigned precision, unsigned scale);
 int decimal_print(char out[DECIMAL_TEXT_MAX], const uint8_t *p, unsigned precision, unsigned scale);
-
 /* MySQL prints the shortest digits that read back as the same number. Text only: nothing computes with it. */
 int float_print(char out[FLOAT_TEXT_MAX], float value);
 int double_print(char out[FLOAT_TEXT_MAX], double value);

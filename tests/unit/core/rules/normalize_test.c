@@ -467,3 +467,150 @@ TEST(random_rows_read_the_same_by_both_roads)
         EXPECT(code == REJECT_DIRECTION || codes[code] > 0);
     EXPECT(codes[REJECT_NONE] > 10000);
 }
+
+/* A log's table as most jobs read it. */
+static void open_usual_images(struct bench *b, uint64_t seed)
+{
+    struct diag diag = {0};
+    memset(b, 0, sizeof *b);
+    struct source_spec *source = &b->job.sources[LOCAL];
+    source->kind = SOURCE_BINLOG;
+    source->fields[FIELD_BIZ_ORDER_NO].column = "order";
+    source->fields[FIELD_AMOUNT] =
+        (struct field_rule){.column = "amount", .unit = (enum amount_unit)(seed % 3), .sign = SIGN_SIGNED};
+    source->fields[FIELD_FEE] =
+        (struct field_rule){.column = seed & 1 ? "fee" : NULL, .unit = (enum amount_unit)(seed / 2 % 3)};
+    source->fields[FIELD_CURRENCY].column = seed & 2 ? "currency" : NULL;
+    source->fields[FIELD_DIRECTION] = (struct field_rule){.column = seed & 4 ? "dir" : NULL,
+                                                          .map = direction_map,
+                                                          .map_count = 2,
+                                                          .map_other = seed & 8 ? "IN" : NULL};
+    source->fields[FIELD_STATUS] = (struct field_rule){.column = "state", .map = status_map, .map_count = 3};
+    source->fields[FIELD_TRADE_TIME].column = seed & 16 ? "time" : NULL;
+    source->occurrence[0] = "number";
+    source->occurrence_count = 1;
+    b->job.channel_code = "CH";
+    b->job.cut_minutes = seed & 32 ? 23 * 60 : seed & 64 ? 4 * 60 : 0;
+    b->job.currency = seed & 2 ? CURRENCY_NONE : currency_find("CNY", 3);
+    b->job.match = (struct match_rules){.keys = {{{FIELD_CHANNEL_CODE, FIELD_BIZ_ORDER_NO}, 2}},
+                                        .key_count = 1,
+                                        .compare = {FIELD_STATUS},
+                                        .compare_count = 1};
+    EXPECT(dict_open(&b->shared.words, &diag) == OK &&
+           day_zone_open(&b->shared.job_zone, "Asia/Shanghai", &diag) == OK &&
+           day_zone_open(&b->shared.zones[LOCAL], seed & 128 ? "America/New_York" : "Asia/Shanghai", &diag) ==
+               OK);
+    b->shared.zones[CHANNEL] = b->shared.job_zone;
+    b->shared.job = &b->job;
+    b->shared.hash_seed = 42;
+    b->shared.cut_by_date[LOCAL] = seed % 5 == 0;
+    b->shared.unit_day = day_parse("2026-11-19", 10);
+    EXPECT(normalizer_open(&b->normalizer, &b->shared, LOCAL, "test", NULL, find, NULL, &diag) == OK);
+    EXPECT(norm_scratch_init(&b->scratch, &diag) == OK);
+    b->record = calloc(1, RECORD_VAR_MAX + 4096);
+    arena_init(&b->arena);
+}
+
+/* A cell of a log: a number of some kind, or one of `words`. */
+static struct cell random_cell(struct prng *prng, const char *const *words, uint64_t count)
+{
+    switch (prng_below(prng, 8)) {
+    case 0:
+        return (struct cell){.i64 = (int64_t)prng_next(prng) >> prng_below(prng, 64), .kind = CELL_INT};
+    case 1:
+        return (struct cell){.u64 = prng_next(prng) >> prng_below(prng, 64), .kind = CELL_UINT};
+    case 2:
+        return (struct cell){.kind = CELL_NULL};
+    case 3:
+        return (struct cell){.i64 = ((int64_t)prng_next(prng) >> prng_below(prng, 64)) % 1000000000000000000,
+                             .size = (uint32_t)prng_below(prng, 10),
+                             .kind = CELL_DECIMAL};
+    case 4:
+        return (struct cell){.i64 = (int64_t)prng_next(prng) >> prng_below(prng, 64),
+                             .kind = prng_below(prng, 2) ? CELL_EPOCH : CELL_WALL};
+    default:
+        return text_cell(words[prng_below(prng, count)]);
+    }
+}
+
+TEST(usual_images_give_the_same_record_by_both_roads)
+{
+    static const char *const words[] = {"1",
+                                        "2",
+                                        "ok",
+                                        "PAY",
+                                        "REFUND",
+                                        "CNY",
+                                        "USD",
+                                        "JPY",
+                                        "QQQ",
+                                        "A1001",
+                                        "7.5",
+                                        "-0.1",
+                                        "1.5E+17",
+                                        "",
+                                        "2026-11-19 08:00:00",
+                                        "a longer word than fits in sixteen bytes"};
+    enum { WORDS = sizeof words / sizeof *words };
+    struct record *quick = calloc(1, RECORD_VAR_MAX + 4096);
+    int taken = 0;
+    for (uint64_t seed = 0; seed < 256; seed++) {
+        struct bench b;
+        struct prng prng = {seed};
+        open_usual_images(&b, seed);
+        int count, bad;
+        const int *columns = normalizer_columns(b.normalizer, &count);
+        for (int i = 0; i < 400; i++) {
+            struct cell row[COLUMNS], other[COLUMNS], cells[32], other_cells[32];
+            for (int c = 0; c < COLUMNS; c++)
+                row[c] = random_cell(&prng, words, WORDS);
+            if (prng_below(&prng, 4)) { /* mostly what it should be */
+                row[2] = (struct cell){.i64 = (int64_t)prng_below(&prng, 2000000) - 1000000,
+                                       .size = (uint32_t)(seed % 3 ? 0 : prng_below(&prng, 8)),
+                                       .kind = CELL_DECIMAL};
+                row[3] = prng_below(&prng, 2) ? row[2] : (struct cell){.kind = CELL_NULL};
+                row[4] = text_cell(words[5 + prng_below(&prng, 3)]);
+                row[5] = text_cell(words[3 + prng_below(&prng, 2)]);
+                row[6] = text_cell(words[prng_below(&prng, 3)]);
+                row[7] = (struct cell){.i64 = 1795000000000000 + (int64_t)prng_below(&prng, 864000000000),
+                                       .kind = prng_below(&prng, 2) ? CELL_EPOCH : CELL_WALL};
+            }
+            memcpy(other, row, sizeof other);
+            if (prng_below(&prng, 2))
+                other[prng_below(&prng, COLUMNS)] = random_cell(&prng, words, WORDS);
+            for (int c = 0; c < count; c++) {
+                cells[c] = row[columns[c]];
+                other_cells[c] = other[columns[c]];
+            }
+            struct image_row image;
+            int usual = normalize_image(b.normalizer, &b.scratch, row, &image);
+            enum reject_code code = normalize_hot(b.normalizer, &b.scratch, cells, b.record, &bad);
+            if (usual) {
+                static const uint32_t fold[3];
+                struct record_layout layout = normalizer_layout(b.normalizer);
+                taken++;
+                EXPECT(code == REJECT_NONE);
+                image_row_put(&image, fold, quick);
+                memset(b.record->var, 0, RECORD_FOLD_BYTES);
+                quick->place = b.record->place = 0;
+                uint32_t size = record_var_size(b.record, layout);
+                EXPECT(record_var_size(quick, layout) == size &&
+                       image_row_units(&image) == record_units(size) &&
+                       memcmp(quick, b.record, sizeof *quick - RECORD_INLINE + size) == 0);
+            }
+            if (normalize_image_stays(b.normalizer, row, other)) {
+                enum reject_code one = normalize_identity(b.normalizer, &b.scratch, cells, quick),
+                                 two = normalize_identity(b.normalizer, &b.scratch, other_cells, b.record);
+                EXPECT(one == two && normalize_same_identity(b.normalizer, quick, b.record));
+            }
+            if (check_test_failed) {
+                fprintf(stderr, "seed %d, row %d\n", (int)seed, i);
+                seed = 256;
+                break;
+            }
+        }
+        close_bench(&b);
+    }
+    free(quick);
+    EXPECT(taken > 20000);
+}
