@@ -18,7 +18,7 @@ static inline struct span span_of(const char *text)
 
 static inline int span_equal(struct span a, struct span b)
 {
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+    return a.size == b.size && (a.size == 0 || a.data == b.data || memcmp(a.data, b.data, a.size) == 0);
 }
 
 static inline int span_is(struct span a, const char *text)
@@ -30,7 +30,7 @@ static inline int span_is(struct span a, const char *text)
 static inline int span_compare(struct span a, struct span b)
 {
     size_t n = a.size < b.size ? a.size : b.size;
-    int c = n ? memcmp(a.data, b.data, n) : 0;
+    int c = n && a.data != b.data ? memcmp(a.data, b.data, n) : 0;
     return c ? c : (a.size > b.size) - (a.size < b.size);
 }
 

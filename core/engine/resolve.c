@@ -117,8 +117,10 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
             err = source->ops->fetch(source, w->io, refs + from, rows + from, n, &w->arena, &w->diag);
     }
     uint32_t grouped = 0;
+    struct span sigma = {0}, key = {0};
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &rows[i];
+        sigma = row->sigma = span_equal(row->sigma, sigma) ? sigma : row->sigma;
         row->dup_suspect = refs[i].dup_suspect;
         row->met = refs[i].met;
         if (refs[i].revisited && row->side == LOCAL) {
@@ -133,6 +135,8 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
         } else if (!row->key.data) {
             err = go_on(w, row, &refs[i], key_index);
         } else {
+            /* What many rows have in common is compared over and over: by its address, where it is the same text. */
+            key = row->key = span_equal(row->key, key) ? key : row->key;
             order[grouped++] = row;
         }
     }

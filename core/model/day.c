@@ -251,6 +251,23 @@ uint16_t day_parse(const char *text, size_t size)
     return used && (size_t)used == size ? day_from_civil(y, m, d) : DAY_NONE;
 }
 
+/* The last `width` decimal digits; the place behind them. Every open row has its dates printed: snprintf is slow. */
+static char *put_digits(char *out, unsigned width, unsigned value)
+{
+    for (unsigned i = width; i-- > 0; value /= 10)
+        out[i] = (char)('0' + value % 10);
+    return out + width;
+}
+
+static char *put_date(char *out, int y, int m, int d)
+{
+    out = put_digits(out, 4, (unsigned)y);
+    *out++ = '-';
+    out = put_digits(out, 2, (unsigned)m);
+    *out++ = '-';
+    return put_digits(out, 2, (unsigned)d);
+}
+
 size_t day_print(char out[DAY_TEXT_MAX], uint16_t day)
 {
     if (day == DAY_NONE) {
@@ -259,7 +276,9 @@ size_t day_print(char out[DAY_TEXT_MAX], uint16_t day)
     }
     int y, m, d;
     day_to_civil(day, &y, &m, &d);
-    return (size_t)snprintf(out, DAY_TEXT_MAX, "%04d-%02d-%02d", y % 10000, m % 100, d % 100);
+    char *end = put_date(out, y, m, d);
+    *end = 0;
+    return (size_t)(end - out);
 }
 
 int time_parse(const char *text, size_t size, int64_t *us)
@@ -345,12 +364,22 @@ size_t time_print(char out[TIME_TEXT_MAX], const struct zone *zone, int64_t epoc
     int64_t count = floor_div(s, S_PER_DAY), of_day = s - count * S_PER_DAY;
     int y, m, d;
     civil_from_count(count, &y, &m, &d);
-    int n = snprintf(out, TIME_TEXT_MAX, "%04d-%02d-%02dT%02d:%02d:%02d", y % 10000, m % 100, d % 100,
-                     (int)(of_day / 3600), (int)(of_day / 60 % 60), (int)(of_day % 60));
-    if (us)
-        n += snprintf(out + n, TIME_TEXT_MAX - (size_t)n, ".%06d", (int)us);
-    int a = offset < 0 ? -offset : offset;
-    n += snprintf(out + n, TIME_TEXT_MAX - (size_t)n, "%c%02d:%02d", offset < 0 ? '-' : '+', a / 3600 % 100,
-                  a / 60 % 60);
-    return (size_t)n;
+    char *p = put_date(out, y, m, d);
+    *p++ = 'T';
+    p = put_digits(p, 2, (unsigned)(of_day / 3600));
+    *p++ = ':';
+    p = put_digits(p, 2, (unsigned)(of_day / 60 % 60));
+    *p++ = ':';
+    p = put_digits(p, 2, (unsigned)(of_day % 60));
+    if (us) {
+        *p++ = '.';
+        p = put_digits(p, 6, (unsigned)us);
+    }
+    const unsigned away = (unsigned)(offset < 0 ? -offset : offset);
+    *p++ = offset < 0 ? '-' : '+';
+    p = put_digits(p, 2, away / 3600);
+    *p++ = ':';
+    p = put_digits(p, 2, away / 60 % 60);
+    *p = 0;
+    return (size_t)(p - out);
 }
