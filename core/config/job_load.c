@@ -382,18 +382,16 @@ static enum err read_map(struct loader *l, unsigned slot, const struct yaml_node
     return OK;
 }
 
+/* `comma`: decimals stand behind a comma, so that points may group digits. */
 static enum err read_strip(struct loader *l, unsigned slot, const struct yaml_node *node, const char *where,
-                           const char **out)
+                           int comma, const char **out)
 {
     enum err err = read_text(l, node, where, "the characters to take out, in quotes", out);
     if (err != OK)
         return err;
     for (const char *p = *out; *p; p++) {
-        if ((unsigned char)*p >= 0x80)
-            return BAD(l, node, "job.value", NULL, "%s: \"%s\": only ASCII characters can be stripped", where,
-                       *out);
         /* Without its point or sign an amount is another amount. */
-        if (is_money(slot) && strchr("0123456789.+-", *p))
+        if (is_money(slot) && strchr("0123456789.+-", *p) && !(*p == '.' && comma))
             return BAD(l, node, "job.value", NULL, "%s: \"%s\": stripping '%c' would change amounts", where,
                        *out, *p);
     }
@@ -626,7 +624,8 @@ enum err read_field(struct loader *l, unsigned slot, const struct yaml_node *nod
     if (err == OK && unit)
         err = read_unit(l, slot, unit, below(where, "unit").text, &rule->unit);
     if (err == OK && strip)
-        err = read_strip(l, slot, strip, below(where, "strip").text, &rule->strip);
+        err = read_strip(l, slot, strip, below(where, "strip").text,
+                         decimal && decimal->text && strcmp(decimal->text, ",") == 0, &rule->strip);
     if (err == OK && map)
         err = read_map(l, slot, map, below(where, "map").text, rule);
     if (err == OK && sign)

@@ -427,14 +427,40 @@ static inline struct span cell_text(struct norm_scratch *s, const struct cell *c
     }
 }
 
+/* Bytes of the character that begins here; 1 where none does. */
+static inline size_t utf8_length(const char *text, size_t size)
+{
+    uint8_t lead = (uint8_t)text[0];
+    size_t step = lead < 0xC2 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 1;
+    for (size_t i = 1; i < step; i++)
+        if (i >= size || ((uint8_t)text[i] & 0xC0) != 0x80)
+            return 1;
+    return step;
+}
+
+/* Whole characters are compared: what is part of one is never taken out of another. */
+static int is_dropped(const char *drop, const char *text, size_t size)
+{
+    if (size == 1)
+        return (uint8_t)text[0] < 0x80 && strchr(drop, text[0]) != NULL;
+    for (const char *p = drop; *p; p += utf8_length(p, strlen(p)))
+        if (strncmp(p, text, size) == 0)
+            return 1;
+    return 0;
+}
+
 static struct span strip_text(struct norm_scratch *s, const char *drop, struct span text)
 {
     if (text.size > NORM_STRIP_MAX)
         return text;
     size_t size = 0;
-    for (size_t i = 0; i < text.size; i++)
-        if (text.data[i] == 0 || !strchr(drop, text.data[i]))
-            s->strip[size++] = text.data[i];
+    for (size_t i = 0, step; i < text.size; i += step) {
+        step = utf8_length(text.data + i, text.size - i);
+        if (text.data[i] && is_dropped(drop, text.data + i, step))
+            continue;
+        memcpy(s->strip + size, text.data + i, step);
+        size += step;
+    }
     return (struct span){s->strip, size};
 }
 

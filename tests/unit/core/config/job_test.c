@@ -547,7 +547,12 @@ TEST(mistyped_settings_are_told_with_what_was_expected)
                    "already give the direction", ""));
     EXPECT(refuses("unit: major", "strip: '.,'", "12:41", "stripping '.' would change amounts", ""));
     EXPECT(refuses("unit: major", "strip: '-'", "12:41", "stripping '-'", ""));
-    EXPECT(refuses("unit: major", "strip: '\xef\xbf\xa5'", "12:41", "only ASCII", ""));
+    EXPECT(refuses("unit: major", "strip: '.', decimal: '.'", "12:41", "stripping '.'", ""));
+    EXPECT(refuses("unit: major", "decimal: ';'", "12:43", "expected", ""));
+    EXPECT(refuses("unit: major", "strip: ',', decimal: ','", "12:55", "also stripped", ""));
+    struct job *comma = load_changed("unit: major", "strip: '.\xef\xbf\xa5', decimal: ','");
+    EXPECT(comma && comma->sources[LOCAL].fields[FIELD_AMOUNT].decimal == ',');
+    job_close(comma);
     EXPECT(refuses("    amount: {column: pay_amount, unit: major}\n", "", "10:5", "amount is missing", ""));
     EXPECT(refuses("table: shop.payment_order", "table: payment_order", "8:48", "expected database.table",
                    "shop.payment_order"));

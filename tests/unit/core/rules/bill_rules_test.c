@@ -352,6 +352,27 @@ TEST(an_amount_is_never_read_past_what_is_not_declared)
     close_bench(&b);
 }
 
+TEST(whole_characters_are_stripped_never_parts_of_others)
+{
+    /* 兀 (E5 85 80) begins as 元 (E5 85 83) does; ¥ (C2 A5) ends as ￥ (EF BF A5) does. */
+    struct bench b = {0};
+    struct full f;
+    b.type.fields[FIELD_STATUS] = (struct field_rule){.column = "state", .strip = "元￥ \t"};
+    open_bench(&b, NULL, NULL);
+    static const struct {
+        const char *text, *want;
+    } table[] = {{"state=兀", "兀"},
+                 {"state=兀元元儿", "兀儿"},
+                 {"state=￥¥ \t", "¥"},
+                 {"state=\x85\x83\xa5", "\x85\x83\xa5"},
+                 {"state=\xe5\x85", "\xe5\x85"},
+                 {"state=元", ""}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        EXPECT(read_row(&b, (const char *const[]){table[i].text, NULL}, &f) == REJECT_NONE &&
+               span_is(f.text[FIELD_STATUS], table[i].want));
+    close_bench(&b);
+}
+
 TEST(units_are_the_declared_ones)
 {
     /* AMT-07: fen and yuan, JPY without and KWD with three decimals. */
