@@ -11,7 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_NAMES_MAX = 64, WIDTHS_MAX = 256, WHEN_MAX = 256, LINE_PIECES_MAX = 64, MARKS_MAX = 8 };
+enum {
+    HEADER_NAMES_MAX = 64,
+    WIDTHS_MAX = 256,
+    WHEN_MAX = 256,
+    LINE_PIECES_MAX = 64,
+    MARKS_MAX = 8,
+    RECORD_BYTES_MAX = 1 << 20
+};
 
 const struct profile_text *profile_find(const char *name)
 {
@@ -113,8 +120,8 @@ static enum err read_layout(struct loader *l, const struct yaml_node *node, stru
     if (yaml_get(node, "statement"))
         return read_statement(l, node, bill);
     static const char *const NAMES[] = {
-        "kind",   "charset", "delimiter",  "quote",     "header", "trim",      "comment", "free_text",
-        "widths", "gap",     "first_cell", "companion", "empty",  "name_date", "guard",   "decimal"};
+        "kind", "charset",    "delimiter", "quote", "header",    "trim",  "comment", "free_text", "widths",
+        "gap",  "first_cell", "companion", "empty", "name_date", "guard", "decimal", "line_ends"};
     static const char *const GUARDS[] = {"byte", "columns"};
     static const char *const MARKS[] = {"header", "rows", "skip"};
     enum err err = check_names(l, node, "layout", NAMES, COUNT_OF(NAMES), NULL, 0);
@@ -125,7 +132,8 @@ static enum err read_layout(struct loader *l, const struct yaml_node *node, stru
                            *widths = yaml_get(node, "widths"), *gap = yaml_get(node, "gap"),
                            *first = yaml_get(node, "first_cell"), *companion = yaml_get(node, "companion"),
                            *empty = yaml_get(node, "empty"), *name_date = yaml_get(node, "name_date"),
-                           *guard = yaml_get(node, "guard"), *decimal = yaml_get(node, "decimal");
+                           *guard = yaml_get(node, "guard"), *decimal = yaml_get(node, "decimal"),
+                           *line_ends = yaml_get(node, "line_ends");
     const char *word = "delimited";
     if (err == OK && kind)
         err = read_text(l, kind, "layout.kind", "delimited or fixed", &word);
@@ -187,10 +195,24 @@ static enum err read_layout(struct loader *l, const struct yaml_node *node, stru
     }
     if (err == OK && widths)
         err = read_widths(l, widths, "layout.widths", bill);
+    const char *ends = "lines";
+    if (err == OK && line_ends)
+        err = read_text(l, line_ends, "layout.line_ends", "lines or none", &ends);
+    bill->is_endless = strcmp(ends, "none") == 0;
+    if (err == OK && !bill->is_endless && strcmp(ends, "lines") != 0)
+        err = BAD(l, line_ends, "job.value", NULL, "layout.line_ends: \"%s\": expected lines or none", ends);
+    if (err == OK && bill->is_endless && bill->format != FORMAT_FIXED)
+        err = BAD(l, line_ends, "job.value", NULL, "layout.line_ends: only a fixed layout does without them");
     int64_t gap_size = 0;
     if (err == OK && gap)
         err = read_number(l, gap, "layout.gap", 0, 8, &gap_size);
     bill->gap = (int)gap_size;
+    int64_t record_size = 0;
+    for (int i = 0; err == OK && i < bill->column_count; i++)
+        record_size += bill->widths[i] + gap_size;
+    if (record_size > RECORD_BYTES_MAX)
+        err = BAD(l, widths, "job.value", NULL, "layout.widths: %lld bytes a record; at most %d",
+                  (long long)record_size, RECORD_BYTES_MAX);
     if (err == OK && companion)
         err = read_texts(l, companion, "layout.companion", "text by which a summary is known", MARKS_MAX,
                          &bill->companion, &bill->companion_count);

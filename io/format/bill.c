@@ -393,6 +393,27 @@ uint32_t bill_separators(const struct bill *bill)
 
 /* ---- rows ---- */
 
+uint32_t bill_record_size(const struct bill *bill)
+{
+    return bill->spec->is_endless ? bill->row_size : 0;
+}
+
+/* Of fixed widths without line ends. */
+static enum csv_row_end read_record(const struct bill *bill, const uint8_t *record, uint32_t left,
+                                    uint32_t at, struct cell *cells, uint32_t room, struct csv_row *row)
+{
+    if (left < bill->row_size)
+        return CSV_ROW_UNFINISHED;
+    row->size = bill->row_size;
+    row->next = at + bill->row_size;
+    row->cells = bill->count;
+    for (uint32_t i = 0; i < bill->count && i < room; i++)
+        cells[i] = (struct cell){.data = (const char *)record + bill->offsets[i],
+                                 .size = (uint32_t)bill->spec->widths[i],
+                                 .kind = CELL_TEXT};
+    return CSV_ROW_WHOLE;
+}
+
 int bill_is_comment(const struct bill *bill, const uint8_t *row, uint32_t size)
 {
     return bill->comment.size && size >= bill->comment.size &&
@@ -451,6 +472,8 @@ enum csv_row_end bill_row_read(const struct bill *bill, const uint8_t *bytes, ui
         return end;
     }
     *row = (struct csv_row){.bad_cell = UINT32_MAX};
+    if (bill->spec->is_endless)
+        return read_record(bill, bytes + at, size - at, at, cells, room, row);
     const uint8_t *newline = memchr(bytes + at, '\n', size - at);
     if (!newline && !at_end)
         return CSV_ROW_UNFINISHED;

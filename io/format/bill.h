@@ -59,6 +59,9 @@ int bill_find(void *bill, const char *name);
 struct csv_dialect bill_dialect(const struct bill *bill);
 uint32_t bill_separators(const struct bill *bill);
 
+/* Bytes of a record in a layout without line ends; 0: rows end with their lines. */
+uint32_t bill_record_size(const struct bill *bill);
+
 /* Reads the row at bytes[at..size) as csv_row_read does; CSV_ROW_WHOLE with row->cells = the number of columns when it
  * is a row as the profile says. A row that is not has another number there, never the same. */
 enum csv_row_end bill_row_read(const struct bill *bill, const uint8_t *bytes, uint32_t size, uint32_t at,

@@ -166,6 +166,9 @@ uint64_t csv_line(struct csv_source *s, struct worker_io *io, uint32_t index, ui
 {
     struct csv_file *file = &s->files[index];
     struct input_file *input = &s->set.files[index];
+    const uint32_t record = csv_record_size(file);
+    if (record) /* no lines: records are counted */
+        return (at - file->data_begin) / record + 1;
     struct line_count *c = &io->lines[s->config.side];
     if (c->file != input->serial || at < c->at ||
         (file->mark_sums && at / CSV_MARK_BYTES > c->at / CSV_MARK_BYTES + 1)) {
@@ -428,6 +431,10 @@ enum err csv_scan_all(struct source *source, struct worker_io *io,
             }
             if (err != OK)
                 break;
+            if (end == CSV_ROW_UNFINISHED && csv_record_size(file)) {
+                err = csv_record_cut(input, at, csv_record_size(file), diag);
+                break;
+            }
             if (end == CSV_ROW_UNFINISHED) {
                 err = diag_set(diag, ERR_INPUT, "csv.cut", "the file was cut off, or a quote is never closed",
                                "%s: the row at byte %llu has no end within 1 MiB or the file", input->path,

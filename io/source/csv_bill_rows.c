@@ -121,3 +121,40 @@ enum err csv_take_bill_rows(struct csv_work *w, const struct csv_scan_result *sc
     csv_keep_totals(w, &totals);
     return OK;
 }
+
+enum err csv_record_cut(const struct input_file *input, uint64_t at, uint32_t record, struct diag *diag)
+{
+    return diag_set(diag, ERR_INPUT, "bill.record",
+                    "the file was cut off, or the profile's widths are not those of the file",
+                    "%s: its records have %u bytes, and %llu bytes are left at byte %llu: no whole record",
+                    input->path, record, (unsigned long long)(input_size(input) - at),
+                    (unsigned long long)at);
+}
+
+enum err csv_take_records(struct csv_work *w, uint32_t first, struct outbox *outbox, struct diag *diag)
+{
+    const struct bill *bill = w->file->bill->bill;
+    const uint32_t size = w->record;
+    struct bill_totals totals;
+    totals.count = 0;
+    totals.is_bad = 0;
+    for (uint32_t at = first; at < w->nominal; at += size) {
+        if (UNLIKELY(w->size - at < size))
+            return csv_record_cut(w->input, w->ticket->begin + at, size, diag);
+        if (UNLIKELY(memchr(w->bytes + at, '\n', size) != NULL))
+            return diag_set(diag, ERR_INPUT, "bill.record",
+                            "take `line_ends: none` out of the profile, or correct its widths",
+                            "%s: there is a line end in the record at byte %llu, and the profile says that "
+                            "there are none",
+                            w->input->path, (unsigned long long)(w->ticket->begin + at));
+        struct bill_row row = {.bytes = w->bytes, .begin = at, .end = at + size, .scratch = w->io->unquoted};
+        w->rows++;
+        enum err err = UNLIKELY(bill_is_comment(bill, w->bytes + at, size))
+                           ? odd_bill_line(w, at, size, at + size, REJECT_COLUMNS, UINT32_MAX, diag)
+                           : take_bill_row(w, &row, at + size, &totals, outbox, diag);
+        if (UNLIKELY(err != OK))
+            return err;
+    }
+    csv_keep_totals(w, &totals);
+    return OK;
+}

@@ -301,6 +301,7 @@ static struct csv_work work_of(struct csv_source *s, struct worker_io *io, struc
                              .scan = &io->scans[ticket->buffer],
                              .bytes = worker_io_buffer(io, ticket->buffer),
                              .size = (uint32_t)size,
+                             .record = csv_record_size(&s->files[ticket->file]),
                              .nominal = (uint32_t)(ticket->end - ticket->begin),
                              .at_end = ticket->begin + size == all};
 }
@@ -331,6 +332,12 @@ enum err csv_arrive(struct source *source, struct worker_io *io, struct ticket *
     enum err err = check_read(s, ticket, w.size, diag);
     if (err != OK)
         return err;
+    if (w.record) { /* nothing to look for */
+        w.scan->result = (struct csv_scan_result){0};
+        publish(w.file, ticket->number, CHUNK_PLAIN);
+        ticket->state = TICKET_SCANNED;
+        return OK;
+    }
     /* Where this chunk's first line begins. */
     uint32_t start;
     if (ticket->number == w.file->first_chunk) {
@@ -357,6 +364,37 @@ enum err csv_arrive(struct source *source, struct worker_io *io, struct ticket *
     return OK;
 }
 
+static void add_counts(const struct csv_work *w)
+{
+    struct csv_file *file = w->file;
+    atomic_fetch_add_explicit(&file->rows, w->rows, memory_order_relaxed);
+    atomic_fetch_add_explicit(&file->records, w->records, memory_order_relaxed);
+    atomic_fetch_add_explicit(&file->blank_rows, w->blank, memory_order_relaxed);
+    atomic_fetch_add_explicit(&file->record_bytes, w->record_bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&file->reject_bytes, w->reject_bytes, memory_order_relaxed);
+    atomic_fetch_add_explicit(&file->other_bytes, w->other_bytes, memory_order_relaxed);
+}
+
+/* A chunk of a layout without line ends: it owns the records that begin in it. */
+static enum err take_records(struct csv_work *w, struct outbox *outbox, struct diag *diag)
+{
+    const uint64_t data_begin = w->file->data_begin, begin = w->ticket->begin;
+    uint64_t past = begin > data_begin ? (begin - data_begin) % w->record : 0;
+    uint64_t first = begin < data_begin ? data_begin - begin : past ? w->record - past : 0;
+    if (first >= w->nominal)
+        return OK;
+    uint64_t last = first + (w->nominal - 1 - first) / w->record * w->record;
+    while (!w->at_end && w->size < last + w->record) {
+        enum err err = read_on(w, diag);
+        if (err != OK)
+            return err;
+    }
+    enum err err = csv_take_records(w, (uint32_t)first, outbox, diag);
+    if (err == OK)
+        add_counts(w);
+    return err;
+}
+
 enum step csv_process(struct source *source, struct worker_io *io, struct ticket *ticket,
                       struct outbox *outbox, struct diag *diag)
 {
@@ -372,6 +410,8 @@ enum step csv_process(struct source *source, struct worker_io *io, struct ticket
     int in_quote = begins_quoted(file, ticket->number), out_quote = 0;
     if (in_quote < 0)
         return STEP_IDLE;
+    if (w.record)
+        return take_records(&w, outbox, diag) == OK ? STEP_DONE : STEP_FAILED;
     uint32_t start = w.scan->result.first_row;
     struct csv_scan_job job = scan_job(&w);
     struct csv_scan_result scan = w.scan->result;
@@ -411,11 +451,6 @@ enum step csv_process(struct source *source, struct worker_io *io, struct ticket
     }
     if (err != OK)
         return STEP_FAILED;
-    atomic_fetch_add_explicit(&file->rows, w.rows, memory_order_relaxed);
-    atomic_fetch_add_explicit(&file->records, w.records, memory_order_relaxed);
-    atomic_fetch_add_explicit(&file->blank_rows, w.blank, memory_order_relaxed);
-    atomic_fetch_add_explicit(&file->record_bytes, w.record_bytes, memory_order_relaxed);
-    atomic_fetch_add_explicit(&file->reject_bytes, w.reject_bytes, memory_order_relaxed);
-    atomic_fetch_add_explicit(&file->other_bytes, w.other_bytes, memory_order_relaxed);
+    add_counts(&w);
     return STEP_DONE;
 }

@@ -116,6 +116,12 @@ static inline struct csv_source *csv_source_of(const struct source *source)
     return (struct csv_source *)source;
 }
 
+/* Bytes of a record without line end; 0: rows end with their lines. */
+static inline uint32_t csv_record_size(const struct csv_file *file)
+{
+    return file->bill ? bill_record_size(file->bill->bill) : 0;
+}
+
 static inline char *const *csv_names(const struct csv_file *file)
 {
     uint32_t count;
@@ -133,6 +139,7 @@ struct csv_work {
     uint8_t *bytes;
     uint32_t size;    /* bytes there are */
     uint32_t nominal; /* chunk's own bytes */
+    uint32_t record;  /* bytes of a record without line end; 0: rows end with their lines */
     int at_end;       /* bytes reach the end of the file */
     uint64_t records, rows, blank, record_bytes, reject_bytes, other_bytes;
     uint64_t last_row; /* of a bill: where it begins in the file, plus one */
@@ -189,6 +196,10 @@ enum err csv_take_scanned(struct csv_work *w, const struct csv_scan_result *scan
 /* csv_take_scanned for bills; quotes are the profile's affair. */
 enum err csv_take_bill_rows(struct csv_work *w, const struct csv_scan_result *scan, uint32_t first_row,
                             struct outbox *outbox, struct diag *diag);
+/* All records that begin in a chunk, from `first` on, in a layout without line ends. */
+enum err csv_take_records(struct csv_work *w, uint32_t first, struct outbox *outbox, struct diag *diag);
+/* The file does not end where a record does. */
+enum err csv_record_cut(const struct input_file *input, uint64_t at, uint32_t record, struct diag *diag);
 /* A row that the scanner did not cut as the profile says: cut byte by byte, or no row at all. */
 enum err csv_take_odd_bill_row(struct csv_work *w, uint32_t begin, uint32_t next, struct bill_totals *totals,
                                struct outbox *outbox, struct diag *diag);

@@ -169,6 +169,29 @@ refused "a line that is a byte short" "606 bytes"
 tr -d '\r\n' <INN24011588ZM_1 >INN24011588ZM_3
 run unionpay-zm INN24011588ZM_3
 refused "no line ends" "reject columns"
+# CSV-29: the same records without line ends, where a profile says so.
+digest() { sed -n 's/.*"digest": *"\([^"]*\)".*/\1/p' out/b/2024-01-15/summary.json; }
+"$tieout" profiles show unionpay-zm | sed 's/^  gap: 1/  gap: 1\n  line_ends: none/' >endless.yaml
+run unionpay-zm INN24011588ZM_1
+want=$(digest)
+for road in "--threads=1" "--threads=3 --chunk=16" "--threads=2 --chunk=1000" "--threads=2 --chunk=607 --io=posix"; do
+    run endless.yaml INN24011588ZM_3
+    # shellcheck disable=SC2086 # one word per option
+    "$tieout" run job.yaml --date=2024-01-15 --out=out $road 2>stderr || code=$?
+    [ "$(digest)" = "$want" ] || code=99
+    read_right "records without line ends, $road" 4 UO20240115000001
+done
+size=$(wc -c <INN24011588ZM_3)
+grep -q "INN24011588ZM_3:2@$((size / 4))" out/b/2024-01-15/extra.csv || { echo "WRONG places of records"; wrong=1; }
+gzip -nc INN24011588ZM_3 >INN24011588ZM_3.gz
+run endless.yaml INN24011588ZM_3.gz
+[ "$(digest)" = "$want" ] || code=99
+read_right "records without line ends, packed" 4 UO20240115000001
+head -c $((size - 1)) INN24011588ZM_3 >INN24011588ZM_6
+run endless.yaml INN24011588ZM_6
+refused "records without line ends, a byte short" "are left at byte $((size / 4 * 3)): no whole record"
+run endless.yaml INN24011588ZM_1
+refused "line ends where there should be none" "there is a line end in the record"
 LC_ALL=C sed '1s/D000000000120/X000000000120/' INN24011588ZM_1 >INN24011588ZM_4
 run unionpay-zm INN24011588ZM_4
 refused "a fee that is neither debit nor credit" "reject fee"
