@@ -43,7 +43,7 @@ struct camt {
     char amount[40], currency[8], status[16], booking[40], value[40], servicer[200], reference[200],
         type[200], remittance[TEXT_ROOM];
     int64_t micro;
-    int is_debit, is_reversal, in_entry, has_amount;
+    int is_debit, is_reversal, in_entry, has_amount, has_mark;
     struct tx *txs;
     uint32_t tx_count, tx_room;
 };
@@ -105,7 +105,7 @@ static void XMLCALL on_start(void *context, const XML_Char *qualified, const XML
         c->amount[0] = c->currency[0] = c->status[0] = c->booking[0] = c->value[0] = 0;
         c->servicer[0] = c->reference[0] = c->type[0] = c->remittance[0] = 0;
         c->micro = 0;
-        c->is_debit = c->is_reversal = c->has_amount = 0;
+        c->is_debit = c->is_reversal = c->has_amount = c->has_mark = 0;
         c->tx_count = 0;
     } else if (strcmp(c->path, "Ntry/NtryDtls/TxDtls") == 0) {
         if (c->tx_count == c->tx_room) {
@@ -191,6 +191,15 @@ static void end_entry(struct camt *c)
     c->in_entry = 0;
     if (!c->has_amount) {
         refuse(c, "camt.entry", "is the file damaged?", "an entry without amount");
+        return;
+    }
+    if (!c->has_mark) {
+        refuse(c, "camt.mark", "is the file damaged?",
+               "an entry without CdtDbtInd: it is not said which way the money went");
+        return;
+    }
+    if (strspn(c->currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3 || c->currency[3]) {
+        refuse(c, "camt.currency", "is the file damaged?", "an entry whose Amt has no currency code (Ccy)");
         return;
     }
     if (strncmp(c->status, "BOOK", 4) == 0)
@@ -288,9 +297,10 @@ static void XMLCALL on_end(void *context, const XML_Char *qualified)
         c->micro = amount_here(c, c->amount);
         c->has_amount = 1;
         memcpy(c->currency, c->attribute, sizeof c->currency);
-    } else if (IS("Ntry/CdtDbtInd"))
+    } else if (IS("Ntry/CdtDbtInd")) {
         c->is_debit = debit;
-    else if (IS("Ntry/RvslInd"))
+        c->has_mark = 1;
+    } else if (IS("Ntry/RvslInd"))
         c->is_reversal = strcmp(c->text, "true") == 0 || strcmp(c->text, "1") == 0;
     else if ((IS("Ntry/Sts") && c->status[0] == 0) || IS("Ntry/Sts/Cd"))
         keep_start(c->status, sizeof c->status, c);

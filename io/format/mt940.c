@@ -36,12 +36,15 @@ static enum err refuse(const struct mt940 *m, const char *code, const char *hint
                     (unsigned long long)m->number, text);
 }
 
-static void copy(char *out, size_t room, const char *text, size_t size)
+/* A reference that was cut would be another one. */
+static enum err copy(struct mt940 *m, char out[FIELD_ROOM], const char *text, size_t size, struct diag *diag)
 {
-    if (size >= room)
-        size = room - 1;
+    if (size >= FIELD_ROOM)
+        return refuse(m, "mt940.text", "is the file damaged?", diag,
+                      "a reference or an account longer than any bank's");
     memcpy(out, text, size);
     out[size] = 0;
+    return OK;
 }
 
 static void append_text(struct mt940 *m, const char *text)
@@ -69,6 +72,9 @@ static size_t amount_of(const char *text, char out[32], int64_t *micro)
         out[n] = text[n] == ',' ? '.' : text[n];
         n++;
     }
+    if (isdigit((unsigned char)text[n]) ||
+        text[n] == ',') /* more than there is room for, or a second comma */
+        return 0;
     size_t end = n;
     if (end && out[end - 1] == '.') /* nothing behind the comma */
         end--;
@@ -99,7 +105,8 @@ static enum err balance_of(struct mt940 *m, const char *text, char currency[4], 
         !amount_of(text + 10, amount, micro))
         return refuse(m, "mt940.balance", "is this an MT940 statement?", diag,
                       "a balance is not of the form C260105EUR1234,56");
-    copy(currency, 4, text + 7, 3);
+    memcpy(currency, text + 7, 3);
+    currency[3] = 0;
     if (text[0] == 'D')
         *micro = -*micro;
     return OK;
@@ -165,11 +172,15 @@ static enum err entry_of(struct mt940 *m, const char *text, struct diag *diag)
     p += n;
     m->balance += debit ? -(money_total)micro : (money_total)micro;
     size_t type = strlen(p) < 4 ? strlen(p) : 4;
-    copy(m->type, sizeof m->type, p, type);
+    memcpy(m->type, p, type);
+    m->type[type] = 0;
     p += type;
     const char *bank = strstr(p, "//");
-    copy(m->own_reference, sizeof m->own_reference, p, bank ? (size_t)(bank - p) : strlen(p));
-    copy(m->bank_reference, sizeof m->bank_reference, bank ? bank + 2 : "", bank ? strlen(bank + 2) : 0);
+    enum err err = copy(m, m->own_reference, p, bank ? (size_t)(bank - p) : strlen(p), diag);
+    if (err == OK)
+        err = copy(m, m->bank_reference, bank ? bank + 2 : "", bank ? strlen(bank + 2) : 0, diag);
+    if (err != OK)
+        return err;
     if (strcmp(m->own_reference, "NONREF") == 0) /* the format's word for none */
         m->own_reference[0] = 0;
     m->text[0] = 0;
@@ -222,11 +233,12 @@ static enum err take_tag(struct mt940 *m, const char *tag, const char *text, str
     m->last_tag = 0;
     if (strcmp(tag, "20") == 0) {
         err = begin_statement(m, diag);
-        copy(m->reference, sizeof m->reference, text, strlen(text));
+        if (err == OK)
+            err = copy(m, m->reference, text, strlen(text), diag);
     } else if (strcmp(tag, "25") == 0) {
-        copy(m->account, sizeof m->account, text, strlen(text));
+        err = copy(m, m->account, text, strlen(text), diag);
     } else if (strcmp(tag, "28") == 0 || strcmp(tag, "28C") == 0) {
-        copy(m->page, sizeof m->page, text, strlen(text));
+        err = copy(m, m->page, text, strlen(text), diag);
     } else if (strcmp(tag, "60F") == 0 || strcmp(tag, "60M") == 0) {
         if (!m->in_statement || m->has_opening)
             err = begin_statement(m, diag);
@@ -257,6 +269,8 @@ static enum err take_line(struct mt940 *m, struct diag *diag)
     while (size && (line[size - 1] == '\r' || line[size - 1] == '\0'))
         size--;
     line[size] = 0;
+    if (memchr(line, 0, size)) /* what is behind it would be lost */
+        return refuse(m, "mt940.text", "is the file damaged?", diag, "a zero byte in the text");
     char *block = strstr(line, "{4:"); /* the text of a block may begin on the same line */
     if (block && line[0] == '{')
         line = block + 3;
