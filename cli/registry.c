@@ -16,8 +16,8 @@ static enum err open_one(struct source **out, const struct source_config *config
 
 enum err registry_source(struct source **out, const struct source_config *config, struct diag *diag)
 {
-    if (config->shared->job->part_count[config->side] > 1)
-        return parts_source_open(out, config, open_one, diag);
+    if (config->shared->job->part_count[config->side] > 1 || config->carried)
+        return parts_source_open(out, config, config->carried, open_one, diag);
     return open_one(out, config, diag);
 }
 

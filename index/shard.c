@@ -61,6 +61,7 @@ struct index {
     uint8_t left[HASH_PARTITIONS];
     uint64_t live_max; /* bytes for table and entries; 0: no limit */
     struct pair_totals totals;
+    struct tally others;     /* records of other bill dates, which are no part of a task */
     struct tally superseded; /* images that are no records: replaced, or moved to another key */
     struct index_counts counts;
     /* after settle */
@@ -465,7 +466,8 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
         if (find_key(s, r, tag, road, &found)) {
             struct record *e = entry_at(s, found.head);
             if (LIKELY(e->hash_hi == NO_ENTRY && ((e->flags ^ r->flags) & RECORD_CHANNEL) &&
-                       (road.plain || !((e->flags | r->flags) & RECORD_IMAGE)))) {
+                       !((e->flags | r->flags) &
+                         (road.plain ? RECORD_CARRIED : RECORD_CARRIED | RECORD_IMAGE)))) {
                 const struct record *local = r->flags & RECORD_CHANNEL ? e : r,
                                     *channel = r->flags & RECORD_CHANNEL ? r : e;
                 if (LIKELY(sigma_equal(s, e, r, road) && window_fits(s, local, channel))) {
@@ -579,7 +581,8 @@ apply_units(struct index *s, const struct record *r, uint32_t used, const struct
             prefetch_entry(s, tag_of(half, road));
             half += units_of(s, half, road);
         }
-        enum err err = UNLIKELY((r->flags & (RECORD_NO_KEY | RECORD_IMAGE)) == RECORD_NO_KEY)
+        enum err err = UNLIKELY((r->flags & (RECORD_NO_KEY | RECORD_IMAGE)) == RECORD_NO_KEY) &&
+                               !((r->flags & RECORD_CARRIED) && layout_of(s, r).has_fold)
                            ? keep_loose(s, r, diag)
                            : take_in(s, r, units, road, diag);
         if (UNLIKELY(err != OK))
@@ -598,6 +601,36 @@ static enum err shard_apply(struct index *s, const struct batch *batch, struct d
 
 /* ---- settle ---- */
 
+/* Of another bill date, in a task: no part of it, unless it is the newest image of a carried record. */
+static inline int is_apart(const struct index *s, const struct record *e)
+{
+    return s->config.other_days_apart && (e->flags & RECORD_OTHER_DAY);
+}
+
+/* Whether a carried record is in the chain. One that the log tells as deleted, or moved to another key, is voided. */
+static int settle_carried(struct index *s, uint32_t head)
+{
+    int carried = 0;
+    for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi)
+        carried |= (entry_at(s, number)->flags & RECORD_CARRIED) != 0;
+    for (uint32_t at = head; carried && at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
+        const struct record *gone = entry_at(s, at);
+        if (!(gone->flags & RECORD_GONE) || (gone->flags & RECORD_DEAD))
+            continue;
+        const uint8_t *id = occurrence_of(s, gone);
+        for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi) {
+            struct record *e = entry_at(s, number);
+            const uint8_t *other = e->flags & RECORD_CARRIED && !((e->flags ^ gone->flags) & RECORD_CHANNEL)
+                                       ? occurrence_of(s, e)
+                                       : NULL;
+            if (other && record_u16(id) == record_u16(other) &&
+                memcmp(id + 2, other + 2, record_u16(id)) == 0)
+                e->flags |= RECORD_VOIDED;
+        }
+    }
+    return carried;
+}
+
 /* A key that one live image and one channel record share, exactly alike: what apply would have let go, had
  * the image been final. */
 static int settles_now(const struct index *s, uint32_t head, const struct record **local,
@@ -607,9 +640,9 @@ static int settles_now(const struct index *s, uint32_t head, const struct record
     for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi) {
         const struct record *e = entry_at(s, number);
         if (e->flags & (RECORD_DEAD | RECORD_REJECT) ||
-            (e->flags & (RECORD_GONE | RECORD_VOIDED)) == RECORD_GONE)
+            (e->flags & (RECORD_GONE | RECORD_VOIDED)) == RECORD_GONE || is_apart(s, e))
             continue;
-        if (e->flags & (RECORD_VOIDED | RECORD_NO_KEY))
+        if (e->flags & (RECORD_VOIDED | RECORD_NO_KEY | RECORD_CARRIED))
             return 0;
         const struct record **at = e->flags & RECORD_CHANNEL ? channel : local;
         if (*at)
@@ -807,6 +840,7 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
         uint64_t print = ((uint64_t)s->waiting[i].hash_hi << 32 | entry_at(s, head)->hash_lo) & print_mask(s);
         uint32_t left = n ? s->seen[seen_slot(s, mask, print)] : 0;
         int settled = !left && settles_now(s, head, &local, &channel);
+        const int carried = s->config.other_days_apart && settle_carried(s, head);
         if (left)
             err = give_back(&s->flat[left - 1], &out, diag);
         /* For match.csv a pair goes the long way, marked as counted: the row of an image is found by more
@@ -827,6 +861,12 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
                     err = mem_fail(diag, 0, "a tally");
                 if (!unreadable)
                     continue;
+            }
+            if (is_apart(s, e) && !unreadable && (!carried || (e->flags & RECORD_VOIDED))) {
+                s->counts.other_days++;
+                if (!tally_add(&s->others, e))
+                    err = mem_fail(diag, 0, "a tally");
+                continue;
             }
             if (settled && !unreadable)
                 continue;
@@ -952,11 +992,17 @@ static enum err merge_sub(struct index *s, struct diag *diag)
     s->counts.groups += sub->counts.groups;
     s->counts.superseded += sub->counts.superseded;
     s->counts.moved += sub->counts.moved;
+    s->counts.other_days += sub->counts.other_days;
     s->counts.spilled += sub->counts.spilled;
     enum err err = tally_merge(&s->superseded, &sub->superseded, 1, diag);
+    if (err == OK)
+        err = tally_merge(&s->others, &sub->others, 1, diag);
     tally_fini(&s->sub->superseded);
+    tally_fini(&s->sub->others);
     s->sub_open = 0;
-    return err == OK ? tally_init(&s->sub->superseded, diag) : err;
+    if (err == OK)
+        err = tally_init(&s->sub->superseded, diag);
+    return err == OK ? tally_init(&s->sub->others, diag) : err;
 }
 
 static enum err loose_back(void *context, const void *bytes, uint32_t size, struct diag *diag)
@@ -1025,6 +1071,7 @@ static void shard_close(struct index *s)
     for (uint32_t i = 0; i < s->segment_count; i++)
         mem_unmap(s->segments[i], (size_t)SEGMENT_UNITS * RECORD_UNIT);
     tally_fini(&s->superseded);
+    tally_fini(&s->others);
     mem_give(s->waiting);
     mem_give(s->flat);
     mem_give(s->seen);
@@ -1055,6 +1102,8 @@ static enum err shard_open_level(struct index **out, const struct index_config *
         err = table_init(&s->table, level ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST, diag);
     if (err == OK)
         err = tally_init(&s->superseded, diag);
+    if (err == OK)
+        err = tally_init(&s->others, diag);
     if (err != OK) {
         shard_close(s);
         return err;
@@ -1071,6 +1120,11 @@ static enum err shard_open(struct index **out, const struct index_config *config
 static const struct pair_totals *shard_totals(const struct index *s)
 {
     return &s->totals;
+}
+
+static const struct tally *shard_others(const struct index *s)
+{
+    return &s->others;
 }
 
 static const struct tally *shard_superseded(const struct index *s)
@@ -1095,6 +1149,7 @@ const struct index_ops shard_ops = {
     .next = shard_next,
     .totals = shard_totals,
     .superseded = shard_superseded,
+    .others = shard_others,
     .counts = shard_counts,
     .close = shard_close,
 };

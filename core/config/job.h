@@ -252,8 +252,13 @@ struct condition {
     int word_count;
 };
 
+/* Whether a source's records were open before this task (core/config/carry.h). */
+enum carried { CARRIED_NOT, CARRIED_OPEN, CARRIED_LATE };
+
 struct source_spec {
     enum source_kind kind;
+    enum carried carried;
+    int carried_fold; /* the side is told by a log: carried records have room for what images have */
     const char *
         *patterns; /* globs, with {date} still in them, relative to `directory`; diff: one path, literally */
     int pattern_count;

@@ -36,10 +36,62 @@ static void count_verdict(struct worker *w, const struct full *row)
             row->side == CHANNEL ? row->amount_micro : -(money_total)row->amount_micro;
 }
 
+/* I4: what suspense had, got and gave. */
+static void count_carry(struct worker *w, const struct full *row)
+{
+    struct carry_totals *t = &w->carry[row->side][row->currency];
+    const money_total amount = row->amount_micro;
+    const int is_final = verdict_is_final(row);
+    if (!row->carry) {
+        if (row->verdict == CLASS_SUSPENSE) {
+            t->opened++;
+            t->opened_sum += amount;
+        }
+    } else {
+        if (row->carry->is_late) {
+            t->reopened++;
+            t->reopened_sum += row->carry->amount_micro;
+        } else {
+            t->opening++;
+            t->opening_sum += row->carry->amount_micro;
+        }
+        t->changed_sum += amount - row->carry->amount_micro;
+        if (is_final) {
+            t->expired++;
+            t->expired_sum += amount;
+        } else if (row->verdict != CLASS_SUSPENSE) {
+            t->resolved++;
+            t->resolved_sum += amount;
+        }
+    }
+    if (row->verdict == CLASS_SUSPENSE) {
+        t->closing++;
+        t->closing_sum += amount;
+    }
+}
+
+/* The log tells everything but pairs of the day's own records that are exactly alike. */
+static int is_plain_pair(const struct full *row)
+{
+    const uint64_t plain =
+        REASON_BIT(REASON_EXACT) | REASON_BIT(REASON_DAY_CUT) | REASON_BIT(REASON_DATE_DISAGREES);
+    return row->verdict == CLASS_MATCH && row->partner && !(row->reasons & ~plain) && !row->carry &&
+           !row->partner->carry;
+}
+
 static enum err emit(struct worker *w, const struct full *row)
 {
     CHECK2(row->verdict < CLASSES, row->verdict, row->place);
     count_verdict(w, row);
+    if (w->carry) {
+        count_carry(w, row);
+        if (!(row->partner && row->side == CHANNEL) && !is_plain_pair(row)) {
+            enum err err = w->run->config->sink->ops->keep(w->run->config->sink, w->number, w->io, row,
+                                                           row->partner, &w->diag);
+            if (err != OK)
+                return err;
+        }
+    }
     if (row->partner && row->side == CHANNEL)
         return OK; /* written with its partner */
     if (row->verdict == CLASS_MATCH && !w->run->config->write_match)
@@ -48,6 +100,7 @@ static enum err emit(struct worker *w, const struct full *row)
                                           &w->diag);
 }
 
+/* A record, by the reference that finds its row, to the pass of a later key. */
 static enum err put_later(struct worker *w, const struct full *row, const struct row_ref *ref, int key_index)
 {
     enum { SHARE = 32 }; /* of a worker's memory, for each key */
@@ -69,17 +122,105 @@ static enum err put_later(struct worker *w, const struct full *row, const struct
 }
 
 /* What is still open after the pass of one key: to the next key it has, or its end. */
-static enum err go_on(struct worker *w, struct full *row, const struct row_ref *ref, int key_index)
+static enum err go_on(struct worker *w, struct full *row, const struct row_ref *ref,
+                      const struct row_ref *before, int key_index)
 {
     const struct job *job = w->run->config->job;
     for (int next = key_index + 1; next < job->match.key_count; next++) {
         if (!normalize_key(job, next, &w->arena, row))
             return mem_fail(&w->diag, 0, "a key");
-        if (row->key.data)
-            return put_later(w, row, ref, next);
+        if (row->key.data) {
+            enum err err = put_later(w, row, ref, next);
+            if (err == OK && row->before) /* they are laid together again where they are judged next */
+                err = put_later(w, row, before, next);
+            return err;
+        }
     }
     resolve_alone(job, row);
     return emit(w, row);
+}
+
+static enum err drop(struct worker *w, struct tally *tally, uint64_t *count, const struct full *row,
+                     uint8_t currency, int64_t amount)
+{
+    struct tally_row *sums = tally_row(tally, tally_key(row->side, row->day, currency, row->out));
+    if (!sums)
+        return mem_fail(&w->diag, 0, "a tally");
+    sums->count++;
+    sums->sum += amount;
+    ++*count;
+    return OK;
+}
+
+static int by_identity(const void *a, const void *b)
+{
+    const struct full *x = *(struct full *const *)a, *y = *(struct full *const *)b;
+    const int c = span_compare(x->occurrence, y->occurrence);
+    return c ? c : !x->carry - !y->carry;
+}
+
+static int takes_part(const struct full *row)
+{
+    return !row->asleep && !(row->record_flags & RECORD_VOIDED);
+}
+
+/* A log may tell again a row that is carried: its newest image stands in the carried one's place and has its age. What else the
+ * log tells of other bill dates is no part of this task. */
+static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count, struct full **order,
+                             int is_first)
+{
+    uint32_t n = 0;
+    enum err err = OK;
+    for (uint32_t i = 0; i < count; i++)
+        if (takes_part(&rows[i]) && (rows[i].carry || (rows[i].record_flags & RECORD_IMAGE)))
+            order[n++] = &rows[i];
+    qsort(order, n, sizeof *order, by_identity);
+    for (uint32_t i = 0; err == OK && i + 1 < n; i++) {
+        struct full *old = order[i], *image = order[i + 1];
+        if (!old->carry || image->carry || !span_equal(old->occurrence, image->occurrence) ||
+            old->currency != image->currency)
+            continue;
+        image->carry = old->carry;
+        image->before = old;
+        image->dup_suspect |= old->dup_suspect;
+        image->record_flags |= old->record_flags & (RECORD_CARRIED | RECORD_LATE);
+        image->record_flags &= (uint16_t)~RECORD_OTHER_DAY;
+        old->asleep = 1;
+        if (is_first)
+            err = drop(w, &w->dropped, &w->dropped_count[old->side], old, old->currency, old->amount_micro);
+    }
+    for (uint32_t i = 0; err == OK && i < count; i++)
+        if (takes_part(&rows[i]) && (rows[i].record_flags & RECORD_OTHER_DAY)) {
+            rows[i].asleep = 1;
+            err = drop(w, &w->apart, &w->apart_count, &rows[i], rows[i].currency, rows[i].amount_micro);
+        }
+    return err;
+}
+
+/* Final records of one first key sleep on unless a record of this task's own inputs has come on the other side. How many
+ * of the group are left. */
+static enum err wake(struct worker *w, struct full **order, uint32_t *count)
+{
+    int fresh[SIDES] = {0, 0};
+    uint32_t kept = 0;
+    enum err err = OK;
+    for (uint32_t i = 0; i < *count; i++)
+        fresh[order[i]->side] |= !order[i]->carry;
+    for (uint32_t i = 0; err == OK && i < *count; i++) {
+        if (order[i]->carry && order[i]->carry->is_late && !fresh[!order[i]->side])
+            err = drop(w, &w->dropped, &w->dropped_count[order[i]->side], order[i], order[i]->currency,
+                       order[i]->amount_micro);
+        else
+            order[kept++] = order[i];
+    }
+    *count = kept;
+    return err;
+}
+
+static uint64_t carry_reasons(const struct carry *carry)
+{
+    return carry->is_late ? REASON_BIT(REASON_LATE)
+                          : REASON_BIT(REASON_CARRIED) | (carry->tries ? REASON_BIT(REASON_SECOND_PASS) : 0);
 }
 
 /* Judges the records that `refs` name, under one key. */
@@ -119,21 +260,33 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     uint32_t grouped = 0;
     struct span sigma = {0}, key = {0};
     for (uint32_t i = 0; err == OK && i < count; i++) {
+        rows[i].dup_suspect |= refs[i].dup_suspect;
+        rows[i].met = refs[i].met;
+    }
+    for (int side = LOCAL; err == OK && w->carry && side < SIDES; side++)
+        if (source_tells_images(job->sources[side].kind))
+            err = fold_carried(w, side == LOCAL ? rows : rows + locals,
+                               side == LOCAL ? locals : count - locals, order, key_index == 0);
+    for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &rows[i];
+        if (row->asleep)
+            continue;
         sigma = row->sigma = span_equal(row->sigma, sigma) ? sigma : row->sigma;
-        row->dup_suspect = refs[i].dup_suspect;
-        row->met = refs[i].met;
+        if (row->carry)
+            row->reasons |= carry_reasons(row->carry);
         if (refs[i].revisited && row->side == LOCAL) {
             w->revisited_count[row->currency]++;
             w->revisited_sum[row->currency] += row->amount_micro;
         }
-        if (row->record_flags & (RECORD_VOIDED | RECORD_EXCLUDED)) {
+        if ((row->record_flags & RECORD_VOIDED) && row->carry && row->carry->is_late) {
+            err = drop(w, &w->dropped, &w->dropped_count[row->side], row, row->currency, row->amount_micro);
+        } else if (row->record_flags & (RECORD_VOIDED | RECORD_EXCLUDED)) {
             resolve_alone(job, row);
             err = emit(w, row);
         } else if (!normalize_key(job, key_index, &w->arena, row)) {
             err = mem_fail(&w->diag, 0, "a key");
         } else if (!row->key.data) {
-            err = go_on(w, row, &refs[i], key_index);
+            err = go_on(w, row, &refs[i], row->before ? &refs[row->before - rows] : NULL, key_index);
         } else {
             /* What many rows have in common is compared over and over: by its address, where it is the same text. */
             key = row->key = span_equal(row->key, key) ? key : row->key;
@@ -145,13 +298,20 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     for (uint32_t i = 0, next; err == OK && i < grouped; i = next) {
         for (next = i + 1; next < grouped && span_equal(order[next]->key, order[i]->key); next++) {
         }
-        if (!resolve_group(job, &w->scratch, order + i, next - i, key_index + 1))
+        uint32_t members = next - i;
+        if (w->carry && key_index == 0)
+            err = wake(w, order + i, &members);
+        if (err == OK && members && !resolve_group(job, &w->scratch, order + i, members, key_index + 1))
             err = mem_fail(&w->diag, 0, "the records of one key");
-        for (uint32_t k = i; k < next; k++)
+        for (uint32_t k = i; k < i + members; k++)
             order[k]->met = 1;
-        for (uint32_t k = i; err == OK && k < next; k++)
-            err = order[k]->verdict == VERDICT_OPEN ? go_on(w, order[k], &refs[order[k] - rows], key_index)
-                                                    : emit(w, order[k]);
+        for (uint32_t k = i; err == OK && k < i + members; k++) {
+            struct full *row = order[k];
+            err = row->verdict == VERDICT_OPEN
+                      ? go_on(w, row, &refs[row - rows], row->before ? &refs[row->before - rows] : NULL,
+                              key_index)
+                      : emit(w, row);
+        }
     }
     mem_give(order);
     mem_give(rows);

@@ -298,6 +298,13 @@ static enum err worker_setup(struct worker *w)
         err = config->spill.open(&w->spill, config->spill.context, &w->diag);
     if (err == OK)
         err = tally_init(&w->outbox.tally, &w->diag);
+    if (err == OK)
+        err = tally_init(&w->apart, &w->diag);
+    if (err == OK)
+        err = tally_init(&w->dropped, &w->diag);
+    if (err == OK && config->is_task && !(w->carry = mem_take_zero(SIDES, sizeof *w->carry)))
+        err = mem_fail(&w->diag, SIDES * sizeof *w->carry, "a worker");
+    w->outbox.fresh = config->fresh;
     w->outbox.shard_count = run->shard_count;
     w->outbox.flush = flush;
     w->outbox.open = mem_take_zero(run->shard_count, sizeof *w->outbox.open);
@@ -311,6 +318,7 @@ static enum err worker_setup(struct worker *w)
                                  .window_after = config->job->match.window_after,
                                  .memory_max = config->memory / run->shard_count,
                                  .spill = w->spill,
+                                 .other_days_apart = config->is_task,
                                  .keep_pairs = config->write_match};
     for (int side = 0; side < SIDES; side++)
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
@@ -363,6 +371,9 @@ static void worker_teardown(struct worker *w)
     verdict_scratch_fini(&w->scratch);
     arena_fini(&w->arena);
     tally_fini(&w->outbox.tally);
+    tally_fini(&w->apart);
+    tally_fini(&w->dropped);
+    mem_give(w->carry);
     run->config->io.close(w->io);
 }
 
@@ -460,8 +471,8 @@ static enum err check_sums(const struct run *run, struct run_result *r, struct d
             out += r->totals.count[c][side];
         if (in != out)
             return sums_differ(diag, "I2 (one verdict for each record)", (enum side)side, 0, in, out, 0, 0);
-        uint64_t records = r->counts[side].records - r->images_superseded * (side == LOCAL) -
-                           r->images_moved * (side == LOCAL);
+        uint64_t records = r->counts[side].records - r->given_way[side] -
+                           (r->images_superseded + r->images_moved + r->other_days) * (side == LOCAL);
         if (records != in)
             return sums_differ(diag, "I2 (records read)", (enum side)side, 0, records, in, 0, 0);
     }
@@ -475,9 +486,30 @@ static enum err check_sums(const struct run *run, struct run_result *r, struct d
     return OK;
 }
 
+static void add_carry(struct carry_totals *into, const struct carry_totals *from)
+{
+    into->opening += from->opening;
+    into->opened += from->opened;
+    into->resolved += from->resolved;
+    into->expired += from->expired;
+    into->reopened += from->reopened;
+    into->closing += from->closing;
+    into->opening_sum += from->opening_sum;
+    into->opened_sum += from->opened_sum;
+    into->resolved_sum += from->resolved_sum;
+    into->expired_sum += from->expired_sum;
+    into->reopened_sum += from->reopened_sum;
+    into->closing_sum += from->closing_sum;
+    into->changed_sum += from->changed_sum;
+}
+
 static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
 {
     enum err err = tally_init(&r->in, diag);
+    if (err == OK)
+        err = tally_init(&r->others, diag);
+    if (err == OK && run->config->is_task && !(r->carry = mem_take_zero(SIDES, sizeof *r->carry)))
+        err = mem_fail(diag, SIDES * sizeof *r->carry, "a run's sums");
     for (uint32_t i = 0; err == OK && i < run->worker_count; i++) {
         struct worker *w = &run->workers[i];
         err = tally_merge(&r->in, &w->outbox.tally, 1, diag);
@@ -485,6 +517,8 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             if (!w->shards[shard])
                 continue;
             err = tally_merge(&r->in, run->config->index->superseded(w->shards[shard]), -1, diag);
+            if (err == OK)
+                err = tally_merge(&r->others, run->config->index->others(w->shards[shard]), 1, diag);
             const struct pair_totals *pairs = run->config->index->totals(w->shards[shard]);
             for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
                 for (int side = 0; side < SIDES; side++) {
@@ -496,6 +530,7 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             run->config->index->counts(w->shards[shard], &counts);
             r->images_superseded += counts.superseded;
             r->images_moved += counts.moved;
+            r->other_days += counts.other_days;
             struct index_counts *sum = &w->times.index;
             sum->records += counts.records;
             sum->waiting += counts.waiting;
@@ -524,6 +559,15 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             }
         for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
             r->booked[c] += w->booked[c];
+        if (err == OK)
+            err = tally_merge(&r->others, &w->apart, 1, diag);
+        if (err == OK)
+            err = tally_merge(&r->in, &w->dropped, -1, diag);
+        r->other_days += w->apart_count;
+        for (int side = 0; side < SIDES; side++)
+            r->given_way[side] += w->dropped_count[side];
+        for (int c = 0; w->carry && c < SIDES * CURRENCY_COUNT_MAX; c++)
+            add_carry(&r->carry[0][c], &w->carry[0][c]);
         for (int b = 0; b < 64; b++)
             r->reason_count[b] += w->reason_count[b];
         r->worker[i] = w->times;
@@ -536,6 +580,8 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
         if (w->times.resolve_seconds > r->resolve_seconds)
             r->resolve_seconds = w->times.resolve_seconds;
     }
+    if (err == OK)
+        err = tally_merge(&r->in, &r->others, -1, diag);
     for (int side = 0; err == OK && side < SIDES; side++)
         err = run->config->sources[side]->ops->limit_rejects(run->config->sources[side], run->workers[0].io,
                                                              diag);
@@ -634,6 +680,8 @@ void run_close(struct run_result *result)
     if (!result)
         return;
     tally_fini(&result->in);
+    tally_fini(&result->others);
+    mem_give(result->carry);
     mem_give(result->worker);
     mem_give(result);
 }

@@ -45,7 +45,9 @@ struct run_config {
     uint32_t depth;           /* chunks in flight per worker */
     int pin;                  /* 1: pin workers to cores */
     int write_match;
-    uint64_t memory; /* bytes for all shards together */
+    int is_task;         /* a day of a book: other days' log records are apart, records may be carried */
+    struct bloom *fresh; /* [SIDES]: as in struct outbox; NULL: nobody asks */
+    uint64_t memory;     /* bytes for all shards together */
     void (*progress)(void *context,
                      const struct run_progress *progress); /* may be NULL; about five times a second */
     void *progress_context;
@@ -57,6 +59,12 @@ struct class_totals {
     /* [class][side][currency] */
     uint64_t rows[CLASSES][SIDES][CURRENCY_COUNT_MAX];
     money_total sums[CLASSES][SIDES][CURRENCY_COUNT_MAX];
+};
+
+/* How suspense rolled forward, of one side and currency (I4). */
+struct carry_totals {
+    uint64_t opening, opened, resolved, expired, reopened, closing;
+    money_total opening_sum, opened_sum, resolved_sum, expired_sum, reopened_sum, closing_sum, changed_sum;
 };
 
 struct worker_times {
@@ -72,8 +80,13 @@ struct worker_times {
 struct run_result {
     struct class_totals totals;
     struct tally in; /* what came in, less replaced images */
-    uint64_t images_superseded, images_moved;
-    money_total booked[CURRENCY_COUNT_MAX]; /* deltas of matches (tolerance), channel - local */
+    struct tally
+        others; /* a task: records of other bill dates, which a log tells and which are not in `in` */
+    uint64_t images_superseded, images_moved, other_days;
+    uint64_t given_way
+        [SIDES]; /* carried records in whose place a newer image came, and final ones that slept on */
+    struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */
+    money_total booked[CURRENCY_COUNT_MAX];           /* deltas of matches (tolerance), channel - local */
     struct source_counts counts[SIDES];
     uint64_t reason_count[64]; /* verdict rows with each reason bit, local side and one-sided */
     uint32_t workers;

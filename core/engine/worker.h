@@ -44,6 +44,9 @@ struct worker {
     struct verdict_scratch scratch;
     struct arena arena;
     struct class_totals totals;
+    struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */
+    struct tally apart, dropped; /* a task: records of other days; carried ones that are no part of the run */
+    uint64_t apart_count, dropped_count[SIDES];
     money_total booked[CURRENCY_COUNT_MAX];
     uint64_t reason_count[64];
     uint64_t revisited_count[CURRENCY_COUNT_MAX];

@@ -11,8 +11,21 @@
 
 enum { VERDICT_OPEN = CLASSES };
 
+/* What is known of a record that was open before this task. */
+struct carry {
+    uint32_t tries; /* delayed_times before this task */
+    uint32_t revision;
+    uint16_t since; /* bill date of the task that opened it */
+    uint8_t is_late, currency;
+    int64_t amount_micro; /* as it was carried */
+    struct span batch_no, place;
+    struct span task, reasons,
+        origin; /* is_late: the verdict that a reversal takes back, and where its row stands */
+};
+
 struct full {
-    uint64_t place; /* offset in the side's files laid end to end */
+    const struct carry *carry; /* NULL: a record of this task's inputs */
+    uint64_t place;            /* offset in the side's files laid end to end */
     int64_t amount_micro, fee_micro;
     int64_t time_us;
     struct span text[FIELD_SLOTS];
@@ -30,10 +43,12 @@ struct full {
     uint8_t verdict; /* enum class_id, or VERDICT_OPEN */
     uint8_t key_no;  /* of the key that decided, from 1 */
     uint8_t dup_suspect;
-    uint8_t met; /* an earlier key was judged already; P1 looks at the others only */
+    uint8_t asleep; /* a final record that nothing reopened: no part of this run */
+    uint8_t met;    /* an earlier key was judged already; P1 looks at the others only */
     uint64_t reasons;
     uint64_t set_id;
     struct full *partner;
+    const struct full *before; /* the carried record in whose place this newer image stands; NULL: none */
 };
 
 /* The order of SPEC.md section 1: bill date, occurrence id with empty last, canonical bytes, place. */

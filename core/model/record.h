@@ -35,6 +35,8 @@ enum record_flag {
     RECORD_OTHER_DAY = 64, /* of another bill date; takes part, but is not this unit's to report */
     RECORD_DEAD = 128,     /* in a shard: replaced by a longer image of the same row */
     RECORD_EXCLUDED = 512, /* of a kind that meets nobody (P0); has NO_KEY too */
+    RECORD_CARRIED = 1024, /* was open before this task: a verdict is never given at once */
+    RECORD_LATE = 2048,    /* with CARRIED: was final, and may be reopened */
     RECORD_REJECT = 256,   /* image: cannot become a record; is a reject unless a later image replaces it */
 };
 

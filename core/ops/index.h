@@ -27,6 +27,7 @@ struct index_config {
     int window_before, window_after; /* days; -1: no limit */
     uint64_t memory_max;             /* bytes that one shard may hold; 0: no limit */
     struct spool_host *spill;        /* of the worker that owns the shard; lives longer than it */
+    int other_days_apart;            /* a task: a log's records of other bill dates are no part of it */
     int keep_pairs; /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
 };
 
@@ -38,6 +39,7 @@ struct pair_totals { /* by currency; amounts of both sides are equal in an exact
 struct index_counts {
     uint64_t records, waiting, waiting_max, pairs, groups, table_bytes, entry_bytes, pair_bytes;
     uint64_t superseded, moved; /* images */
+    uint64_t other_days;        /* records of other bill dates that are no part of the task */
     uint64_t spilled;           /* records that went to the spill; again for each level */
 };
 
@@ -56,6 +58,7 @@ struct index_ops {
                       struct pair_ref **pairs, uint32_t *pair_count, uint32_t *pair_room, struct diag *diag);
     const struct pair_totals *(*totals)(const struct index *index);
     const struct tally *(*superseded)(const struct index *index);
+    const struct tally *(*others)(const struct index *index);
     void (*counts)(const struct index *index, struct index_counts *counts);
     void (*close)(struct index *index);
 };

@@ -7,6 +7,7 @@
 #ifndef TIEOUT_CORE_OPS_OUTBOX_H
 #define TIEOUT_CORE_OPS_OUTBOX_H
 
+#include "core/base/bloom.h"
 #include "core/base/hash.h"
 #include "core/model/record.h"
 #include "core/model/tally.h"
@@ -15,6 +16,9 @@ struct outbox {
     uint32_t shard_count;
     struct batch **open; /* one a shard; owned by the engine */
     struct tally tally;  /* of all records put */
+    struct bloom
+        *fresh; /* [SIDES]: first keys of this task's own records, for final ones that may be reopened; NULL:
+                            nobody asks */
     /* Takes open[shard] and leaves an empty batch there. Fails only by a failure of the run, told in `diag`.
      */
     enum err (*flush)(struct outbox *outbox, uint32_t shard, struct diag *diag);
@@ -41,6 +45,9 @@ static inline enum err outbox_put_last(struct outbox *outbox, struct batch *batc
     const struct record *record = &batch->units[batch->used];
     batch->used += units;
     batch->count++;
+    if (UNLIKELY(outbox->fresh != NULL) &&
+        !(record->flags & (RECORD_CARRIED | RECORD_NO_KEY | RECORD_OTHER_DAY | RECORD_GONE)))
+        bloom_put(&outbox->fresh[record->flags & RECORD_CHANNEL], record_hash(record));
     return LIKELY(tally_add(&outbox->tally, record))
                ? OK
                : diag_set(diag, ERR_MACHINE, "memory", NULL, "out of memory: a tally");

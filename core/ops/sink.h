@@ -19,6 +19,10 @@ struct sink_ops {
      * the worker's number. The rows may go when put returns. */
     enum err (*put)(struct sink *sink, uint32_t lane, struct worker_io *io, const struct full *row,
                     const struct full *partner, struct diag *diag);
+    /* A task: takes what outlives the run of a decided record, and of its partner if it has one: for the verdict log, and what
+     * is carried on. NULL: nothing does. The rows may go when it returns. */
+    enum err (*keep)(struct sink *sink, uint32_t lane, struct worker_io *io, const struct full *row,
+                     const struct full *partner, struct diag *diag);
     /* Takes exact pairs that left while streaming and stayed paired, for match.csv. Any number of times; the list
      * may go when it returns. */
     enum err (*put_pairs)(struct sink *sink, uint32_t lane, const struct pair_ref *pairs, uint64_t count,

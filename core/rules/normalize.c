@@ -3,6 +3,7 @@
 #include "core/rules/normalize.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/config/carry.h"
 #include "core/model/currency.h"
 #include "core/model/money.h"
 #include "core/model/money_quick.h"
@@ -11,7 +12,7 @@
 #include <stdio.h>
 
 enum {
-    CELLS_MAX = FIELD_SLOTS + 8 + OCCURRENCE_PARTS_MAX + 2 * CONDITIONS_MAX + PLUS_MAX + 2,
+    CELLS_MAX = FIELD_SLOTS + 8 + CARRY_COLUMNS + OCCURRENCE_PARTS_MAX + 2 * CONDITIONS_MAX + PLUS_MAX + 2,
     OCCURRENCE_TEXT_MAX = 4096
 };
 
@@ -67,8 +68,11 @@ struct normalizer {
     int key_cell_count;
     int plain; /* currency, amount, direction, fee, status, time and channel_code are columns without strip,
                   map or unit, or are not there */
-    int plain_lean;         /* the same, of those that a part of a pair wants */
-    struct plain_plan plan; /* where `plain` */
+    int carry[CARRY_COLUMNS]; /* cells of a file of carried records */
+    uint16_t carry_flags;     /* RECORD_CARRIED, RECORD_LATE; 0: other sources */
+    int stands_by_id;         /* records without a key stand under their occurrence id */
+    int plain_lean;           /* the same, of those that a part of a pair wants */
+    struct plain_plan plan;   /* where `plain` */
     struct image_plan image;
 };
 
@@ -277,6 +281,17 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
             return err;
         }
     }
+    if (spec->carried) {
+        n->carry_flags = (uint16_t)(RECORD_CARRIED | (spec->carried == CARRIED_LATE ? RECORD_LATE : 0));
+        for (int i = 0; i < CARRY_COLUMNS; i++) {
+            enum err err = find_column(n, file, carry_column_name((enum carry_column)i), NULL, find, context,
+                                       &n->carry[i], diag);
+            if (err != OK) {
+                normalizer_close(n);
+                return err;
+            }
+        }
+    }
     n->occurrence_field = -1;
     for (int i = 0; i < source->occurrence_count; i++) {
         enum err err = find_column(n, file, source->occurrence[i], NULL, find, context,
@@ -340,7 +355,8 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
     if (n->plain)
         make_plan(n);
     n->layout.has_extras = n->extra_count > 0;
-    n->layout.has_fold = (uint8_t)n->is_image;
+    n->stands_by_id = n->is_image || spec->carried_fold;
+    n->layout.has_fold = (uint8_t)n->stands_by_id;
     if (n->is_image)
         make_image_plan(n);
     n->plain_lean = !n->is_image && !n->zones_differ && job->cut_minutes == 0 &&
@@ -1114,7 +1130,7 @@ static inline enum reject_code put_record_key(const struct normalizer *n, struct
     }
     if (UNLIKELY(no_key)) {
         r->flags |= RECORD_NO_KEY;
-        if (n->is_image) { /* its images must still find each other */
+        if (n->stands_by_id) { /* its images must still find each other */
             size_t size = occurrence_text(n, s, cells, (char *)key, (size_t)(end - key));
             if (size == SIZE_MAX)
                 return REJECT_TOO_LONG;
@@ -1252,6 +1268,10 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
                           (n->is_image ? RECORD_IMAGE : 0));
     r->status = 0;
     r->channel = 0;
+    if (UNLIKELY(n->carry_flags)) {
+        r->flags |= n->carry_flags;
+        memset(r->var, 0, RECORD_FOLD_BYTES);
+    }
     if (n->status_in_sigma &&
         UNLIKELY((r->status = dict_number(n->shared->words, &s->words, core.status)) == DICT_FULL))
         return REJECT_WORDS;
@@ -1582,6 +1602,39 @@ static struct span length_prefixed(struct arena *arena, const struct span *parts
     return (struct span){p, size};
 }
 
+/* What a file of carried records says beside the record. 0: no number or date where one must be; -1: memory is out. */
+static int take_carry(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                      const struct core_fields *core, struct arena *arena, struct full *f)
+{
+    struct carry *carry = arena_take(arena, sizeof *carry);
+    if (!carry)
+        return -1;
+    *carry = (struct carry){.is_late = (n->carry_flags & RECORD_LATE) != 0,
+                            .currency = core->currency,
+                            .amount_micro = core->amount};
+    struct span text[CARRY_COLUMNS];
+    uint64_t number[CARRY_COLUMNS] = {0};
+    for (int i = 0; i < CARRY_COLUMNS; i++) {
+        text[i] = cell_text(s, &cells[n->carry[i]]);
+        text[i] = text[i].size ? arena_copy(arena, text[i]) : (struct span){"", 0};
+        if (!text[i].data)
+            return -1;
+        for (size_t k = 0; k < text[i].size && k < 9 && text[i].data[k] >= '0' && text[i].data[k] <= '9'; k++)
+            number[i] = number[i] * 10 + (uint64_t)(text[i].data[k] - '0');
+    }
+    carry->tries = (uint32_t)number[CARRY_DELAYED_TIMES];
+    carry->revision = (uint32_t)number[CARRY_REVISION];
+    carry->since = day_parse(text[CARRY_SINCE].data, text[CARRY_SINCE].size);
+    carry->batch_no = text[CARRY_BATCH_NO];
+    carry->place = text[CARRY_PLACE];
+    carry->task = text[CARRY_TASK];
+    carry->reasons = text[CARRY_REASONS];
+    carry->origin = text[CARRY_ORIGIN];
+    f->dup_suspect = (uint8_t)number[CARRY_DOUBT];
+    f->carry = carry;
+    return carry->since != DAY_NONE && text[CARRY_DELAYED_TIMES].size > 0;
+}
+
 static int put_text(struct arena *arena, struct full *f, unsigned field, struct span text)
 {
     if (text.size == 0) {
@@ -1649,6 +1702,13 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
     /* The status may live in the scratch: take it first. */
     if (!put_text(arena, f, FIELD_STATUS, core.status))
         return REJECT_WORDS;
+    if (n->carry_flags) {
+        const int taken = take_carry(n, s, cells, &core, arena, f);
+        if (taken <= 0) {
+            *no_memory = taken < 0;
+            return REJECT_WORDS;
+        }
+    }
     f->monetary = (uint8_t)job_status_is_monetary(n->job, f->text[FIELD_STATUS]);
     char room[SHOWN_ROOM];
     unsigned slots = FIELDS + (unsigned)n->job->attr_count;

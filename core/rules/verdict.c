@@ -512,7 +512,7 @@ void resolve_alone(const struct job *job, struct full *row)
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_FILTERED), 0);
     } else if (row->record_flags & RECORD_OTHER_DAY) {
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_OTHER_DAY), 0);
-    } else if (job->suspense_threshold[row->side] > 0) {
+    } else if (verdict_tries(row) < (uint32_t)job->suspense_threshold[row->side]) {
         finish(row, CLASS_SUSPENSE, doubt, 0);
     } else if (!row->monetary) {
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_NON_MONETARY), 0);

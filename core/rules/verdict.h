@@ -29,6 +29,19 @@ int resolve_group(const struct job *job, struct verdict_scratch *scratch, struct
 /* P9 for a record that no key decided: missing, extra, suspense or excluded. */
 void resolve_alone(const struct job *job, struct full *row);
 
+/* delayed_times after this task, should it leave the record open. */
+static inline uint32_t verdict_tries(const struct full *row)
+{
+    return row->carry ? row->carry->tries + 1 : 0;
+}
+
+/* 1: P9 gave it, for good: its partner never came. */
+static inline int verdict_is_final(const struct full *row)
+{
+    return row->verdict == CLASS_MISSING || row->verdict == CLASS_EXTRA ||
+           (row->verdict == CLASS_EXCLUDED && (row->reasons & REASON_BIT(REASON_NON_MONETARY)));
+}
+
 void verdict_scratch_fini(struct verdict_scratch *scratch);
 
 /* 1 when channel - local lies in [-before, +after] days (SPEC.md's P2); -1: no limit. A side without a date passes. */

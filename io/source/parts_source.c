@@ -3,25 +3,38 @@
  * Each part is a source of its own, with rules of its own; it sees a job in which it is the side. Parts come one
  * after the other in the order of the job file. The places of a side are cut into ranges, one a part, so that a place
  * says whose row it is.
+ *
+ * In a task two more parts may follow: the records that are carried, and, when all else of both sides has been read, those
+ * final ones that may be reopened.
  */
 #include "core/base/mem.h"
+#include "core/config/carry.h"
 #include "core/rules/order_currency.h"
 #include "io/source/sources.h"
 #include "io/source/worker_io.h"
+#include <stdatomic.h>
+#include <stdio.h>
 
-enum { PART_BITS = 38, CALM_CHUNK = 64 * 1024 };
+enum { PART_BITS = 38, PART_BITS_LEAST = 37, CALM_CHUNK = 64 * 1024, CARRIED_PARTS = 2 };
 _Static_assert(((uint64_t)PARTS_MAX << PART_BITS) <= 1ull << 40, "all parts fit into the places of a side");
+_Static_assert(((uint64_t)(PARTS_MAX + CARRIED_PARTS) << PART_BITS_LEAST) <= 1ull << 40,
+               "and a task's as well");
 
 struct part {
     struct job job; /* a copy in which this part is the side; what it points to is the job's */
     struct norm_shared shared;
-    struct source *source;
+    struct source *source; /* NULL: late records, not asked for yet or none */
+    struct carry_spec *carry;
 };
 
 struct parts_source {
     struct source base;
     enum side side;
-    uint32_t count, claim;
+    uint32_t count, claim, own; /* own: parts of the job; behind them carried ones */
+    unsigned bits;              /* of a place, in a part */
+    struct carried_source carried;
+    int has_late, told;
+    char folder[4096];
     source_open_fn *open;
     struct source_config config;
     struct part *parts;
@@ -36,52 +49,91 @@ static struct parts_source *of(const struct source *source)
 
 static struct source *part_of(struct parts_source *s, uint64_t place)
 {
-    return s->parts[place >> PART_BITS].source;
+    return s->parts[place >> s->bits].source;
 }
 
-static const struct source_ops parts_ops;
+static const struct source_ops parts_ops, parts_lean_ops;
 
 static void parts_close(struct source *source)
 {
     struct parts_source *s = of(source);
-    for (uint32_t i = 0; s->parts && i < s->count; i++)
+    for (uint32_t i = 0; s->parts && i < s->count; i++) {
         if (s->parts[i].source)
             s->parts[i].source->ops->close(s->parts[i].source);
+        mem_give(s->parts[i].carry);
+    }
     mem_give(s->parts);
     mem_give(s->rejects);
     order_currencies_close(s->orders);
     mem_give(s);
 }
 
-enum err parts_source_open(struct source **out, const struct source_config *config, source_open_fn *open,
-                           struct diag *diag)
+static enum err open_part(struct parts_source *s, uint32_t index, struct diag *diag)
+{
+    struct part *part = &s->parts[index];
+    struct source_config config = s->config;
+    config.shared = &part->shared;
+    config.carried = NULL;
+    config.place_base = (uint64_t)index << s->bits;
+    enum err err = s->open(&part->source, &config, diag);
+    if (err == OK && part->source->ops->size(part->source) >> s->bits)
+        err = diag_set(diag, ERR_INPUT, "files.size", "split the day over several runs",
+                       "part %u of the %s side has more than %u GiB", index + 1, side_name(s->side),
+                       1u << (s->bits - 30));
+    return err;
+}
+
+/* A file of carried records is a part like any other, with rules of its own. */
+static enum err open_carried(struct parts_source *s, uint32_t index, enum carried carried, const char *path,
+                             struct diag *diag)
+{
+    struct part *part = &s->parts[index];
+    part->carry = mem_take(sizeof *part->carry);
+    if (!part->carry)
+        return mem_fail(diag, sizeof *part->carry, "carried records");
+    carry_spec_make(part->carry, s->config.shared->job, s->side, carried, path);
+    part->job = *s->config.shared->job;
+    part->job.sources[s->side] = part->carry->spec;
+    part->job.is_diff = 1; /* the path is a name, no pattern */
+    part->shared = *s->config.shared;
+    part->shared.job = &part->job;
+    part->shared.cut_by_date[s->side] = 0;
+    return open_part(s, index, diag);
+}
+
+enum err parts_source_open(struct source **out, const struct source_config *config,
+                           const struct carried_source *carried, source_open_fn *open, struct diag *diag)
 {
     *out = NULL;
     const struct job *job = config->shared->job;
     struct parts_source *s = mem_take_zero(1, sizeof *s);
     if (!s)
         return mem_fail(diag, sizeof *s, "a source");
-    s->base.ops = &parts_ops;
     s->side = config->side;
     s->open = open;
     s->config = *config;
-    s->count = (uint32_t)job->part_count[s->side];
+    if (carried)
+        s->carried = *carried;
+    s->own = job->part_count[s->side] > 1 ? (uint32_t)job->part_count[s->side] : 1;
+    s->has_late = s->carried.late != NULL;
+    s->count = s->own + (s->carried.path != NULL) + (uint32_t)s->has_late;
+    s->bits = s->count > PARTS_MAX ? PART_BITS_LEAST : PART_BITS;
     s->parts = mem_take_zero(s->count, sizeof *s->parts);
     enum err err = s->parts ? OK : mem_fail(diag, s->count * sizeof *s->parts, "a side's parts");
-    for (uint32_t i = 0; err == OK && i < s->count; i++) {
+    int lean = 1;
+    for (uint32_t i = 0; err == OK && i < s->own; i++) {
         struct part *part = &s->parts[i];
         part->job = *job;
-        part->job.sources[s->side] = job->parts[s->side][i];
+        if (job->part_count[s->side] > 1)
+            part->job.sources[s->side] = job->parts[s->side][i];
         part->shared = *config->shared;
         part->shared.job = &part->job;
-        struct source_config of_part = *config;
-        of_part.shared = &part->shared;
-        of_part.place_base = (uint64_t)i << PART_BITS;
-        err = open(&part->source, &of_part, diag);
-        if (err == OK && part->source->ops->size(part->source) >> PART_BITS)
-            err = diag_set(diag, ERR_INPUT, "files.size", "split the day over several runs",
-                           "part %u of the %s side has more than 256 GiB", i + 1, side_name(s->side));
+        err = open_part(s, i, diag);
+        lean &= err == OK && part->source->ops->leans && part->source->ops->place_file;
     }
+    if (err == OK && s->carried.path)
+        err = open_carried(s, s->own, CARRIED_OPEN, s->carried.path, diag);
+    s->base.ops = lean ? &parts_lean_ops : &parts_ops;
     if (err != OK) {
         parts_close(&s->base);
         return err;
@@ -105,7 +157,7 @@ static enum err collect(void *context, const struct full *full, struct diag *dia
 static enum err collect_currencies(struct parts_source *s, const char *folder, struct diag *diag)
 {
     int wanted = 0;
-    for (uint32_t i = 1; i < s->count; i++)
+    for (uint32_t i = 1; i < s->own; i++)
         wanted |= s->parts[i].job.sources[s->side].fields[FIELD_CURRENCY].of_order;
     if (!wanted)
         return OK;
@@ -118,6 +170,7 @@ static enum err collect_currencies(struct parts_source *s, const char *folder, s
     struct source *again = NULL;
     struct source_config of_part = s->config;
     of_part.shared = &s->parts[0].shared;
+    of_part.carried = NULL;
     if (err == OK)
         err = s->open(&again, &of_part, diag);
     if (err == OK && again->ops->begin)
@@ -127,7 +180,7 @@ static enum err collect_currencies(struct parts_source *s, const char *folder, s
     if (again)
         again->ops->close(again);
     worker_io_close(io);
-    for (uint32_t i = 1; i < s->count; i++)
+    for (uint32_t i = 1; i < s->own; i++)
         s->parts[i].shared.orders = s->orders;
     return err;
 }
@@ -136,8 +189,9 @@ static enum err parts_begin(struct source *source, const char *folder, struct di
 {
     struct parts_source *s = of(source);
     enum err err = OK;
+    snprintf(s->folder, sizeof s->folder, "%s", folder);
     for (uint32_t i = 0; err == OK && i < s->count; i++)
-        if (s->parts[i].source->ops->begin)
+        if (s->parts[i].source && s->parts[i].source->ops->begin)
             err = s->parts[i].source->ops->begin(s->parts[i].source, folder, diag);
     return err == OK ? collect_currencies(s, folder, diag) : err;
 }
@@ -146,21 +200,57 @@ static uint64_t parts_size(const struct source *source)
 {
     uint64_t size = 0;
     for (uint32_t i = 0; i < of(source)->count; i++)
-        size += of(source)->parts[i].source->ops->size(of(source)->parts[i].source);
+        if (of(source)->parts[i].source)
+            size += of(source)->parts[i].source->ops->size(of(source)->parts[i].source);
     return size;
+}
+
+/* The late records are asked for when nothing is on its way any more, on either side: only then is it known whose partner
+ * may have come. */
+static enum step claim_late(struct parts_source *s, struct diag *diag)
+{
+    struct source_gate *gate = s->carried.gate;
+    if (atomic_load(&gate->ended) < SIDES || atomic_load(&gate->open) != 0)
+        return STEP_IDLE;
+    const char *path = NULL;
+    s->has_late = 0;
+    enum err err = s->carried.late(s->carried.context, s->side, &path, diag);
+    const uint32_t index = s->count - 1;
+    if (err == OK && path)
+        err = open_carried(s, index, CARRIED_LATE, path, diag);
+    if (err == OK && path && s->parts[index].source->ops->begin)
+        err = s->parts[index].source->ops->begin(s->parts[index].source, s->folder, diag);
+    return err == OK ? STEP_MORE : STEP_FAILED;
 }
 
 static enum step parts_claim(struct source *source, struct worker_io *io, struct ticket *ticket,
                              struct diag *diag)
 {
     struct parts_source *s = of(source);
+    struct source_gate *gate = s->carried.gate;
+    const uint32_t early = s->own + (s->carried.path != NULL);
     while (s->claim < s->count) {
+        if (gate && s->claim == early && !s->told) {
+            s->told = 1;
+            atomic_fetch_add(&gate->ended, 1);
+        }
+        if (s->claim == early && s->has_late) {
+            enum step step = claim_late(s, diag);
+            if (step != STEP_MORE)
+                return step;
+        }
         struct source *part = s->parts[s->claim].source;
         ticket->part = s->claim;
-        enum step step = part->ops->claim(part, io, ticket, diag);
+        enum step step = part ? part->ops->claim(part, io, ticket, diag) : STEP_DONE;
+        if (step == STEP_MORE && gate && s->claim < early)
+            atomic_fetch_add(&gate->open, 1);
         if (step != STEP_DONE)
             return step;
         s->claim++;
+    }
+    if (gate && !s->told) {
+        s->told = 1;
+        atomic_fetch_add(&gate->ended, 1);
     }
     return STEP_DONE;
 }
@@ -182,8 +272,13 @@ static enum err parts_arrive(struct source *source, struct worker_io *io, struct
 static enum step parts_process(struct source *source, struct worker_io *io, struct ticket *ticket,
                                struct outbox *outbox, struct diag *diag)
 {
-    struct source *part = of(source)->parts[ticket->part].source;
-    return part->ops->process(part, io, ticket, outbox, diag);
+    struct parts_source *s = of(source);
+    struct source *part = s->parts[ticket->part].source;
+    const uint32_t index = ticket->part;
+    enum step step = part->ops->process(part, io, ticket, outbox, diag);
+    if (step == STEP_DONE && s->carried.gate && index < s->own + (s->carried.path != NULL))
+        atomic_fetch_sub(&s->carried.gate->open, 1); /* what it put is in the sets of keys */
+    return step;
 }
 
 static enum err parts_finish(struct source *source, struct worker_io *io, struct diag *diag)
@@ -191,7 +286,8 @@ static enum err parts_finish(struct source *source, struct worker_io *io, struct
     struct parts_source *s = of(source);
     enum err err = OK;
     for (uint32_t i = 0; err == OK && i < s->count; i++)
-        err = s->parts[i].source->ops->finish(s->parts[i].source, io, diag);
+        if (s->parts[i].source)
+            err = s->parts[i].source->ops->finish(s->parts[i].source, io, diag);
     return err;
 }
 
@@ -207,9 +303,21 @@ static enum err parts_limit_rejects(struct source *source, struct worker_io *io,
     struct parts_source *s = of(source);
     uint64_t count = 0, done = 0, n;
     enum err err = OK;
-    for (uint32_t i = 0; err == OK && i < s->count; i++)
+    for (uint32_t i = s->own; err == OK && i < s->count; i++) {
+        struct source_counts carried = {0};
+        if (s->parts[i].source)
+            s->parts[i].source->ops->counts(s->parts[i].source, &carried);
+        if (carried.rejects)
+            err = diag_set(
+                diag, ERR_STATE, "state.carried",
+                "if the job was changed (statuses, currencies, keys), change it back until these records are "
+                "closed; else bring the state folder back from a backup",
+                "%s: %llu of the carried records cannot be read any more", s->parts[i].carry->patterns[0],
+                (unsigned long long)carried.rejects);
+    }
+    for (uint32_t i = 0; err == OK && i < s->own; i++)
         err = s->parts[i].source->ops->limit_rejects(s->parts[i].source, io, diag);
-    for (uint32_t i = 0; err == OK && i < s->count; i++) {
+    for (uint32_t i = 0; err == OK && i < s->own; i++) {
         s->parts[i].source->ops->rejects(s->parts[i].source, &n);
         count += n;
     }
@@ -217,7 +325,7 @@ static enum err parts_limit_rejects(struct source *source, struct worker_io *io,
     s->rejects = mem_take((count + 1) * sizeof *s->rejects);
     if (err == OK && !s->rejects)
         err = mem_fail(diag, count * sizeof *s->rejects, "rejects");
-    for (uint32_t i = 0; err == OK && i < s->count; i++) {
+    for (uint32_t i = 0; err == OK && i < s->own; i++) {
         const struct reject *items = s->parts[i].source->ops->rejects(s->parts[i].source, &n);
         if (n)
             memcpy(s->rejects + done, items, n * sizeof *items);
@@ -232,7 +340,11 @@ static void parts_counts(const struct source *source, struct source_counts *coun
     for (uint32_t i = 0; i < of(source)->count; i++) {
         struct source_counts one;
         struct source *part = of(source)->parts[i].source;
+        if (!part)
+            continue;
         part->ops->counts(part, &one);
+        if (i >= of(source)->own) /* the state's own file is no input: I1 and the limits do not speak of it */
+            one = (struct source_counts){.records = one.records};
         /* Every member is a count. */
         for (size_t k = 0; k < sizeof one / sizeof(uint64_t); k++)
             ((uint64_t *)counts)[k] += ((const uint64_t *)&one)[k];
@@ -246,8 +358,7 @@ static enum err parts_fetch(struct source *source, struct worker_io *io, const s
     struct parts_source *s = of(source);
     enum err err = OK;
     for (uint32_t from = 0, to; err == OK && from < count; from = to) {
-        for (to = from + 1; to < count && refs[to].place >> PART_BITS == refs[from].place >> PART_BITS;
-             to++) {
+        for (to = from + 1; to < count && refs[to].place >> s->bits == refs[from].place >> s->bits; to++) {
         }
         struct source *part = part_of(s, refs[from].place);
         err = part->ops->fetch(part, io, refs + from, rows + from, to - from, arena, diag);
@@ -258,6 +369,10 @@ static enum err parts_fetch(struct source *source, struct worker_io *io, const s
 static size_t parts_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out,
                                size_t room)
 {
+    if (row->carry && !row->before) { /* where it stood when it came in */
+        const int n = snprintf(out, room, "%.*s", (int)row->carry->place.size, row->carry->place.data);
+        return n < (int)room ? (size_t)n : room - 1;
+    }
     struct source *part = part_of(of(source), row->place);
     return part->ops->place_text(part, io, row, out, room);
 }
@@ -266,7 +381,7 @@ static const struct reject *parts_rejects(struct source *source, uint64_t *count
 {
     struct parts_source *s = of(source);
     *count = 0;
-    for (uint32_t i = 0; s->rejects && i < s->count; i++) {
+    for (uint32_t i = 0; s->rejects && i < s->own; i++) {
         uint64_t n;
         s->parts[i].source->ops->rejects(s->parts[i].source, &n);
         *count += n;
@@ -293,27 +408,57 @@ static enum err parts_scan(struct source *source, struct worker_io *io,
 {
     struct parts_source *s = of(source);
     enum err err = OK;
-    for (uint32_t i = 0; err == OK && i < s->count; i++)
+    for (uint32_t i = 0; err == OK && i < s->own; i++)
         err = s->parts[i].source->ops->scan(s->parts[i].source, io, row, context, diag);
     return err;
 }
 
-static const struct source_ops parts_ops = {
-    .size = parts_size,
-    .begin = parts_begin,
-    .claim = parts_claim,
-    .start = parts_start,
-    .arrive = parts_arrive,
-    .process = parts_process,
-    .finish = parts_finish,
-    .late_reject = parts_late_reject,
-    .limit_rejects = parts_limit_rejects,
-    .counts = parts_counts,
-    .fetch = parts_fetch,
-    .place_text = parts_place_text,
-    .rejects = parts_rejects,
-    .reject_text = parts_reject_text,
-    .layout = parts_layout,
-    .scan = parts_scan,
-    .close = parts_close,
-};
+static int parts_file(const struct source *source, uint32_t index, struct source_file *file)
+{
+    for (uint32_t i = 0; i < of(source)->own; i++) {
+        const struct source *part = of(source)->parts[i].source;
+        uint32_t count = 0;
+        struct source_file one;
+        if (!part->ops->file)
+            continue;
+        while (count <= index && part->ops->file(part, count, &one))
+            count++;
+        if (count > index) {
+            *file = one;
+            return 1;
+        }
+        index -= count;
+    }
+    return 0;
+}
+
+static enum err parts_leans(struct source *source, struct worker_io *io, const struct lean_plan *plan,
+                            const uint64_t *places, uint32_t count, struct lean_list *list, struct diag *diag)
+{
+    struct parts_source *s = of(source);
+    enum err err = OK;
+    for (uint32_t from = 0, to; err == OK && from < count; from = to) {
+        for (to = from + 1; to < count && places[to] >> s->bits == places[from] >> s->bits; to++) {
+        }
+        struct source *part = part_of(s, places[from]);
+        err = part->ops->leans(part, io, plan, places + from, to - from, list, diag);
+    }
+    return err;
+}
+
+static const char *parts_place_file(const struct source *source, uint64_t place, uint64_t *begin,
+                                    uint64_t *size)
+{
+    const struct source *part = part_of((struct parts_source *)source, place);
+    return part->ops->place_file(part, place, begin, size);
+}
+
+#define PARTS_OPS                                                                                            \
+    .size = parts_size, .begin = parts_begin, .claim = parts_claim, .start = parts_start,                    \
+    .arrive = parts_arrive, .process = parts_process, .finish = parts_finish,                                \
+    .late_reject = parts_late_reject, .limit_rejects = parts_limit_rejects, .counts = parts_counts,          \
+    .fetch = parts_fetch, .place_text = parts_place_text, .rejects = parts_rejects, .file = parts_file,      \
+    .reject_text = parts_reject_text, .layout = parts_layout, .scan = parts_scan, .close = parts_close
+static const struct source_ops parts_ops = {PARTS_OPS};
+static const struct source_ops parts_lean_ops = {PARTS_OPS, .leans = parts_leans,
+                                                 .place_file = parts_place_file};

@@ -3,6 +3,7 @@
 #define TIEOUT_IO_SOURCE_SOURCES_H
 
 #include "core/ops/source.h"
+#include <stdatomic.h>
 
 struct source_config {
     const struct norm_shared *shared;
@@ -10,16 +11,31 @@ struct source_config {
     uint16_t date;  /* --date, or DAY_NONE */
     uint32_t chunk; /* bytes a worker decodes at a time */
     uint32_t workers;
-    int quiet;           /* scan does not show rejects; counts has their number */
-    uint64_t place_base; /* of a part of a side: where its places begin */
+    int quiet;                            /* scan does not show rejects; counts has their number */
+    const struct carried_source *carried; /* NULL: no task; parts have none */
+    uint64_t place_base;                  /* of a part of a side: where its places begin */
 };
 typedef enum err source_open_fn(struct source **out, const struct source_config *config, struct diag *diag);
 
 enum err csv_source_open(struct source **out, const struct source_config *config, struct diag *diag);
 enum err binlog_source_open(struct source **out, const struct source_config *config, struct diag *diag);
 
-/* A side of several parts, each opened by `open`. */
-enum err parts_source_open(struct source **out, const struct source_config *config, source_open_fn *open,
-                           struct diag *diag);
+/* What a task's sources are given beside the job: records that are open, and final ones that may be reopened. */
+struct source_gate {        /* of both sides: late records come when all else has been read */
+    _Atomic uint64_t open;  /* chunks claimed and not yet decoded */
+    _Atomic uint32_t ended; /* sides whose own records are all claimed */
+};
+struct carried_source {
+    const char *path; /* file of carried records; NULL: none */
+    struct source_gate *gate;
+    /* When every record of both sides is in: writes those final records of the side whose partner may have come into a file,
+     * whose name it gives; NULL: none. `late` NULL: there are no final records. One thread at a time. */
+    enum err (*late)(void *context, enum side side, const char **path, struct diag *diag);
+    void *context;
+};
+
+/* A side of several parts, each opened by `open`. `carried` NULL: no task. */
+enum err parts_source_open(struct source **out, const struct source_config *config,
+                           const struct carried_source *carried, source_open_fn *open, struct diag *diag);
 
 #endif

@@ -1,0 +1,51 @@
+/* core/config/carry.c: see carry.h */
+#include "core/config/carry.h"
+#include <stdio.h>
+#include <string.h>
+
+const char *carry_column_name(enum carry_column column)
+{
+    static const char *const names[CARRY_COLUMNS] = {
+        "batch_no", "buffer_type", "delayed_times",  "since",         "dup_suspect",
+        "place",    "final_task",  "final_revision", "final_reasons", "origin"};
+    return names[column];
+}
+
+const char *carry_field_name(unsigned field)
+{
+    switch (field) {
+    case FIELD_BIZ_ORDER_NO:
+        return "biz_id";
+    case FIELD_AMOUNT:
+        return "biz_amount";
+    case FIELD_BILL_DATE:
+        return "biz_date";
+    default:
+        return field_name(field);
+    }
+}
+
+void carry_spec_make(struct carry_spec *carry, const struct job *job, enum side side, enum carried carried,
+                     const char *path)
+{
+    memset(carry, 0, sizeof *carry);
+    struct source_spec *spec = &carry->spec;
+    carry->patterns[0] = path;
+    spec->kind = SOURCE_FILES;
+    spec->patterns = carry->patterns;
+    spec->pattern_count = 1;
+    spec->layout = (struct layout){.format = FORMAT_CSV, .delimiter = ',', .quote = '"', .has_header = 1};
+    for (unsigned field = 0; field < FIELDS; field++)
+        spec->fields[field].column = carry_field_name(field);
+    for (int i = 0; i < job->attr_count; i++) {
+        snprintf(carry->attrs[i], sizeof carry->attrs[i], "attr:%s", job->attrs[i]);
+        spec->fields[FIELD_ATTR0 + i].column = carry->attrs[i];
+        spec->fields[FIELD_ATTR0 + i].optional = 1; /* the job may name it since yesterday */
+    }
+    spec->fields[FIELD_AMOUNT].sign = spec->fields[FIELD_FEE].sign = SIGN_SIGNED;
+    spec->fields[FIELD_AMOUNT].unit_said = spec->fields[FIELD_FEE].unit_said = 1;
+    spec->occurrence[0] = "occurrence_id";
+    spec->occurrence_count = 1;
+    spec->carried = carried;
+    spec->carried_fold = source_tells_images(job->sources[side].kind);
+}
