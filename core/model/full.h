@@ -26,6 +26,7 @@ struct carry {
 struct full {
     const struct carry *carry; /* NULL: a record of this task's inputs */
     uint64_t place;            /* offset in the side's files laid end to end */
+    uint64_t line;             /* of its file, from 1; 0: the source has to look */
     int64_t amount_micro, fee_micro;
     int64_t time_us;
     struct span text[FIELD_SLOTS];

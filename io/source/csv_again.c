@@ -18,27 +18,33 @@ enum err csv_window(struct csv_source *s, struct worker_io *io, struct input_fil
     if (io->window_of != input->serial || at < io->window_at || at + want > io->window_at + io->window_size) {
         uint32_t room = want > IO_WINDOW ? want : IO_WINDOW;
         if (room > io->window_room) {
-            uint8_t *grown = mem_grow(io->window, room);
+            uint8_t *grown = mem_grow(io->window, room + CSV_SCAN_SLACK);
             if (!grown)
                 return mem_fail(diag, room, "rows fetched again");
             io->window = grown;
             io->window_room = room;
         }
-        /* Small at first: rows that broke usually lie far apart. */
-        uint32_t size_now = want > 4096 ? want : 4096;
+        /* Small at first: rows that broke usually lie far apart. From where lines are counted on, so that the row's
+         * line is in it too. */
+        uint64_t from = at;
+        uint32_t size_now = want;
         if (io->window_of == input->serial && at >= io->window_at && at < io->window_at + 4 * IO_WINDOW)
             size_now = room;
+        else if (want <= IO_WINDOW - CSV_MARK_BYTES)
+            from = at / CSV_MARK_BYTES * CSV_MARK_BYTES;
+        left += at - from;
+        size_now += (uint32_t)(at - from);
         if (size_now > left)
             size_now = (uint32_t)left;
         io->window_of = 0;
-        ssize_t n = input_read(input, io->window, size_now, at, diag);
+        ssize_t n = input_read(input, io->window, size_now, from, diag);
         if (n < 0)
             return diag->err;
         if ((uint32_t)n != size_now)
             return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
                             "%s became shorter while it was read", input->path);
         io->window_of = input->serial;
-        io->window_at = at;
+        io->window_at = from;
         io->window_size = size_now;
     }
     *bytes = io->window + (at - io->window_at);
@@ -128,6 +134,22 @@ static enum err again(struct csv_source *s, struct worker_io *io, uint32_t index
     }
 }
 
+/* Rows of a statement are not lines of its file: each says in which line its entry began. */
+static int flattened(const struct csv_source *s)
+{
+    return s->spec->bill && s->spec->bill->flatten != FLATTEN_NONE;
+}
+
+/* The line of a byte that is in the window, where its block is as well; 0: ask csv_line. */
+static uint64_t line_in_window(const struct csv_file *file, const struct worker_io *io, uint64_t at)
+{
+    const uint64_t block = at / CSV_MARK_BYTES * CSV_MARK_BYTES;
+    if (!file->mark_sums || block < io->window_at)
+        return 0;
+    return file->mark_sums[at / CSV_MARK_BYTES] +
+           csv_count_newlines(io->window + (block - io->window_at), at - block) + 1;
+}
+
 static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t place, struct full *full,
                           struct arena *arena, struct diag *diag)
 {
@@ -146,6 +168,7 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
     if (code != REJECT_NONE)
         return row_changed(&s->set.files[index], at, diag);
     full->place = place;
+    full->line = flattened(s) ? 0 : line_in_window(&s->files[index], io, at);
     return OK;
 }
 
@@ -363,13 +386,14 @@ const char *csv_place_file(const struct source *source, uint64_t place, uint64_t
     return input->shown;
 }
 
-size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room)
+/* `line`: where the place lies; 0: to be found. */
+static size_t print_place(struct source *source, struct worker_io *io, uint64_t place, uint64_t line, char *out,
+                          size_t room)
 {
     struct csv_source *s = csv_source_of(source);
     uint32_t index = file_set_find(&s->set, place);
     uint64_t at = place - s->set.files[index].base;
-    uint64_t line = 0;
-    if (s->spec->bill && s->spec->bill->flatten != FLATTEN_NONE) {
+    if (flattened(s)) {
         /* A row that was made of a statement's entry begins with the entry's byte and line. */
         char head[64];
         struct diag ignored = {0};
@@ -379,7 +403,7 @@ size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, ch
         at = strtoull(head, &end, 10);
         line = *end == ',' ? strtoull(end + 1, NULL, 10) : 0;
         errno = EIO;
-    } else {
+    } else if (!line) {
         line = csv_line(s, io, index, at);
     }
     if (line == 0) {
@@ -391,10 +415,15 @@ size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, ch
     return n < (int)room ? (size_t)n : room - 1;
 }
 
+size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room)
+{
+    return print_place(source, io, place, 0, out, room);
+}
+
 size_t csv_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out,
                       size_t room)
 {
-    return csv_place(source, io, row->place, out, room);
+    return print_place(source, io, row->place, row->line, out, room);
 }
 
 /* ---- all rows in order ---- */

@@ -72,7 +72,7 @@ enum err worker_io_open(struct worker_io **out, const struct worker_io_config *c
         io->cells = mem_take((CSV_COLUMNS_MAX + 1) * sizeof *io->cells);
         io->record = mem_take(RECORD_VAR_MAX + 4096);
         io->window_room = IO_WINDOW;
-        io->window = mem_take(io->window_room);
+        io->window = mem_take(io->window_room + CSV_SCAN_SLACK);
         for (int side = 0; side < SIDES; side++)
             io->lines[side].bytes = mem_take(IO_WINDOW + IO_SLACK);
         if (!io->lines[LOCAL].bytes || !io->lines[CHANNEL].bytes || !io->block || !io->in_buffer ||
