@@ -7,6 +7,7 @@
 #include "core/base/mem.h"
 #include "core/base/short.h"
 #include "core/rules/verdict.h"
+#include "index/pairs.h"
 #include "index/table.h"
 #include <stdlib.h>
 
@@ -19,6 +20,7 @@ enum {
     SIZE_CLASSES = 8,       /* free lists for entries of 1..8 units; longer ones are freed in parts */
     BUCKETS_AT_FIRST = 2048,
     PREFETCH = 24,
+    GROUP = 16,
     /* A shard whose memory is full gives partitions away and takes them back one by one, each into a shard of
      * the next level, which divides by other bits of the hash: 256 ways, then 64 ways a level. */
     SUB_PARTITIONS = 64,
@@ -27,12 +29,6 @@ enum {
     BUCKETS_OF_SUB = 256,
     SUB_MEMORY_MIN = 256 << 10,
     LEAVE_AT_ONCE = 4 /* one of so many units leaves when room is made */
-};
-
-/* A pair that left: 48 bits of its hash, and both places of 40 bits. */
-struct left_pair {
-    uint64_t a; /* hash 47..24, local place */
-    uint64_t b; /* hash 23..0, channel place */
 };
 
 /* A key with open records. */
@@ -54,8 +50,9 @@ struct index {
     int huge, plain;
     uint64_t entry_bytes_top, table_bytes_top; /* when they were given back before the end */
     uint32_t free_list[SIZE_CLASSES + 1];
-    struct spool *pairs; /* by partition: struct left_pair; behind them, one of struct row_ref: records
+    struct spool *pairs; /* by partition: as index/pairs.h says; behind them, one of struct row_ref: records
                             without a first key */
+    struct pair_trail trail[HASH_PARTITIONS];
     struct spool *kept;  /* by partition: records of those that left; NULL before one did */
     uint32_t left_count; /* partitions that left */
     uint8_t left[HASH_PARTITIONS];
@@ -255,13 +252,14 @@ static inline int window_fits(const struct index *s, const struct record *local,
 
 /* ---- pairs that left ---- */
 
-static inline enum err remember_pair(struct index *s, uint64_t hash, uint32_t tag, uint64_t local_place,
-                                     uint64_t channel_place, struct diag *diag)
+static inline enum err remember_pair(struct index *s, uint32_t print, uint32_t partition,
+                                     uint64_t local_place, uint64_t channel_place, struct diag *diag)
 {
-    const uint64_t place_mask = ((uint64_t)1 << 40) - 1;
-    struct left_pair pair = {(hash >> 24 & 0xFFFFFF) << 40 | (local_place & place_mask),
-                             (hash & 0xFFFFFF) << 40 | (channel_place & place_mask)};
-    return spool_put(s->pairs, partition_of_tag(s, tag), &pair, sizeof pair, diag);
+    uint8_t *to = spool_room(s->pairs, partition, PAIR_ROOM, diag);
+    if (UNLIKELY(!to))
+        return diag->err;
+    spool_used(s->pairs, partition, pair_put(to, &s->trail[partition], print, local_place, channel_place));
+    return OK;
 }
 
 static inline void count_pair(struct index *s, const struct record *local)
@@ -311,6 +309,17 @@ static inline __attribute__((always_inline)) void prefetch_entry(const struct in
         if (bucket->head[slot] != NO_ENTRY)
             __builtin_prefetch(entry_at(s, bucket->head[slot]), 1);
     }
+}
+
+/* The entry of the first slot with this tag; where there is none, some entry. */
+static inline __attribute__((always_inline)) void prefetch_first_entry(const struct index *s, uint32_t tag)
+{
+    const struct bucket *bucket = &s->table.buckets[table_home(&s->table, tag)];
+    const uint32_t head = bucket->head[__builtin_ctz(bucket_matches(bucket, tag) | 1u << (BUCKET_SLOTS - 1))];
+    /* Its segment may not be there. */
+    __builtin_prefetch((const void *)((uintptr_t)s->segments[head >> SEGMENT_SHIFT] +
+                                      (uintptr_t)(head & (SEGMENT_UNITS - 1)) * RECORD_UNIT),
+                       1);
 }
 
 /* The occurrence id's field: u16 size, bytes. */
@@ -472,7 +481,8 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
                                     *channel = r->flags & RECORD_CHANNEL ? r : e;
                 if (LIKELY(sigma_equal(s, e, r, road) && window_fits(s, local, channel))) {
                     count_pair(s, local);
-                    enum err err = remember_pair(s, record_hash(r), tag, local->place, channel->place, diag);
+                    enum err err = remember_pair(s, r->hash_lo, partition_of_tag(s, tag), local->place,
+                                                 channel->place, diag);
                     uint32_t e_units = units_of(s, e, road);
                     table_remove(&s->table, tag, found.bucket, found.slot);
                     entry_give(s, found.head, e_units);
@@ -592,9 +602,39 @@ apply_units(struct index *s, const struct record *r, uint32_t used, const struct
     return OK;
 }
 
+/* The same for records of one line each, plain ones: in groups, so that asking ahead is a loop without branches. */
+static __attribute__((noinline)) enum err apply_lines(struct index *s, const struct record *r, uint32_t count,
+                                                      struct diag *diag)
+{
+    const struct road road = {.plain = 1};
+    const struct record *const end = r + count;
+    for (uint32_t i = 0; i < count && i < 2 * GROUP; i++)
+        prefetch_bucket(s, r[i].hash_hi);
+    for (uint32_t i = 0; i < count && i < GROUP; i++)
+        prefetch_first_entry(s, r[i].hash_hi);
+    for (; r < end; r += GROUP) {
+        const uint32_t left = (uint32_t)(end - r), here = left < GROUP ? left : GROUP,
+                       ahead = left < 2 * GROUP ? left - here : GROUP,
+                       further = left < 3 * GROUP ? left - here - ahead : GROUP;
+        for (uint32_t i = 0; i < further; i++)
+            prefetch_bucket(s, r[2 * GROUP + i].hash_hi);
+        for (uint32_t i = 0; i < ahead; i++)
+            prefetch_first_entry(s, r[GROUP + i].hash_hi);
+        for (uint32_t i = 0; i < here; i++) {
+            enum err err = UNLIKELY(r[i].flags & RECORD_NO_KEY) ? keep_loose(s, &r[i], diag)
+                                                                : take_in(s, &r[i], 1, road, diag);
+            if (UNLIKELY(err != OK))
+                return err;
+        }
+    }
+    return OK;
+}
+
 static enum err shard_apply(struct index *s, const struct batch *batch, struct diag *diag)
 {
     s->counts.records += batch->count;
+    if (LIKELY(s->plain && batch->used == batch->count))
+        return apply_lines(s, batch->units, batch->count, diag);
     return s->plain ? apply_units(s, batch->units, batch->used, (struct road){.plain = 1}, diag)
                     : apply_units(s, batch->units, batch->used, (struct road){0}, diag);
 }
@@ -658,8 +698,7 @@ static int pairs_too_many(const struct index *s, uint32_t partition)
 {
     const uint64_t each = sizeof(struct left_pair) + 2 * sizeof *s->seen;
     return s->config.memory_max && s->level < LEVEL_LAST &&
-           s->pairs->ops->size(s->pairs, partition) / sizeof(struct left_pair) * each >
-               s->config.memory_max / 4;
+           s->trail[partition].count * each > s->config.memory_max / 4;
 }
 
 static enum err shard_settle(struct index *s, struct diag *diag)
@@ -714,21 +753,8 @@ static enum err shard_settle(struct index *s, struct diag *diag)
 
 /* ---- next: what needs its rows again ---- */
 
-#define PLACE_MASK (((uint64_t)1 << 40) - 1)
-/* A pair that was given back; no place is that large (PLACE_BITS, io/source/file_set.h, less one row). */
-#define GIVEN_BACK PLACE_MASK
-
-static inline uint64_t pair_print(const struct left_pair *p)
-{
-    return p->a >> 40 << 24 | p->b >> 40;
-}
-
-/* The bits by which a level tells keys apart without their bytes: entries of a partition on its own have the
- * low half only. */
-static inline uint64_t print_mask(const struct index *s)
-{
-    return s->level == 0 ? ((uint64_t)1 << 48) - 1 : UINT32_MAX;
-}
+/* The local place of a pair that was given back. */
+#define GIVEN_BACK UINT64_MAX
 
 struct refs {
     struct row_ref **refs;
@@ -737,44 +763,51 @@ struct refs {
 
 static enum err give_back(struct left_pair *p, struct refs *out, struct diag *diag)
 {
-    if ((p->a & PLACE_MASK) == GIVEN_BACK)
+    if (p->local == GIVEN_BACK)
         return OK;
-    const uint32_t key_hash = (uint32_t)pair_print(p);
-    struct row_ref ref = {.place = p->a & PLACE_MASK, .key_hash = key_hash, .side = LOCAL, .revisited = 1};
+    struct row_ref ref = {.place = p->local, .key_hash = p->print, .side = LOCAL, .revisited = 1};
     enum err err = ref_put(out->refs, out->count, out->room, ref, diag);
-    ref = (struct row_ref){.place = p->b & PLACE_MASK,
-                           .key_hash = key_hash,
+    ref = (struct row_ref){.place = p->channel,
+                           .key_hash = p->print,
                            .side = CHANNEL,
                            .record_flags = RECORD_CHANNEL,
                            .revisited = 1};
     if (err == OK)
         err = ref_put(out->refs, out->count, out->room, ref, diag);
-    p->a |= GIVEN_BACK;
+    p->local = GIVEN_BACK;
     return err;
 }
 
-/* The slot of a hash in the set of pairs: empty, or 1 + the number of the first pair with it. */
-static inline size_t seen_slot(const struct index *s, size_t mask, uint64_t print)
+/* The slot of a print in the set of pairs: empty, or 1 + the number of the first pair with it. */
+static inline size_t seen_slot(const struct index *s, size_t mask, uint32_t print)
 {
     size_t at = (print * 0x9E3779B97F4A7C15ull) >> 20 & mask;
-    while (s->seen[at] && (pair_print(&s->flat[s->seen[at] - 1]) & print_mask(s)) != print)
+    while (s->seen[at] && s->flat[s->seen[at] - 1].print != print)
         at = (at + 1) & mask;
     return at;
 }
 
+struct flat_walk {
+    struct index *index;
+    struct pair_trail trail;
+};
+
 static enum err lay_flat(void *context, const void *bytes, uint32_t size, struct diag *diag)
 {
-    struct index *s = context;
+    struct flat_walk *walk = context;
+    struct index *s = walk->index;
     (void)diag;
-    memcpy(s->flat + s->flat_count, bytes, size);
-    s->flat_count += size / sizeof *s->flat;
+    for (uint32_t at = 0; at < size;) {
+        CHECK2(s->flat_count < s->flat_room, s->flat_count, s->flat_room);
+        at += pair_take((const uint8_t *)bytes + at, &walk->trail, &s->flat[s->flat_count++]);
+    }
     return OK;
 }
 
 /* Lays a partition's pairs side by side in s->flat and makes the set of their hashes. */
 static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t *mask, struct diag *diag)
 {
-    const size_t n = s->pairs->ops->size(s->pairs, number) / sizeof(struct left_pair);
+    const size_t n = s->trail[number].count;
     size_t slots = 64;
     while (slots < n * 2)
         slots *= 2;
@@ -793,14 +826,16 @@ static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t 
     memset(s->seen, 0, slots * sizeof *s->seen);
     *mask = slots - 1;
     s->flat_count = 0;
-    enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, lay_flat, s, diag);
+    struct flat_walk walk = {.index = s};
+    enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, lay_flat, &walk, diag);
     *count = s->flat_count;
+    CHECK2(err != OK || s->flat_count == n, s->flat_count, n);
     s->pairs->ops->drop(s->pairs, number);
     return err;
 }
 
-static enum err pair_put(struct pair_ref **pairs, uint32_t *count, uint32_t *room, struct pair_ref pair,
-                         struct diag *diag)
+static enum err pair_list_put(struct pair_ref **pairs, uint32_t *count, uint32_t *room, struct pair_ref pair,
+                              struct diag *diag)
 {
     if (*count == *room) {
         uint32_t more = *room ? *room * 2 : 1024;
@@ -824,8 +859,7 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
     enum err err = flatten(s, number, &n, &mask, diag);
     /* A hash that left twice: both pairs come back, since their key has more records than a pair. */
     for (size_t i = 0; err == OK && i < n; i++) {
-        uint64_t print = pair_print(&s->flat[i]) & print_mask(s);
-        size_t at = seen_slot(s, mask, print);
+        size_t at = seen_slot(s, mask, s->flat[i].print);
         if (!s->seen[at]) {
             s->seen[at] = (uint32_t)i + 1;
             continue;
@@ -837,8 +871,7 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
     for (uint32_t i = s->waiting_start[number]; err == OK && i < s->waiting_start[number + 1]; i++) {
         uint32_t head = s->waiting[i].head;
         const struct record *local, *channel;
-        uint64_t print = ((uint64_t)s->waiting[i].hash_hi << 32 | entry_at(s, head)->hash_lo) & print_mask(s);
-        uint32_t left = n ? s->seen[seen_slot(s, mask, print)] : 0;
+        uint32_t left = n ? s->seen[seen_slot(s, mask, entry_at(s, head)->hash_lo)] : 0;
         int settled = !left && settles_now(s, head, &local, &channel);
         const int carried = s->config.other_days_apart && settle_carried(s, head);
         if (left)
@@ -876,9 +909,9 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
         }
     }
     for (size_t i = 0; pairs && err == OK && i < n; i++)
-        if ((s->flat[i].a & PLACE_MASK) != GIVEN_BACK)
-            err = pair_put(pairs, pair_count, pair_room,
-                           (struct pair_ref){s->flat[i].a & PLACE_MASK, s->flat[i].b & PLACE_MASK}, diag);
+        if (s->flat[i].local != GIVEN_BACK)
+            err = pair_list_put(pairs, pair_count, pair_room,
+                                (struct pair_ref){s->flat[i].local, s->flat[i].channel}, diag);
     return err;
 }
 
@@ -890,12 +923,15 @@ static void shard_close(struct index *s);
 
 static enum err pairs_back(void *context, const void *bytes, uint32_t size, struct diag *diag)
 {
-    struct index *sub = context;
+    struct flat_walk *walk = context;
+    struct index *sub = walk->index;
     enum err err = OK;
-    const struct left_pair *p = bytes;
-    for (uint32_t i = 0; err == OK && i < size / sizeof *p; i++)
+    for (uint32_t at = 0; err == OK && at < size;) {
+        struct left_pair pair;
+        at += pair_take((const uint8_t *)bytes + at, &walk->trail, &pair);
         err =
-            spool_put(sub->pairs, partition_of_tag(sub, (uint32_t)pair_print(&p[i])), &p[i], sizeof *p, diag);
+            remember_pair(sub, pair.print, partition_of_tag(sub, pair.print), pair.local, pair.channel, diag);
+    }
     return err;
 }
 
@@ -927,6 +963,7 @@ static void shard_reset(struct index *s)
     s->kept = NULL;
     s->left_count = 0;
     memset(s->left, 0, sizeof s->left);
+    memset(s->trail, 0, sizeof s->trail);
     const uint64_t entry_bytes = s->counts.entry_bytes;
     s->counts = (struct index_counts){.entry_bytes = entry_bytes};
     s->totals = (struct pair_totals){0};
@@ -968,8 +1005,9 @@ static enum err bring_back(struct index *s, uint32_t number, struct diag *diag)
         shard_reset(s->sub);
     else
         err = shard_open_level(&s->sub, &config, s->level + 1, diag);
+    struct flat_walk walk = {.index = s->sub};
     if (err == OK)
-        err = s->pairs->ops->read(s->pairs, s->config.spill, number, pairs_back, s->sub, diag);
+        err = s->pairs->ops->read(s->pairs, s->config.spill, number, pairs_back, &walk, diag);
     if (err == OK)
         err = s->kept->ops->read(s->kept, s->config.spill, number, records_back, s->sub, diag);
     s->pairs->ops->drop(s->pairs, number);

@@ -21,18 +21,3 @@ void table_fini(struct table *table)
     mem_unmap(table->buckets, ((size_t)table->mask + 1) * sizeof(struct bucket));
     table->buckets = NULL;
 }
-
-void table_put(struct table *table, uint32_t home_hash, uint32_t tag, uint32_t head)
-{
-    for (uint32_t i = table_home(table, home_hash);; i = (i + 1) & table->mask) {
-        struct bucket *bucket = &table->buckets[i];
-        for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
-            if (bucket->head[slot] == NO_ENTRY) {
-                bucket->tag[slot] = tag;
-                bucket->head[slot] = head;
-                table->keys++;
-                return;
-            }
-        bucket->passed++;
-    }
-}

@@ -55,6 +55,23 @@ static inline unsigned bucket_matches(const struct bucket *bucket, uint32_t tag)
 #endif
 }
 
+/* A bit for each free slot. */
+static inline unsigned bucket_free(const struct bucket *bucket)
+{
+#if defined(__SSE2__)
+    const __m128i free = _mm_set1_epi32((int)NO_ENTRY);
+    const __m128i low = _mm_loadu_si128((const __m128i *)bucket->head),
+                  high = _mm_loadu_si128((const __m128i *)(bucket->head + BUCKET_SLOTS - 4));
+    return (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(low, free))) |
+           (unsigned)_mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(high, free))) << (BUCKET_SLOTS - 4);
+#else
+    unsigned bits = 0;
+    for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
+        bits |= (unsigned)(bucket->head[slot] == NO_ENTRY) << slot;
+    return bits;
+#endif
+}
+
 enum err table_init(struct table *table, uint32_t bucket_count, struct diag *diag);
 void table_fini(struct table *table);
 static inline uint32_t table_home(const struct table *table, uint32_t home_hash)
@@ -64,7 +81,21 @@ static inline uint32_t table_home(const struct table *table, uint32_t home_hash)
     return (uint32_t)((uint64_t)(home_hash * 0x9E3779B1u) >> table->shift);
 }
 /* Puts a key that is not there. `keys_max` must not be reached. */
-void table_put(struct table *table, uint32_t home_hash, uint32_t tag, uint32_t head);
+static inline void table_put(struct table *table, uint32_t home_hash, uint32_t tag, uint32_t head)
+{
+    for (uint32_t i = table_home(table, home_hash);; i = (i + 1) & table->mask) {
+        struct bucket *bucket = &table->buckets[i];
+        const unsigned free = bucket_free(bucket);
+        if (__builtin_expect(free != 0, 1)) {
+            const unsigned slot = (unsigned)__builtin_ctz(free);
+            bucket->tag[slot] = tag;
+            bucket->head[slot] = head;
+            table->keys++;
+            return;
+        }
+        bucket->passed++;
+    }
+}
 /* Takes out the slot found at bucket `at`. */
 static inline void table_remove(struct table *table, uint32_t home_hash, uint32_t at, unsigned slot)
 {

@@ -7,7 +7,7 @@
  *     close
  *
  * What leaves at once is right only if nothing else of its key comes later, so each pair that left is
- * remembered (hash and places, 16 bytes); `next` gives it back when its key turned up again. So verdicts
+ * remembered (part of its hash and both places, some 11 bytes); `next` gives it back when its key turned up again. So verdicts
  * depend on which records came, never on their order. A shard stays within its memory: what does not fit goes
  * to `spill` by partitions and comes back in `next`.
  */

@@ -69,4 +69,18 @@ static inline enum err spool_put(struct spool *spool, uint32_t partition, const 
     return OK;
 }
 
+/* Room for up to `size` bytes, which the caller writes; what spool_used then says is put. NULL on failure. */
+static inline uint8_t *spool_room(struct spool *spool, uint32_t partition, uint32_t size, struct diag *diag)
+{
+    struct spool_open *open = &spool->open[partition];
+    if (UNLIKELY((size_t)(open->end - open->at) < size) &&
+        spool->ops->next(spool, partition, size, diag) != OK)
+        return NULL;
+    return open->at;
+}
+static inline void spool_used(struct spool *spool, uint32_t partition, uint32_t size)
+{
+    spool->open[partition].at += size;
+}
+
 #endif

@@ -387,8 +387,8 @@ const char *csv_place_file(const struct source *source, uint64_t place, uint64_t
 }
 
 /* `line`: where the place lies; 0: to be found. */
-static size_t print_place(struct source *source, struct worker_io *io, uint64_t place, uint64_t line, char *out,
-                          size_t room)
+static size_t print_place(struct source *source, struct worker_io *io, uint64_t place, uint64_t line,
+                          char *out, size_t room)
 {
     struct csv_source *s = csv_source_of(source);
     uint32_t index = file_set_find(&s->set, place);
