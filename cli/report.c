@@ -41,6 +41,14 @@ static money_total class_delta(const struct run_result *r, int class_id, int cur
     return r->totals.sums[class_id][CHANNEL][currency] - r->totals.sums[class_id][LOCAL][currency];
 }
 
+static money_total booked_total(const struct run_result *r, int currency)
+{
+    money_total sum = 0;
+    for (int b = 0; b < BOOKINGS; b++)
+        sum += r->booked[b][currency];
+    return sum;
+}
+
 /* I6: what is left when every class is taken out of the difference. */
 static money_total unexplained(const struct run_result *r, int currency)
 {
@@ -48,7 +56,7 @@ static money_total unexplained(const struct run_result *r, int currency)
     for (uint32_t i = 0; i < r->in.room; i++)
         if (r->in.rows[i].key && tally_currency(r->in.rows[i].key) == currency)
             in[tally_side(r->in.rows[i].key)] += r->in.rows[i].sum;
-    money_total rest = in[CHANNEL] - in[LOCAL] - r->booked[currency];
+    money_total rest = in[CHANNEL] - in[LOCAL] - booked_total(r, currency);
     for (int k = 0; k < CLASSES; k++)
         if (k != CLASS_MATCH)
             rest -= class_delta(r, k, currency);
@@ -74,10 +82,9 @@ static money_total value_difference(const struct run_result *r, int unused, int 
     (void)unused;
     return side_total(r, CHANNEL, currency) - side_total(r, LOCAL, currency);
 }
-static money_total value_booked(const struct run_result *r, int unused, int currency)
+static money_total value_booked(const struct run_result *r, int booking, int currency)
 {
-    (void)unused;
-    return r->booked[currency];
+    return booking == BOOKINGS ? booked_total(r, currency) : r->booked[booking][currency];
 }
 static money_total value_unexplained(const struct run_result *r, int unused, int currency)
 {
@@ -135,7 +142,12 @@ enum err report_summary(const struct report *report, char **out, struct diag *di
     json_object_set_new(bridge, "local_total", by_currency(r, currencies, count, value_total, LOCAL));
     json_object_set_new(bridge, "channel_total", by_currency(r, currencies, count, value_total, CHANNEL));
     json_object_set_new(bridge, "difference", by_currency(r, currencies, count, value_difference, 0));
-    json_object_set_new(bridge, "matched_deltas", by_currency(r, currencies, count, value_booked, 0));
+    json_object_set_new(bridge, "matched_deltas", by_currency(r, currencies, count, value_booked, BOOKINGS));
+    static const char *const bookings[] = {"matched_tolerance", "matched_fees", "matched_fx"};
+    for (int b = 0; b < BOOKED_SETS; b++)
+        if (b != BOOKED_TOLERANCE &&
+            (b == BOOKED_FX ? report->job->match.fx.path != NULL : job_books_fees(report->job)))
+            json_object_set_new(bridge, bookings[b], by_currency(r, currencies, count, value_booked, b));
     for (int k = CLASS_MISMATCH; k < CLASSES; k++)
         json_object_set_new(bridge, class_name((enum class_id)k),
                             by_currency(r, currencies, count, class_delta, k));
@@ -344,9 +356,15 @@ void report_text(const struct report *report, struct results *results, FILE *out
             "of it: extra on the bill", "of it: in suspense", "of it: duplicates",
             "of it: ambiguous",         "of it: excluded"};
         for (int k = 0; k < CLASSES; k++) {
-            money_total part = k == CLASS_MATCH ? r->booked[c] : class_delta(r, k, c);
+            money_total part = k == CLASS_MATCH ? r->booked[BOOKED_TOLERANCE][c] : class_delta(r, k, c);
             if (part)
                 fprintf(out, "    %-42s %20s\n", labels[k], amount_text(part, c, a));
+            if (k == CLASS_MATCH && r->booked[BOOKED_FEES][c])
+                fprintf(out, "    %-42s %20s\n", "of it: fees of matches",
+                        amount_text(r->booked[BOOKED_FEES][c], c, a));
+            if (k == CLASS_MATCH && r->booked[BOOKED_FX][c])
+                fprintf(out, "    %-42s %20s\n", "of it: matches of two currencies",
+                        amount_text(r->booked[BOOKED_FX][c], c, a));
         }
         fprintf(out, "    %-42s %20s\n", "unexplained", amount_text(unexplained(r, c), c, a));
     }

@@ -6,6 +6,7 @@
 #include "core/base/mem.h"
 #include "core/base/topology.h"
 #include "core/engine/run.h"
+#include "core/rules/rates.h"
 #include "io/source/capture.h"
 #include "io/source/segments.h"
 #include "io/source/worker_io.h"
@@ -366,6 +367,8 @@ static void session_close(struct session *s)
         if (s->sources[side])
             s->sources[side]->ops->close(s->sources[side]);
     norm_shared_close(&s->shared);
+    rates_close(s->job->match.fx.rates);
+    s->job->match.fx.rates = NULL;
 }
 
 int session_run(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
@@ -383,6 +386,8 @@ int session_run(struct job *job, const struct options *options, const char *out_
     enum err err = plan(&s, diag);
     if (err == OK)
         err = open_shared(&s.shared, job, date, diag);
+    if (err == OK)
+        err = rates_open_of(job, date, diag);
     if (err == OK)
         err = open_sources(&s, diag);
     int code;

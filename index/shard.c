@@ -232,17 +232,27 @@ static inline __attribute__((always_inline)) int key_equal(const struct index *s
                        a->key_size);
 }
 
+/* What the channel kept; 0 of local records. */
+static inline int64_t cost_of(const struct index *s, const struct record *r)
+{
+    int64_t cost;
+    memcpy(&cost, record_extras(r, layout_of(s, r).has_fold) + 2, sizeof cost);
+    return cost;
+}
+
 static inline __attribute__((always_inline)) int sigma_equal(const struct index *s, const struct record *a,
                                                              const struct record *b, const struct road road)
 {
-    if (a->amount_micro != b->amount_micro || a->currency != b->currency || a->status != b->status ||
-        ((a->flags ^ b->flags) & RECORD_OUT))
+    if ((a->amount_micro != b->amount_micro && (road.plain || !s->config.has_cost)) ||
+        a->currency != b->currency || a->status != b->status || ((a->flags ^ b->flags) & RECORD_OUT))
         return 0;
     if (road.plain || !layout_of(s, a).has_extras)
         return 1;
     const uint8_t *x = record_extras(a, layout_of(s, a).has_fold),
                   *y = record_extras(b, layout_of(s, b).has_fold);
-    return record_u16(x) == record_u16(y) && memcmp(x + 2, y + 2, record_u16(x)) == 0;
+    const uint16_t size = record_u16(x), skip = s->config.has_cost ? sizeof(int64_t) : 0;
+    return size == record_u16(y) && size >= skip && memcmp(x + 2 + skip, y + 2 + skip, size - skip) == 0 &&
+           (!skip || a->amount_micro + cost_of(s, a) == b->amount_micro + cost_of(s, b));
 }
 
 static inline int window_fits(const struct index *s, const struct record *local, const struct record *channel)
@@ -262,10 +272,13 @@ static inline enum err remember_pair(struct index *s, uint32_t print, uint32_t p
     return OK;
 }
 
-static inline void count_pair(struct index *s, const struct record *local)
+static inline __attribute__((always_inline)) void
+count_pair(struct index *s, const struct record *local, const struct record *channel, const struct road road)
 {
     s->totals.count[local->currency]++;
     s->totals.sum[local->currency] += local->amount_micro;
+    if (!road.plain && s->config.has_cost)
+        s->totals.kept[local->currency] += local->amount_micro - channel->amount_micro;
     s->counts.pairs++;
 }
 
@@ -476,11 +489,12 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
             struct record *e = entry_at(s, found.head);
             if (LIKELY(e->hash_hi == NO_ENTRY && ((e->flags ^ r->flags) & RECORD_CHANNEL) &&
                        !((e->flags | r->flags) &
-                         (road.plain ? RECORD_CARRIED : RECORD_CARRIED | RECORD_IMAGE)))) {
+                         (road.plain ? RECORD_CARRIED : RECORD_CARRIED | RECORD_IMAGE)) &&
+                       (road.plain || !s->config.holds_all))) {
                 const struct record *local = r->flags & RECORD_CHANNEL ? e : r,
                                     *channel = r->flags & RECORD_CHANNEL ? r : e;
                 if (LIKELY(sigma_equal(s, e, r, road) && window_fits(s, local, channel))) {
-                    count_pair(s, local);
+                    count_pair(s, local, channel, road);
                     enum err err = remember_pair(s, r->hash_lo, partition_of_tag(s, tag), local->place,
                                                  channel->place, diag);
                     uint32_t e_units = units_of(s, e, road);
@@ -677,6 +691,8 @@ static int settles_now(const struct index *s, uint32_t head, const struct record
                        const struct record **channel)
 {
     *local = *channel = NULL;
+    if (s->config.holds_all)
+        return 0;
     for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi) {
         const struct record *e = entry_at(s, number);
         if (e->flags & (RECORD_DEAD | RECORD_REJECT) ||
@@ -880,7 +896,7 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
          * than its place. */
         int counted_already = settled && s->config.keep_pairs;
         if (settled)
-            count_pair(s, local);
+            count_pair(s, local, channel, (struct road){0});
         if (counted_already)
             settled = 0;
         for (uint32_t at = head; err == OK && at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
@@ -908,6 +924,8 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
             err = ref_put(refs, ref_count, ref_room, ref, diag);
         }
     }
+    for (size_t i = 0; s->config.gives_back && err == OK && i < n; i++)
+        err = give_back(&s->flat[i], &out, diag);
     for (size_t i = 0; pairs && err == OK && i < n; i++)
         if (s->flat[i].local != GIVEN_BACK)
             err = pair_list_put(pairs, pair_count, pair_room,
@@ -1025,6 +1043,7 @@ static enum err merge_sub(struct index *s, struct diag *diag)
     for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
         s->totals.count[c] += sub->totals.count[c];
         s->totals.sum[c] += sub->totals.sum[c];
+        s->totals.kept[c] += sub->totals.kept[c];
     }
     s->counts.pairs += sub->counts.pairs;
     s->counts.groups += sub->counts.groups;
@@ -1127,7 +1146,7 @@ static enum err shard_open_level(struct index **out, const struct index_config *
     s->level = level;
     s->plain = 1;
     for (int side = 0; side < SIDES; side++)
-        s->plain &= !config->layout[side].has_extras && !config->layout[side].has_fold;
+        s->plain &= !config->layout[side].has_extras && !config->layout[side].has_fold && !config->holds_all;
     s->partition_count = level == 0 ? HASH_PARTITIONS : SUB_PARTITIONS;
     /* A quarter for pairs, an eighth for what left, the rest for table and entries. */
     s->live_max = config->memory_max / 8 * 5;

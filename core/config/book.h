@@ -31,8 +31,7 @@ struct sink_spec {
     const char *name;
     enum push_kind kind;
     enum hook_style style;
-    const char
-        *address; /* file: a path; webhook: a URL, env:NAME or file:PATH; nsq: HOST:PORT or
+    const char *address; /* file: a path; webhook: a URL, env:NAME or file:PATH; nsq: HOST:PORT or
                             a URL; kafka: HOST:PORT,HOST:PORT */
     const char *topic;
     int is_csv;

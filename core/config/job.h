@@ -12,6 +12,7 @@
 #include "core/base/arena.h"
 #include "core/base/diag.h"
 #include "core/model/day.h"
+#include "core/model/money.h"
 #include "core/model/words.h"
 #include <stdint.h>
 
@@ -295,6 +296,48 @@ struct tolerance {
     int64_t ppm;
 };
 
+/* What the fees of the two sides have to do with each other (core/README.md, decision 28). */
+enum fee_mode {
+    FEES_IGNORE,
+    FEES_COMPARE,
+    FEES_NET,         /* the channel's amount is what its fee left of the local one */
+    FEES_SCHEDULE,    /* compared; the local side's are computed */
+    FEES_SCHEDULE_DAY /* sums of a day are held against what is computed of the day's amounts */
+};
+struct fee_schedule {
+    int64_t rate_ppm;
+    enum rounding rounding;
+    int64_t min_micro, max_micro; /* max: INT64_MAX, no limit */
+    int refunds_kept;             /* 1: of money that goes back no fee is returned */
+};
+
+/* Sets of records (decisions 29 to 33). */
+struct partial_rules {
+    int given;
+    int key_index; /* of the parent's key */
+    enum side whole;
+    int over_refund_ignored;
+};
+struct group_rules {
+    int given;            /* then keys[0] is the batch, and the only key */
+    int gross;            /* the side whose fees are taken off; -1: none */
+    unsigned count_field; /* of the other side: how many rows the gross side has; FIELD_SLOTS: not said */
+};
+struct subset_rules {
+    int given;
+    struct key_spec by;
+    uint32_t parts, pool;
+    uint64_t work;
+};
+enum { SUBSET_PARTS_MAX = 32, SUBSET_POOL_MAX = 1000 };
+
+struct rates;
+struct fx_rules {
+    const char *path; /* with {date} still in it, relative to the job's directory; NULL: no FX */
+    enum rounding rounding;
+    const struct rates *rates; /* borrowed, of the run that opened them; NULL before */
+};
+
 struct match_rules {
     struct key_spec keys[KEYS_MAX];
     int key_count;
@@ -304,6 +347,15 @@ struct match_rules {
     unsigned compare[FIELD_SLOTS];
     int compare_count;
     struct tolerance amount_tolerance, fee_tolerance;
+    int64_t budget_micro; /* of tolerance, per channel, currency and bill date; with has_budget */
+    int has_budget;
+    enum fee_mode fees;
+    struct fee_schedule schedule;
+    int splits, reversals;
+    struct partial_rules partials;
+    struct group_rules group;
+    struct subset_rules subset;
+    struct fx_rules fx;
     /* Days that the channel's bill date may lie before / after the local one. -1: no limit. */
     int window_before, window_after;
 };
@@ -350,6 +402,33 @@ enum err job_load_text(struct job **out, const char *path, struct span text, str
 enum err job_from_profile(struct job **out, const char *profile, const char *currency, const char *timezone,
                           struct diag *diag);
 void job_close(struct job *job);
+
+/* 1 when records may end in sets: outputs then have a column for them. */
+static inline int job_makes_sets(const struct job *job)
+{
+    const struct match_rules *m = &job->match;
+    return m->splits || m->reversals || m->partials.given || m->group.given;
+}
+/* 1 when amount plus cost of the channel's record is what is matched. */
+static inline int job_matches_gross(const struct job *job)
+{
+    return job->match.fees == FEES_NET;
+}
+/* 1 when deltas of matches may be fees. */
+static inline int job_books_fees(const struct job *job)
+{
+    return job_matches_gross(job) || job->match.group.given;
+}
+/* 1 when a pair's row in match.csv says more than its two records have in common. */
+static inline int job_match_is_odd(const struct job *job)
+{
+    return job_makes_sets(job) || job_matches_gross(job);
+}
+/* 1 when the fee of a source says money to the merchant, so that a cost is negative. */
+static inline int fee_is_income(const struct field_rule *fee)
+{
+    return fee->sign != SIGN_UNSAID || fee->mark_debit || fee->debit;
+}
 
 /* 1 when a record with this status word moved money: every word but those in `non_monetary`, so that a word
  * nobody declared is shown rather than set aside. The loader takes care that a job file's words are declared.

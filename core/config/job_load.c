@@ -1583,9 +1583,8 @@ static enum err read_top(struct loader *l)
     static const char *const NAMES[] = {"version",  "job",      "channel_code", "biz_type", "timezone",
                                         "cut",      "currency", "local",        "channel",  "match",
                                         "suspense", "output",   "status",       "manifest"};
-    static const char *const LATER[] = {"group", "splits",  "partials", "reversals", "subset_sum", "fx",
-                                        "fees",  "filters", "sampling", "schedule",  "push",       "sinks",
-                                        "state", "script",  "profile",  "include",   "test_rules"};
+    static const char *const LATER[] = {"filters", "sampling", "push",    "sinks",     "state",
+                                        "script",  "profile",  "include", "test_rules"};
     struct job *job = l->job;
     enum err err = check_names(l, l->root, "", NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
     if (err == OK)

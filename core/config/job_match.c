@@ -6,8 +6,7 @@
 
 enum { WINDOW_DAYS_MAX = 3650 };
 
-/* The slot of a field's name in keys and compare. */
-static enum err read_slot(struct loader *l, const struct yaml_node *node, const char *where, unsigned *slot)
+enum err read_slot(struct loader *l, const struct yaml_node *node, const char *where, unsigned *slot)
 {
     const char *text = "";
     enum err err = read_text(l, node, where, "the name of a field", &text);
@@ -27,8 +26,7 @@ static enum err read_slot(struct loader *l, const struct yaml_node *node, const 
                where, text);
 }
 
-static enum err check_both_sides(struct loader *l, const struct yaml_node *node, const char *where,
-                                 unsigned slot)
+enum err check_both_sides(struct loader *l, const struct yaml_node *node, const char *where, unsigned slot)
 {
     for (int side = 0; side < SIDES; side++)
         if (!has_source(&l->job->sources[side].fields[slot])) {
@@ -118,31 +116,6 @@ static enum err read_compare(struct loader *l, const struct yaml_node *node, int
     return OK;
 }
 
-static enum err read_fees(struct loader *l, const struct yaml_node *node, int wanted[FIELD_SLOTS])
-{
-    const char *text = "";
-    enum err err = read_text(l, node, "match.fees", "ignore or compare", &text);
-    if (err != OK)
-        return err;
-    if (strcmp(text, "net") == 0 || strcmp(text, "schedule") == 0)
-        return BAD(l, node, "job.later", "use ignore or compare",
-                   "match.fees: \"%s\" is something this version does not do", text);
-    if (strcmp(text, "ignore") == 0) {
-        if (wanted[FIELD_FEE])
-            return BAD(l, node, "job.value", "take fee out of compare, or write `fees: compare`",
-                       "match.fees: \"ignore\", but compare names fee");
-        return OK;
-    }
-    if (strcmp(text, "compare") != 0)
-        return BAD(l, node, "job.value", NULL, "match.fees: \"%s\": expected ignore or compare", text);
-    wanted[FIELD_FEE] = 1;
-    for (int side = 0; side < SIDES; side++)
-        if (!has_source(&l->job->sources[side].fields[FIELD_FEE]))
-            return BAD(l, node, "job.missing", "add `fee: COLUMN` to that side's fields",
-                       "match.fees: fee has no column on the %s side", side_name((enum side)side));
-    return OK;
-}
-
 static enum err read_tolerance_amount(struct loader *l, const struct yaml_node *node, const char *where,
                                       int64_t *out)
 {
@@ -171,11 +144,12 @@ static enum err read_tolerance(struct loader *l, const struct yaml_node *node, c
 
 static enum err read_tolerances(struct loader *l, const struct yaml_node *node, const int wanted[FIELD_SLOTS])
 {
-    static const char *const NAMES[] = {"amount", "fee"};
-    static const char *const LATER[] = {"budget", "time", "date"};
+    static const char *const NAMES[] = {"amount", "fee", "budget"};
+    static const char *const LATER[] = {"time", "date"};
     struct match_rules *match = &l->job->match;
     enum err err = check_names(l, node, "match.tolerance", NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
-    const struct yaml_node *amount = yaml_get(node, "amount"), *fee = yaml_get(node, "fee");
+    const struct yaml_node *amount = yaml_get(node, "amount"), *fee = yaml_get(node, "fee"),
+                           *budget = yaml_get(node, "budget");
     if (err == OK && amount)
         err = read_tolerance(l, amount, "match.tolerance.amount", &match->amount_tolerance);
     if (err == OK && fee)
@@ -183,6 +157,8 @@ static enum err read_tolerances(struct loader *l, const struct yaml_node *node, 
     if (err == OK && (match->fee_tolerance.absolute_micro || match->fee_tolerance.ppm) && !wanted[FIELD_FEE])
         err = BAD(l, fee, "job.value", "add fee to match.compare, or take the tolerance out",
                   "match.tolerance.fee: fees are not compared, so a tolerance has no effect");
+    if (err == OK && budget)
+        err = read_budget(l, budget);
     return err;
 }
 
@@ -235,12 +211,24 @@ static enum err read_window(struct loader *l, const struct yaml_node *node)
     return err;
 }
 
+/* Settings that a group job has no use for: its one key is the batch, and sums are all that is compared. */
+static enum err check_group_job(struct loader *l, const struct yaml_node *node)
+{
+    static const char *const WITHOUT[] = {"keys", "tolerance", "fees", "splits", "partials", "fx"};
+    for (int i = 0; i < COUNT_OF(WITHOUT); i++) {
+        const struct yaml_node *n = yaml_get(node, WITHOUT[i]);
+        if (n)
+            return bad_at(l, n->key_line, n->key_column, "job.value", "take one of the two out",
+                          "match: %s says nothing of a group job, which adds up whole settlements", n->key);
+    }
+    return OK;
+}
+
 enum err read_match(struct loader *l)
 {
-    static const char *const NAMES[] = {"keys", "compare", "tolerance", "window", "fees"};
-    static const char *const LATER[] = {"group",      "splits",      "partials", "reversals",
-                                        "subset_sum", "proposals",   "fx",       "budget",
-                                        "script",     "over_refund", "schedule"};
+    static const char *const NAMES[] = {"keys",   "compare",  "tolerance", "window",     "fees", "group",
+                                        "splits", "partials", "reversals", "subset_sum", "fx"};
+    static const char *const LATER[] = {"proposals", "budget", "script", "over_refund", "schedule"};
     struct match_rules *match = &l->job->match;
     match->window_before = match->window_after = 1;
     const struct yaml_node *node = yaml_get(l->root, "match");
@@ -251,17 +239,21 @@ enum err read_match(struct loader *l)
     enum err err = check_names(l, node, "match", NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
     const struct yaml_node *keys = yaml_get(node, "keys"), *compare = yaml_get(node, "compare"),
                            *tolerance = yaml_get(node, "tolerance"), *window = yaml_get(node, "window"),
-                           *fees = yaml_get(node, "fees");
-    if (err == OK && !keys)
+                           *fees = yaml_get(node, "fees"), *group = yaml_get(node, "group"), *n;
+    if (err == OK && group)
+        err = check_group_job(l, node);
+    if (err == OK && !keys && !group)
         err = bad_at(l, node->key_line, node->key_column, "job.missing",
                      "e.g. keys: [[channel_code, biz_order_no]]", "match: keys is missing");
     int wanted[FIELD_SLOTS] = {0};
     if (err == OK)
-        err = read_keys(l, keys);
+        err = group ? read_group(l, group) : read_keys(l, keys);
     if (err == OK && compare)
         err = read_compare(l, compare, wanted);
     if (err == OK && fees)
         err = read_fees(l, fees, wanted);
+    else if (wanted[FIELD_FEE])
+        match->fees = FEES_COMPARE;
     wanted[FIELD_AMOUNT] = wanted[FIELD_CURRENCY] = wanted[FIELD_DIRECTION] = 0;
     for (unsigned slot = 0; slot < FIELD_SLOTS; slot++)
         if (wanted[slot])
@@ -270,5 +262,15 @@ enum err read_match(struct loader *l)
         err = read_tolerances(l, tolerance, wanted);
     if (err == OK && window)
         err = read_window(l, window);
+    if (err == OK && (n = yaml_get(node, "splits")))
+        err = read_bool(l, n, "match.splits", &match->splits);
+    if (err == OK && (n = yaml_get(node, "reversals")))
+        err = read_bool(l, n, "match.reversals", &match->reversals);
+    if (err == OK && (n = yaml_get(node, "partials")))
+        err = read_partials(l, n);
+    if (err == OK && (n = yaml_get(node, "subset_sum")))
+        err = read_subset(l, n);
+    if (err == OK && (n = yaml_get(node, "fx")))
+        err = read_fx(l, n);
     return err;
 }

@@ -15,7 +15,7 @@ enum { WORD_BYTES_MAX = 64 };
 struct loader {
     struct job *job;     /* NULL in a book */
     struct arena *arena; /* texts live there; NULL: in the job's */
-    const char *path; /* borrowed from the caller, for messages */
+    const char *path;    /* borrowed from the caller, for messages */
     struct diag *diag;
     const struct yaml_node *root;
     const struct yaml_node *parts[SIDES][PARTS_MAX];
@@ -70,6 +70,18 @@ unsigned slot_find(const struct job *job, const char *name); /* FIELD_SLOTS: the
 
 /* job_match.c: the section `match`. */
 enum err read_match(struct loader *l);
+/* The slot of a field's name. */
+enum err read_slot(struct loader *l, const struct yaml_node *node, const char *where, unsigned *slot);
+/* Refuses a field that one side has no column for. */
+enum err check_both_sides(struct loader *l, const struct yaml_node *node, const char *where, unsigned slot);
+
+/* job_rules.c: the rules in it that a job switches on. `wanted`: the fields that are compared. */
+enum err read_fees(struct loader *l, const struct yaml_node *node, int wanted[FIELD_SLOTS]);
+enum err read_partials(struct loader *l, const struct yaml_node *node);
+enum err read_group(struct loader *l, const struct yaml_node *node);
+enum err read_subset(struct loader *l, const struct yaml_node *node);
+enum err read_fx(struct loader *l, const struct yaml_node *node);
+enum err read_budget(struct loader *l, const struct yaml_node *node);
 
 /* profile_load.c: reads the profile that a side names into source->bill, then what the side itself says of rows:
  * `rows`. `fields` of the side are read by the caller in between. */

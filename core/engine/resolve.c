@@ -23,6 +23,18 @@ static int by_key(const void *a, const void *b)
     return span_compare((*(struct full *const *)a)->key, (*(struct full *const *)b)->key);
 }
 
+/* What a match adds to channel - local, by what explains it. Called for either record of a pair. */
+static void book(struct worker *w, const struct full *row)
+{
+    const int sign = row->side == CHANNEL ? 1 : -1;
+    const money_total amount = (money_total)row->amount_micro * sign;
+    money_total rest = (money_total)(row->partner ? full_gross(row) : row->value_micro) * sign;
+    w->booked[BOOKED_FEES][row->currency] += amount - rest;
+    w->booked[!row->partner                             ? BOOKED_SETS
+              : row->currency != row->partner->currency ? BOOKED_FX
+                                                        : BOOKED_TOLERANCE][row->currency] += rest;
+}
+
 static void count_verdict(struct worker *w, const struct full *row)
 {
     w->totals.count[row->verdict][row->side]++;
@@ -32,8 +44,25 @@ static void count_verdict(struct worker *w, const struct full *row)
         for (uint64_t bits = row->reasons; bits; bits &= bits - 1)
             w->reason_count[__builtin_ctzll(bits)]++;
     if (row->verdict == CLASS_MATCH)
-        w->booked[row->currency] +=
-            row->side == CHANNEL ? row->amount_micro : -(money_total)row->amount_micro;
+        book(w, row);
+}
+
+/* What a tolerance pair spends of: channel code, currency and bill date of the local record, or of the channel's where
+ * it has none. */
+static enum err hold(struct worker *w, const struct full *local)
+{
+    const struct full *channel = local->partner;
+    const struct span code = local->text[FIELD_CHANNEL_CODE].size ? local->text[FIELD_CHANNEL_CODE]
+                                                                  : channel->text[FIELD_CHANNEL_CODE];
+    const uint16_t day = local->day ? local->day : channel->day;
+    char *cell = arena_take(&w->arena, code.size + 3);
+    if (!cell)
+        return mem_fail(&w->diag, code.size, "a budget");
+    memcpy(cell, code.data, code.size);
+    cell[code.size] = (char)local->currency;
+    memcpy(cell + code.size + 1, &day, sizeof day);
+    const struct held_pair pair = {local, channel, {cell, code.size + 3}};
+    return w->run->config->sink->ops->hold(w->run->config->sink, w->number, w->io, &pair, &w->diag);
 }
 
 /* I4: what suspense had, got and gave. */
@@ -94,18 +123,21 @@ static enum err emit(struct worker *w, const struct full *row)
     }
     if (row->partner && row->side == CHANNEL)
         return OK; /* written with its partner */
+    if (row->verdict == CLASS_MATCH && row->partner && row->reasons & REASON_BIT(REASON_TOLERANCE) &&
+        w->run->config->job->match.has_budget)
+        return hold(w, row);
     if (row->verdict == CLASS_MATCH && !w->run->config->write_match)
         return OK;
     return w->run->config->sink->ops->put(w->run->config->sink, w->number, w->io, row, row->partner,
                                           &w->diag);
 }
 
-/* A record, by the reference that finds its row, to the pass of a later key. */
-static enum err put_later(struct worker *w, const struct full *row, const struct row_ref *ref, int key_index)
+/* A record, by the reference that finds its row, to a later pass. */
+static enum err put_later(struct worker *w, const struct full *row, const struct row_ref *ref, int pass)
 {
-    enum { SHARE = 32 }; /* of a worker's memory, for each key */
+    enum { SHARE = 32 }; /* of a worker's memory, for each pass */
     const struct run_config *config = w->run->config;
-    struct spool **spool = &w->later[key_index];
+    struct spool **spool = &w->later[pass];
     if (!*spool) {
         enum err err = w->spill->ops->open(spool, w->spill, HASH_PARTITIONS,
                                            config->memory / config->workers / SHARE, &w->diag);
@@ -121,13 +153,32 @@ static enum err put_later(struct worker *w, const struct full *row, const struct
     return spool_put(*spool, hash % HASH_PARTITIONS, &later, sizeof later, &w->diag);
 }
 
-/* What is still open after the pass of one key: to the next key it has, or its end. */
+/* Passes in their order: those of the keys, then those behind. */
+static int pass_count(const struct job *job)
+{
+    return job->match.key_count + PASSES_BEHIND;
+}
+
+/* Sets row->key to what the pass judges together; data NULL: the row takes no part in it. 0 when memory is out. */
+static int pass_key(const struct job *job, int pass, struct arena *arena, struct full *row)
+{
+    if (pass < job->match.key_count)
+        return normalize_key(job, pass, arena, row);
+    row->key = (struct span){NULL, 0};
+    if (!row->monetary || row->record_flags & RECORD_OTHER_DAY)
+        return 1;
+    if (pass - job->match.key_count == PASS_REVERSALS)
+        return !job->match.reversals || normalize_first_key(job, arena, row);
+    return !job->match.subset.given || normalize_pool(job, arena, row);
+}
+
+/* What is still open after a pass: to the next one that it takes part in, or its end. */
 static enum err go_on(struct worker *w, struct full *row, const struct row_ref *ref,
-                      const struct row_ref *before, int key_index)
+                      const struct row_ref *before, int pass)
 {
     const struct job *job = w->run->config->job;
-    for (int next = key_index + 1; next < job->match.key_count; next++) {
-        if (!normalize_key(job, next, &w->arena, row))
+    for (int next = pass + 1; next < pass_count(job); next++) {
+        if (!pass_key(job, next, &w->arena, row))
             return mem_fail(&w->diag, 0, "a key");
         if (row->key.data) {
             enum err err = put_later(w, row, ref, next);
@@ -223,8 +274,35 @@ static uint64_t carry_reasons(const struct carry *carry)
                           : REASON_BIT(REASON_CARRIED) | (carry->tries ? REASON_BIT(REASON_SECOND_PASS) : 0);
 }
 
-/* Judges the records that `refs` name, under one key. */
-static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, int key_index)
+static enum err propose(void *context, const struct proposal *proposal, struct diag *diag)
+{
+    struct worker *w = context;
+    return w->run->config->sink->ops->propose(w->run->config->sink, w->number, w->io, proposal, diag);
+}
+
+/* Judges records of one key. `is_part`: there are more of them than are held at once, so only what looks at each on its
+ * own is done. */
+static enum err judge_key(struct worker *w, struct full **rows, uint32_t count, int pass, int is_part)
+{
+    const struct job *job = w->run->config->job;
+    if (pass < job->match.key_count) {
+        if (!resolve_group(job, &w->scratch, rows, count, pass + 1))
+            return mem_fail(&w->diag, 0, "the records of one key");
+        for (uint32_t i = 0; i < count; i++)
+            rows[i]->met = 1;
+        return OK;
+    }
+    if (pass - job->match.key_count == PASS_REVERSALS) {
+        resolve_reversals(rows, count);
+        return OK;
+    }
+    if (!w->subset && !(w->subset = mem_take(sizeof *w->subset)))
+        return mem_fail(&w->diag, sizeof *w->subset, "proposals");
+    return subset_pool(job, w->subset, rows, count, is_part, propose, w, &w->diag);
+}
+
+/* Judges the records that `refs` name, in one pass. */
+static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, int pass, int is_part)
 {
     if (count == 0)
         return OK;
@@ -266,7 +344,7 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     for (int side = LOCAL; err == OK && w->carry && side < SIDES; side++)
         if (source_tells_images(job->sources[side].kind))
             err = fold_carried(w, side == LOCAL ? rows : rows + locals,
-                               side == LOCAL ? locals : count - locals, order, key_index == 0);
+                               side == LOCAL ? locals : count - locals, order, pass == 0);
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &rows[i];
         if (row->asleep)
@@ -274,19 +352,20 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
         sigma = row->sigma = span_equal(row->sigma, sigma) ? sigma : row->sigma;
         if (row->carry)
             row->reasons |= carry_reasons(row->carry);
-        if (refs[i].revisited && row->side == LOCAL) {
-            w->revisited_count[row->currency]++;
-            w->revisited_sum[row->currency] += row->amount_micro;
+        if (refs[i].revisited) {
+            w->revisited_count[row->side][row->currency]++;
+            w->revisited_sum[row->side][row->currency] += row->amount_micro;
+            w->booked[BOOKED_FEES][row->currency] += row->taken_micro;
         }
         if ((row->record_flags & RECORD_VOIDED) && row->carry && row->carry->is_late) {
             err = drop(w, &w->dropped, &w->dropped_count[row->side], row, row->currency, row->amount_micro);
         } else if (row->record_flags & (RECORD_VOIDED | RECORD_EXCLUDED)) {
             resolve_alone(job, row);
             err = emit(w, row);
-        } else if (!normalize_key(job, key_index, &w->arena, row)) {
+        } else if (!pass_key(job, pass, &w->arena, row)) {
             err = mem_fail(&w->diag, 0, "a key");
         } else if (!row->key.data) {
-            err = go_on(w, row, &refs[i], row->before ? &refs[row->before - rows] : NULL, key_index);
+            err = go_on(w, row, &refs[i], row->before ? &refs[row->before - rows] : NULL, pass);
         } else {
             /* What many rows have in common is compared over and over: by its address, where it is the same text. */
             key = row->key = span_equal(row->key, key) ? key : row->key;
@@ -299,17 +378,14 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
         for (next = i + 1; next < grouped && span_equal(order[next]->key, order[i]->key); next++) {
         }
         uint32_t members = next - i;
-        if (w->carry && key_index == 0)
+        if (w->carry && pass == 0)
             err = wake(w, order + i, &members);
-        if (err == OK && members && !resolve_group(job, &w->scratch, order + i, members, key_index + 1))
-            err = mem_fail(&w->diag, 0, "the records of one key");
-        for (uint32_t k = i; k < i + members; k++)
-            order[k]->met = 1;
+        if (err == OK && members)
+            err = judge_key(w, order + i, members, pass, is_part);
         for (uint32_t k = i; err == OK && k < i + members; k++) {
             struct full *row = order[k];
             err = row->verdict == VERDICT_OPEN
-                      ? go_on(w, row, &refs[row - rows], row->before ? &refs[row->before - rows] : NULL,
-                              key_index)
+                      ? go_on(w, row, &refs[row - rows], row->before ? &refs[row->before - rows] : NULL, pass)
                       : emit(w, row);
         }
     }
@@ -324,30 +400,49 @@ static int by_key_hash(const void *a, const void *b)
     return (x->key_hash > y->key_hash) - (x->key_hash < y->key_hash);
 }
 
+/* The end of the records from `from` on that have one hash. */
+static uint32_t same_hash(const struct row_ref *refs, uint32_t count, uint32_t from)
+{
+    uint32_t to = from + 1;
+    while (to < count && refs[to].key_hash == refs[from].key_hash)
+        to++;
+    return to;
+}
+
+static enum err too_many(struct worker *w, const struct row_ref *ref, uint32_t count, uint64_t needed,
+                         uint64_t allowed)
+{
+    return diag_set(&w->diag, ERR_MACHINE, "memory.group",
+                    "is the key right? If it is, give --memory=SIZE more, or --threads=1",
+                    "%u records have one key and must be judged together, for which some %llu MiB are "
+                    "needed and %llu MiB allowed to each worker; one of them is at byte %llu of the %s "
+                    "side",
+                    count, (unsigned long long)(needed >> 20), (unsigned long long)(allowed >> 20),
+                    (unsigned long long)ref->place, side_name((enum side)ref->side));
+}
+
 /* Judges whole keys, not too many records at once: their rows are held meanwhile. */
-static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t count, int key_index)
+static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t count, int pass)
 {
     enum { SLICE = 4096, ROW_BYTES = 1024 /* of a whole record, with its texts */ };
+    _Static_assert(SLICE >= 2 * SUBSET_POOL_MAX, "a pool that is cut is one that nobody would look at whole");
+    const uint64_t allowed = w->run->config->memory / w->run->config->workers;
     enum err err = OK;
     if (count > SLICE)
         qsort(refs, count, sizeof *refs, by_key_hash);
     for (uint32_t from = 0, to; err == OK && from < count; from = to) {
-        to = count - from < SLICE ? count : from + SLICE;
-        while (to < count && refs[to].key_hash == refs[to - 1].key_hash)
-            to++;
-        const uint64_t needed = (uint64_t)(to - from) * ROW_BYTES,
-                       allowed = w->run->config->memory / w->run->config->workers;
-        if (to - from > SLICE && needed > allowed)
-            err =
-                diag_set(&w->diag, ERR_MACHINE, "memory.group",
-                         "is the key right? If it is, give --memory=SIZE more, or --threads=1",
-                         "%u records have one key and must be judged together, for which some %llu MiB are "
-                         "needed and %llu MiB allowed to each worker; one of them is at byte %llu of the %s "
-                         "side",
-                         to - from, (unsigned long long)(needed >> 20), (unsigned long long)(allowed >> 20),
-                         (unsigned long long)refs[from].place, side_name((enum side)refs[from].side));
+        to = count - from <= SLICE ? count : same_hash(refs, count, from);
+        for (uint32_t next; to < count && (next = same_hash(refs, count, to)) - from <= SLICE;)
+            to = next;
+        const uint64_t needed = (uint64_t)(to - from) * ROW_BYTES;
+        if (to - from <= SLICE ||
+            (pass < w->run->config->job->match.key_count + PASS_PROPOSALS && needed <= allowed))
+            err = judge(w, refs + from, to - from, pass, 0);
+        else if (pass < w->run->config->job->match.key_count + PASS_PROPOSALS)
+            err = too_many(w, &refs[from], to - from, needed, allowed);
         else
-            err = judge(w, refs + from, to - from, key_index);
+            for (uint32_t at = from; err == OK && at < to; at += SLICE)
+                err = judge(w, refs + at, to - at < SLICE ? to - at : SLICE, pass, 1);
     }
     return err;
 }
@@ -400,20 +495,53 @@ static enum err take_refs(void *context, const void *bytes, uint32_t size, struc
     return OK;
 }
 
-/* Takes from all workers the records of one partition of a later key. */
-static enum err later_key(struct worker *w, int key_index, uint32_t partition)
+/* Takes from all workers the records of one partition of a later pass. */
+static enum err later_pass(struct worker *w, int pass, uint32_t partition)
 {
     struct run *run = w->run;
     struct ref_list list = {0};
     enum err err = OK;
     for (uint32_t i = 0; err == OK && i < run->worker_count; i++) {
-        const struct spool *spool = run->workers[i].later[key_index];
+        const struct spool *spool = run->workers[i].later[pass];
         if (spool)
             err = spool->ops->read(spool, w->spill, partition, take_refs, &list, &w->diag);
     }
     if (err == OK)
-        err = judge_slices(w, list.refs, list.count, key_index);
+        err = judge_slices(w, list.refs, list.count, pass);
     mem_give(list.refs);
+    return err;
+}
+
+/* A pair that the budget did not reach was counted as a match. */
+static void break_pair(void *context, const struct broken_pair *pair)
+{
+    struct worker *w = context;
+    const uint8_t c = pair->currency;
+    for (int side = 0; side < SIDES; side++) {
+        w->totals.count[CLASS_MATCH][side]--;
+        w->totals.rows[CLASS_MATCH][side][c]--;
+        w->totals.sums[CLASS_MATCH][side][c] -= pair->amount_micro[side];
+        w->totals.count[CLASS_MISMATCH][side]++;
+        w->totals.rows[CLASS_MISMATCH][side][c]++;
+        w->totals.sums[CLASS_MISMATCH][side][c] += pair->amount_micro[side];
+    }
+    const money_total delta = (money_total)pair->amount_micro[CHANNEL] - pair->amount_micro[LOCAL];
+    w->booked[BOOKED_TOLERANCE][c] -= delta + pair->kept_micro;
+    w->booked[BOOKED_FEES][c] += pair->kept_micro;
+    w->reason_count[REASON_TOLERANCE]--;
+    w->reason_count[REASON_FEE] -= pair->kept_micro != 0;
+    w->reason_count[REASON_BUDGET]++;
+}
+
+/* Tolerance pairs of all workers and keys spend their budgets in one order. */
+static enum err settle_budget(struct worker *w, enum err err)
+{
+    struct run *run = w->run;
+    if (err != OK)
+        run_fail(run, &w->diag);
+    pthread_barrier_wait(&run->barrier);
+    if (w->number == 0 && err == OK && !run_failed(run))
+        err = run->config->sink->ops->settle_budget(run->config->sink, break_pair, w, &w->diag);
     return err;
 }
 
@@ -436,13 +564,24 @@ static enum err write_matches(struct worker *w, enum err err)
     return err;
 }
 
+/* 1 when the job has such a pass. */
+static int pass_is_on(const struct job *job, int pass)
+{
+    if (pass < job->match.key_count)
+        return 1;
+    return pass - job->match.key_count == PASS_REVERSALS ? job->match.reversals : job->match.subset.given;
+}
+
 enum err worker_resolve(struct worker *w)
 {
     struct run *run = w->run;
+    const struct job *job = run->config->job;
     enum err err = run_failed(run) ? OK : first_key(w);
-    for (int key = 1; key < run->config->job->match.key_count; key++) {
-        if (err == OK && w->later[key])
-            err = w->later[key]->ops->seal(w->later[key], &w->diag);
+    for (int pass = 1; pass < pass_count(job); pass++) {
+        if (!pass_is_on(job, pass))
+            continue;
+        if (err == OK && w->later[pass])
+            err = w->later[pass]->ops->seal(w->later[pass], &w->diag);
         if (err != OK)
             run_fail(run, &w->diag);
         if (w->number == 0)
@@ -450,10 +589,12 @@ enum err worker_resolve(struct worker *w)
         pthread_barrier_wait(&run->barrier);
         for (uint32_t p; err == OK && !run_failed(run) &&
                          (p = atomic_fetch_add(&run->next_partition, 1)) < HASH_PARTITIONS;)
-            err = later_key(w, key, p);
+            err = later_pass(w, pass, p);
         if (err != OK)
             run_fail(run, &w->diag);
         pthread_barrier_wait(&run->barrier);
     }
+    if (job->match.has_budget)
+        err = settle_budget(w, err);
     return write_matches(w, err);
 }

@@ -319,6 +319,9 @@ static enum err worker_setup(struct worker *w)
                                  .memory_max = config->memory / run->shard_count,
                                  .spill = w->spill,
                                  .other_days_apart = config->is_task,
+                                 .has_cost = job_matches_gross(config->job),
+                                 .holds_all = config->job->match.group.given,
+                                 .gives_back = config->write_match && job_match_is_odd(config->job),
                                  .keep_pairs = config->write_match};
     for (int side = 0; side < SIDES; side++)
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
@@ -359,7 +362,7 @@ static void worker_teardown(struct worker *w)
     for (uint32_t shard = 0; w->shards && shard < run->shard_count; shard++)
         if (w->shards[shard])
             run->config->index->close(w->shards[shard]);
-    for (int key = 0; key < KEYS_MAX; key++)
+    for (int key = 0; key < KEYS_MAX + PASSES_BEHIND; key++)
         if (w->later[key])
             w->later[key]->ops->close(w->later[key]);
     run->config->spill.close(w->spill);
@@ -369,6 +372,7 @@ static void worker_teardown(struct worker *w)
     mem_give(w->spare_count);
     mem_unmap(w->batch_block, w->batch_block_size);
     verdict_scratch_fini(&w->scratch);
+    mem_give(w->subset);
     arena_fini(&w->arena);
     tally_fini(&w->outbox.tally);
     tally_fini(&w->apart);
@@ -476,13 +480,19 @@ static enum err check_sums(const struct run *run, struct run_result *r, struct d
         if (records != in)
             return sums_differ(diag, "I2 (records read)", (enum side)side, 0, records, in, 0, 0);
     }
-    for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++)
-        if (r->booked[currency] !=
-            r->totals.sums[CLASS_MATCH][CHANNEL][currency] - r->totals.sums[CLASS_MATCH][LOCAL][currency])
+    for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++) {
+        money_total booked = 0;
+        for (int b = 0; b < BOOKINGS; b++)
+            booked += r->booked[b][currency];
+        const money_total delta =
+            r->totals.sums[CLASS_MATCH][CHANNEL][currency] - r->totals.sums[CLASS_MATCH][LOCAL][currency];
+        if (booked != delta)
             return sums_differ(diag, "I5 (booked deltas of matches)", CHANNEL, (uint8_t)currency, 0, 0,
-                               r->booked[currency],
-                               r->totals.sums[CLASS_MATCH][CHANNEL][currency] -
-                                   r->totals.sums[CLASS_MATCH][LOCAL][currency]);
+                               booked, delta);
+        if (r->booked[BOOKED_SETS][currency] != 0)
+            return sums_differ(diag, "I5 (sums of groups and netted sets)", CHANNEL, (uint8_t)currency, 0, 0,
+                               r->booked[BOOKED_SETS][currency], 0);
+    }
     return OK;
 }
 
@@ -524,7 +534,9 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
                 for (int side = 0; side < SIDES; side++) {
                     r->totals.count[CLASS_MATCH][side] += pairs->count[c];
                     r->totals.rows[CLASS_MATCH][side][c] += pairs->count[c];
-                    r->totals.sums[CLASS_MATCH][side][c] += pairs->sum[c];
+                    r->totals.sums[CLASS_MATCH][side][c] +=
+                        pairs->sum[c] - (side == CHANNEL ? pairs->kept[c] : 0);
+                    r->booked[BOOKED_FEES][c] -= side == CHANNEL ? pairs->kept[c] : 0;
                 }
             struct index_counts counts;
             run->config->index->counts(w->shards[shard], &counts);
@@ -545,9 +557,9 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
         for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
             for (int side = 0; side < SIDES; side++) {
                 /* Pairs that were judged again are in the verdicts now. */
-                r->totals.count[CLASS_MATCH][side] -= w->revisited_count[c];
-                r->totals.rows[CLASS_MATCH][side][c] -= w->revisited_count[c];
-                r->totals.sums[CLASS_MATCH][side][c] -= w->revisited_sum[c];
+                r->totals.count[CLASS_MATCH][side] -= w->revisited_count[side][c];
+                r->totals.rows[CLASS_MATCH][side][c] -= w->revisited_count[side][c];
+                r->totals.sums[CLASS_MATCH][side][c] -= w->revisited_sum[side][c];
             }
         for (int c = 0; c < CLASSES; c++)
             for (int side = 0; side < SIDES; side++) {
@@ -558,7 +570,8 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
                 }
             }
         for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
-            r->booked[c] += w->booked[c];
+            for (int b = 0; b < BOOKINGS; b++)
+                r->booked[b][c] += w->booked[b][c];
         if (err == OK)
             err = tally_merge(&r->others, &w->apart, 1, diag);
         if (err == OK)

@@ -67,6 +67,9 @@ struct carry_totals {
     money_total opening_sum, opened_sum, resolved_sum, expired_sum, reopened_sum, closing_sum, changed_sum;
 };
 
+/* Deltas of matches, channel - local, by what explains them (I5). */
+enum booking { BOOKED_TOLERANCE, BOOKED_FEES, BOOKED_FX, BOOKED_SETS /* always 0 in all */, BOOKINGS };
+
 struct worker_times {
     double read_seconds, resolve_seconds;
     /* of read_seconds: finding cells, making records, the index, nothing to do, sorting what is open */
@@ -86,7 +89,7 @@ struct run_result {
     uint64_t given_way
         [SIDES]; /* carried records in whose place a newer image came, and final ones that slept on */
     struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */
-    money_total booked[CURRENCY_COUNT_MAX];           /* deltas of matches (tolerance), channel - local */
+    money_total booked[BOOKINGS][CURRENCY_COUNT_MAX];
     struct source_counts counts[SIDES];
     uint64_t reason_count[64]; /* verdict rows with each reason bit, local side and one-sided */
     uint32_t workers;

@@ -8,6 +8,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* Passes behind those of the keys: reversals (P7), then proposals (P8). */
+enum { PASS_REVERSALS, PASS_PROPOSALS, PASSES_BEHIND };
+
 enum {
     BATCH_UNITS = 512,    /* 32 KiB */
     BATCHES_PER_LANE = 8, /* on the way from one worker to one shard */
@@ -40,17 +43,18 @@ struct worker {
     /* resolve */
     /* struct row_ref of records that wait for the pass of a later key, by that key's hash: its owner puts,
      * all workers read in that pass; NULL: none */
-    struct spool *later[KEYS_MAX];
+    struct spool *later[KEYS_MAX + PASSES_BEHIND];
     struct verdict_scratch scratch;
+    struct subset *subset; /* taken when the first pool is there */
     struct arena arena;
     struct class_totals totals;
     struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */
     struct tally apart, dropped; /* a task: records of other days; carried ones that are no part of the run */
     uint64_t apart_count, dropped_count[SIDES];
-    money_total booked[CURRENCY_COUNT_MAX];
+    money_total booked[BOOKINGS][CURRENCY_COUNT_MAX];
     uint64_t reason_count[64];
-    uint64_t revisited_count[CURRENCY_COUNT_MAX];
-    money_total revisited_sum[CURRENCY_COUNT_MAX];
+    uint64_t revisited_count[SIDES][CURRENCY_COUNT_MAX];
+    money_total revisited_sum[SIDES][CURRENCY_COUNT_MAX];
     struct worker_times times;
     struct diag diag;
 };

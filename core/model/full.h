@@ -28,6 +28,8 @@ struct full {
     uint64_t place;            /* offset in the side's files laid end to end */
     uint64_t line;             /* of its file, from 1; 0: the source has to look */
     int64_t amount_micro, fee_micro;
+    int64_t cost_micro;  /* the fee with a cost's sign; 0: none */
+    int64_t taken_micro; /* fees: net: what the channel kept; amount and it together are what is matched */
     int64_t time_us;
     struct span text[FIELD_SLOTS];
     struct span occurrence; /* empty: none */
@@ -41,8 +43,11 @@ struct full {
     uint32_t back_event, row_index; /* images: place - back_event is the event's */
 
     /* filled by rules/verdict.c */
-    uint8_t verdict; /* enum class_id, or VERDICT_OPEN */
-    uint8_t key_no;  /* of the key that decided, from 1 */
+    uint64_t delta_micro;  /* of a tolerance pair: what it spends of a budget */
+    int64_t value_micro;   /* of a member of a set: what the set adds up */
+    int64_t remains_micro; /* of a partial set that waits: what is still to come */
+    uint8_t verdict;       /* enum class_id, or VERDICT_OPEN */
+    uint8_t key_no;        /* of the key that decided, from 1 */
     uint8_t dup_suspect;
     uint8_t asleep; /* a final record that nothing reopened: no part of this run */
     uint8_t met;    /* an earlier key was judged already; P1 looks at the others only */
@@ -51,6 +56,11 @@ struct full {
     struct full *partner;
     const struct full *before; /* the carried record in whose place this newer image stands; NULL: none */
 };
+
+static inline int64_t full_gross(const struct full *row)
+{
+    return row->amount_micro + row->taken_micro;
+}
 
 /* The order of SPEC.md section 1: bill date, occurrence id with empty last, canonical bytes, place. */
 int full_compare(const struct full *a, const struct full *b);

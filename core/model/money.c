@@ -117,3 +117,38 @@ size_t money_print(char out[MONEY_TEXT_MAX], money_total micro, int exponent)
     out[n] = 0;
     return n;
 }
+
+int money_scale(int64_t amount_micro, int64_t numerator, int64_t denominator, int exponent,
+                enum rounding rounding, int64_t *out)
+{
+    int64_t step = 1; /* millionths of the last decimal */
+    for (int i = exponent; i < 6; i++)
+        step *= 10;
+    const int negative = amount_micro < 0;
+    /* 2^63 times 10^18 is below 2^123, and 10^18 times 10^6 below 2^80. */
+    const unsigned __int128 product = (unsigned __int128)(negative ? 0 - (uint64_t)amount_micro
+                                                                   : (uint64_t)amount_micro) *
+                                      (uint64_t)numerator,
+                            by = (unsigned __int128)(uint64_t)denominator * (uint64_t)step;
+    unsigned __int128 whole = product / by;
+    const unsigned __int128 rest = product % by, other = by - rest;
+    int more = 0;
+    switch (rounding) {
+    case ROUND_HALF_UP:
+        more = rest >= other;
+        break;
+    case ROUND_HALF_EVEN:
+        more = rest > other || (rest == other && (whole & 1));
+        break;
+    case ROUND_DOWN:
+        break;
+    case ROUND_UP:
+        more = rest != 0;
+        break;
+    }
+    whole += (unsigned)more;
+    if (whole > (uint64_t)INT64_MAX / (uint64_t)step)
+        return 0;
+    *out = (int64_t)whole * step * (negative ? -1 : 1);
+    return 1;
+}

@@ -23,6 +23,12 @@ int money_parse_minor(const char *text, size_t size, int exponent, int64_t *micr
 /* "12,50" becomes "12.50" in `out`: returns its length, or 0 where a point stands in it or it does not fit. For text whose
  * decimals are declared to stand behind a comma; what groups the digits has been stripped. */
 size_t money_uncomma(const char *text, size_t size, char out[MONEY_TEXT_MAX]);
+/* Half up: a half goes away from 0. Down: to 0. Up: away from 0. */
+enum rounding { ROUND_HALF_UP, ROUND_HALF_EVEN, ROUND_DOWN, ROUND_UP };
+/* amount * numerator / denominator, rounded once, to `exponent` decimals. numerator: 0 to 10^18; denominator: 1 to
+ * 10^18. Returns 1 and sets *out, or 0 when the result does not fit. */
+int money_scale(int64_t amount_micro, int64_t numerator, int64_t denominator, int exponent,
+                enum rounding rounding, int64_t *out);
 
 /* Prints with `exponent` decimals, or with all digits where they do not fit. -0 is 0. Returns the length. */
 size_t money_print(char out[MONEY_TEXT_MAX], money_total micro, int exponent);

@@ -28,12 +28,17 @@ struct index_config {
     uint64_t memory_max;             /* bytes that one shard may hold; 0: no limit */
     struct spool_host *spill;        /* of the worker that owns the shard; lives longer than it */
     int other_days_apart;            /* a task: a log's records of other bill dates are no part of it */
+    int has_cost; /* 1: extras begin with 8 bytes, what the channel kept: amount and it together are matched */
+    int holds_all;  /* 1: no pair leaves, since keys are judged whole */
+    int gives_back; /* 1: pairs that left come back in next, all of them */
     int keep_pairs; /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
 };
 
-struct pair_totals { /* by currency; amounts of both sides are equal in an exact pair */
+struct
+    pair_totals { /* by currency; amounts of both sides are equal in an exact pair, but for what was kept */
     uint64_t count[CURRENCY_COUNT_MAX];
-    money_total sum[CURRENCY_COUNT_MAX];
+    money_total sum[CURRENCY_COUNT_MAX];  /* local side */
+    money_total kept[CURRENCY_COUNT_MAX]; /* local less channel */
 };
 
 struct index_counts {

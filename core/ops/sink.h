@@ -1,7 +1,8 @@
 /* core/ops/sink.h: the socket for results: where verdicts are written.
  *
  *     open            control thread
- *       put, put_pairs   any worker, with its own lane
+ *       put, hold, propose, put_pairs   any worker, with its own lane
+ *       settle_budget   one worker, while the others wait
  *       stage           all workers, when nothing more is put
  *     (all workers stop)
  *       finish        control thread: everything is sorted by ≺ and written beside the final place
@@ -12,8 +13,24 @@
 
 #include "core/ops/index.h"
 #include "core/ops/source.h"
+#include "core/rules/subset.h"
 
 struct sink;
+
+/* A pair within tolerance of which the budget says at the end what it is. */
+struct held_pair {
+    const struct full *local, *channel;
+    struct span cell; /* what it spends of: channel code, currency, bill date */
+};
+/* Told of each pair that the budget did not reach: what it was counted as. */
+struct broken_pair {
+    int64_t amount_micro[SIDES];
+    int64_t kept_micro; /* fees: net */
+    uint8_t currency;
+    uint64_t reasons; /* as a match */
+};
+typedef void broken_pair_fn(void *context, const struct broken_pair *pair);
+
 struct sink_ops {
     /* Takes a decided record (`row->verdict` is not open), with its partner for two-sided classes. `lane` is
      * the worker's number. The rows may go when put returns. */
@@ -23,6 +40,15 @@ struct sink_ops {
      * is carried on. NULL: nothing does. The rows may go when it returns. */
     enum err (*keep)(struct sink *sink, uint32_t lane, struct worker_io *io, const struct full *row,
                      const struct full *partner, struct diag *diag);
+    /* Takes a pair of the class match until settle_budget; as put. */
+    enum err (*hold)(struct sink *sink, uint32_t lane, struct worker_io *io, const struct held_pair *pair,
+                     struct diag *diag);
+    /* Once, by one worker, when all was held: goes through the pairs of each cell in ≺ of the local record, spends
+     * the budget, and puts them as what they are now. */
+    enum err (*settle_budget)(struct sink *sink, broken_pair_fn *broken, void *context, struct diag *diag);
+    /* Takes what subset_sum found for a record, with the rows at hand. */
+    enum err (*propose)(struct sink *sink, uint32_t lane, struct worker_io *io,
+                        const struct proposal *proposal, struct diag *diag);
     /* Takes exact pairs that left while streaming and stayed paired, for match.csv. Any number of times; the list
      * may go when it returns. */
     enum err (*put_pairs)(struct sink *sink, uint32_t lane, const struct pair_ref *pairs, uint64_t count,

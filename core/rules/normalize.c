@@ -7,6 +7,7 @@
 #include "core/model/currency.h"
 #include "core/model/money.h"
 #include "core/model/money_quick.h"
+#include "core/rules/fees.h"
 #include "core/rules/plain.h"
 #include <stdatomic.h>
 #include <stdio.h>
@@ -66,6 +67,11 @@ struct normalizer {
     int zones_differ;
     int key_cells[KEYS_MAX * KEY_PARTS_MAX]; /* cells of all keys' text parts */
     int key_cell_count;
+    /* fees (core/README.md, decision 28) */
+    int fee_income; /* the fee is money to the merchant: a cost is negative */
+    int takes_cost; /* fees: net: records say what their fee costs; `takes_own` on the channel's side */
+    int takes_own;
+    int computes_fee; /* the local side of a schedule */
     int plain; /* currency, amount, direction, fee, status, time and channel_code are columns without strip,
                   map or unit, or are not there */
     int carry[CARRY_COLUMNS]; /* cells of a file of carried records */
@@ -188,7 +194,7 @@ static void make_image_plan(struct normalizer *n)
     const struct input *in = n->in, *key = &in[n->key_parts[0]];
     plan->number = atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed) + 1;
     int usual = n->key_part_count == 1 && !field_is_odd(n->key_parts[0]) && n->key_parts[0] != FIELD_STATUS &&
-                key->cell >= 0 && !key->rule->map_count && n->extra_count == 0 &&
+                key->cell >= 0 && !key->rule->map_count && n->extra_count == 0 && !n->takes_cost &&
                 in[FIELD_BILL_DATE].cell < 0 && !n->where_count && !n->exclude_count && !n->is_excluded &&
                 n->occurrence_count == 1 && !in[FIELD_CURRENCY].rule->of_order &&
                 !in[FIELD_CURRENCY].rule->map_count && in[FIELD_AMOUNT].cell >= 0 &&
@@ -352,9 +358,18 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
                !n->in[FIELD_CURRENCY].rule->of_order && n->in[FIELD_AMOUNT].cell >= 0 &&
                !n->in[n->key_parts[0]].rule->none && !n->in[n->key_parts[0]].rule->strip &&
                !n->in[n->key_parts[0]].rule->map_count;
+    /* A file of carried records says fees as the side does that told them. */
+    n->fee_income =
+        fee_is_income(spec->carried ? &job->sources[side].fields[FIELD_FEE] : n->in[FIELD_FEE].rule);
+    n->takes_cost = job_matches_gross(job);
+    n->takes_own = n->takes_cost && side == CHANNEL;
+    n->computes_fee = job->match.fees == FEES_SCHEDULE && side == LOCAL;
+    if (n->computes_fee) /* what is computed has the bill's sign */
+        n->fee_income = fee_is_income(&job->sources[CHANNEL].fields[FIELD_FEE]);
+    n->plain = n->plain && !n->takes_cost;
     if (n->plain)
         make_plan(n);
-    n->layout.has_extras = n->extra_count > 0;
+    n->layout.has_extras = n->extra_count > 0 || n->takes_cost;
     n->stands_by_id = n->is_image || spec->carried_fold;
     n->layout.has_fold = (uint8_t)n->stands_by_id;
     if (n->is_image)
@@ -416,7 +431,7 @@ struct record_layout normalizer_layout(const struct normalizer *n)
 
 struct record_layout normalizer_layout_of(const struct job *job, enum side side)
 {
-    int extras = 0;
+    int extras = job_matches_gross(job);
     for (int i = 0; i < job->match.compare_count; i++)
         extras |= job->match.compare[i] != FIELD_STATUS;
     return (struct record_layout){(uint8_t)extras, (uint8_t)source_tells_images(job->sources[side].kind)};
@@ -678,7 +693,7 @@ static inline int read_money(struct norm_scratch *s, const struct input *in, con
 }
 
 struct core_fields {
-    int64_t amount, fee;
+    int64_t amount, fee, cost;
     int64_t wall_us; /* of trade_time, in the job's zone; TIME_NONE */
     int64_t time_us;
     struct span status;
@@ -950,6 +965,17 @@ static inline enum reject_code read_core(const struct normalizer *n, struct norm
             return REJECT_FEE;
         out->has_fee = read == 1;
     }
+    if (UNLIKELY(n->computes_fee)) {
+        *bad_cell = n->in[FIELD_AMOUNT].cell;
+        if (!fees_schedule(&n->job->match.schedule, out->amount, out->currency, &out->fee))
+            return REJECT_FEE;
+        out->fee = n->fee_income ? -out->fee : out->fee;
+        out->has_fee = 1;
+    }
+    out->cost = n->fee_income ? -out->fee : out->fee;
+    int64_t gross;
+    if (UNLIKELY(n->takes_own && __builtin_add_overflow(out->amount, out->cost, &gross)))
+        return REJECT_FEE;
 
     in = &n->in[FIELD_STATUS];
     *bad_cell = in->cell;
@@ -1284,6 +1310,13 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
         if (end - p < 2)
             return REJECT_TOO_LONG;
         p += 2;
+        if (n->takes_cost) { /* apart from the compared fields: the index adds it to the amount */
+            const int64_t cost = n->takes_own ? core.cost : 0;
+            if ((size_t)(end - p) < sizeof cost)
+                return REJECT_TOO_LONG;
+            memcpy(p, &cost, sizeof cost);
+            p += sizeof cost;
+        }
         for (int i = 0; i < n->extra_count; i++) {
             struct span part = any_field(n, s, cells, &core, n->extras[i], room);
             if (part.size + 2 > (size_t)(end - p))
@@ -1692,6 +1725,8 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
     f->amount_micro = core.amount;
     f->fee_micro = core.fee;
     f->has_fee = core.has_fee;
+    f->cost_micro = core.cost;
+    f->taken_micro = n->takes_own ? core.cost : 0;
     f->time_us = core.time_us;
     f->day = core.day;
     f->currency = core.currency;
@@ -1877,17 +1912,46 @@ int normalize_lean(const struct normalizer *n, struct norm_scratch *s, const str
     return 1;
 }
 
-int normalize_key(const struct job *job, int key_index, struct arena *arena, struct full *f)
+/* The tuple of `key` behind `first`, if that has bytes. Empty parts: no tuple, unless `may_be_empty`. */
+static int put_tuple(const struct key_spec *key, struct span first, int may_be_empty, struct arena *arena,
+                     struct full *f)
 {
-    const struct key_spec *key = &job->match.keys[key_index];
-    struct span parts[KEY_PARTS_MAX];
+    struct span parts[1 + KEY_PARTS_MAX];
+    size_t count = 0;
+    if (first.size)
+        parts[count++] = first;
     for (int i = 0; i < key->part_count; i++) {
-        parts[i] = f->text[key->parts[i]];
-        if (parts[i].size == 0) {
+        parts[count] = f->text[key->parts[i]];
+        if (parts[count++].size == 0 && !may_be_empty) {
             f->key = (struct span){NULL, 0};
             return 1;
         }
     }
-    f->key = length_prefixed(arena, parts, (size_t)key->part_count);
+    f->key = length_prefixed(arena, parts, count);
     return f->key.data != NULL;
+}
+
+int normalize_key(const struct job *job, int key_index, struct arena *arena, struct full *f)
+{
+    return put_tuple(&job->match.keys[key_index], (struct span){NULL, 0}, 0, arena, f);
+}
+
+int normalize_first_key(const struct job *job, struct arena *arena, struct full *f)
+{
+    f->key = (struct span){NULL, 0};
+    for (int key = 0; key < job->match.key_count; key++) {
+        const char number = (char)(key + 1);
+        if (!put_tuple(&job->match.keys[key], (struct span){&number, 1}, 0, arena, f))
+            return 0;
+        if (f->key.data) {
+            f->key_no = (uint8_t)(key + 1);
+            return 1;
+        }
+    }
+    return 1;
+}
+
+int normalize_pool(const struct job *job, struct arena *arena, struct full *f)
+{
+    return put_tuple(&job->match.subset.by, f->text[FIELD_CURRENCY], 1, arena, f);
 }

@@ -199,5 +199,9 @@ int normalize_lean(const struct normalizer *normalizer, struct norm_scratch *scr
 /* Sets full->key to the tuple of key `key_index` (from 0); data NULL when a part is empty. 0 when memory is
  * out. */
 int normalize_key(const struct job *job, int key_index, struct arena *arena, struct full *full);
+/* The same for the first key that is not empty, with its number before it; sets full->key_no too. */
+int normalize_first_key(const struct job *job, struct arena *arena, struct full *full);
+/* The same for what the records of a pool of subset_sum share; never NULL. */
+int normalize_pool(const struct job *job, struct arena *arena, struct full *full);
 
 #endif

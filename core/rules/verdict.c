@@ -1,21 +1,19 @@
 /* core/rules/verdict.c: see verdict.h */
 #include "core/rules/verdict.h"
-#include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/rules/pass.h"
 #include <stdlib.h>
 
-static int by_order(const void *a, const void *b)
+int by_order(const void *a, const void *b)
 {
     return full_compare(*(struct full *const *)a, *(struct full *const *)b);
 }
 
-/* Sigma without amount and fee, then amount, then fee: 0 when equal. A total order, so equal ones stand
- * together. */
-static int compare_sigma(const struct job *job, const struct full *a, const struct full *b)
+int sigma_compare(const struct job *job, const struct full *a, const struct full *b)
 {
     int c = span_compare(a->sigma, b->sigma);
     if (c == 0)
-        c = (a->amount_micro > b->amount_micro) - (a->amount_micro < b->amount_micro);
+        c = (full_gross(a) > full_gross(b)) - (full_gross(a) < full_gross(b));
     for (int i = 0; c == 0 && i < job->match.compare_count; i++)
         if (job->match.compare[i] == FIELD_FEE) {
             c = (int)a->has_fee - (int)b->has_fee;
@@ -34,43 +32,23 @@ static int by_occurrence(const void *a, const void *b, void *job)
     return c ? c : full_compare(x, y);
 }
 
-static int by_sigma(const void *a, const void *b, void *job)
+int by_sigma(const void *a, const void *b, void *job)
 {
     const struct full *x = *(struct full *const *)a, *y = *(struct full *const *)b;
-    int c = compare_sigma(job, x, y);
+    int c = sigma_compare(job, x, y);
     return c ? c : full_compare(x, y);
 }
 
-static void finish(struct full *row, enum class_id class_id, uint64_t reasons, int key_no)
+void *scratch_work(struct verdict_scratch *s, size_t size)
 {
-    row->verdict = (uint8_t)class_id;
-    row->reasons |= reasons;
-    row->key_no = (uint8_t)key_no;
-}
-
-/* An id for a set that no road can change: the key's number and bytes, and for conflicts the side and
- * occurrence. */
-static uint64_t set_number(const struct full *row, int key_no, int conflict)
-{
-    uint64_t id = hash_bytes(row->key.data, row->key.size, (uint64_t)key_no);
-    if (conflict)
-        id = hash_bytes(row->occurrence.data, row->occurrence.size, id + 1 + row->side);
-    return id;
-}
-
-static void pair(struct full *local, struct full *channel, enum class_id class_id, uint64_t reasons,
-                 int key_no)
-{
-    uint64_t noted = local->reasons | channel->reasons; /* date_disagrees of either side shows on the pair */
-    finish(local, class_id, reasons | noted, key_no);
-    finish(channel, class_id, reasons | noted, key_no);
-    local->partner = channel;
-    channel->partner = local;
-}
-
-static uint64_t day_cut_bit(const struct full *local, const struct full *channel)
-{
-    return local->day && channel->day && local->day != channel->day ? REASON_BIT(REASON_DAY_CUT) : 0;
+    if (size > s->work_size) {
+        void *grown = mem_grow(s->work, size);
+        if (!grown)
+            return NULL;
+        s->work = grown;
+        s->work_size = size;
+    }
+    return s->work;
 }
 
 /* ---- P1 ---- */
@@ -81,7 +59,7 @@ static void pass_occurrence(const struct job *job, struct full **rows, uint32_t 
     for (uint32_t i = 0, next; i < count; i = next) {
         int equal = 1;
         for (next = i + 1; next < count && span_equal(rows[next]->occurrence, rows[i]->occurrence); next++)
-            equal &= compare_sigma(job, rows[i], rows[next]) == 0;
+            equal &= sigma_compare(job, rows[i], rows[next]) == 0;
         if (next - i == 1 || rows[i]->occurrence.size == 0)
             continue;
         for (uint32_t k = i + (equal ? 1 : 0); k < next; k++) {
@@ -89,7 +67,7 @@ static void pass_occurrence(const struct job *job, struct full **rows, uint32_t 
                 finish(rows[k], CLASS_DUPLICATE, 0, key_no);
             } else {
                 finish(rows[k], CLASS_AMBIGUOUS, REASON_BIT(REASON_CONFLICT), key_no);
-                rows[k]->set_id = set_number(rows[i], key_no, 1);
+                rows[k]->set_id = set_number(rows[i], key_no, rows[i]->occurrence, 1u + rows[i]->side);
             }
         }
     }
@@ -97,14 +75,20 @@ static void pass_occurrence(const struct job *job, struct full **rows, uint32_t 
 
 /* ---- P2 ---- */
 
+/* fees: net: what the channel kept explains the difference. */
+static uint64_t fee_bit(const struct full *channel)
+{
+    return channel->taken_micro ? REASON_BIT(REASON_FEE) : 0;
+}
+
 static void pair_exact(const struct match_rules *match, struct full **l, uint32_t ln, struct full **r,
                        uint32_t rn, int key_no)
 {
     uint32_t i = 0, k = 0;
     while (i < ln && k < rn) {
         if (window_holds(match, l[i]->day, r[k]->day)) {
-            uint64_t cut = day_cut_bit(l[i], r[k]);
-            pair(l[i], r[k], CLASS_MATCH, cut ? cut : REASON_BIT(REASON_EXACT), key_no);
+            uint64_t why = day_cut_bit(l[i], r[k]) | fee_bit(r[k]);
+            pair(l[i], r[k], CLASS_MATCH, why ? why : REASON_BIT(REASON_EXACT), key_no);
             i++;
             k++;
         } else if ((int)r[k]->day - (int)l[i]->day < 0) {
@@ -115,7 +99,7 @@ static void pair_exact(const struct match_rules *match, struct full **l, uint32_
     }
 }
 
-static void drop_closed(struct verdict_scratch *s)
+void drop_closed(struct verdict_scratch *s)
 {
     for (int side = 0; side < SIDES; side++) {
         uint32_t kept = 0;
@@ -133,16 +117,16 @@ static void pass_exact(const struct job *job, struct verdict_scratch *s, int key
     struct full **l = s->rows[LOCAL], **r = s->rows[CHANNEL];
     uint32_t ln = s->count[LOCAL], rn = s->count[CHANNEL], i = 0, k = 0;
     while (i < ln && k < rn) {
-        int c = compare_sigma(job, l[i], r[k]);
+        int c = sigma_compare(job, l[i], r[k]);
         if (c < 0) {
             i++;
         } else if (c > 0) {
             k++;
         } else {
             uint32_t i2 = i, k2 = k;
-            while (i2 < ln && compare_sigma(job, l[i], l[i2]) == 0)
+            while (i2 < ln && sigma_compare(job, l[i], l[i2]) == 0)
                 i2++;
-            while (k2 < rn && compare_sigma(job, r[k], r[k2]) == 0)
+            while (k2 < rn && sigma_compare(job, r[k], r[k2]) == 0)
                 k2++;
             pair_exact(&job->match, l + i, i2 - i, r + k, k2 - k, key_no);
             i = i2;
@@ -169,11 +153,6 @@ static uint64_t distance(int64_t a, int64_t b)
     return a > b ? (uint64_t)a - (uint64_t)b : (uint64_t)b - (uint64_t)a;
 }
 
-static uint64_t magnitude(int64_t a)
-{
-    return a < 0 ? 0 - (uint64_t)a : (uint64_t)a;
-}
-
 static uint64_t limit_of(const struct tolerance *t, int64_t a, int64_t b)
 {
     uint64_t base = magnitude(a) < magnitude(b) ? magnitude(a) : magnitude(b);
@@ -181,7 +160,7 @@ static uint64_t limit_of(const struct tolerance *t, int64_t a, int64_t b)
     return (uint64_t)t->absolute_micro > share ? (uint64_t)t->absolute_micro : share;
 }
 
-static int compares_fee(const struct job *job)
+int compares_fee(const struct job *job)
 {
     for (int i = 0; i < job->match.compare_count; i++)
         if (job->match.compare[i] == FIELD_FEE)
@@ -192,8 +171,8 @@ static int compares_fee(const struct job *job)
 static int within_tolerance(const struct job *job, int fee, const struct full *l, const struct full *r,
                             uint64_t *delta)
 {
-    *delta = distance(l->amount_micro, r->amount_micro);
-    if (*delta > limit_of(&job->match.amount_tolerance, l->amount_micro, r->amount_micro))
+    *delta = distance(full_gross(l), full_gross(r));
+    if (*delta > limit_of(&job->match.amount_tolerance, full_gross(l), full_gross(r)))
         return 0;
     if (fee) {
         uint64_t fee_delta = distance(l->fee_micro, r->fee_micro);
@@ -209,8 +188,8 @@ static int compare_candidates(const struct candidate *a, const struct candidate 
 {
     if (a->delta != b->delta)
         return a->delta < b->delta ? -1 : 1;
-    int64_t al = a->local->amount_micro, ar = a->channel->amount_micro;
-    int64_t bl = b->local->amount_micro, br = b->channel->amount_micro;
+    int64_t al = full_gross(a->local), ar = full_gross(a->channel);
+    int64_t bl = full_gross(b->local), br = full_gross(b->channel);
     int64_t a_low = al < ar ? al : ar, b_low = bl < br ? bl : br, a_high = al < ar ? ar : al,
             b_high = bl < br ? br : bl;
     if (a_low != b_low)
@@ -269,7 +248,7 @@ static int best_candidate(const struct job *job, int fee, struct full *l, struct
     int32_t a = 0, b = rn; /* first channel amount >= the local one */
     while (a < b) {
         int32_t mid = (a + b) / 2;
-        if (r[mid]->amount_micro < l->amount_micro)
+        if (full_gross(r[mid]) < full_gross(l))
             a = mid + 1;
         else
             b = mid;
@@ -278,13 +257,13 @@ static int best_candidate(const struct job *job, int fee, struct full *l, struct
     uint64_t reach_above =
         limit_of(&job->match.amount_tolerance, INT64_MAX, INT64_MAX); /* an upper bound first */
     if ((uint64_t)job->match.amount_tolerance.ppm <= 1000000u) {
-        uint64_t own = limit_of(&job->match.amount_tolerance, l->amount_micro, l->amount_micro);
+        uint64_t own = limit_of(&job->match.amount_tolerance, full_gross(l), full_gross(l));
         reach_above = own; /* base is the smaller magnitude, so the own amount bounds it */
     }
     for (int way = 0; way < 2; way++) {
         int32_t i = way ? free_above(high, a, rn) : free_below(low, a - 1);
         while (i >= 0 && i < rn) {
-            uint64_t gap = distance(l->amount_micro, r[i]->amount_micro);
+            uint64_t gap = distance(full_gross(l), full_gross(r[i]));
             if (gap > reach_above || (found && gap > best->delta))
                 break;
             struct candidate c = {0, l, r[i]};
@@ -304,14 +283,9 @@ static int tolerate(const struct job *job, struct verdict_scratch *s, struct ful
 {
     int fee = compares_fee(job);
     size_t want = ln * sizeof(struct candidate) + 2 * rn * sizeof(int32_t);
-    if (want > s->work_size) {
-        void *grown = mem_grow(s->work, want);
-        if (!grown)
-            return 0;
-        s->work = grown;
-        s->work_size = want;
-    }
-    struct candidate *heap = s->work;
+    struct candidate *heap = scratch_work(s, want);
+    if (!heap)
+        return 0;
     int32_t *low = (int32_t *)(heap + ln), *high = low + rn;
     for (uint32_t i = 0; i < rn; i++)
         low[i] = high[i] = (int32_t)i;
@@ -324,12 +298,14 @@ static int tolerate(const struct job *job, struct verdict_scratch *s, struct ful
         struct candidate top = heap[0];
         if (top.channel->verdict == VERDICT_OPEN) {
             pair(top.local, top.channel, CLASS_MATCH,
-                 REASON_BIT(REASON_TOLERANCE) | day_cut_bit(top.local, top.channel), key_no);
+                 REASON_BIT(REASON_TOLERANCE) | day_cut_bit(top.local, top.channel) | fee_bit(top.channel),
+                 key_no);
+            top.local->delta_micro = top.channel->delta_micro = top.delta;
             /* The records stand sorted by (amount, ≺): find the one just taken and unlink it. */
             int32_t a = 0, b = (int32_t)rn;
             while (a < b) {
                 int32_t mid = (a + b) / 2;
-                int64_t x = r[mid]->amount_micro, y = top.channel->amount_micro;
+                int64_t x = full_gross(r[mid]), y = full_gross(top.channel);
                 if (x < y || (x == y && by_sigma(&r[mid], &top.channel, (void *)job) < 0))
                     a = mid + 1;
                 else
@@ -379,8 +355,8 @@ static uint64_t differences(const struct job *job, const struct full *l, const s
 {
     uint64_t bits = 0;
     if (l->currency != r->currency)
-        bits |= REASON_BIT(REASON_CURRENCY);
-    else if (magnitude(l->amount_micro) != magnitude(r->amount_micro))
+        bits |= REASON_BIT(REASON_CURRENCY) | fx_reason(job, l, r);
+    else if (magnitude(full_gross(l)) != magnitude(full_gross(r)))
         bits |= REASON_BIT(REASON_AMOUNT);
     if (l->out != r->out)
         bits |= REASON_BIT(REASON_DIRECTION);
@@ -401,14 +377,14 @@ static uint64_t differences(const struct job *job, const struct full *l, const s
 static int one_sigma(const struct job *job, struct full **rows, uint32_t count)
 {
     for (uint32_t i = 1; i < count; i++)
-        if (compare_sigma(job, rows[0], rows[i]) != 0)
+        if (sigma_compare(job, rows[0], rows[i]) != 0)
             return 0;
     return 1;
 }
 
 static int compare_sigma_key(const void *key, const void *row, void *job)
 {
-    return compare_sigma(job, key, *(struct full *const *)row);
+    return sigma_compare(job, key, *(struct full *const *)row);
 }
 
 /* P3d: whether a record of `rows` that was matched has the sigma of `open`. `matched` is sorted by sigma. */
@@ -456,10 +432,17 @@ int resolve_group(const struct job *job, struct verdict_scratch *s, struct full 
             pass_occurrence(job, s->rows[side], fresh, key_no);
     }
     drop_closed(s);
+    if (job->match.group.given) {
+        pass_group(job, s, key_no);
+        return 1;
+    }
     if (s->count[LOCAL] && s->count[CHANNEL]) {
         pass_exact(job, s, key_no);
-        if (!pass_tolerance(job, s, key_no))
+        if (!pass_tolerance(job, s, key_no) || !pass_fx(job, s, key_no))
             return 0;
+        if (job->match.partials.given && job->match.partials.key_index == key_no - 1 &&
+            pass_partials(job, s, key_no))
+            return 1;
     }
     uint32_t ln = s->count[LOCAL], rn = s->count[CHANNEL];
     if (ln && rn) {
@@ -472,10 +455,12 @@ int resolve_group(const struct job *job, struct verdict_scratch *s, struct full 
             }
             return 1;
         }
+        if (job->match.splits && pass_splits(job, s, key_no))
+            return 1;
         for (int side = 0; side < SIDES; side++)
             for (uint32_t i = 0; i < s->count[side]; i++) {
                 finish(s->rows[side][i], CLASS_AMBIGUOUS, 0, key_no);
-                s->rows[side][i]->set_id = set_number(s->rows[side][i], key_no, 0);
+                s->rows[side][i]->set_id = set_number(s->rows[side][i], key_no, (struct span){"", 0}, 0);
             }
         return 1;
     }
@@ -512,7 +497,7 @@ void resolve_alone(const struct job *job, struct full *row)
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_FILTERED), 0);
     } else if (row->record_flags & RECORD_OTHER_DAY) {
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_OTHER_DAY), 0);
-    } else if (verdict_tries(row) < (uint32_t)job->suspense_threshold[row->side]) {
+    } else if (record_waits(job, row)) {
         finish(row, CLASS_SUSPENSE, doubt, 0);
     } else if (!row->monetary) {
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_NON_MONETARY), 0);

@@ -26,6 +26,10 @@ struct verdict_scratch {
 int resolve_group(const struct job *job, struct verdict_scratch *scratch, struct full **rows, uint32_t count,
                   int key_no);
 
+/* P7 over records of one key that no key decided, monetary ones; key_no is that of their key. Those that are netted
+ * have their verdict set; `rows` may be reordered. */
+void resolve_reversals(struct full **rows, uint32_t count);
+
 /* P9 for a record that no key decided: missing, extra, suspense or excluded. */
 void resolve_alone(const struct job *job, struct full *row);
 

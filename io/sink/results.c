@@ -19,22 +19,16 @@ enum {
     RUN_READ = 256 * 1024,
     RUN_READ_MIN = 4096,
     REJECT_FILE = CLASSES,
-    FILES = CLASSES + 1
+    PROPOSAL_FILE,
+    FILES,
+    HELD_LIST = FILES, /* tolerance pairs until the budget is settled; no file */
+    LISTS
 };
 
-static const char *const set_names[] = {"match.csv",
-                                        "mismatch.csv",
-                                        "missing.csv",
-                                        "extra.csv",
-                                        "suspense.csv",
-                                        "duplicate.csv",
-                                        "ambiguous.csv",
-                                        "excluded.csv",
-                                        "reject.csv",
-                                        "aggregate.csv",
-                                        "summary.json",
-                                        "stats.json",
-                                        NULL};
+static const char *const set_names[] = {
+    "match.csv",     "mismatch.csv",  "missing.csv",  "extra.csv",  "suspense.csv",
+    "duplicate.csv", "ambiguous.csv", "excluded.csv", "reject.csv", "proposal.csv",
+    "aggregate.csv", "summary.json",  "stats.json",   NULL};
 
 /* An item in a lane: this head, the key, the row without its places, the places. 4-byte aligned. */
 struct item {
@@ -56,7 +50,7 @@ struct lane_class {
 };
 
 struct results_lane {
-    struct lane_class classes[FILES];
+    struct lane_class classes[LISTS];
     char *row; /* the row being made */
     size_t row_used, row_room;
     char *key;
@@ -155,29 +149,45 @@ static struct span first_of(struct span a, struct span b)
     return a.size ? a : b;
 }
 
-static void put_two_sided(struct results *s, struct results_lane *lane, const struct full *l,
-                          const struct full *r)
+static void put_set(struct results_lane *lane, const struct full *f)
 {
+    char text[24];
+    put_bytes(lane, text, (size_t)snprintf(text, sizeof text, "%016llx", (unsigned long long)f->set_id));
+}
+
+/* `l` or `r` may be NULL: a member of a set stands alone. Its delta is what it adds, so that the column adds up. */
+static void put_two_sided(struct results *s, struct results_lane *lane, const struct full *l,
+                          const struct full *r, uint64_t reasons)
+{
+    static const struct full nobody;
     const struct job *job = s->config.job;
+    const struct full *one = l ? l : r;
     char text[512], money[MONEY_TEXT_MAX];
+    const int is_pair = l && r, one_currency = !is_pair || l->currency == r->currency;
+    const money_total delta = (r ? (money_total)r->amount_micro : 0) - (l ? l->amount_micro : 0);
+    l = l ? l : &nobody;
+    r = r ? r : &nobody;
     put_cell(lane, first_of(l->text[FIELD_CHANNEL_CODE], r->text[FIELD_CHANNEL_CODE]), 0);
     put_comma(lane);
     put_cell(lane, first_of(l->text[FIELD_BIZ_ORDER_NO], r->text[FIELD_BIZ_ORDER_NO]), 0);
     put_comma(lane);
     put_cell(lane, first_of(r->text[FIELD_CHANNEL_ORDER_NO], l->text[FIELD_CHANNEL_ORDER_NO]), 0);
     put_comma(lane);
-    put_cell(lane, (struct span){text, reasons_text(job, l->reasons, text, sizeof text)}, 0);
+    put_cell(lane, (struct span){text, reasons_text(job, reasons, text, sizeof text)}, 0);
     put_comma(lane);
     put_cell(lane, l->text[FIELD_AMOUNT], 1);
     put_comma(lane);
     put_cell(lane, r->text[FIELD_AMOUNT], 1);
     put_comma(lane);
-    if (l->currency == r->currency)
-        put_bytes(lane, money,
-                  money_print(money, (money_total)r->amount_micro - l->amount_micro,
-                              currency_exponent(l->currency)));
+    if (one_currency)
+        put_bytes(lane, money, money_print(money, delta, currency_exponent(one->currency)));
     put_comma(lane);
-    put_bytes(lane, text, (size_t)snprintf(text, sizeof text, "%u", l->key_no));
+    put_bytes(lane, text, (size_t)snprintf(text, sizeof text, "%u", one->key_no));
+    if (job_makes_sets(job)) {
+        put_comma(lane);
+        if (!is_pair)
+            put_set(lane, one);
+    }
     for (int i = 0; i < job->match.compare_count; i++) {
         unsigned field = job->match.compare[i];
         int number = field == FIELD_FEE;
@@ -187,8 +197,8 @@ static void put_two_sided(struct results *s, struct results_lane *lane, const st
         put_cell(lane, r->text[field], number);
     }
     put_comma(lane);
-    put_word(lane, currency_code(l->currency));
-    if (l->currency != r->currency) {
+    put_word(lane, currency_code(one->currency));
+    if (!one_currency) {
         put_bytes(lane, "/", 1);
         put_word(lane, currency_code(r->currency));
     }
@@ -217,9 +227,14 @@ static void put_one_sided(struct results *s, struct results_lane *lane, const st
     char text[512];
     put_fields(s, lane, f);
     put_comma(lane);
-    if (f->verdict == CLASS_AMBIGUOUS)
-        put_bytes(lane, text, (size_t)snprintf(text, sizeof text, "%016llx", (unsigned long long)f->set_id));
+    if (f->verdict == CLASS_AMBIGUOUS || f->reasons & REASON_BIT(REASON_PARTIAL))
+        put_set(lane, f);
     put_comma(lane);
+    if (s->config.job->match.partials.given) {
+        if (f->remains_micro)
+            put_bytes(lane, text, money_print(text, f->remains_micro, currency_exponent(f->currency)));
+        put_comma(lane);
+    }
     put_cell(lane, (struct span){text, reasons_text(s->config.job, f->reasons, text, sizeof text)}, 0);
 }
 
@@ -234,7 +249,8 @@ static void header(const struct results *s, int file, char *out, size_t room)
     if (file == CLASS_MATCH || file == CLASS_MISMATCH) {
         n = (size_t)snprintf(
             out, room,
-            "channel_code,biz_order_no,channel_order_no,reasons,local_amount,channel_amount,delta,key_no");
+            "channel_code,biz_order_no,channel_order_no,reasons,local_amount,channel_amount,delta,key_no%s",
+            job_makes_sets(job) ? ",set_id" : "");
         for (int i = 0; i < job->match.compare_count && n < room; i++) {
             const char *name = job_field_name(job, job->match.compare[i]);
             n += (size_t)snprintf(out + n, room - n, ",local_%s,channel_%s", name, name);
@@ -243,11 +259,14 @@ static void header(const struct results *s, int file, char *out, size_t room)
             snprintf(out + n, room - n, ",currency,local_bill_date,channel_bill_date");
         return;
     }
-    n = (size_t)snprintf(out, room, "side");
+    n = (size_t)snprintf(out, room, file == PROPOSAL_FILE ? "outcome,solutions,solution,role,side" : "side");
     for (unsigned field = 0; field < FIELDS + (unsigned)job->attr_count && n < room; field++)
         n += (size_t)snprintf(out + n, room - n, ",%s", job_field_name(job, field));
-    if (n < room)
-        snprintf(out + n, room - n, ",occurrence_id,set_id,reasons");
+    if (n < room && file == PROPOSAL_FILE)
+        snprintf(out + n, room - n, ",occurrence_id");
+    else if (n < room)
+        snprintf(out + n, room - n, ",occurrence_id,set_id,%sreasons",
+                 job->match.partials.given ? "remains," : "");
 }
 
 static const char *place_header(int file)
@@ -418,6 +437,21 @@ static enum err put_place(struct results *s, struct results_lane *lane, struct w
     return OK;
 }
 
+/* Both places of a pair; of a member of a set, whose partner is NULL, the other one is empty. */
+static enum err put_places(struct results *s, struct results_lane *lane, struct worker_io *io,
+                           const struct full *row, const struct full *partner, struct diag *diag)
+{
+    enum err err = OK;
+    if (!partner && row->side == CHANNEL)
+        append(lane, &lane->place, &lane->place_used, &lane->place_room, ",", 1);
+    err = put_place(s, lane, io, row, diag);
+    if (err == OK && partner)
+        err = put_place(s, lane, io, partner, diag);
+    else if (row->side == LOCAL)
+        append(lane, &lane->place, &lane->place_used, &lane->place_room, ",", 1);
+    return err;
+}
+
 /* ---- the largest breaks ---- */
 
 static int larger(const struct largest_break *a, const struct largest_break *b)
@@ -425,6 +459,56 @@ static int larger(const struct largest_break *a, const struct largest_break *b)
     if (a->magnitude != b->magnitude)
         return a->magnitude > b->magnitude;
     return span_compare((struct span){a->key, a->key_size}, (struct span){b->key, b->key_size}) < 0;
+}
+
+/* A break as one line, for people; its places are in the lane. */
+static void break_text(struct results *s, const struct results_lane *lane, const struct full *row,
+                       const struct full *partner, uint64_t reason_bits, struct largest_break *b)
+{
+    money_total size = row->amount_micro;
+    if (partner && partner->currency == row->currency)
+        size = (money_total)partner->amount_micro - row->amount_micro;
+    b->magnitude = (uint64_t)(size < 0 ? -size : size);
+    char reasons[200], money[MONEY_TEXT_MAX];
+    reasons_text(s->config.job, reason_bits, reasons, sizeof reasons);
+    struct span order = first_of(row->text[FIELD_BIZ_ORDER_NO], row->text[FIELD_CHANNEL_ORDER_NO]);
+    if (partner) {
+        money_print(money, size, currency_exponent(row->currency));
+        snprintf(b->text, sizeof b->text, "%-9s %.*s  local %.*s channel %.*s delta %s %s  (%s)  %.*s",
+                 class_name(b->class_id), (int)(order.size < 64 ? order.size : 64), order.data,
+                 (int)row->text[FIELD_AMOUNT].size, row->text[FIELD_AMOUNT].data,
+                 (int)partner->text[FIELD_AMOUNT].size, partner->text[FIELD_AMOUNT].data,
+                 partner->currency == row->currency ? money : "-", currency_code(row->currency), reasons,
+                 (int)(lane->place_used > 1 ? lane->place_used - 1 : 0), lane->place + 1);
+    } else {
+        snprintf(b->text, sizeof b->text, "%-9s %.*s  %s %.*s %s%s%s%s  %.*s", class_name(b->class_id),
+                 (int)(order.size < 64 ? order.size : 64), order.data, side_name((enum side)row->side),
+                 (int)row->text[FIELD_AMOUNT].size, row->text[FIELD_AMOUNT].data,
+                 currency_code(row->currency), reasons[0] ? "  (" : "", reasons, reasons[0] ? ")" : "",
+                 (int)(lane->place_used > 1 ? lane->place_used - 1 : 0), lane->place + 1);
+    }
+    for (unsigned char *p = (unsigned char *)b->text; *p; p++) /* it goes to a terminal */
+        if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
+}
+
+/* 1 when it is, or may be, among the largest of the lane. */
+static int is_large(const struct results_lane *lane, const struct largest_break *b)
+{
+    return lane->largest_count < LARGEST_MAX || larger(b, &lane->largest[LARGEST_MAX - 1]);
+}
+
+static void keep_largest(struct results_lane *lane, struct largest_break b)
+{
+    b.key = mem_copy_text(b.key, b.key_size);
+    if (!b.key)
+        return; /* a line of the summary less; results are not touched */
+    if (lane->largest_count == LARGEST_MAX)
+        mem_give(lane->largest[--lane->largest_count].key);
+    uint32_t at = lane->largest_count++;
+    for (; at > 0 && larger(&b, &lane->largest[at - 1]); at--)
+        lane->largest[at] = lane->largest[at - 1];
+    lane->largest[at] = b;
 }
 
 static void note_largest(struct results *s, struct results_lane *lane, const struct full *row,
@@ -437,38 +521,10 @@ static void note_largest(struct results *s, struct results_lane *lane, const str
                               .magnitude = (uint64_t)(size < 0 ? -size : size),
                               .key = lane->key,
                               .key_size = (uint32_t)lane->key_used};
-    if (lane->largest_count == LARGEST_MAX && !larger(&b, &lane->largest[LARGEST_MAX - 1]))
+    if (!is_large(lane, &b))
         return;
-    char reasons[200], money[MONEY_TEXT_MAX];
-    reasons_text(s->config.job, row->reasons, reasons, sizeof reasons);
-    struct span order = first_of(row->text[FIELD_BIZ_ORDER_NO], row->text[FIELD_CHANNEL_ORDER_NO]);
-    if (partner) {
-        money_print(money, size, currency_exponent(row->currency));
-        snprintf(b.text, sizeof b.text, "%-9s %.*s  local %.*s channel %.*s delta %s %s  (%s)  %.*s",
-                 class_name(b.class_id), (int)(order.size < 64 ? order.size : 64), order.data,
-                 (int)row->text[FIELD_AMOUNT].size, row->text[FIELD_AMOUNT].data,
-                 (int)partner->text[FIELD_AMOUNT].size, partner->text[FIELD_AMOUNT].data,
-                 partner->currency == row->currency ? money : "-", currency_code(row->currency), reasons,
-                 (int)(lane->place_used > 1 ? lane->place_used - 1 : 0), lane->place + 1);
-    } else {
-        snprintf(b.text, sizeof b.text, "%-9s %.*s  %s %.*s %s%s%s%s  %.*s", class_name(b.class_id),
-                 (int)(order.size < 64 ? order.size : 64), order.data, side_name((enum side)row->side),
-                 (int)row->text[FIELD_AMOUNT].size, row->text[FIELD_AMOUNT].data,
-                 currency_code(row->currency), reasons[0] ? "  (" : "", reasons, reasons[0] ? ")" : "",
-                 (int)(lane->place_used > 1 ? lane->place_used - 1 : 0), lane->place + 1);
-    }
-    for (unsigned char *p = (unsigned char *)b.text; *p; p++) /* it goes to a terminal */
-        if (*p < 0x20 || *p == 0x7f)
-            *p = '?';
-    b.key = mem_copy_text(lane->key, lane->key_used);
-    if (!b.key)
-        return; /* a line of the summary less; results are not touched */
-    if (lane->largest_count == LARGEST_MAX)
-        mem_give(lane->largest[--lane->largest_count].key);
-    uint32_t at = lane->largest_count++;
-    for (; at > 0 && larger(&b, &lane->largest[at - 1]); at--)
-        lane->largest[at] = lane->largest[at - 1];
-    lane->largest[at] = b;
+    break_text(s, lane, row, partner, row->reasons, &b);
+    keep_largest(lane, b);
 }
 
 uint32_t results_largest(struct results *s, struct largest_break out[LARGEST_MAX])
@@ -487,36 +543,223 @@ uint32_t results_largest(struct results *s, struct largest_break out[LARGEST_MAX
     return count;
 }
 
+/* Called for each item of a list, in order. */
+typedef enum err item_fn(void *context, const struct item *item, struct diag *diag);
+static enum err merge(struct results *s, int list, item_fn *each, void *context, struct diag *diag);
+
 /* ---- the sink ---- */
+
+static enum err put_match(struct results *s, uint32_t number, struct diag *diag)
+{
+    struct results_lane *lane = &s->lanes[number];
+    if (lane->no_memory)
+        return mem_fail(diag, lane->row_used, "a result row");
+    return match_put_row(s->match, number, (struct span){lane->key, lane->key_used},
+                         (struct span){lane->row, lane->row_used},
+                         (struct span){lane->place, lane->place_used}, diag);
+}
 
 static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, const struct full *row,
                     const struct full *partner, struct diag *diag)
 {
     struct results *s = (struct results *)sink;
     struct results_lane *lane = &s->lanes[number];
+    const int two_sided = row->verdict == CLASS_MATCH || row->verdict == CLASS_MISMATCH;
     begin_item(lane);
     put_order(lane, row);
-    if (partner) {
+    if (partner)
         put_order(lane, partner);
-        put_two_sided(s, lane, row, partner);
-    } else {
+    if (two_sided)
+        put_two_sided(s, lane, partner || row->side == LOCAL ? row : NULL,
+                      partner                ? partner
+                      : row->side == CHANNEL ? row
+                                             : NULL,
+                      row->reasons);
+    else
         put_one_sided(s, lane, row);
-    }
-    enum err err = put_place(s, lane, io, row, diag);
-    if (err == OK && partner)
-        err = put_place(s, lane, io, partner, diag);
+    enum err err =
+        two_sided ? put_places(s, lane, io, row, partner, diag) : put_place(s, lane, io, row, diag);
     if (err != OK)
         return err;
     if (!lane->no_memory && (row->verdict == CLASS_MISMATCH || row->verdict == CLASS_MISSING ||
                              row->verdict == CLASS_EXTRA || row->verdict == CLASS_AMBIGUOUS))
         note_largest(s, lane, row, partner);
-    if (row->verdict != CLASS_MATCH)
-        return store(s, lane, row->verdict, diag);
+    return row->verdict != CLASS_MATCH ? store(s, lane, row->verdict, diag) : put_match(s, number, diag);
+}
+
+/* ---- tolerance pairs, and the budget that they spend ----
+ *
+ * A pair is held as an item of its own list, sorted by cell and then by ≺ of the local record. Its row is this head, the
+ * sort key of either class, the rows of both, and its line among the largest breaks. */
+
+struct held {
+    struct broken_pair pair;
+    uint64_t delta;
+    uint32_t cell_size, key_size, mismatch_size, match_size, text_size;
+};
+
+static enum err hold(struct sink *sink, uint32_t number, struct worker_io *io, const struct held_pair *pair,
+                     struct diag *diag)
+{
+    struct results *s = (struct results *)sink;
+    struct results_lane *lane = &s->lanes[number];
+    const struct full *l = pair->local, *r = pair->channel;
+    const uint64_t reasons = (l->reasons & (REASON_BIT(REASON_DAY_CUT) | REASON_BIT(REASON_DATE_DISAGREES))) |
+                             REASON_BIT(REASON_BUDGET);
+    struct held held = {.pair = {.amount_micro = {l->amount_micro, r->amount_micro},
+                                 .kept_micro = r->taken_micro,
+                                 .currency = l->currency,
+                                 .reasons = l->reasons},
+                        .delta = l->delta_micro,
+                        .cell_size = (uint32_t)pair->cell.size};
+    begin_item(lane);
+    put_bytes(lane, &held, sizeof held);
+    put_order(lane, l);
+    put_order(lane, r);
+    held.key_size = (uint32_t)lane->key_used;
+    put_bytes(lane, lane->key, lane->key_used);
+    size_t from = lane->row_used;
+    put_two_sided(s, lane, l, r, reasons);
+    held.mismatch_size = (uint32_t)(lane->row_used - from);
+    from = lane->row_used;
+    if (s->match)
+        put_two_sided(s, lane, l, r, l->reasons);
+    held.match_size = (uint32_t)(lane->row_used - from);
+    enum err err = put_places(s, lane, io, l, r, diag);
+    if (err != OK)
+        return err;
     if (lane->no_memory)
         return mem_fail(diag, lane->row_used, "a result row");
-    return match_put_row(s->match, number, (struct span){lane->key, lane->key_used},
-                         (struct span){lane->row, lane->row_used},
-                         (struct span){lane->place, lane->place_used}, diag);
+    struct largest_break b = {.class_id = CLASS_MISMATCH};
+    break_text(s, lane, l, r, reasons, &b);
+    held.text_size = (uint32_t)strlen(b.text);
+    put_bytes(lane, b.text, held.text_size);
+    /* Shorter cells first; no cell is the beginning of another of its size. */
+    const uint8_t size[2] = {(uint8_t)(pair->cell.size >> 8), (uint8_t)pair->cell.size};
+    lane->key_used = 0;
+    put_key(lane, size, 2);
+    put_key(lane, pair->cell.data, pair->cell.size);
+    put_order(lane, l);
+    if (!lane->no_memory)
+        memcpy(lane->row, &held, sizeof held);
+    return store(s, lane, HELD_LIST, diag);
+}
+
+struct budget {
+    struct results *s;
+    broken_pair_fn *broken;
+    void *context;
+    char *cell; /* size and bytes of the cell at hand */
+    size_t cell_size, cell_room;
+    unsigned __int128 spent;
+    int is_spent;
+};
+
+static void load(struct results_lane *lane, char **buffer, size_t *used, size_t *room, const char *bytes,
+                 size_t size)
+{
+    *used = 0;
+    append(lane, buffer, used, room, bytes, size);
+}
+
+static enum err spend(void *context, const struct item *item, struct diag *diag)
+{
+    struct budget *budget = context;
+    struct results *s = budget->s;
+    struct results_lane *lane = &s->lanes[0];
+    struct held held;
+    const char *key = (const char *)(item + 1), *row = key + item->key_size;
+    memcpy(&held, row, sizeof held);
+    const size_t cell_size = 2 + held.cell_size;
+    if (budget->cell_size != cell_size || memcmp(budget->cell, key, cell_size) != 0) {
+        lane->no_memory = 0;
+        load(lane, &budget->cell, &budget->cell_size, &budget->cell_room, key, cell_size);
+        if (lane->no_memory)
+            return mem_fail(diag, cell_size, "a budget");
+        budget->spent = 0;
+        budget->is_spent = 0;
+    }
+    budget->is_spent |= budget->spent + held.delta > (uint64_t)s->config.job->match.budget_micro;
+    const int breaks = budget->is_spent;
+    if (!breaks)
+        budget->spent += held.delta;
+    if (!breaks && !s->match)
+        return OK;
+    begin_item(lane);
+    const char *at = row + sizeof held;
+    load(lane, &lane->key, &lane->key_used, &lane->key_room, at, held.key_size);
+    at += held.key_size;
+    load(lane, &lane->row, &lane->row_used, &lane->row_room, breaks ? at : at + held.mismatch_size,
+         breaks ? held.mismatch_size : held.match_size);
+    load(lane, &lane->place, &lane->place_used, &lane->place_room, row + item->row_size, item->place_size);
+    if (!breaks)
+        return put_match(s, 0, diag);
+    const money_total delta = (money_total)held.pair.amount_micro[CHANNEL] - held.pair.amount_micro[LOCAL];
+    struct largest_break b = {.class_id = CLASS_MISMATCH,
+                              .magnitude = (uint64_t)(delta < 0 ? -delta : delta),
+                              .key = lane->key,
+                              .key_size = (uint32_t)lane->key_used};
+    memcpy(b.text, at + held.mismatch_size + held.match_size, held.text_size);
+    if (!lane->no_memory && is_large(lane, &b))
+        keep_largest(lane, b);
+    budget->broken(budget->context, &held.pair);
+    return store(s, lane, CLASS_MISMATCH, diag);
+}
+
+static enum err settle_budget(struct sink *sink, broken_pair_fn *broken, void *context, struct diag *diag)
+{
+    struct results *s = (struct results *)sink;
+    struct budget budget = {.s = s, .broken = broken, .context = context};
+    enum err err = merge(s, HELD_LIST, spend, &budget, diag);
+    mem_give(budget.cell);
+    for (uint32_t i = 0; i < s->config.lanes; i++) {
+        struct lane_class *c = &s->lanes[i].classes[HELD_LIST];
+        mem_give(c->bytes);
+        mem_give(c->items);
+        mem_give(c->runs);
+        *c = (struct lane_class){0};
+    }
+    return err;
+}
+
+/* ---- proposals ---- */
+
+static enum err put_proposal(struct results *s, struct results_lane *lane, struct worker_io *io,
+                             const struct proposal *p, uint32_t solution, const struct full *part,
+                             struct diag *diag)
+{
+    const struct full *row = part ? part : p->target;
+    char text[32];
+    begin_item(lane);
+    put_order(lane, p->target);
+    const uint8_t number = (uint8_t)solution; /* 0: the target */
+    put_key(lane, &number, 1);
+    if (part)
+        put_order(lane, part);
+    put_word(lane, proposal_outcome_name(p->outcome));
+    put_comma(lane);
+    if (p->outcome != PROPOSAL_GAVE_UP)
+        put_bytes(lane, text, (size_t)snprintf(text, sizeof text, "%u", p->solution_count));
+    put_comma(lane);
+    if (part)
+        put_bytes(lane, text, (size_t)snprintf(text, sizeof text, "%u", solution));
+    put_comma(lane);
+    put_word(lane, part ? "part" : "target");
+    put_comma(lane);
+    put_fields(s, lane, row);
+    enum err err = put_place(s, lane, io, row, diag);
+    return err == OK ? store(s, lane, PROPOSAL_FILE, diag) : err;
+}
+
+static enum err propose(struct sink *sink, uint32_t number, struct worker_io *io, const struct proposal *p,
+                        struct diag *diag)
+{
+    struct results *s = (struct results *)sink;
+    enum err err = put_proposal(s, &s->lanes[number], io, p, 0, NULL, diag);
+    for (uint32_t i = 0; i < p->solution_count; i++)
+        for (uint32_t k = 0; err == OK && k < p->part_count[i]; k++)
+            err = put_proposal(s, &s->lanes[number], io, p, i + 1, p->parts[i][k], diag);
+    return err;
 }
 
 static enum err put_pairs(struct sink *sink, uint32_t number, const struct pair_ref *pairs, uint64_t count,
@@ -536,8 +779,13 @@ static enum err stage(struct sink *sink, unsigned number, uint32_t lane, struct 
     return match_stage(((struct results *)sink)->match, number, lane, io, diag);
 }
 
-static const struct sink_ops results_ops = {
-    .put = put, .put_pairs = put_pairs, .stages = stages, .stage = stage};
+static const struct sink_ops results_ops = {.put = put,
+                                            .hold = hold,
+                                            .settle_budget = settle_budget,
+                                            .propose = propose,
+                                            .put_pairs = put_pairs,
+                                            .stages = stages,
+                                            .stage = stage};
 
 const char *results_folder(const struct results *results)
 {
@@ -590,7 +838,7 @@ void results_close(struct results *s)
         return;
     for (uint32_t i = 0; s->lanes && i < s->config.lanes; i++) {
         struct results_lane *lane = &s->lanes[i];
-        for (int f = 0; f < FILES; f++) {
+        for (int f = 0; f < LISTS; f++) {
             mem_give(lane->classes[f].bytes);
             mem_give(lane->classes[f].items);
             mem_give(lane->classes[f].runs);
@@ -698,12 +946,27 @@ static void heap_down(struct cursor **heap, uint32_t count, uint32_t at)
     }
 }
 
-static enum err merge(struct results *s, int file, struct out_file *f, struct digest *digest, uint64_t *rows,
-                      struct diag *diag)
+struct writing {
+    struct out_file *file;
+    struct digest *digest;
+};
+
+/* Places are in the file and not in the digest. */
+static enum err write_item(void *context, const struct item *item, struct diag *diag)
+{
+    struct writing *w = context;
+    const char *row = (const char *)(item + 1) + item->key_size;
+    digest_put(w->digest, row, item->row_size);
+    digest_put(w->digest, "\n", 1);
+    enum err err = out_put(w->file, row, item->row_size + item->place_size, diag);
+    return err == OK ? out_put(w->file, "\n", 1, diag) : err;
+}
+
+static enum err merge(struct results *s, int list, item_fn *each, void *context, struct diag *diag)
 {
     uint32_t count = 0, open = 0;
     for (uint32_t i = 0; i < s->config.lanes; i++)
-        count += s->lanes[i].classes[file].run_count + 1;
+        count += s->lanes[i].classes[list].run_count + 1;
     struct cursor *cursors = mem_take_zero(count, sizeof *cursors);
     struct cursor **heap = mem_take_zero(count, sizeof *heap);
     enum err err = cursors && heap ? OK : mem_fail(diag, count * sizeof *cursors, "merging results");
@@ -712,7 +975,7 @@ static enum err merge(struct results *s, int file, struct out_file *f, struct di
     ahead = ahead > RUN_READ ? RUN_READ : ahead < RUN_READ_MIN ? RUN_READ_MIN : ahead;
     uint32_t made = 0;
     for (uint32_t i = 0; err == OK && i < s->config.lanes; i++) {
-        struct lane_class *c = &s->lanes[i].classes[file];
+        struct lane_class *c = &s->lanes[i].classes[list];
         sort_lane(c);
         cursors[made].lane = &s->lanes[i];
         cursors[made++].in_memory = c;
@@ -732,16 +995,8 @@ static enum err merge(struct results *s, int file, struct out_file *f, struct di
     }
     for (uint32_t i = open / 2; i-- > 0;)
         heap_down(heap, open, i);
-    *rows = 0;
     while (err == OK && open) {
-        const struct item *item = heap[0]->item;
-        const char *row = (const char *)(item + 1) + item->key_size;
-        digest_put(digest, row, item->row_size);
-        digest_put(digest, "\n", 1);
-        err = out_put(f, row, item->row_size + item->place_size, diag);
-        if (err == OK)
-            err = out_put(f, "\n", 1, diag);
-        ++*rows;
+        err = each(context, heap[0]->item, diag);
         if (err == OK)
             err = cursor_step(s, heap[0], diag);
         if (err == OK && !heap[0]->item)
@@ -808,8 +1063,8 @@ static enum err write_rejects(struct results *s, struct worker_io *io, struct ou
         }
     }
     arena_fini(&arena);
-    uint64_t rows;
-    return err == OK ? merge(s, REJECT_FILE, f, digest, &rows, diag) : err;
+    struct writing writing = {f, digest};
+    return err == OK ? merge(s, REJECT_FILE, write_item, &writing, diag) : err;
 }
 
 enum err results_write(struct results *s, struct worker_io *io, char digest_lines[4096], struct diag *diag)
@@ -822,10 +1077,11 @@ enum err results_write(struct results *s, struct worker_io *io, char digest_line
     if (err == OK && !digest)
         err = mem_fail(diag, 0, "writing results");
     for (int file = 0; err == OK && file < FILES; file++) {
-        if (file == CLASS_MATCH && !s->match)
+        if ((file == CLASS_MATCH && !s->match) ||
+            (file == PROPOSAL_FILE && !s->config.job->match.subset.given))
             continue;
         char head[4096], text[DIGEST_TEXT];
-        const char *name = file == REJECT_FILE ? "reject.csv" : set_names[file];
+        const char *name = set_names[file];
         if (file == CLASS_MATCH) {
             err = match_finish(s->match, text, diag);
         } else {
@@ -840,10 +1096,10 @@ enum err results_write(struct results *s, struct worker_io *io, char digest_line
                 err = out_put(&f, place_header(file), strlen(place_header(file)), diag);
             if (err == OK)
                 err = out_put(&f, "\n", 1, diag);
-            uint64_t rows;
+            struct writing writing = {&f, digest};
             if (err == OK)
                 err = file == REJECT_FILE ? write_rejects(s, io, &f, digest, diag)
-                                          : merge(s, file, &f, digest, &rows, diag);
+                                          : merge(s, file, write_item, &writing, diag);
             err = out_end(&f, err, diag);
             digest_end(digest, text);
         }

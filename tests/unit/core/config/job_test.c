@@ -480,19 +480,62 @@ TEST(what_later_versions_do_is_refused_by_name)
                    "did you mean \"alipay\"? known: csv"));
     EXPECT(refuses("  format: csv", "  kafka: {topic: t}", "17:3",
                    "channel: \"kafka\" is something this version does not do", ""));
-    EXPECT(refuses("suspense:", "reversals: true\nsuspense:", "24:1",
-                   "\"reversals\" is something this version does not do", ""));
-    EXPECT(refuses("suspense:", "group: [batch]\nsuspense:", "24:1", "\"group\"", ""));
-    EXPECT(refuses("  window:", "  splits: true\n  window:", "23:3",
-                   "match: \"splits\" is something this version does not do", ""));
-    EXPECT(refuses("  window:", "  subset_sum: true\n  window:", "23:3", "match: \"subset_sum\"", ""));
-    EXPECT(refuses("  window:", "  fx: rates.csv\n  window:", "23:3", "match: \"fx\"", ""));
-    EXPECT(refuses("  window:", "  fees: net\n  window:", "23:9",
-                   "match.fees: \"net\" is something this version does not do", ""));
-    EXPECT(refuses("  window:", "  fees: schedule\n  window:", "23:9", "match.fees: \"schedule\"", ""));
-    EXPECT(refuses("{amount: 0}", "{amount: 0, budget: 5}", "22:26", "match.tolerance: \"budget\"", ""));
     EXPECT(refuses("trade_time: paid_at", "trade_time: {column: paid_at, timezone: UTC}", "14:35",
                    "\"timezone\"", ""));
+}
+
+TEST(the_rules_that_a_job_switches_on_are_read)
+{
+    struct job *job =
+        load_changed("trade_time: e}\nmatch:\n",
+                     "fee: f, trade_time: e}\nmatch:\n"
+                     "  fees: {schedule: {rate_ppm: 6000, round: half_even, min: 0.01, max: 5}}\n"
+                     "  splits: true\n  reversals: true\n"
+                     "  partials: {parent: [channel_code, channel_order_no], whole: channel}\n"
+                     "  subset_sum: {by: [channel_order_no], parts: 3, work: 50, pool: 9}\n"
+                     "  fx: {rates: \"rates/{date}.csv\", round: down}\n");
+    EXPECT(job != NULL);
+    if (!job)
+        return;
+    const struct match_rules *m = &job->match;
+    EXPECT(m->fees == FEES_SCHEDULE && m->schedule.rate_ppm == 6000 &&
+           m->schedule.rounding == ROUND_HALF_EVEN && m->schedule.min_micro == 10000 &&
+           m->schedule.max_micro == 5000000 && !m->schedule.refunds_kept);
+    EXPECT(m->splits && m->reversals);
+    EXPECT(m->partials.given && m->partials.key_index == 1 && m->partials.whole == CHANNEL &&
+           !m->partials.over_refund_ignored);
+    EXPECT(m->subset.given && m->subset.by.part_count == 1 && m->subset.parts == 3 && m->subset.work == 50 &&
+           m->subset.pool == 9);
+    EXPECT(strcmp(m->fx.path, "rates/{date}.csv") == 0 && m->fx.rounding == ROUND_DOWN && !m->fx.rates);
+    job_close(job);
+}
+
+TEST(rules_that_cannot_be_meant_are_refused)
+{
+    EXPECT(refuses("{amount: 0}", "{amount: 0, budget: -5}", "22:34", "match.tolerance.budget: \"-5\"", ""));
+    EXPECT(refuses("  window:", "  fees: net\n  window:", "23:9",
+                   "match.fees: fee has no column on the channel side", "add `fee: COLUMN`"));
+    EXPECT(
+        refuses("  window:", "  fees: schedule\n  window:", "23:9", "its rate is missing", "rate_ppm: 6000"));
+    EXPECT(refuses("  window:", "  fees: {schedule: {rate_ppm: 6000}}\n  window:", "23:20",
+                   "round is missing", "half_even"));
+    EXPECT(refuses("  window:", "  fees: {schedule: {rate_ppm: 6000, round: nearest}}\n  window:", "23:44",
+                   "\"nearest\" is none of its words", "half_up, half_even, down, up"));
+    EXPECT(refuses("  window:",
+                   "  fees: {schedule: {rate_ppm: 6000, round: up, level: day, min: 1}}\n  window:", "23:60",
+                   "min says something of rows", "level: row"));
+    EXPECT(refuses("  window:", "  splits: 1\n  window:", "23:11", "expected true or false", ""));
+    EXPECT(refuses("  window:", "  partials: {parent: [channel_order_no]}\n  window:", "23:22",
+                   "parent is none of the job's keys", "match.keys"));
+    EXPECT(refuses("  window:", "  partials: {whole: bank, parent: [channel_code, biz_order_no]}\n  window:",
+                   "23:21", "\"bank\" is none of its words", "local, channel"));
+    EXPECT(refuses("  window:", "  group: {by: [biz_order_no]}\n  window:", "20:3",
+                   "keys says nothing of a group job", "take one of the two out"));
+    EXPECT(refuses("  window:", "  subset_sum: {pool: 5000}\n  window:", "23:22",
+                   "a whole number from 1 to 1000", ""));
+    EXPECT(refuses("  window:", "  fx: {rates: r.csv}\n  window:", "23:7", "round is missing", ""));
+    EXPECT(
+        refuses("suspense:", "reversals: true\nsuspense:", "24:1", "there is no setting \"reversals\"", ""));
 }
 
 TEST(mistyped_settings_are_told_with_what_was_expected)

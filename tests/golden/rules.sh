@@ -1,0 +1,97 @@
+#!/bin/sh
+# tests/golden/rules.sh TIEOUT [--update]: each folder of tests/golden/rules/ is a small day for one rule of SPEC.md section 3
+# (core/README.md, decisions 26 to 37), worked out by hand. The class files must be those in expected.txt, by every road, and with
+# the rows of the inputs the other way round the digest must stay. Prints a line for each; exit 1 when one is wrong.
+set -eu
+tieout=$1
+root=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+wrong=0
+update=
+[ "${2:-}" = --update ] && update=1
+
+# All that a run wrote and that does not change from run to run, as one text. Files that hold nothing but their header are left out.
+show()
+{
+    for file in match mismatch missing extra suspense duplicate ambiguous excluded reject proposal aggregate; do
+        [ -f "$1/$file.csv" ] && [ "$(wc -l <"$1/$file.csv")" -gt 1 ] || continue
+        echo "== $file.csv"
+        cat "$1/$file.csv"
+    done
+    echo "== summary.json"
+    grep -v '"digest"' "$1/summary.json"
+}
+
+digest_of()
+{
+    sed -n 's/.*"digest": "\(.*\)".*/\1/p' "$1/summary.json"
+}
+
+run()
+{
+    rm -rf "$work/out"
+    code=0
+    "$tieout" run "$1" --date=2026-11-19 "--out=$work/out" --write-match "--threads=$2" $3 2>"$work/stderr" || code=$?
+    out=$(echo "$work"/out/*/2026-11-19)
+    if [ ! -f "$out/summary.json" ]; then
+        cat "$work/stderr"
+        return 1
+    fi
+    return 0
+}
+
+for day in "$root"/rules/*/; do
+    name=$(basename "$day")
+    digest=
+    for road in "1" "3" "1 --chunk=4KiB" "2 --index-memory=64KiB" "3 --shards=7 --batch=600" "2 --io=posix"; do
+        # shellcheck disable=SC2086 # one word per option
+        set -- $road
+        threads=$1
+        shift
+        if ! run "$day/job.yaml" "$threads" "$*"; then
+            echo "WRONG $name $road: exit $code"
+            wrong=1
+            break
+        fi
+        show "$out" >"$work/shown"
+        [ "${update:-}" ] && cp "$work/shown" "$day/expected.txt"
+        if ! diff -u "$day/expected.txt" "$work/shown" >"$work/diff"; then
+            echo "WRONG $name $road"
+            cat "$work/diff"
+            wrong=1
+            break
+        fi
+        digest=${digest:-$(digest_of "$out")}
+        if [ "$(digest_of "$out")" != "$digest" ]; then
+            echo "WRONG $name $road: the digest is another"
+            wrong=1
+        fi
+    done
+    # Without match.csv the exact pairs never come back: the sums must not change.
+    "$tieout" run "$day/job.yaml" --date=2026-11-19 "--out=$work/lean" --threads=2 2>/dev/null || true
+    grep -v '"digest"' "$work"/lean/*/2026-11-19/summary.json >"$work/lean.json"
+    sed '1,/^== summary.json$/d' "$work/shown" >"$work/whole.json"
+    if ! cmp -s "$work/lean.json" "$work/whole.json"; then
+        echo "WRONG $name: another summary without match.csv"
+        diff "$work/whole.json" "$work/lean.json" || true
+        wrong=1
+    fi
+    rm -rf "$work/lean"
+    # The other way round: places change, nothing else.
+    rm -rf "$work/turned"
+    cp -r "$day" "$work/turned"
+    for file in "$work/turned"/local*.csv "$work/turned"/channel*.csv; do
+        head -1 "$file" >"$work/turned.csv"
+        tail -n +2 "$file" | sort -r >>"$work/turned.csv"
+        mv "$work/turned.csv" "$file"
+    done
+    if ! run "$work/turned/job.yaml" 2 "" || [ "$(digest_of "$out")" != "$digest" ]; then
+        echo "WRONG $name: another digest with the rows in another order"
+        wrong=1
+    else
+        echo "ok $name"
+    fi
+done
+exit $wrong
