@@ -1,0 +1,369 @@
+/* io/store/handling.c: see handling.h */
+#include "io/store/handling.h"
+#include <stdio.h>
+#include <string.h>
+
+const char handling_schema[] =
+    "CREATE TABLE action (no INTEGER PRIMARY KEY, at INTEGER NOT NULL, actor TEXT NOT NULL, what TEXT NOT "
+    "NULL,\n"
+    "  error_id TEXT NOT NULL, reason TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL);\n"
+    "CREATE INDEX action_of ON action (error_id, no);\n"
+    "CREATE TRIGGER action_stays BEFORE UPDATE ON action BEGIN SELECT RAISE(ABORT, 'the audit log is only "
+    "added to'); END;\n"
+    "CREATE TRIGGER action_is_kept BEFORE DELETE ON action BEGIN SELECT RAISE(ABORT, 'the audit log is only "
+    "added to'); END;\n"
+    "CREATE TABLE force_pair (no INTEGER PRIMARY KEY, queue TEXT NOT NULL, local_id TEXT NOT NULL, "
+    "channel_id TEXT NOT NULL,\n"
+    "  actor TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0,\n"
+    "  task TEXT NOT NULL DEFAULT '');\n"
+    "CREATE INDEX force_pair_waits ON force_pair (queue, no) WHERE state = 0;\n";
+
+static const char *const ACTIONS[HANDLE_ACTIONS] = {"claim",  "resolve", "void",
+                                                    "reopen", "note",    "force-match"};
+
+enum handle_action handle_action_find(const char *name)
+{
+    for (int i = 0; i < HANDLE_ACTIONS; i++)
+        if (strcmp(name, ACTIONS[i]) == 0)
+            return (enum handle_action)i;
+    return HANDLE_ACTIONS;
+}
+
+const char *handle_action_name(enum handle_action action)
+{
+    return ACTIONS[action];
+}
+
+/* An order as it stands, in room of its own. */
+struct standing {
+    char id[ERROR_ID_TEXT], status[40], assignee[200], class_name[20], queue[400], kind[20], currency[8];
+    int visible;
+    int64_t no;
+};
+
+static enum err finish(struct sqlite_statement *s, struct diag *diag)
+{
+    enum err err = sqlite_step(s, diag) == STEP_FAILED ? diag->err : OK;
+    sqlite_finish(s);
+    return err;
+}
+
+/* HANDLED: found. */
+static enum err find(struct sqlite *db, const char *id, struct standing *o, enum handle_end *end,
+                     char why[HANDLE_WHY], struct diag *diag)
+{
+    struct sqlite_statement *s;
+    size_t size = strlen(id);
+    *end = HANDLE_UNKNOWN;
+    if (size < 8 || size > 64 || strspn(id, "0123456789abcdef") != size) {
+        snprintf(why, HANDLE_WHY, "\"%.80s\" is no id: 8 to 64 of the digits 0-9 a-f", id);
+        return OK;
+    }
+    enum err err = sqlite_prepare(
+        &s, db,
+        "SELECT id, node_status, assignee, class, queue, visible, no, kind, currency FROM error_order\n"
+        "  WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2",
+        diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_text(s, 1, id);
+    enum step step = sqlite_step(s, diag);
+    if (step == STEP_MORE) {
+        snprintf(o->id, sizeof o->id, "%s", sqlite_text(s, 0));
+        snprintf(o->status, sizeof o->status, "%s", sqlite_text(s, 1));
+        snprintf(o->assignee, sizeof o->assignee, "%s", sqlite_text(s, 2));
+        snprintf(o->class_name, sizeof o->class_name, "%s", sqlite_text(s, 3));
+        snprintf(o->queue, sizeof o->queue, "%s", sqlite_text(s, 4));
+        o->visible = (int)sqlite_int(s, 5);
+        o->no = sqlite_int(s, 6);
+        snprintf(o->kind, sizeof o->kind, "%s", sqlite_text(s, 7));
+        snprintf(o->currency, sizeof o->currency, "%s", sqlite_text(s, 8));
+        step = sqlite_step(s, diag);
+        if (step == STEP_DONE)
+            *end = HANDLED;
+        else if (step == STEP_MORE)
+            snprintf(why, HANDLE_WHY, "several errors begin with %s; give more of the id", id);
+    } else if (step == STEP_DONE) {
+        snprintf(why, HANDLE_WHY, "there is no error %s", id);
+    }
+    err = diag->err;
+    sqlite_finish(s);
+    return err;
+}
+
+static int is_open(const struct standing *o)
+{
+    return strcmp(o->status, "open") == 0 || strcmp(o->status, "checking") == 0 ||
+           strcmp(o->status, "claimed") == 0;
+}
+
+static void describe(char out[260], const char *status, const char *assignee)
+{
+    snprintf(out, 260, "%s%s%.180s", status, assignee[0] ? " by " : "", assignee);
+}
+
+static enum err write_action(struct sqlite *db, const char *what, const char *id, const struct handling *h,
+                             const char *before, const char *after, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    enum err err = sqlite_prepare(&s, db,
+                                  "INSERT INTO action (at, actor, what, error_id, reason, before, after) "
+                                  "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                                  diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_int(s, 1, h->now_s);
+    const char *const texts[] = {h->actor, what, id, h->reason ? h->reason : "", before, after};
+    for (int i = 0; i < 6; i++)
+        sqlite_bind_text(s, 2 + i, texts[i]);
+    return finish(s, diag);
+}
+
+/* The status, whose it is, and the audit log. One that is closed before anybody was told is never told. */
+static enum err move(struct sqlite *db, const struct standing *o, const char *what, const char *status,
+                     const char *assignee, const struct handling *h, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    char before[260], after[260];
+    enum err err =
+        sqlite_prepare(&s, db,
+                       "UPDATE error_order SET node_status = ?2, assignee = ?3, changed_at = ?4, visible =\n"
+                       "  CASE WHEN ?2 IN ('resolved', 'void', 'force_matched') AND visible < 2 THEN 3\n"
+                       "  WHEN ?2 = 'open' AND visible = 3 THEN 1 ELSE visible END WHERE no = ?1",
+                       diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_int(s, 1, o->no);
+    sqlite_bind_text(s, 2, status);
+    sqlite_bind_text(s, 3, assignee);
+    sqlite_bind_int(s, 4, h->now_s);
+    err = finish(s, diag);
+    describe(before, o->status, o->assignee);
+    describe(after, status, assignee);
+    return err == OK ? write_action(db, what, o->id, h, before, after, diag) : err;
+}
+
+/* What a sheet or a command saw when it was decided must be so still. */
+static int is_as_expected(const struct standing *o, const struct handling *h, char why[HANDLE_WHY])
+{
+    char now[260];
+    if ((!h->expected || strcmp(h->expected, o->status) == 0) &&
+        (!h->expected_assignee || strcmp(h->expected_assignee, o->assignee) == 0))
+        return 1;
+    describe(now, o->status, o->assignee);
+    snprintf(why, HANDLE_WHY, "it was %.40s, and is %.200s meanwhile",
+             h->expected ? h->expected : h->expected_assignee, now);
+    return 0;
+}
+
+enum err handle(struct sqlite *db, enum handle_action action, const char *id, const struct handling *h,
+                enum handle_end *end, char why[HANDLE_WHY], struct diag *diag)
+{
+    struct standing o;
+    why[0] = 0;
+    enum err err = find(db, id, &o, end, why, diag);
+    if (err != OK || *end != HANDLED)
+        return err;
+    *end = HANDLE_CONFLICT;
+    if (!is_as_expected(&o, h, why))
+        return OK;
+    if (strcmp(o.kind, "reversal") == 0 && action != HANDLE_NOTE) {
+        snprintf(why, HANDLE_WHY, "it only says that another error is no more");
+        return OK;
+    }
+    const char *status = NULL, *assignee = o.assignee;
+    switch (action) {
+    case HANDLE_CLAIM:
+        if (strcmp(o.status, "claimed") == 0 && strcmp(o.assignee, h->actor) == 0) {
+            *end = HANDLE_SAME;
+            return OK;
+        }
+        if (strcmp(o.status, "open") == 0 || strcmp(o.status, "checking") == 0) {
+            status = "claimed";
+            assignee = h->actor;
+        }
+        break;
+    case HANDLE_RESOLVE:
+    case HANDLE_VOID: {
+        const char *wanted = action == HANDLE_RESOLVE ? "resolved" : "void";
+        if (strcmp(o.status, wanted) == 0) {
+            *end = HANDLE_SAME;
+            return OK;
+        }
+        status = is_open(&o) ? wanted : NULL;
+        break;
+    }
+    case HANDLE_REOPEN:
+        if (strcmp(o.status, "open") == 0) {
+            *end = HANDLE_SAME;
+            return OK;
+        }
+        if (strcmp(o.status, "claimed") == 0 || strcmp(o.status, "resolved") == 0 ||
+            strcmp(o.status, "void") == 0) {
+            status = "open";
+            assignee = "";
+        }
+        break;
+    case HANDLE_NOTE: {
+        char as[260];
+        describe(as, o.status, o.assignee);
+        *end = HANDLED;
+        return write_action(db, ACTIONS[action], o.id, h, as, as, diag);
+    }
+    case HANDLE_MATCH:
+    case HANDLE_ACTIONS:
+        break;
+    }
+    if (!status) {
+        char now[260];
+        describe(now, o.status, o.assignee);
+        snprintf(why, HANDLE_WHY, "it is %s; %s is not possible from there", now, ACTIONS[action]);
+        return OK;
+    }
+    *end = HANDLED;
+    return move(db, &o, ACTIONS[action], status, assignee, h, diag);
+}
+
+enum err handle_match(struct sqlite *db, const char *id, const char *partner, const struct handling *h,
+                      enum handle_end *end, char why[HANDLE_WHY], struct diag *diag)
+{
+    struct standing o[2];
+    why[0] = 0;
+    enum err err = find(db, id, &o[0], end, why, diag);
+    if (err == OK && *end == HANDLED)
+        err = find(db, partner, &o[1], end, why, diag);
+    if (err != OK || *end != HANDLED)
+        return err;
+    *end = HANDLE_CONFLICT;
+    const struct standing *local = strcmp(o[0].class_name, "missing") == 0 ? &o[0] : &o[1],
+                          *channel = local == &o[0] ? &o[1] : &o[0];
+    if (!is_as_expected(&o[0], h, why))
+        return OK;
+    if (strcmp(local->class_name, "missing") != 0 || strcmp(channel->class_name, "extra") != 0 ||
+        strcmp(local->kind, "verdict") != 0 || strcmp(channel->kind, "verdict") != 0)
+        snprintf(why, HANDLE_WHY, "one must be missing and the other extra; they are %s and %s",
+                 o[0].class_name, o[1].class_name);
+    else if (!is_open(local) || !is_open(channel))
+        snprintf(why, HANDLE_WHY, "both must be open; they are %s and %s", o[0].status, o[1].status);
+    else if (strcmp(local->queue, channel->queue) != 0)
+        snprintf(why, HANDLE_WHY, "they are of different queues: %.120s and %.120s", o[0].queue, o[1].queue);
+    else if (strcmp(local->currency, channel->currency) != 0)
+        snprintf(why, HANDLE_WHY, "they have different currencies: %s and %s", o[0].currency, o[1].currency);
+    if (why[0])
+        return OK;
+    struct sqlite_statement *s;
+    err = sqlite_prepare(&s, db,
+                         "INSERT INTO force_pair (queue, local_id, channel_id, actor, reason, at) VALUES "
+                         "(?1, ?2, ?3, ?4, ?5, ?6)",
+                         diag);
+    if (err != OK)
+        return err;
+    const char *const texts[] = {local->queue, local->id, channel->id, h->actor, h->reason};
+    for (int i = 0; i < 5; i++)
+        sqlite_bind_text(s, 1 + i, texts[i]);
+    sqlite_bind_int(s, 6, h->now_s);
+    err = finish(s, diag);
+    for (int i = 0; err == OK && i < 2; i++) {
+        char what[100];
+        snprintf(what, sizeof what, "%s with %.64s", ACTIONS[HANDLE_MATCH], o[1 - i].id);
+        err = move(db, &o[i], what, "force_matched", o[i].assignee, h, diag);
+    }
+    *end = HANDLED;
+    return err;
+}
+
+enum err handling_each(struct sqlite *db, const char *id, action_fn *each, void *context, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    enum err err = sqlite_prepare(
+        &s, db,
+        id ? "SELECT at, actor, what, error_id, reason, before, after FROM action WHERE error_id = ?1\n"
+             "  ORDER BY no"
+           : "SELECT at, actor, what, error_id, reason, before, after FROM action ORDER BY no",
+        diag);
+    enum step step = STEP_DONE;
+    if (err != OK)
+        return err;
+    if (id)
+        sqlite_bind_text(s, 1, id);
+    while (err == OK && (step = sqlite_step(s, diag)) == STEP_MORE) {
+        struct action action = {.at = sqlite_int(s, 0),
+                                .actor = sqlite_text(s, 1),
+                                .what = sqlite_text(s, 2),
+                                .id = sqlite_text(s, 3),
+                                .reason = sqlite_text(s, 4),
+                                .before = sqlite_text(s, 5),
+                                .after = sqlite_text(s, 6)};
+        err = each(context, &action, diag);
+    }
+    if (err == OK && step == STEP_FAILED)
+        err = diag->err;
+    sqlite_finish(s);
+    return err;
+}
+
+enum err force_pair_each(struct sqlite *db, const char *queue, force_pair_fn *each, void *context,
+                         struct diag *diag)
+{
+    struct sqlite_statement *s;
+    enum err err = sqlite_prepare(&s, db,
+                                  "SELECT no, local_id, channel_id, actor, reason, at FROM force_pair WHERE "
+                                  "queue = ?1 AND state = 0 ORDER BY no",
+                                  diag);
+    enum step step = STEP_DONE;
+    if (err != OK)
+        return err;
+    sqlite_bind_text(s, 1, queue);
+    while (err == OK && (step = sqlite_step(s, diag)) == STEP_MORE) {
+        struct force_pair pair = {.no = sqlite_int(s, 0),
+                                  .local_id = sqlite_text(s, 1),
+                                  .channel_id = sqlite_text(s, 2),
+                                  .actor = sqlite_text(s, 3),
+                                  .reason = sqlite_text(s, 4),
+                                  .at = sqlite_int(s, 5)};
+        err = each(context, &pair, diag);
+    }
+    if (err == OK && step == STEP_FAILED)
+        err = diag->err;
+    sqlite_finish(s);
+    return err;
+}
+
+enum err force_pair_done(struct sqlite *db, int64_t no, enum force_state state, const char *task,
+                         int64_t now_s, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    char ids[2][ERROR_ID_TEXT] = {"", ""};
+    enum err err = sqlite_prepare(
+        &s, db, "SELECT local_id, channel_id FROM force_pair WHERE no = ?1 AND state = 0", diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_int(s, 1, no);
+    enum step step = sqlite_step(s, diag);
+    if (step == STEP_MORE)
+        for (int i = 0; i < 2; i++)
+            snprintf(ids[i], sizeof ids[i], "%s", sqlite_text(s, i));
+    sqlite_finish(s);
+    if (step != STEP_MORE)
+        return step == STEP_FAILED ? diag->err : OK;
+    err = sqlite_prepare(&s, db, "UPDATE force_pair SET state = ?2, task = ?3 WHERE no = ?1", diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_int(s, 1, no);
+    sqlite_bind_int(s, 2, state);
+    sqlite_bind_text(s, 3, task);
+    err = finish(s, diag);
+    if (err != OK || state != FORCE_STALE)
+        return err;
+    const struct handling h = {
+        .actor = "tieout", .reason = "one of the two records is no longer as it was", .now_s = now_s};
+    for (int i = 0; err == OK && i < 2; i++) {
+        struct standing o;
+        enum handle_end end;
+        char why[HANDLE_WHY];
+        err = find(db, ids[i], &o, &end, why, diag);
+        if (err == OK && end == HANDLED && strcmp(o.status, "force_matched") == 0)
+            err = move(db, &o, "stale force-match", "open", "", &h, diag);
+    }
+    return err;
+}
