@@ -61,7 +61,13 @@ static enum err hold(struct worker *w, const struct full *local)
     memcpy(cell, code.data, code.size);
     cell[code.size] = (char)local->currency;
     memcpy(cell + code.size + 1, &day, sizeof day);
-    const struct held_pair pair = {local, channel, {cell, code.size + 3}};
+    struct held_pair pair = {local, channel, {cell, code.size + 3}, {{0}}, {{0}}, {0}};
+    const struct full *const both[SIDES] = {local, channel};
+    for (int side = 0; side < SIDES; side++) {
+        pair.refs[side] = w->refs_at_hand[both[side] - w->rows_at_hand];
+        if ((pair.has_before[side] = both[side]->before != NULL))
+            pair.before[side] = w->refs_at_hand[both[side]->before - w->rows_at_hand];
+    }
     return w->run->config->sink->ops->hold(w->run->config->sink, w->number, w->io, &pair, &w->diag);
 }
 
@@ -102,10 +108,17 @@ static void count_carry(struct worker *w, const struct full *row)
 /* The log tells everything but pairs of the day's own records that are exactly alike. */
 static int is_plain_pair(const struct full *row)
 {
-    const uint64_t plain =
-        REASON_BIT(REASON_EXACT) | REASON_BIT(REASON_DAY_CUT) | REASON_BIT(REASON_DATE_DISAGREES);
+    const uint64_t plain = REASON_BIT(REASON_EXACT) | REASON_BIT(REASON_FEE) | REASON_BIT(REASON_DAY_CUT) |
+                           REASON_BIT(REASON_DATE_DISAGREES);
     return row->verdict == CLASS_MATCH && row->partner && !(row->reasons & ~plain) && !row->carry &&
            !row->partner->carry;
+}
+
+/* A tolerance pair where there is a budget: what it is stands at the end. */
+static int is_held(const struct worker *w, const struct full *row)
+{
+    return w->run->config->job->match.has_budget && row->verdict == CLASS_MATCH && row->partner &&
+           (row->reasons & REASON_BIT(REASON_TOLERANCE));
 }
 
 static enum err emit(struct worker *w, const struct full *row)
@@ -114,7 +127,7 @@ static enum err emit(struct worker *w, const struct full *row)
     count_verdict(w, row);
     if (w->carry) {
         count_carry(w, row);
-        if (!(row->partner && row->side == CHANNEL) && !is_plain_pair(row)) {
+        if (!(row->partner && row->side == CHANNEL) && !is_plain_pair(row) && !is_held(w, row)) {
             enum err err = w->run->config->sink->ops->keep(w->run->config->sink, w->number, w->io, row,
                                                            row->partner, &w->diag);
             if (err != OK)
@@ -123,8 +136,7 @@ static enum err emit(struct worker *w, const struct full *row)
     }
     if (row->partner && row->side == CHANNEL)
         return OK; /* written with its partner */
-    if (row->verdict == CLASS_MATCH && row->partner && row->reasons & REASON_BIT(REASON_TOLERANCE) &&
-        w->run->config->job->match.has_budget)
+    if (is_held(w, row))
         return hold(w, row);
     if (row->verdict == CLASS_MATCH && !w->run->config->write_match)
         return OK;
@@ -326,6 +338,8 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     enum err err = rows && order
                        ? OK
                        : mem_fail(&w->diag, (size_t)count * (sizeof *rows + sizeof *order), "open records");
+    w->rows_at_hand = rows;
+    w->refs_at_hand = refs;
     uint32_t locals = 0;
     while (err == OK && locals < count && refs[locals].side == LOCAL)
         locals++;
@@ -512,12 +526,40 @@ static enum err later_pass(struct worker *w, int pass, uint32_t partition)
     return err;
 }
 
+/* A task: the log has not heard of the pair, since nobody knew what it would be. Its rows are fetched again. */
+static enum err keep_settled(struct worker *w, const struct settled_pair *pair)
+{
+    const struct run_config *config = w->run->config;
+    struct full rows[SIDES], before[SIDES];
+    arena_reset(&w->arena);
+    for (int side = 0; side < SIDES; side++) {
+        struct source *source = config->sources[side];
+        enum err err =
+            source->ops->fetch(source, w->io, &pair->refs[side], &rows[side], 1, &w->arena, &w->diag);
+        if (err == OK && pair->has_before[side])
+            err =
+                source->ops->fetch(source, w->io, &pair->before[side], &before[side], 1, &w->arena, &w->diag);
+        if (err != OK)
+            return err;
+        rows[side].partner = &rows[!side];
+        rows[side].verdict = pair->is_broken ? CLASS_MISMATCH : CLASS_MATCH;
+        rows[side].reasons = pair->reasons;
+        rows[side].key_no = pair->key_no;
+        if (pair->has_before[side]) {
+            rows[side].before = &before[side];
+            rows[side].carry = before[side].carry;
+        }
+    }
+    return config->sink->ops->keep(config->sink, w->number, w->io, &rows[LOCAL], &rows[CHANNEL], &w->diag);
+}
+
 /* A pair that the budget did not reach was counted as a match. */
-static void break_pair(void *context, const struct broken_pair *pair)
+static enum err settled(void *context, const struct settled_pair *pair, struct diag *diag)
 {
     struct worker *w = context;
+    (void)diag; /* the worker's own */
     const uint8_t c = pair->currency;
-    for (int side = 0; side < SIDES; side++) {
+    for (int side = 0; pair->is_broken && side < SIDES; side++) {
         w->totals.count[CLASS_MATCH][side]--;
         w->totals.rows[CLASS_MATCH][side][c]--;
         w->totals.sums[CLASS_MATCH][side][c] -= pair->amount_micro[side];
@@ -525,12 +567,15 @@ static void break_pair(void *context, const struct broken_pair *pair)
         w->totals.rows[CLASS_MISMATCH][side][c]++;
         w->totals.sums[CLASS_MISMATCH][side][c] += pair->amount_micro[side];
     }
-    const money_total delta = (money_total)pair->amount_micro[CHANNEL] - pair->amount_micro[LOCAL];
-    w->booked[BOOKED_TOLERANCE][c] -= delta + pair->kept_micro;
-    w->booked[BOOKED_FEES][c] += pair->kept_micro;
-    w->reason_count[REASON_TOLERANCE]--;
-    w->reason_count[REASON_FEE] -= pair->kept_micro != 0;
-    w->reason_count[REASON_BUDGET]++;
+    if (pair->is_broken) {
+        const money_total delta = (money_total)pair->amount_micro[CHANNEL] - pair->amount_micro[LOCAL];
+        w->booked[BOOKED_TOLERANCE][c] -= delta + pair->kept_micro;
+        w->booked[BOOKED_FEES][c] += pair->kept_micro;
+        w->reason_count[REASON_TOLERANCE]--;
+        w->reason_count[REASON_FEE] -= pair->kept_micro != 0;
+        w->reason_count[REASON_BUDGET]++;
+    }
+    return w->carry ? keep_settled(w, pair) : OK;
 }
 
 /* Tolerance pairs of all workers and keys spend their budgets in one order. */
@@ -541,7 +586,7 @@ static enum err settle_budget(struct worker *w, enum err err)
         run_fail(run, &w->diag);
     pthread_barrier_wait(&run->barrier);
     if (w->number == 0 && err == OK && !run_failed(run))
-        err = run->config->sink->ops->settle_budget(run->config->sink, break_pair, w, &w->diag);
+        err = run->config->sink->ops->settle_budget(run->config->sink, settled, w, &w->diag);
     return err;
 }
 

@@ -45,6 +45,9 @@ struct worker {
      * all workers read in that pass; NULL: none */
     struct spool *later[KEYS_MAX + PASSES_BEHIND];
     struct verdict_scratch scratch;
+    /* of judge: its rows, and where each was found */
+    const struct full *rows_at_hand;
+    const struct row_ref *refs_at_hand;
     struct subset *subset; /* taken when the first pool is there */
     struct arena arena;
     struct class_totals totals;

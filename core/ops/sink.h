@@ -21,16 +21,20 @@ struct sink;
 struct held_pair {
     const struct full *local, *channel;
     struct span cell; /* what it spends of: channel code, currency, bill date */
+    /* Where its rows are found again, and those in whose place they stand. */
+    struct row_ref refs[SIDES], before[SIDES];
+    uint8_t has_before[SIDES];
 };
-/* Told of each pair that the budget did not reach: what it was counted as. */
-struct broken_pair {
+/* The same once the budget is settled. It was counted as a match. */
+struct settled_pair {
     int64_t amount_micro[SIDES];
     int64_t kept_micro; /* fees: net */
-    uint8_t currency;
-    uint64_t reasons; /* as a match */
+    uint64_t reasons;   /* as what it is now */
+    uint8_t currency, key_no, is_broken;
+    uint8_t has_before[SIDES];
+    struct row_ref refs[SIDES], before[SIDES];
 };
-typedef void broken_pair_fn(void *context, const struct broken_pair *pair);
-
+typedef enum err settled_pair_fn(void *context, const struct settled_pair *pair, struct diag *diag);
 struct sink_ops {
     /* Takes a decided record (`row->verdict` is not open), with its partner for two-sided classes. `lane` is
      * the worker's number. The rows may go when put returns. */
@@ -44,8 +48,8 @@ struct sink_ops {
     enum err (*hold)(struct sink *sink, uint32_t lane, struct worker_io *io, const struct held_pair *pair,
                      struct diag *diag);
     /* Once, by one worker, when all was held: goes through the pairs of each cell in ≺ of the local record, spends
-     * the budget, and puts them as what they are now. */
-    enum err (*settle_budget)(struct sink *sink, broken_pair_fn *broken, void *context, struct diag *diag);
+     * the budget, puts them as what they are now, and tells `settled`. */
+    enum err (*settle_budget)(struct sink *sink, settled_pair_fn *settled, void *context, struct diag *diag);
     /* Takes what subset_sum found for a record, with the rows at hand. */
     enum err (*propose)(struct sink *sink, uint32_t lane, struct worker_io *io,
                         const struct proposal *proposal, struct diag *diag);

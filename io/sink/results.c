@@ -593,7 +593,8 @@ static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, co
  * sort key of either class, the rows of both, and its line among the largest breaks. */
 
 struct held {
-    struct broken_pair pair;
+    struct settled_pair pair;
+    uint64_t match_reasons;
     uint64_t delta;
     uint32_t cell_size, key_size, mismatch_size, match_size, text_size;
 };
@@ -608,10 +609,15 @@ static enum err hold(struct sink *sink, uint32_t number, struct worker_io *io, c
                              REASON_BIT(REASON_BUDGET);
     struct held held = {.pair = {.amount_micro = {l->amount_micro, r->amount_micro},
                                  .kept_micro = r->taken_micro,
+                                 .reasons = reasons,
                                  .currency = l->currency,
-                                 .reasons = l->reasons},
+                                 .key_no = l->key_no},
+                        .match_reasons = l->reasons,
                         .delta = l->delta_micro,
                         .cell_size = (uint32_t)pair->cell.size};
+    memcpy(held.pair.refs, pair->refs, sizeof pair->refs);
+    memcpy(held.pair.before, pair->before, sizeof pair->before);
+    memcpy(held.pair.has_before, pair->has_before, sizeof pair->has_before);
     begin_item(lane);
     put_bytes(lane, &held, sizeof held);
     put_order(lane, l);
@@ -647,7 +653,7 @@ static enum err hold(struct sink *sink, uint32_t number, struct worker_io *io, c
 
 struct budget {
     struct results *s;
-    broken_pair_fn *broken;
+    settled_pair_fn *settled;
     void *context;
     char *cell; /* size and bytes of the cell at hand */
     size_t cell_size, cell_room;
@@ -683,8 +689,12 @@ static enum err spend(void *context, const struct item *item, struct diag *diag)
     const int breaks = budget->is_spent;
     if (!breaks)
         budget->spent += held.delta;
-    if (!breaks && !s->match)
-        return OK;
+    held.pair.is_broken = (uint8_t)breaks;
+    if (!breaks)
+        held.pair.reasons = held.match_reasons;
+    enum err err = budget->settled(budget->context, &held.pair, diag);
+    if (err != OK || (!breaks && !s->match))
+        return err;
     begin_item(lane);
     const char *at = row + sizeof held;
     load(lane, &lane->key, &lane->key_used, &lane->key_room, at, held.key_size);
@@ -702,14 +712,13 @@ static enum err spend(void *context, const struct item *item, struct diag *diag)
     memcpy(b.text, at + held.mismatch_size + held.match_size, held.text_size);
     if (!lane->no_memory && is_large(lane, &b))
         keep_largest(lane, b);
-    budget->broken(budget->context, &held.pair);
     return store(s, lane, CLASS_MISMATCH, diag);
 }
 
-static enum err settle_budget(struct sink *sink, broken_pair_fn *broken, void *context, struct diag *diag)
+static enum err settle_budget(struct sink *sink, settled_pair_fn *settled, void *context, struct diag *diag)
 {
     struct results *s = (struct results *)sink;
-    struct budget budget = {.s = s, .broken = broken, .context = context};
+    struct budget budget = {.s = s, .settled = settled, .context = context};
     enum err err = merge(s, HELD_LIST, spend, &budget, diag);
     mem_give(budget.cell);
     for (uint32_t i = 0; i < s->config.lanes; i++) {
