@@ -15,6 +15,7 @@ int cmd_check(const struct options *options);
 int cmd_inspect(const struct options *options);
 int cmd_gen(const struct options *options);
 int cmd_capture(const struct options *options);
+int cmd_schema(const struct options *options);
 int cmd_profiles(const struct options *options);
 int cmd_profile(const struct options *options);
 int cmd_fetch(const struct options *options);

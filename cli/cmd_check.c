@@ -60,9 +60,14 @@ static void print_source(const struct job *job, enum side side)
         put(source->replica.dir);
         printf(", captured from ");
         put(source->replica.host);
+    } else if (source->kind == SOURCE_QUERY) {
+        printf("asked of ");
+        put(source->replica.host);
+        printf(", kept in ");
+        put(source->replica.dir);
     }
     if (source_tells_images(source->kind)) {
-        printf(" (binlog, rows of ");
+        printf(source->kind == SOURCE_QUERY ? " (rows of " : " (binlog, rows of ");
         put(source->database);
         putchar('.');
         put(source->table);

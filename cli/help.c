@@ -12,6 +12,8 @@ static const char program_help[] =
     "  tieout fetch JOB.yaml --date=YYYY-MM-DD                            brings a job's bills\n"
     "  tieout check JOB.yaml                                              what is wrong with a job file\n"
     "  tieout capture JOB.yaml                                            a server's log, kept as it comes\n"
+    "  tieout schema JOB.yaml                                             a table's columns, for logs "
+    "without names\n"
     "  tieout inspect FILE                                                a file's rows as records\n"
     "  tieout profiles [show NAME]                                        the bill layouts that are built "
     "in\n"
@@ -56,7 +58,8 @@ static const char diff_help[] =
     "  --currency=CODE      of rows without a currency column (CNY)\n"
     "  --timezone=ZONE      of times without one (Asia/Shanghai)\n"
     "  --max-rejects=N|N%   rows of a file that may be unreadable before it is refused (0)\n"
-    "  --memory=SIZE        e.g. 2GiB, without it half of the machine's; what does not fit goes to disk and comes back\n"
+    "  --memory=SIZE        e.g. 2GiB, without it half of the machine's; what does not fit goes to disk and "
+    "comes back\n"
     "  --plan               say what the run would do, and why, and stop\n"
     "  --stats              say afterwards where time and memory went, and what would make it faster\n"
     "  --threads=N          workers (as many as there are cores)\n"
@@ -80,7 +83,8 @@ static const char run_help[] =
     "  --out=DIR            instead of the job's output.dir\n"
     "  --write-match        write match.csv too\n"
     "  --max-rejects=N|N%   instead of the job's rejects.max, for both sides\n"
-    "  --memory=SIZE        e.g. 2GiB, without it half of the machine's; what does not fit goes to disk and comes back\n"
+    "  --memory=SIZE        e.g. 2GiB, without it half of the machine's; what does not fit goes to disk and "
+    "comes back\n"
     "  --plan               say what the run would do, and why, and stop\n"
     "  --stats              say afterwards where time and memory went, and what would make it faster\n"
     "  --threads=N          workers (as many as there are cores)\n"
@@ -192,6 +196,25 @@ static const char capture_help[] =
     "Exit code 0: stopped in order; 3: the log cannot be read; 5: the server is not there, or refuses;\n"
     "6: the server lost our place; more in tieout --help.\n";
 
+static const char schema_help[] =
+    "tieout schema JOB.yaml\n"
+    "\n"
+    "Asks the job's server what the columns of its table are called, and prints them as the job wants them:\n"
+    "`columns:` and `occurrence_id:`. For logs that do not name columns, signs or keys (MySQL 5.x;\n"
+    "binlog_row_metadata other than FULL). It says how the table is now: a log that was written before an\n"
+    "ALTER TABLE needs the columns of that time. The user needs SELECT on the table.\n"
+    "\n"
+    "The local side of such a job (a `replica:` or `query:` has its server already):\n"
+    "\n"
+    "  local:\n"
+    "    binlog:\n"
+    "      files: \"binlog/mysql-bin.*\"\n"
+    "      table: shop.payment_order\n"
+    "      server: {host: db1, user: tieout, password: env:DB_PASSWORD}\n"
+    "\n"
+    "Example:\n"
+    "  tieout schema job.yaml\n";
+
 static const char gen_help[] =
     "tieout gen --out=DIR [options]\n"
     "\n"
@@ -221,8 +244,10 @@ static const char gen_help[] =
 static const char plan_help[] =
     "tieout plan JOB.yaml --date=YYYY-MM-DD [options of run]\n"
     "\n"
-    "Says what `tieout run` with the same options would do and why, and does not do it: rows and their sizes (from the\n"
-    "first 2000 of each side), workers and buffers, bytes per record, how the memory is shared out, what will stay in\n"
+    "Says what `tieout run` with the same options would do and why, and does not do it: rows and their sizes "
+    "(from the\n"
+    "first 2000 of each side), workers and buffers, bytes per record, how the memory is shared out, what "
+    "will stay in\n"
     "it and what would go to disk. For two files: tieout diff ... --plan.\n"
     "\n"
     "  --date=YYYY-MM-DD    the bill date; required\n"
@@ -303,6 +328,9 @@ void help_print(const char *command, FILE *out)
         break;
     case COMMAND_CAPTURE:
         text = capture_help;
+        break;
+    case COMMAND_SCHEMA:
+        text = schema_help;
         break;
     case COMMAND_FETCH:
         text = fetch_help;

@@ -55,6 +55,8 @@ static int run_command(const struct options *options)
         return cmd_gen(options);
     case COMMAND_CAPTURE:
         return cmd_capture(options);
+    case COMMAND_SCHEMA:
+        return cmd_schema(options);
     case COMMAND_FETCH:
         return cmd_fetch(options);
     case COMMAND_PROFILES:

@@ -7,6 +7,7 @@ static enum err open_one(struct source **out, const struct source_config *config
     switch (config->shared->job->sources[config->side].kind) {
     case SOURCE_BINLOG:
     case SOURCE_REPLICA:
+    case SOURCE_QUERY:
         return binlog_source_open(out, config, diag);
     case SOURCE_FILES:
         break;

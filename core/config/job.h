@@ -31,8 +31,9 @@ enum {
 
 enum source_kind {
     SOURCE_FILES,
-    SOURCE_BINLOG, /* log files */
-    SOURCE_REPLICA /* what `tieout capture` wrote of a server's log */
+    SOURCE_BINLOG,  /* log files */
+    SOURCE_REPLICA, /* what `tieout capture` wrote of a server's log */
+    SOURCE_QUERY    /* a server's table as it is when the run begins */
 };
 /* 1: rows are images of a table's rows, of all days, told by a log. */
 static inline int source_tells_images(enum source_kind kind)
@@ -216,7 +217,8 @@ struct replica_spec {
     enum replica_start start;
     const char *start_text;
     uint64_t segment_bytes;
-    uint64_t rate; /* rows a second that a snapshot reads at most; 0: no limit */
+    uint64_t rate;     /* rows a second that a snapshot or query reads at most; 0: no limit */
+    const char *where; /* SOURCE_QUERY: a condition in SQL, with {date} still in it; NULL: all rows */
 };
 
 /* Where a side's files come from (`tieout fetch`), and where they go. Secrets are never here: only where they are. */
@@ -265,7 +267,8 @@ struct source_spec {
     int pattern_count;
     struct layout layout;         /* SOURCE_FILES */
     const char *database, *table; /* SOURCE_BINLOG, SOURCE_REPLICA: shop.payment_order */
-    struct replica_spec replica;  /* SOURCE_REPLICA */
+    struct replica_spec
+        replica; /* SOURCE_REPLICA, SOURCE_QUERY; a log's `server`: host NULL when there is none */
     const char *
         *columns; /* SOURCE_BINLOG: names, in order, for logs without names in their metadata; may be NULL */
     int column_count;

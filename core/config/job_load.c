@@ -825,10 +825,26 @@ static enum err read_table(struct loader *l, const struct yaml_node *node, const
     return err;
 }
 
+static enum err read_server(struct loader *l, const struct yaml_node *node, const char *where,
+                            struct replica_spec *replica);
+
+/* Whom `tieout schema` asks what a log's columns are called. */
+static enum err read_log_server(struct loader *l, const struct yaml_node *node, const char *section,
+                                struct replica_spec *replica)
+{
+    static const char *const NAMES[] = {"host", "port", "user", "password", "tls", "ca"};
+    struct where where = below(section, "server");
+    enum err err = check_names(l, node, where.text, NAMES, COUNT_OF(NAMES), NULL, 0);
+    if (err == OK && (!yaml_get(node, "host") || !yaml_get(node, "user")))
+        err = BAD(l, node, "job.missing", "e.g. server: {host: db1, user: tieout, password: env:DB_PASSWORD}",
+                  "%s: %s is missing", where.text, yaml_get(node, "host") ? "user" : "host");
+    return err == OK ? read_server(l, node, where.text, replica) : err;
+}
+
 static enum err read_binlog(struct loader *l, const struct yaml_node *node, const char *section,
                             struct source_spec *source)
 {
-    static const char *const NAMES[] = {"files", "table", "columns"};
+    static const char *const NAMES[] = {"files", "table", "columns", "server"};
     static const char *const LATER[] = {"schema", "schema_file", "start", "gtid", "position", "server_id"};
     struct where where = below(section, "binlog");
     source->kind = SOURCE_BINLOG;
@@ -842,6 +858,8 @@ static enum err read_binlog(struct loader *l, const struct yaml_node *node, cons
         err = read_patterns(l, files, below(where.text, "files").text, source);
     if (err == OK)
         err = read_table(l, node, where.text, source);
+    if (err == OK && yaml_get(node, "server"))
+        err = read_log_server(l, yaml_get(node, "server"), where.text, &source->replica);
     return err;
 }
 
@@ -895,42 +913,99 @@ static enum err read_size(struct loader *l, const struct yaml_node *node, const 
     return err;
 }
 
+/* How a server is reached: `host` to `ca`. */
+static enum err read_server(struct loader *l, const struct yaml_node *node, const char *where,
+                            struct replica_spec *replica)
+{
+    const struct yaml_node *port = yaml_get(node, "port"), *password = yaml_get(node, "password"),
+                           *tls = yaml_get(node, "tls"), *ca = yaml_get(node, "ca");
+    int64_t number = 3306;
+    enum err err = read_text(l, yaml_get(node, "host"), below(where, "host").text,
+                             "a host name, an address or a socket's path", &replica->host);
+    if (err == OK)
+        err = read_text(l, yaml_get(node, "user"), below(where, "user").text, "a user of the server",
+                        &replica->user);
+    if (err == OK && password)
+        err = read_secret(l, password, below(where, "password").text, &replica->password);
+    if (err == OK && port)
+        err = read_number(l, port, below(where, "port").text, 1, 65535, &number);
+    replica->port = (uint16_t)number;
+    /* A peer on this machine needs no encryption; any other gets no password without it, unless the job says so. */
+    int is_near = err == OK && (replica->host[0] == '/' || strcmp(replica->host, "localhost") == 0 ||
+                                strncmp(replica->host, "127.", 4) == 0 || strcmp(replica->host, "::1") == 0);
+    replica->tls = is_near ? REPLICA_TLS_OFF : REPLICA_TLS_VERIFY;
+    if (err == OK && tls) {
+        static const char *const WORDS[] = {"off", "required", "verify"};
+        const char *text = "";
+        err = read_text(l, tls, below(where, "tls").text, "off, required or verify", &text);
+        int word = 0;
+        while (err == OK && word < 3 && strcmp(WORDS[word], text) != 0)
+            word++;
+        if (word == 3)
+            err = BAD(l, tls, "job.value", NULL, "%s.tls: \"%s\": expected off, required or verify", where,
+                      text);
+        replica->tls = (enum replica_tls)word;
+    }
+    if (err == OK && ca)
+        err = read_text(l, ca, below(where, "ca").text, "a file of certificates", &replica->ca);
+    return err;
+}
+
+/* Where what is read is kept, PREFIX/JOB unless the job says it, and how fast it may be read. */
+static enum err read_server_folder(struct loader *l, const struct yaml_node *node, const char *where,
+                                   const char *prefix, struct replica_spec *replica)
+{
+    const struct yaml_node *dir = yaml_get(node, "dir"), *rate = yaml_get(node, "rate");
+    int64_t number = 0;
+    enum err err = OK;
+    if (dir) {
+        err = read_text(l, dir, below(where, "dir").text, "a folder", &replica->dir);
+    } else {
+        size_t room = strlen(prefix) + strlen(l->job->name) + 2;
+        char *text = take(l, room);
+        if (!text)
+            return l->diag->err;
+        snprintf(text, room, "%s/%s", prefix, l->job->name);
+        replica->dir = text;
+    }
+    if (err == OK && rate)
+        err = read_number(l, rate, below(where, "rate").text, 1, 1000000000, &number);
+    replica->rate = (uint64_t)number;
+    return err;
+}
+
+static enum err needs_settings(struct loader *l, const struct yaml_node *node, const char *where,
+                               const char *const *names, int count, const char *example)
+{
+    for (int i = 0; i < count; i++)
+        if (!yaml_get(node, names[i]))
+            return BAD(l, node, "job.missing", example, "%s: %s is missing", where, names[i]);
+    return OK;
+}
+
 static enum err read_replica(struct loader *l, const struct yaml_node *node, const char *section,
                              struct source_spec *source)
 {
     static const char *const NAMES[] = {"host",  "port", "user", "password", "server_id", "table", "columns",
                                         "start", "tls",  "ca",   "dir",      "segment",   "rate"};
     static const char *const LATER[] = {"tables", "schema"};
+    static const char *const NEEDED[] = {"host", "user", "server_id", "table", "start"};
     struct where where = below(section, "replica");
     struct replica_spec *replica = &source->replica;
     source->kind = SOURCE_REPLICA;
     source->files_line = node->line;
     source->files_column = node->column;
     enum err err = check_names(l, node, where.text, NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
-    static const char *const NEEDED[] = {"host", "user", "server_id", "table", "start"};
-    for (int i = 0; err == OK && i < COUNT_OF(NEEDED); i++)
-        if (!yaml_get(node, NEEDED[i]))
-            err = BAD(
-                l, node, "job.missing",
-                "e.g. replica: {host: db2, user: tieout, password: env:DB_PASSWORD, server_id: 4711, table: "
-                "shop.payment_order, start: now}",
-                "%s: %s is missing", where.text, NEEDED[i]);
+    if (err == OK)
+        err = needs_settings(
+            l, node, where.text, NEEDED, COUNT_OF(NEEDED),
+            "e.g. replica: {host: db2, user: tieout, password: env:DB_PASSWORD, server_id: 4711, table: "
+            "shop.payment_order, start: now}");
     if (err != OK)
         return err;
-    const struct yaml_node *port = yaml_get(node, "port"), *password = yaml_get(node, "password"),
-                           *tls = yaml_get(node, "tls"), *ca = yaml_get(node, "ca"),
-                           *dir = yaml_get(node, "dir"), *segment = yaml_get(node, "segment");
-    int64_t number = 3306;
-    err = read_text(l, yaml_get(node, "host"), below(where.text, "host").text,
-                    "a host name, an address or a socket's path", &replica->host);
-    if (err == OK)
-        err = read_text(l, yaml_get(node, "user"), below(where.text, "user").text, "a user of the server",
-                        &replica->user);
-    if (err == OK && password)
-        err = read_secret(l, password, below(where.text, "password").text, &replica->password);
-    if (err == OK && port)
-        err = read_number(l, port, below(where.text, "port").text, 1, 65535, &number);
-    replica->port = (uint16_t)number;
+    const struct yaml_node *segment = yaml_get(node, "segment");
+    int64_t number = 0;
+    err = read_server(l, node, where.text, replica);
     if (err == OK)
         err = read_number(l, yaml_get(node, "server_id"), below(where.text, "server_id").text, 1, UINT32_MAX,
                           &number);
@@ -939,42 +1014,40 @@ static enum err read_replica(struct loader *l, const struct yaml_node *node, con
         err = read_table(l, node, where.text, source);
     if (err == OK)
         err = read_replica_start(l, yaml_get(node, "start"), below(where.text, "start").text, replica);
-    /* A peer on this machine needs no encryption; any other gets no password without it, unless the job says so. */
-    int is_near = err == OK && (replica->host[0] == '/' || strcmp(replica->host, "localhost") == 0 ||
-                                strncmp(replica->host, "127.", 4) == 0 || strcmp(replica->host, "::1") == 0);
-    replica->tls = is_near ? REPLICA_TLS_OFF : REPLICA_TLS_VERIFY;
-    if (err == OK && tls) {
-        static const char *const WORDS[] = {"off", "required", "verify"};
-        const char *text = "";
-        err = read_text(l, tls, below(where.text, "tls").text, "off, required or verify", &text);
-        int word = 0;
-        while (err == OK && word < 3 && strcmp(WORDS[word], text) != 0)
-            word++;
-        if (word == 3)
-            err = BAD(l, tls, "job.value", NULL, "%s.tls: \"%s\": expected off, required or verify",
-                      where.text, text);
-        replica->tls = (enum replica_tls)word;
-    }
-    if (err == OK && ca)
-        err = read_text(l, ca, below(where.text, "ca").text, "a file of certificates", &replica->ca);
-    if (err == OK && dir)
-        err = read_text(l, dir, below(where.text, "dir").text, "a folder", &replica->dir);
-    if (err == OK && !dir) {
-        char *text = take(l, strlen(l->job->name) + 16);
-        if (!text)
-            return l->diag->err;
-        snprintf(text, strlen(l->job->name) + 16, "capture/%s", l->job->name);
-        replica->dir = text;
-    }
+    if (err == OK)
+        err = read_server_folder(l, node, where.text, "capture", replica);
     replica->segment_bytes = 1ull << 30;
-    const struct yaml_node *rate = yaml_get(node, "rate");
-    if (err == OK && rate) {
-        err = read_number(l, rate, below(where.text, "rate").text, 1, 1000000000, &number);
-        replica->rate = (uint64_t)number;
-    }
     if (err == OK && segment)
         err = read_size(l, segment, below(where.text, "segment").text, 4096, 1ull << 38,
                         &replica->segment_bytes);
+    return err;
+}
+
+static enum err read_query(struct loader *l, const struct yaml_node *node, const char *section,
+                           struct source_spec *source)
+{
+    static const char *const NAMES[] = {"host", "port", "user", "password", "table",
+                                        "tls",  "ca",   "dir",  "rate",     "where"};
+    static const char *const NEEDED[] = {"host", "user", "table"};
+    struct where where = below(section, "query");
+    source->kind = SOURCE_QUERY;
+    source->files_line = node->line;
+    source->files_column = node->column;
+    enum err err = check_names(l, node, where.text, NAMES, COUNT_OF(NAMES), NULL, 0);
+    if (err == OK)
+        err = needs_settings(l, node, where.text, NEEDED, COUNT_OF(NEEDED),
+                             "e.g. query: {host: db2, user: tieout, password: env:DB_PASSWORD, table: "
+                             "shop.payment_order, where: \"created_at >= '{date}'\"}");
+    const struct yaml_node *condition = yaml_get(node, "where");
+    if (err == OK)
+        err = read_server(l, node, where.text, &source->replica);
+    if (err == OK)
+        err = read_table(l, node, where.text, source);
+    if (err == OK)
+        err = read_server_folder(l, node, where.text, "query", &source->replica);
+    if (err == OK && condition)
+        err = read_text(l, condition, below(where.text, "where").text, "a condition in SQL",
+                        &source->replica.where);
     return err;
 }
 
@@ -1241,6 +1314,12 @@ static enum err check_column(struct loader *l, const struct source_spec *source,
     char hint[400];
     if (!column || count == 0 || word_in(column, columns, count))
         return OK;
+    /* A log's column may be followed by its sign: "id unsigned". */
+    const size_t size = strlen(column);
+    for (int i = 0; is_log && i < count; i++)
+        if (strncmp(columns[i], column, size) == 0 &&
+            (strcmp(columns[i] + size, " unsigned") == 0 || strcmp(columns[i] + size, " signed") == 0))
+            return OK;
     return bad_at(l, line, column_no, "job.column", near_hint(hint, column, columns, count),
                   "%s: there is no column \"%s\" in columns", where, column);
 }
@@ -1289,9 +1368,9 @@ static enum err read_conditions(struct loader *l, const struct yaml_node *node, 
 static enum err read_source(struct loader *l, enum side side, struct source_spec *source,
                             const struct yaml_node *node, const char *where)
 {
-    static const char *const NAMES[] = {"binlog",   "replica", "files",   "format",        "csv",
-                                        "timezone", "fields",  "profile", "occurrence_id", "rejects",
-                                        "rows",     "where",   "exclude", "fetch"};
+    static const char *const NAMES[] = {"binlog",  "replica",  "query",  "files",   "format",
+                                        "csv",     "timezone", "fields", "profile", "occurrence_id",
+                                        "rejects", "rows",     "where",  "exclude", "fetch"};
     static const char *const LATER[] = {"kafka",  "queue", "http",    "sql",
                                         "frames", "fixed", "charset", "filter"};
     source->line = node->key ? node->key_line : node->line;
@@ -1299,20 +1378,21 @@ static enum err read_source(struct loader *l, enum side side, struct source_spec
     source->layout = (struct layout){.format = FORMAT_CSV, .delimiter = ',', .quote = '"', .has_header = 1};
     enum err err = check_names(l, node, where, NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
     const struct yaml_node *binlog = yaml_get(node, "binlog"), *files = yaml_get(node, "files"),
-                           *replica = yaml_get(node, "replica"), *format = yaml_get(node, "format"),
-                           *csv = yaml_get(node, "csv"), *timezone = yaml_get(node, "timezone"),
+                           *replica = yaml_get(node, "replica"), *query = yaml_get(node, "query"),
+                           *format = yaml_get(node, "format"), *csv = yaml_get(node, "csv"),
+                           *timezone = yaml_get(node, "timezone"),
                            *occurrence = yaml_get(node, "occurrence_id"),
                            *rejects = yaml_get(node, "rejects"), *profile = yaml_get(node, "profile"),
                            *fetch = yaml_get(node, "fetch");
-    if (err == OK && !binlog + !files + !replica != 2)
+    if (err == OK && !binlog + !files + !replica + !query != 3)
         err = bad_at(l, source->line, node->key ? node->key_column : node->column, "job.missing",
-                     "a side is read from `binlog:`, from `replica:` or from `files:`",
-                     "%s: expected exactly one of binlog, replica and files", where);
-    if (err == OK && replica && side == CHANNEL)
-        err = BAD(l, replica, "job.value", "a channel's bill is `files:`",
-                  "%s: only the local side can be a replica", where);
+                     "a side is read from `binlog:`, from `replica:`, from `query:` or from `files:`",
+                     "%s: expected exactly one of binlog, replica, query and files", where);
+    if (err == OK && (replica || query) && side == CHANNEL)
+        err = BAD(l, replica ? replica : query, "job.value", "a channel's bill is `files:`",
+                  "%s: only the local side can be a %s", where, replica ? "replica" : "query");
     const struct yaml_node *odd = format ? format : csv ? csv : profile;
-    if (err == OK && (binlog || replica) && odd)
+    if (err == OK && (binlog || replica || query) && odd)
         err = bad_at(l, odd->key_line, odd->key_column, "job.value", "take it out", "%s: a binlog has no %s",
                      where, odd->key);
     const char *format_name = format && format->kind == YAML_SCALAR ? format->text : "";
@@ -1335,6 +1415,8 @@ static enum err read_source(struct loader *l, enum side side, struct source_spec
         err = read_binlog(l, binlog, where, source);
     if (err == OK && replica)
         err = read_replica(l, replica, where, source);
+    if (err == OK && query)
+        err = read_query(l, query, where, source);
     if (err == OK && files)
         err = read_patterns(l, files, below(where, "files").text, source);
     if (err == OK && csv)
@@ -1389,7 +1471,7 @@ static enum err read_side(struct loader *l, enum side side)
         l->parts[side][i] = part;
         struct source_spec *source = &job->parts[side][i];
         err = read_source(l, side, source, part, section);
-        if (err == OK && (source->kind == SOURCE_REPLICA || source->kind != job->parts[side][0].kind))
+        if (err == OK && (source->kind >= SOURCE_REPLICA || source->kind != job->parts[side][0].kind))
             err = BAD(l, part, "job.value", NULL, "%s: the parts of a side are all files, or all binlogs",
                       section);
         if (err == OK && strcmp(source->timezone, job->parts[side][0].timezone) != 0)

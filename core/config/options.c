@@ -35,6 +35,7 @@ static const struct {
     [COMMAND_INSPECT] = {"inspect", 1, "one file", 0},
     [COMMAND_GEN] = {"gen", 0, "options only", 0},
     [COMMAND_CAPTURE] = {"capture", 1, "one job file, JOB.yaml", 0},
+    [COMMAND_SCHEMA] = {"schema", 1, "one job file, JOB.yaml", 0},
     [COMMAND_FETCH] = {"fetch", 1, "one job file, JOB.yaml", 0},
     [COMMAND_PROFILES] = {"profiles", 2, "nothing, or: show NAME", 1},
     [COMMAND_PROFILE] = {"profile", 2, "new SAMPLE.csv", 0},

@@ -107,6 +107,7 @@ struct binlog_group {
     uint32_t timestamp;      /* of its first event, epoch seconds */
     uint8_t committed;       /* 0: rolled back, counts for nothing */
     uint8_t touches_watched; /* 1: may hold rows of a watched table (always 1 for a compressed payload) */
+    uint8_t is_part;         /* 1: goes on where the group told before it ended: the same transaction */
     uint8_t xa; /* 1: decided by an XA COMMIT / ROLLBACK, offsets are those of the prepared part */
     struct binlog_gtid gtid; /* of the group itself (for XA: of the prepared part) */
 };

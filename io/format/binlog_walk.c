@@ -264,6 +264,7 @@ static enum step group_finish(struct binlog_walk *walk, const struct binlog_even
         part.begin = walk->holes[i].begin;
         part.end = walk->holes[i].end;
         part.committed = 0;
+        part.is_part = 1;
         if (group_list(walk, &part, diag) == STEP_FAILED)
             return STEP_FAILED;
         part.begin = walk->holes[i].end;

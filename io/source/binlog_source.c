@@ -16,6 +16,7 @@
 #include "io/ring/sys.h"
 #include "io/source/file_set.h"
 #include "io/source/log_columns.h"
+#include "io/source/query.h"
 #include "io/source/reject_list.h"
 #include "io/source/segments.h"
 #include "io/source/sources.h"
@@ -112,6 +113,21 @@ static void binlog_close(struct source *source)
     mem_give(s);
 }
 
+/* The rows of a query become a file, which is all there is from then on. */
+static enum err pull(struct binlog_source *s, struct diag *diag)
+{
+#if TIEOUT_MYSQL
+    char path[4096];
+    uint64_t size = 0;
+    enum err err = query_pull(path, &size, s->job, s->config.side, s->config.date, diag);
+    return err == OK ? file_set_add(&s->set, path, size, diag) : err;
+#else
+    (void)s;
+    return diag_set(diag, ERR_USAGE, "query.built", "install libmariadb-dev and build again",
+                    "this program was built without libmariadb");
+#endif
+}
+
 enum err binlog_source_open(struct source **out, const struct source_config *config, struct diag *diag)
 {
     *out = NULL;
@@ -135,6 +151,8 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
         err = segments_directory(directory, sizeof directory, s->job, config->side, diag);
         if (err == OK)
             err = segments_open(&s->segments, &s->set, directory, diag);
+    } else if (s->spec->kind == SOURCE_QUERY) {
+        err = pull(s, diag);
     } else {
         err = file_set_open(&s->set, s->job, config->side, config->date, 1, diag);
     }
@@ -197,7 +215,7 @@ static enum err collect_group(struct binlog_source *s, struct ended *ended, cons
                               struct diag *diag)
 {
     struct binlog_group group = *told;
-    int part = s->last_end == group.begin && s->last_file == group.file_index &&
+    int part = group.is_part && s->last_end == group.begin && s->last_file == group.file_index &&
                s->last_gtid.kind == group.gtid.kind &&
                memcmp(&s->last_gtid, &group.gtid, sizeof group.gtid) == 0;
     if (!part) {

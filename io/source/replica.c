@@ -257,6 +257,11 @@ static struct mysql_config config_of(const struct replica *r)
                                  .read_timeout = READ_TIMEOUT};
 }
 
+static enum err into_capture(void *context, const uint8_t *event, size_t size, struct diag *diag)
+{
+    return capture_take(context, event, size, diag);
+}
+
 /* The table as it is, and where the stream has to go on. */
 static enum err take_snapshot(struct replica *r, struct capture_position *position, struct diag *diag)
 {
@@ -268,7 +273,8 @@ static enum err take_snapshot(struct replica *r, struct capture_position *positi
     if (err == OK)
         err = capture_connected(r->capture, "", 0, diag);
     struct snapshot_config snapshot = {.peer = peer,
-                                       .capture = r->capture,
+                                       .take = into_capture,
+                                       .context = r->capture,
                                        .source = r->source,
                                        .is_mariadb = r->is_mariadb,
                                        .interrupted = r->config->interrupted};

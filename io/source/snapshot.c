@@ -149,18 +149,21 @@ static enum err send_event(struct snapshot *s, struct diag *diag)
         s->event.data[size - 4 + (uint32_t)i] = (uint8_t)(crc >> (8 * i));
     s->position = end;
     s->group_bytes += size;
-    return capture_take(s->config->capture, s->event.data, size, diag);
+    return s->config->take(s->config->context, s->event.data, size, diag);
 }
 
 /* The file that rows seem to lie in: "mysql-bin.000007.snapshot". */
 static enum err begin_file(struct snapshot *s, const char *file, struct diag *diag)
 {
-    begin_event(s, EVENT_ROTATE);
-    put_le(&s->event, BINLOG_MAGIC_SIZE, 8);
-    put_text(&s->event, file);
-    put_text(&s->event, ".snapshot");
-    s->event.data[17] = 0x20;
-    enum err err = send_event(s, diag);
+    enum err err = OK;
+    if (!s->config->is_alone) {
+        begin_event(s, EVENT_ROTATE);
+        put_le(&s->event, BINLOG_MAGIC_SIZE, 8);
+        put_text(&s->event, file);
+        put_text(&s->event, ".snapshot");
+        s->event.data[17] = 0x20;
+        err = send_event(s, diag);
+    }
     s->position = BINLOG_MAGIC_SIZE;
     begin_event(s, EVENT_FORMAT_DESCRIPTION);
     char version[50] = "8.0.0-tieout-snapshot";
@@ -460,8 +463,15 @@ static void put_select(struct snapshot *s, struct text *sql)
     put_name(sql, s->config->source->database);
     put_text(sql, ".");
     put_name(sql, s->config->source->table);
+    if (s->config->where) {
+        put_text(sql, " WHERE (");
+        put_text(sql, s->config->where);
+        put_text(sql, s->last[0] ? ") AND " : ")");
+    } else if (s->last[0]) {
+        put_text(sql, " WHERE ");
+    }
     for (int half = 0; s->last[0] && half < 2; half++) { /* (a, b) > (1, 2) */
-        put_text(sql, half ? ") > (" : " WHERE (");
+        put_text(sql, half ? ") > (" : "(");
         for (int k = 0; k < s->key_count; k++) {
             put_text(sql, k ? "," : "");
             if (half)
@@ -491,7 +501,7 @@ static int64_t now_us(void)
 static void keep_rate(const struct snapshot *s)
 {
     uint64_t rate = s->config->source->replica.rate;
-    while (rate && !*s->config->interrupted) {
+    while (rate && !(s->config->interrupted && *s->config->interrupted)) {
         int64_t ahead = (int64_t)(s->row_count * 1000000 / rate) - (now_us() - s->began_us);
         if (ahead <= 0)
             return;
@@ -563,10 +573,12 @@ static enum err begin_transaction(struct snapshot *s, struct place *place, struc
     if (err == OK)
         err = mysql_peer_query(peer, "SET SESSION time_zone = '+00:00', SESSION sql_mode = ''", NULL, NULL,
                                diag);
-    if (err == OK && !s->config->is_mariadb)
+    if (err == OK && !s->config->is_mariadb && !s->config->is_alone)
         err = mysql_peer_query(peer, "FLUSH TABLES WITH READ LOCK", NULL, NULL, diag);
     if (err == OK)
         err = mysql_peer_query(peer, "START TRANSACTION WITH CONSISTENT SNAPSHOT", NULL, NULL, diag);
+    if (s->config->is_alone)
+        return err;
     if (err == OK && s->config->is_mariadb) {
         err = mysql_peer_query(peer, "SHOW STATUS LIKE 'Binlog_snapshot_%'", take_status, place, diag);
     } else if (err == OK) {
@@ -581,6 +593,15 @@ static enum err begin_transaction(struct snapshot *s, struct place *place, struc
         err = diag_set(diag, ERR_PEER, "snapshot.place", "is its binlog switched on?",
                        "the server does not say where its log stands for a snapshot");
     return err;
+}
+
+static void tell(const struct snapshot *s, const struct place *place)
+{
+    fprintf(stderr, "note: %s of %s.%s: %llu rows", s->config->is_alone ? "query" : "snapshot",
+            s->config->source->database, s->config->source->table, (unsigned long long)s->row_count);
+    if (!s->config->is_alone)
+        fprintf(stderr, " at %s:%llu", place->file, (unsigned long long)place->offset);
+    fprintf(stderr, ", in %.1f s\n", (double)(now_us() - s->began_us) / 1e6);
 }
 
 enum err snapshot_take(const struct snapshot_config *config, char file[256], uint64_t *offset,
@@ -599,7 +620,7 @@ enum err snapshot_take(const struct snapshot_config *config, char file[256], uin
     while (err == OK && count == PIECE_ROWS) {
         err = read_piece(&s, &count, diag);
         keep_rate(&s);
-        if (err == OK && *config->interrupted)
+        if (err == OK && config->interrupted && *config->interrupted)
             err = diag_set(diag, ERR_INTERRUPTED, "interrupted", "the next capture takes it anew",
                            "stopped in the middle of the snapshot of %s.%s", config->source->database,
                            config->source->table);
@@ -609,9 +630,7 @@ enum err snapshot_take(const struct snapshot_config *config, char file[256], uin
     if (err == OK)
         err = mysql_peer_query(config->peer, "COMMIT", NULL, NULL, diag);
     if (err == OK)
-        fprintf(stderr, "note: snapshot of %s.%s: %llu rows at %s:%llu, in %.1f s\n",
-                config->source->database, config->source->table, (unsigned long long)s.row_count, place.file,
-                (unsigned long long)place.offset, (double)(now_us() - s.began_us) / 1e6);
+        tell(&s, &place);
     memcpy(file, place.file, sizeof place.file);
     *offset = place.offset;
     mem_give(s.names);

@@ -9,15 +9,19 @@
 #ifndef TIEOUT_IO_SOURCE_SNAPSHOT_H
 #define TIEOUT_IO_SOURCE_SNAPSHOT_H
 
+#include "core/config/job.h"
 #include "io/net/mysql.h"
-#include "io/source/capture.h"
 
 struct snapshot_config {
     struct mysql_peer *peer; /* a connection for this alone */
-    struct capture *capture; /* begun with capture_discard */
+    /* Takes the events one after the other; of a capture, begun with capture_discard. */
+    enum err (*take)(void *context, const uint8_t *event, size_t size, struct diag *diag);
+    void *context;
     const struct source_spec *source;
     int is_mariadb;
-    const volatile int *interrupted;
+    int is_alone; /* 1: no stream goes on from there: `file` stays empty, and nothing is asked about its log */
+    const char *where;               /* a condition in SQL; NULL: all rows */
+    const volatile int *interrupted; /* NULL: nobody does */
 };
 
 /* `file` and `offset` are where the stream has to begin. ERR_INTERRUPTED when it was told to stop. */

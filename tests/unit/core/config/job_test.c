@@ -624,9 +624,9 @@ TEST(mistyped_settings_are_told_with_what_was_expected)
 TEST(sources_are_checked)
 {
     EXPECT(refuses("  format: csv", "  binlog: {files: a, table: a.b}", "15:1",
-                   "exactly one of binlog, replica and files", ""));
+                   "exactly one of binlog, replica, query and files", ""));
     EXPECT(refuses("  files: \"bills/{date}/*.csv\"\n", "", "15:1",
-                   "exactly one of binlog, replica and files", ""));
+                   "exactly one of binlog, replica, query and files", ""));
     EXPECT(refuses("  fields:\n    biz", "  format: csv\n  fields:\n    biz", "9:3", "a binlog has no format",
                    ""));
     EXPECT(refuses("bills/{date}/*.csv", "bills/{day}/*.csv", "16:10", "no braces but those of {date}",
