@@ -16,7 +16,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-static inline uint64_t hash_bytes(const void *data, size_t size, uint64_t seed)
+static inline __attribute__((always_inline)) uint64_t hash_bytes(const void *data, size_t size, uint64_t seed)
 {
     if (size - 17 < 16) /* most order numbers: in line, without asking for other sizes */
         return XXH3_len_17to128_64b(data, size, XXH3_kSecret, sizeof XXH3_kSecret, seed);

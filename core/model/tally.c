@@ -49,6 +49,22 @@ struct tally_row *tally_row(struct tally *tally, uint32_t key)
     return &tally->rows[i];
 }
 
+int tally_run_end(struct tally_run *run, struct tally *tally)
+{
+    for (unsigned out = 0; out < 2; out++) {
+        if (!run->count[out])
+            continue;
+        struct tally_row *row = tally_row(tally, run->key | (out ? 2u : 0u));
+        if (!row)
+            return 0;
+        row->count += run->count[out];
+        row->sum += run->sum[out];
+        run->count[out] = 0;
+        run->sum[out] = 0;
+    }
+    return 1;
+}
+
 enum err tally_merge(struct tally *into, const struct tally *from, int sign, struct diag *diag)
 {
     for (uint32_t i = 0; i < from->room; i++) {

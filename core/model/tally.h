@@ -51,6 +51,21 @@ static inline uint16_t tally_day(uint32_t key)
     return (uint16_t)(key >> 16);
 }
 
+/* Records of one side, day and currency that came one after the other, by direction: what a loop over rows adds to
+ * without looking for a row each time. */
+struct tally_run {
+    uint32_t key; /* of IN; 0: empty */
+    uint64_t count[2];
+    money_total sum[2];
+};
+static inline void tally_run_add(struct tally_run *run, unsigned out, int64_t amount_micro)
+{
+    run->count[out]++;
+    run->sum[out] += amount_micro;
+}
+/* Adds all of it, and empties it. 0 when memory is out. */
+int tally_run_end(struct tally_run *run, struct tally *tally);
+
 /* 0 when memory is out. */
 static inline int tally_add(struct tally *tally, const struct record *r)
 {

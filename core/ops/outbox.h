@@ -24,6 +24,11 @@ struct outbox {
     enum err (*flush)(struct outbox *outbox, uint32_t shard, struct diag *diag);
 };
 
+static inline enum err outbox_no_memory(struct diag *diag)
+{
+    return diag_set(diag, ERR_MACHINE, "memory", NULL, "out of memory: a tally");
+}
+
 /* The batch of a hash's shard, with room for so many units; NULL on failure. */
 static inline struct batch *outbox_room(struct outbox *outbox, uint64_t hash, uint32_t units,
                                         struct diag *diag)
@@ -38,9 +43,9 @@ static inline struct batch *outbox_room(struct outbox *outbox, uint64_t hash, ui
     return batch;
 }
 
-/* What was written behind the batch's last unit is a record of it now. */
-static inline enum err outbox_put_last(struct outbox *outbox, struct batch *batch, uint32_t units,
-                                       struct diag *diag)
+/* What was written behind the batch's last unit is a record of it now; the caller adds it to the tally. */
+static inline const struct record *outbox_put_untold(struct outbox *outbox, struct batch *batch,
+                                                     uint32_t units)
 {
     const struct record *record = &batch->units[batch->used];
     batch->used += units;
@@ -48,9 +53,15 @@ static inline enum err outbox_put_last(struct outbox *outbox, struct batch *batc
     if (UNLIKELY(outbox->fresh != NULL) &&
         !(record->flags & (RECORD_CARRIED | RECORD_NO_KEY | RECORD_OTHER_DAY | RECORD_GONE)))
         bloom_put(&outbox->fresh[record->flags & RECORD_CHANNEL], record_hash(record));
-    return LIKELY(tally_add(&outbox->tally, record))
-               ? OK
-               : diag_set(diag, ERR_MACHINE, "memory", NULL, "out of memory: a tally");
+    return record;
+}
+
+/* The same, with the tally. */
+static inline enum err outbox_put_last(struct outbox *outbox, struct batch *batch, uint32_t units,
+                                       struct diag *diag)
+{
+    const struct record *record = outbox_put_untold(outbox, batch, units);
+    return LIKELY(tally_add(&outbox->tally, record)) ? OK : outbox_no_memory(diag);
 }
 
 static inline enum err outbox_put(struct outbox *outbox, const struct record *record, uint32_t units,

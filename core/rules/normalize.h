@@ -81,9 +81,12 @@ struct norm_scratch {
     uint64_t date_memo; /* the last date text seen, and its day */
     uint32_t date_memo_rest;
     int64_t date_memo_count;
-    uint8_t time_memo[16];  /* that text and what stands behind it, for plain_time; zero: there is none */
-    uint16_t time_memo_day; /* a cut at midnight's bill date */
-    struct {                /* of normalize_image; begins anew with another normalizer */
+    uint8_t time_memo[16];   /* that text and what stands behind it, for plain_time; zero: there is none */
+    uint16_t time_memo_day;  /* a cut at midnight's bill date */
+    uint8_t status_memo[16]; /* the last status, what stands behind it, and its number, for plain_read */
+    uint32_t status_memo_size;
+    uint16_t status_memo_number;
+    struct { /* of normalize_image; begins anew with another normalizer */
         uint64_t owner;
         struct word_memo status[WORD_MEMOS], direction[WORD_MEMOS];
         int64_t day_begin_us; /* the day that the last time fell on */

@@ -66,10 +66,10 @@ static inline void plain_put(const struct plain_row *row, struct record *r)
 int text_looks_shortened(struct span text);
 static inline int text_is_shortened(struct span text)
 {
-    /* No branch of its own for a second letter E: in half of a bill's words it may stand there. */
-    const int begins_so = (text.data[1] == '.') | (text.data[1] == 'E');
-    return UNLIKELY(text.size >= 5 && text.size <= 24 &&
-                    (begins_so & (text.data[0] >= '.') & (text.data[0] <= '9'))) &&
+    /* No branch of its own for the second letter: an E may stand there in half of a bill's words. */
+    return text.size >= 5 && text.size <= 24 &&
+           UNLIKELY(((text.data[1] == '.') | (text.data[1] == 'E')) & (text.data[0] >= '.') &
+                    (text.data[0] <= '9')) &&
            text_looks_shortened(text);
 }
 
@@ -146,6 +146,22 @@ static inline uint16_t plain_word(struct dict *dict, struct dict_cache *cache, c
     return dict_number_of(dict, cache, (struct span){text, size}, t);
 }
 
+/* The same of a word that is mostly that of the row before. */
+static inline uint16_t plain_same_word(struct dict *dict, struct norm_scratch *s, const char *text,
+                                       uint32_t size)
+{
+    if (LIKELY(size - 1 < SHORT_MAX)) {
+        const __m128i same = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)text),
+                                            _mm_loadu_si128((const __m128i *)s->status_memo));
+        if (LIKELY(size == s->status_memo_size && !(~(uint32_t)_mm_movemask_epi8(same) & ((1u << size) - 1))))
+            return s->status_memo_number;
+        memcpy(s->status_memo, text, SHORT_MAX);
+        s->status_memo_size = size;
+        return s->status_memo_number = plain_word(dict, &s->words, text, size);
+    }
+    return plain_word(dict, &s->words, text, size);
+}
+
 static inline __attribute__((always_inline)) struct span plain_cell(const uint8_t *bytes,
                                                                     const uint32_t *seps, int column)
 {
@@ -214,7 +230,7 @@ static inline __attribute__((always_inline)) int plain_read(const struct plain_p
     row->status = 0;
     if (plan->status >= 0) {
         text = plain_cell(bytes, seps, plan->status);
-        row->status = plain_word(plan->words, &s->words, text.data, (uint32_t)text.size);
+        row->status = plain_same_word(plan->words, s, text.data, (uint32_t)text.size);
     }
     row->channel = 0;
     if (plan->wants_channel) {

@@ -357,6 +357,11 @@ __attribute__((constructor)) static void choose_best(void)
         csv_scan_choose(CSV_KERNEL_SCALAR);
 }
 
+enum csv_kernel csv_scan_kernel(void)
+{
+    return chosen_kernel;
+}
+
 const char *csv_scan_kernel_name(void)
 {
     static const char *const names[CSV_KERNELS] = {"scalar", "avx2", "avx512"};

@@ -61,6 +61,7 @@ enum csv_kernel { CSV_KERNEL_SCALAR, CSV_KERNEL_AVX2, CSV_KERNEL_AVX512, CSV_KER
 /* For tests and benches: the kernel to use; 0 when this machine does not have it. The best one is chosen by
  * itself. */
 int csv_scan_choose(enum csv_kernel kernel);
+enum csv_kernel csv_scan_kernel(void);
 const char *csv_scan_kernel_name(void);
 
 #endif

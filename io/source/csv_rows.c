@@ -69,13 +69,13 @@ struct csv_step {
 };
 
 /* The hot loop: usual rows, until one is not. It has nothing else in it, and so all registers. */
-static __attribute__((noinline)) enum err take_usual(const struct plain_plan *plan, struct norm_scratch *s,
-                                                     const struct csv_walk walk, uint32_t columns,
-                                                     uint64_t place, struct csv_step *step,
-                                                     struct outbox *outbox, struct diag *diag)
+static inline __attribute__((always_inline)) enum err
+usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct csv_walk walk,
+           uint32_t columns, uint64_t place, struct csv_step *step, struct outbox *outbox, struct diag *diag)
 {
     uint32_t row = step->row, sep = step->sep, begin = walk.seps[(int64_t)sep - 1] + 1;
     const uint32_t first_row = row, first_byte = begin;
+    struct tally_run sums = {0};
     enum err err = OK;
     while (row < walk.ended && LIKELY(walk.rows[row] - sep == columns)) {
         uint32_t *const newline = &walk.seps[sep + columns - 1];
@@ -89,7 +89,15 @@ static __attribute__((noinline)) enum err take_usual(const struct plain_plan *pl
             *newline = end;
         if (UNLIKELY(!is_usual))
             break;
-        const uint32_t units = record_units(usual.key_size);
+        const uint32_t units = record_units(usual.key_size),
+                       key = tally_key(plan->side_flag, usual.day, usual.currency, 0);
+        if (UNLIKELY(key != sums.key)) {
+            if (!tally_run_end(&sums, &outbox->tally)) {
+                err = outbox_no_memory(diag);
+                break;
+            }
+            sums.key = key;
+        }
         struct batch *batch = outbox_room(outbox, usual.hash, units, diag);
         if (UNLIKELY(!batch)) {
             err = diag->err;
@@ -98,17 +106,51 @@ static __attribute__((noinline)) enum err take_usual(const struct plain_plan *pl
         struct record *record = &batch->units[batch->used];
         plain_put(&usual, record);
         record->place = place + begin;
-        if (UNLIKELY((err = outbox_put_last(outbox, batch, units, diag)) != OK))
-            break;
+        outbox_put_untold(outbox, batch, units);
+        tally_run_add(&sums, (usual.flags & RECORD_OUT) != 0, usual.amount_micro);
         begin = end + 1;
         sep += columns;
         row++;
     }
+    if (UNLIKELY(!tally_run_end(&sums, &outbox->tally)) && err == OK)
+        err = outbox_no_memory(diag);
     step->row = row;
     step->sep = sep;
     step->records += row - first_row;
     step->bytes += begin - first_byte;
     return err;
+}
+
+typedef enum err usual_fn(const struct plain_plan *plan, struct norm_scratch *s, const struct csv_walk walk,
+                          uint32_t columns, uint64_t place, struct csv_step *step, struct outbox *outbox,
+                          struct diag *diag);
+
+static __attribute__((noinline)) enum err take_usual(const struct plain_plan *plan, struct norm_scratch *s,
+                                                     const struct csv_walk walk, uint32_t columns,
+                                                     uint64_t place, struct csv_step *step,
+                                                     struct outbox *outbox, struct diag *diag)
+{
+    return usual_rows(plan, s, walk, columns, place, step, outbox, diag);
+}
+
+#if defined(__x86_64__)
+/* The same in the machine's newer instructions. */
+static __attribute__((noinline, target("avx2,bmi,bmi2,popcnt,lzcnt"))) enum err
+take_usual_avx2(const struct plain_plan *plan, struct norm_scratch *s, const struct csv_walk walk,
+                uint32_t columns, uint64_t place, struct csv_step *step, struct outbox *outbox,
+                struct diag *diag)
+{
+    return usual_rows(plan, s, walk, columns, place, step, outbox, diag);
+}
+#endif
+
+static usual_fn *usual_by_kernel(void)
+{
+#if defined(__x86_64__)
+    if (csv_scan_kernel() != CSV_KERNEL_SCALAR)
+        return take_usual_avx2;
+#endif
+    return take_usual;
 }
 
 /* Rows as csv_scan found them. */
@@ -129,14 +171,15 @@ static inline __attribute__((always_inline)) enum err take_rows(struct csv_work 
             last_wanted = k;
     const struct plain_plan *const plan =
         quoted || has_comments ? NULL : normalizer_plain(w->file->normalizer);
+    usual_fn *const usual = usual_by_kernel();
     const struct csv_walk walk = csv_walk_of(w, scan, first_row);
     uint32_t *const seps = walk.seps;
     struct csv_step step = {0};
     enum err err = OK;
     for (; err == OK; step.row++) {
         if (plan)
-            err = take_usual(plan, &w->io->scratch, walk, columns, w->input->base + w->ticket->begin, &step,
-                             outbox, diag);
+            err = usual(plan, &w->io->scratch, walk, columns, w->input->base + w->ticket->begin, &step,
+                        outbox, diag);
         if (err != OK || step.row == walk.count)
             break;
         const struct csv_bounds at = csv_bounds_at(&walk, step.row, step.sep, scan);
