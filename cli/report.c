@@ -284,6 +284,29 @@ enum err report_aggregate(const struct report *report, char **out, struct diag *
 }
 
 /* Suspense counts as open: no later run of this version looks at it again (core/README.md, decision 22). */
+void report_unit_warning(const struct run_result *r, FILE *out)
+{
+    static const int factors[] = {100, 10, 1000};
+    for (int c = 1; c < currency_count(); c++) {
+        const struct class_totals *t = &r->totals;
+        const uint64_t pairs = t->rows[CLASS_MISMATCH][LOCAL][c];
+        const money_total local = t->sums[CLASS_MISMATCH][LOCAL][c],
+                          channel = t->sums[CLASS_MISMATCH][CHANNEL][c];
+        /* One pair, or one that agrees, says nothing about the rest. */
+        if (pairs < 2 || pairs != t->rows[CLASS_MISMATCH][CHANNEL][c] || t->rows[CLASS_MATCH][LOCAL][c] ||
+            !local)
+            continue;
+        for (size_t i = 0; i < sizeof factors / sizeof *factors; i++)
+            if (local == channel * factors[i] || channel == local * factors[i])
+                fprintf(out,
+                        "warning: in %s all %llu pairs differ, and the %s side's amounts are %d times the "
+                        "other's: is the "
+                        "unit of an amount declared wrong (unit: major, minor)?\n",
+                        currency_code((uint8_t)c), (unsigned long long)pairs,
+                        side_name(local == channel * factors[i] ? LOCAL : CHANNEL), factors[i]);
+    }
+}
+
 int report_exit_code(const struct run_result *r)
 {
     for (int side = 0; side < SIDES; side++)

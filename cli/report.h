@@ -24,6 +24,8 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
 enum err report_aggregate(const struct report *report, char **out, struct diag *diag);
 /* For people: counts and sums per class and side, the bridge, the largest breaks, where the files are. */
 void report_text(const struct report *report, struct results *results, FILE *out);
+/* Warns where all amounts of a currency differ by the same power of ten: a unit is declared wrong. */
+void report_unit_warning(const struct run_result *result, FILE *out);
 /* 0 when everything ties out, 1 when not (SPEC.md section 7). */
 int report_exit_code(const struct run_result *result);
 

@@ -290,6 +290,7 @@ static void tell_notes(const struct session *s)
                     "whole, so they count here\n",
                     (unsigned long long)other_days[side], side_name((enum side)side));
     }
+    report_unit_warning(r, stderr);
     if (s->job->sources[LOCAL].kind == SOURCE_REPLICA)
         tell_capture(s);
     if (suspense)

@@ -22,6 +22,7 @@ struct input {
     int credit_cell;     /* amount, fee: `cell` is the debit column then; -1 otherwise */
     int mark_cell;       /* amount, fee: says debit or credit; trade_time: names the zone; -1: none */
     const char *charset; /* of the cell, where it is not UTF-8 */
+    char group_mark; /* amount, fee: stripped, and in other countries what decimals stand behind; 0: none */
     int plus[PLUS_MAX], plus_count, same[2]; /* fee: cells */
     const struct field_rule *rule;
     struct span constant;
@@ -246,6 +247,11 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
         in->rule = rule;
         in->cell = in->credit_cell = in->mark_cell = -1;
         in->charset = rows ? rows->charset : NULL;
+        if (f == FIELD_AMOUNT || f == FIELD_FEE) {
+            in->group_mark = rule->decimal == ',' ? '.' : ',';
+            if (!rule->strip || !strchr(rule->strip, in->group_mark))
+                in->group_mark = 0;
+        }
         in->constant = rule->constant ? span_of(rule->constant) : (struct span){NULL, 0};
         if (f == FIELD_CHANNEL_CODE && !rule->column && !rule->constant && job->channel_code)
             in->constant = span_of(job->channel_code);
@@ -512,13 +518,31 @@ static inline struct span utf8_text(struct norm_scratch *s, const char *charset,
     return (struct span){s->wide, size};
 }
 
+/* Whether every `mark` in a number stands where one groups digits: three behind the last, two or three behind others.
+ * Elsewhere it may stand for decimals, and without it 12,50 would be 1250. */
+static int groups_digits(struct span text, char mark)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] != mark)
+            continue;
+        size_t digits = 0;
+        while (i + 1 + digits < text.size && (uint8_t)(text.data[i + 1 + digits] - '0') <= 9)
+            digits++;
+        int is_last = i + 1 + digits == text.size || text.data[i + 1 + digits] != mark;
+        if (i == 0 || (uint8_t)(text.data[i - 1] - '0') > 9 || (digits != 3 && (is_last || digits != 2)))
+            return 0;
+    }
+    return 1;
+}
+
 /* A field's text after strip rules; the constant where it has no column. No maps yet. */
 static inline struct span input_text(struct norm_scratch *s, const struct input *in, const struct cell *cells)
 {
     if (in->cell < 0)
         return in->constant;
     struct span text = utf8_text(s, in->charset, cell_text(s, &cells[in->cell]));
-    if (UNLIKELY(in->rule->strip != NULL))
+    /* What groups no digits stays, and makes the text no number. */
+    if (UNLIKELY(in->rule->strip != NULL) && (!in->group_mark || groups_digits(text, in->group_mark)))
         text = strip_text(s, in->rule->strip, text);
     if (UNLIKELY(in->rule->none != NULL) && span_is(text, in->rule->none))
         return (struct span){"", 0};

@@ -734,6 +734,8 @@ const char *file_looks_like(const uint8_t *head, size_t size)
                             "bin",
                             4) == 0)
         return "a MySQL or MariaDB binlog";
+    if (size >= 8 && memcmp(head, "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8) == 0)
+        return "an Excel sheet (.xls) or another Office file";
     if (size >= 4 && memcmp(head, "%PDF", 4) == 0)
         return "a PDF";
     if (size >= 2 && ((head[0] == 0xff && head[1] == 0xfe) || (head[0] == 0xfe && head[1] == 0xff)))

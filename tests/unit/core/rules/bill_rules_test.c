@@ -303,6 +303,18 @@ TEST(decimals_stand_behind_a_comma_only_where_it_is_declared)
                              grouped[] = {{{"amount=1.234,50"}, "1234.50", NULL, 0},
                                           {{"amount=1.234.567,8"}, "1234567.80", NULL, 0},
                                           {{"amount=12,50"}, "12.50", NULL, 0}},
+                             not_grouped[] = {{{"amount=1234.50"}, NULL, NULL, REJECT_AMOUNT},
+                                              {{"amount=1.2345"}, NULL, NULL, REJECT_AMOUNT},
+                                              {{"amount=.123"}, NULL, NULL, REJECT_AMOUNT},
+                                              {{"amount=1..234"}, NULL, NULL, REJECT_AMOUNT}},
+                             commas[] = {{{"amount=1,234.50"}, "1234.50", NULL, 0},
+                                         {{"amount=-1,234,567"}, "-1234567.00", NULL, 0},
+                                         {{"amount=12,34,567.00"}, "1234567.00", NULL, 0},
+                                         {{"amount=12,50"}, NULL, NULL, REJECT_AMOUNT},
+                                         {{"amount=1,2345"}, NULL, NULL, REJECT_AMOUNT},
+                                         {{"amount=1.234,50"}, NULL, NULL, REJECT_AMOUNT},
+                                         {{"amount=1,234,"}, NULL, NULL, REJECT_AMOUNT},
+                                         {{"amount=,234"}, NULL, NULL, REJECT_AMOUNT}},
                              point[] = {{{"amount=12,50"}, NULL, NULL, REJECT_AMOUNT},
                                         {{"amount=1,250"}, NULL, NULL, REJECT_AMOUNT}};
     struct bench b = {0};
@@ -313,6 +325,11 @@ TEST(decimals_stand_behind_a_comma_only_where_it_is_declared)
     b.type.fields[FIELD_AMOUNT] = (struct field_rule){.column = "amount", .decimal = ',', .strip = "."};
     open_bench(&b, NULL, NULL);
     CHECK_ROWS(&b, "comma and stripped points", grouped);
+    CHECK_ROWS(&b, "points that group nothing", not_grouped);
+    close_bench(&b);
+    b.type.fields[FIELD_AMOUNT] = (struct field_rule){.column = "amount", .strip = ","};
+    open_bench(&b, NULL, NULL);
+    CHECK_ROWS(&b, "stripped commas", commas);
     close_bench(&b);
     open_bench(&b, NULL, NULL);
     CHECK_ROWS(&b, "point", point);
