@@ -6,8 +6,8 @@
 const char *carry_column_name(enum carry_column column)
 {
     static const char *const names[CARRY_COLUMNS] = {
-        "batch_no", "buffer_type", "delayed_times",  "since",         "dup_suspect",
-        "place",    "final_task",  "final_revision", "final_reasons", "origin"};
+        "origin",      "batch_no", "buffer_type", "delayed_times",  "since",
+        "dup_suspect", "place",    "final_task",  "final_revision", "final_reasons"};
     return names[column];
 }
 
@@ -26,14 +26,13 @@ const char *carry_field_name(unsigned field)
 }
 
 void carry_spec_make(struct carry_spec *carry, const struct job *job, enum side side, enum carried carried,
-                     const char *path)
+                     const char **paths, int count)
 {
     memset(carry, 0, sizeof *carry);
     struct source_spec *spec = &carry->spec;
-    carry->patterns[0] = path;
     spec->kind = SOURCE_FILES;
-    spec->patterns = carry->patterns;
-    spec->pattern_count = 1;
+    spec->patterns = paths;
+    spec->pattern_count = count;
     spec->layout = (struct layout){.format = FORMAT_CSV, .delimiter = ',', .quote = '"', .has_header = 1};
     for (unsigned field = 0; field < FIELDS; field++)
         spec->fields[field].column = carry_field_name(field);

@@ -10,6 +10,7 @@
 #include "core/config/job.h"
 
 enum carry_column {
+    CARRY_ORIGIN, /* of a reopened one: FILE@OFFSET in the state folder; first, so that it can be put before a row */
     CARRY_BATCH_NO,      /* name of the task that opened it */
     CARRY_BUFFER_TYPE,   /* 0 local, 1 channel */
     CARRY_DELAYED_TIMES, /* runs that found it open after the one that opened it */
@@ -20,21 +21,18 @@ enum carry_column {
     CARRY_TASK,
     CARRY_REVISION,
     CARRY_REASONS,
-    CARRY_ORIGIN, /* of a reopened one: FILE@OFFSET in the state folder */
     CARRY_COLUMNS
 };
 const char *carry_column_name(enum carry_column column);
 /* "biz_id" and so on; attrs are "attr:NAME". */
 const char *carry_field_name(unsigned field);
 
-/* How a file of carried records is read: a source like any other. Borrows `path`; stays where it is. */
+/* How files of carried records are read: a source like any other. Borrows `paths`; stays where it is. */
 struct carry_spec {
     struct source_spec spec;
-    const char *patterns[1];
-    const char *occurrence;
     char attrs[ATTRS_MAX][120];
 };
 void carry_spec_make(struct carry_spec *carry, const struct job *job, enum side side, enum carried carried,
-                     const char *path);
+                     const char **paths, int count);
 
 #endif

@@ -12,6 +12,8 @@ enum err norm_shared_open(struct norm_shared *shared, const struct job *job, uin
     enum err err = dict_open(&shared->words, diag);
     if (err == OK)
         err = day_zone_open(&shared->job_zone, job->timezone, diag);
+    if (err == OK && job->channel_code && job->channel_code[0]) /* always number 1: normalize_key_print */
+        dict_number_slow(shared->words, span_of(job->channel_code));
     for (int side = 0; err == OK && side < SIDES; side++) {
         const char *zone = job->sources[side].timezone;
         err = day_zone_open(&shared->zones[side], zone ? zone : job->timezone, diag);

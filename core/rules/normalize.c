@@ -1979,3 +1979,37 @@ int normalize_pool(const struct job *job, struct arena *arena, struct full *f)
 {
     return put_tuple(&job->match.subset.by, f->text[FIELD_CURRENCY], 1, arena, f);
 }
+
+uint64_t normalize_key_print(const struct norm_shared *shared, const struct full *f)
+{
+    const struct key_spec *key = &shared->job->match.keys[0];
+    uint8_t bytes[RECORD_VAR_MAX];
+    size_t used = 0;
+    int text_parts = 0;
+    uint64_t channel = 0;
+    for (int i = 0; i < key->part_count; i++)
+        text_parts += key->parts[i] != FIELD_CHANNEL_CODE;
+    for (int i = 0; i < key->part_count; i++) {
+        const struct span part = f->text[key->parts[i]];
+        if (part.size == 0)
+            return UINT64_MAX;
+        if (field_is_odd(key->parts[i]))
+            return 0;
+        if (key->parts[i] == FIELD_CHANNEL_CODE) {
+            channel = 1; /* norm_shared_open gives the job's own channel the first number */
+            if (!shared->job->channel_code || !span_is(part, shared->job->channel_code))
+                return 0;
+            continue;
+        }
+        if (used + 2 + part.size > sizeof bytes)
+            return 0;
+        if (text_parts > 1) {
+            put_u16(bytes + used, part.size);
+            used += 2;
+        }
+        memcpy(bytes + used, part.data, part.size);
+        used += part.size;
+    }
+    const uint64_t hash = hash_bytes(bytes, used, shared->hash_seed + channel);
+    return hash == UINT64_MAX ? 0 : hash; /* looked at in vain once in 2^64 */
+}

@@ -3,6 +3,7 @@
 #include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/model/currency.h"
+#include "core/rules/verdict.h"
 #include "io/ring/sys.h"
 #include "io/sink/cell_text.h"
 #include "io/sink/digest.h"
@@ -22,13 +23,14 @@ enum {
     PROPOSAL_FILE,
     FILES,
     HELD_LIST = FILES, /* tolerance pairs until the budget is settled; no file */
-    LISTS
+    BOOK_LISTS,        /* what a task keeps: enum book */
+    LISTS = BOOK_LISTS + BOOKS
 };
 
 static const char *const set_names[] = {
-    "match.csv",     "mismatch.csv",  "missing.csv",  "extra.csv",  "suspense.csv",
-    "duplicate.csv", "ambiguous.csv", "excluded.csv", "reject.csv", "proposal.csv",
-    "aggregate.csv", "summary.json",  "stats.json",   NULL};
+    "match.csv",     "mismatch.csv",  "missing.csv",  "extra.csv",        "suspense.csv",
+    "duplicate.csv", "ambiguous.csv", "excluded.csv", "reject.csv",       "proposal.csv",
+    "aggregate.csv", "summary.json",  "stats.json",   "certificate.json", NULL};
 
 /* An item in a lane: this head, the key, the row without its places, the places. 4-byte aligned. */
 struct item {
@@ -62,6 +64,7 @@ struct results_lane {
     struct largest_break largest[LARGEST_MAX];
     uint32_t largest_count;
     int no_memory;
+    struct text kept; /* what a task keeps, being made */
 };
 
 struct results {
@@ -771,6 +774,72 @@ static enum err propose(struct sink *sink, uint32_t number, struct worker_io *io
     return err;
 }
 
+/* ---- what a task keeps ---- */
+
+static enum err store_kept(struct results *s, struct results_lane *lane, enum book book,
+                           const struct full *row, uint8_t kind, struct diag *diag)
+{
+    if (lane->kept.failed)
+        return mem_fail(diag, lane->kept.size, "what a task keeps");
+    begin_item(lane);
+    put_order(lane, row);
+    put_key(lane, &kind, 1);
+    put_bytes(lane, lane->kept.data, lane->kept.size);
+    text_reset(&lane->kept);
+    return store(s, lane, BOOK_LISTS + (int)book, diag);
+}
+
+/* A reopened record: its old verdict is taken back, and its row is no final one's any more. */
+static enum err keep_reopened(struct results *s, struct results_lane *lane, const struct full *row,
+                              struct diag *diag)
+{
+    if (!row->carry || !row->carry->is_late)
+        return OK;
+    keep_entry(&lane->kept, s->config.job, s->config.keep, ENTRY_REVERSAL, row, NULL, NULL, "");
+    enum err err = store_kept(s, lane, BOOK_LOG, row->before ? row->before : row, 0, diag);
+    text_put(&lane->kept, row->carry->origin.data, row->carry->origin.size);
+    return err == OK ? store_kept(s, lane, BOOK_GONE, row, 0, diag) : err;
+}
+
+static enum err keep(struct sink *sink, uint32_t number, struct worker_io *io, const struct full *row,
+                     const struct full *partner, struct diag *diag)
+{
+    struct results *s = (struct results *)sink;
+    struct results_lane *lane = &s->lanes[number];
+    const struct full *rows[2] = {row, partner};
+    char places[2][4400], reasons[512];
+    struct span at[2] = {{"", 0}, {"", 0}};
+    enum err err = OK;
+    for (int i = 0; err == OK && i < 2 && rows[i]; i++) {
+        struct source *source = s->config.sources[rows[i]->side];
+        at[i] = (struct span){places[i],
+                              source->ops->place_text(source, io, rows[i], places[i], sizeof places[i])};
+        if (at[i].size == 0)
+            return diag_set_errno(diag, errno, "read", "%s: cannot count its lines", places[i]);
+        err = keep_reopened(s, lane, rows[i], diag);
+    }
+    reasons_text(s->config.job, row->reasons, reasons, sizeof reasons);
+    if (err == OK) {
+        keep_entry(&lane->kept, s->config.job, s->config.keep, ENTRY_VERDICT, row, partner, at, reasons);
+        err = store_kept(s, lane, BOOK_LOG, row, 1, diag);
+    }
+    if (err != OK || partner || (row->verdict != CLASS_SUSPENSE && !verdict_is_final(row)))
+        return err;
+    const int is_final = row->verdict != CLASS_SUSPENSE;
+    struct final_print print = {0};
+    if (is_final)
+        text_put(&lane->kept, &print, sizeof print);
+    keep_row(&lane->kept, s->config.job, s->config.keep, row, at[0], is_final ? reasons : NULL);
+    if (is_final && !lane->kept.failed) {
+        const size_t size = lane->kept.size - sizeof print;
+        print = (struct final_print){.hash = keep_print(s->config.keep, row),
+                                     .size = (uint32_t)size + 1,
+                                     .sum = (uint32_t)hash_bytes(lane->kept.data + sizeof print, size, 0)};
+        memcpy(lane->kept.data, &print, sizeof print);
+    }
+    return store_kept(s, lane, (enum book)((is_final ? BOOK_FINAL : BOOK_OPEN) + row->side), row, 0, diag);
+}
+
 static enum err put_pairs(struct sink *sink, uint32_t number, const struct pair_ref *pairs, uint64_t count,
                           struct diag *diag)
 {
@@ -789,6 +858,7 @@ static enum err stage(struct sink *sink, unsigned number, uint32_t lane, struct 
 }
 
 static const struct sink_ops results_ops = {.put = put,
+                                            .keep = keep,
                                             .hold = hold,
                                             .settle_budget = settle_budget,
                                             .propose = propose,
@@ -857,6 +927,7 @@ void results_close(struct results *s)
         mem_give(lane->row);
         mem_give(lane->key);
         mem_give(lane->place);
+        text_fini(&lane->kept);
         if (s->stage && lane->spill_fd >= 0)
             sys_close(lane->spill_fd);
     }
@@ -1018,6 +1089,25 @@ static enum err merge(struct results *s, int list, item_fn *each, void *context,
     mem_give(cursors);
     mem_give(heap);
     return err;
+}
+
+struct read_book {
+    results_book_fn *each;
+    void *context;
+};
+
+static enum err book_item(void *context, const struct item *item, struct diag *diag)
+{
+    const struct read_book *book = context;
+    const char *row = (const char *)(item + 1) + item->key_size;
+    return book->each(book->context, (struct span){row, item->row_size}, diag);
+}
+
+enum err results_book(struct results *s, enum book book, results_book_fn *each, void *context,
+                      struct diag *diag)
+{
+    struct read_book reading = {each, context};
+    return merge(s, BOOK_LISTS + (int)book, book_item, &reading, diag);
 }
 
 /* Rejects are in order already: side, then place. */

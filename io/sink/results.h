@@ -15,6 +15,7 @@
 
 #include "core/ops/sink.h"
 #include "io/ring/ring.h"
+#include "io/sink/keep.h"
 
 enum { LARGEST_MAX = 5 };
 
@@ -29,6 +30,7 @@ struct results_config {
     size_t match_bytes;              /* for match.csv, of all lanes */
     const volatile int *interrupted; /* may be NULL */
     enum ring_backend backend;
+    const struct keep_task *keep; /* NULL: no task, and `keep` of the sink is never called */
 };
 
 struct largest_break {
@@ -48,6 +50,10 @@ enum err results_write(struct results *results, struct worker_io *io, char diges
 /* Writes a whole small file into the staging directory. */
 enum err results_extra(struct results *results, const char *name, const void *bytes, size_t size,
                        struct diag *diag);
+/* Reads what a task keeps, in order. After all was put. */
+typedef enum err results_book_fn(void *context, struct span row, struct diag *diag);
+enum err results_book(struct results *results, enum book book, results_book_fn *each, void *context,
+                      struct diag *diag);
 enum err results_publish(struct results *results, struct diag *diag);
 void results_close(struct results *results);
 /* The largest breaks of all, largest first. */

@@ -84,14 +84,14 @@ static enum err open_part(struct parts_source *s, uint32_t index, struct diag *d
 }
 
 /* A file of carried records is a part like any other, with rules of its own. */
-static enum err open_carried(struct parts_source *s, uint32_t index, enum carried carried, const char *path,
-                             struct diag *diag)
+static enum err open_carried(struct parts_source *s, uint32_t index, enum carried carried, const char **paths,
+                             int count, struct diag *diag)
 {
     struct part *part = &s->parts[index];
     part->carry = mem_take(sizeof *part->carry);
     if (!part->carry)
         return mem_fail(diag, sizeof *part->carry, "carried records");
-    carry_spec_make(part->carry, s->config.shared->job, s->side, carried, path);
+    carry_spec_make(part->carry, s->config.shared->job, s->side, carried, paths, count);
     part->job = *s->config.shared->job;
     part->job.sources[s->side] = part->carry->spec;
     part->job.is_diff = 1; /* the path is a name, no pattern */
@@ -116,7 +116,7 @@ enum err parts_source_open(struct source **out, const struct source_config *conf
         s->carried = *carried;
     s->own = job->part_count[s->side] > 1 ? (uint32_t)job->part_count[s->side] : 1;
     s->has_late = s->carried.late != NULL;
-    s->count = s->own + (s->carried.path != NULL) + (uint32_t)s->has_late;
+    s->count = s->own + (s->carried.path[0] != NULL) + (uint32_t)s->has_late;
     s->bits = s->count > PARTS_MAX ? PART_BITS_LEAST : PART_BITS;
     s->parts = mem_take_zero(s->count, sizeof *s->parts);
     enum err err = s->parts ? OK : mem_fail(diag, s->count * sizeof *s->parts, "a side's parts");
@@ -131,8 +131,8 @@ enum err parts_source_open(struct source **out, const struct source_config *conf
         err = open_part(s, i, diag);
         lean &= err == OK && part->source->ops->leans && part->source->ops->place_file;
     }
-    if (err == OK && s->carried.path)
-        err = open_carried(s, s->own, CARRIED_OPEN, s->carried.path, diag);
+    if (err == OK && s->carried.path[0])
+        err = open_carried(s, s->own, CARRIED_OPEN, s->carried.path, 1, diag);
     s->base.ops = lean ? &parts_lean_ops : &parts_ops;
     if (err != OK) {
         parts_close(&s->base);
@@ -212,13 +212,14 @@ static enum step claim_late(struct parts_source *s, struct diag *diag)
     struct source_gate *gate = s->carried.gate;
     if (atomic_load(&gate->ended) < SIDES || atomic_load(&gate->open) != 0)
         return STEP_IDLE;
-    const char *path = NULL;
+    const char **paths = NULL;
+    int count = 0;
     s->has_late = 0;
-    enum err err = s->carried.late(s->carried.context, s->side, &path, diag);
+    enum err err = s->carried.late(s->carried.context, s->side, &paths, &count, diag);
     const uint32_t index = s->count - 1;
-    if (err == OK && path)
-        err = open_carried(s, index, CARRIED_LATE, path, diag);
-    if (err == OK && path && s->parts[index].source->ops->begin)
+    if (err == OK && count)
+        err = open_carried(s, index, CARRIED_LATE, paths, count, diag);
+    if (err == OK && count && s->parts[index].source->ops->begin)
         err = s->parts[index].source->ops->begin(s->parts[index].source, s->folder, diag);
     return err == OK ? STEP_MORE : STEP_FAILED;
 }
@@ -228,7 +229,7 @@ static enum step parts_claim(struct source *source, struct worker_io *io, struct
 {
     struct parts_source *s = of(source);
     struct source_gate *gate = s->carried.gate;
-    const uint32_t early = s->own + (s->carried.path != NULL);
+    const uint32_t early = s->own + (s->carried.path[0] != NULL);
     while (s->claim < s->count) {
         if (gate && s->claim == early && !s->told) {
             s->told = 1;
@@ -276,7 +277,7 @@ static enum step parts_process(struct source *source, struct worker_io *io, stru
     struct source *part = s->parts[ticket->part].source;
     const uint32_t index = ticket->part;
     enum step step = part->ops->process(part, io, ticket, outbox, diag);
-    if (step == STEP_DONE && s->carried.gate && index < s->own + (s->carried.path != NULL))
+    if (step == STEP_DONE && s->carried.gate && index < s->own + (s->carried.path[0] != NULL))
         atomic_fetch_sub(&s->carried.gate->open, 1); /* what it put is in the sets of keys */
     return step;
 }
@@ -312,8 +313,8 @@ static enum err parts_limit_rejects(struct source *source, struct worker_io *io,
                 diag, ERR_STATE, "state.carried",
                 "if the job was changed (statuses, currencies, keys), change it back until these records are "
                 "closed; else bring the state folder back from a backup",
-                "%s: %llu of the carried records cannot be read any more", s->parts[i].carry->patterns[0],
-                (unsigned long long)carried.rejects);
+                "%s: %llu of the carried records cannot be read any more",
+                s->parts[i].carry->spec.patterns[0], (unsigned long long)carried.rejects);
     }
     for (uint32_t i = 0; err == OK && i < s->own; i++)
         err = s->parts[i].source->ops->limit_rejects(s->parts[i].source, io, diag);

@@ -26,11 +26,11 @@ struct source_gate {        /* of both sides: late records come when all else ha
     _Atomic uint32_t ended; /* sides whose own records are all claimed */
 };
 struct carried_source {
-    const char *path; /* file of carried records; NULL: none */
+    const char *path[1]; /* file of carried records; NULL: none */
     struct source_gate *gate;
-    /* When every record of both sides is in: writes those final records of the side whose partner may have come into a file,
-     * whose name it gives; NULL: none. `late` NULL: there are no final records. One thread at a time. */
-    enum err (*late)(void *context, enum side side, const char **path, struct diag *diag);
+    /* When every record of both sides is in: writes those final records of the side whose partner may have come into files, whose
+     * names it gives; count 0: none. NULL: there are no final records. One thread at a time. */
+    enum err (*late)(void *context, enum side side, const char ***paths, int *count, struct diag *diag);
     void *context;
 };
 

@@ -34,7 +34,8 @@ int segment_at(struct sqlite *db, int64_t number, struct segment *segment, struc
 enum err segment_head(struct sqlite *db, struct segment *segment, struct diag *diag);
 
 /* ---- carried records ---- */
-enum carry_kind { CARRY_OPEN, CARRY_FINAL };
+/* CARRY_PRINTS: struct final_print (io/sink/keep.h) of each row of CARRY_FINAL, in order. */
+enum carry_kind { CARRY_OPEN, CARRY_FINAL, CARRY_PRINTS };
 struct carry_file {
     int64_t task, revision;
     enum carry_kind kind;
@@ -42,7 +43,6 @@ struct carry_file {
     char file[200], sha[VERDICT_SHA_TEXT];
     uint64_t records, bytes;
 };
-enum { CARRY_FILES_MAX = 4 };
 enum err carry_add(struct sqlite *db, const struct carry_file *file, struct diag *diag);
 typedef enum err carry_fn(void *context, const struct carry_file *file, struct diag *diag);
 /* Files of one kind and side: those of `task`, or (task 0) those of the newest revision of every task of the queue that is done and

@@ -1,0 +1,140 @@
+/* io/sink/keep.c: see keep.h */
+#include "io/sink/keep.h"
+#include "core/config/carry.h"
+#include "core/model/currency.h"
+#include "core/model/money.h"
+#include "core/rules/verdict.h"
+
+static void side_of(struct entry_side *side, const struct job *job, const struct keep_task *task,
+                    const struct full *f, struct span place, const unsigned *order, unsigned slots,
+                    int taken_back)
+{
+    (void)job;
+    *side = (struct entry_side){.present = 1,
+                                .currency = f->currency,
+                                .has_fee = f->has_fee,
+                                .carried = f->carry != NULL && !taken_back,
+                                .day = f->day,
+                                .since = f->carry ? f->carry->since : task->date,
+                                .tries = taken_back ? f->carry->tries : verdict_tries(f),
+                                .amount_micro = f->amount_micro,
+                                .fee_micro = f->fee_micro,
+                                .occurrence = f->occurrence,
+                                .place = place};
+    for (unsigned i = 0; i < slots; i++)
+        side->text[i] = f->text[order[i]];
+}
+
+void keep_entry(struct text *out, const struct job *job, const struct keep_task *task, enum entry_kind kind,
+                const struct full *row, const struct full *partner, const struct span places[2],
+                const char *reasons)
+{
+    unsigned order[FIELD_SLOTS];
+    const unsigned slots = canonical_order(job, order);
+    struct entry e = {.kind = (uint8_t)kind,
+                      .class_id = row->verdict,
+                      .key_no = row->key_no,
+                      .field_count = (uint8_t)slots,
+                      .revision = task->revision,
+                      .set_id = row->set_id,
+                      .task = span_of(task->name),
+                      .reasons = span_of(reasons),
+                      .key = row->key_no ? row->key : (struct span){"", 0}};
+    if (kind == ENTRY_REVERSAL) {
+        const struct full *before = row->before ? row->before : row;
+        e.class_id = !before->monetary ? CLASS_EXCLUDED : before->side == LOCAL ? CLASS_MISSING : CLASS_EXTRA;
+        e.key_no = 0;
+        e.set_id = 0;
+        e.key = (struct span){"", 0};
+        e.task = row->carry->task;
+        e.revision = row->carry->revision;
+        e.reasons = row->carry->reasons;
+        side_of(&e.side[row->side], job, task, before, row->carry->place, order, slots, 1);
+    } else {
+        side_of(&e.side[row->side], job, task, row, places[0], order, slots, 0);
+        if (partner)
+            side_of(&e.side[partner->side], job, task, partner, places[1], order, slots, 0);
+    }
+    const size_t size = entry_size(&e), at = out->size;
+    static const char zeros[256];
+    for (size_t left = size; left && !out->failed; left -= left < sizeof zeros ? left : sizeof zeros)
+        text_put(out, zeros, left < sizeof zeros ? left : sizeof zeros);
+    if (!out->failed)
+        entry_encode(&e, (uint8_t *)out->data + at);
+}
+
+static void cell(struct text *out, struct span text)
+{
+    int plain = 1;
+    for (size_t i = 0; i < text.size && plain; i++)
+        plain = text.data[i] != ',' && text.data[i] != '"' && text.data[i] != '\n' && text.data[i] != '\r';
+    if (plain) {
+        text_put(out, text.data, text.size);
+        return;
+    }
+    text_put(out, "\"", 1);
+    for (size_t from = 0, to; from < text.size; from = to) {
+        for (to = from; to < text.size && text.data[to] != '"'; to++) {
+        }
+        text_put(out, text.data + from, to - from);
+        if (to < text.size) {
+            text_put(out, "\"\"", 2);
+            to++;
+        }
+    }
+    text_put(out, "\"", 1);
+}
+
+void keep_header(struct text *out, const struct job *job)
+{
+    for (int i = 0; i < CARRY_COLUMNS; i++)
+        text_format(out, "%s,", carry_column_name((enum carry_column)i));
+    for (unsigned field = 0; field < FIELDS; field++)
+        text_format(out, "%s,", carry_field_name(field));
+    text_words(out, "occurrence_id");
+    for (int i = 0; i < job->attr_count; i++) {
+        char name[160];
+        snprintf(name, sizeof name, "attr:%s", job->attrs[i]);
+        text_put(out, ",", 1);
+        cell(out, span_of(name));
+    }
+}
+
+void keep_row(struct text *out, const struct job *job, const struct keep_task *task, const struct full *f,
+              struct span place, const char *reasons)
+{
+    char day[DAY_TEXT_MAX], money[MONEY_TEXT_MAX];
+    day_print(day, f->carry ? f->carry->since : task->date);
+    text_put(out, ",", 1); /* no origin */
+    cell(out, f->carry ? f->carry->batch_no : span_of(task->name));
+    text_format(out, ",%u,%u,%s,%u,", f->side, verdict_tries(f), day, f->dup_suspect != 0);
+    cell(out, place);
+    if (reasons) {
+        text_put(out, ",", 1);
+        cell(out, span_of(task->name));
+        text_format(out, ",%u,", task->revision);
+        cell(out, span_of(reasons));
+    } else {
+        text_words(out, ",,,");
+    }
+    for (unsigned field = 0; field < FIELDS; field++) {
+        text_put(out, ",", 1);
+        if (field == FIELD_AMOUNT) { /* the direction says the sign, also of 0 */
+            const money_total amount = f->amount_micro < 0 ? -(money_total)f->amount_micro : f->amount_micro;
+            text_put(out, money, money_print(money, amount, currency_exponent(f->currency)));
+        } else {
+            cell(out, f->text[field]);
+        }
+    }
+    text_put(out, ",", 1);
+    cell(out, f->occurrence);
+    for (int i = 0; i < job->attr_count; i++) {
+        text_put(out, ",", 1);
+        cell(out, f->text[FIELD_ATTR0 + i]);
+    }
+}
+
+uint64_t keep_print(const struct keep_task *task, const struct full *f)
+{
+    return normalize_key_print(task->shared, f);
+}

@@ -1,0 +1,53 @@
+/* io/sink/keep.h: what a task keeps of a decided record: its line of the verdict log, and its row among the carried ones.
+ *
+ * Pure functions from records to bytes: results.c sorts and merges them, io/store writes them. Threads: any.
+ */
+#ifndef TIEOUT_IO_SINK_KEEP_H
+#define TIEOUT_IO_SINK_KEEP_H
+
+#include "core/base/text.h"
+#include "core/config/job.h"
+#include "core/model/entry.h"
+#include "core/model/full.h"
+#include "core/rules/normalize.h"
+
+/* What is kept, each sorted by ≺. */
+enum book {
+    BOOK_LOG,  /* entries, as core/model/entry.h encodes them */
+    BOOK_OPEN, /* rows of core/config/carry.h, of the local side; BOOK_OPEN + 1 the channel's */
+    BOOK_OPEN_CHANNEL,
+    BOOK_FINAL, /* the same of final records, with a struct final_print before each */
+    BOOK_FINAL_CHANNEL,
+    BOOK_GONE, /* where the rows of reopened records stand: FILE@OFFSET */
+    BOOKS
+};
+
+/* By what a final record is found again without its row. */
+struct final_print {
+    uint64_t
+        hash; /* of its first key; FINAL_ALWAYS: cannot be told, look at it; FINAL_NEVER: it has no first key */
+    uint32_t size; /* of its row, with the newline */
+    uint32_t sum;  /* of the row's bytes */
+};
+#define FINAL_ALWAYS 0
+#define FINAL_NEVER UINT64_MAX
+
+struct keep_task {
+    const char *name; /* "ALIPAY/pay/2026-11-19/1" */
+    uint32_t revision;
+    uint16_t date;
+    const struct norm_shared *shared; /* the same hash as the run's */
+};
+
+/* `kind` REVERSAL: of the final verdict that `row` carries (partner NULL). Places of row and partner. */
+void keep_entry(struct text *out, const struct job *job, const struct keep_task *task, enum entry_kind kind,
+                const struct full *row, const struct full *partner, const struct span places[2],
+                const char *reasons);
+/* A row without its newline. `reasons`: of a final one, NULL else. */
+void keep_row(struct text *out, const struct job *job, const struct keep_task *task, const struct full *row,
+              struct span place, const char *reasons);
+/* The first line of a file of such rows, without its newline. */
+void keep_header(struct text *out, const struct job *job);
+uint64_t keep_print(const struct keep_task *task, const struct full *row);
+
+#endif

@@ -1,0 +1,398 @@
+/* io/store/carry_file.c: see carry_file.h */
+#include "io/store/carry_file.h"
+#include "core/base/hash.h"
+#include "core/base/mem.h"
+#include "io/ring/sys.h"
+#include "io/sink/digest.h"
+#include "io/sink/out_file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { BLOCK = 1 << 20, NAME_ROOM = 240, HEADER_MAX = 16 * 1024, LATE_FILES_MAX = 32 };
+
+struct carry_writer {
+    const struct state *state;
+    int fd;
+    char name[NAME_ROOM], path[STATE_PATH_MAX + 8];
+    char *block;
+    size_t used;
+    uint64_t offset, rows;
+    struct digest *digest;
+};
+
+static enum err flush(struct carry_writer *w, struct diag *diag)
+{
+    digest_put(w->digest, w->block, w->used);
+    const int error = sys_pwrite_full(w->fd, w->block, w->used, w->offset);
+    if (error)
+        return out_write_failed(diag, -error, "state.write", w->path, w->used);
+    w->offset += w->used;
+    w->used = 0;
+    return OK;
+}
+
+static enum err put(struct carry_writer *w, const char *bytes, size_t size, struct diag *diag)
+{
+    while (size) {
+        if (w->used == BLOCK) {
+            enum err err = flush(w, diag);
+            if (err != OK)
+                return err;
+        }
+        const size_t n = size < BLOCK - w->used ? size : BLOCK - w->used;
+        memcpy(w->block + w->used, bytes, n);
+        w->used += n;
+        bytes += n;
+        size -= n;
+    }
+    return OK;
+}
+
+enum err carry_write_open(struct carry_writer **out, const struct state *state, const struct carry_file *file,
+                          struct span header, struct diag *diag)
+{
+    *out = NULL;
+    struct carry_writer *w = mem_take_zero(1, sizeof *w);
+    if (!w)
+        return mem_fail(diag, sizeof *w, "carried records");
+    w->state = state;
+    w->fd = -1;
+    w->block = mem_take(BLOCK);
+    w->digest = digest_open();
+    snprintf(w->name, sizeof w->name, "%s", file->file);
+    enum err err = w->block && w->digest ? state_path(state, w->path, file->file, diag)
+                                         : mem_fail(diag, BLOCK, "carried records");
+    if (err == OK) {
+        strcat(w->path, ".new");
+        w->fd = sys_open(w->path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+        if (w->fd < 0)
+            err = diag_set_errno(diag, -w->fd, "state.write", "%s: cannot make it", w->path);
+        digest_begin(w->digest);
+    }
+    if (err == OK && header.size)
+        err = put(w, header.data, header.size, diag);
+    if (err == OK && header.size)
+        err = put(w, "\n", 1, diag);
+    if (err != OK) {
+        carry_write_drop(w);
+        return err;
+    }
+    *out = w;
+    return OK;
+}
+
+enum err carry_write_row(struct carry_writer *w, struct span row, int newline, struct diag *diag)
+{
+    enum err err = put(w, row.data, row.size, diag);
+    w->rows++;
+    return err == OK && newline ? put(w, "\n", 1, diag) : err;
+}
+
+enum err carry_write_end(struct carry_writer *w, struct carry_file *file, struct diag *diag)
+{
+    char text[DIGEST_TEXT];
+    enum err err = flush(w, diag);
+    digest_end(w->digest, text);
+    snprintf(file->sha, sizeof file->sha, "%s", text + strlen("sha256:"));
+    file->records = w->rows;
+    file->bytes = w->offset;
+    return err == OK ? state_file_publish(w->state, w->name, diag) : err;
+}
+
+void carry_write_drop(struct carry_writer *w)
+{
+    if (!w)
+        return;
+    if (w->fd >= 0)
+        sys_close(w->fd);
+    digest_close(w->digest);
+    mem_give(w->block);
+    mem_give(w);
+}
+
+static enum err damaged(const char *path, const char *what, struct diag *diag)
+{
+    return diag_set(diag, ERR_STATE, "state.carried", "bring the state folder back from a backup", "%s: %s",
+                    path, what);
+}
+
+enum err carry_check(const struct state *state, const struct carry_file *file, struct diag *diag)
+{
+    char path[STATE_PATH_MAX], text[DIGEST_TEXT];
+    struct stat st;
+    enum err err = state_path(state, path, file->file, diag);
+    if (err != OK)
+        return err;
+    int fd = sys_open(path, O_RDONLY, 0);
+    if (fd == -ENOENT)
+        return damaged(path, "carried records are missing: the file was removed", diag);
+    int error = fd < 0 ? fd : sys_fstat(fd, &st);
+    if (!error && (uint64_t)st.st_size != file->bytes)
+        err = damaged(path, "is damaged: it has another size than it was written with", diag);
+    if (!error && err == OK) {
+        error = digest_file(fd, file->bytes, "SHA256", text);
+        if (error == 0 && strcmp(text + strlen("sha256:"), file->sha) != 0)
+            err = damaged(path, "is damaged: its hash is not that of the bytes that were written", diag);
+    }
+    if (fd >= 0)
+        sys_close(fd);
+    return error < 0 ? diag_set_errno(diag, -error, "state.read", "%s: cannot read it", path) : err;
+}
+
+/* ---- final records whose partner may have come ---- */
+
+struct final_file {
+    struct carry_file rows, prints;
+};
+
+struct late {
+    struct state *state;
+    uint16_t day;
+    struct final_file *files[SIDES];
+    uint32_t count[SIDES], room[SIDES];
+    uint64_t records;
+    char names[SIDES][LATE_FILES_MAX][STATE_PATH_MAX];
+    const char *paths[SIDES][LATE_FILES_MAX];
+};
+
+struct collecting {
+    struct late *late;
+    int side;
+};
+
+static enum err collect(void *context, const struct carry_file *file, struct diag *diag)
+{
+    struct collecting *c = context;
+    struct late *late = c->late;
+    if (file->records == 0)
+        return OK;
+    if (file->kind == CARRY_PRINTS) {
+        for (uint32_t i = 0; i < late->count[c->side]; i++)
+            if (late->files[c->side][i].rows.task == file->task)
+                late->files[c->side][i].prints = *file;
+        return OK;
+    }
+    if (late->count[c->side] == late->room[c->side]) {
+        const uint32_t room = late->room[c->side] ? late->room[c->side] * 2 : 32;
+        struct final_file *grown = mem_grow(late->files[c->side], room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "files of final records");
+        late->files[c->side] = grown;
+        late->room[c->side] = room;
+    }
+    late->files[c->side][late->count[c->side]++] = (struct final_file){.rows = *file};
+    late->records += file->records;
+    return OK;
+}
+
+enum err late_open(struct late **out, struct state *state, const char *channel_code, const char *biz_type,
+                   uint16_t day, struct diag *diag)
+{
+    *out = NULL;
+    struct late *late = mem_take_zero(1, sizeof *late);
+    if (!late)
+        return mem_fail(diag, sizeof *late, "files of final records");
+    late->state = state;
+    late->day = day;
+    enum err err = OK;
+    for (int side = 0; side < SIDES; side++)
+        for (int kind = CARRY_FINAL; err == OK && kind <= CARRY_PRINTS; kind++) {
+            struct collecting c = {late, side};
+            struct carry_ask ask = {.kind = (enum carry_kind)kind,
+                                    .side = side,
+                                    .channel_code = channel_code,
+                                    .biz_type = biz_type,
+                                    .day = day};
+            err = carry_each(state_db(state), &ask, collect, &c, diag);
+        }
+    if (err != OK || late->records == 0) {
+        late_close(late);
+        return err;
+    }
+    *out = late;
+    return OK;
+}
+
+uint64_t late_records(const struct late *late)
+{
+    return late->records;
+}
+
+void late_close(struct late *late)
+{
+    if (!late)
+        return;
+    for (int side = 0; side < SIDES; side++) {
+        for (int i = 0; i < LATE_FILES_MAX; i++)
+            if (late->names[side][i][0])
+                sys_unlink(late->names[side][i]);
+        mem_give(late->files[side]);
+    }
+    mem_give(late);
+}
+
+/* What is being written: rows of files with one and the same header go into one. */
+struct found {
+    struct late *late;
+    enum side side;
+    int count;
+    int fd;
+    uint64_t offset;
+    char header[HEADER_MAX];
+    size_t header_size;
+    char *row;
+    size_t row_room;
+};
+
+static enum err begin_file(struct found *f, const char *header, size_t size, struct diag *diag)
+{
+    if (f->fd >= 0 && size == f->header_size && memcmp(header, f->header, size) == 0)
+        return OK;
+    if (f->fd >= 0)
+        sys_close(f->fd);
+    f->fd = -1;
+    if (f->count == LATE_FILES_MAX)
+        return diag_set(diag, ERR_STATE, "state.carried", NULL,
+                        "final records of more than %d layouts of the job would have to be reopened at once",
+                        LATE_FILES_MAX);
+    char name[80], *path = f->late->names[f->side][f->count];
+    snprintf(name, sizeof name, "suspense/late-%s-%d.csv", side_name(f->side), f->count);
+    enum err err = state_path(f->late->state, path, name, diag);
+    if (err != OK)
+        return err;
+    f->late->paths[f->side][f->count++] = path;
+    f->fd = sys_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+    int error = f->fd < 0 ? f->fd : sys_pwrite_full(f->fd, header, size, 0);
+    f->offset = size;
+    memcpy(f->header, header, size);
+    f->header_size = size;
+    return error ? diag_set_errno(diag, -error, "state.write", "%s: cannot write it", path) : OK;
+}
+
+/* One row that may be reopened, with its origin before it. */
+static enum err take_row(struct found *f, int rows_fd, const char *path, const char *name, uint64_t at,
+                         const struct final_print *print, struct diag *diag)
+{
+    char origin[NAME_ROOM + 24];
+    const size_t head = (size_t)snprintf(origin, sizeof origin, "%s@%llu", name, (unsigned long long)at);
+    if (head + print->size > f->row_room) {
+        mem_give(f->row);
+        f->row_room = (head + print->size) * 2;
+        f->row = mem_take(f->row_room);
+        if (!f->row) {
+            f->row_room = 0;
+            return mem_fail(diag, head + print->size, "a final record");
+        }
+    }
+    memcpy(f->row, origin, head);
+    const ssize_t n = sys_pread_full(rows_fd, f->row + head, print->size, at);
+    if (n < 0)
+        return diag_set_errno(diag, (int)-n, "state.read", "%s: cannot read it", path);
+    if ((size_t)n != print->size || print->size < 2 || f->row[head + print->size - 1] != '\n' ||
+        (uint32_t)hash_bytes(f->row + head, print->size - 1, 0) != print->sum)
+        return damaged(path, "is damaged: a row of it is not what was written", diag);
+    const int error = sys_pwrite_full(f->fd, f->row, head + print->size, f->offset);
+    f->offset += head + print->size;
+    return error ? out_write_failed(diag, -error, "state.write", f->late->names[f->side][f->count - 1],
+                                    print->size)
+                 : OK;
+}
+
+static enum err look_through(struct found *f, const struct final_file *file, const struct bloom *fresh,
+                             char *block, struct diag *diag)
+{
+    char path[STATE_PATH_MAX], prints_path[STATE_PATH_MAX], header[HEADER_MAX], text[DIGEST_TEXT];
+    uint64_t *gone = NULL, gone_count = 0, next_gone = 0;
+    struct digest *digest = digest_open();
+    enum err err =
+        digest ? state_path(f->late->state, path, file->rows.file, diag) : mem_fail(diag, 0, "final records");
+    if (err == OK)
+        err = state_path(f->late->state, prints_path, file->prints.file, diag);
+    int fd = -1, prints_fd = -1;
+    size_t header_size = 0;
+    if (err == OK) {
+        fd = sys_open(path, O_RDONLY, 0);
+        prints_fd = sys_open(prints_path, O_RDONLY, 0);
+        const ssize_t n = fd < 0          ? fd
+                          : prints_fd < 0 ? prints_fd
+                                          : sys_pread_full(fd, header, sizeof header, 0);
+        const char *end = n > 0 ? memchr(header, '\n', (size_t)n) : NULL;
+        if (n == -ENOENT)
+            err =
+                damaged(fd < 0 ? path : prints_path, "final records are missing: the file was removed", diag);
+        else if (n < 0)
+            err = diag_set_errno(diag, (int)-n, "state.read", "%s: cannot read it", path);
+        else if (!end)
+            err = damaged(path, "is damaged: it has no header", diag);
+        else
+            header_size = (size_t)(end - header) + 1;
+        digest_begin(digest);
+    }
+    if (err == OK)
+        err = gone_read(state_db(f->late->state), file->rows.file, f->late->day, &gone, &gone_count, diag);
+    uint64_t at = header_size, seen = 0;
+    for (uint64_t offset = 0; err == OK && offset < file->prints.bytes;) {
+        const uint64_t left = file->prints.bytes - offset;
+        const size_t want = left < BLOCK ? (size_t)left : BLOCK;
+        const ssize_t n = sys_pread_full(prints_fd, block, want, offset);
+        if (n < 0 || (size_t)n != want || want % sizeof(struct final_print)) {
+            err = n < 0 ? diag_set_errno(diag, (int)-n, "state.read", "%s: cannot read it", prints_path)
+                        : damaged(prints_path, "is damaged: it is shorter than it was written", diag);
+            break;
+        }
+        digest_put(digest, block, want);
+        offset += want;
+        for (size_t i = 0; err == OK && i < want; i += sizeof(struct final_print)) {
+            struct final_print print;
+            memcpy(&print, block + i, sizeof print);
+            while (next_gone < gone_count && gone[next_gone] < at)
+                next_gone++;
+            if (print.hash != FINAL_NEVER && (print.hash == FINAL_ALWAYS || bloom_has(fresh, print.hash)) &&
+                !(next_gone < gone_count && gone[next_gone] == at)) {
+                err = begin_file(f, header, header_size, diag);
+                if (err == OK)
+                    err = take_row(f, fd, path, file->rows.file, at, &print, diag);
+            }
+            at += print.size;
+            seen++;
+        }
+    }
+    if (digest && prints_fd >= 0)
+        digest_end(digest, text);
+    if (err == OK && (seen != file->rows.records || at != file->rows.bytes ||
+                      strcmp(text + strlen("sha256:"), file->prints.sha) != 0))
+        err = damaged(prints_path, "is damaged: its hash is not that of the bytes that were written", diag);
+    digest_close(digest);
+    mem_give(gone);
+    if (fd >= 0)
+        sys_close(fd);
+    if (prints_fd >= 0)
+        sys_close(prints_fd);
+    return err;
+}
+
+enum err late_find(struct late *late, enum side side, const struct bloom *fresh, const char ***paths,
+                   int *count, struct diag *diag)
+{
+    struct found *f = mem_take_zero(1, sizeof *f);
+    char *block = mem_take(BLOCK);
+    enum err err = f && block ? OK : mem_fail(diag, BLOCK, "final records");
+    if (f) {
+        f->late = late;
+        f->side = side;
+        f->fd = -1;
+    }
+    for (uint32_t i = 0; err == OK && i < late->count[side]; i++)
+        err = look_through(f, &late->files[side][i], fresh, block, diag);
+    *paths = late->paths[side];
+    *count = f ? f->count : 0;
+    if (f && f->fd >= 0)
+        sys_close(f->fd);
+    if (f)
+        mem_give(f->row);
+    mem_give(f);
+    mem_give(block);
+    return err;
+}
