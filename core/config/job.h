@@ -363,6 +363,22 @@ struct match_rules {
     int window_before, window_after;
 };
 
+/* P0, of both sides, by normalized texts (core/README.md, decision 34). */
+struct field_words {
+    unsigned field;
+    const char **words; /* one that ends in * stands for all that begin so */
+    int word_count;
+};
+struct aside_rules {
+    struct field_words test[CONDITIONS_MAX]; /* a record with one of these is test data */
+    int test_count;
+    const char **merchants; /* ours, sorted; others are alien */
+    int merchant_count;
+    struct key_spec sample_by;
+    uint32_t sample_ppm; /* what is kept; with sampled */
+    int sampled;
+};
+
 struct job {
     struct arena arena;
     const char *path;      /* of the job file; NULL for diff */
@@ -381,6 +397,7 @@ struct job {
     struct source_spec *parts[SIDES];
     int part_count[SIDES];
     struct match_rules match;
+    struct aside_rules aside;
     const char *attrs[ATTRS_MAX]; /* names */
     int attr_count;
     /* Status words that stand for money that moved. Default SUCCESS, REFUNDED; diff: every word but

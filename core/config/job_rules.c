@@ -1,6 +1,7 @@
 /* core/config/job_rules.c: of the section `match`, the rules that a job switches on: fees, sets of records, FX */
 #include "core/config/loader.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static enum err read_amount(struct loader *l, const struct yaml_node *node, const char *where, int64_t *out)
@@ -298,4 +299,93 @@ enum err read_budget(struct loader *l, const struct yaml_node *node)
     struct match_rules *match = &l->job->match;
     match->has_budget = 1;
     return read_amount(l, node, "match.tolerance.budget", &match->budget_micro);
+}
+
+/* ---- P0 ---- */
+
+/* What is asked of a record must not change with its images, and must be text. */
+static enum err check_text_field(struct loader *l, const struct yaml_node *node, const char *where,
+                                 unsigned slot)
+{
+    if (slot < FIELD_BILL_DATE || slot >= FIELD_ATTR0)
+        return OK;
+    return BAD(l, node, "job.value", "order numbers, merchants, channel, type and attrs are asked",
+               "%s: \"%s\" says nothing lasting of a record", where, field_name(slot));
+}
+
+static int by_word(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static enum err read_test_words(struct loader *l, const struct yaml_node *node)
+{
+    static const char *const where = "test_rules.test";
+    struct aside_rules *aside = &l->job->aside;
+    if (node->kind != YAML_MAP || node->count == 0)
+        return wrong_type(l, node, where, "a map, {field: word, ...}");
+    if (node->count > CONDITIONS_MAX)
+        return BAD(l, node, "job.value", NULL, "%s: at most %d fields", where, CONDITIONS_MAX);
+    for (const struct yaml_node *child = node->first; child; child = child->next) {
+        struct field_words *test = &aside->test[aside->test_count++];
+        const struct yaml_node name = {
+            .kind = YAML_SCALAR, .text = child->key, .line = child->key_line, .column = child->key_column};
+        enum err err = read_slot(l, &name, where, &test->field);
+        if (err == OK)
+            err = check_text_field(l, &name, where, test->field);
+        if (err == OK)
+            err = read_texts(l, child, below(where, child->key).text, "a word or a list of them", 256,
+                             &test->words, &test->word_count);
+        if (err != OK)
+            return err;
+    }
+    return OK;
+}
+
+static enum err read_merchants(struct loader *l, const struct yaml_node *node)
+{
+    enum { MERCHANTS_MAX = 4096 };
+    struct aside_rules *aside = &l->job->aside;
+    enum err err = read_texts(l, node, "test_rules.merchants", "our merchant numbers", MERCHANTS_MAX,
+                              &aside->merchants, &aside->merchant_count);
+    if (err == OK)
+        qsort(aside->merchants, (size_t)aside->merchant_count, sizeof *aside->merchants, by_word);
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (has_source(&l->job->sources[side].fields[FIELD_MERCHANT_NO]))
+            return OK;
+    return err == OK ? BAD(l, node, "job.missing", "add `merchant_no: COLUMN` to a side's fields",
+                           "test_rules.merchants: neither side has a merchant_no")
+                     : err;
+}
+
+enum err read_aside(struct loader *l)
+{
+    static const char *const TEST[] = {"test", "merchants"};
+    static const char *const SAMPLING[] = {"by", "ppm"};
+    struct aside_rules *aside = &l->job->aside;
+    const struct yaml_node *rules = yaml_get(l->root, "test_rules"),
+                           *sampling = yaml_get(l->root, "sampling"), *n;
+    enum err err = rules ? check_names(l, rules, "test_rules", TEST, COUNT_OF(TEST), NULL, 0) : OK;
+    if (err == OK && (n = yaml_get(rules, "test")))
+        err = read_test_words(l, n);
+    if (err == OK && (n = yaml_get(rules, "merchants")))
+        err = read_merchants(l, n);
+    if (err != OK || !sampling)
+        return err;
+    err = check_names(l, sampling, "sampling", SAMPLING, COUNT_OF(SAMPLING), NULL, 0);
+    const struct yaml_node *by = yaml_get(sampling, "by"), *ppm = yaml_get(sampling, "ppm");
+    if (err == OK && (!by || !ppm))
+        err = BAD(l, sampling, "job.missing", "e.g. sampling: {by: [biz_order_no], ppm: 10000} for 1 %",
+                  "sampling: %s is missing", by ? "ppm" : "by");
+    if (err == OK)
+        err = read_tuple(l, by, "sampling.by", 0, &aside->sample_by);
+    const struct yaml_node *item = by ? by->first : NULL;
+    for (int i = 0; err == OK && i < aside->sample_by.part_count; i++, item = item->next)
+        err = check_text_field(l, item, "sampling.by", aside->sample_by.parts[i]);
+    int64_t kept = 0;
+    if (err == OK)
+        err = read_number(l, ppm, "sampling.ppm", 1, 1000000, &kept);
+    aside->sample_ppm = (uint32_t)kept;
+    aside->sampled = 1;
+    return err;
 }

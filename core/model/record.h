@@ -37,7 +37,10 @@ enum record_flag {
     RECORD_EXCLUDED = 512, /* of a kind that meets nobody (P0); has NO_KEY too */
     RECORD_CARRIED = 1024, /* was open before this task: a verdict is never given at once */
     RECORD_LATE = 2048,    /* with CARRIED: was final, and may be reopened */
-    RECORD_REJECT = 256,   /* image: cannot become a record; is a reject unless a later image replaces it */
+    RECORD_TEST = 4096,    /* with EXCLUDED: why (P0); none of the three: filtered */
+    RECORD_ALIEN = 8192,
+    RECORD_SAMPLED_OUT = 16384,
+    RECORD_REJECT = 256, /* image: cannot become a record; is a reject unless a later image replaces it */
 };
 
 struct record {

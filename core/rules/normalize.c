@@ -11,6 +11,7 @@
 #include "core/rules/plain.h"
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 enum {
     CELLS_MAX = FIELD_SLOTS + 8 + CARRY_COLUMNS + OCCURRENCE_PARTS_MAX + 2 * CONDITIONS_MAX + PLUS_MAX + 2,
@@ -64,6 +65,7 @@ struct normalizer {
     struct asked where[CONDITIONS_MAX], exclude[CONDITIONS_MAX];
     int where_count, exclude_count;
     int is_excluded; /* records of this kind meet nobody */
+    int sets_aside;  /* 1: some records may meet nobody, by any rule of P0 */
     uint16_t date;   /* for times without a year */
     int zones_differ;
     int key_cells[KEYS_MAX * KEY_PARTS_MAX]; /* cells of all keys' text parts */
@@ -196,7 +198,7 @@ static void make_image_plan(struct normalizer *n)
     plan->number = atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed) + 1;
     int usual = n->key_part_count == 1 && !field_is_odd(n->key_parts[0]) && n->key_parts[0] != FIELD_STATUS &&
                 key->cell >= 0 && !key->rule->map_count && n->extra_count == 0 && !n->takes_cost &&
-                in[FIELD_BILL_DATE].cell < 0 && !n->where_count && !n->exclude_count && !n->is_excluded &&
+                in[FIELD_BILL_DATE].cell < 0 && !n->where_count && !n->sets_aside &&
                 n->occurrence_count == 1 && !in[FIELD_CURRENCY].rule->of_order &&
                 !in[FIELD_CURRENCY].rule->map_count && in[FIELD_AMOUNT].cell >= 0 &&
                 in[FIELD_CHANNEL_CODE].cell < 0;
@@ -239,6 +241,8 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
     n->side = side;
     n->is_image = source_tells_images(job->sources[side].kind);
     n->is_excluded = rows && rows->type->is_excluded;
+    n->sets_aside = n->is_excluded || job->sources[side].exclude_count || job->aside.test_count ||
+                    job->aside.merchant_count || job->aside.sampled;
     n->date = rows && rows->date != DAY_NONE ? rows->date : shared->unit_day;
     n->zones_differ = strcmp(day_zone_name(shared->zones[side]), day_zone_name(shared->job_zone)) != 0;
     for (unsigned f = 0; f < FIELD_SLOTS; f++) {
@@ -360,10 +364,9 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
                    in->rule->time_format == TIME_ANY && in->rule->decimal != ',' && !in->charset &&
                    (in->constant.size == 0 || plain_fields[i] == FIELD_CHANNEL_CODE);
     }
-    n->plain = n->plain && !n->is_excluded && !n->where_count && !n->exclude_count &&
-               !n->in[FIELD_CURRENCY].rule->of_order && n->in[FIELD_AMOUNT].cell >= 0 &&
-               !n->in[n->key_parts[0]].rule->none && !n->in[n->key_parts[0]].rule->strip &&
-               !n->in[n->key_parts[0]].rule->map_count;
+    n->plain = n->plain && !n->where_count && !n->sets_aside && !n->in[FIELD_CURRENCY].rule->of_order &&
+               n->in[FIELD_AMOUNT].cell >= 0 && !n->in[n->key_parts[0]].rule->none &&
+               !n->in[n->key_parts[0]].rule->strip && !n->in[n->key_parts[0]].rule->map_count;
     /* A file of carried records says fees as the side does that told them. */
     n->fee_income =
         fee_is_income(spec->carried ? &job->sources[side].fields[FIELD_FEE] : n->in[FIELD_FEE].rule);
@@ -550,18 +553,23 @@ static inline struct span input_text(struct norm_scratch *s, const struct input 
 }
 
 /* "ALIPAY", or "AL*" for all that begin so. */
-static int holds(struct norm_scratch *s, const struct asked *asked, const char *charset,
-                 const struct cell *cells)
+static int fits(struct span text, const char *const *words, int count)
 {
-    struct span text = utf8_text(s, charset, cell_text(s, &cells[asked->cell]));
-    for (int i = 0; i < asked->condition->word_count; i++) {
-        struct span word = span_of(asked->condition->words[i]);
+    for (int i = 0; i < count; i++) {
+        struct span word = span_of(words[i]);
         if (word.size && word.data[word.size - 1] == '*'
                 ? text.size + 1 >= word.size && memcmp(text.data, word.data, word.size - 1) == 0
                 : span_equal(text, word))
             return 1;
     }
     return 0;
+}
+
+static int holds(struct norm_scratch *s, const struct asked *asked, const char *charset,
+                 const struct cell *cells)
+{
+    return fits(utf8_text(s, charset, cell_text(s, &cells[asked->cell])), asked->condition->words,
+                asked->condition->word_count);
 }
 
 int normalizer_filters(const struct normalizer *n)
@@ -575,14 +583,6 @@ int normalizer_wants(const struct normalizer *n, struct norm_scratch *s, const s
         if (!holds(s, &n->where[i], n->in[FIELD_BIZ_ORDER_NO].charset, cells))
             return 0;
     return 1;
-}
-
-static int excludes(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells)
-{
-    for (int i = 0; i < n->exclude_count; i++)
-        if (holds(s, &n->exclude[i], n->in[FIELD_BIZ_ORDER_NO].charset, cells))
-            return 1;
-    return n->is_excluded;
 }
 
 /* 0 when the word is outside the map. */
@@ -1140,6 +1140,52 @@ static size_t occurrence_text(const struct normalizer *n, struct norm_scratch *s
     return filled ? size : 0;
 }
 
+static int by_text(const void *key, const void *word)
+{
+    const struct span text = *(const struct span *)key;
+    return span_compare(text, span_of(*(const char *const *)word));
+}
+
+/* 1 when the record is of the share that is kept: by FNV-1a of the texts, each behind its length, so that both sides keep
+ * the same. */
+static int is_sampled(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells)
+{
+    const struct aside_rules *aside = &n->job->aside;
+    uint64_t hash = 14695981039346656037ull;
+    size_t all = 0;
+    for (int i = 0; i < aside->sample_by.part_count; i++) {
+        const struct span text = text_field(n, s, cells, aside->sample_by.parts[i]);
+        for (int shift = 24; shift >= 0; shift -= 8)
+            hash = (hash ^ (text.size >> shift & 0xFF)) * 1099511628211ull;
+        for (size_t k = 0; k < text.size; k++)
+            hash = (hash ^ (uint8_t)text.data[k]) * 1099511628211ull;
+        all += text.size;
+    }
+    return all == 0 || hash % 1000000 < aside->sample_ppm;
+}
+
+/* P0: the flags of a record that meets nobody, 0 of the others. */
+static uint16_t set_aside(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells)
+{
+    const struct aside_rules *aside = &n->job->aside;
+    for (int i = 0; i < n->exclude_count; i++)
+        if (holds(s, &n->exclude[i], n->in[FIELD_BIZ_ORDER_NO].charset, cells))
+            return RECORD_EXCLUDED;
+    if (n->is_excluded)
+        return RECORD_EXCLUDED;
+    for (int i = 0; i < aside->test_count; i++)
+        if (fits(text_field(n, s, cells, aside->test[i].field), aside->test[i].words,
+                 aside->test[i].word_count))
+            return RECORD_EXCLUDED | RECORD_TEST;
+    if (aside->merchant_count) {
+        const struct span merchant = text_field(n, s, cells, FIELD_MERCHANT_NO);
+        if (merchant.size && !bsearch(&merchant, aside->merchants, (size_t)aside->merchant_count,
+                                      sizeof *aside->merchants, by_text))
+            return RECORD_EXCLUDED | RECORD_ALIEN;
+    }
+    return aside->sampled && !is_sampled(n, s, cells) ? RECORD_EXCLUDED | RECORD_SAMPLED_OUT : 0;
+}
+
 /* Channel number, key bytes and hash. `*behind` is the byte behind the key. */
 static inline enum reject_code put_record_key(const struct normalizer *n, struct norm_scratch *s,
                                               const struct cell *cells, const struct core_fields *core,
@@ -1174,9 +1220,10 @@ static inline enum reject_code put_record_key(const struct normalizer *n, struct
             p += 2 + part.size;
         }
     }
-    if (UNLIKELY(n->exclude_count || n->is_excluded) && excludes(n, s, cells)) {
-        r->flags |= RECORD_EXCLUDED;
-        no_key = 1;
+    if (UNLIKELY(n->sets_aside)) {
+        const uint16_t aside = set_aside(n, s, cells);
+        r->flags |= aside;
+        no_key |= aside != 0;
     }
     if (UNLIKELY(no_key)) {
         r->flags |= RECORD_NO_KEY;

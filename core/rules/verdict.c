@@ -487,6 +487,14 @@ int resolve_group(const struct job *job, struct verdict_scratch *s, struct full 
     return 1;
 }
 
+static uint64_t aside_reason(uint16_t flags)
+{
+    return flags & RECORD_TEST          ? REASON_BIT(REASON_TEST)
+           : flags & RECORD_ALIEN       ? REASON_BIT(REASON_ALIEN_MERCHANT)
+           : flags & RECORD_SAMPLED_OUT ? REASON_BIT(REASON_SAMPLED)
+                                        : REASON_BIT(REASON_FILTERED);
+}
+
 void resolve_alone(const struct job *job, struct full *row)
 {
     /* A doubt about a second copy says something only of a record that stays open. */
@@ -494,7 +502,7 @@ void resolve_alone(const struct job *job, struct full *row)
     if (row->record_flags & RECORD_VOIDED) {
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_VOIDED), 0);
     } else if (row->record_flags & RECORD_EXCLUDED) {
-        finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_FILTERED), 0);
+        finish(row, CLASS_EXCLUDED, aside_reason(row->record_flags), 0);
     } else if (row->record_flags & RECORD_OTHER_DAY) {
         finish(row, CLASS_EXCLUDED, REASON_BIT(REASON_OTHER_DAY), 0);
     } else if (record_waits(job, row)) {

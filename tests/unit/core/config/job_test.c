@@ -510,6 +510,24 @@ TEST(the_rules_that_a_job_switches_on_are_read)
     job_close(job);
 }
 
+TEST(what_is_set_aside_is_read_and_checked)
+{
+    struct job *job = load_changed("suspense:", "test_rules: {test: {biz_order_no: [\"TEST*\", x]}}\n"
+                                                "sampling: {by: [biz_order_no], ppm: 10000}\nsuspense:");
+    EXPECT(job && job->aside.test_count == 1 && job->aside.test[0].field == FIELD_BIZ_ORDER_NO &&
+           job->aside.test[0].word_count == 2 && job->aside.sampled && job->aside.sample_ppm == 10000 &&
+           job->aside.sample_by.part_count == 1);
+    job_close(job);
+    EXPECT(refuses("suspense:", "sampling: {by: [status], ppm: 5}\nsuspense:", "24:17",
+                   "\"status\" says nothing lasting", ""));
+    EXPECT(
+        refuses("suspense:", "sampling: {by: [biz_order_no]}\nsuspense:", "24:11", "ppm is missing", "1 %"));
+    EXPECT(refuses("suspense:", "test_rules: {merchants: [a]}\nsuspense:", "24:25",
+                   "neither side has a merchant_no", ""));
+    EXPECT(refuses("suspense:", "test_rules: {test: {order: x}}\nsuspense:", "24:21",
+                   "there is no field \"order\"", ""));
+}
+
 TEST(rules_that_cannot_be_meant_are_refused)
 {
     EXPECT(refuses("{amount: 0}", "{amount: 0, budget: -5}", "22:34", "match.tolerance.budget: \"-5\"", ""));
