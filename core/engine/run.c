@@ -603,19 +603,18 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
     return err == OK ? check_sums(run, r, diag) : err;
 }
 
+/* Tells how far it is, where somebody asks; else joining the workers is waiting enough. */
 static void watch(struct run *run)
 {
-    while (atomic_load(&run->finished) < run->worker_count) {
-        struct timespec pause = {0, run->config->progress ? 20000000 : 1000000};
+    while (run->config->progress && atomic_load(&run->finished) < run->worker_count) {
+        struct timespec pause = {0, 20000000};
         nanosleep(&pause, NULL);
-        if (run->config->progress) {
-            struct run_progress progress = {.bytes_done = atomic_load(&run->bytes_done),
-                                            .bytes_all = run->size[LOCAL] + run->size[CHANNEL],
-                                            .rows = atomic_load(&run->rows_done),
-                                            .seconds = run_seconds() - run->started_at,
-                                            .stage = atomic_load(&run->stage)};
-            run->config->progress(run->config->progress_context, &progress);
-        }
+        struct run_progress progress = {.bytes_done = atomic_load(&run->bytes_done),
+                                        .bytes_all = run->size[LOCAL] + run->size[CHANNEL],
+                                        .rows = atomic_load(&run->rows_done),
+                                        .seconds = run_seconds() - run->started_at,
+                                        .stage = atomic_load(&run->stage)};
+        run->config->progress(run->config->progress_context, &progress);
     }
 }
 
