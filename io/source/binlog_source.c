@@ -9,12 +9,17 @@
  * Row images become records with RECORD_IMAGE: INSERT and UPDATE give the after-image; an UPDATE that changes
  * the key or the primary key also gives a tombstone under the old one; DELETE gives a voided record. The
  * index folds them (core/ops/index.h).
+ *
+ * An image without all that the job reads (MINIMAL, NOBLOB) is passed over at first: absent is not NULL. If there were any, one
+ * worker goes over the log twice more when the rest is decoded, in its order: which rows they are of; and what these rows were, whole
+ * images and parts of them laid over each other (image_fold.h). A part of a row that was never seen whole stops.
  */
 #include "core/base/mem.h"
 #include "io/format/binlog.h"
 #include "io/format/gtid_set.h"
 #include "io/ring/sys.h"
 #include "io/source/file_set.h"
+#include "io/source/image_fold.h"
 #include "io/source/log_columns.h"
 #include "io/source/query.h"
 #include "io/source/reject_list.h"
@@ -26,7 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TICKET_WHOLE = 0, TICKET_PIECES = 1 };
+enum { TICKET_WHOLE = 0, TICKET_PIECES = 1, TICKET_FOLD = 2 };
 
 /* What a ticket carries besides its bytes. */
 struct piece {
@@ -62,8 +67,8 @@ struct binlog_source {
     uint32_t file;
     int file_begun;
     uint64_t decoded, walked; /* offsets in the file: given out; gone over */
-    struct late_piece *late;
-    size_t late_count, late_room;
+    struct late_piece *late;  /* in the order of the log, from late_first on */
+    size_t late_first, late_count, late_room;
     uint8_t *far; /* bytes of a group that outgrew the buffer; only walked */
     size_t far_room;
     struct gtid_set seen;
@@ -81,6 +86,12 @@ struct binlog_source {
     size_t version_count;
     struct reject_list rejects;
     _Atomic uint64_t rows, records;
+    /* images in part */
+    int folds; /* 0: they stop (inspect, and a source that folds for another) */
+    char folder[4096];
+    _Atomic uint32_t tickets_open, has_parts;
+    int fold_given; /* under the claim lock */
+    struct image_fold fold;
     struct record_layout record_layout;
 };
 
@@ -100,9 +111,10 @@ static void binlog_close(struct source *source)
     for (size_t i = 0; i < s->version_count; i++)
         normalizer_close(s->versions[i].normalizer);
     mem_give(s->versions);
-    for (size_t i = 0; i < s->late_count; i++)
+    for (size_t i = s->late_first; i < s->late_count; i++)
         mem_give(s->late[i].piece);
     mem_give(s->late);
+    image_fold_fini(&s->fold);
     gtid_set_fini(&s->seen);
     mem_give(s->far);
     reject_list_fini(&s->rejects);
@@ -140,6 +152,8 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
     s->spec = &s->job->sources[config->side];
     pthread_mutex_init(&s->lock, NULL);
     reject_list_init(&s->rejects);
+    image_fold_init(&s->fold);
+    s->folds = s->spec->kind == SOURCE_BINLOG;
     log_columns_init(&s->columns, s->spec);
     s->record_layout = (struct record_layout){.has_fold = 1};
     for (int i = 0; i < s->job->match.compare_count; i++)
@@ -178,6 +192,7 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
 static enum err binlog_begin(struct source *source, const char *folder, struct diag *diag)
 {
     struct binlog_source *s = of(source);
+    snprintf(s->folder, sizeof s->folder, "%s", folder);
     enum err err = file_set_begin(&s->set, folder, s->config.workers, diag);
     return err == OK ? file_set_settle(&s->set, diag) : err;
 }
@@ -280,6 +295,8 @@ static struct piece *make_piece(const struct binlog_format *format, const struct
 static enum err put_late(struct binlog_source *s, uint32_t file, uint64_t begin, uint64_t end,
                          const struct binlog_group *groups, size_t count, struct diag *diag)
 {
+    if (s->late_first == s->late_count)
+        s->late_first = s->late_count = 0;
     if (s->late_count == s->late_room) {
         size_t room = s->late_room ? s->late_room * 2 : 8;
         struct late_piece *grown = mem_grow(s->late, room * sizeof *grown);
@@ -346,16 +363,35 @@ static enum err split_off(struct binlog_source *s, struct ended *ended, uint64_t
     return OK;
 }
 
-static enum step binlog_claim(struct source *source, struct worker_io *io, struct ticket *ticket,
-                              struct diag *diag)
+/* The end of the log, if no row was told in part; else once more over it, when all that was given out is decoded. */
+static enum step claim_fold(struct binlog_source *s, struct ticket *ticket)
+{
+    if (!s->folds || s->fold_given)
+        return STEP_DONE;
+    /* acquire: pairs with the release in binlog_process */
+    if (atomic_load_explicit(&s->tickets_open, memory_order_acquire) != 0)
+        return STEP_IDLE;
+    s->fold_given = 1;
+    if (!atomic_load_explicit(&s->has_parts, memory_order_relaxed))
+        return STEP_DONE;
+    ticket->file = 0;
+    ticket->begin = ticket->end = 0;
+    ticket->extra = NULL;
+    ticket->state = TICKET_FOLD;
+    ticket->bytes_read = 0;
+    return STEP_MORE;
+}
+
+static enum step claim_next(struct source *source, struct worker_io *io, struct ticket *ticket,
+                            struct diag *diag)
 {
     struct binlog_source *s = of(source);
     struct ended ended = {0};
     enum err err = OK;
     ticket->side = s->config.side;
     for (;;) {
-        if (s->late_count) {
-            struct late_piece late = s->late[--s->late_count];
+        if (s->late_first < s->late_count) {
+            struct late_piece late = s->late[s->late_first++];
             ticket->file = late.file;
             ticket->begin = late.begin;
             ticket->end = late.end;
@@ -365,7 +401,7 @@ static enum step binlog_claim(struct source *source, struct worker_io *io, struc
             return STEP_MORE;
         }
         if (s->file == s->set.count)
-            return STEP_DONE;
+            return claim_fold(s, ticket);
         struct input_file *input = &s->set.files[s->file];
         if (!s->file_begun) {
             if ((err = check_order(s, diag)) != OK)
@@ -463,6 +499,15 @@ static enum step binlog_claim(struct source *source, struct worker_io *io, struc
         }
         return failed(err);
     }
+}
+
+static enum step binlog_claim(struct source *source, struct worker_io *io, struct ticket *ticket,
+                              struct diag *diag)
+{
+    enum step step = claim_next(source, io, ticket, diag);
+    if (step == STEP_MORE)
+        atomic_fetch_add_explicit(&of(source)->tickets_open, 1, memory_order_relaxed);
+    return step;
 }
 
 static enum err binlog_start(struct source *source, struct worker_io *io, struct ticket *ticket,
@@ -584,6 +629,9 @@ struct decoding {
     const int *wanted;
     int wanted_count;
     uint64_t rows, records;
+    /* changes go here instead: folding */
+    enum err (*change_fn)(struct decoding *d, const struct binlog_row *row, struct diag *diag);
+    struct binlog_source *owner; /* whom they are folded for */
     /* inspect: rows go here instead of the outbox */
     enum err (*row_fn)(void *context, const struct full *full, struct diag *diag);
     void *context;
@@ -679,19 +727,14 @@ static inline enum err take_usual(struct decoding *d, const struct binlog_row *r
     return outbox_put_last(d->outbox, batch, units, diag);
 }
 
-static enum err take_change(struct decoding *d, const struct binlog_row *row, struct diag *diag)
+/* A change's cells as the job wants them. */
+static enum err take_cells(struct decoding *d, const struct binlog_row *row, const struct cell *before,
+                           const struct cell *after, struct diag *diag)
 {
-    struct cell *before = d->io->cells, *after = d->io->cells + d->wanted_count;
     struct record *record = d->io->record;
-    int bad_cell, done;
-    enum err err = take_usual(d, row, &done, diag);
-    if (LIKELY(done))
-        return err;
+    int bad_cell;
+    enum err err;
     d->rows++;
-    if (row->op != BINLOG_INSERT && (err = pick(d, row, row->before, "before", before, diag)) != OK)
-        return err;
-    if (row->op != BINLOG_DELETE && (err = pick(d, row, row->after, "after", after, diag)) != OK)
-        return err;
     /* A row that `where` lets in counts from there on, and is gone when it does not any more. */
     int is_new = 0;
     if (normalizer_filters(d->normalizer)) {
@@ -727,6 +770,181 @@ static enum err take_change(struct decoding *d, const struct binlog_row *row, st
     if (normalize_hot(d->normalizer, &d->io->scratch, after, record, &bad_cell) != REJECT_NONE)
         return send_unreadable(d, row, after, RECORD_REJECT, diag);
     return send(d, row, record, diag);
+}
+
+/* Does an image lack what the job reads? */
+static int is_part(const struct decoding *d, const struct binlog_row *row)
+{
+    for (int k = 0; !row->is_whole && k < d->wanted_count; k++)
+        if ((row->before && row->before[d->wanted[k]].kind == CELL_ABSENT) ||
+            (row->after && row->after[d->wanted[k]].kind == CELL_ABSENT))
+            return 1;
+    return 0;
+}
+
+static enum err take_change(struct decoding *d, const struct binlog_row *row, struct diag *diag)
+{
+    struct cell *before = d->io->cells, *after = d->io->cells + d->wanted_count;
+    int done;
+    enum err err = take_usual(d, row, &done, diag);
+    if (LIKELY(done))
+        return err;
+    if (UNLIKELY(d->s->folds && is_part(d, row))) {
+        atomic_store_explicit(&d->s->has_parts, 1, memory_order_relaxed);
+        return OK;
+    }
+    if (row->op != BINLOG_INSERT && (err = pick(d, row, row->before, "before", before, diag)) != OK)
+        return err;
+    if (row->op != BINLOG_DELETE && (err = pick(d, row, row->after, "after", after, diag)) != OK)
+        return err;
+    return take_cells(d, row, before, after, diag);
+}
+
+/* ---- images in part ---- */
+
+enum { ID_MAX = 4096 };
+
+/* What tells the table's rows apart, as text. 0: the image does not hold it, or it is too long. `other`: an image that has what this
+ * one lacks; may be NULL. */
+static size_t id_of(const struct decoding *d, const struct binlog_table *table, const struct cell *image,
+                    const struct cell *other, char out[ID_MAX])
+{
+    size_t size = 0;
+    const int named = d->s->spec->occurrence_count, count = named ? named : (int)table->key_count;
+    for (int i = 0; i < count; i++) {
+        int column = named ? find_column((void *)table, d->s->spec->occurrence[i]) : table->key_columns[i];
+        const struct cell *cell = column >= 0 ? &image[column] : NULL;
+        if (cell && cell->kind == CELL_ABSENT && other)
+            cell = &other[column];
+        if (!cell || cell->kind == CELL_ABSENT)
+            return 0;
+        char number[64];
+        struct span text = binlog_cell_print(number, cell, &table->columns[column]);
+        if (size + text.size + 3 > ID_MAX)
+            return 0;
+        out[size++] = cell->kind == CELL_NULL;
+        memcpy(out + size, &(uint16_t){(uint16_t)text.size}, 2);
+        size += 2;
+        if (text.size)
+            memcpy(out + size, text.data, text.size);
+        size += text.size;
+    }
+    return size;
+}
+
+static enum err never_seen(const struct decoding *d, const struct binlog_row *row, struct diag *diag)
+{
+    const struct cell *image = row->after ? row->after : row->before;
+    int column = d->wanted[0];
+    for (int k = d->wanted_count; k-- > 0;)
+        if (image[d->wanted[k]].kind == CELL_ABSENT)
+            column = d->wanted[k];
+    return diag_set(diag, ERR_INPUT, "binlog.image",
+                    "give the logs from before too, in which these rows are whole, or SET GLOBAL "
+                    "binlog_row_image=FULL on the "
+                    "server and change each row once",
+                    "%s@%llu: row %u of table %s.%s: its image does not hold column \"%s\" (a MINIMAL or "
+                    "NOBLOB image), and "
+                    "the logs given hold no whole image of the row from before",
+                    d->input->path, (unsigned long long)row->event_offset, row->row_index,
+                    row->table->database, row->table->name, row->table->columns[column].name);
+}
+
+/* The first time over: which rows are told in part. */
+static enum err want_part(struct decoding *d, const struct binlog_row *row, struct diag *diag)
+{
+    char id[ID_MAX];
+    if (!is_part(d, row))
+        return OK;
+    size_t size = row->before ? id_of(d, row->table, row->before, NULL, id) : 0;
+    return size ? image_fold_want(&d->owner->fold, (struct span){id, size}, diag) : never_seen(d, row, diag);
+}
+
+/* Is what an image lacks what it was before? So it is of all columns but the key's in a MINIMAL image, and of large ones in a NOBLOB one.
+ * Otherwise a column is absent because the server leaves it out: MariaDB does so with generated columns from 11 on, and whether they
+ * changed is not to be seen. */
+static enum err check_part(const struct decoding *d, const struct binlog_row *row, struct diag *diag)
+{
+    const struct binlog_table *table = row->table;
+    const struct binlog_format *format = &d->s->formats[d->input - d->s->set.files];
+    const char *why = NULL;
+    int minimal = 1, absent = -1;
+    for (uint32_t i = 0; i < table->column_count; i++)
+        minimal &= table->columns[i].is_key || !(row->before_present[i / 8] >> (i % 8) & 1);
+    for (int k = 0; k < d->wanted_count; k++) {
+        const int column = d->wanted[k];
+        if ((row->after && row->after[column].kind != CELL_ABSENT) ||
+            (!row->after && row->before[column].kind != CELL_ABSENT))
+            continue;
+        enum {
+            TYPE_BLOB_COMPRESSED = 140,
+            TYPE_JSON = 245,
+            TYPE_TINY_BLOB = 249,
+            TYPE_BLOB = 252,
+            TYPE_GEOMETRY = 255
+        };
+        const unsigned type = table->columns[column].type;
+        const int large = type == TYPE_BLOB_COMPRESSED || type == TYPE_JSON || type == TYPE_GEOMETRY ||
+                          (type >= TYPE_TINY_BLOB && type <= TYPE_BLOB);
+        if (!minimal && !large) {
+            why = "neither MINIMAL nor NOBLOB leaves it out: is it a generated column?";
+            absent = column;
+        } else if (format->flavour == BINLOG_MARIADB && strtoul(format->server_version, NULL, 10) >= 11) {
+            why = "MariaDB leaves generated columns out from version 11 on, so it may have changed";
+            absent = column;
+        }
+    }
+    return why ? diag_set(diag, ERR_INPUT, "binlog.image",
+                          "SET GLOBAL binlog_row_image=FULL on the server, and let the job read columns that "
+                          "are not generated",
+                          "%s@%llu: row %u of table %s.%s: its image does not hold column \"%s\"; %s",
+                          d->input->path, (unsigned long long)row->event_offset, row->row_index,
+                          table->database, table->name, table->columns[absent].name, why)
+               : OK;
+}
+
+/* What an image holds, over what was there before. */
+static void lay_over(const struct decoding *d, const struct cell *image, const struct cell *base,
+                     struct cell *out)
+{
+    for (int k = 0; k < d->wanted_count; k++)
+        out[k] = image && image[d->wanted[k]].kind != CELL_ABSENT ? image[d->wanted[k]] : base[k];
+}
+
+/* The second time: the images of those rows, in the order of the log. */
+static enum err fold_part(struct decoding *d, const struct binlog_row *row, struct diag *diag)
+{
+    struct image_fold *fold = &d->owner->fold;
+    struct cell *before = d->io->cells, *after = d->io->cells + d->wanted_count;
+    char id[ID_MAX], id_now[ID_MAX];
+    size_t size = row->before ? id_of(d, row->table, row->before, NULL, id) : 0,
+           size_now = row->after ? id_of(d, row->table, row->after, row->before, id_now) : 0;
+    struct image_entry *was = size ? image_fold_find(fold, (struct span){id, size}) : NULL,
+                       *is = size_now ? image_fold_find(fold, (struct span){id_now, size_now}) : NULL;
+    const int part = is_part(d, row);
+    uint64_t place = UINT64_MAX;
+    enum err err = OK;
+    if (part) {
+        if ((err = check_part(d, row, diag)) != OK)
+            return err;
+        if (!was || !was->cells || was->cell_count != (uint32_t)d->wanted_count)
+            return never_seen(d, row, diag);
+        place = d->input->base + row->image_offset;
+        lay_over(d, row->before, was->cells, before);
+        if (row->after)
+            lay_over(d, row->after, before, after);
+        err = take_cells(d, row, before, after, diag);
+    } else if (row->after && is) {
+        lay_over(d, row->after, d->io->cells, after);
+    }
+    /* A voided record is fetched by the place of its DELETE. */
+    if (err == OK && part && !row->after)
+        err = image_fold_keep(fold, before, (uint32_t)d->wanted_count, place, diag);
+    if (err == OK && was && was != is)
+        err = image_fold_put(was, NULL, 0, UINT64_MAX, diag);
+    if (err == OK && is && row->after)
+        err = image_fold_put(is, after, (uint32_t)d->wanted_count, place, diag);
+    return err;
 }
 
 /* Shows a change as a record: its after-image, or the before-image of a deletion. */
@@ -769,7 +987,9 @@ static enum err decode(struct decoding *d, struct binlog_rows *rows, struct diag
             d->table = row->table;
             d->wanted = normalizer_columns(d->normalizer, &d->wanted_count);
         }
-        enum err err = d->row_fn ? show_change(d, row, diag) : take_change(d, row, diag);
+        enum err err = UNLIKELY(d->change_fn != NULL) ? d->change_fn(d, row, diag)
+                       : d->row_fn                    ? show_change(d, row, diag)
+                                                      : take_change(d, row, diag);
         if (UNLIKELY(err != OK))
             return err;
     }
@@ -842,12 +1062,66 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
     return err == OK ? STEP_DONE : STEP_FAILED;
 }
 
+/* Once over the whole log, in its order, by a source of its own. */
+static enum err go_over(struct binlog_source *s, struct worker_io *io, uint32_t buffer, struct outbox *outbox,
+                        enum err (*change)(struct decoding *d, const struct binlog_row *row,
+                                           struct diag *diag),
+                        struct diag *diag)
+{
+    struct source *again_source = NULL;
+    enum err err = binlog_source_open(&again_source, &s->config, diag);
+    if (err != OK)
+        return err;
+    struct binlog_source *own = of(again_source);
+    own->folds = 0;
+    err = binlog_begin(again_source, s->folder, diag);
+    enum step step = STEP_MORE;
+    while (err == OK && step != STEP_DONE) {
+        struct ticket ticket = {.buffer = buffer};
+        step = claim_next(again_source, io, &ticket, diag);
+        if (step == STEP_FAILED)
+            err = diag->err;
+        if (step != STEP_MORE)
+            continue;
+        struct decoding d = {.s = own,
+                             .io = io,
+                             .input = &own->set.files[ticket.file],
+                             .outbox = outbox,
+                             .change_fn = change,
+                             .owner = s};
+        if (decode_ticket(own, io, &ticket, d, diag) == STEP_FAILED)
+            err = diag->err;
+        mem_give(ticket.extra);
+    }
+    atomic_fetch_add_explicit(&s->rows, own->rows, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->records, own->records, memory_order_relaxed);
+    binlog_close(again_source);
+    return err;
+}
+
+static enum err fold_parts(struct binlog_source *s, struct worker_io *io, uint32_t buffer,
+                           struct outbox *outbox, struct diag *diag)
+{
+    enum err err = go_over(s, io, buffer, outbox, want_part, diag);
+    if (err == OK)
+        err = go_over(s, io, buffer, outbox, fold_part, diag);
+    return err == OK ? image_fold_seal(&s->fold, diag) : err;
+}
+
 static enum step binlog_process(struct source *source, struct worker_io *io, struct ticket *ticket,
                                 struct outbox *outbox, struct diag *diag)
 {
     struct binlog_source *s = of(source);
     struct decoding d = {.s = s, .io = io, .input = &s->set.files[ticket->file], .outbox = outbox};
-    return decode_ticket(s, io, ticket, d, diag);
+    enum step step;
+    if (ticket->state == TICKET_FOLD)
+        step = fold_parts(s, io, ticket->buffer, outbox, diag) == OK ? STEP_DONE : STEP_FAILED;
+    else
+        step = decode_ticket(s, io, ticket, d, diag);
+    /* release: pairs with the acquire in claim_fold */
+    if (step == STEP_DONE)
+        atomic_fetch_sub_explicit(&s->tickets_open, 1, memory_order_release);
+    return step;
 }
 
 static enum err binlog_scan(struct source *source, struct worker_io *io,
@@ -859,7 +1133,8 @@ static enum err binlog_scan(struct source *source, struct worker_io *io,
     arena_init(&arena);
     struct ticket ticket = {0};
     enum step step;
-    while ((step = binlog_claim(source, io, &ticket, diag)) == STEP_MORE) {
+    s->folds = 0;
+    while ((step = claim_next(source, io, &ticket, diag)) == STEP_MORE) {
         struct decoding d = {.s = s,
                              .io = io,
                              .input = &s->set.files[ticket.file],
@@ -907,6 +1182,22 @@ static void binlog_counts(const struct source *source, struct source_counts *cou
     counts->groups_unfinished = walk->groups_unfinished;
     counts->events_ignored = walk->events_ignored;
     counts->statements = walk->statements_unwatched;
+}
+
+/* What an image in part does not hold, as it was folded; 0 when nobody knows. The cells are the decoder's of this worker. */
+static int add_folded(const struct binlog_source *s, const struct normalizer *normalizer, uint64_t place,
+                      const struct cell *image)
+{
+    const struct image_entry *entry = image_fold_at(&s->fold, place);
+    int count;
+    const int *wanted = normalizer_columns(normalizer, &count);
+    for (int k = 0; k < count; k++)
+        if (image[wanted[k]].kind == CELL_ABSENT) {
+            if (!entry || entry->cell_count != (uint32_t)count)
+                return 0;
+            ((struct cell *)image)[wanted[k]] = entry->cells[k];
+        }
+    return 1;
 }
 
 /* Decodes one known row again: the image that counts. */
@@ -957,10 +1248,14 @@ static enum err again(struct binlog_source *s, struct worker_io *io, const struc
             err = diag->err;
         else
             err = version_of(s, row->table, input->path, normalizer, diag);
-        if (err == OK)
+        if (err == OK) {
             io->again_table = row->table;
-        if (err == OK)
             *image = row->op == BINLOG_DELETE ? row->before : row->after;
+            if (!row->is_whole && !add_folded(s, *normalizer, ref->place, *image))
+                err = diag_set(diag, ERR_BUG, "invariant.fold", "please report this with the logs",
+                               "%s@%llu: what the image does not hold was not kept", input->path,
+                               (unsigned long long)event);
+        }
     }
     /* Cells may point into the events: they are kept until the next call. */
     mem_give(io->again[0]);
