@@ -155,10 +155,7 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
     image_fold_init(&s->fold);
     s->folds = s->spec->kind == SOURCE_BINLOG;
     log_columns_init(&s->columns, s->spec);
-    s->record_layout = (struct record_layout){.has_fold = 1};
-    for (int i = 0; i < s->job->match.compare_count; i++)
-        if (s->job->match.compare[i] != FIELD_STATUS)
-            s->record_layout.has_extras = 1;
+    s->record_layout = normalizer_layout_of(s->job, config->side);
     enum err err = OK;
     if (s->spec->kind == SOURCE_REPLICA) {
         char directory[4096];

@@ -94,4 +94,27 @@ for day in "$root"/rules/*/; do
         echo "ok $name"
     fi
 done
+
+# A log against a bill: that the channel says its amounts net, with the fee beside them, changes no class.
+stripe=$root/../../fixtures/days/01-stripe-day
+for kind in gross net; do
+    mkdir -p "$work/$kind"
+    ln -sf "$stripe/binlog" "$work/$kind/"
+    grep -vF '$1,234.50' "$stripe/bill_2026-11-19.csv" >"$work/$kind/bill_2026-11-19.csv" # only its gross is no amount
+    sed 's/compare: .*/compare: [amount, status]/' "$stripe/job.yaml" >"$work/$kind/job.yaml"
+done
+sed -i 's/amount: gross /amount: net /; s/^  compare:.*/&\n  fees: net/; /^    fee: fee$/{x;s/^/x/;/^x$/{x;d};x}' "$work/net/job.yaml"
+for road in "--threads=1" "--threads=3 --write-match" "--threads=2 --index-memory=64KiB" "--threads=1 --chunk=4KiB --write-match"; do
+    for kind in gross net; do
+        rm -rf "$work/out"
+        # shellcheck disable=SC2086 # one word per option
+        "$tieout" run "$work/$kind/job.yaml" --date=2026-11-19 "--out=$work/out" $road 2>"$work/stderr" || [ $? -eq 1 ] || cat "$work/stderr"
+        sed -n '/"classes"/,/"bridge"/p' "$work/out/stripe/2026-11-19/summary.json" | grep '"count"' >"$work/$kind.counts" || true
+    done
+    if [ ! -s "$work/gross.counts" ] || ! cmp -s "$work/gross.counts" "$work/net.counts"; then
+        echo "WRONG log against net bill, $road"
+        wrong=1
+        diff "$work/gross.counts" "$work/net.counts" || true
+    fi
+done
 exit $wrong
