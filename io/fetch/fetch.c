@@ -100,6 +100,41 @@ static void tell(struct fetch *f, const char *name, uint64_t size, const char *d
     f->config->file(f->config->context, path, size, digest, fresh);
 }
 
+/* ---- what is there already ---- */
+
+/* A file that is there stays as it is, whatever the server has now: other bytes are told of, and kept beside. */
+static void tell_there(struct fetch *f, const char *name)
+{
+    const char *folder = spool_folder_restated(f->spool, name);
+    tell(f, name, 0, "", 0);
+    if (folder)
+        fprintf(stderr,
+                "note: %s was restated since: other bytes for it lie in %s; the run reads those that came "
+                "first until you "
+                "put another file in their place\n",
+                name, folder);
+}
+
+static enum err keep_beside(struct fetch *f, struct spool_folder_part *part, const char *checksum,
+                            struct diag *diag)
+{
+    char digest[DIGEST_TEXT] = "", kept[4096] = "";
+    const struct transfer_mark mark = part->mark;
+    const uint64_t size = part->done;
+    enum beside beside;
+    enum err err = spool_folder_keep_beside(f->spool, part, checksum, digest, &beside, kept, diag);
+    if (err != OK)
+        return err;
+    spool_folder_note(f->spool, part->name, &mark);
+    if (beside == BESIDE_SAME)
+        fprintf(stderr, "%s: what is there now has the same bytes\n", part->name);
+    else if (beside == BESIDE_NEW)
+        fprintf(stderr, "note: %s is a restatement: %llu bytes, %s, kept as %s\n", part->name,
+                (unsigned long long)size, digest, kept);
+    tell_there(f, part->name);
+    return OK;
+}
+
 /* ---- one file from a server ---- */
 
 /* The last part of a URL, %XX undone. */
@@ -161,14 +196,45 @@ static enum transfer_end get_checksum(struct fetch *f, const char *url, char che
     return end;
 }
 
+/* Whether the server has something else than what came: asked once, and only told where it cannot be asked. */
+static int is_restated(struct fetch *f, const char *url, const char *name)
+{
+    struct transfer_mark before, now;
+    struct diag why = {0};
+    char checksum[CHECKSUM_MAX], found[DIGEST_FILE_TEXT] = "", path[URL_ROOM + 300];
+    spool_folder_noted(f->spool, name, &before);
+    enum transfer_end end = transfer_look(f->transfer, url, &now, seconds_left(f), &why);
+    if (end == TRANSFER_WHOLE && f->spec->checksum)
+        end = get_checksum(f, url, checksum, &why);
+    if (end != TRANSFER_WHOLE) {
+        fprintf(stderr, "%s: whether it was restated cannot be seen: %s\n", name, why.what);
+        return 0;
+    }
+    if (transfer_marks_differ(&before, &now))
+        return 1;
+    if (!f->spec->checksum)
+        return 0;
+    struct stat st;
+    snprintf(path, sizeof path, "%s/%s", spool_folder_path(f->spool), name);
+    int fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
+    const char *algorithm = strlen(checksum) == 64 ? "SHA256" : strlen(checksum) == 40 ? "SHA1" : "MD5";
+    int same = fd < 0 || sys_fstat(fd, &st) != 0 ||
+               digest_file(fd, (uint64_t)st.st_size, algorithm, found) != 0 ||
+               strcasecmp(strchr(found, ':') + 1, checksum) == 0;
+    if (fd >= 0)
+        sys_close(fd);
+    return !same;
+}
+
 static enum err get_file(struct fetch *f, const char *url, struct diag *diag)
 {
     char name[SPOOL_NAME_MAX + 1], checksum[CHECKSUM_MAX] = "", digest[DIGEST_TEXT] = "";
     enum err err = name_of(url, name, diag);
     if (err != OK)
         return err;
-    if (spool_folder_has(f->spool, name)) {
-        tell(f, name, 0, "", 0);
+    const int is_there = spool_folder_has(f->spool, name);
+    if (is_there && !is_restated(f, url, name)) {
+        tell_there(f, name);
         return OK;
     }
     int started_over = 0;
@@ -189,11 +255,15 @@ static enum err get_file(struct fetch *f, const char *url, struct diag *diag)
             end = transfer_get(f->transfer, url, part.fd, &part.done, &part.mark, seconds_left(f), &why);
         if (end == TRANSFER_WHOLE) {
             uint64_t size = part.done;
-            err = spool_folder_keep(f->spool, &part, checksum, digest, &why);
-            if (err == OK) {
+            const struct transfer_mark mark = part.mark;
+            err = is_there ? keep_beside(f, &part, checksum, &why)
+                           : spool_folder_keep(f->spool, &part, checksum, digest, &why);
+            if (err == OK && !is_there) {
+                spool_folder_note(f->spool, name, &mark);
                 tell(f, name, size, digest, 1);
-                return OK;
             }
+            if (err == OK)
+                return OK;
             /* A file that was gone on with may be a mixture: once more from its beginning. */
             if (err == ERR_INPUT && before && !started_over) {
                 started_over = 1;
@@ -275,6 +345,12 @@ static enum err get_matching(struct fetch *f, const char *url, struct diag *diag
 
 /* ---- a folder of this machine ---- */
 
+/* What tells a local file apart. */
+static struct transfer_mark mark_of(const struct stat *st)
+{
+    return (struct transfer_mark){.size = (int64_t)st->st_size, .time = (int64_t)st->st_mtim.tv_sec};
+}
+
 static enum err copy(struct fetch *f, const char *path, const char *name, int *moving, struct diag *diag)
 {
     enum { PIECE = 256 * 1024 };
@@ -322,13 +398,19 @@ static enum err copy(struct fetch *f, const char *path, const char *name, int *m
                        "%s changed while it was copied", path);
     }
     uint64_t size = part.done;
+    const int is_there = spool_folder_has(f->spool, name);
+    part.mark = mark_of(&before);
     if (err == OK) {
-        err = spool_folder_keep(f->spool, &part, "", digest, diag);
+        err =
+            is_there ? keep_beside(f, &part, "", diag) : spool_folder_keep(f->spool, &part, "", digest, diag);
     } else if (part.fd >= 0) {
         spool_folder_end(f->spool, &part, 0, diag);
     }
-    if (err == OK)
+    if (err == OK && !is_there) {
+        const struct transfer_mark mark = mark_of(&before);
+        spool_folder_note(f->spool, name, &mark);
         tell(f, name, size, digest, 1);
+    }
     return err;
 }
 
@@ -356,8 +438,15 @@ static enum err copy_matching(struct fetch *f, const char *from, struct diag *di
                 continue;
             matched++;
             err = spool_folder_check_name(name, &why);
+            struct transfer_mark noted;
+            struct stat st;
             if (err == OK && spool_folder_has(f->spool, name))
-                tell(f, name, 0, "", 0);
+                spool_folder_noted(f->spool, name, &noted);
+            struct transfer_mark now = {.size = -1, .time = -1};
+            if (err == OK && stat(found.gl_pathv[i], &st) == 0)
+                now = mark_of(&st);
+            if (err == OK && spool_folder_has(f->spool, name) && !transfer_marks_differ(&noted, &now))
+                tell_there(f, name);
             else if (err == OK)
                 err = copy(f, found.gl_pathv[i], name, &moving, &why);
         }

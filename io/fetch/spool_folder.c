@@ -16,7 +16,7 @@
 enum { PATH_ROOM = 4096, PIECE = 256 * 1024 };
 
 struct spool_folder {
-    char path[PATH_ROOM];
+    char path[PATH_ROOM], restated[PATH_ROOM], notes[PATH_ROOM];
     int fd; /* of the folder; locked */
 };
 
@@ -56,6 +56,10 @@ enum err spool_folder_open(struct spool_folder **out, const char *path, struct d
     if (!spool)
         return mem_fail(diag, sizeof *spool, "the spool");
     strcpy(spool->path, path);
+    const char *slash = strrchr(path, '/');
+    snprintf(spool->restated, PATH_ROOM, "%.3800s.restated", path);
+    snprintf(spool->notes, PATH_ROOM, "%.*s.fetched/%s", slash ? (int)(slash - path) + 1 : 0, path,
+             slash ? slash + 1 : path);
     spool->fd = sys_open(path, O_RDONLY | O_DIRECTORY, 0);
     if (spool->fd < 0)
         err = diag_set_errno(diag, -spool->fd, "spool.folder", "%s: cannot open it", path);
@@ -105,10 +109,39 @@ int spool_folder_has(const struct spool_folder *spool, const char *name)
     return sys_lstat(path, &st) == 0;
 }
 
+/* "BYTES SIZE TIME ETAG": how much is there, and what the server said. */
+static int read_mark(const char *path, uint64_t *done, struct transfer_mark *mark)
+{
+    char text[300] = "", etag[160] = "";
+    long long bytes = 0, size = -1, time = -1;
+    int fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
+    ssize_t n = fd >= 0 ? sys_pread_full(fd, text, sizeof text - 1, 0) : 0;
+    if (fd >= 0)
+        sys_close(fd);
+    if (n <= 0 || sscanf(text, "%lld %lld %lld %159[^\n]", &bytes, &size, &time, etag) < 3 || bytes < 0)
+        return 0;
+    *done = (uint64_t)bytes;
+    *mark = (struct transfer_mark){.size = size, .time = time};
+    snprintf(mark->etag, sizeof mark->etag, "%s", etag);
+    return 1;
+}
+
+static int write_mark(const char *path, uint64_t done, const struct transfer_mark *mark)
+{
+    char text[300];
+    int n = snprintf(text, sizeof text, "%llu %lld %lld %s\n", (unsigned long long)done,
+                     (long long)mark->size, (long long)mark->time, mark->etag);
+    int fd = sys_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
+    int error = fd < 0 ? fd : sys_pwrite_full(fd, text, (size_t)n, 0);
+    if (fd >= 0)
+        sys_close(fd);
+    return error;
+}
+
 enum err spool_folder_begin(struct spool_folder *spool, const char *name, struct spool_folder_part *part,
                             struct diag *diag)
 {
-    char path[PATH_ROOM], text[300] = "";
+    char path[PATH_ROOM];
     memset(part, 0, sizeof *part);
     snprintf(part->name, sizeof part->name, "%s", name);
     part->mark = (struct transfer_mark){.size = -1, .time = -1};
@@ -117,18 +150,13 @@ enum err spool_folder_begin(struct spool_folder *spool, const char *name, struct
     if (part->fd < 0)
         return diag_set_errno(diag, -part->fd, "spool.open", "%s: cannot make it", path);
     inside(spool, ".", name, ".mark", path);
-    int fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
-    ssize_t n = fd >= 0 ? sys_pread_full(fd, text, sizeof text - 1, 0) : 0;
-    if (fd >= 0)
-        sys_close(fd);
-    long long done = 0, size = -1, time = -1;
-    char etag[160] = "";
+    uint64_t done;
+    struct transfer_mark mark;
     struct stat st;
-    if (n > 0 && sscanf(text, "%lld %lld %lld %159[^\n]", &done, &size, &time, etag) >= 3 && done > 0 &&
-        sys_fstat(part->fd, &st) == 0 && st.st_size >= done) {
-        part->done = (uint64_t)done;
-        part->mark = (struct transfer_mark){.size = size, .time = time};
-        snprintf(part->mark.etag, sizeof part->mark.etag, "%s", etag);
+    if (read_mark(path, &done, &mark) && done && sys_fstat(part->fd, &st) == 0 &&
+        (uint64_t)st.st_size >= done) {
+        part->done = done;
+        part->mark = mark;
     }
     return OK;
 }
@@ -149,19 +177,12 @@ enum err spool_folder_end(struct spool_folder *spool, struct spool_folder_part *
     /* What nothing identifies cannot be gone on with. */
     keep = keep && part->done && (part->mark.size >= 0 || part->mark.etag[0]);
     if (keep) {
-        char path[PATH_ROOM], text[300];
+        char path[PATH_ROOM];
         /* Bytes first: the mark may not promise more than there is. */
         int error = sys_fsync(part->fd);
         inside(spool, ".", part->name, ".mark", path);
-        int n = snprintf(text, sizeof text, "%llu %lld %lld %s\n", (unsigned long long)part->done,
-                         (long long)part->mark.size, (long long)part->mark.time, part->mark.etag);
-        int fd = error ? error : sys_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
-        if (fd >= 0) {
-            error = sys_pwrite_full(fd, text, (size_t)n, 0);
-            sys_close(fd);
-        } else {
-            error = fd;
-        }
+        if (!error)
+            error = write_mark(path, part->done, &part->mark);
         if (error)
             err = diag_set_errno(diag, -error, "spool.write", "%s: cannot write it", path);
     }
@@ -287,4 +308,99 @@ enum err spool_folder_keep(struct spool_folder *spool, struct spool_folder_part 
     inside(spool, ".", part->name, ".mark", from);
     sys_unlink(from);
     return OK;
+}
+
+/* ---- what is there already ---- */
+
+void spool_folder_noted(const struct spool_folder *spool, const char *name, struct transfer_mark *mark)
+{
+    char path[PATH_ROOM];
+    struct stat st;
+    uint64_t bytes;
+    snprintf(path, sizeof path, "%.3800s/%s", spool->notes, name);
+    if (read_mark(path, &bytes, mark))
+        return;
+    inside(spool, "", name, "", path);
+    *mark = (struct transfer_mark){.size = sys_lstat(path, &st) ? -1 : (int64_t)st.st_size, .time = -1};
+}
+
+void spool_folder_note(struct spool_folder *spool, const char *name, const struct transfer_mark *mark)
+{
+    char path[PATH_ROOM];
+    struct diag ignored = {0};
+    snprintf(path, sizeof path, "%.3800s/%s", spool->notes, name);
+    if (make_folders(spool->notes, &ignored) == OK)
+        write_mark(path, 0, mark);
+}
+
+/* 1 when the file has this hash; 0 when it is not there or cannot be read. */
+static int has_content(const char *path, const char *digest)
+{
+    char found[DIGEST_FILE_TEXT];
+    struct stat st;
+    int fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return 0;
+    int same = sys_fstat(fd, &st) == 0 && digest_file(fd, (uint64_t)st.st_size, "SHA256", found) == 0 &&
+               strcmp(found, digest) == 0;
+    sys_close(fd);
+    return same;
+}
+
+enum { REVISIONS_MAX = 1000 };
+
+enum err spool_folder_keep_beside(struct spool_folder *spool, struct spool_folder_part *part,
+                                  const char *checksum, char *digest, enum beside *beside, char *kept,
+                                  struct diag *diag)
+{
+    char path[PATH_ROOM];
+    enum err err = check(spool, part, checksum, digest, diag);
+    int error = err == OK ? sys_fsync(part->fd) : 0;
+    sys_close(part->fd);
+    part->fd = -1;
+    *beside = BESIDE_NEW;
+    inside(spool, "", part->name, "", path);
+    if (err == OK && !error && has_content(path, digest))
+        *beside = BESIDE_SAME;
+    int revision = 2;
+    struct stat st;
+    for (; err == OK && *beside == BESIDE_NEW && revision < REVISIONS_MAX; revision++) {
+        snprintf(kept, PATH_ROOM, "%.3800s/%d-%s", spool->restated, revision, part->name);
+        if (sys_lstat(kept, &st) != 0)
+            break;
+        if (has_content(kept, digest))
+            *beside = BESIDE_KNOWN;
+    }
+    if (err != OK || error || *beside != BESIDE_NEW) {
+        take_away(spool, part->name);
+        return err != OK || !error
+                   ? err
+                   : diag_set_errno(diag, -error, "spool.fsync", "%s: cannot make it durable", part->name);
+    }
+    err = make_folders(spool->restated, diag);
+    if (err != OK)
+        return err;
+    inside(spool, ".", part->name, ".part", path);
+    error = sys_rename(path, kept);
+    int fd = error ? error : sys_open(spool->restated, O_RDONLY | O_DIRECTORY, 0);
+    if (fd >= 0) {
+        error = sys_fsync(fd);
+        sys_close(fd);
+    }
+    take_away(spool, part->name);
+    return error || fd < 0 ? diag_set_errno(diag, error ? -error : -fd, "spool.rename",
+                                            "%s: cannot put it in place", kept)
+                           : OK;
+}
+
+const char *spool_folder_restated(struct spool_folder *spool, const char *name)
+{
+    char path[PATH_ROOM];
+    struct stat st;
+    for (int revision = 2; revision < REVISIONS_MAX && sys_lstat(spool->restated, &st) == 0; revision++) {
+        snprintf(path, sizeof path, "%.3800s/%d-%s", spool->restated, revision, name);
+        if (sys_lstat(path, &st) == 0)
+            return spool->restated;
+    }
+    return NULL;
 }

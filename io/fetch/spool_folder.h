@@ -8,6 +8,10 @@
  * `.NAME.mark`, and stays there for the next try. A file gets its own name when it was checked, fsynced and
  * renamed; the folder is fsynced after it. Names come from outside and are never used as paths: one that is
  * more than a name is refused. Threads: one owner.
+ *
+ * What a server said of a file that is there is noted in `../.fetched/<date>/NAME`, by which a restatement is seen: other
+ * bytes under the same name are never put in its place, but beside it, as `<date>.restated/N-NAME`, where no pattern of a
+ * job finds them.
  */
 #ifndef TIEOUT_IO_FETCH_SPOOL_FOLDER_H
 #define TIEOUT_IO_FETCH_SPOOL_FOLDER_H
@@ -43,5 +47,18 @@ enum err spool_folder_end(struct spool_folder *spool, struct spool_folder_part *
  * (DIGEST_TEXT bytes). */
 enum err spool_folder_keep(struct spool_folder *spool, struct spool_folder_part *part, const char *checksum,
                            char *digest, struct diag *diag);
+
+/* What was said of a file that is there when it was brought. Where nothing was noted only its size is known. */
+void spool_folder_noted(const struct spool_folder *spool, const char *name, struct transfer_mark *mark);
+/* Notes it. One that cannot be written is no error: the next look knows less. */
+void spool_folder_note(struct spool_folder *spool, const char *name, const struct transfer_mark *mark);
+enum beside { BESIDE_SAME /* it holds the bytes of the file that is there */, BESIDE_KNOWN, BESIDE_NEW };
+/* Checks as spool_folder_keep does, a file whose name is taken, and keeps it beside unless its bytes are there already.
+ * `kept`: its path (4096 bytes). */
+enum err spool_folder_keep_beside(struct spool_folder *spool, struct spool_folder_part *part,
+                                  const char *checksum, char *digest, enum beside *beside, char *kept,
+                                  struct diag *diag);
+/* The folder where restatements of a file lie, NULL when it has none. */
+const char *spool_folder_restated(struct spool_folder *spool, const char *name);
 
 #endif

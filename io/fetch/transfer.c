@@ -19,7 +19,7 @@ struct transfer {
     int fd, failed; /* failed: errno of a write */
     uint64_t at;
     struct transfer_mark *mark;
-    int chunked, http2;
+    int chunked, http2, looked;
     char *names;
     size_t names_size, names_room;
     int told;
@@ -82,6 +82,15 @@ static size_t put(char *bytes, size_t one, size_t count, void *context)
     }
     t->at += size;
     return size;
+}
+
+/* The first byte is there, so all that the server says was said: no more is wanted. */
+static size_t put_nothing(char *bytes, size_t one, size_t count, void *context)
+{
+    struct transfer *t = context;
+    (void)bytes;
+    t->looked = one * count != 0;
+    return t->looked ? 0 : one * count;
 }
 
 static size_t put_names(char *bytes, size_t one, size_t count, void *context)
@@ -326,9 +335,7 @@ enum transfer_end transfer_get(struct transfer *t, const char *url, int fd, uint
     mark->time = file_time;
     enum transfer_end end = judge(t, code, url, diag);
     if (from && (end == TRANSFER_WHOLE || (end == TRANSFER_AGAIN && t->at > from)) &&
-        ((before.size >= 0 && mark->size >= 0 && before.size != mark->size) ||
-         (before.time >= 0 && mark->time >= 0 && before.time != mark->time) ||
-         (before.etag[0] && mark->etag[0] && strcmp(before.etag, mark->etag) != 0))) {
+        transfer_marks_differ(&before, mark)) {
         diag_set(diag, ERR_PEER, "fetch.changed", NULL, "%s: it changed between two tries", url);
         return TRANSFER_CHANGED;
     }
@@ -349,6 +356,37 @@ enum transfer_end transfer_get(struct transfer *t, const char *url, int fd, uint
         return TRANSFER_REFUSED;
     }
     return end;
+}
+
+int transfer_marks_differ(const struct transfer_mark *a, const struct transfer_mark *b)
+{
+    return (a->size >= 0 && b->size >= 0 && a->size != b->size) ||
+           (a->time >= 0 && b->time >= 0 && a->time != b->time) ||
+           (a->etag[0] && b->etag[0] && strcmp(a->etag, b->etag) != 0);
+}
+
+enum transfer_end transfer_look(struct transfer *t, const char *url, struct transfer_mark *mark,
+                                int64_t seconds_left, struct diag *diag)
+{
+    if (prepare(t, url, seconds_left, diag) != OK)
+        return TRANSFER_REFUSED;
+    t->failed = 0;
+    t->looked = 0;
+    t->mark = mark;
+    *mark = (struct transfer_mark){.size = -1, .time = -1};
+    if (!begins(url, "sftp://")) /* of SFTP libcurl knows no such thing; the first byte ends it */
+        curl_easy_setopt(t->curl, CURLOPT_NOBODY, 1L);
+    curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, put_nothing);
+    curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(t->curl, CURLOPT_FILETIME, 1L);
+    CURLcode code = curl_easy_perform(t->curl);
+    curl_off_t length = -1, file_time = -1;
+    curl_easy_getinfo(t->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    curl_easy_getinfo(t->curl, CURLINFO_FILETIME_T, &file_time);
+    t->mark = NULL;
+    mark->size = length;
+    mark->time = file_time;
+    return t->looked ? TRANSFER_WHOLE : judge(t, code, url, diag);
 }
 
 enum transfer_end transfer_list(struct transfer *t, const char *url, char **names, int64_t seconds_left,

@@ -38,6 +38,11 @@ void transfer_close(struct transfer *transfer);
  * `seconds_left`: no try takes longer. In `diag` is why it is not whole. */
 enum transfer_end transfer_get(struct transfer *transfer, const char *url, int fd, uint64_t *done,
                                struct transfer_mark *mark, int64_t seconds_left, struct diag *diag);
+/* What the server says of a file, without bringing it: `mark`. */
+enum transfer_end transfer_look(struct transfer *transfer, const char *url, struct transfer_mark *mark,
+                                int64_t seconds_left, struct diag *diag);
+/* 1 when two marks can tell that the files differ: what one of them does not say is no difference. */
+int transfer_marks_differ(const struct transfer_mark *a, const struct transfer_mark *b);
 /* The names in a folder (SFTP, FTP), one a line, in memory of mem.h that the caller gives back. */
 enum transfer_end transfer_list(struct transfer *transfer, const char *url, char **names,
                                 int64_t seconds_left, struct diag *diag);

@@ -61,6 +61,8 @@ not_there() { [ ! -e "$spool/$1" ] || wrong "$1 is in the spool"; }
 
 printf 'order,amount\nB1,10.00\nB2,20.50\n' >bill.csv
 cp bill.csv local.csv
+printf 'order,amount\nB1,10.00\nB2,20.60\n' >changed_bill.csv # as long as bill.csv
+touch -d '2026-11-20 08:00' changed_bill.csv
 gzip -nc bill.csv >bill.csv.gz
 {
     cat bill.csv
@@ -85,9 +87,21 @@ there bill_20261119.csv.gz bill.csv.gz
 not_there still_20261119.part
 [ "$(wc -l <stdout)" -eq 2 ] || wrong "two paths expected on stdout"
 fetch folder 0 'is there already'
-printf 'more' >>drop/bill_20261119.csv
-fetch folder 0
+# A restatement is told and kept beside; what came first stays, and it is not brought twice.
+printf 'B3,1.00\n' >>drop/bill_20261119.csv
+fetch folder 0 'note: bill_20261119.csv is a restatement: 39 bytes, sha256:'
 there bill_20261119.csv bill.csv
+cmp -s "$spool.restated/2-bill_20261119.csv" drop/bill_20261119.csv || wrong "the restatement was not kept beside"
+fetch folder 0 'was restated since'
+grep -q 'is a restatement' stderr && wrong "it was brought twice"
+printf 'B4,1.00\n' >>drop/bill_20261119.csv
+fetch folder 0 'is a restatement: 47 bytes'
+[ "$(ls "$spool.restated")" = "$(printf '2-bill_20261119.csv\n3-bill_20261119.csv')" ] || wrong "restatements: $(ls "$spool.restated")"
+touch -d '2026-11-20 10:00' drop/bill_20261119.csv.gz
+fetch folder 0 'bill_20261119.csv.gz: what is there now has the same bytes'
+there bill_20261119.csv.gz bill.csv.gz
+[ "$(wc -l <stdout)" -eq 2 ] || wrong "two paths expected on stdout"
+cp bill.csv drop/bill_20261119.csv
 empty
 head -c 40 bill.csv.gz >drop/bill_20261119.csv.gz
 fetch folder 3 'gzip.cut'
@@ -151,8 +165,14 @@ fetch sftp_pattern 0
 there bill-2026-11-19.csv bill.csv
 there big.csv big.csv
 there 'with space #1.csv' bill.csv
-logins=$(grep -c 'Accepted publickey' sshd.log)
 fetch sftp_pattern 0 'is there already'
+cp changed_bill.csv remote/bill-2026-11-19.csv
+fetch sftp_pattern 0 'is a restatement'
+there bill-2026-11-19.csv bill.csv
+cmp -s "$spool.restated/2-bill-2026-11-19.csv" changed_bill.csv || wrong "sftp: the restatement was not kept beside"
+fetch sftp_pattern 0 'was restated since'
+grep -q 'is a restatement' stderr && wrong "sftp: it was brought twice"
+cp bill.csv remote/bill-2026-11-19.csv
 empty
 printf '[127.0.0.1]:%s %s\n' "$sshd_port" "$(cut -d' ' -f1,2 host_key.pub)" >known_hosts
 job sftp_known "{from: \"$url/bill-{date}.csv\", $base, known_hosts: known_hosts}"
@@ -215,6 +235,12 @@ fetch ftp_plain 2 'without encryption'
 job ftp_trust "{from: \"$url/b*.csv\", $base, trust_server_without_checking_identity: true}"
 fetch ftp_trust 0 'warning'
 there bill_20261119.csv bill.csv
+fetch ftp_trust 0 'is there already'
+cp changed_bill.csv ftp/bill_20261119.csv
+touch -d '2026-11-20 09:00' ftp/bill_20261119.csv
+fetch ftp_trust 0 'is a restatement'
+there bill_20261119.csv bill.csv
+cp bill.csv ftp/bill_20261119.csv
 there big.csv big.csv
 empty
 grep -q 'command.*PASS' vsftpd.log || wrong "vsftpd.log does not tell of passwords"
@@ -243,7 +269,11 @@ job ftps_unknown "{from: \"$url/big.csv\", $base}"
 fetch ftps_unknown 5 'is not who it should be'
 grep -q 'command.*PASS' vsftpd.log && wrong "a password went to a server that nobody vouches for"
 not_there big.csv
+fetch ftps 0
 stop_all
+fetch ftps 0 'whether it was restated cannot be seen'
+there big.csv big.csv
+empty
 
 # ---- HTTP and HTTPS ----
 mkdir -p www
@@ -264,13 +294,31 @@ there bill.csv bill.csv
 there bill.csv.gz bill.csv.gz
 before=$(wc -l <nginx/access.log)
 fetch https 0 'is there already'
-[ "$(wc -l <nginx/access.log)" -eq "$before" ] || wrong "what is there was asked for again"
+[ "$(tail -n +$((before + 1)) nginx/access.log | grep -c GET)" -eq 0 ] || wrong "what is there was brought again"
+# Restated on the server: only its time tells it from what came.
+cp changed_bill.csv www/bill.csv
+touch -d '2026-11-20 09:00' www/bill.csv
+fetch https 0 'is a restatement'
+there bill.csv bill.csv
+cmp -s "$spool.restated/2-bill.csv" changed_bill.csv || wrong "https: the restatement was not kept beside"
+before=$(wc -l <nginx/access.log)
+fetch https 0 'bill.csv was restated since'
+[ "$(tail -n +$((before + 1)) nginx/access.log | grep -c GET)" -eq 0 ] || wrong "https: the restatement was brought twice"
+touch -d '2026-11-20 09:30' www/bill.csv
+fetch https 0 'was restated since'
+[ "$(ls "$spool.restated")" = 2-bill.csv ] || wrong "https: one restatement lies there twice"
+cp bill.csv www/bill.csv
 empty
 job https_sum "{from: \"$url/bill.csv\", $base, checksum: .sha256}"
 fetch https_sum 0
 there bill.csv bill.csv
 empty
+fetch https_sum 0
 printf '%064d\n' 0 >www/bill.csv.sha256
+touch -d '2026-11-20 09:00' www/bill.csv
+fetch https_sum 3 'its SHA256 is'
+there bill.csv bill.csv
+empty
 fetch https_sum 3 'its SHA256 is'
 not_there bill.csv
 job https_private "{from: \"$url/private/bill.csv\", $base, user: me, password: \"file:password\"}"
