@@ -172,7 +172,11 @@ static enum err open_manifest(struct session *s, struct diag *diag)
         (int)sizeof path)
         return diag_set(diag, ERR_USAGE, "path", NULL, "the manifest's path is too long");
     enum err err = manifest_open(&s->manifest, path, s->job->name, s->date, diag);
-    return err == OK ? manifest_hash(s->manifest, s->sources[CHANNEL], diag) : err;
+    /* A log serves many days; a file is of one. */
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (s->job->sources[side].kind == SOURCE_FILES)
+            err = manifest_add(s->manifest, (enum side)side, s->sources[side], diag);
+    return err == OK ? manifest_hash(s->manifest, diag) : err;
 }
 
 static struct plan plan_of(const struct session *s)

@@ -11,10 +11,16 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
+
+enum { ID_TEXT = 33, SCHEMA_VERSION = 2 };
 
 struct entry {
     struct source_file file;
+    enum side side;
+    struct source *source; /* borrowed */
+    uint32_t index;        /* among its source's files */
     char content[DIGEST_TEXT];
     int error; /* of hashing */
     int64_t revision;
@@ -25,9 +31,10 @@ struct manifest {
     char path[4096];
     const char *job; /* borrowed */
     char date[DAY_TEXT_MAX];
-    struct source *source; /* borrowed */
     struct entry *entries;
     uint32_t count;
+    char id[ID_TEXT];
+    int64_t serial; /* admissions so far */
     pthread_t thread;
     int running;
     _Atomic int stop;
@@ -38,7 +45,147 @@ static const char schema[] =
     "  job TEXT NOT NULL, bill_date TEXT NOT NULL, file TEXT NOT NULL, content TEXT NOT NULL,\n"
     "  bytes INTEGER NOT NULL, row_count INTEGER NOT NULL, revision INTEGER NOT NULL,\n"
     "  PRIMARY KEY (job, bill_date, file, content)) WITHOUT ROWID;\n"
-    "CREATE INDEX IF NOT EXISTS admitted_file_content ON admitted_file (job, content);\n";
+    "CREATE INDEX IF NOT EXISTS admitted_file_content ON admitted_file (job, content);\n"
+    "CREATE TABLE IF NOT EXISTS manifest (id TEXT NOT NULL, serial INTEGER NOT NULL);\n";
+
+static const char hint_backup[] = "bring the manifest back from a backup; to begin a new one, which knows "
+                                  "nothing of earlier days, take its .mark away too";
+
+/* ---- whose it is ---- */
+
+static enum err one_row(struct manifest *m, const char *sql, int64_t *number, char *text, size_t room,
+                        struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    enum err err = sqlite_prepare(&s, m->db, sql, diag);
+    if (err != OK)
+        return err;
+    enum step step = sqlite_step(s, diag);
+    if (step == STEP_MORE) {
+        *number = sqlite_int(s, 0);
+        if (text)
+            snprintf(text, room, "%s", sqlite_text(s, 1));
+    }
+    sqlite_finish(s);
+    return step == STEP_FAILED ? diag->err : OK;
+}
+
+/* "tieout manifest 1\nID SERIAL\n". 1: read; 0: there is none; -1 with `diag` filled. */
+static int read_mark(const char *manifest, char id[ID_TEXT], int64_t *serial, struct diag *diag)
+{
+    char path[4200], text[200] = "";
+    snprintf(path, sizeof path, "%s.mark", manifest);
+    int fd = sys_open(path, O_RDONLY | O_NOFOLLOW, 0);
+    if (fd == -ENOENT)
+        return 0;
+    ssize_t n = fd < 0 ? fd : sys_pread_full(fd, text, sizeof text - 1, 0);
+    if (fd >= 0)
+        sys_close(fd);
+    long long number = 0;
+    if (n < 0)
+        diag_set_errno(diag, (int)-n, "read", "%s: cannot read it", path);
+    else if (sscanf(text, "tieout manifest 1\n%32s %lld\n", id, &number) != 2)
+        diag_set(diag, ERR_STATE, "state.damaged", hint_backup,
+                 "%s is damaged: it does not say whose manifest this is", path);
+    else {
+        *serial = number;
+        return 1;
+    }
+    return -1;
+}
+
+/* Beside, fsynced, renamed: whole or not at all. */
+static enum err write_mark(const struct manifest *m, struct diag *diag)
+{
+    char path[4200], fresh[4200], text[200];
+    snprintf(path, sizeof path, "%s.mark", m->path);
+    snprintf(fresh, sizeof fresh, "%s.mark.new", m->path);
+    int n = snprintf(text, sizeof text, "tieout manifest 1\n%s %lld\n", m->id, (long long)m->serial);
+    int fd = sys_open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+    int error = fd < 0 ? fd : sys_pwrite_full(fd, text, (size_t)n, 0);
+    if (!error)
+        error = sys_fsync(fd);
+    if (fd >= 0)
+        sys_close(fd);
+    if (!error)
+        error = sys_rename(fresh, path);
+    return error ? diag_set_errno(diag, -error, "state.write", "%s: cannot write it", path) : OK;
+}
+
+static enum err new_id(char id[ID_TEXT], struct diag *diag)
+{
+    uint8_t random[16];
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+        return diag_set_errno(diag, errno, "random", "the kernel gives no random bytes");
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(id + 2 * i, 3, "%02x", random[i]);
+    return OK;
+}
+
+/* The tables are there, of this version, and whole. */
+static enum err open_tables(struct manifest *m, struct diag *diag)
+{
+    int64_t version = 0, has_side = 0, has_book = 0;
+    char found[200] = "ok";
+    enum err err = one_row(m, "SELECT user_version, '' FROM pragma_user_version", &version, NULL, 0, diag);
+    if (err == OK && version > SCHEMA_VERSION)
+        return diag_set(diag, ERR_STATE, "state.newer",
+                        "use the version of tieout that wrote it, or a newer one",
+                        "%s was written by a newer version of tieout", m->path);
+    if (err == OK)
+        err = one_row(m, "SELECT 0, quick_check FROM pragma_quick_check(1)", &version, found, sizeof found,
+                      diag);
+    if (err == OK && strcmp(found, "ok") != 0)
+        return diag_set(diag, ERR_STATE, "state.damaged", hint_backup, "%s is damaged: %s", m->path, found);
+    if (err == OK)
+        err = sqlite_begin(m->db, diag);
+    if (err != OK)
+        return err;
+    err = sqlite_exec(m->db, schema, diag);
+    if (err == OK)
+        err = one_row(m, "SELECT count(*), '' FROM pragma_table_info('admitted_file') WHERE name = 'side'",
+                      &has_side, NULL, 0, diag);
+    if (err == OK && !has_side) /* older manifests hold the channel's files only */
+        err = sqlite_exec(m->db, "ALTER TABLE admitted_file ADD COLUMN side TEXT NOT NULL DEFAULT 'channel'",
+                          diag);
+    if (err == OK)
+        err = one_row(m, "SELECT count(*), '' FROM manifest", &has_book, NULL, 0, diag);
+    if (err == OK && !has_book && (err = new_id(m->id, diag)) == OK) {
+        struct sqlite_statement *s = NULL;
+        err = sqlite_prepare(&s, m->db, "INSERT INTO manifest VALUES (?1, 0)", diag);
+        if (err == OK) {
+            sqlite_bind_text(s, 1, m->id);
+            err = sqlite_step(s, diag) == STEP_FAILED ? diag->err : OK;
+        }
+        sqlite_finish(s);
+    }
+    if (err == OK)
+        err = sqlite_exec(m->db, "PRAGMA user_version = 2", diag);
+    if (err == OK)
+        return sqlite_commit(m->db, diag);
+    sqlite_rollback(m->db);
+    return err;
+}
+
+static enum err check_book(struct manifest *m, struct diag *diag)
+{
+    char id[ID_TEXT] = "";
+    int64_t serial = 0;
+    enum err err = one_row(m, "SELECT serial, id FROM manifest", &m->serial, m->id, sizeof m->id, diag);
+    if (err != OK)
+        return err;
+    int marked = read_mark(m->path, id, &serial, diag);
+    if (marked < 0)
+        return diag->err;
+    if (marked && strcmp(id, m->id) != 0)
+        return diag_set(diag, ERR_STATE, "state.foreign", hint_backup,
+                        "%s is another manifest than the one that %s.mark belongs to", m->path, m->path);
+    if (marked && serial > m->serial)
+        return diag_set(diag, ERR_STATE, "state.old", hint_backup,
+                        "%s is an older copy: it has %lld admissions, and had %lld", m->path,
+                        (long long)m->serial, (long long)serial);
+    return marked && serial == m->serial ? OK : write_mark(m, diag);
+}
 
 enum err manifest_open(struct manifest **out, const char *path, const char *job, uint16_t date,
                        struct diag *diag)
@@ -50,9 +197,20 @@ enum err manifest_open(struct manifest **out, const char *path, const char *job,
     m->job = job;
     snprintf(m->path, sizeof m->path, "%s", path);
     day_print(m->date, date);
-    enum err err = sqlite_open(&m->db, path, SQLITE_CREATE, diag);
+    struct stat st;
+    char id[ID_TEXT];
+    int64_t serial;
+    int is_there = stat(path, &st) == 0, marked = is_there ? 1 : read_mark(path, id, &serial, diag);
+    enum err err = marked < 0 ? diag->err : OK;
+    if (!is_there && marked > 0)
+        err = diag_set(diag, ERR_STATE, "state.missing", hint_backup,
+                       "%s was there, with %lld admissions, and is gone", path, (long long)serial);
     if (err == OK)
-        err = sqlite_exec(m->db, schema, diag);
+        err = sqlite_open(&m->db, path, SQLITE_CREATE, diag);
+    if (err == OK)
+        err = open_tables(m, diag);
+    if (err == OK)
+        err = check_book(m, diag);
     if (err != OK) {
         manifest_close(m);
         return err;
@@ -105,19 +263,21 @@ static void *hash_all(void *argument)
     return NULL;
 }
 
-enum err manifest_hash(struct manifest *m, struct source *source, struct diag *diag)
+enum err manifest_add(struct manifest *m, enum side side, struct source *source, struct diag *diag)
 {
     struct source_file file;
-    if (!source->ops->file)
-        return OK;
-    m->source = source;
-    while (source->ops->file(source, m->count, &file)) {
+    for (uint32_t i = 0; source->ops->file && source->ops->file(source, i, &file); i++) {
         struct entry *grown = mem_grow(m->entries, (m->count + 1) * sizeof *grown);
         if (!grown)
             return mem_fail(diag, (m->count + 1) * sizeof *grown, "the manifest");
         m->entries = grown;
-        m->entries[m->count++] = (struct entry){.file = file};
+        m->entries[m->count++] = (struct entry){.file = file, .side = side, .source = source, .index = i};
     }
+    return OK;
+}
+
+enum err manifest_hash(struct manifest *m, struct diag *diag)
+{
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -136,7 +296,7 @@ static enum err find_elsewhere(struct manifest *m, const struct entry *e, char d
     struct sqlite_statement *s = NULL;
     enum err err = sqlite_prepare(&s, m->db,
                                   "SELECT bill_date FROM admitted_file WHERE job = ?1 AND content = ?2 AND "
-                                  "bill_date <> ?3 ORDER BY bill_date LIMIT 1",
+                                  "bill_date <> ?3 AND side = ?4 ORDER BY bill_date LIMIT 1",
                                   diag);
     date[0] = 0;
     if (err != OK)
@@ -144,6 +304,7 @@ static enum err find_elsewhere(struct manifest *m, const struct entry *e, char d
     sqlite_bind_text(s, 1, m->job);
     sqlite_bind_text(s, 2, e->content);
     sqlite_bind_text(s, 3, m->date);
+    sqlite_bind_text(s, 4, side_name(e->side));
     enum step step = sqlite_step(s, diag);
     if (step == STEP_MORE)
         snprintf(date, DAY_TEXT_MAX, "%s", sqlite_text(s, 0));
@@ -159,7 +320,7 @@ static enum err find_here(struct manifest *m, const struct entry *e, int64_t *ne
     enum err err = sqlite_prepare(
         &s, m->db,
         "SELECT coalesce(max(revision), 0), coalesce(max(revision) FILTER (WHERE content = ?4), 0) "
-        "FROM admitted_file WHERE job = ?1 AND bill_date = ?2 AND file = ?3",
+        "FROM admitted_file WHERE job = ?1 AND bill_date = ?2 AND file = ?3 AND side = ?5",
         diag);
     if (err != OK)
         return err;
@@ -167,6 +328,7 @@ static enum err find_here(struct manifest *m, const struct entry *e, int64_t *ne
     sqlite_bind_text(s, 2, m->date);
     sqlite_bind_text(s, 3, e->file.name);
     sqlite_bind_text(s, 4, e->content);
+    sqlite_bind_text(s, 5, side_name(e->side));
     enum step step = sqlite_step(s, diag);
     if (step == STEP_MORE) {
         *newest = sqlite_int(s, 0);
@@ -191,12 +353,12 @@ enum err manifest_check(struct manifest *m, struct diag *diag)
                             "%s became shorter while it was read", e->file.name);
         if (e->error)
             return diag_set_errno(diag, -e->error, "digest", "%s: cannot take its hash", e->file.name);
-        m->source->ops->file(m->source, i, &e->file); /* its rows are counted by now */
+        e->source->ops->file(e->source, e->index, &e->file); /* its rows are counted by now */
         err = find_elsewhere(m, e, elsewhere, diag);
         if (err == OK && elsewhere[0] && e->file.rows)
             return diag_set(
                 diag, ERR_INPUT, "manifest.doubled",
-                "get the bill of this date; if one file is meant to serve both dates, use two manifests",
+                "get the file of this date; if one file is meant to serve both dates, use two manifests",
                 "%s holds the very bytes that were admitted for %s (%s)", e->file.name, elsewhere,
                 e->content);
         if (err == OK)
@@ -211,7 +373,8 @@ enum err manifest_check(struct manifest *m, struct diag *diag)
             fprintf(stderr, "note: %s is revision %lld of %lld again\n", e->file.name, (long long)same,
                     (long long)newest);
         for (uint32_t k = 0; err == OK && k < i; k++)
-            if (m->entries[k].file.fd_of != e->file.fd_of && strcmp(m->entries[k].content, e->content) == 0)
+            if (m->entries[k].side == e->side && m->entries[k].file.fd_of != e->file.fd_of &&
+                strcmp(m->entries[k].content, e->content) == 0)
                 fprintf(stderr, "note: %s and %s have the same content; their rows are there twice\n",
                         m->entries[k].file.name, e->file.name);
     }
@@ -224,8 +387,11 @@ enum err manifest_admit(struct manifest *m, struct diag *diag)
     enum err err = sqlite_begin(m->db, diag);
     if (err != OK)
         return err;
-    err = sqlite_prepare(&s, m->db, "INSERT OR IGNORE INTO admitted_file VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-                         diag);
+    err = sqlite_prepare(
+        &s, m->db,
+        "INSERT OR IGNORE INTO admitted_file (job, bill_date, file, content, bytes, row_count, "
+        "revision, side) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        diag);
     for (uint32_t i = 0; err == OK && i < m->count; i++) {
         const struct entry *e = &m->entries[i];
         sqlite_bind_text(s, 1, m->job);
@@ -235,12 +401,18 @@ enum err manifest_admit(struct manifest *m, struct diag *diag)
         sqlite_bind_int(s, 5, (int64_t)e->file.file_size);
         sqlite_bind_int(s, 6, (int64_t)e->file.rows);
         sqlite_bind_int(s, 7, e->revision);
+        sqlite_bind_text(s, 8, side_name(e->side));
         if (sqlite_step(s, diag) == STEP_FAILED)
             err = diag->err;
     }
     sqlite_finish(s);
     if (err == OK)
-        return sqlite_commit(m->db, diag);
-    sqlite_rollback(m->db);
-    return err;
+        err = sqlite_exec(m->db, "UPDATE manifest SET serial = serial + 1", diag);
+    if (err != OK) {
+        sqlite_rollback(m->db);
+        return err;
+    }
+    err = sqlite_commit(m->db, diag);
+    m->serial++;
+    return err == OK ? write_mark(m, diag) : err;
 }

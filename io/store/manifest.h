@@ -1,6 +1,7 @@
 /* io/store/manifest.h: which files were admitted for which bill date, by the hash of their contents.
  *
  *     manifest_open
+ *       manifest_add        a side's files
  *       manifest_hash       starts hashing, on a thread of its own, while the files are read
  *       manifest_check      waits for it; before results are published
  *       manifest_admit      after they were
@@ -10,7 +11,10 @@
  * refused. Other bytes for a date that was admitted before are a restatement, and two files of one content in one run are
  * doubled: both are told.
  *
- * The manifest is a SQLite file that a job names. Memory: fixed. Threads: the control thread calls everything.
+ * The manifest is a SQLite file that a job names. Beside it lies `NAME.mark`, which says whose it is and how far it was: a manifest
+ * that was removed, another one in its place, or an older copy put back is an error, and none is ever made anew in silence.
+ *
+ * Memory: fixed. Threads: the control thread calls everything.
  */
 #ifndef TIEOUT_IO_STORE_MANIFEST_H
 #define TIEOUT_IO_STORE_MANIFEST_H
@@ -22,7 +26,8 @@ enum err manifest_open(struct manifest **out, const char *path, const char *job,
                        struct diag *diag);
 void manifest_close(struct manifest *manifest);
 /* `source` outlives the manifest; one that tells of no files has none. */
-enum err manifest_hash(struct manifest *manifest, struct source *source, struct diag *diag);
+enum err manifest_add(struct manifest *manifest, enum side side, struct source *source, struct diag *diag);
+enum err manifest_hash(struct manifest *manifest, struct diag *diag);
 /* ERR_INPUT when a file was admitted for another date. */
 enum err manifest_check(struct manifest *manifest, struct diag *diag);
 enum err manifest_admit(struct manifest *manifest, struct diag *diag);
