@@ -20,6 +20,8 @@ int cmd_profiles(const struct options *options);
 int cmd_profile(const struct options *options);
 int cmd_fetch(const struct options *options);
 int cmd_plan(const struct options *options);
+int cmd_push(const struct options *options);
+int cmd_errors(const struct options *options);
 
 /* Says of each profile whether it fits the file: cmd_profiles.c. */
 enum err profiles_explain(const char *path, struct diag *diag);

@@ -15,6 +15,8 @@ static const char program_help[] =
     "  tieout schema JOB.yaml                                             a table's columns, for logs "
     "without names\n"
     "  tieout inspect FILE                                                a file's rows as records\n"
+    "  tieout push                                                        tells systems what is to be mended\n"
+    "  tieout errors list                                                 errors, and handling them by hand\n"
     "  tieout profiles [show NAME]                                        the bill layouts that are built "
     "in\n"
     "  tieout profile new SAMPLE.csv                                      drafts one from a sample\n"
@@ -73,6 +75,59 @@ static const char diff_help[] =
     "  tieout diff local.csv channel.csv --key=order_no:biz_order_no --amount=amount:trade_amount\n"
     "\n"
     "Exit code 0: everything ties out; 1: it does not; more in tieout --help.\n";
+
+static const char push_help[] =
+    "tieout push [--jobs=DIR] [options]\n"
+    "\n"
+    "Sends the errors of a book to the sinks that its book.yaml names (file, webhook, nsq, kafka), and its alarms\n"
+    "to those who must know. Each error goes at least once to each sink, always under the same id, and those\n"
+    "of one record in order. What a sink refuses for good is kept in STATE/dead/SINK.jsonl.\n"
+    "\n"
+    "  --jobs=DIR           the folder of the book: its jobs and book.yaml (.)\n"
+    "  --state=DIR          where the book's state is, if not in JOBS/state\n"
+    "  --sink=NAME          this sink of book.yaml alone\n"
+    "  --dead               send dead letters again\n"
+    "  --deadline=SECONDS   when to give up on sinks that take nothing; 0: one pass of what is due (30)\n"
+    "  --format=text|json   how the result is told on stdout (text)\n"
+    "\n"
+    "Example:\n"
+    "  tieout push --jobs=/srv/recon --deadline=120\n"
+    "\n"
+    "Exit code 0: every sink has everything; 1: there are dead letters; 5: something waits for a sink that is down.\n";
+
+static const char errors_help[] =
+    "tieout errors ACTION [ID ...] [--jobs=DIR] [options]\n"
+    "\n"
+    "  list                 errors that are open, or with --all all of them\n"
+    "  show ID ...          one with all that is known: what it says, who was told, who did what\n"
+    "  claim ID ...         it is mine\n"
+    "  resolve ID ...       it was mended\n"
+    "  void ID ...          it never was an error\n"
+    "  reopen ID ...        it is open again\n"
+    "  note ID ...          a remark\n"
+    "  force-match ID ID    a missing and an extra one are the same payment; the next run pairs them\n"
+    "  import SHEET.csv     does what stands in the columns `action` and `reason` of a sheet made by list --format=csv;\n"
+    "                       a row that somebody else moved on meanwhile is told and left\n"
+    "\n"
+    "An id may be cut to 8 digits or more. Without ids an action is done on all open ones that the filters let through.\n"
+    "Each action goes to the audit log, with who, when, why, before and after.\n"
+    "\n"
+    "  --jobs=DIR --state=DIR                    the folder of the book (.), its state (JOBS/state)\n"
+    "  --date= --class= --task= --channel=       filters: bill date, class, task, channel,\n"
+    "  --order=NUMBER --node-status= --assignee= biz_order_no or channel_order_no, where it stands, whose it is,\n"
+    "  --severity=low|medium|high|critical       and at least so severe\n"
+    "  --all                list: closed ones too; an action: on all open ones, if no other filter says which\n"
+    "  --limit=N            list at most N\n"
+    "  --actor=NAME         who does it; without it, the user who is logged in\n"
+    "  --reason=TEXT        why; needed by all but claim and reopen\n"
+    "  --format=text|json|csv   of list and show; csv is a sheet to fill in and import (text)\n"
+    "\n"
+    "Example:\n"
+    "  tieout errors list --jobs=/srv/recon --class=missing --severity=high\n"
+    "  tieout errors resolve 3f2a9c01 --reason=\"refunded by hand, ticket 4711\"\n"
+    "  tieout errors list --format=csv > sheet.csv; tieout errors import sheet.csv\n"
+    "\n"
+    "Exit code 0: done; 1: some rows or ids were not.\n";
 
 static const char run_help[] =
     "tieout run JOB.yaml --date=YYYY-MM-DD [options]\n"
@@ -343,6 +398,12 @@ void help_print(const char *command, FILE *out)
         break;
     case COMMAND_PLAN:
         text = plan_help;
+        break;
+    case COMMAND_PUSH:
+        text = push_help;
+        break;
+    case COMMAND_ERRORS:
+        text = errors_help;
         break;
     case COMMAND_NONE:
     case COMMANDS:

@@ -65,6 +65,10 @@ static int run_command(const struct options *options)
         return cmd_profile(options);
     case COMMAND_PLAN:
         return cmd_plan(options);
+    case COMMAND_PUSH:
+        return cmd_push(options);
+    case COMMAND_ERRORS:
+        return cmd_errors(options);
     case COMMAND_NONE:
     case COMMANDS:
         break;

@@ -27,7 +27,8 @@ static const struct {
     const char *name;
     int argument_count;    /* at most */
     const char *arguments; /* for messages */
-    int optional;          /* fewer will do */
+    int optional;          /* none will do */
+    int at_least;          /* and so many, if fewer than all will do */
 } commands[COMMANDS] = {
     [COMMAND_DIFF] = {"diff", 2, "two files, LOCAL.csv CHANNEL.csv", 0},
     [COMMAND_RUN] = {"run", 1, "one job file, JOB.yaml", 0},
@@ -40,6 +41,8 @@ static const struct {
     [COMMAND_PROFILES] = {"profiles", 2, "nothing, or: show NAME", 1},
     [COMMAND_PROFILE] = {"profile", 2, "new SAMPLE.csv", 0},
     [COMMAND_PLAN] = {"plan", 1, "one job file, JOB.yaml", 0},
+    [COMMAND_PUSH] = {"push", 0, "options only", 0},
+    [COMMAND_ERRORS] = {"errors", ARGUMENTS_MAX, "an action and up to 63 ids", 0, 1},
 };
 
 enum command options_command(const char *name)
@@ -227,8 +230,8 @@ static enum err check_complete(const struct options *options, struct diag *diag)
     const char *name = commands[options->command].name;
     snprintf(hint, sizeof hint, "see: tieout %s --help", name);
     int wanted = commands[options->command].argument_count;
-    if (options->argument_count < wanted &&
-        !(commands[options->command].optional && !options->argument_count))
+    const int least = commands[options->command].at_least ? commands[options->command].at_least : wanted;
+    if (options->argument_count < least && !(commands[options->command].optional && !options->argument_count))
         return diag_set(diag, ERR_USAGE, "options.missing", hint, "%s: expected %s; %d given", name,
                         commands[options->command].arguments, options->argument_count);
     for (int i = 0; i < OPTION_IDS; i++)

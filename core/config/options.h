@@ -25,6 +25,8 @@ enum command {
     COMMAND_PROFILES,
     COMMAND_PROFILE,
     COMMAND_PLAN,
+    COMMAND_PUSH,
+    COMMAND_ERRORS,
     COMMANDS
 };
 enum {
@@ -37,7 +39,9 @@ enum {
     IN_FETCH = 1 << COMMAND_FETCH,
     IN_PROFILES = 1 << COMMAND_PROFILES,
     IN_PROFILE = 1 << COMMAND_PROFILE,
-    IN_PLAN = 1 << COMMAND_PLAN
+    IN_PLAN = 1 << COMMAND_PLAN,
+    IN_PUSH = 1 << COMMAND_PUSH,
+    IN_ERRORS = 1 << COMMAND_ERRORS
 };
 
 enum option_kind {
@@ -73,7 +77,7 @@ enum option_id {
 };
 #undef OPTION
 
-enum { ARGUMENTS_MAX = 4 };
+enum { ARGUMENTS_MAX = 64 };
 
 struct options {
     enum command command;
