@@ -36,6 +36,7 @@ def times(what):
 
 class Hook(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits for a delayed ACK
 
     def log_message(self, *_):
         pass
