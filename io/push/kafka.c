@@ -8,9 +8,67 @@
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "io/push/sinks.h"
+#include <dlfcn.h>
 #include <librdkafka/rdkafka.h>
 #include <string.h>
 #include <time.h>
+
+/* The library and what it brings along are loaded when a book has such a sink: other runs start sooner without. */
+#define CALLS(X)                                                                                             \
+    X(rd_kafka_conf_new)                                                                                     \
+    X(rd_kafka_conf_destroy)                                                                                 \
+    X(rd_kafka_conf_set)                                                                                     \
+    X(rd_kafka_conf_set_dr_msg_cb)                                                                           \
+    X(rd_kafka_conf_set_error_cb)                                                                            \
+    X(rd_kafka_conf_set_log_cb)                                                                              \
+    X(rd_kafka_conf_set_opaque)                                                                              \
+    X(rd_kafka_new)                                                                                          \
+    X(rd_kafka_destroy)                                                                                      \
+    X(rd_kafka_purge)                                                                                        \
+    X(rd_kafka_flush)                                                                                        \
+    X(rd_kafka_poll)                                                                                         \
+    X(rd_kafka_producev)                                                                                     \
+    X(rd_kafka_fatal_error)                                                                                  \
+    X(rd_kafka_message_status)                                                                               \
+    X(rd_kafka_err2str)
+#define POINTER(name) static __typeof__(name) *real_##name;
+CALLS(POINTER)
+#define CALL(name) {#name, (void **)&real_##name},
+static const struct {
+    const char *name;
+    void **at;
+} calls[] = {CALLS(CALL)};
+#define rd_kafka_conf_new real_rd_kafka_conf_new
+#define rd_kafka_conf_destroy real_rd_kafka_conf_destroy
+#define rd_kafka_conf_set real_rd_kafka_conf_set
+#define rd_kafka_conf_set_dr_msg_cb real_rd_kafka_conf_set_dr_msg_cb
+#define rd_kafka_conf_set_error_cb real_rd_kafka_conf_set_error_cb
+#define rd_kafka_conf_set_log_cb real_rd_kafka_conf_set_log_cb
+#define rd_kafka_conf_set_opaque real_rd_kafka_conf_set_opaque
+#define rd_kafka_new real_rd_kafka_new
+#define rd_kafka_destroy real_rd_kafka_destroy
+#define rd_kafka_purge real_rd_kafka_purge
+#define rd_kafka_flush real_rd_kafka_flush
+#define rd_kafka_poll real_rd_kafka_poll
+#define rd_kafka_producev real_rd_kafka_producev
+#define rd_kafka_fatal_error real_rd_kafka_fatal_error
+#define rd_kafka_message_status real_rd_kafka_message_status
+#define rd_kafka_err2str real_rd_kafka_err2str
+
+static enum err load(struct diag *diag)
+{
+    static void *library; /* stays until the process ends */
+    if (library)
+        return OK;
+    void *found = dlopen("librdkafka.so.1", RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; found && i < sizeof calls / sizeof *calls; i++)
+        if (!(*calls[i].at = dlsym(found, calls[i].name)))
+            found = NULL;
+    if (!found)
+        return diag_set(diag, ERR_USAGE, "push.kafka", "install librdkafka1", "librdkafka cannot be loaded");
+    library = found;
+    return OK;
+}
 
 enum { BATCH = 1000, MESSAGE_MAX = 1000000 };
 
@@ -262,7 +320,9 @@ enum err kafka_open(struct push_sink **out, const struct sink_spec *spec, const 
         return mem_fail(diag, sizeof *k, "a sink");
     k->sink = (struct push_sink){&OPS, 0, BATCH};
     k->spec = spec;
-    enum err err = secret_read(k->password, spec->password, directory, diag);
+    enum err err = load(diag);
+    if (err == OK)
+        err = secret_read(k->password, spec->password, directory, diag);
     if (err == OK && spec->ca)
         err = sink_path(k->ca, directory, spec->ca, diag);
     if (err != OK) {
