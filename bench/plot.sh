@@ -7,15 +7,7 @@ set -eu
     echo "usage: plot.sh RESULTS.tsv... >FILE.svg" >&2
     exit 2
 }
-awk -F'\t' '
-    function median(list, n,    v, i, j, t) {
-        n = split(list, v, " ")
-        for (i = 2; i <= n; i++)
-            for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) {
-                t = v[j]; v[j] = v[j - 1]; v[j - 1] = t
-            }
-        return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-    }
+awk -F'\t' "$(cat "$(dirname -- "$0")/median.awk")"'
     function text(x, y, anchor, class, what) {
         printf "  <text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" class=\"%s\">%s</text>\n", x, y, anchor, class, what
     }

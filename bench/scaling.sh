@@ -28,15 +28,7 @@ results=${results:-$work/scaling.tsv}
 sh "$here/whole_day.sh" "$sizes" "$threads" --write=breaks --work="$work" --results="$results" $rest
 
 # Beside one thread and beside the smallest day.
-awk -F'\t' '
-    function median(list, n,    v, i, j, t) {
-        n = split(list, v, " ")
-        for (i = 2; i <= n; i++)
-            for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) {
-                t = v[j]; v[j] = v[j - 1]; v[j - 1] = t
-            }
-        return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-    }
+awk -F'\t' "$(cat "$here/median.awk")"'
     /^#/ || $13 != "ok" { next }
     {
         wall[$2, $1, $3] = wall[$2, $1, $3] " " $7

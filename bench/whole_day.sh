@@ -94,15 +94,7 @@ for rows in $(words "$sizes"); do
 done
 rm -rf "$work/out"
 
-awk -F'\t' '
-    function median(list, n,    v, i, j, t) {
-        n = split(list, v, " ")
-        for (i = 2; i <= n; i++)
-            for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) {
-                t = v[j]; v[j] = v[j - 1]; v[j - 1] = t
-            }
-        return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-    }
+awk -F'\t' "$(cat "$here/median.awk")"'
     /^# rows/ { next }
     /^#/ { print substr($0, 3); next }
     {

@@ -24,7 +24,10 @@ deps_names()
                 strace sqlite3 gzip zip zstd openssl openssh-server openssh-client vsftpd nginx-light curl python3-minimal
             ;;
         peers | bench)
-            printf '%s\n' sqlite3 mawk coreutils valgrind linux-perf time nodejs npm
+            printf '%s\n' sqlite3 mawk coreutils valgrind linux-perf time
+            # Debian's npm conflicts with a node from elsewhere: one that is there will do.
+            command -v node >/dev/null 2>&1 || echo nodejs
+            command -v npm >/dev/null 2>&1 || echo npm
             ;;
         fuzz)
             printf '%s\n' afl++ clang llvm-14 libclang-rt-14-dev

@@ -4,16 +4,12 @@
 #include "core/base/mem.h"
 #include "core/model/words.h"
 #include "core/rules/normalize.h"
+#include "index/shard.h"
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum {
-    SAMPLE_ROWS = 2000,
-    PAIR_BYTES = 16,  /* of an exact pair that left, index/shard.c */
-    TABLE_BYTES = 14, /* of a waiting record, at the load that a doubling table has on average */
-    MIB = 1 << 20
-};
+enum { SAMPLE_ROWS = 2000, MIB = 1 << 20 };
 
 static double mib(uint64_t bytes)
 {
@@ -111,22 +107,23 @@ enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struc
             p->threads, p->threads == 1 ? "" : "s", p->depth, p->chunk >> 10, p->io_name);
     fprintf(out,
             "index\n"
-            "  %u shard%s, each of 256 partitions; a record that waits takes %u bytes and %d of table, an\n"
+            "  %u shard%s, each of %d partitions; a record that waits takes %u bytes and %d of table, an\n"
             "  exact pair that left %d\n",
-            p->shards, p->shards == 1 ? "" : "s", record, TABLE_BYTES, PAIR_BYTES);
+            p->shards, p->shards == 1 ? "" : "s", HASH_PARTITIONS, record, SHARD_TABLE_BYTES,
+            SHARD_PAIR_BYTES);
     fprintf(out,
             "memory\n"
             "  %.0f MiB: %.0f MiB for the index, %.0f MiB for sorting results, the rest for buffers\n",
             mib(p->memory), mib(p->index_bytes), mib(p->sort_bytes * p->threads));
     fprintf(out, "what the index will need\n");
-    const uint64_t pairs = fewer * PAIR_BYTES;
+    const uint64_t pairs = fewer * SHARD_PAIR_BYTES;
     if (layout.has_fold) {
         fprintf(out, "  the local side is a log, whose rows can change until its end, so all of them wait\n");
-        say_fit(out, "in any order", (sides[LOCAL].rows + sides[CHANNEL].rows) * (record + TABLE_BYTES),
-                p->index_bytes / 8 * 5);
+        say_fit(out, "in any order", (sides[LOCAL].rows + sides[CHANNEL].rows) * (record + SHARD_TABLE_BYTES),
+                shard_live_share(p->index_bytes));
     } else {
-        say_fit(out, "both sides in order of time", pairs, p->index_bytes / 4);
-        const uint64_t waiting = fewer / 2 * (record + TABLE_BYTES);
+        say_fit(out, "both sides in order of time", pairs, shard_pair_share(p->index_bytes));
+        const uint64_t waiting = fewer / 2 * (record + SHARD_TABLE_BYTES);
         say_fit(out, "in no common order", waiting + pairs, p->index_bytes);
     }
     fprintf(out, "  (temporary files: %s; checksummed, gone with the program)\n", p->spill_directory);

@@ -396,7 +396,7 @@ static enum err need_kept(struct index *s, struct diag *diag)
 {
     return s->kept ? OK
                    : s->config.spill->ops->open(&s->kept, s->config.spill, s->partition_count,
-                                                s->config.memory_max / 8, diag);
+                                                shard_kept_share(s->config.memory_max), diag);
 }
 
 /* A record of a partition that left follows it. */
@@ -714,7 +714,7 @@ static int pairs_too_many(const struct index *s, uint32_t partition)
 {
     const uint64_t each = sizeof(struct left_pair) + 2 * sizeof *s->seen;
     return s->config.memory_max && s->level < LEVEL_LAST &&
-           s->trail[partition].count * each > s->config.memory_max / 4;
+           s->trail[partition].count * each > shard_pair_share(s->config.memory_max);
 }
 
 static enum err shard_settle(struct index *s, struct diag *diag)
@@ -1015,7 +1015,7 @@ static void release_live(struct index *s)
 static enum err bring_back(struct index *s, uint32_t number, struct diag *diag)
 {
     struct index_config config = s->config;
-    config.memory_max = s->config.memory_max / 8 * 5;
+    config.memory_max = shard_live_share(s->config.memory_max);
     if (config.memory_max < SUB_MEMORY_MIN)
         config.memory_max = SUB_MEMORY_MIN;
     enum err err = OK;
@@ -1148,13 +1148,12 @@ static enum err shard_open_level(struct index **out, const struct index_config *
     for (int side = 0; side < SIDES; side++)
         s->plain &= !config->layout[side].has_extras && !config->layout[side].has_fold && !config->holds_all;
     s->partition_count = level == 0 ? HASH_PARTITIONS : SUB_PARTITIONS;
-    /* A quarter for pairs, an eighth for what left, the rest for table and entries. */
-    s->live_max = config->memory_max / 8 * 5;
+    s->live_max = shard_live_share(config->memory_max);
     s->huge = config->memory_max == 0 || s->live_max >= HUGE_FROM;
     entries_reset(s);
-    enum err err =
-        config->spill->ops->open(&s->pairs, config->spill, s->partition_count + 1,
-                                 config->memory_max ? config->memory_max / 4 : UINT64_MAX / 2, diag);
+    enum err err = config->spill->ops->open(
+        &s->pairs, config->spill, s->partition_count + 1,
+        config->memory_max ? shard_pair_share(config->memory_max) : UINT64_MAX / 2, diag);
     if (err == OK)
         err = table_init(&s->table, level ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST, diag);
     if (err == OK)

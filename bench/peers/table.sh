@@ -5,15 +5,7 @@
 #
 # Medians over the runs that count. The ratio is DuckDB's best plan over the peer, the memory the peer over that plan's.
 set -eu
-awk -F'\t' '
-    function median(list, n,    v, i, j, t) {
-        n = split(list, v, " ")
-        for (i = 2; i <= n; i++)
-            for (j = i; j > 1 && v[j] + 0 < v[j - 1] + 0; j--) {
-                t = v[j]; v[j] = v[j - 1]; v[j - 1] = t
-            }
-        return n % 2 ? v[(n + 1) / 2] : (v[n / 2] + v[n / 2 + 1]) / 2
-    }
+awk -F'\t' "$(cat "$(dirname -- "$0")/../median.awk")"'
     /^# rows/ { next }
     /^#/ { print substr($0, 3); next }
     {

@@ -19,9 +19,8 @@ enum err {
 
 /* What anything that streams comes back with. STEP_FAILED comes with a filled diag. */
 enum step {
-    STEP_MORE,      /* did something; call again */
-    STEP_IDLE,      /* nothing to do until somebody else moves; do other work, then call again */
-    STEP_NEED_ROOM, /* the output given is full; empty it and call again with the same arguments */
+    STEP_MORE, /* did something; call again */
+    STEP_IDLE, /* nothing to do until somebody else moves; do other work, then call again */
     STEP_DONE,
     STEP_FAILED
 };

@@ -25,7 +25,6 @@ struct frame {
     uint8_t data[];
 };
 _Static_assert(sizeof(struct frame) == 64, "a frame's data begins on a line");
-enum { FRAME_ROOM = FRAME_PAGE - (int)sizeof(struct frame) };
 
 static inline uint64_t frame_sum(const struct frame *f)
 {

@@ -58,22 +58,6 @@ int sys_pwrite_full(int fd, const void *buffer, size_t size, uint64_t offset)
     return 0;
 }
 
-int sys_fallocate(int fd, uint64_t offset, uint64_t size)
-{
-    FAULT();
-    int result;
-    do
-        result = fallocate(fd, 0, (off_t)offset, (off_t)size);
-    while (result < 0 && errno == EINTR);
-    return result < 0 ? -errno : 0;
-}
-
-int sys_set_direct(int fd)
-{
-    int flags = fcntl(fd, F_GETFL);
-    return flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0 ? -errno : 0;
-}
-
 int sys_fsync(int fd)
 {
     FAULT();

@@ -17,10 +17,6 @@ int sys_open(const char *path, int flags, unsigned mode);
 ssize_t sys_pread_full(int fd, void *buffer, size_t size, uint64_t offset);
 /* Writes all of it. 0 or -errno. */
 int sys_pwrite_full(int fd, const void *buffer, size_t size, uint64_t offset);
-/* Reserves space in a file. -EOPNOTSUPP where the file system cannot. */
-int sys_fallocate(int fd, uint64_t offset, uint64_t size);
-/* Past the page cache (O_DIRECT). -errno where the file system does not let us. */
-int sys_set_direct(int fd);
 int sys_fsync(int fd);
 int sys_close(int fd);
 int sys_fstat(int fd, struct stat *st);

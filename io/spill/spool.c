@@ -121,7 +121,7 @@ static enum err need_file(struct host *host, struct diag *diag)
         return diag_set_errno(diag, -fd, "spill.open",
                               "%s: cannot make a file for what does not fit in memory",
                               host->config.directory);
-    sys_set_direct(fd); /* where it is refused, the page cache is written through */
+    sys_direct(fd, 1); /* where it is refused, the page cache is written through */
     host->fd = fd;
     return OK;
 }
@@ -131,13 +131,11 @@ static enum err reserve(struct host *host, uint64_t bytes, struct diag *diag)
 {
     while (host->end + bytes > host->reserved) {
         uint64_t more = bytes > RESERVE ? bytes : RESERVE;
-        int error = sys_fallocate(host->fd, host->reserved, more);
+        int error = sys_reserve(host->fd, host->reserved, more);
         if (error == -ENOSPC && more > bytes) {
             more = bytes;
-            error = sys_fallocate(host->fd, host->reserved, more);
+            error = sys_reserve(host->fd, host->reserved, more);
         }
-        if (error == -EOPNOTSUPP)
-            error = 0; /* then a full disk is met by the write */
         if (error) {
             struct statvfs fs;
             uint64_t free_bytes =
