@@ -22,6 +22,11 @@ int cmd_fetch(const struct options *options);
 int cmd_plan(const struct options *options);
 int cmd_push(const struct options *options);
 int cmd_errors(const struct options *options);
+int cmd_task(const struct options *options);
+int cmd_status(const struct options *options);
+int cmd_trace(const struct options *options);
+int cmd_verify(const struct options *options);
+int cmd_daemon(const struct options *options);
 
 /* Says of each profile whether it fits the file: cmd_profiles.c. */
 enum err profiles_explain(const char *path, struct diag *diag);

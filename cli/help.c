@@ -20,6 +20,14 @@ static const char program_help[] =
     "  tieout profiles [show NAME]                                        the bill layouts that are built "
     "in\n"
     "  tieout profile new SAMPLE.csv                                      drafts one from a sample\n"
+    "  tieout task init|run|list|show|retry|cancel|rerun                  a book's days, one after the "
+    "other\n"
+    "  tieout status                                                      how a book stands\n"
+    "  tieout trace ORDER_NO                                              one order's whole life\n"
+    "  tieout verify                                                      a book's results against its "
+    "verdict log\n"
+    "  tieout daemon                                                      makes and does tasks when they are "
+    "due\n"
     "  tieout gen --out=DIR                                               two sample files with planted "
     "faults\n"
     "\n"
@@ -362,6 +370,111 @@ static const char profile_help[] =
     "Example:\n"
     "  tieout profile new fixtures/channels/stripe/payout_reconciliation_itemized_po_1Example.csv\n";
 
+static const char task_help[] =
+    "tieout task init --date=YYYY-MM-DD [--jobs=DIR]\n"
+    "tieout task run [--date=] [--channel=] [NAME]\n"
+    "tieout task list | show [NAME]\n"
+    "tieout task retry | cancel NAME (or --date=, --channel=)\n"
+    "tieout task rerun NAME [--cascade]\n"
+    "\n"
+    "A book is a folder of job files. init makes a task of each for a bill date, once however often it is "
+    "called;\n"
+    "run does what is due, each queue (channel_code, biz_type) in order of bill date, and carries on what "
+    "stays\n"
+    "open. A bill that is not there is waited for, and told when it is late; a task that failed three times "
+    "is\n"
+    "FAILED until somebody says retry. rerun does a day again (a corrected bill): the verdicts that change "
+    "are\n"
+    "taken back and given anew. A day that others stand on is only done again with them.\n"
+    "\n"
+    "  --date=YYYY-MM-DD    the bill date; required by init\n"
+    "  --channel=CODE       tasks of this channel_code only\n"
+    "  --biz-type=TYPE      tasks of this biz_type only\n"
+    "  --cascade            rerun: the days behind it are done again too, in order\n"
+    "  --jobs=DIR           the folder of the job files (.)\n"
+    "  --state=DIR          its state, where it is not JOBS/state\n"
+    "  --threads=N          workers; without it, as many as there are cores\n"
+    "  --memory=SIZE        limit, of each task in its turn\n"
+    "  --io=auto|uring|posix  how files are read\n"
+    "  --format=text|json   list, show\n"
+    "\n"
+    "Example:\n"
+    "  tieout task init --date=2026-11-19 --jobs=fixtures/jobs\n"
+    "\n"
+    "Exit code of run: 0 all done and tied out; 1 done, not all ties out; that of the first task that "
+    "failed; 5 a\n"
+    "task waits for its bill; 6 the state is somebody else's, damaged, or a task must wait for the day "
+    "before it.\n";
+
+static const char status_help[] =
+    "tieout status [--jobs=DIR] [--json]\n"
+    "\n"
+    "Tasks by phase, how far each queue is and what it carries, failures, errors, alarms.\n"
+    "\n"
+    "  --jobs=DIR           the folder of the job files (.)\n"
+    "  --state=DIR          its state, where it is not JOBS/state\n"
+    "  --format=text|json   how it is told\n"
+    "  --json               the same as --format=json\n"
+    "\n"
+    "Example:\n"
+    "  tieout status --jobs=books --json\n";
+
+static const char trace_help[] = "tieout trace ORDER_NO [--jobs=DIR]\n"
+                                 "\n"
+                                 "The whole life of an order: its rows on both sides with their places, each "
+                                 "day's verdict and reason, under\n"
+                                 "which rules, what was pushed and who handled it. ORDER_NO is the "
+                                 "biz_order_no, the channel_order_no or the\n"
+                                 "occurrence id. Pairs that were exactly alike on their day are found in the "
+                                 "inputs, as far as those are still there.\n"
+                                 "\n"
+                                 "  --jobs=DIR           the folder of the job files (.)\n"
+                                 "  --state=DIR          its state, where it is not JOBS/state\n"
+                                 "  --format=text|json   how it is told\n"
+                                 "\n"
+                                 "Example:\n"
+                                 "  tieout trace 20261119000042 --jobs=books\n"
+                                 "\n"
+                                 "Exit code 0: found; 1: nothing is known of it.\n";
+
+static const char verify_help[] =
+    "tieout verify [--date=YYYY-MM-DD] [--jobs=DIR]\n"
+    "\n"
+    "Reads the verdict log again, from its first segment: checksums, hashes, the chain. Adds up the verdicts "
+    "of each task's\n"
+    "last revision and holds them, and I4, against the published summary, certificate and class files.\n"
+    "\n"
+    "  --date=YYYY-MM-DD    outputs of this bill date only\n"
+    "  --jobs=DIR           the folder of the job files (.)\n"
+    "  --state=DIR          its state, where it is not JOBS/state\n"
+    "  --format=text|json   how it is told\n"
+    "\n"
+    "Example:\n"
+    "  tieout verify --jobs=books\n"
+    "\n"
+    "Exit code 0: all of it agrees; 6: something is missing, damaged or altered, and what; `tieout task "
+    "rerun` rebuilds\n"
+    "outputs.\n";
+
+static const char daemon_help[] =
+    "tieout daemon [--jobs=DIR]\n"
+    "\n"
+    "Makes the tasks of the day before once a day, does what is due, pushes errors and alarms, and sleeps. "
+    "Ends at\n"
+    "SIGTERM, with the task at hand as if it had never begun. cli/systemd/tieout.service runs it.\n"
+    "\n"
+    "  --jobs=DIR           the folder of the job files (.)\n"
+    "  --state=DIR          its state, where it is not JOBS/state\n"
+    "  --every=SECONDS      how often it looks (60)\n"
+    "  --init-at=HH:MM      local time at which the tasks of the day before are made (00:30)\n"
+    "  --once               one round, then end\n"
+    "  --threads=N          workers; without it, as many as there are cores\n"
+    "  --memory=SIZE        limit, of each task in its turn\n"
+    "  --io=auto|uring|posix  how files are read\n"
+    "\n"
+    "Example:\n"
+    "  tieout daemon --jobs=books --once\n";
+
 void help_print(const char *command, FILE *out)
 {
     const char *text = program_help;
@@ -395,6 +508,21 @@ void help_print(const char *command, FILE *out)
         break;
     case COMMAND_PROFILE:
         text = profile_help;
+        break;
+    case COMMAND_TASK:
+        text = task_help;
+        break;
+    case COMMAND_STATUS:
+        text = status_help;
+        break;
+    case COMMAND_TRACE:
+        text = trace_help;
+        break;
+    case COMMAND_VERIFY:
+        text = verify_help;
+        break;
+    case COMMAND_DAEMON:
+        text = daemon_help;
         break;
     case COMMAND_PLAN:
         text = plan_help;

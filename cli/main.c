@@ -63,6 +63,16 @@ static int run_command(const struct options *options)
         return cmd_profiles(options);
     case COMMAND_PROFILE:
         return cmd_profile(options);
+    case COMMAND_TASK:
+        return cmd_task(options);
+    case COMMAND_STATUS:
+        return cmd_status(options);
+    case COMMAND_TRACE:
+        return cmd_trace(options);
+    case COMMAND_VERIFY:
+        return cmd_verify(options);
+    case COMMAND_DAEMON:
+        return cmd_daemon(options);
     case COMMAND_PLAN:
         return cmd_plan(options);
     case COMMAND_PUSH:

@@ -101,6 +101,62 @@ static enum err dump(json_t *root, char **out, struct diag *diag)
     return OK;
 }
 
+static json_t *rolled(uint64_t count, money_total sum, int currency)
+{
+    json_t *one = json_object();
+    json_object_set_new(one, "count", json_integer((json_int_t)count));
+    json_object_set_new(one, "sum", money(sum, currency));
+    return one;
+}
+
+static int carries(const struct carry_totals *t)
+{
+    return t->opening || t->opened || t->reopened;
+}
+
+/* I4, of each side and currency that has any. */
+static json_t *roll_forward(const struct run_result *r)
+{
+    json_t *root = json_object();
+    for (int side = 0; side < SIDES; side++) {
+        json_t *both = json_object();
+        for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
+            const struct carry_totals *t = &r->carry[side][c];
+            if (!carries(t))
+                continue;
+            json_t *one = json_object();
+            json_object_set_new(one, "opening", rolled(t->opening, t->opening_sum, c));
+            json_object_set_new(one, "opened", rolled(t->opened, t->opened_sum, c));
+            json_object_set_new(one, "resolved", rolled(t->resolved, t->resolved_sum, c));
+            json_object_set_new(one, "expired", rolled(t->expired, t->expired_sum, c));
+            json_object_set_new(one, "reopened", rolled(t->reopened, t->reopened_sum, c));
+            if (t->changed_sum)
+                json_object_set_new(one, "changed", money(t->changed_sum, c));
+            json_object_set_new(one, "closing", rolled(t->closing, t->closing_sum, c));
+            json_object_set_new(both, currency_code((uint8_t)c), one);
+        }
+        json_object_set_new(root, side_name((enum side)side), both);
+    }
+    return root;
+}
+
+static void tell_roll_forward(const struct run_result *r, FILE *out)
+{
+    for (int side = 0; r->carry && side < SIDES; side++)
+        for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
+            const struct carry_totals *t = &r->carry[side][c];
+            if (carries(t))
+                fprintf(out,
+                        "  suspense, %s %s: %llu opening + %llu opened - %llu resolved - %llu expired + %llu "
+                        "reopened = "
+                        "%llu closing\n",
+                        side_name((enum side)side), currency_code((uint8_t)c), (unsigned long long)t->opening,
+                        (unsigned long long)t->opened, (unsigned long long)t->resolved,
+                        (unsigned long long)t->expired, (unsigned long long)t->reopened,
+                        (unsigned long long)t->closing);
+        }
+}
+
 enum err report_summary(const struct report *report, char **out, struct diag *diag)
 {
     const struct run_result *r = report->result;
@@ -138,6 +194,8 @@ enum err report_summary(const struct report *report, char **out, struct diag *di
     }
     json_object_set_new(root, "records", records);
     json_object_set_new(root, "rejects", rejects);
+    if (r->carry)
+        json_object_set_new(root, "suspense", roll_forward(r));
     json_t *bridge = json_object();
     json_object_set_new(bridge, "local_total", by_currency(r, currencies, count, value_total, LOCAL));
     json_object_set_new(bridge, "channel_total", by_currency(r, currencies, count, value_total, CHANNEL));
@@ -307,12 +365,12 @@ void report_unit_warning(const struct run_result *r, FILE *out)
     }
 }
 
-int report_exit_code(const struct run_result *r)
+int report_exit_code(const struct run_result *r, int is_task)
 {
     for (int side = 0; side < SIDES; side++)
         if (r->totals.count[CLASS_MISMATCH][side] || r->totals.count[CLASS_MISSING][side] ||
             r->totals.count[CLASS_EXTRA][side] || r->totals.count[CLASS_AMBIGUOUS][side] ||
-            r->totals.count[CLASS_SUSPENSE][side] || r->counts[side].rejects)
+            (r->totals.count[CLASS_SUSPENSE][side] && !is_task) || r->counts[side].rejects)
             return 1;
     return 0;
 }
@@ -367,6 +425,7 @@ void report_text(const struct report *report, struct results *results, FILE *out
     if (r->counts[LOCAL].rejects || r->counts[CHANNEL].rejects)
         fprintf(out, "  %-10s %14s %22s %14s   (rows that could not be read; see reject.csv)\n", "reject",
                 grouped(r->counts[LOCAL].rejects, n1), "", grouped(r->counts[CHANNEL].rejects, n2));
+    tell_roll_forward(r, out);
     for (int i = 0; i < count; i++) {
         int c = currencies[i];
         fprintf(out, "\n  bridge, %s\n", currency_code((uint8_t)c));
@@ -405,6 +464,7 @@ void report_text(const struct report *report, struct results *results, FILE *out
             report->seconds > 0 ? (double)rows / report->seconds / 1e6 : 0.0, report->threads,
             report->threads == 1 ? "" : "s", (double)peak_rss() / 1e6);
     fprintf(out, "  %s\n\n",
-            report_exit_code(r) == 0 ? "everything ties out"
-                                     : "it does not tie out: see the class files (exit code 1)");
+            report_exit_code(r, r->carry != NULL) == 0
+                ? "everything ties out"
+                : "it does not tie out: see the class files (exit code 1)");
 }

@@ -39,13 +39,18 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
-static void catch_signals(void)
+void session_catch_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit comes back as EFBIG, like a full disk */
+}
+
+int session_interrupted(void)
+{
+    return interrupted;
 }
 
 struct io_context {
@@ -94,6 +99,7 @@ static enum err open_shared(struct norm_shared *shared, const struct job *job, u
 struct session {
     struct job *job;
     const struct options *options;
+    struct session_task *task; /* NULL: a run by itself */
     const char *out_dir;
     uint16_t date;
     struct norm_shared shared;
@@ -157,7 +163,8 @@ static enum err open_sources(struct session *s, struct diag *diag)
                                        .side = (enum side)side,
                                        .date = s->date,
                                        .chunk = s->io.config.chunk,
-                                       .workers = s->threads};
+                                       .workers = s->threads,
+                                       .carried = s->task ? &s->task->carried[side] : NULL};
         err = registry_source(&s->sources[side], &config, diag);
     }
     return err;
@@ -167,11 +174,16 @@ static enum err open_manifest(struct session *s, struct diag *diag)
 {
     char path[4096];
     const char *name = s->job->manifest;
-    int absolute = name[0] == '/';
-    if (snprintf(path, sizeof path, "%s%s%s", absolute ? "" : s->job->directory, absolute ? "" : "/", name) >=
-        (int)sizeof path)
-        return diag_set(diag, ERR_USAGE, "path", NULL, "the manifest's path is too long");
-    enum err err = manifest_open(&s->manifest, path, s->job->name, s->date, diag);
+    enum err err = OK;
+    if (s->task) { /* the book's own */
+        err = manifest_open_in(&s->manifest, s->task->db, s->job->name, s->date, diag);
+    } else {
+        int absolute = name[0] == '/';
+        if (snprintf(path, sizeof path, "%s%s%s", absolute ? "" : s->job->directory, absolute ? "" : "/",
+                     name) >= (int)sizeof path)
+            return diag_set(diag, ERR_USAGE, "path", NULL, "the manifest's path is too long");
+        err = manifest_open(&s->manifest, path, s->job->name, s->date, diag);
+    }
     /* A log serves many days; a file is of one. */
     for (int side = 0; err == OK && side < SIDES; side++)
         if (s->job->sources[side].kind == SOURCE_FILES)
@@ -210,7 +222,9 @@ static enum err tell_plan(struct session *s, struct diag *diag)
 static enum err write_reports(struct session *s, char **summary, struct diag *diag)
 {
     char digest_lines[4096], *text = NULL;
-    enum err err = worker_io_open(&s->report_io, &s->io.config, NULL, diag);
+    enum err err = s->task ? s->task->stage(s->task->context, SESSION_ADDS_UP, diag) : OK;
+    if (err == OK)
+        err = worker_io_open(&s->report_io, &s->io.config, NULL, diag);
     if (err == OK)
         err = results_write(s->results, s->report_io, digest_lines, diag);
     struct report report = {.job = s->job,
@@ -244,9 +258,18 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
                        "run the same command again; nothing was published", "stopped before the end");
     if (err == OK && s->manifest)
         err = manifest_check(s->manifest, diag);
+    const struct session_outcome outcome = {.results = s->results,
+                                            .result = s->result,
+                                            .digest_lines = digest_lines,
+                                            .manifest = s->manifest,
+                                            .exit_code = report_exit_code(s->result, s->task != NULL)};
+    if (err == OK && s->task)
+        err = s->task->keep_all(s->task->context, &outcome, diag);
     if (err == OK)
         err = results_publish(s->results, diag);
-    if (err == OK && s->manifest)
+    if (err == OK && s->task)
+        err = s->task->commit(s->task->context, &outcome, diag);
+    else if (err == OK && s->manifest)
         err = manifest_admit(s->manifest, diag);
     if (err == OK && s->options->format && strcmp(s->options->format, "json") == 0)
         printf("%s\n", *summary);
@@ -288,7 +311,7 @@ static void tell_notes(const struct session *s)
         suspense += r->totals.count[CLASS_SUSPENSE][side];
         if (r->counts[side].rows == 0)
             fprintf(stderr, "note: the %s side has no rows: an empty day\n", side_name((enum side)side));
-        if (other_days[side] && s->job->sources[side].kind == SOURCE_FILES)
+        if (other_days[side] && s->job->sources[side].kind == SOURCE_FILES && !s->task)
             fprintf(stderr,
                     "note: %llu records of the %s side have another bill date than --date; files are taken "
                     "whole, so they count here\n",
@@ -297,7 +320,7 @@ static void tell_notes(const struct session *s)
     report_unit_warning(r, stderr);
     if (s->job->sources[LOCAL].kind == SOURCE_REPLICA)
         tell_capture(s);
-    if (suspense)
+    if (suspense && !s->task)
         fprintf(stderr,
                 "note: %llu records are in suspense, and this version keeps no state between runs: "
                 "tomorrow's run will not know them. Keep "
@@ -327,9 +350,10 @@ static enum err reconcile(struct session *s, struct diag *diag)
                                            .sort_bytes = s->sort_bytes,
                                            .match_bytes = s->match_bytes,
                                            .interrupted = &interrupted,
-                                           .backend = s->io.config.backend};
+                                           .backend = s->io.config.backend,
+                                           .keep = s->task ? &s->task->keep : NULL};
     enum err err = results_open(&s->results, &results, diag);
-    if (err == OK && s->job->manifest)
+    if (err == OK && (s->job->manifest || s->task))
         err = open_manifest(s, diag);
     for (int side = 0; err == OK && side < SIDES; side++)
         if (s->sources[side]->ops->begin)
@@ -350,11 +374,18 @@ static enum err reconcile(struct session *s, struct diag *diag)
                                    .pin = s->threads <= topology_core_count() && s->threads > 1,
                                    .write_match = s->job->write_match,
                                    .spill = {open_spill, spill_host_close, &spill},
+                                   .is_task = s->task != NULL,
+                                   .fresh = s->task ? s->task->fresh : NULL,
                                    .memory = s->index_bytes,
                                    .progress = isatty(2) ? show_progress : NULL,
                                    .progress_context = &progress_shown,
                                    .interrupted = &interrupted};
-    err = run_start(&s->result, &run, diag);
+    if (s->task)
+        err = s->task->stage(s->task->context, SESSION_MATCHES, diag);
+    if (err == OK)
+        err = run_start(&s->result, &run, diag);
+    if (err == OK && s->task)
+        err = s->task->stage(s->task->context, SESSION_SECOND, diag);
     if (progress_shown)
         fprintf(stderr, "\r\033[K");
     if (s->io.fell_back)
@@ -376,21 +407,28 @@ static void session_close(struct session *s)
     s->job->match.fx.rates = NULL;
 }
 
-int session_run(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
-                struct diag *diag)
+int session_run_task(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
+                     struct session_task *task, struct diag *diag)
 {
-    struct session s = {
-        .job = job, .options = options, .out_dir = out_dir, .date = date, .began = run_seconds()};
+    struct session s = {.job = job,
+                        .options = options,
+                        .task = task,
+                        .out_dir = out_dir,
+                        .date = date,
+                        .began = run_seconds()};
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    catch_signals();
+    session_catch_signals();
     char *summary = NULL;
     enum err err = plan(&s, diag);
     if (err == OK)
-        err = open_shared(&s.shared, job, date, diag);
+        err = task ? norm_shared_open(&s.shared, job, task->seed, date, diag)
+                   : open_shared(&s.shared, job, date, diag);
+    if (err == OK && task)
+        task->keep.shared = &s.shared;
     if (err == OK)
         err = rates_open_of(job, date, diag);
     if (err == OK)
@@ -405,9 +443,15 @@ int session_run(struct job *job, const struct options *options, const char *out_
             tell_notes(&s);
         if (err == OK)
             err = write_reports(&s, &summary, diag);
-        code = err == OK ? report_exit_code(s.result) : (int)err;
+        code = err == OK ? report_exit_code(s.result, s.task != NULL) : (int)err;
     }
     free(summary);
     session_close(&s);
     return code;
+}
+
+int session_run(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
+                struct diag *diag)
+{
+    return session_run_task(job, options, out_dir, date, NULL, diag);
 }

@@ -4,6 +4,39 @@
 
 #include "core/config/job.h"
 #include "core/config/options.h"
+#include "core/engine/run.h"
+#include "io/sink/results.h"
+#include "io/source/sources.h"
+#include "io/store/manifest.h"
+
+/* A run that is a task of a book: the same road, with what was carried in and what is carried on. */
+struct session_outcome {
+    struct results *results;
+    const struct run_result *result;
+    const char *digest_lines; /* of the outputs */
+    struct manifest *manifest;
+    int exit_code;
+};
+enum session_stage { SESSION_MATCHES, SESSION_SECOND, SESSION_ADDS_UP };
+struct session_task {
+    struct keep_task keep; /* `shared` is the session's to fill */
+    uint64_t seed;         /* of hashes: the book's */
+    struct sqlite *db;     /* for the manifest */
+    struct carried_source carried[SIDES];
+    struct bloom *fresh; /* [SIDES]; NULL: there are no final records */
+    /* When a stage begins. */
+    enum err (*stage)(void *context, enum session_stage stage, struct diag *diag);
+    /* All results are written, nothing is published: writes what the state keeps, adds certificate.json. */
+    enum err (*keep_all)(void *context, const struct session_outcome *outcome, struct diag *diag);
+    /* The results are published. */
+    enum err (*commit)(void *context, const struct session_outcome *outcome, struct diag *diag);
+    void *context;
+};
+int session_run_task(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
+                     struct session_task *task, struct diag *diag);
+/* 1: a signal said stop. And what catches it. */
+int session_interrupted(void);
+void session_catch_signals(void);
 
 /* Runs the job and reports. `out_dir` is where the set goes; `date` is DAY_NONE for diff. Returns the exit
  * code, or an err with a filled diag in

@@ -22,7 +22,7 @@ static inline int bloom_init(struct bloom *bloom, uint64_t hashes, uint64_t byte
     uint64_t words = 1024;
     while (words * 64 < hashes * BLOOM_BITS_PER_HASH && words * 16 <= bytes_max)
         words *= 2;
-    bloom->words = (uint64_t *)mem_map(words * 8, 1);
+    bloom->words = (uint64_t *)mem_map(words * 8, 0);
     bloom->mask = words - 1;
     return bloom->words != NULL;
 }

@@ -12,7 +12,7 @@
 #include "core/rules/normalize.h"
 
 /* What is kept, each sorted by ≺. */
-enum book {
+enum kept {
     BOOK_LOG,  /* entries, as core/model/entry.h encodes them */
     BOOK_OPEN, /* rows of core/config/carry.h, of the local side; BOOK_OPEN + 1 the channel's */
     BOOK_OPEN_CHANNEL,

@@ -23,7 +23,7 @@ enum {
     PROPOSAL_FILE,
     FILES,
     HELD_LIST = FILES, /* tolerance pairs until the budget is settled; no file */
-    BOOK_LISTS,        /* what a task keeps: enum book */
+    BOOK_LISTS,        /* what a task keeps: enum kept */
     LISTS = BOOK_LISTS + BOOKS
 };
 
@@ -776,7 +776,7 @@ static enum err propose(struct sink *sink, uint32_t number, struct worker_io *io
 
 /* ---- what a task keeps ---- */
 
-static enum err store_kept(struct results *s, struct results_lane *lane, enum book book,
+static enum err store_kept(struct results *s, struct results_lane *lane, enum kept book,
                            const struct full *row, uint8_t kind, struct diag *diag)
 {
     if (lane->kept.failed)
@@ -837,7 +837,7 @@ static enum err keep(struct sink *sink, uint32_t number, struct worker_io *io, c
                                      .sum = (uint32_t)hash_bytes(lane->kept.data + sizeof print, size, 0)};
         memcpy(lane->kept.data, &print, sizeof print);
     }
-    return store_kept(s, lane, (enum book)((is_final ? BOOK_FINAL : BOOK_OPEN) + row->side), row, 0, diag);
+    return store_kept(s, lane, (enum kept)((is_final ? BOOK_FINAL : BOOK_OPEN) + row->side), row, 0, diag);
 }
 
 static enum err put_pairs(struct sink *sink, uint32_t number, const struct pair_ref *pairs, uint64_t count,
@@ -1103,7 +1103,7 @@ static enum err book_item(void *context, const struct item *item, struct diag *d
     return book->each(book->context, (struct span){row, item->row_size}, diag);
 }
 
-enum err results_book(struct results *s, enum book book, results_book_fn *each, void *context,
+enum err results_book(struct results *s, enum kept book, results_book_fn *each, void *context,
                       struct diag *diag)
 {
     struct read_book reading = {each, context};

@@ -52,7 +52,7 @@ enum err results_extra(struct results *results, const char *name, const void *by
                        struct diag *diag);
 /* Reads what a task keeps, in order. After all was put. */
 typedef enum err results_book_fn(void *context, struct span row, struct diag *diag);
-enum err results_book(struct results *results, enum book book, results_book_fn *each, void *context,
+enum err results_book(struct results *results, enum kept book, results_book_fn *each, void *context,
                       struct diag *diag);
 enum err results_publish(struct results *results, struct diag *diag);
 void results_close(struct results *results);

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -28,6 +29,7 @@ struct entry {
 
 struct manifest {
     struct sqlite *db;
+    int borrowed; /* the database is another's */
     char path[4096];
     const char *job; /* borrowed */
     char date[DAY_TEXT_MAX];
@@ -47,6 +49,14 @@ static const char schema[] =
     "  PRIMARY KEY (job, bill_date, file, content)) WITHOUT ROWID;\n"
     "CREATE INDEX IF NOT EXISTS admitted_file_content ON admitted_file (job, content);\n"
     "CREATE TABLE IF NOT EXISTS manifest (id TEXT NOT NULL, serial INTEGER NOT NULL);\n";
+
+/* In a book's state, which knows by itself whose it is. */
+const char manifest_schema[] =
+    "CREATE TABLE admitted_file (\n"
+    "  job TEXT NOT NULL, bill_date TEXT NOT NULL, file TEXT NOT NULL, content TEXT NOT NULL,\n"
+    "  bytes INTEGER NOT NULL, row_count INTEGER NOT NULL, revision INTEGER NOT NULL,\n"
+    "  side TEXT NOT NULL DEFAULT 'channel', PRIMARY KEY (job, bill_date, file, content)) WITHOUT ROWID;\n"
+    "CREATE INDEX admitted_file_content ON admitted_file (job, content);\n";
 
 static const char hint_backup[] = "bring the manifest back from a backup; to begin a new one, which knows "
                                   "nothing of earlier days, take its .mark away too";
@@ -219,6 +229,43 @@ enum err manifest_open(struct manifest **out, const char *path, const char *job,
     return OK;
 }
 
+enum err manifest_open_in(struct manifest **out, struct sqlite *db, const char *job, uint16_t date,
+                          struct diag *diag)
+{
+    *out = NULL;
+    struct manifest *m = mem_take_zero(1, sizeof *m);
+    if (!m)
+        return mem_fail(diag, sizeof *m, "the manifest");
+    m->job = job;
+    m->db = db;
+    m->borrowed = 1;
+    day_print(m->date, date);
+    *out = m;
+    return OK;
+}
+
+static int by_content(const void *a, const void *b)
+{
+    return strcmp(((const struct entry *)a)->content, ((const struct entry *)b)->content);
+}
+
+void manifest_text(const struct manifest *m, char out[72])
+{
+    out[0] = 0;
+    struct entry *sorted = m->count ? mem_take(m->count * sizeof *sorted) : NULL;
+    struct digest *digest = sorted ? digest_open() : NULL;
+    if (digest) {
+        memcpy(sorted, m->entries, m->count * sizeof *sorted);
+        qsort(sorted, m->count, sizeof *sorted, by_content);
+        digest_begin(digest);
+        for (uint32_t i = 0; i < m->count; i++)
+            digest_put(digest, sorted[i].content, strlen(sorted[i].content) + 1);
+        digest_end(digest, out);
+        digest_close(digest);
+    }
+    mem_give(sorted);
+}
+
 void manifest_close(struct manifest *m)
 {
     if (!m)
@@ -226,7 +273,8 @@ void manifest_close(struct manifest *m)
     atomic_store(&m->stop, 1);
     if (m->running)
         pthread_join(m->thread, NULL);
-    sqlite_close(m->db);
+    if (!m->borrowed)
+        sqlite_close(m->db);
     mem_give(m->entries);
     mem_give(m);
 }
@@ -384,7 +432,7 @@ enum err manifest_check(struct manifest *m, struct diag *diag)
 enum err manifest_admit(struct manifest *m, struct diag *diag)
 {
     struct sqlite_statement *s = NULL;
-    enum err err = sqlite_begin(m->db, diag);
+    enum err err = m->borrowed ? OK : sqlite_begin(m->db, diag);
     if (err != OK)
         return err;
     err = sqlite_prepare(
@@ -406,6 +454,8 @@ enum err manifest_admit(struct manifest *m, struct diag *diag)
             err = diag->err;
     }
     sqlite_finish(s);
+    if (m->borrowed)
+        return err;
     if (err == OK)
         err = sqlite_exec(m->db, "UPDATE manifest SET serial = serial + 1", diag);
     if (err != OK) {

@@ -24,7 +24,14 @@
 struct manifest;
 enum err manifest_open(struct manifest **out, const char *path, const char *job, uint16_t date,
                        struct diag *diag);
+/* In a database that is open already, and stays its owner's; manifest_admit then stands in the owner's transaction. */
+struct sqlite;
+extern const char manifest_schema[];
+enum err manifest_open_in(struct manifest **out, struct sqlite *db, const char *job, uint16_t date,
+                          struct diag *diag);
 void manifest_close(struct manifest *manifest);
+/* After manifest_check: one hash of the contents of all files, in no order; "" where there are none. 72 bytes of room. */
+void manifest_text(const struct manifest *manifest, char out[72]);
 /* `source` outlives the manifest; one that tells of no files has none. */
 enum err manifest_add(struct manifest *manifest, enum side side, struct source *source, struct diag *diag);
 enum err manifest_hash(struct manifest *manifest, struct diag *diag);

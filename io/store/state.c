@@ -6,6 +6,7 @@
 #include "io/store/delivery.h"
 #include "io/store/generation.h"
 #include "io/store/handling.h"
+#include "io/store/manifest.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -39,8 +40,9 @@ static const char state_schema[] =
     "  BEGIN SELECT RAISE(ABORT, 'a state belongs to one book'); END;\n";
 
 /* Everything that lives in state.db, in the order in which it is made. */
-static const char *const schemas[] = {state_schema,    task_schema,     generation_schema, error_order_schema,
-                                      delivery_schema, handling_schema, alarm_schema,      NULL};
+static const char *const schemas[] = {state_schema,    task_schema,        generation_schema,
+                                      manifest_schema, error_order_schema, delivery_schema,
+                                      handling_schema, alarm_schema,       NULL};
 
 static const char hint_backup[] = "bring the whole state folder back from a backup; to begin anew on "
                                   "purpose, move it away and run: tieout task init";

@@ -1,0 +1,126 @@
+/* cli/book_folder.c: the folder of a book: its jobs, its settings, its state. See task_run.h */
+#include "cli/task_run.h"
+#include "core/base/mem.h"
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct book_job *)a)->file, ((const struct book_job *)b)->file);
+}
+
+static int is_job_name(const char *name)
+{
+    const size_t n = strlen(name);
+    return n > 5 && name[0] != '.' && strcmp(name + n - 5, ".yaml") == 0 && strcmp(name, "book.yaml") != 0;
+}
+
+static enum err add_job(struct book_folder *f, const char *name, struct diag *diag)
+{
+    struct book_job *grown = mem_grow(f->jobs, (f->job_count + 1) * sizeof *grown);
+    if (!grown)
+        return mem_fail(diag, 0, "the list of jobs");
+    f->jobs = grown;
+    f->jobs[f->job_count] = (struct book_job){.file = mem_copy_text(name, strlen(name))};
+    return f->jobs[f->job_count++].file ? OK : mem_fail(diag, 0, "the list of jobs");
+}
+
+static enum err load_jobs(struct book_folder *f, struct diag *diag)
+{
+    DIR *dir = opendir(f->directory);
+    if (!dir)
+        return diag_set(diag, ERR_USAGE, "book.folder", "name the folder of the job files with --jobs=DIR",
+                        "%s: cannot open the folder: %s", f->directory, strerror(errno));
+    enum err err = OK;
+    for (struct dirent *entry; err == OK && (entry = readdir(dir));)
+        if (is_job_name(entry->d_name))
+            err = add_job(f, entry->d_name, diag);
+    closedir(dir);
+    if (f->job_count)
+        qsort(f->jobs, f->job_count, sizeof *f->jobs, by_name);
+    for (uint32_t i = 0; err == OK && i < f->job_count; i++) {
+        struct book_job *j = &f->jobs[i];
+        char path[STATE_PATH_MAX];
+        if (snprintf(path, sizeof path, "%s/%s", f->directory, j->file) >= (int)sizeof path)
+            return diag_set(diag, ERR_USAGE, "path", NULL, "the path of a job file is too long");
+        err = job_load(&j->job, path, diag);
+        if (err != OK)
+            break;
+        j->biz_type = j->job->biz_type && j->job->biz_type[0] ? j->job->biz_type : "-";
+        if (!j->job->channel_code || !j->job->channel_code[0])
+            err = diag_set(diag, ERR_USAGE, "book.channel", "add channel_code: to it",
+                           "%s: a job of a book needs a channel_code, which its tasks are named by", path);
+        for (uint32_t k = 0; err == OK && k < i; k++)
+            if (strcmp(f->jobs[k].job->channel_code, j->job->channel_code) == 0 &&
+                strcmp(f->jobs[k].biz_type, j->biz_type) == 0)
+                err =
+                    diag_set(diag, ERR_USAGE, "book.twice", "give one of them another biz_type",
+                             "%s and %s/%s have the same channel_code and biz_type: their tasks would be one",
+                             path, f->directory, f->jobs[k].file);
+    }
+    if (err == OK && f->job_count == 0)
+        err = diag_set(diag, ERR_USAGE, "book.empty", "name the folder of the job files with --jobs=DIR",
+                       "%s: there is no job file (*.yaml) in it", f->directory);
+    return err;
+}
+
+enum err book_folder_open(struct book_folder *f, const struct options *options, enum book_need need,
+                          int with_jobs, struct diag *diag)
+{
+    memset(f, 0, sizeof *f);
+    f->directory = options->jobs ? options->jobs : ".";
+    const int n = options->state ? snprintf(f->state_path, sizeof f->state_path, "%s", options->state)
+                                 : snprintf(f->state_path, sizeof f->state_path, "%s/state", f->directory);
+    if (n >= (int)sizeof f->state_path)
+        return diag_set(diag, ERR_USAGE, "state.path", NULL, "the state folder's name is too long");
+    enum err err = with_jobs ? load_jobs(f, diag) : OK;
+    if (err == OK)
+        err = book_load(&f->book, f->directory, diag);
+    if (err == OK && need == BOOK_STATE_MAKE && !state_exists(f->state_path)) {
+        err = state_create(f->state_path, diag);
+        if (err == OK)
+            fprintf(stderr, "made the book's state in %s: keep it, and back it up as a whole\n",
+                    f->state_path);
+    }
+    if (err == OK)
+        err = state_open(&f->state, f->state_path, need == BOOK_STATE_READ ? STATE_READ : STATE_WRITE, diag);
+    return err;
+}
+
+void book_folder_close(struct book_folder *f)
+{
+    state_close(f->state);
+    book_close(f->book);
+    for (uint32_t i = 0; i < f->job_count; i++) {
+        job_close(f->jobs[i].job);
+        mem_give((void *)f->jobs[i].file);
+    }
+    mem_give(f->jobs);
+    memset(f, 0, sizeof *f);
+}
+
+const struct book_job *book_folder_find(const struct book_folder *f, const char *channel_code,
+                                        const char *biz_type)
+{
+    for (uint32_t i = 0; i < f->job_count; i++)
+        if (strcmp(f->jobs[i].job->channel_code, channel_code) == 0 &&
+            strcmp(f->jobs[i].biz_type, biz_type) == 0)
+            return &f->jobs[i];
+    return NULL;
+}
+
+enum err task_out_directory(const struct book_folder *f, const struct job *job, uint16_t day, char *out,
+                            size_t room, struct diag *diag)
+{
+    char date[DAY_TEXT_MAX];
+    day_print(date, day);
+    (void)f;
+    const int relative = job->out_dir[0] != '/';
+    if (snprintf(out, room, "%s%s%s/%s/%s", relative ? job->directory : "", relative ? "/" : "", job->out_dir,
+                 job->name, date) >= (int)room)
+        return diag_set(diag, ERR_USAGE, "out.directory", NULL, "the output directory's name is too long");
+    return OK;
+}

@@ -1,0 +1,184 @@
+/* cli/cmd_status.c: tieout status: what a book's tasks, suspense, errors and alarms are like; never more than the disk holds */
+#include "cli/cmd.h"
+#include "cli/task_run.h"
+#include "core/base/mem.h"
+#include "core/base/text.h"
+#include "io/store/alarm.h"
+#include "io/store/error_order.h"
+#include <string.h>
+
+enum { LISTED_MAX = 20 };
+
+struct status {
+    struct text text;
+    int json, listed, first;
+};
+
+static enum err one_phase(struct status *s, struct sqlite_statement *q)
+{
+    if (s->json)
+        text_format(&s->text, "%s\"%s\":%lld", s->first ? "" : ",", sqlite_text(q, 0),
+                    (long long)sqlite_int(q, 1));
+    else
+        text_format(&s->text, "  %-20s %8lld\n", sqlite_text(q, 0), (long long)sqlite_int(q, 1));
+    s->first = 0;
+    return OK;
+}
+
+static enum err one_task(struct status *s, struct sqlite_statement *q)
+{
+    if (s->json) {
+        text_words(&s->text, s->first ? "" : ",");
+        text_words(&s->text, "{\"task\":");
+        text_json(&s->text, span_of(sqlite_text(q, 0)));
+        text_format(&s->text, ",\"phase\":\"%s\",\"tries_failed\":%lld,\"error\":", sqlite_text(q, 1),
+                    (long long)sqlite_int(q, 2));
+        text_json(&s->text, span_of(sqlite_text(q, 3)));
+        text_words(&s->text, "}");
+    } else {
+        text_format(&s->text, "  %s  %s  %s\n", sqlite_text(q, 0), sqlite_text(q, 1), sqlite_text(q, 3));
+    }
+    s->first = 0;
+    s->listed++;
+    return OK;
+}
+
+static enum err one_queue(struct status *s, struct sqlite_statement *q)
+{
+    if (s->json) {
+        text_words(&s->text, s->first ? "" : ",");
+        text_words(&s->text, "{\"channel_code\":");
+        text_json(&s->text, span_of(sqlite_text(q, 0)));
+        text_words(&s->text, ",\"biz_type\":");
+        text_json(&s->text, span_of(sqlite_text(q, 1)));
+        text_format(&s->text, ",\"done_to\":\"%s\",\"open_local\":%lld,\"open_channel\":%lld}",
+                    sqlite_text(q, 2), (long long)sqlite_int(q, 3), (long long)sqlite_int(q, 4));
+    } else if (s->listed++ < LISTED_MAX) {
+        text_format(&s->text, "  %-28s %-12s done to %s, open: %lld local, %lld channel\n", sqlite_text(q, 0),
+                    sqlite_text(q, 1), sqlite_text(q, 2), (long long)sqlite_int(q, 3),
+                    (long long)sqlite_int(q, 4));
+    }
+    s->first = 0;
+    return OK;
+}
+
+static enum err each_row(struct sqlite *db, const char *sql, struct status *s,
+                         enum err (*each)(struct status *, struct sqlite_statement *), struct diag *diag)
+{
+    struct sqlite_statement *q = NULL;
+    enum err err = sqlite_prepare(&q, db, sql, diag);
+    enum step step = STEP_DONE;
+    while (err == OK && (step = sqlite_step(q, diag)) == STEP_MORE)
+        err = each(s, q);
+    sqlite_finish(q);
+    return step == STEP_FAILED ? diag->err : err;
+}
+
+static enum err one_alarm(void *context, const struct alarm *a, struct diag *diag)
+{
+    struct status *s = context;
+    static const char *const grades[] = {"note", "warning", "critical"};
+    (void)diag;
+    if (s->json) {
+        text_format(&s->text, "%s{\"grade\":\"%s\",\"kind\":", s->first ? "" : ",", grades[a->grade]);
+        text_json(&s->text, span_of(a->kind));
+        text_words(&s->text, ",\"subject\":");
+        text_json(&s->text, span_of(a->subject));
+        text_words(&s->text, ",\"text\":");
+        text_json(&s->text, span_of(a->text));
+        text_format(&s->text, ",\"count\":%lld}", (long long)a->count);
+    } else {
+        text_format(&s->text, "  %-8s %s %s: %s\n", grades[a->grade], a->kind, a->subject, a->text);
+    }
+    s->first = 0;
+    return OK;
+}
+
+static enum err one_error(void *context, const char *node_status, int64_t count, struct diag *diag)
+{
+    struct status *s = context;
+    (void)diag;
+    if (s->json)
+        text_format(&s->text, "%s\"%s\":%lld", s->first ? "" : ",", node_status, (long long)count);
+    else
+        text_format(&s->text, "  %-20s %8lld\n", node_status, (long long)count);
+    s->first = 0;
+    return OK;
+}
+
+static void section(struct status *s, const char *json, const char *words)
+{
+    text_words(&s->text, s->json ? json : words);
+    s->first = 1;
+    s->listed = 0;
+}
+
+int cmd_status(const struct options *o)
+{
+    struct diag diag = {0};
+    struct book_folder folder = {0};
+    char who[200];
+    struct status s = {.json = o->json || (o->format && strcmp(o->format, "json") == 0)};
+    enum err err = book_folder_open(&folder, o, BOOK_STATE_READ, 0, &diag);
+    struct sqlite *db = err == OK ? state_db(folder.state) : NULL;
+    if (err == OK) {
+        const int busy = state_is_locked(folder.state_path, who, sizeof who);
+        if (s.json) {
+            text_words(&s.text, "{\"book\":");
+            text_json(&s.text, span_of(state_id(folder.state)));
+            text_format(&s.text, ",\"running\":%s", busy ? "true" : "false");
+        } else {
+            text_format(&s.text, "book %s, %s\n", state_id(folder.state), busy ? who : "nobody works at it");
+        }
+        section(&s, ",\"tasks\":{", "tasks\n");
+        err = each_row(db,
+                       "SELECT t.phase, count(*) FROM task t JOIN task_phase p ON p.name = t.phase GROUP BY "
+                       "t.phase ORDER BY p.step",
+                       &s, one_phase, &diag);
+    }
+    if (err == OK) {
+        section(&s, "},\"queues\":[", "queues\n");
+        err = each_row(
+            db,
+            "WITH newest AS (SELECT channel_code, biz_type, max(bill_date) AS day FROM task WHERE phase = "
+            "'DONE'\n"
+            "GROUP BY channel_code, biz_type)\n"
+            "SELECT n.channel_code, n.biz_type, n.day,\n"
+            "coalesce((SELECT records FROM carry_file c WHERE c.task = t.id AND c.revision = t.revision AND "
+            "kind = 0\n"
+            "AND side = 0), 0), coalesce((SELECT records FROM carry_file c WHERE c.task = t.id AND\n"
+            "c.revision = t.revision AND kind = 0 AND side = 1), 0) FROM newest n JOIN task t ON\n"
+            "t.bill_date = n.day AND t.channel_code = n.channel_code AND t.biz_type = n.biz_type AND\n"
+            "t.phase = 'DONE' ORDER BY 1, 2",
+            &s, one_queue, &diag);
+        if (!s.json && s.listed > LISTED_MAX)
+            text_format(&s.text, "  and %d more\n", s.listed - LISTED_MAX);
+    }
+    if (err == OK) {
+        section(&s, "],\"troubled\":[", "tasks that failed, or wait after a try that failed\n");
+        err = each_row(db,
+                       "SELECT name, phase, attempts, error FROM task WHERE error <> '' AND phase IN "
+                       "('FAILED', 'INIT')\n"
+                       "ORDER BY phase, bill_date DESC LIMIT 20",
+                       &s, one_task, &diag);
+    }
+    if (err == OK) {
+        section(&s, "],\"errors\":{", "errors\n");
+        err = error_order_counts(db, one_error, &s, &diag);
+    }
+    if (err == OK) {
+        section(&s, "},\"alarms\":[", "alarms\n");
+        err = alarm_each(db, one_alarm, &s, &diag);
+    }
+    if (err == OK && s.json)
+        text_words(&s.text, "]}\n");
+    if (err == OK && s.text.failed)
+        err = mem_fail(&diag, s.text.size, "a status");
+    if (err == OK)
+        fwrite(s.text.data, 1, s.text.size, stdout);
+    else
+        diag_print(&diag, stderr);
+    text_fini(&s.text);
+    book_folder_close(&folder);
+    return (int)err;
+}

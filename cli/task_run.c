@@ -1,0 +1,877 @@
+/* cli/task_run.c: see task_run.h
+ *
+ * A task's commit, in this order, so that what is called done survives a power cut:
+ *     1. its outputs: staged, fsynced, renamed, folder fsynced (io/sink/results.c)
+ *        and before that, beside them: the segment of the verdict log, the files of carried and final records: fsynced, renamed, folder
+ *        fsynced, under names of this task and revision that nobody looks at yet
+ *     2. one transaction: phase DONE, the files' names and hashes, the log's head, I4, error orders, the manifest
+ *     3. BOOK: how far the state is
+ * Killed before 2: the task is due as before, and done again, over the files that nobody committed. Killed before 3: 2 counts.
+ */
+#include "cli/task_run.h"
+#include "cli/session.h"
+#include "core/base/mem.h"
+#include "io/fetch/fetch.h"
+#include "io/ring/sys.h"
+#include "io/sink/digest.h"
+#include "io/store/alarm.h"
+#include "io/store/carry_file.h"
+#include "io/store/error_order.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    RETRY_FIRST_S = 60, /* after a failed try; then four times as long */
+    LOOK_AGAIN_S = 300, /* for a bill that is not there */
+    BILL_DEADLINE_S = 86400,
+    FRESH_BYTES_SHARE = 16, /* of the machine's memory, for the sets of fresh keys */
+    ROW_BYTES_LEAST = 64
+};
+
+/* ---- what a restatement takes back ---- */
+
+struct old_entry {
+    uint8_t *bytes;
+    size_t size;
+    int used;
+};
+
+/* The last revision's segment, read beside the new one: both are in the order of entry_compare. */
+struct differ {
+    struct verdict_reader *reader; /* NULL: there is none */
+    struct entry next;             /* of the old segment, not taken in yet */
+    struct span next_bytes;
+    int has_next;
+    struct old_entry *group; /* old entries with one and the same leading record */
+    uint32_t count, room;
+    uint64_t reversed, fresh;
+};
+
+struct task_work {
+    struct book_folder *folder;
+    const struct book_job *job;
+    struct task task;
+    struct session_task session;
+    struct source_gate gate;
+    struct late *late;
+    struct bloom fresh[SIDES];
+    char open_path[SIDES][STATE_PATH_MAX];
+    char rule_version[DIGEST_TEXT];
+    struct task before; /* the task whose closing is this one's opening; id 0: none */
+    struct arena arena;
+    /* what is to be committed */
+    struct segment segment;
+    struct verdict_log *log;
+    struct differ differ;
+    struct carry_file files[SIDES][CARRY_PRINTS + 1];
+    struct carry_writer *writer, *prints;
+    struct text gone; /* origins, one a line */
+    struct text entry;
+};
+
+static enum err take_in(struct differ *d, struct diag *diag)
+{
+    enum step step = verdict_log_next(d->reader, &d->next, &d->next_bytes, diag);
+    d->has_next = step == STEP_MORE;
+    return step == STEP_FAILED ? diag->err : OK;
+}
+
+static enum err put_entry(struct task_work *w, const struct entry *e, struct diag *diag)
+{
+    const size_t size = entry_size(e);
+    text_reset(&w->entry);
+    static const char zeros[512];
+    for (size_t left = size; left && !w->entry.failed; left -= left < sizeof zeros ? left : sizeof zeros)
+        text_put(&w->entry, zeros, left < sizeof zeros ? left : sizeof zeros);
+    if (w->entry.failed)
+        return mem_fail(diag, size, "the verdict log");
+    entry_encode(e, (uint8_t *)w->entry.data);
+    return verdict_log_put(w->log, w->entry.data, size, diag);
+}
+
+/* A verdict of the last revision that the new one does not give: it is taken back. */
+static enum err take_back(struct task_work *w, const uint8_t *bytes, size_t size, struct diag *diag)
+{
+    struct entry e;
+    if (!entry_decode(&e, bytes, size))
+        return diag_set(diag, ERR_STATE, "verdicts.damaged", NULL,
+                        "an entry of the last revision cannot be read");
+    if (e.kind != ENTRY_VERDICT)
+        return OK;
+    e.kind = ENTRY_REVERSAL;
+    w->differ.reversed++;
+    return put_entry(w, &e, diag);
+}
+
+static enum err end_group(struct task_work *w, struct diag *diag)
+{
+    struct differ *d = &w->differ;
+    enum err err = OK;
+    for (uint32_t i = 0; i < d->count; i++) {
+        if (err == OK && !d->group[i].used)
+            err = take_back(w, d->group[i].bytes, d->group[i].size, diag);
+        mem_give(d->group[i].bytes);
+    }
+    d->count = 0;
+    return err;
+}
+
+static enum err add_to_group(struct differ *d, struct diag *diag)
+{
+    if (d->count == d->room) {
+        const uint32_t room = d->room ? d->room * 2 : 16;
+        struct old_entry *grown = mem_grow(d->group, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "verdicts of the last revision");
+        d->group = grown;
+        d->room = room;
+    }
+    uint8_t *bytes = mem_take(d->next_bytes.size);
+    if (!bytes)
+        return mem_fail(diag, d->next_bytes.size, "verdicts of the last revision");
+    memcpy(bytes, d->next_bytes.data, d->next_bytes.size);
+    d->group[d->count++] = (struct old_entry){bytes, d->next_bytes.size, 0};
+    return take_in(d, diag);
+}
+
+/* Old entries up to and with those of this leading record (NULL: all). */
+static enum err catch_up(struct task_work *w, const struct entry *e, struct diag *diag)
+{
+    struct differ *d = &w->differ;
+    struct entry first;
+    enum err err = OK;
+    if (d->count && entry_decode(&first, d->group[0].bytes, d->group[0].size) && e &&
+        entry_compare(&first, e) == 0)
+        return OK;
+    err = end_group(w, diag);
+    while (err == OK && d->has_next) {
+        const int order = e ? entry_compare(&d->next, e) : -1;
+        if (order > 0)
+            break;
+        if (order == 0) {
+            err = add_to_group(d, diag);
+            continue;
+        }
+        err = take_back(w, (const uint8_t *)d->next_bytes.data, d->next_bytes.size, diag);
+        if (err == OK)
+            err = take_in(d, diag);
+    }
+    return err;
+}
+
+/* A line of the new revision: one that says what the last one said keeps its number. */
+static enum err log_row(void *context, struct span row, struct diag *diag)
+{
+    struct task_work *w = context;
+    struct differ *d = &w->differ;
+    struct entry e, old;
+    if (!d->reader)
+        return verdict_log_put(w->log, row.data, row.size, diag);
+    if (!entry_decode(&e, (const uint8_t *)row.data, row.size))
+        return diag_set(diag, ERR_BUG, "verdicts.entry", NULL,
+                        "an entry of the verdict log cannot be read again");
+    enum err err = catch_up(w, &e, diag);
+    for (uint32_t i = 0; err == OK && i < d->count; i++)
+        if (!d->group[i].used && entry_decode(&old, d->group[i].bytes, d->group[i].size) &&
+            old.kind == e.kind && entry_same(&old, &e)) {
+            d->group[i].used = 1;
+            e.revision = old.revision;
+            return put_entry(w, &e, diag);
+        }
+    d->fresh += e.kind == ENTRY_VERDICT;
+    return err == OK ? put_entry(w, &e, diag) : err;
+}
+
+static enum err write_log(struct task_work *w, struct results *results, struct diag *diag)
+{
+    char path[STATE_PATH_MAX], old_path[STATE_PATH_MAX];
+    struct state *state = w->folder->state;
+    struct segment last;
+    w->segment = (struct segment){.task = w->task.id, .revision = w->task.wanted};
+    snprintf(w->segment.file, sizeof w->segment.file, "verdicts/%06lld-r%lld.log", (long long)w->task.id,
+             (long long)w->task.wanted);
+    enum err err = state_path(state, path, w->segment.file, diag);
+    const int found = err == OK && w->task.revision
+                          ? segment_find(state_db(state), w->task.id, w->task.revision, &last, diag)
+                          : 0;
+    if (found < 0)
+        return diag->err;
+    if (err == OK && found) {
+        err = state_path(state, old_path, last.file, diag);
+        if (err == OK)
+            err = verdict_log_open(&w->differ.reader, old_path, diag);
+        if (err == OK)
+            err = take_in(&w->differ, diag);
+    }
+    if (err == OK)
+        err = verdict_log_create(&w->log, path, diag);
+    if (err == OK)
+        err = results_book(results, BOOK_LOG, log_row, w, diag);
+    if (err == OK && w->differ.reader)
+        err = catch_up(w, NULL, diag);
+    if (err == OK)
+        err = verdict_log_seal(w->log, &w->segment.entries, w->segment.sha, diag);
+    if (err == OK)
+        err = state_file_publish(state, w->segment.file, diag);
+    if (err == OK && w->differ.reader)
+        fprintf(stderr, "revision %lld: %llu verdicts taken back, %llu given anew\n",
+                (long long)w->task.wanted, (unsigned long long)w->differ.reversed,
+                (unsigned long long)w->differ.fresh);
+    return err;
+}
+
+/* ---- carried and final records ---- */
+
+static enum err open_row(void *context, struct span row, struct diag *diag)
+{
+    return carry_write_row(((struct task_work *)context)->writer, row, 1, diag);
+}
+
+static enum err final_row(void *context, struct span row, struct diag *diag)
+{
+    struct task_work *w = context;
+    const struct span print = {row.data, sizeof(struct final_print)},
+                      text = {row.data + sizeof(struct final_print), row.size - sizeof(struct final_print)};
+    enum err err = carry_write_row(w->prints, print, 0, diag);
+    return err == OK ? carry_write_row(w->writer, text, 1, diag) : err;
+}
+
+static enum err gone_row(void *context, struct span row, struct diag *diag)
+{
+    struct task_work *w = context;
+    (void)diag;
+    text_put(&w->gone, row.data, row.size);
+    text_put(&w->gone, "\n", 1);
+    return OK;
+}
+
+static enum err begin_carry(struct task_work *w, int side, enum carry_kind kind, struct carry_writer **writer,
+                            struct diag *diag)
+{
+    static const char *const kinds[] = {"open", "final", "prints"};
+    struct carry_file *file = &w->files[side][kind];
+    *file = (struct carry_file){.task = w->task.id, .revision = w->task.wanted, .kind = kind, .side = side};
+    snprintf(file->file, sizeof file->file, "suspense/%06lld-r%lld-%s-%s.csv", (long long)w->task.id,
+             (long long)w->task.wanted, kinds[kind], side_name((enum side)side));
+    struct text header = {0};
+    if (kind != CARRY_PRINTS)
+        keep_header(&header, w->job->job);
+    enum err err = header.failed ? mem_fail(diag, header.size, "carried records")
+                                 : carry_write_open(writer, w->folder->state, file,
+                                                    (struct span){header.data, header.size}, diag);
+    text_fini(&header);
+    return err;
+}
+
+static enum err write_side(struct task_work *w, struct results *results, int side, struct diag *diag)
+{
+    enum err err = begin_carry(w, side, CARRY_OPEN, &w->writer, diag);
+    if (err == OK)
+        err = results_book(results, (enum kept)(BOOK_OPEN + side), open_row, w, diag);
+    if (err == OK)
+        err = carry_write_end(w->writer, &w->files[side][CARRY_OPEN], diag);
+    carry_write_drop(w->writer);
+    w->writer = NULL;
+    if (err == OK)
+        err = begin_carry(w, side, CARRY_FINAL, &w->writer, diag);
+    if (err == OK)
+        err = begin_carry(w, side, CARRY_PRINTS, &w->prints, diag);
+    if (err == OK)
+        err = results_book(results, (enum kept)(BOOK_FINAL + side), final_row, w, diag);
+    if (err == OK)
+        err = carry_write_end(w->writer, &w->files[side][CARRY_FINAL], diag);
+    if (err == OK)
+        err = carry_write_end(w->prints, &w->files[side][CARRY_PRINTS], diag);
+    carry_write_drop(w->writer);
+    carry_write_drop(w->prints);
+    w->writer = w->prints = NULL;
+    return err;
+}
+
+/* ---- I4 ---- */
+
+static struct roll roll_of(const struct run_result *r, int side, int currency)
+{
+    const struct carry_totals *t = &r->carry[side][currency];
+    return (struct roll){.side = side,
+                         .currency = (uint8_t)currency,
+                         .opening = t->opening,
+                         .opened = t->opened,
+                         .resolved = t->resolved,
+                         .expired = t->expired,
+                         .reopened = t->reopened,
+                         .closing = t->closing,
+                         .opening_sum = t->opening_sum,
+                         .opened_sum = t->opened_sum,
+                         .resolved_sum = t->resolved_sum,
+                         .expired_sum = t->expired_sum,
+                         .reopened_sum = t->reopened_sum,
+                         .closing_sum = t->closing_sum,
+                         .changed_sum = t->changed_sum};
+}
+
+static int roll_is_empty(const struct roll *r)
+{
+    return !r->opening && !r->opened && !r->reopened && !r->closing && !r->resolved && !r->expired;
+}
+
+struct openings {
+    uint64_t count[SIDES][CURRENCY_COUNT_MAX];
+    money_total sum[SIDES][CURRENCY_COUNT_MAX];
+};
+
+static enum err add_opening(void *context, const struct roll *roll, struct diag *diag)
+{
+    struct openings *o = context;
+    (void)diag;
+    o->count[roll->side][roll->currency] = roll->closing;
+    o->sum[roll->side][roll->currency] = roll->closing_sum;
+    return OK;
+}
+
+/* What was carried in is what the day before carried out; what goes on adds up. */
+static enum err check_rolls(struct task_work *w, const struct run_result *r, struct diag *diag)
+{
+    struct openings *want = mem_take_zero(1, sizeof *want);
+    if (!want)
+        return mem_fail(diag, sizeof *want, "I4");
+    enum err err = w->before.id ? roll_each(state_db(w->folder->state), w->before.id, w->before.revision,
+                                            add_opening, want, diag)
+                                : OK;
+    for (int side = 0; err == OK && side < SIDES; side++)
+        for (int c = 0; err == OK && c < CURRENCY_COUNT_MAX; c++) {
+            const struct roll roll = roll_of(r, side, c);
+            if (roll.opening != want->count[side][c] || roll.opening_sum != want->sum[side][c] ||
+                !roll_adds_up(&roll) || (roll.changed_sum && w->job->job->sources[side].kind == SOURCE_FILES))
+                err = diag_set(
+                    diag, ERR_BUG, "invariant", "please report this with the job and the state folder",
+                    "I4 broken on the %s side, %s: %llu opening (the day before closed with %llu) + %llu "
+                    "opened - %llu resolved - %llu expired + %llu reopened is not %llu closing, or their "
+                    "sums "
+                    "are not",
+                    side_name((enum side)side), currency_code((uint8_t)c), (unsigned long long)roll.opening,
+                    (unsigned long long)want->count[side][c], (unsigned long long)roll.opened,
+                    (unsigned long long)roll.resolved, (unsigned long long)roll.expired,
+                    (unsigned long long)roll.reopened, (unsigned long long)roll.closing);
+        }
+    mem_give(want);
+    return err;
+}
+
+/* ---- the session's questions ---- */
+
+static enum err stage(void *context, enum session_stage stage, struct diag *diag)
+{
+    static const enum phase phases[] = {PHASE_MATCH, PHASE_SECOND, PHASE_AGGREGATE};
+    struct task_work *w = context;
+    return task_move(state_db(w->folder->state), &w->task, phases[stage], diag);
+}
+
+static enum err find_late(void *context, enum side side, const char ***paths, int *count, struct diag *diag)
+{
+    struct task_work *w = context;
+    return late_find(w->late, side, &w->fresh[!side], paths, count, diag);
+}
+
+static enum err write_certificate(struct task_work *w, const struct session_outcome *o, struct diag *diag)
+{
+    struct segment head;
+    char chain[VERDICT_SHA_TEXT], manifest[DIGEST_TEXT], outputs[DIGEST_TEXT] = "";
+    enum err err = segment_head(state_db(w->folder->state), &head, diag);
+    struct digest *digest = err == OK ? digest_open() : NULL;
+    if (err == OK && !digest)
+        err = mem_fail(diag, 0, "a certificate");
+    if (err != OK)
+        return err;
+    digest_begin(digest);
+    digest_put(digest, o->digest_lines, strlen(o->digest_lines));
+    digest_end(digest, outputs);
+    digest_close(digest);
+    verdict_chain(chain, head.chain, w->segment.sha);
+    manifest_text(o->manifest, manifest);
+    struct text t = {0};
+    text_words(&t, "{\n  \"book\": ");
+    text_json(&t, span_of(state_id(w->folder->state)));
+    text_words(&t, ",\n  \"task\": ");
+    text_json(&t, span_of(w->task.name));
+    text_format(&t, ",\n  \"revision\": %lld,\n  \"rules\": ", (long long)w->task.wanted);
+    text_json(&t, span_of(w->rule_version));
+    text_words(&t, ",\n  \"inputs\": ");
+    text_json(&t, span_of(manifest));
+    text_words(&t, ",\n  \"outputs\": ");
+    text_json(&t, span_of(outputs));
+    text_format(&t,
+                ",\n  \"verdicts\": {\"segment\": %lld, \"entries\": %llu, \"sha256\": \"%s\", \"chain\": "
+                "\"%s\"}\n}\n",
+                (long long)head.number + 1, (unsigned long long)w->segment.entries, w->segment.sha, chain);
+    err = t.failed ? mem_fail(diag, t.size, "a certificate")
+                   : results_extra(o->results, "certificate.json", t.data, t.size, diag);
+    text_fini(&t);
+    return err;
+}
+
+static enum err keep_all(void *context, const struct session_outcome *o, struct diag *diag)
+{
+    struct task_work *w = context;
+    enum err err = check_rolls(w, o->result, diag);
+    for (int side = 0; err == OK && side < SIDES; side++)
+        err = write_side(w, o->results, side, diag);
+    if (err == OK)
+        err = results_book(o->results, BOOK_GONE, gone_row, w, diag);
+    if (err == OK && w->gone.failed)
+        err = mem_fail(diag, w->gone.size, "reopened records");
+    for (int side = 0; err == OK && side < SIDES; side++) /* two roads to one number */
+        if (w->files[side][CARRY_OPEN].records != o->result->totals.count[CLASS_SUSPENSE][side])
+            err =
+                diag_set(diag, ERR_BUG, "invariant", "please report this with the job and the state folder",
+                         "%llu records of the %s side are in suspense, and %llu are carried on",
+                         (unsigned long long)o->result->totals.count[CLASS_SUSPENSE][side],
+                         side_name((enum side)side), (unsigned long long)w->files[side][CARRY_OPEN].records);
+    if (err == OK)
+        err = write_log(w, o->results, diag);
+    return err == OK ? write_certificate(w, o, diag) : err;
+}
+
+static enum err commit_gone(struct task_work *w, struct diag *diag)
+{
+    enum err err = OK;
+    for (char *line = w->gone.data, *end; err == OK && line && line < w->gone.data + w->gone.size;
+         line = end + 1) {
+        end = strchr(line, '\n');
+        *end = 0;
+        char *at = strrchr(line, '@');
+        if (!at)
+            return diag_set(diag, ERR_BUG, "reopened", NULL, "a reopened record has no origin: %s", line);
+        *at = 0;
+        uint64_t offset = 0;
+        for (at++; *at >= '0' && *at <= '9'; at++)
+            offset = offset * 10 + (uint64_t)(*at - '0');
+        err = gone_add(state_db(w->folder->state), w->task.id, w->task.wanted, line, offset, diag);
+    }
+    return err;
+}
+
+static enum err commit(void *context, const struct session_outcome *o, struct diag *diag)
+{
+    struct task_work *w = context;
+    struct sqlite *db = state_db(w->folder->state);
+    const int64_t now = (int64_t)time(NULL);
+    char manifest[DIGEST_TEXT], path[STATE_PATH_MAX];
+    manifest_text(o->manifest, manifest);
+    enum err err = task_move(db, &w->task, PHASE_PUSH, diag);
+    if (err == OK)
+        err = state_path(w->folder->state, path, w->segment.file, diag);
+    if (err == OK)
+        err = sqlite_durable(db, 1, diag);
+    if (err == OK)
+        err = sqlite_begin(db, diag);
+    if (err != OK)
+        return err;
+    for (int side = 0; err == OK && side < SIDES; side++)
+        for (int kind = 0; err == OK && kind <= CARRY_PRINTS; kind++)
+            err = carry_add(db, &w->files[side][kind], diag);
+    if (err == OK)
+        err = commit_gone(w, diag);
+    for (int side = 0; err == OK && side < SIDES; side++)
+        for (int c = 0; err == OK && c < CURRENCY_COUNT_MAX; c++) {
+            const struct roll roll = roll_of(o->result, side, c);
+            if (!roll_is_empty(&roll))
+                err = roll_add(db, w->task.id, w->task.wanted, &roll, diag);
+        }
+    if (err == OK)
+        err = segment_add(db, &w->segment, diag);
+    if (err == OK)
+        err = error_orders_add(db, &w->task, path, w->folder->book, now, diag);
+    if (err == OK)
+        err = manifest_admit(o->manifest, diag);
+    if (err == OK)
+        err = alarm_clear(db, "task.failed", w->task.name, now, diag);
+    if (err == OK)
+        err = alarm_clear(db, "bill.missing", w->task.name, now, diag);
+    const struct task_done done = {w->rule_version, manifest, o->exit_code, now};
+    if (err == OK)
+        err = task_done(db, &w->task, &done, diag);
+    if (err == OK)
+        err = sqlite_commit(db, diag);
+    if (err != OK) {
+        sqlite_rollback(db);
+        return err;
+    }
+    return state_advance(w->folder->state, w->segment.number, w->segment.chain, diag);
+}
+
+/* ---- one task ---- */
+
+static enum err open_carried(void *context, const struct carry_file *file, struct diag *diag)
+{
+    struct task_work *w = context;
+    if (file->records == 0)
+        return OK;
+    enum err err = carry_check(w->folder->state, file, diag);
+    if (err == OK)
+        err = state_path(w->folder->state, w->open_path[file->side], file->file, diag);
+    w->session.carried[file->side].path[0] = w->open_path[file->side];
+    return err;
+}
+
+/* What the day before left, and whether final records may be reopened. */
+static enum err look_back(struct task_work *w, struct diag *diag)
+{
+    struct state *state = w->folder->state;
+    enum err err = OK;
+    for (int side = 0; side < SIDES; side++) {
+        struct carried_source *carried = &w->session.carried[side];
+        *carried = (struct carried_source){.gate = &w->gate, .context = w};
+        struct carry_ask ask = {.kind = CARRY_OPEN, .side = side, .task = w->before.id};
+        if (err == OK && w->before.id)
+            err = carry_each(state_db(state), &ask, open_carried, w, diag);
+    }
+    if (err == OK)
+        err = late_open(&w->late, state, w->task.channel_code, w->task.biz_type, w->task.day, diag);
+    if (err != OK || !w->late)
+        return err;
+    /* As many keys as the day's files may hold rows; how many bytes these are is not known yet, but the final records are. */
+    const uint64_t hashes = 1u << 24;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        if (!bloom_init(&w->fresh[side], hashes, 64u << 20))
+            err = mem_fail(diag, hashes / 8 * BLOOM_BITS_PER_HASH, "the set of fresh keys");
+        w->session.carried[side].late = find_late;
+    }
+    w->session.fresh = w->fresh;
+    return err;
+}
+
+static void work_close(struct task_work *w)
+{
+    late_close(w->late);
+    for (int side = 0; side < SIDES; side++)
+        bloom_fini(&w->fresh[side]);
+    verdict_log_drop(w->log);
+    verdict_log_close(w->differ.reader);
+    for (uint32_t i = 0; i < w->differ.count; i++)
+        mem_give(w->differ.group[i].bytes);
+    mem_give(w->differ.group);
+    carry_write_drop(w->writer);
+    carry_write_drop(w->prints);
+    text_fini(&w->gone);
+    text_fini(&w->entry);
+    arena_fini(&w->arena);
+}
+
+static enum err collect(struct task_work *w, struct diag *diag)
+{
+    enum err err = OK;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        if (!w->job->job->sources[side].fetch.given)
+            continue;
+        struct fetch_config config = {
+            .job = w->job->job, .side = (enum side)side, .date = w->task.day, .deadline_s = 0};
+        err = fetch_files(&config, diag);
+    }
+    return err;
+}
+
+static enum err do_task(struct task_work *w, const struct options *options, int *code, struct diag *diag)
+{
+    struct sqlite *db = state_db(w->folder->state);
+    struct job *job = w->job->job;
+    char out[STATE_PATH_MAX];
+    enum err err = task_move(db, &w->task, PHASE_COLLECT, diag);
+    if (err == OK)
+        err = collect(w, diag);
+    if (err == OK)
+        err = task_move(db, &w->task, PHASE_SUSPICIOUS, diag);
+    if (err == OK)
+        err = look_back(w, diag);
+    if (err == OK) {
+        int fd = sys_open(job->path, O_RDONLY, 0);
+        struct stat st;
+        int error = fd < 0 ? fd : sys_fstat(fd, &st);
+        if (!error)
+            error = digest_file(fd, (uint64_t)st.st_size, "SHA256", w->rule_version);
+        if (fd >= 0)
+            sys_close(fd);
+        if (error)
+            err = diag_set_errno(diag, error < 0 ? -error : EIO, "job.read", "%s: cannot read it", job->path);
+    }
+    if (err == OK)
+        err = task_out_directory(w->folder, job, w->task.day, out, sizeof out, diag);
+    if (err != OK)
+        return err;
+    w->session.keep =
+        (struct keep_task){.name = w->task.name, .revision = (uint32_t)w->task.wanted, .date = w->task.day};
+    w->session.seed = state_seed(w->folder->state);
+    w->session.db = db;
+    w->session.stage = stage;
+    w->session.keep_all = keep_all;
+    w->session.commit = commit;
+    w->session.context = w;
+    *code = session_run_task(job, options, out, w->task.day, &w->session, diag);
+    return diag->err;
+}
+
+/* When the bill may be there, and when it is late: seconds since 1970. */
+static void bill_times(const struct book_job *job, uint16_t day, int64_t *due, int64_t *deadline)
+{
+    const struct fetch_spec *fetch = &job->job->sources[CHANNEL].fetch;
+    struct zone *zone = NULL;
+    struct diag ignored = {0};
+    const int minutes = fetch->given && fetch->not_before_minutes > 0 ? fetch->not_before_minutes : 0;
+    const int64_t wall = ((int64_t)day - DAY_BASE + 1) * 86400 + minutes * 60;
+    *due = wall;
+    if (day_zone_open(&zone, job->job->timezone, &ignored) == OK)
+        *due = day_wall_to_epoch(zone, wall * 1000000) / 1000000;
+    day_zone_close(zone);
+    *deadline = *due + (fetch->given && fetch->deadline_s > 0 ? fetch->deadline_s : BILL_DEADLINE_S);
+}
+
+static int is_missing_bill(const struct diag *diag)
+{
+    return diag->err == ERR_PEER || strcmp(diag->code, "files") == 0;
+}
+
+static void raise(struct book_folder *folder, const char *kind, const struct task *task, const char *text)
+{
+    struct diag diag = {0};
+    const struct alarm alarm = {.grade = ALARM_CRITICAL, .kind = kind, .subject = task->name, .text = text};
+    if (alarm_raise(state_db(folder->state), &alarm, (int64_t)time(NULL), &diag) != OK)
+        diag_print(&diag, stderr);
+}
+
+/* The try did not end well: what becomes of the task. */
+static void end_badly(struct task_work *w, const struct diag *why, struct task_run_end *end)
+{
+    struct sqlite *db = state_db(w->folder->state);
+    struct diag diag = {0};
+    const int64_t now = (int64_t)time(NULL);
+    int64_t due, deadline;
+    bill_times(w->job, w->task.day, &due, &deadline);
+    sqlite_rollback(db);
+    sqlite_durable(db, 1, &diag);
+    if (strcmp(why->code, "task.lease") == 0) {
+        end->failed++;
+    } else if (why->err == ERR_INTERRUPTED) {
+        task_wait(db, &w->task, "", 0, &diag);
+        end->code = end->code ? end->code : ERR_INTERRUPTED;
+    } else if (is_missing_bill(why) && now < deadline) {
+        int64_t next = now + LOOK_AGAIN_S < deadline ? now + LOOK_AGAIN_S : deadline;
+        next = next < due ? due : next;
+        task_wait(db, &w->task, why->what, next, &diag);
+        fprintf(stderr, "task %s waits for its bill: %s\n", w->task.name, why->what);
+        end->waiting++;
+        end->next_at = !end->next_at || next < end->next_at ? next : end->next_at;
+        return;
+    } else {
+        const int64_t next = now + ((int64_t)RETRY_FIRST_S << (2 * w->task.attempts));
+        if (is_missing_bill(why))
+            raise(w->folder, "bill.missing", &w->task, why->what);
+        if (task_fail(db, &w->task, why, why->err == ERR_BUG, next, &diag) == OK &&
+            w->task.phase == PHASE_FAILED)
+            raise(w->folder, "task.failed", &w->task, why->what);
+        if (w->task.phase != PHASE_FAILED)
+            end->next_at = !end->next_at || next < end->next_at ? next : end->next_at;
+        end->failed++;
+    }
+    diag_print(why, stderr);
+    fprintf(stderr, "task %s: %s\n", w->task.name,
+            w->task.phase == PHASE_FAILED ? "FAILED; when the cause is mended: tieout task retry"
+                                          : "not done; its state is as it was before");
+    if (diag.err != OK)
+        diag_print(&diag, stderr);
+    if (!end->code || end->code == ERR_INTERRUPTED)
+        end->code = (int)why->err;
+}
+
+/* Days of the queue between two dates for which there is any task. */
+static int64_t days_between(struct sqlite *db, const struct task *task, uint16_t from, struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    char first[DAY_TEXT_MAX], last[DAY_TEXT_MAX];
+    int64_t count = -1;
+    day_print(first, from);
+    day_print(last, task->day);
+    if (sqlite_prepare(
+            &s, db,
+            "SELECT count(DISTINCT bill_date) FROM task WHERE channel_code = ?1 AND biz_type = ?2\n"
+            "AND bill_date > ?3 AND bill_date < ?4",
+            diag) == OK) {
+        sqlite_bind_text(s, 1, task->channel_code);
+        sqlite_bind_text(s, 2, task->biz_type);
+        sqlite_bind_text(s, 3, first);
+        sqlite_bind_text(s, 4, last);
+        if (sqlite_step(s, diag) == STEP_MORE)
+            count = sqlite_int(s, 0);
+    }
+    sqlite_finish(s);
+    return count;
+}
+
+/* Suspense is counted by bill days, so none may be left out. */
+static enum err may_begin(struct task_work *w, struct diag *diag)
+{
+    struct sqlite *db = state_db(w->folder->state);
+    char day[DAY_TEXT_MAX];
+    const int found = task_before(db, &w->task, &w->arena, &w->before, diag);
+    if (found < 0)
+        return diag->err;
+    if (found == 0) {
+        w->before.id = 0;
+        return OK;
+    }
+    day_print(day, w->before.day);
+    if (w->before.phase != PHASE_DONE)
+        return diag_set(diag, ERR_STATE, "task.order",
+                        "do that one first, or `tieout task cancel` it if that day has no bill",
+                        "task %s must wait: %s, the day before it in its queue, is %s", w->task.name,
+                        w->before.name, phase_name(w->before.phase));
+    const int64_t between = days_between(db, &w->task, w->before.day, diag);
+    if (between < 0)
+        return diag->err;
+    if (between != (int64_t)w->task.day - w->before.day - 1 && w->task.day > w->before.day) {
+        char missing[DAY_TEXT_MAX], hint[300];
+        day_print(missing, (uint16_t)(w->before.day + 1));
+        snprintf(
+            hint, sizeof hint,
+            "tieout task init --date=%s, and then run it, or `tieout task cancel` it if that day has no bill",
+            missing);
+        return diag_set(diag, ERR_STATE, "task.gap", hint,
+                        "task %s must wait: between it and %s there are days without a task, and suspense "
+                        "ages by bill days",
+                        w->task.name, day);
+    }
+    return OK;
+}
+
+/* 0: the queue may go on. */
+static int run_one(struct book_folder *folder, const struct options *options, const struct task *due,
+                   struct task_run_end *end, struct diag *diag)
+{
+    struct task_work *w = mem_take_zero(1, sizeof *w);
+    if (!w) {
+        mem_fail(diag, sizeof *w, "a task");
+        return 1;
+    }
+    struct diag why = {0};
+    int code = 0, stands = 1;
+    arena_init(&w->arena);
+    w->folder = folder;
+    w->task = *due;
+    w->job = book_folder_find(folder, due->channel_code, due->biz_type);
+    enum err err = w->job
+                       ? OK
+                       : diag_set(&why, ERR_USAGE, "task.job", "bring the job file back, or cancel the task",
+                                  "task %s: no job of the folder has this channel_code and biz_type any more",
+                                  due->name);
+    if (err == OK)
+        err = may_begin(w, &why);
+    if (err != OK) {
+        diag_print(&why, stderr);
+        end->skipped++;
+        if (!end->code)
+            end->code = (int)err;
+        work_close(w);
+        mem_give(w);
+        return 1;
+    }
+    fprintf(stderr, "task %s%s\n", due->name, due->revision ? ": once more" : "");
+    struct sqlite *db = state_db(folder->state);
+    err = sqlite_durable(db, 0, &why);
+    if (err == OK)
+        err = task_lease(db, &w->task, state_owner(folder->state), (int64_t)time(NULL), &why);
+    if (err == OK)
+        err = do_task(w, options, &code, &why);
+    if (err != OK) {
+        end_badly(w, &why, end);
+    } else {
+        stands = 0;
+        end->done++;
+        end->broken += code == 1;
+    }
+    work_close(w);
+    mem_give(w);
+    return stands;
+}
+
+struct due_list {
+    struct arena arena;
+    struct task *tasks;
+    uint32_t count, room;
+};
+
+static enum err add_due(void *context, const struct task *task, struct diag *diag)
+{
+    struct due_list *list = context;
+    if (list->count == list->room) {
+        const uint32_t room = list->room ? list->room * 2 : 64;
+        struct task *grown = mem_grow(list->tasks, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "the list of tasks");
+        list->tasks = grown;
+        list->room = room;
+    }
+    struct task *kept = &list->tasks[list->count];
+    *kept = *task;
+    const char **texts[] = {&kept->name,         &kept->channel_code, &kept->biz_type, &kept->job,
+                            &kept->rule_version, &kept->manifest,     &kept->owner,    &kept->error};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (!(*texts[i] = arena_copy(&list->arena, (struct span){*texts[i], strlen(*texts[i]) + 1}).data))
+            return mem_fail(diag, 0, "the list of tasks");
+    list->count++;
+    return OK;
+}
+
+static int same_queue(const struct task *a, const struct task *b)
+{
+    return strcmp(a->channel_code, b->channel_code) == 0 && strcmp(a->biz_type, b->biz_type) == 0;
+}
+
+enum err task_run_all(struct book_folder *folder, const struct options *options,
+                      const struct task_run_ask *ask, struct task_run_end *end, struct diag *diag)
+{
+    struct due_list list = {0};
+    struct task_filter filter = ask->filter;
+    filter.due_only = 1;
+    *end = (struct task_run_end){0};
+    arena_init(&list.arena);
+    session_catch_signals();
+    enum err err = state_lock(folder->state, diag);
+    if (err == OK)
+        err = task_each(state_db(folder->state), &filter, add_due, &list, diag);
+    const int64_t now = (int64_t)time(NULL);
+    uint8_t *stands = list.count ? mem_take_zero(list.count, 1) : NULL;
+    for (uint32_t i = 0; err == OK && stands && i < list.count && !session_interrupted(); i++) {
+        const struct task *task = &list.tasks[i];
+        for (uint32_t k = 0; k < i && !stands[i];
+             k++) /* the last of the queue before it says how the queue is */
+            stands[i] = stands[k] && same_queue(&list.tasks[k], task);
+        if (stands[i]) {
+            end->skipped++;
+            continue;
+        }
+        if (!ask->ignore_next_at && task->next_at > now) {
+            stands[i] = 1;
+            end->waiting++;
+            end->next_at = !end->next_at || task->next_at < end->next_at ? task->next_at : end->next_at;
+            continue;
+        }
+        stands[i] = (uint8_t)(run_one(folder, options, task, end, diag) != 0);
+    }
+    if (err == OK && diag->err != OK)
+        err = diag->err;
+    mem_give(stands);
+    mem_give(list.tasks);
+    arena_fini(&list.arena);
+    if (session_interrupted())
+        end->code = ERR_INTERRUPTED;
+    else if (!end->code)
+        end->code = end->failed    ? ERR_MACHINE
+                    : end->waiting ? ERR_PEER
+                    : end->skipped ? ERR_STATE
+                    : end->broken  ? 1
+                                   : 0;
+    return err;
+}

@@ -1,0 +1,61 @@
+/* cli/task_run.h: a book's tasks, done.
+ *
+ *     book_folder_open      the jobs of a folder, its settings, its state
+ *       task_run_all        what is due, queue by queue in order of bill date, one task at a time
+ *     book_folder_close
+ *
+ * A queue is (channel_code, biz_type). Tasks are done in turn and not side by side: each uses all cores and the whole memory budget, so
+ * two at once would only be slower and hold more; and one writer at the state needs no more than one lock. A queue whose task
+ * failed or waits for its bill stands still; the others go on.
+ */
+#ifndef TIEOUT_CLI_TASK_RUN_H
+#define TIEOUT_CLI_TASK_RUN_H
+
+#include "core/config/book.h"
+#include "core/config/job.h"
+#include "core/config/options.h"
+#include "io/store/generation.h"
+#include "io/store/state.h"
+
+struct book_job {
+    struct job *job;
+    const char *file;     /* in the folder */
+    const char *biz_type; /* "-" where the job names none */
+};
+
+struct book_folder {
+    const char *directory;
+    char state_path[STATE_PATH_MAX];
+    struct book_job *jobs;
+    uint32_t job_count;
+    struct book *book;
+    struct state *state;
+};
+
+enum book_need { BOOK_STATE_READ, BOOK_STATE_WRITE, BOOK_STATE_MAKE };
+/* Loads every job (*.yaml but book.yaml); two of one channel_code and biz_type are refused. MAKE: a state is made where there
+ * never was one. */
+enum err book_folder_open(struct book_folder *folder, const struct options *options, enum book_need need,
+                          int with_jobs, struct diag *diag);
+void book_folder_close(struct book_folder *folder);
+const struct book_job *book_folder_find(const struct book_folder *folder, const char *channel_code,
+                                        const char *biz_type);
+
+struct task_run_ask {
+    struct task_filter filter;
+    int ignore_next_at; /* somebody asked: what waits is tried now */
+};
+struct task_run_end {
+    int done, broken, failed, waiting, skipped; /* broken: of those done, do not tie out */
+    int code;                                   /* exit code */
+    int64_t next_at;                            /* when something waits for its time; 0: nothing does */
+};
+/* Takes the book's lock. Diagnostics of single tasks are printed as they come; `diag` is for what stops everything. */
+enum err task_run_all(struct book_folder *folder, const struct options *options,
+                      const struct task_run_ask *ask, struct task_run_end *end, struct diag *diag);
+
+/* Where a task's outputs are. */
+enum err task_out_directory(const struct book_folder *folder, const struct job *job, uint16_t day, char *out,
+                            size_t room, struct diag *diag);
+
+#endif
