@@ -81,11 +81,12 @@ static inline int made_segment(const char *path, const char *task, const struct 
         if (!ok)
             return 0;
     }
-    if (verdict_log_seal(log, &entries, sha, &diag) != OK)
-        return 0;
+    int sealed = verdict_log_seal(log, &entries, sha, &diag) == OK;
     snprintf(fresh, sizeof fresh, "%s.new", path);
-    rename(fresh, path); /* as state_file_publish does */
-    return 1;
+    if (sealed)
+        rename(fresh, path); /* as state_file_publish does */
+    verdict_log_drop(log);
+    return sealed;
 }
 
 static inline struct task made_task(const char *name, const char *day)

@@ -125,7 +125,7 @@ TEST(flipped_bytes_in_the_database_are_damage)
     begin();
     struct state *state = make();
     for (int day = 1; day < 29; day++) {
-        char text[16];
+        char text[24];
         snprintf(text, sizeof text, "2026-11-%02d", day);
         add_task(state, text);
     }
