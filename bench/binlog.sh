@@ -1,16 +1,18 @@
 #!/bin/sh
-# bench/binlog.sh [--rows=2000000] [--runs=5] [--build=DIR]: a real server's log into normalized records beside mariadb-binlog -vv
+# bench/binlog.sh [--rows=2000000] [--runs=5] [--one=ROWS] [--build=DIR]: a real server's log into normalized records beside mariadb-binlog -vv
 # --base64-output=DECODE-ROWS into text, and beside reading and checksumming the same file; in turns, one core, processor seconds.
-# Then a capture beside a server that inserts as fast as it can: rows/s of both, and the lag.
+# Then the same rows in one transaction each (--one: another one of so many rows), in a run with 256 MiB; and a capture beside a server
+# that inserts as fast as it can: rows/s of both, and the lag.
 set -eu
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
-rows=2000000 runs=5 build=$here/../build/release
+rows=2000000 runs=5 one=0 build=$here/../build/release
 for argument in "$@"; do
     case $argument in
     --rows=*) rows=${argument#*=} ;;
     --runs=*) runs=${argument#*=} ;;
+    --one=*) one=${argument#*=} ;;
     --build=*) build=${argument#*=} ;;
-    *) sed -n '2,4s/^# //p' "$0"; exit 2 ;;
+    *) sed -n '2,5s/^# //p' "$0"; exit 2 ;;
     esac
 done
 # shellcheck source=tests/live/server.sh
@@ -60,6 +62,10 @@ there() # FILE POSITION: has the capture's checkpoint come this far?
 load "$rows" 1000
 log=$work/d1/mysql-bin.000001
 cp "$log" "$work/log.000001"
+# Small transactions: one row each, as a shop writes them.
+sql 1 -e "FLUSH BINARY LOGS; TRUNCATE shop.payment_order; FLUSH BINARY LOGS"
+load $((rows / 10)) 1
+cp "$work/d1/mysql-bin.000003" "$work/small.000003"
 job "binlog: {files: $work/log.000001, table: shop.payment_order}" >"$work/files.yaml"
 cat "$work/log.000001" >/dev/null
 for i in $(seq "$runs"); do
@@ -68,6 +74,26 @@ for i in $(seq "$runs"); do
     "$build/bench/log_speed" read "$work/log.000001"
     /usr/bin/time -f "mariadb-binlog clock %e user %U system %S" mariadb-binlog -vv --base64-output=DECODE-ROWS "$work/log.000001" >/dev/null
 done 2>&1
+
+job "binlog: {files: $work/small.000003, table: shop.payment_order}" >"$work/small.yaml"
+for i in $(seq "$runs"); do
+    "$build/bench/log_speed" decode "$work/small.yaml"
+    "$build/bench/log_speed" read "$work/small.000003"
+    /usr/bin/time -f "mariadb-binlog clock %e user %U system %S" mariadb-binlog -vv --base64-output=DECODE-ROWS "$work/small.000003" >/dev/null
+done 2>&1 | sed 's/^/one row a transaction: /'
+if [ "$one" -gt 0 ]; then
+    sql 1 -e "FLUSH BINARY LOGS"
+    load "$one" "$one"
+    cp "$work/d1/mysql-bin.000004" "$work/one.000004"
+    sql 1 -e "PURGE BINARY LOGS TO 'mysql-bin.000005'" 2>/dev/null || true
+    job "binlog: {files: $work/one.000004, table: shop.payment_order}" >"$work/one.yaml"
+    printf 'n,a\n1,1.00\n' >"$work/b.csv"
+    echo "one transaction of $one rows, $(stat -c %s "$work/one.000004") bytes"
+    "$build/bench/log_speed" decode "$work/one.yaml"
+    /usr/bin/time -f "run, 2 threads, --memory=256MiB: clock %e user %U system %S peak RSS %M kB" \
+        "$build/cli/tieout" run "$work/one.yaml" --date=2026-11-19 --threads=2 --memory=256MiB --out="$work/one.out" >/dev/null || true
+    rm -rf "$work/one.000004" "$work/one.out"
+fi
 
 # A capture from now on, and the largest rate of inserts that the server and two clients reach meanwhile.
 job "replica: {host: $work/s1, user: root, server_id: 4711, table: shop.payment_order, start: now}" >"$work/live.yaml"

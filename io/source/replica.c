@@ -17,7 +17,8 @@
 
 enum {
     HEARTBEAT_MS = 500,
-    READ_TIMEOUT = 30, /* seconds; a server that lives sends a heartbeat long before */
+    READ_TIMEOUT = 10,  /* seconds; a server that lives sends a heartbeat long before */
+    TABLE_TIMEOUT = 60, /* of a snapshot's pieces */
     CONNECT_TIMEOUT = 10,
     CHECKPOINT_MS = 250,
     BACKOFF_MS_MIN = 200,
@@ -267,6 +268,7 @@ static enum err take_snapshot(struct replica *r, struct capture_position *positi
 {
     struct mysql_config config = config_of(r);
     struct mysql_peer *peer = NULL;
+    config.read_timeout = TABLE_TIMEOUT;
     enum err err = capture_discard(r->capture, diag);
     if (err == OK)
         err = mysql_peer_open(&peer, &config, diag);
@@ -472,13 +474,13 @@ static enum err refused(struct replica *r, struct diag *found, struct diag *diag
     enum { ERROR_DUMP = 1236 };
     struct log_list list = {0};
     struct diag ignored = {0};
+    if (strstr(found->what, "same server_uuid") || strstr(found->what, "same server_id"))
+        return diag_set(diag, ERR_PEER, "replica.server_id", "give each replica a server_id of its own", "%s",
+                        found->what);
     if (mysql_peer_errno(r->peer) != ERROR_DUMP) {
         *diag = *found;
         return diag->err;
     }
-    if (strstr(found->what, "server_id") || strstr(found->what, "server_uuid"))
-        return diag_set(diag, ERR_PEER, "replica.server_id", "give each replica a server_id of its own", "%s",
-                        found->what);
     if (strstr(found->what, "max_allowed_packet"))
         return diag_set(diag, ERR_PEER, "replica.packet",
                         "SET GLOBAL max_allowed_packet=1073741824 on the server", "%s", found->what);

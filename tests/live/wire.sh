@@ -1,0 +1,159 @@
+#!/bin/sh
+# tests/live/wire.sh TIEOUT: bad networks, hostile servers, rights that are taken away, and a replica with our number.
+set -u
+tieout=$1
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
+. "$here/server.sh"
+servers_begin
+server_start 1
+sql 1 <<SQL
+CREATE DATABASE shop; CREATE TABLE shop.t (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, order_no VARCHAR(64) NOT NULL, amount DECIMAL(18,2) NOT NULL,
+    note TEXT, created_at DATETIME(3) NOT NULL);
+CREATE USER tieout@localhost; GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT, REPLICATION SLAVE ADMIN ON *.* TO tieout@localhost;
+GRANT BINLOG MONITOR ON *.* TO tieout@localhost;
+SQL
+python3 "$here/wire_proxy.py" "$work/s1" "$work/plan" "$work/sent" >"$work/port" &
+background=$!
+until [ -s "$work/port" ]; do sleep 0.05; done
+port=$(cat "$work/port")
+insert="INSERT INTO shop.t (order_no, amount, note, created_at)"
+rows() # NAME FROM
+{
+    echo "$insert SELECT CONCAT('$1-', seq), seq, REPEAT('x', seq % 500), '2026-11-19 10:00:00' FROM seq_1_to_$2;"
+}
+job() # NAME SOURCE
+{
+    printf 'biz_order_no,amount\nA1,1.01\n' >"$work/bill.csv"
+    cat >"$work/$1.yaml" <<YAML
+version: 1
+job: $1
+channel_code: X
+timezone: Asia/Shanghai
+currency: CNY
+local:
+  $2
+  fields: {biz_order_no: order_no, amount: amount, trade_time: created_at}
+channel: {files: bill.csv, format: csv, fields: {biz_order_no: biz_order_no, amount: amount}}
+match: {keys: [[biz_order_no]]}
+YAML
+}
+replica="user: tieout, server_id: 4711, table: shop.t, start: oldest"
+job wire "replica: {host: 127.0.0.1, port: $port, $replica}"
+job table "query: {host: $work/s1, user: root, table: shop.t}"
+run()
+{
+    "$tieout" run "$work/$1.yaml" --date=2026-11-19 --out="$work/out" >"$work/said" 2>&1
+    "$tieout" inspect "$work/out/$1/2026-11-19/missing.csv" --json-lines 2>/dev/null | sed 's/"[a-z_]*place":"[^"]*"//g' | sort >"$work/$1.rows"
+}
+same()
+{
+    run wire
+    run table
+    [ -s "$work/wire.rows" ] && cmp -s "$work/wire.rows" "$work/table.rows"
+    ok $? "$1: what was captured is the table: $(diff "$work/wire.rows" "$work/table.rows" | head -4) $(cat "$work/said")"
+}
+capture()
+{
+    timeout 60 "$tieout" capture "$work/wire.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
+}
+refused() # WHAT EXIT PATTERN
+{
+    ok "$([ "$code" = "$2" ] && echo 0 || echo 1)" "$1: exit $code, not $2: $(cat "$work/said")"
+    { tr '\n' ' ' <"$work/said"; echo; } | grep -q -e "$3"
+    ok $? "$1: says $3: $(cat "$work/said")"
+}
+place()
+{
+    "$tieout" capture "$work/wire.yaml" --status 2>/dev/null | sed -n 's/^ *position *//p'
+}
+# waits until a capture that runs has all that the server has
+caught_up()
+{
+    want=$(sql 1 -e 'SHOW MASTER STATUS' | awk '{print $1 ":" $2}')
+    tries=0
+    until place | grep -q "^$want of" || [ $tries -gt 300 ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    place | grep -q "^$want of"
+    ok $? "$1: caught up to $want: $(place)"
+}
+
+# ---- resets and half packets anywhere: each committed change counts once
+{
+    rows A 300
+    for i in $(seq 40); do rows "B$i" 20; done
+    echo "UPDATE shop.t SET amount = amount + 1 WHERE id % 3 = 0; DELETE FROM shop.t WHERE id % 41 = 0;"
+} | sql 1 shop
+for i in 300 7000 20001 40003 60000; do echo "reset $i"; echo "half $((i + 7))"; done >"$work/plan"
+"$tieout" capture "$work/wire.yaml" >"$work/said" 2>&1 &
+pid=$!
+background="$background $pid"
+caught_up "resets"
+[ ! -s "$work/plan" ]
+ok $? "resets: all of them came: $(cat "$work/plan")"
+[ "$(grep -c "trying again" "$work/said")" -ge 10 ]
+ok $? "resets are told: $(cat "$work/said")"
+kill -TERM $pid
+wait $pid 2>/dev/null
+same "resets"
+
+# ---- a stream that stands still, and one whose headers lie: the place is kept
+rows C 2000 | sql 1 shop
+printf 'stall 3000\nlie 3\nreset 1000\n' >"$work/plan"
+"$tieout" capture "$work/wire.yaml" >"$work/said" 2>&1 &
+pid=$!
+background="$background $pid"
+caught_up "a stall"
+kill -TERM $pid
+wait $pid 2>/dev/null
+same "a stall"
+
+# ---- what a server says in its stream
+before=$(place)
+rows D 10 | sql 1 shop
+echo "error 2 1236 log event entry exceeded max_allowed_packet; Increase max_allowed_packet on master" >"$work/plan"
+capture
+refused "an event that is too large" 5 "exceeded max_allowed_packet.*SET GLOBAL max_allowed_packet=1073741824"
+[ "$(place)" = "$before" ]
+ok $? "an event that is too large: the place is kept: $before, $(place)"
+echo "error 2 1236 A slave with the same server_uuid/server_id as this slave has connected to the master" >"$work/plan"
+capture
+refused "our number" 5 "same server_uuid/server_id.*give each replica a server_id of its own"
+echo "infile" >"$work/plan"
+capture
+refused "a server that asks for a file" 5 "127.0.0.1"
+! grep -q root "$work/sent" 2>/dev/null
+ok $? "no file is sent: $(cat "$work/sent" 2>/dev/null)"
+capture
+refused "afterwards" 0 ""
+same "afterwards"
+
+# ---- a second capture with our number: one of the two says so, and they do not throw each other out for ever
+job rival "replica: {host: $work/s1, $replica}"
+"$tieout" capture "$work/wire.yaml" >"$work/said" 2>&1 &
+pid=$!
+background="$background $pid"
+sleep 1
+"$tieout" capture "$work/rival.yaml" >"$work/rival.said" 2>&1 &
+rival=$!
+background="$background $rival"
+sleep 3
+ended=0
+for p in $pid $rival; do kill -0 $p 2>/dev/null || ended=$((ended + 1)); done
+ok "$([ $ended = 1 ] && echo 0 || echo 1)" "two captures with one number: $ended ended: $(cat "$work/said" "$work/rival.said")"
+cat "$work/said" "$work/rival.said" | tr '\n' ' ' | grep -q "server_id.*give each replica a server_id of its own"
+ok $? "two captures with one number say so: $(cat "$work/said" "$work/rival.said")"
+kill -TERM $pid $rival 2>/dev/null
+wait $pid $rival 2>/dev/null
+
+# ---- rights that are taken away
+sql 1 -e "REVOKE REPLICATION SLAVE ON *.* FROM tieout@localhost; REVOKE BINLOG MONITOR ON *.* FROM tieout@localhost"
+capture
+refused "no rights" 5 "GRANT REPLICATION SLAVE"
+sql 1 -e "GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO tieout@localhost"
+capture
+refused "rights given again" 0 ""
+same "rights given again"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ] && [ "$passed" -eq 24 ]
