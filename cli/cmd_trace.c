@@ -1,6 +1,253 @@
+/* cli/cmd_trace.c: tieout trace ORDER_NO: one order's whole life */
 #include "cli/cmd.h"
+#include "cli/registry.h"
+#include "cli/task_run.h"
+#include "core/base/mem.h"
+#include "core/base/text.h"
+#include "io/source/worker_io.h"
+#include "io/store/error_order.h"
+#include "io/store/handling.h"
+#include <string.h>
+
+struct trace {
+    struct book_folder folder;
+    struct span wanted;
+    int json, found;
+    struct text text;
+    const struct task *task; /* whose segment, or whose inputs, are read */
+    struct source *source;
+    struct worker_io *io;
+};
+
+static int is_wanted(const struct trace *t, struct span text)
+{
+    return text.size && span_equal(text, t->wanted);
+}
+
+static void begin_line(struct trace *t, const char *what)
+{
+    if (t->json)
+        text_format(&t->text, "%s{\"what\":\"%s\"", t->found ? ",\n" : "[\n", what);
+    t->found++;
+}
+
+static void put_side(struct trace *t, int side, struct span amount, struct span currency, struct span status,
+                     struct span place)
+{
+    if (t->json) {
+        text_format(&t->text, ",\"%s\":{\"amount\":", side_name((enum side)side));
+        text_json(&t->text, amount);
+        text_words(&t->text, ",\"currency\":");
+        text_json(&t->text, currency);
+        text_words(&t->text, ",\"status\":");
+        text_json(&t->text, status);
+        text_words(&t->text, ",\"place\":");
+        text_json(&t->text, place);
+        text_words(&t->text, "}");
+    } else {
+        text_format(&t->text, "    %-8s %.*s %.*s %.*s  %.*s\n", side_name((enum side)side), (int)amount.size,
+                    amount.data, (int)currency.size, currency.data, (int)status.size, status.data,
+                    (int)place.size, place.data);
+    }
+}
+
+static void tell_entry(struct trace *t, const struct entry *e)
+{
+    const int back = e->kind == ENTRY_REVERSAL;
+    begin_line(t, back ? "reversal" : "verdict");
+    if (t->json) {
+        text_words(&t->text, ",\"by\":");
+        text_json(&t->text, span_of(t->task->name));
+        text_words(&t->text, ",\"task\":");
+        text_json(&t->text, e->task);
+        text_format(&t->text, ",\"revision\":%u,\"class\":\"%s\",\"reasons\":", e->revision,
+                    class_name((enum class_id)e->class_id));
+        text_json(&t->text, e->reasons);
+        text_words(&t->text, ",\"rules\":");
+        text_json(&t->text, span_of(t->task->rule_version));
+    } else if (back) {
+        text_format(&t->text, "%s  takes back: %s%s%.*s%s, which %.*s gave (revision %u)\n", t->task->name,
+                    class_name((enum class_id)e->class_id), e->reasons.size ? " (" : "", (int)e->reasons.size,
+                    e->reasons.data, e->reasons.size ? ")" : "", (int)e->task.size, e->task.data,
+                    e->revision);
+    } else {
+        text_format(&t->text, "%s  %s%s%.*s%s  (revision %u, rules %.23s)\n", t->task->name,
+                    class_name((enum class_id)e->class_id), e->reasons.size ? " (" : "", (int)e->reasons.size,
+                    e->reasons.data, e->reasons.size ? ")" : "", e->revision, t->task->rule_version);
+    }
+    for (int side = 0; side < SIDES; side++)
+        if (e->side[side].present)
+            put_side(t, side, e->side[side].text[FIELD_AMOUNT], e->side[side].text[FIELD_CURRENCY],
+                     e->side[side].text[FIELD_STATUS], e->side[side].place);
+    if (t->json)
+        text_words(&t->text, "}");
+}
+
+static enum err read_segments(struct trace *t, struct diag *diag)
+{
+    struct segment head, g;
+    struct arena arena;
+    enum err err = segment_head(state_db(t->folder.state), &head, diag);
+    arena_init(&arena);
+    for (int64_t n = 1; err == OK && n <= head.number; n++) {
+        struct task task;
+        struct verdict_reader *reader = NULL;
+        struct entry e;
+        char path[STATE_PATH_MAX];
+        arena_reset(&arena);
+        if (segment_at(state_db(t->folder.state), n, &g, diag) <= 0 ||
+            task_find(state_db(t->folder.state), &(struct task_filter){.id = g.task}, &arena, &task, diag) <=
+                0) {
+            err = diag->err != OK ? diag->err
+                                  : diag_set(diag, ERR_STATE, "state.damaged", "tieout verify",
+                                             "segment %lld of the verdict log is not known", (long long)n);
+            break;
+        }
+        t->task = &task;
+        err = state_path(t->folder.state, path, g.file, diag);
+        if (err == OK)
+            err = verdict_log_open(&reader, path, diag);
+        enum step step = STEP_DONE;
+        while (err == OK && (step = verdict_log_next(reader, &e, NULL, diag)) == STEP_MORE) {
+            int wanted = 0;
+            for (int side = 0; side < SIDES; side++)
+                wanted |= e.side[side].present && (is_wanted(t, e.side[side].text[FIELD_BIZ_ORDER_NO]) ||
+                                                   is_wanted(t, e.side[side].text[FIELD_CHANNEL_ORDER_NO]) ||
+                                                   is_wanted(t, e.side[side].occurrence));
+            /* What a restatement did not change stands in its segment again. */
+            if (wanted && (e.kind == ENTRY_REVERSAL || e.revision == (uint32_t)g.revision))
+                tell_entry(t, &e);
+        }
+        if (step == STEP_FAILED)
+            err = diag->err;
+        verdict_log_close(reader);
+    }
+    arena_fini(&arena);
+    return err;
+}
+
+/* ---- rows of one day's inputs ---- */
+
+static enum err tell_row(void *context, const struct full *f, struct diag *diag)
+{
+    struct trace *t = context;
+    char place[4400];
+    (void)diag;
+    if (!is_wanted(t, f->text[FIELD_BIZ_ORDER_NO]) && !is_wanted(t, f->text[FIELD_CHANNEL_ORDER_NO]) &&
+        !is_wanted(t, f->occurrence))
+        return OK;
+    const size_t n = t->source->ops->place_text(t->source, t->io, f, place, sizeof place);
+    begin_line(t, "row");
+    if (!t->json)
+        text_format(&t->text, "%s  was read\n", t->task->name);
+    put_side(t, f->side, f->text[FIELD_AMOUNT], f->text[FIELD_CURRENCY], f->text[FIELD_STATUS],
+             (struct span){place, n});
+    if (t->json)
+        text_words(&t->text, "}");
+    return OK;
+}
+
+static enum err read_inputs(void *context, const struct task *task, struct diag *diag)
+{
+    struct trace *t = context;
+    const struct book_job *job = book_folder_find(&t->folder, task->channel_code, task->biz_type);
+    struct norm_shared shared = {0};
+    if (!job || !task->revision)
+        return OK;
+    t->task = task;
+    enum err err = norm_shared_open(&shared, job->job, 1, task->day, diag);
+    const struct worker_io_config io = {.backend = RING_POSIX, .chunk = 256 * 1024, .depth = 1};
+    if (err == OK)
+        err = worker_io_open(&t->io, &io, NULL, diag);
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        const struct source_config config = {.shared = &shared,
+                                             .side = (enum side)side,
+                                             .date = task->day,
+                                             .chunk = 256 * 1024,
+                                             .workers = 1,
+                                             .quiet = 1};
+        err = registry_source(&t->source, &config, diag);
+        if (err == OK && t->source->ops->begin)
+            err = t->source->ops->begin(t->source, "/tmp", diag);
+        if (err == OK)
+            err = t->source->ops->scan(t->source, t->io, tell_row, t, diag);
+        if (t->source)
+            t->source->ops->close(t->source);
+        t->source = NULL;
+    }
+    worker_io_close(t->io);
+    t->io = NULL;
+    norm_shared_close(&shared);
+    return err;
+}
+
+/* ---- errors ---- */
+
+static enum err tell_action(void *context, const struct action *a, struct diag *diag)
+{
+    struct trace *t = context;
+    (void)diag;
+    begin_line(t, "action");
+    if (t->json) {
+        text_words(&t->text, ",\"action\":");
+        text_json(&t->text, span_of(a->what));
+        text_words(&t->text, ",\"actor\":");
+        text_json(&t->text, span_of(a->actor));
+        text_words(&t->text, ",\"reason\":");
+        text_json(&t->text, span_of(a->reason));
+        text_words(&t->text, "}");
+    } else {
+        text_format(&t->text, "    %s by %s: %s\n", a->what, a->actor, a->reason);
+    }
+    return OK;
+}
+
+static enum err tell_order(void *context, const struct error_order *order, struct diag *diag)
+{
+    struct trace *t = context;
+    begin_line(t, "error");
+    if (t->json) {
+        text_words(&t->text, ",\"id\":");
+        text_json(&t->text, span_of(order->id));
+        text_words(&t->text, ",\"task\":");
+        text_json(&t->text, span_of(order->task));
+        text_words(&t->text, ",\"node_status\":");
+        text_json(&t->text, span_of(order->node_status));
+        text_words(&t->text, "}");
+    } else {
+        text_format(&t->text, "%s  error %.12s is %s%s%s\n", order->task, order->id, order->node_status,
+                    order->assignee[0] ? ", " : "", order->assignee);
+    }
+    return handling_each(state_db(t->folder.state), order->id, tell_action, t, diag);
+}
+
 int cmd_trace(const struct options *o)
 {
-    (void)o;
-    return 2;
+    struct diag diag = {0};
+    struct trace t = {.wanted = span_of(o->arguments[0]),
+                      .json = o->format && strcmp(o->format, "json") == 0};
+    enum err err = book_folder_open(&t.folder, o, BOOK_STATE_READ, o->date != 0, &diag);
+    if (err == OK && o->date)
+        err = task_each(state_db(t.folder.state), &(struct task_filter){.day = o->date}, read_inputs, &t,
+                        &diag);
+    if (err == OK)
+        err = read_segments(&t, &diag);
+    if (err == OK)
+        err = error_order_each(state_db(t.folder.state), &(struct error_filter){.key = o->arguments[0]},
+                               tell_order, &t, &diag);
+    if (err == OK && t.json)
+        text_words(&t.text, t.found ? "\n]\n" : "[]\n");
+    if (err == OK && t.text.failed)
+        err = mem_fail(&diag, t.text.size, "a trace");
+    if (err == OK && t.text.size)
+        fwrite(t.text.data, 1, t.text.size, stdout);
+    if (err == OK && !t.found)
+        fprintf(stderr,
+                "nothing is known of %s: it was never open or different; --date= looks in a day's inputs\n",
+                o->arguments[0]);
+    if (err != OK)
+        diag_print(&diag, stderr);
+    text_fini(&t.text);
+    book_folder_close(&t.folder);
+    return err != OK ? (int)err : t.found ? 0 : 1;
 }

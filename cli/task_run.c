@@ -60,7 +60,7 @@ struct task_work {
     struct late *late;
     struct bloom fresh[SIDES];
     char open_path[SIDES][STATE_PATH_MAX];
-    char rule_version[DIGEST_TEXT];
+    char rule_version[DIGEST_TEXT], certificate[DIGEST_TEXT];
     struct task before; /* the task whose closing is this one's opening; id 0: none */
     struct arena arena;
     /* what is to be committed */
@@ -377,6 +377,42 @@ static enum err find_late(void *context, enum side side, const char ***paths, in
     return late_find(w->late, side, &w->fresh[!side], paths, count, diag);
 }
 
+/* What of the outputs must be there as it is now. match.csv may be very large, and follows from the inputs. */
+static const char *const sealed[] = {"mismatch.csv",
+                                     "missing.csv",
+                                     "extra.csv",
+                                     "suspense.csv",
+                                     "duplicate.csv",
+                                     "ambiguous.csv",
+                                     "excluded.csv",
+                                     "reject.csv",
+                                     "aggregate.csv",
+                                     "summary.json",
+                                     NULL};
+
+static enum err seal_files(struct text *t, const char *directory, struct diag *diag)
+{
+    enum err err = OK;
+    text_words(t, ",\n  \"files\": {");
+    for (int i = 0; err == OK && sealed[i]; i++) {
+        char path[STATE_PATH_MAX], hash[DIGEST_TEXT] = "";
+        struct stat st = {0};
+        snprintf(path, sizeof path, "%s/%s", directory, sealed[i]);
+        int fd = sys_open(path, O_RDONLY, 0);
+        int error = fd < 0 ? fd : sys_fstat(fd, &st);
+        if (!error)
+            error = digest_file(fd, (uint64_t)st.st_size, "SHA256", hash);
+        if (fd >= 0)
+            sys_close(fd);
+        if (error)
+            err =
+                diag_set_errno(diag, error < 0 ? -error : EIO, "out.read", "%s: cannot read it again", path);
+        text_format(t, "%s\n    \"%s\": \"%s\"", i ? "," : "", sealed[i], hash);
+    }
+    text_words(t, "\n  }");
+    return err;
+}
+
 static enum err write_certificate(struct task_work *w, const struct session_outcome *o, struct diag *diag)
 {
     struct segment head;
@@ -404,12 +440,21 @@ static enum err write_certificate(struct task_work *w, const struct session_outc
     text_json(&t, span_of(manifest));
     text_words(&t, ",\n  \"outputs\": ");
     text_json(&t, span_of(outputs));
+    err = seal_files(&t, results_folder(o->results), diag);
     text_format(&t,
                 ",\n  \"verdicts\": {\"segment\": %lld, \"entries\": %llu, \"sha256\": \"%s\", \"chain\": "
                 "\"%s\"}\n}\n",
                 (long long)head.number + 1, (unsigned long long)w->segment.entries, w->segment.sha, chain);
-    err = t.failed ? mem_fail(diag, t.size, "a certificate")
-                   : results_extra(o->results, "certificate.json", t.data, t.size, diag);
+    if (err == OK)
+        err = t.failed ? mem_fail(diag, t.size, "a certificate")
+                       : results_extra(o->results, "certificate.json", t.data, t.size, diag);
+    digest = err == OK ? digest_open() : NULL;
+    if (digest) {
+        digest_begin(digest);
+        digest_put(digest, t.data, t.size);
+        digest_end(digest, w->certificate);
+        digest_close(digest);
+    }
     text_fini(&t);
     return err;
 }
@@ -492,7 +537,7 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
         err = alarm_clear(db, "task.failed", w->task.name, now, diag);
     if (err == OK)
         err = alarm_clear(db, "bill.missing", w->task.name, now, diag);
-    const struct task_done done = {w->rule_version, manifest, o->exit_code, now};
+    const struct task_done done = {w->rule_version, manifest, w->certificate, o->exit_code, now};
     if (err == OK)
         err = task_done(db, &w->task, &done, diag);
     if (err == OK)
@@ -815,8 +860,9 @@ static enum err add_due(void *context, const struct task *task, struct diag *dia
     }
     struct task *kept = &list->tasks[list->count];
     *kept = *task;
-    const char **texts[] = {&kept->name,         &kept->channel_code, &kept->biz_type, &kept->job,
-                            &kept->rule_version, &kept->manifest,     &kept->owner,    &kept->error};
+    const char **texts[] = {&kept->name,  &kept->channel_code, &kept->biz_type,
+                            &kept->job,   &kept->rule_version, &kept->manifest,
+                            &kept->owner, &kept->error,        &kept->certificate};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (!(*texts[i] = arena_copy(&list->arena, (struct span){*texts[i], strlen(*texts[i]) + 1}).data))
             return mem_fail(diag, 0, "the list of tasks");

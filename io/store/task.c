@@ -40,7 +40,8 @@ const char task_schema[] =
     "'',\n"
     "  fence INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL DEFAULT 0, began_at INTEGER NOT NULL "
     "DEFAULT 0,\n"
-    "  done_at INTEGER NOT NULL DEFAULT 0, exit_code INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT "
+    "  done_at INTEGER NOT NULL DEFAULT 0, exit_code INTEGER NOT NULL DEFAULT 0, certificate TEXT NOT NULL "
+    "DEFAULT '', error TEXT NOT NULL DEFAULT "
     "'',\n"
     "  error_code INTEGER NOT NULL DEFAULT 0, UNIQUE (channel_code, biz_type, bill_date, batch_no));\n"
     "CREATE INDEX task_by_day ON task (bill_date, channel_code, biz_type, batch_no);\n"
@@ -74,7 +75,7 @@ const char task_schema[] =
 #define TASK_COLUMNS                                                                                         \
     "id, name, channel_code, biz_type, bill_date, batch_no, job, phase, revision, wanted, attempts, "        \
     "rule_version, "                                                                                         \
-    "manifest, owner, fence, next_at, began_at, done_at, exit_code, error, error_code"
+    "manifest, owner, fence, next_at, began_at, done_at, exit_code, error, error_code, certificate"
 
 static void read_row(struct sqlite_statement *s, struct task *t)
 {
@@ -99,7 +100,8 @@ static void read_row(struct sqlite_statement *s, struct task *t)
                        .done_at = sqlite_int(s, 17),
                        .exit_code = sqlite_int(s, 18),
                        .error = sqlite_text(s, 19),
-                       .error_code = sqlite_int(s, 20)};
+                       .error_code = sqlite_int(s, 20),
+                       .certificate = sqlite_text(s, 21)};
 }
 
 enum err task_each(struct sqlite *db, const struct task_filter *f, task_fn *each, void *context,
@@ -163,7 +165,7 @@ static enum err find(void *context, const struct task *task, struct diag *diag)
     *f->task = *task;
     const char **texts[] = {&f->task->name,  &f->task->channel_code, &f->task->biz_type,
                             &f->task->job,   &f->task->rule_version, &f->task->manifest,
-                            &f->task->owner, &f->task->error};
+                            &f->task->owner, &f->task->error,        &f->task->certificate};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (!(*texts[i] = keep(f->arena, *texts[i])))
             return mem_fail(diag, 0, "a task");
@@ -299,18 +301,20 @@ enum err task_wait(struct sqlite *db, struct task *task, const char *why, int64_
 enum err task_done(struct sqlite *db, struct task *task, const struct task_done *done, struct diag *diag)
 {
     struct sqlite_statement *s = NULL;
-    enum err err = sqlite_prepare(
-        &s, db,
-        "UPDATE task SET phase = 'DONE', owner = '', revision = wanted, rule_version = ?3,\n"
-        "manifest = ?4, exit_code = ?5, done_at = ?6, next_at = 0, error = '', error_code = 0\n"
-        "WHERE id = ?1 AND fence = ?2",
-        diag);
+    enum err err =
+        sqlite_prepare(&s, db,
+                       "UPDATE task SET phase = 'DONE', owner = '', revision = wanted, rule_version = ?3,\n"
+                       "manifest = ?4, exit_code = ?5, certificate = ?7, done_at = ?6, next_at = 0, error = "
+                       "'', error_code = 0\n"
+                       "WHERE id = ?1 AND fence = ?2",
+                       diag);
     if (err != OK)
         return err;
     sqlite_bind_text(s, 3, done->rule_version);
     sqlite_bind_text(s, 4, done->manifest);
     sqlite_bind_int(s, 5, done->exit_code);
     sqlite_bind_int(s, 6, done->now_s);
+    sqlite_bind_text(s, 7, done->certificate);
     err = change(db, s, task, diag);
     if (err == OK)
         task->phase = PHASE_DONE;

@@ -55,9 +55,10 @@ struct task {
     int64_t fence;
     int64_t next_at; /* seconds since 1970: not before */
     int64_t began_at, done_at;
-    int64_t exit_code;  /* of the committed revision: 0 it ties out, 1 it does not */
-    const char *error;  /* of the last try; "" */
-    int64_t error_code; /* its exit code */
+    int64_t exit_code;       /* of the committed revision: 0 it ties out, 1 it does not */
+    const char *certificate; /* SHA-256 of the committed revision's certificate.json */
+    const char *error;       /* of the last try; "" */
+    int64_t error_code;      /* its exit code */
 };
 
 /* What tasks to list. Zero and NULL: all. */
@@ -95,7 +96,7 @@ enum err task_fail(struct sqlite *db, struct task *task, const struct diag *why,
 enum err task_wait(struct sqlite *db, struct task *task, const char *why, int64_t next_at, struct diag *diag);
 /* DONE, in the transaction of the task's commit. */
 struct task_done {
-    const char *rule_version, *manifest;
+    const char *rule_version, *manifest, *certificate;
     int64_t exit_code, now_s;
 };
 enum err task_done(struct sqlite *db, struct task *task, const struct task_done *done, struct diag *diag);

@@ -234,7 +234,7 @@ TEST(a_task_moves_along_its_edges_only)
     EXPECT(sql_refused(state, "DELETE FROM task"));
     for (int phase = PHASE_COLLECT; phase <= PHASE_PUSH; phase++)
         EXPECT(task_move(db, &task, (enum phase)phase, &diag) == OK);
-    EXPECT(task_done(db, &task, &(struct task_done){"rules", "files", 1, 7}, &diag) == OK);
+    EXPECT(task_done(db, &task, &(struct task_done){"rules", "files", "seal", 1, 7}, &diag) == OK);
     EXPECT(sql_refused(state, "UPDATE task SET phase = 'INIT'"));
     EXPECT(sql_refused(state, "UPDATE task SET revision = 5"));
     EXPECT(sql_refused(state, "UPDATE task SET fence = 0"));
