@@ -3,12 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* qsort has no argument for them. */
-static const struct oracle_job *sorting_job;
+const struct oracle_job *oracle_sorting_job;
 
 /* ---- order ---- */
 
-static int compare_numbers(int64_t a, int64_t b)
+int oracle_compare_numbers(__int128 a, __int128 b)
 {
     return (a > b) - (a < b);
 }
@@ -34,7 +33,7 @@ int oracle_order(const struct orecord *a, const struct orecord *b)
 {
     if (a->has_date != b->has_date)
         return a->has_date ? 1 : -1;
-    int c = a->has_date ? compare_numbers(a->day, b->day) : 0;
+    int c = a->has_date ? oracle_compare_numbers(a->day, b->day) : 0;
     if (c)
         return c;
     if ((a->occurrence.size == 0) != (b->occurrence.size == 0))
@@ -43,10 +42,10 @@ int oracle_order(const struct orecord *a, const struct orecord *b)
     if (!c)
         c = compare_canonical(a, b);
     if (!c)
-        c = compare_numbers(a->side, b->side);
+        c = oracle_compare_numbers(a->side, b->side);
     if (!c)
-        c = compare_numbers(a->source, b->source);
-    return c ? c : compare_numbers((int64_t)a->offset, (int64_t)b->offset);
+        c = oracle_compare_numbers(a->source, b->source);
+    return c ? c : oracle_compare_numbers((__int128)a->offset, (__int128)b->offset);
 }
 
 static int by_order(const void *a, const void *b)
@@ -56,19 +55,19 @@ static int by_order(const void *a, const void *b)
 
 /* ---- sigma ---- */
 
-static int compare_field(const struct orecord *a, const struct orecord *b, int field)
+int oracle_compare_field(const struct orecord *a, const struct orecord *b, int field)
 {
     if (field == O_FEE)
-        return a->has_fee != b->has_fee ? a->has_fee - b->has_fee : compare_numbers(a->fee, b->fee);
+        return a->has_fee != b->has_fee ? a->has_fee - b->has_fee : oracle_compare_numbers(a->fee, b->fee);
     if (field == O_AMOUNT)
-        return compare_numbers(a->amount, b->amount);
+        return oracle_compare_numbers(a->gross, b->gross);
     return text_compare(a->text[field], b->text[field]);
 }
 
-static int is_in_sigma(int field)
+int oracle_is_in_sigma(int field)
 {
     return field == O_CURRENCY || field == O_DIRECTION || field == O_AMOUNT ||
-           sorting_job->is_compared[field];
+           oracle_sorting_job->is_compared[field];
 }
 
 /* All of sigma but amount and fee: what a tolerance may not touch. */
@@ -76,8 +75,8 @@ static int compare_rigid(const struct orecord *a, const struct orecord *b)
 {
     int c = 0;
     for (int f = 0; f < O_SLOTS && !c; f++)
-        if (is_in_sigma(f) && f != O_AMOUNT && f != O_FEE)
-            c = compare_field(a, b, f);
+        if (oracle_is_in_sigma(f) && f != O_AMOUNT && f != O_FEE)
+            c = oracle_compare_field(a, b, f);
     return c;
 }
 
@@ -85,9 +84,9 @@ static int compare_sigma(const struct orecord *a, const struct orecord *b)
 {
     int c = compare_rigid(a, b);
     if (!c)
-        c = compare_field(a, b, O_AMOUNT);
-    if (!c && is_in_sigma(O_FEE))
-        c = compare_field(a, b, O_FEE);
+        c = oracle_compare_field(a, b, O_AMOUNT);
+    if (!c && oracle_is_in_sigma(O_FEE))
+        c = oracle_compare_field(a, b, O_FEE);
     return c;
 }
 
@@ -102,13 +101,13 @@ static int by_sigma(const void *pa, const void *pb)
 
 /* The length-prefixed parts; empty when a part is. The key's number stands in front, so that tuples of two
  * keys never meet. */
-static struct text key_tuple(const struct orecord *r, int key)
+struct text oracle_key_tuple(const struct orecord *r, int key)
 {
     struct text tuple = {0};
     char number = (char)('1' + key);
     text_append(&tuple, &number, 1);
-    for (int i = 0; i < sorting_job->key_part_count[key]; i++) {
-        struct text part = r->text[sorting_job->key_parts[key][i]];
+    for (int i = 0; i < oracle_sorting_job->key_part_count[key]; i++) {
+        struct text part = r->text[oracle_sorting_job->key_parts[key][i]];
         if (part.size == 0) {
             free(tuple.data);
             return (struct text){0};
@@ -127,14 +126,14 @@ static int by_tuple(const void *pa, const void *pb)
     const struct orecord *a = *(struct orecord *const *)pa, *b = *(struct orecord *const *)pb;
     int c = text_compare(a->tuple, b->tuple);
     if (!c)
-        c = compare_numbers(a->side, b->side);
+        c = oracle_compare_numbers(a->side, b->side);
     return c ? c : oracle_order(a, b);
 }
 
 static int by_occurrence(const void *pa, const void *pb)
 {
     const struct orecord *a = *(struct orecord *const *)pa, *b = *(struct orecord *const *)pb;
-    int c = compare_numbers(a->side, b->side);
+    int c = oracle_compare_numbers(a->side, b->side);
     if (!c)
         c = text_compare(a->tuple, b->tuple);
     if (!c)
@@ -144,19 +143,19 @@ static int by_occurrence(const void *pa, const void *pb)
 
 /* ---- verdicts ---- */
 
-static void decide(struct orecord *r, int class_id, unsigned reasons)
+void oracle_decide(struct orecord *r, int class_id, unsigned reasons)
 {
     r->class_id = class_id;
     r->reasons |= reasons;
 }
 
-static void decide_pair(struct orecord *local, struct orecord *channel, int class_id, unsigned reasons,
+void oracle_decide_pair(struct orecord *local, struct orecord *channel, int class_id, unsigned reasons,
                         unsigned attr_reasons, int key)
 {
     if (local->date_disagrees || channel->date_disagrees)
         reasons |= 1u << R_DATE_DISAGREES;
-    decide(local, class_id, reasons);
-    decide(channel, class_id, reasons);
+    oracle_decide(local, class_id, reasons);
+    oracle_decide(channel, class_id, reasons);
     local->attr_reasons = channel->attr_reasons = attr_reasons;
     local->key_no = channel->key_no = key + 1;
     local->partner = channel;
@@ -165,18 +164,25 @@ static void decide_pair(struct orecord *local, struct orecord *channel, int clas
         local->is_matched_in_pass = channel->is_matched_in_pass = 1;
 }
 
-static int dates_differ(const struct orecord *local, const struct orecord *channel)
+unsigned oracle_day_cut(const struct orecord *local, const struct orecord *channel)
 {
-    return local->has_date && channel->has_date && local->day != channel->day;
+    return local->has_date && channel->has_date && local->day != channel->day ? 1u << R_DAY_CUT : 0;
+}
+
+/* What a channel keeps of a net payment is told of its match. */
+static unsigned fee_word(const struct orecord *channel)
+{
+    return oracle_sorting_job->fees == O_FEES_NET && channel->cost != 0 ? 1u << R_FEE : 0;
 }
 
 /* -1: the channel's date lies before the window of the local one; 1: after it. */
-static int window_side(const struct orecord *local, const struct orecord *channel)
+int oracle_window_side(const struct orecord *local, const struct orecord *channel)
 {
-    if (!sorting_job->has_window || !local->has_date || !channel->has_date)
+    if (!oracle_sorting_job->has_window || !local->has_date || !channel->has_date)
         return 0;
     int64_t difference = channel->day - local->day;
-    return difference < -sorting_job->window_before ? -1 : difference > sorting_job->window_after;
+    return difference < -oracle_sorting_job->window_before ? -1
+                                                           : difference > oracle_sorting_job->window_after;
 }
 
 /* ---- P1 ---- */
@@ -187,8 +193,10 @@ static void pass_occurrences(struct oracle *oracle)
     int n = 0;
     for (int i = 0; i < oracle->count; i++) {
         struct orecord *r = oracle->records[i];
-        for (int key = 0; key < sorting_job->key_count && r->tuple.size == 0; key++)
-            r->tuple = key_tuple(r, key);
+        if (r->class_id != O_OPEN)
+            continue;
+        for (int key = 0; key < oracle_sorting_job->key_count && r->tuple.size == 0; key++)
+            r->tuple = oracle_key_tuple(r, key);
         if (r->occurrence.size && r->tuple.size)
             all[n++] = r;
     }
@@ -203,14 +211,14 @@ static void pass_occurrences(struct oracle *oracle)
             all_equal &= compare_sigma(all[from], all[i]) == 0;
         for (int i = from; i < to && to - from > 1; i++) {
             if (!all_equal) {
-                decide(all[i], O_AMBIGUOUS, 1u << R_CONFLICT);
+                oracle_decide(all[i], O_AMBIGUOUS, 1u << R_CONFLICT);
                 /* A set of its own, apart from other ids and from what P3a finds under the same key. */
                 text_append(&all[i]->set, all[i]->side ? "C" : "L", 1);
                 text_append(&all[i]->set, all[i]->occurrence.data, all[i]->occurrence.size);
                 text_append(&all[i]->set, "|", 1);
                 text_append(&all[i]->set, all[i]->tuple.data, all[i]->tuple.size);
             } else if (i > from) {
-                decide(all[i], O_DUPLICATE, 0);
+                oracle_decide(all[i], O_DUPLICATE, 0);
             }
         }
     }
@@ -220,7 +228,7 @@ static void pass_occurrences(struct oracle *oracle)
 /* ---- P2 to P3a, one key tuple ---- */
 
 /* Of `list`, those still open, in the same order. */
-static int keep_open(struct orecord **list, int count)
+int oracle_keep_open(struct orecord **list, int count)
 {
     int n = 0;
     for (int i = 0; i < count; i++)
@@ -235,14 +243,14 @@ static void pass_exact(struct orecord **local, int locals, struct orecord **chan
     qsort(channel, (size_t)channels, sizeof *channel, by_sigma);
     for (int l = 0, c = 0; l < locals && c < channels;) {
         int sigma = compare_sigma(local[l], channel[c]);
-        int window = sigma ? 0 : window_side(local[l], channel[c]);
+        int window = sigma ? 0 : oracle_window_side(local[l], channel[c]);
         if (sigma < 0 || window > 0) {
             l++;
         } else if (sigma > 0 || window < 0) {
             c++;
         } else {
-            decide_pair(local[l], channel[c], O_MATCH,
-                        dates_differ(local[l], channel[c]) ? 1u << R_DAY_CUT : 1u << R_EXACT, 0, key);
+            unsigned reasons = fee_word(channel[c]) | oracle_day_cut(local[l], channel[c]);
+            oracle_decide_pair(local[l], channel[c], O_MATCH, reasons ? reasons : 1u << R_EXACT, 0, key);
             l++;
             c++;
         }
@@ -254,16 +262,16 @@ struct candidate {
     __int128 distance;
 };
 
-static __int128 magnitude(__int128 value)
+__int128 oracle_magnitude(__int128 value)
 {
     return value < 0 ? -value : value;
 }
 
-static int is_tolerated(int64_t a, int64_t b, int64_t absolute, int64_t ppm)
+static int is_tolerated(__int128 a, __int128 b, int64_t absolute, int64_t ppm)
 {
-    __int128 base = magnitude(a) < magnitude(b) ? magnitude(a) : magnitude(b);
+    __int128 base = oracle_magnitude(a) < oracle_magnitude(b) ? oracle_magnitude(a) : oracle_magnitude(b);
     __int128 relative = base * ppm / 1000000;
-    return magnitude((__int128)a - b) <= (relative > absolute ? relative : absolute);
+    return oracle_magnitude(a - b) <= (relative > absolute ? relative : absolute);
 }
 
 static int by_closeness(const void *pa, const void *pb)
@@ -272,19 +280,19 @@ static int by_closeness(const void *pa, const void *pb)
     if (a->distance != b->distance)
         return a->distance < b->distance ? -1 : 1;
     const struct orecord *ends[2][2];
-    int64_t amounts[2][2];
+    __int128 amounts[2][2];
     for (int i = 0; i < 2; i++) {
         const struct candidate *pair = i ? b : a;
         int is_local_lower = oracle_order(pair->local, pair->channel) < 0;
         ends[i][0] = is_local_lower ? pair->local : pair->channel;
         ends[i][1] = is_local_lower ? pair->channel : pair->local;
-        int is_local_smaller = pair->local->amount < pair->channel->amount;
-        amounts[i][0] = is_local_smaller ? pair->local->amount : pair->channel->amount;
-        amounts[i][1] = is_local_smaller ? pair->channel->amount : pair->local->amount;
+        int is_local_smaller = pair->local->gross < pair->channel->gross;
+        amounts[i][0] = is_local_smaller ? pair->local->gross : pair->channel->gross;
+        amounts[i][1] = is_local_smaller ? pair->channel->gross : pair->local->gross;
     }
-    int c = compare_numbers(amounts[0][0], amounts[1][0]);
+    int c = oracle_compare_numbers(amounts[0][0], amounts[1][0]);
     if (!c)
-        c = compare_numbers(amounts[0][1], amounts[1][1]);
+        c = oracle_compare_numbers(amounts[0][1], amounts[1][1]);
     if (!c)
         c = oracle_order(ends[0][0], ends[1][0]);
     return c ? c : oracle_order(ends[0][1], ends[1][1]);
@@ -293,24 +301,24 @@ static int by_closeness(const void *pa, const void *pb)
 static void pass_tolerance(struct orecord **local, int locals, struct orecord **channel, int channels,
                            int key)
 {
-    const struct oracle_job *job = sorting_job;
+    const struct oracle_job *job = oracle_sorting_job;
     struct candidate *found = NULL;
     size_t count = 0, room = 0;
     for (int l = 0; l < locals; l++)
         for (int c = 0; c < channels; c++) {
             const struct orecord *a = local[l], *b = channel[c];
-            __int128 distance = magnitude((__int128)a->amount - b->amount);
-            if (!is_tolerated(a->amount, b->amount, job->amount_tolerance_micro, job->amount_tolerance_ppm))
+            __int128 distance = oracle_magnitude(a->gross - b->gross);
+            if (!is_tolerated(a->gross, b->gross, job->amount_tolerance_micro, job->amount_tolerance_ppm))
                 continue;
-            if (is_in_sigma(O_FEE)) {
+            if (oracle_is_in_sigma(O_FEE)) {
                 if (a->has_fee != b->has_fee)
                     continue;
                 if (a->has_fee &&
                     !is_tolerated(a->fee, b->fee, job->fee_tolerance_micro, job->fee_tolerance_ppm))
                     continue;
-                distance += magnitude((__int128)a->fee - b->fee);
+                distance += oracle_magnitude((__int128)a->fee - b->fee);
             }
-            if (compare_rigid(a, b) != 0 || window_side(a, b) != 0)
+            if (compare_rigid(a, b) != 0 || oracle_window_side(a, b) != 0)
                 continue;
             if (count == room) {
                 room = room ? 2 * room : 16;
@@ -323,13 +331,12 @@ static void pass_tolerance(struct orecord **local, int locals, struct orecord **
     for (size_t i = 0; i < count; i++) {
         struct orecord *a = found[i].local, *b = found[i].channel;
         if (a->class_id == O_OPEN && b->class_id == O_OPEN)
-            decide_pair(a, b, O_MATCH, 1u << R_TOLERANCE | (dates_differ(a, b) ? 1u << R_DAY_CUT : 0), 0,
-                        key);
+            oracle_decide_pair(a, b, O_MATCH, 1u << R_TOLERANCE | fee_word(b) | oracle_day_cut(a, b), 0, key);
     }
     free(found);
 }
 
-static int is_one_sigma(struct orecord **list, int count)
+int oracle_is_one_sigma(struct orecord **list, int count)
 {
     for (int i = 1; i < count; i++)
         if (compare_sigma(list[0], list[i]) != 0)
@@ -337,14 +344,14 @@ static int is_one_sigma(struct orecord **list, int count)
     return 1;
 }
 
-static void mismatch(struct orecord *local, struct orecord *channel, int key)
+static void mismatch(const struct oracle *oracle, struct orecord *local, struct orecord *channel, int key)
 {
     unsigned reasons = 0, attr_reasons = 0;
-    int currencies_differ = compare_field(local, channel, O_CURRENCY) != 0;
-    if (!currencies_differ && magnitude(local->amount) != magnitude(channel->amount))
+    int currencies_differ = oracle_compare_field(local, channel, O_CURRENCY) != 0;
+    if (!currencies_differ && oracle_magnitude(local->gross) != oracle_magnitude(channel->gross))
         reasons |= 1u << R_AMOUNT;
     for (int f = 0; f < O_SLOTS; f++) {
-        if (f == O_AMOUNT || !is_in_sigma(f) || compare_field(local, channel, f) == 0)
+        if (f == O_AMOUNT || !oracle_is_in_sigma(f) || oracle_compare_field(local, channel, f) == 0)
             continue;
         if (f == O_CURRENCY)
             reasons |= 1u << R_CURRENCY;
@@ -359,9 +366,15 @@ static void mismatch(struct orecord *local, struct orecord *channel, int key)
         else
             attr_reasons |= 1u << f;
     }
+    if (currencies_differ && oracle_sorting_job->rates) {
+        __int128 converted;
+        reasons |= oracle_convert(oracle, local, channel->text[O_CURRENCY].data, &converted)
+                       ? 1u << R_FX
+                       : 1u << R_FX_RATE_MISSING;
+    }
     if (!reasons && !attr_reasons)
         reasons = 1u << R_TIMING;
-    decide_pair(local, channel, O_MISMATCH, reasons, attr_reasons, key);
+    oracle_decide_pair(local, channel, O_MISMATCH, reasons, attr_reasons, key);
 }
 
 /* P3d. `all` is the side's whole group in the order of sigma; the open ones among them are what is left. */
@@ -377,12 +390,12 @@ static void pass_suspected(struct orecord **all, int count)
             if (all[i]->occurrence.size)
                 all[i]->is_dup_suspect = 1;
             else
-                decide(all[i], O_DUPLICATE, 1u << R_SUSPECTED);
+                oracle_decide(all[i], O_DUPLICATE, 1u << R_SUSPECTED);
         }
     }
 }
 
-static void pass_group(struct orecord **group, int count, int key)
+static void pass_group(const struct oracle *oracle, struct orecord **group, int count, int key)
 {
     int locals = 0;
     while (locals < count && group[locals]->side == ORACLE_LOCAL)
@@ -395,23 +408,35 @@ static void pass_group(struct orecord **group, int count, int key)
     struct orecord **l = must_take(bytes), **c = must_take(bytes);
     memcpy(l, group, (size_t)locals * sizeof *l);
     memcpy(c, channel, (size_t)channels * sizeof *c);
-    int open_l = keep_open(l, locals), open_c = keep_open(c, channels);
-    const struct oracle_job *job = sorting_job;
+    int open_l = oracle_keep_open(l, locals), open_c = oracle_keep_open(c, channels);
+    const struct oracle_job *job = oracle_sorting_job;
     if (job->amount_tolerance_micro || job->amount_tolerance_ppm || job->fee_tolerance_micro ||
         job->fee_tolerance_ppm) {
         pass_tolerance(l, open_l, c, open_c, key);
-        open_l = keep_open(l, open_l);
-        open_c = keep_open(c, open_c);
+        open_l = oracle_keep_open(l, open_l);
+        open_c = oracle_keep_open(c, open_c);
     }
-    if (open_l > 0 && open_l == open_c && is_one_sigma(l, open_l) && is_one_sigma(c, open_c)) {
+    if (job->rates) {
+        oracle_pass_fx(oracle, l, open_l, c, open_c, key);
+        open_l = oracle_keep_open(l, open_l);
+        open_c = oracle_keep_open(c, open_c);
+    }
+    int is_decided = open_l > 0 && open_c > 0 && job->partials.is_given && job->partials.key == key &&
+                     oracle_pass_partials(oracle, l, open_l, c, open_c, key);
+    if (!is_decided && open_l > 0 && open_c > 0 && job->splits)
+        is_decided = oracle_pass_splits(l, open_l, c, open_c, key);
+    if (is_decided) {
+        /* Nothing is left. */
+    } else if (open_l > 0 && open_l == open_c && oracle_is_one_sigma(l, open_l) &&
+               oracle_is_one_sigma(c, open_c)) {
         /* P3m. Of one sigma, so the order of sigma is the SPEC's order. */
         for (int i = 0; i < open_l; i++)
-            mismatch(l[i], c[i], key);
+            mismatch(oracle, l[i], c[i], key);
     } else if (open_l > 0 && open_c > 0) {
         /* P3a */
         for (int i = 0; i < open_l + open_c; i++) {
             struct orecord *r = i < open_l ? l[i] : c[i - open_l];
-            decide(r, O_AMBIGUOUS, 0);
+            oracle_decide(r, O_AMBIGUOUS, 0);
             r->set = text_copy(r->tuple.data, r->tuple.size);
         }
     } else {
@@ -431,7 +456,7 @@ static void pass_key(struct oracle *oracle, int key)
         if (r->class_id != O_OPEN)
             continue;
         free(r->tuple.data);
-        r->tuple = key_tuple(r, key);
+        r->tuple = oracle_key_tuple(r, key);
         r->is_matched_in_pass = 0;
         if (r->tuple.size)
             open[n++] = r;
@@ -440,12 +465,17 @@ static void pass_key(struct oracle *oracle, int key)
     for (int from = 0, to; from < n; from = to) {
         for (to = from + 1; to < n && text_compare(open[from]->tuple, open[to]->tuple) == 0;)
             to++;
-        pass_group(open + from, to - from, key);
+        {
+            if (oracle_sorting_job->group.is_given)
+                oracle_pass_settlement(open + from, to - from);
+            else
+                pass_group(oracle, open + from, to - from, key);
+        }
     }
     free(open);
 }
 
-static int is_monetary(const struct orecord *r)
+int oracle_is_monetary(const struct orecord *r)
 {
     struct text s = r->text[O_STATUS];
     return !text_is(s, "PROCESSING") && !text_is(s, "FAILED") && !text_is(s, "CLOSED");
@@ -453,20 +483,29 @@ static int is_monetary(const struct orecord *r)
 
 void oracle_match(struct oracle *oracle)
 {
-    sorting_job = oracle->job;
+    oracle_sorting_job = oracle->job;
+    oracle_set_aside(oracle);
     pass_occurrences(oracle);
     for (int key = 0; key < oracle->job->key_count; key++)
         pass_key(oracle, key);
+    if (oracle->job->has_budget)
+        oracle_pass_budget(oracle);
+    if (oracle->job->reversals)
+        oracle_pass_reversals(oracle);
+    if (oracle->job->subset.is_given)
+        oracle_pass_proposals(oracle);
+    if (oracle->job->fees == O_FEES_SCHEDULE_DAY)
+        oracle_check_day_fees(oracle);
     for (int i = 0; i < oracle->count; i++) {
         struct orecord *r = oracle->records[i];
         if (r->class_id == O_OPEN) {
             unsigned suspect = r->is_dup_suspect ? 1u << R_DUP_SUSPECT : 0;
             if (oracle->job->threshold[r->side] > 0)
-                decide(r, O_SUSPENSE, suspect);
-            else if (!is_monetary(r))
-                decide(r, O_EXCLUDED, 1u << R_NON_MONETARY);
+                oracle_decide(r, O_SUSPENSE, suspect);
+            else if (!oracle_is_monetary(r))
+                oracle_decide(r, O_EXCLUDED, 1u << R_NON_MONETARY);
             else
-                decide(r, r->side == ORACLE_LOCAL ? O_MISSING : O_EXTRA, suspect);
+                oracle_decide(r, r->side == ORACLE_LOCAL ? O_MISSING : O_EXTRA, suspect);
         }
         if (r->date_disagrees)
             r->reasons |= 1u << R_DATE_DISAGREES;

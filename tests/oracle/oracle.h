@@ -8,7 +8,7 @@
  *
  * The oracle reads both sides wholly into memory, sorts, and walks; it follows SPEC.md sections 1 to 4 and
  * the decisions in core/README.md, and calls nothing of core/, io/ or index/. What they leave open is settled
- * in README.md here. Covered: P1, P2, P3, P3m, P3d, P3a, P4 and P9 with a threshold, for CSV sources.
+ * in README.md here. Covered: P0 to P9 with all rules of SPEC.md section 3, for CSV sources.
  *
  * Memory: the job and all it points to outlive the oracle, and so do the texts given to oracle_read.
  */
@@ -61,6 +61,21 @@ struct oracle_map {
     const char *from, *to;
 };
 
+/* Rows whose cell in `column` is one of `words`, of which one may end in '*'. */
+struct oracle_condition {
+    const char *column; /* ends a list at NULL */
+    const char *words[4];
+};
+
+/* A field of records, asked in the same way. */
+struct oracle_test {
+    int field;
+    const char *words[4]; /* ends a list at words[0] == NULL */
+};
+
+enum oracle_rounding { O_HALF_UP, O_HALF_EVEN, O_DOWN, O_UP };
+enum oracle_fees { O_FEES_AS_COMPARED, O_FEES_NET, O_FEES_SCHEDULE, O_FEES_SCHEDULE_DAY };
+
 struct oracle_source {
     const char *column[O_SLOTS]; /* header names; NULL: this side has no such field */
     int is_optional[O_SLOTS]; /* diff: a canonical column that is not in the header is absent, not an error */
@@ -80,6 +95,8 @@ struct oracle_source {
     int skip_lines;             /* before the header */
     const char *columns[40];    /* no header: the columns' names; ends at NULL */
     const char *timezone;       /* NULL: the job's */
+    int fee_is_signed;          /* the fee is money to the merchant: a cost is below 0 */
+    struct oracle_condition where[3], exclude[3];
 };
 
 struct oracle_job {
@@ -98,6 +115,34 @@ struct oracle_job {
     int has_window, window_before, window_after; /* days */
     int threshold[ORACLE_SIDES];    /* 0: P9 is final at once; above, what is left is in suspense */
     long max_rejects[ORACLE_SIDES]; /* of each file */
+
+    int has_budget;
+    int64_t budget_micro;
+    enum oracle_fees fees;
+    struct {
+        int64_t rate_ppm, min_micro, max_micro; /* max 0: none */
+        enum oracle_rounding rounding;
+        int are_refunds_kept;
+    } schedule;
+    int splits, reversals;
+    struct {
+        int is_given, key, whole, is_over_refund_ignored;
+    } partials;
+    struct {
+        int is_given, gross, count; /* gross -1: neither side; count -1, or the field. The key is key 0. */
+    } group;
+    struct {
+        int is_given, by[6], by_count;
+        long parts, work, pool;
+    } subset;
+    const char *rates; /* FX: the table's text; NULL: no such rule */
+    enum oracle_rounding fx_rounding;
+    struct oracle_test tests[4];
+    const char *merchants[8]; /* ends at NULL; empty: all are ours */
+    struct {
+        int is_given, by[6], by_count;
+        uint32_t ppm;
+    } sampling;
 };
 
 struct oracle;
@@ -111,6 +156,8 @@ void oracle_match(struct oracle *oracle);
 const struct table *oracle_table(const struct oracle *oracle, int class_id);
 /* aggregate.csv: all records by side, bill date, currency and direction. */
 const struct table *oracle_aggregate(const struct oracle *oracle);
+/* proposal.csv, or NULL where the job has none. */
+const struct table *oracle_proposals(const struct oracle *oracle);
 long oracle_count(const struct oracle *oracle, int class_id, int side);
 /* The signed sum in a currency, printed; "" when no record of that class, side and currency is there. */
 struct text oracle_sum(const struct oracle *oracle, int class_id, int side, const char *currency);

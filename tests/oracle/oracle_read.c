@@ -183,7 +183,7 @@ static int take_date(struct text t, size_t *at, int64_t *day)
     return 1;
 }
 
-static int parse_date(struct text t, int64_t *day)
+int oracle_date(struct text t, int64_t *day)
 {
     size_t at = 0;
     return take_date(t, &at, day) && at == t.size;
@@ -325,6 +325,7 @@ static struct text word_copy(const char *word)
 struct columns {
     int of[O_SLOTS], occurrence[4]; /* index in the row, or -1 */
     int debit, credit;
+    int where[3], exclude[3];
     int occurrence_count, width;
 };
 
@@ -357,6 +358,43 @@ static void strip(struct text *cell, const char *characters)
         cell->size = n;
 }
 
+/* A comma that is stripped from an amount stands between digits, and three follow the last one. */
+static int do_commas_group(struct text cell, const char *stripped)
+{
+    size_t behind_last = 0;
+    int is_there = 0;
+    if (!stripped || !strchr(stripped, ','))
+        return 1;
+    for (size_t i = 0; i < cell.size && cell.data[i] != '.'; i++) {
+        if (cell.data[i] != ',') {
+            behind_last += isdigit((unsigned char)cell.data[i]) != 0;
+            continue;
+        }
+        if (i == 0 || !isdigit((unsigned char)cell.data[i - 1]) || i + 1 == cell.size ||
+            !isdigit((unsigned char)cell.data[i + 1]))
+            return 0;
+        is_there = 1;
+        behind_last = 0;
+    }
+    const char *point = memchr(cell.data, '.', cell.size);
+    if (point && memchr(point, ',', cell.size - (size_t)(point - cell.data)))
+        return 0;
+    return !is_there || behind_last == 3;
+}
+
+/* One of the words, in the bytes of the row. */
+static int is_condition_met(const struct oracle_condition *condition, struct text cell)
+{
+    for (int w = 0; w < 4 && condition->words[w]; w++) {
+        size_t n = strlen(condition->words[w]);
+        int is_open = n && condition->words[w][n - 1] == '*';
+        if (is_open ? cell.size >= n - 1 && memcmp(cell.data, condition->words[w], n - 1) == 0
+                    : text_is(cell, condition->words[w]))
+            return 1;
+    }
+    return 0;
+}
+
 /* NULL, or the field because of which the row is a reject. */
 static const char *fill(struct oracle *oracle, const struct columns *columns, const struct csv_row *row,
                         struct orecord *r)
@@ -384,6 +422,8 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
     for (int f = 0; f < O_SLOTS; f++)
         if (columns->of[f] >= 0) {
             in[f] = row->cells[columns->of[f]];
+            if (f == O_AMOUNT && !do_commas_group(in[f], source->strip[f]))
+                return "amount";
             strip(&in[f], source->strip[f]);
             has[f] = 1;
         }
@@ -445,12 +485,19 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
     r->text[O_DIRECTION] = text_copy(r->is_out ? "OUT" : "IN", r->is_out ? 3 : 2);
     oracle_print_money(&r->text[O_AMOUNT], r->amount, r->text[O_CURRENCY].data);
 
-    if (in[O_FEE].size) {
+    if (job->fees == O_FEES_SCHEDULE && r->side == ORACLE_LOCAL) {
+        r->cost = oracle_schedule(job, r->amount, r->text[O_CURRENCY].data);
+        r->has_fee = 1;
+        r->fee = job->sources[ORACLE_CHANNEL].fee_is_signed ? -r->cost : r->cost;
+        oracle_print_money(&r->text[O_FEE], r->fee, r->text[O_CURRENCY].data);
+    } else if (in[O_FEE].size) {
         if (!oracle_money(in[O_FEE], source->fee_is_minor ? exponent : 0, &r->fee))
             return "fee";
         r->has_fee = 1;
+        r->cost = source->fee_is_signed ? -r->fee : r->fee;
         oracle_print_money(&r->text[O_FEE], r->fee, r->text[O_CURRENCY].data);
     }
+    r->gross = (__int128)r->amount + (job->fees == O_FEES_NET && r->side == ORACLE_CHANNEL ? r->cost : 0);
 
     int has_time = 0;
     int64_t us = 0, time_day = 0;
@@ -465,7 +512,7 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
         print_time(&r->text[O_TRADE_TIME], job->timezone, us);
     }
     if (in[O_BILL_DATE].size) {
-        if (!parse_date(in[O_BILL_DATE], &r->day))
+        if (!oracle_date(in[O_BILL_DATE], &r->day))
             return "bill_date";
         r->has_date = 1;
         r->date_disagrees = has_time && time_day != r->day;
@@ -475,7 +522,7 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
     }
     if (!r->has_date && job->unit_date) {
         struct text unit = {(char *)job->unit_date, strlen(job->unit_date)};
-        r->has_date = parse_date(unit, &r->day);
+        r->has_date = oracle_date(unit, &r->day);
     }
     if (r->has_date)
         print_day(&r->text[O_BILL_DATE], r->day);
@@ -505,6 +552,7 @@ static void orecord_free(struct orecord *r)
     free(r->place.data);
     free(r->tuple.data);
     free(r->set.data);
+    free(r->remains.data);
     free(r);
 }
 
@@ -529,7 +577,7 @@ static int find_columns(struct oracle *oracle, int side, const struct csv_row *h
                         struct columns *columns, const char **missing)
 {
     const struct oracle_source *source = &oracle->job->sources[side];
-    enum { WANTED = O_SLOTS + 6 };
+    enum { WANTED = O_SLOTS + 12 };
     const char *wanted[WANTED] = {NULL};
     int optional[WANTED] = {0}, at[WANTED];
     *columns = (struct columns){.width = header->count};
@@ -542,6 +590,10 @@ static int find_columns(struct oracle *oracle, int side, const struct csv_row *h
     }
     wanted[O_SLOTS + 4] = source->debit;
     wanted[O_SLOTS + 5] = source->credit;
+    for (int i = 0; i < 3; i++) {
+        wanted[O_SLOTS + 6 + i] = source->where[i].column;
+        wanted[O_SLOTS + 9 + i] = source->exclude[i].column;
+    }
     for (int w = 0; w < WANTED; w++) {
         at[w] = -1;
         for (int i = 0; wanted[w] && i < header->count; i++)
@@ -555,6 +607,8 @@ static int find_columns(struct oracle *oracle, int side, const struct csv_row *h
     memcpy(columns->of, at, sizeof columns->of);
     columns->debit = at[O_SLOTS + 4];
     columns->credit = at[O_SLOTS + 5];
+    memcpy(columns->where, at + O_SLOTS + 6, sizeof columns->where);
+    memcpy(columns->exclude, at + O_SLOTS + 9, sizeof columns->exclude);
     for (int i = 0; i < 4; i++)
         if (at[O_SLOTS + i] >= 0)
             columns->occurrence[columns->occurrence_count++] = at[O_SLOTS + i];
@@ -570,6 +624,16 @@ static struct text place_text(const char *name, long line, size_t offset)
     return place;
 }
 
+/* What `where` leaves out is no row of this side. */
+static int is_wanted(const struct oracle_source *source, const struct columns *columns,
+                     const struct csv_row *row)
+{
+    for (int i = 0; i < 3 && source->where[i].column; i++)
+        if (!is_condition_met(&source->where[i], row->cells[columns->where[i]]))
+            return 0;
+    return 1;
+}
+
 int oracle_read(struct oracle *oracle, int side, const char *name, const char *data, size_t size)
 {
     struct csv_reader reader;
@@ -579,6 +643,8 @@ int oracle_read(struct oracle *oracle, int side, const char *name, const char *d
     long rejects = 0, line = 1;
     size_t counted = 0;
     const struct oracle_source *spec = &oracle->job->sources[side];
+    if (oracle->refusal[0])
+        return -1;
     csv_start(&reader, data, size);
     if (spec->delimiter)
         reader.delimiter = spec->delimiter;
@@ -629,6 +695,10 @@ int oracle_read(struct oracle *oracle, int side, const char *name, const char *d
             column = "";
         } else if (row.count != columns.width) {
             column = "";
+        } else if (!is_wanted(spec, &columns, &row)) {
+            free(place.data);
+            csv_row_free(&row);
+            continue;
         } else {
             r = must_take(sizeof *r);
             r->side = side;
@@ -636,6 +706,8 @@ int oracle_read(struct oracle *oracle, int side, const char *name, const char *d
             r->offset = row.offset;
             r->class_id = O_OPEN;
             r->place = place;
+            for (int i = 0; i < 3 && spec->exclude[i].column; i++)
+                r->is_filtered |= is_condition_met(&spec->exclude[i], row.cells[columns.exclude[i]]);
             column = fill(oracle, &columns, &row, r);
         }
         if (column) {
@@ -665,6 +737,8 @@ struct oracle *oracle_open(const struct oracle_job *job)
 {
     struct oracle *oracle = must_take(sizeof *oracle);
     oracle->job = job;
+    if (job->rates && !oracle_read_rates(oracle))
+        refuse(oracle, "rates", 0, "no table of rates");
     return oracle;
 }
 
@@ -686,6 +760,8 @@ void oracle_close(struct oracle *oracle)
     for (int i = 0; i < O_CLASSES; i++)
         table_close(oracle->tables[i]);
     table_close(oracle->aggregate);
+    table_close(oracle->proposals);
+    free(oracle->rates);
     free(oracle->records);
     free(oracle->rejects);
     free(oracle);

@@ -12,8 +12,11 @@ const char *oracle_class_word(int class_id)
 }
 
 static const char *const reason_words[REASON_COUNT] = {
-    "exact",    "tolerance",      "amount",   "currency",  "direction",   "status",       "fee",    "timing",
-    "merchant", "date_disagrees", "conflict", "suspected", "dup_suspect", "non_monetary", "day_cut"};
+    "exact",           "tolerance",   "group",        "amount",         "currency",       "direction",
+    "status",          "fee",         "timing",       "merchant",       "date_disagrees", "conflict",
+    "suspected",       "dup_suspect", "non_monetary", "day_cut",        "partial",        "over",
+    "under",           "group_sum",   "budget",       "netted",         "sampled",        "fx",
+    "fx_rate_missing", "filtered",    "test",         "alien_merchant", "over_refund"};
 
 static const char *slot_word(const struct oracle_job *job, int slot)
 {
@@ -86,6 +89,25 @@ static void add_name(struct header *h, const char *prefix, const char *word)
     h->width++;
 }
 
+/* Members of sets stand among pairs. */
+static int has_sets(const struct oracle_job *job)
+{
+    return job->splits || job->reversals || job->partials.is_given || job->group.is_given;
+}
+
+/* Any number will do that is equal for equal sets: FNV-1a of the key number and tuple. */
+static struct text set_cell(struct text set)
+{
+    if (set.size == 0)
+        return word_text("");
+    uint64_t hash = 14695981039346656037ull;
+    for (size_t i = 0; i < set.size; i++)
+        hash = (hash ^ (unsigned char)set.data[i]) * 1099511628211ull;
+    char digits[24];
+    snprintf(digits, sizeof digits, "%016llx", (unsigned long long)hash);
+    return word_text(digits);
+}
+
 static struct table *open_pairs(const struct oracle_job *job)
 {
     static const char *const first[] = {"channel_code", "biz_order_no", "channel_order_no",
@@ -94,6 +116,8 @@ static struct table *open_pairs(const struct oracle_job *job)
     struct header h = {.width = 0};
     for (size_t i = 0; i < sizeof first / sizeof *first; i++)
         add_name(&h, "", first[i]);
+    if (has_sets(job))
+        add_name(&h, "", "set_id");
     for (int f = 0; f < O_SLOTS; f++)
         if (is_shown(job, f)) {
             add_name(&h, "local_", slot_word(job, f));
@@ -107,74 +131,102 @@ static struct table *open_pairs(const struct oracle_job *job)
     return table_open(h.names, h.width);
 }
 
-static void add_pair(struct table *t, const struct oracle_job *job, const struct orecord *local)
+/* The cell of a side's record, or nothing where the row has none of that side. */
+static struct text side_cell(const struct orecord *r, int slot)
 {
-    const struct orecord *channel = local->partner;
+    return r ? field_cell(r, slot) : word_text("");
+}
+
+/* The first record that has the field; of members of sets there is only one. */
+static struct text either_cell(const struct orecord *first, const struct orecord *second, int slot)
+{
+    return field_cell(first && (!second || first->text[slot].size) ? first : second, slot);
+}
+
+/* A pair, or a member of a set, on whose other side nothing stands. */
+static void add_pair(struct table *t, const struct oracle_job *job, const struct orecord *r)
+{
+    const struct orecord *local = r->side == ORACLE_LOCAL ? r : NULL,
+                         *channel = r->side == ORACLE_LOCAL ? r->partner : r;
     struct text *row = must_take((size_t)t->width * sizeof *row), *at = row;
-    *at++ = field_cell(local->text[O_CHANNEL_CODE].size ? local : channel, O_CHANNEL_CODE);
-    *at++ = field_cell(local->text[O_BIZ_ORDER_NO].size ? local : channel, O_BIZ_ORDER_NO);
-    *at++ = field_cell(channel->text[O_CHANNEL_ORDER_NO].size ? channel : local, O_CHANNEL_ORDER_NO);
-    *at++ = reasons_text(job, local);
-    *at++ = field_cell(local, O_AMOUNT);
-    *at++ = field_cell(channel, O_AMOUNT);
+    *at++ = either_cell(local, channel, O_CHANNEL_CODE);
+    *at++ = either_cell(local, channel, O_BIZ_ORDER_NO);
+    *at++ = either_cell(channel, local, O_CHANNEL_ORDER_NO);
+    *at++ = reasons_text(job, r);
+    *at++ = side_cell(local, O_AMOUNT);
+    *at++ = side_cell(channel, O_AMOUNT);
     struct text delta = {0}, currency = {0};
     text_append(&delta, "", 0);
-    text_append(&currency, local->text[O_CURRENCY].data, 3);
-    if (text_compare(local->text[O_CURRENCY], channel->text[O_CURRENCY]) == 0) {
-        oracle_print_money(&delta, (__int128)channel->amount - local->amount, currency.data);
+    text_append(&currency, r->text[O_CURRENCY].data, 3);
+    if (!local || !channel || text_compare(local->text[O_CURRENCY], channel->text[O_CURRENCY]) == 0) {
+        oracle_print_money(&delta, (channel ? (__int128)channel->amount : 0) - (local ? local->amount : 0),
+                           currency.data);
     } else {
         text_append(&currency, "/", 1);
         text_append(&currency, channel->text[O_CURRENCY].data, 3);
     }
     *at++ = delta;
     char number[16];
-    snprintf(number, sizeof number, "%d", local->key_no);
+    snprintf(number, sizeof number, "%d", r->key_no);
     *at++ = word_text(number);
+    if (has_sets(job))
+        *at++ = set_cell(r->set);
     for (int f = 0; f < O_SLOTS; f++)
         if (is_shown(job, f)) {
-            *at++ = field_cell(local, f);
-            *at++ = field_cell(channel, f);
+            *at++ = side_cell(local, f);
+            *at++ = side_cell(channel, f);
         }
     *at++ = currency;
-    *at++ = field_cell(local, O_BILL_DATE);
-    *at++ = field_cell(channel, O_BILL_DATE);
-    *at++ = harmless(local->place);
-    *at++ = harmless(channel->place);
+    *at++ = side_cell(local, O_BILL_DATE);
+    *at++ = side_cell(channel, O_BILL_DATE);
+    *at++ = local ? harmless(local->place) : word_text("");
+    *at++ = channel ? harmless(channel->place) : word_text("");
     table_add(t, row);
+}
+
+int oracle_record_names(const struct oracle_job *job, const char *names[])
+{
+    int n = 0;
+    names[n++] = "side";
+    for (int f = 0; f < O_FIELDS + job->attr_count; f++)
+        names[n++] = slot_word(job, f);
+    names[n++] = "occurrence_id";
+    return n;
+}
+
+struct text *oracle_record_cells(const struct oracle_job *job, const struct orecord *r, struct text *at)
+{
+    *at++ = word_text(r->side == ORACLE_LOCAL ? "local" : "channel");
+    for (int f = 0; f < O_FIELDS + job->attr_count; f++)
+        *at++ = field_cell(r, f);
+    *at++ = harmless(r->occurrence);
+    return at;
+}
+
+struct text oracle_place_cell(const struct orecord *r)
+{
+    return harmless(r->place);
 }
 
 static struct table *open_singles(const struct oracle_job *job)
 {
-    struct header h = {.width = 0};
-    add_name(&h, "", "side");
-    for (int f = 0; f < O_FIELDS + job->attr_count; f++)
-        add_name(&h, "", slot_word(job, f));
-    add_name(&h, "", "occurrence_id");
-    add_name(&h, "", "set_id");
-    add_name(&h, "", "reasons");
-    add_name(&h, "", "place");
-    return table_open(h.names, h.width);
-}
-
-/* Any number will do that is equal for equal sets: FNV-1a of the key number and tuple. */
-static struct text set_cell(struct text set)
-{
-    uint64_t hash = 14695981039346656037ull;
-    for (size_t i = 0; i < set.size; i++)
-        hash = (hash ^ (unsigned char)set.data[i]) * 1099511628211ull;
-    char digits[24];
-    snprintf(digits, sizeof digits, "%016llx", (unsigned long long)hash);
-    return word_text(digits);
+    const char *names[WIDTH_MAX];
+    int width = oracle_record_names(job, names);
+    names[width++] = "set_id";
+    if (job->partials.is_given)
+        names[width++] = "remains";
+    names[width++] = "reasons";
+    names[width++] = "place";
+    return table_open(names, width);
 }
 
 static void add_single(struct table *t, const struct oracle_job *job, const struct orecord *r)
 {
     struct text *row = must_take((size_t)t->width * sizeof *row), *at = row;
-    *at++ = word_text(r->side == ORACLE_LOCAL ? "local" : "channel");
-    for (int f = 0; f < O_FIELDS + job->attr_count; f++)
-        *at++ = field_cell(r, f);
-    *at++ = harmless(r->occurrence);
-    *at++ = r->class_id == O_AMBIGUOUS ? set_cell(r->set) : word_text("");
+    at = oracle_record_cells(job, r, at);
+    *at++ = set_cell(r->set);
+    if (job->partials.is_given)
+        *at++ = plain(r->remains);
     *at++ = reasons_text(job, r);
     *at++ = harmless(r->place);
     table_add(t, row);
@@ -183,8 +235,7 @@ static void add_single(struct table *t, const struct oracle_job *job, const stru
 static int by_pair(const void *pa, const void *pb)
 {
     const struct orecord *a = *(struct orecord *const *)pa, *b = *(struct orecord *const *)pb;
-    int c = oracle_order(a, b);
-    return c ? c : oracle_order(a->partner, b->partner);
+    return oracle_order(a, b);
 }
 
 static int by_aggregate(const void *pa, const void *pb)
@@ -224,6 +275,11 @@ static struct table *write_aggregate(const struct oracle *oracle)
     return t;
 }
 
+const struct table *oracle_proposals(const struct oracle *oracle)
+{
+    return oracle->proposals;
+}
+
 const struct table *oracle_aggregate(const struct oracle *oracle)
 {
     return oracle->aggregate;
@@ -240,7 +296,7 @@ void oracle_write_tables(struct oracle *oracle)
         int n = 0;
         for (int i = 0; i < oracle->count; i++) {
             struct orecord *r = oracle->records[i];
-            if (r->class_id == class_id && (!is_pair || r->side == ORACLE_LOCAL))
+            if (r->class_id == class_id && (!is_pair || r->side == ORACLE_LOCAL || !r->partner))
                 list[n++] = r;
         }
         if (is_pair)
@@ -320,5 +376,5 @@ int oracle_exit_code(const struct oracle *oracle)
     for (size_t i = 0; i < sizeof open / sizeof *open; i++)
         if (oracle->tables[open[i]]->count)
             return 1;
-    return 0;
+    return oracle->are_day_fees_off;
 }
