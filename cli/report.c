@@ -3,6 +3,7 @@
 #include "core/base/mem.h"
 #include "core/model/currency.h"
 #include "io/format/csv_scan.h"
+#include "io/sink/cell_text.h"
 #include "io/sink/digest.h"
 #include <jansson.h>
 #include <stdlib.h>
@@ -211,6 +212,21 @@ enum err report_summary(const struct report *report, char **out, struct diag *di
                             by_currency(r, currencies, count, class_delta, k));
     json_object_set_new(bridge, "unexplained", by_currency(r, currencies, count, value_unexplained, 0));
     json_object_set_new(root, "bridge", bridge);
+    json_t *schedule = json_array();
+    for (uint32_t i = 0; i < r->schedule_count; i++) {
+        const struct schedule_day *d = &r->schedule[i];
+        json_t *one = json_object();
+        json_object_set_new(one, "bill_date", json_string(day_print(day, d->day) ? day : ""));
+        json_object_set_new(one, "currency", json_string(currency_code(d->currency)));
+        json_object_set_new(one, "expected", money(d->expected, d->currency));
+        json_object_set_new(one, "stated", money(d->stated, d->currency));
+        json_object_set_new(one, "difference", money(d->stated - d->expected, d->currency));
+        json_array_append_new(schedule, one);
+    }
+    if (report->job->match.fees == FEES_SCHEDULE_DAY)
+        json_object_set_new(root, "fee_schedule", schedule);
+    else
+        json_decref(schedule);
 
     /* The digest: every class file without places, and all that stands above. */
     char *body = json_dumps(root, JSON_INDENT(2)), digest_text[DIGEST_TEXT];
@@ -300,6 +316,12 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
     return dump(root, out, diag);
 }
 
+static const char *amount_text(money_total micro, int currency, char out[MONEY_TEXT_MAX])
+{
+    money_print(out, micro, currency_exponent((uint8_t)currency));
+    return out;
+}
+
 static int by_tally_key(const void *a, const void *b)
 {
     const struct tally_row *x = a, *y = b;
@@ -310,32 +332,88 @@ static int by_tally_key(const void *a, const void *b)
     return (xk > yk) - (xk < yk);
 }
 
+/* A row's cells up to the direction: with texts of its own, or with what is the same in all rows of the side. */
+static char *put_head(char *at, const struct report *report, enum side side, uint16_t bill_day, unsigned hour,
+                      const struct aggregate_cell *cell, uint8_t currency, int out)
+{
+    char day[DAY_TEXT_MAX];
+    day_print(day, bill_day);
+    at += sprintf(at, "%s,%s,", side_name(side), day);
+    if (hour < HOUR_NONE)
+        at += sprintf(at, "%02u", hour);
+    static const int order[AGGREGATE_DIMS] = {AGGREGATE_CHANNEL_CODE, AGGREGATE_MERCHANT,
+                                              AGGREGATE_SUB_MERCHANT, AGGREGATE_BIZ_TYPE};
+    for (int i = 0; i < AGGREGATE_DIMS; i++) {
+        const char *constant = report->job->aggregate.dims[order[i]]
+                                   ? report->job->sources[side].fields[job_aggregate_field(order[i])].constant
+                                   : NULL;
+        *at++ = ',';
+        at = cell_write(at,
+                        cell ? aggregate_dim(&report->result->aggregate, cell, order[i])
+                             : span_of(constant ? constant : ""),
+                        0);
+    }
+    return at + sprintf(at, ",%s,%s,", currency_code(currency), out ? "OUT" : "IN");
+}
+
 enum err report_aggregate(const struct report *report, char **out, struct diag *diag)
 {
     const struct run_result *r = report->result;
+    const struct aggregate *aggregate = &r->aggregate;
+    uint32_t cell_count = 0, row_count = 0;
+    struct aggregate_cell *cells = aggregate_sort(aggregate, &cell_count);
     struct tally_row *rows = mem_take((r->in.room + 1) * sizeof *rows);
-    size_t room = 256 + (size_t)r->in.room * 160, used;
-    char *text = malloc(room);
-    if (!rows || !text) {
+    enum { ROW_ROOM = 512 };
+    size_t room = ROW_ROOM + ((size_t)r->in.room + cell_count) * ROW_ROOM;
+    for (uint32_t i = 0; cells && i < cell_count; i++)
+        room += 2 * aggregate->text_spans[cells[i].key >> 32].size;
+    for (int side = 0; side < SIDES; side++)
+        for (int dim = 0; dim < AGGREGATE_DIMS; dim++) {
+            const char *constant = report->job->sources[side].fields[job_aggregate_field(dim)].constant;
+            room += constant ? (size_t)r->in.room * 2 * strlen(constant) : 0;
+        }
+    char *text = malloc(room), *at = text;
+    if (!cells || !rows || !text) {
+        mem_give(cells);
         mem_give(rows);
         free(text);
         return mem_fail(diag, room, "aggregate.csv");
     }
-    uint32_t count = 0;
     for (uint32_t i = 0; i < r->in.room; i++)
-        if (r->in.rows[i].key && r->in.rows[i].count)
-            rows[count++] = r->in.rows[i];
-    qsort(rows, count, sizeof *rows, by_tally_key);
-    used = (size_t)snprintf(text, room, "side,bill_date,currency,direction,count,amount\n");
-    for (uint32_t i = 0; i < count; i++) {
-        char day[DAY_TEXT_MAX], amount[MONEY_TEXT_MAX];
-        day_print(day, tally_day(rows[i].key));
-        money_print(amount, rows[i].sum, currency_exponent(tally_currency(rows[i].key)));
-        used += (size_t)snprintf(
-            text + used, room - used, "%s,%s,%s,%s,%llu,%s\n", side_name((enum side)tally_side(rows[i].key)),
-            day, currency_code(tally_currency(rows[i].key)), tally_out(rows[i].key) ? "OUT" : "IN",
-            (unsigned long long)rows[i].count, amount);
+        if (r->in.rows[i].key && r->in.rows[i].count &&
+            !job_counts(report->job, (enum side)tally_side(r->in.rows[i].key)))
+            rows[row_count++] = r->in.rows[i];
+    qsort(rows, row_count, sizeof *rows, by_tally_key);
+    at += sprintf(at,
+                  "side,bill_date,hour,channel_code,merchant_no,sub_merchant_no,biz_type,currency,direction,"
+                  "count,gross,fee,net\n");
+    char a[MONEY_TEXT_MAX], b[MONEY_TEXT_MAX], c[MONEY_TEXT_MAX];
+    for (int side = 0; side < SIDES; side++) {
+        for (uint32_t i = 0; i < row_count; i++) { /* a side that is not counted by more than these */
+            if (tally_side(rows[i].key) != (unsigned)side)
+                continue;
+            const uint8_t currency = tally_currency(rows[i].key);
+            at = put_head(at, report, (enum side)side, tally_day(rows[i].key), HOUR_NONE, NULL, currency,
+                          tally_out(rows[i].key));
+            at += sprintf(at, "%llu,%s,,\n", (unsigned long long)rows[i].count,
+                          amount_text(rows[i].sum, currency, a));
+        }
+        for (uint32_t i = 0; i < cell_count; i++) {
+            const struct aggregate_cell *cell = &cells[i];
+            if (aggregate_side(cell) != (unsigned)side)
+                continue;
+            const uint8_t currency = aggregate_currency(cell);
+            const int fees = job_has_fees(report->job, (enum side)side);
+            at = put_head(at, report, (enum side)side, aggregate_day(cell), aggregate_hour(cell), cell,
+                          currency, aggregate_out(cell));
+            at +=
+                sprintf(at, "%lld,%s,%s,%s\n", (long long)cell->count, amount_text(cell->gross, currency, a),
+                        fees ? amount_text(cell->cost, currency, b) : "",
+                        fees ? amount_text(cell->gross - cell->cost, currency, c) : "");
+        }
     }
+    *at = 0;
+    mem_give(cells);
     mem_give(rows);
     *out = text;
     return OK;
@@ -367,6 +445,9 @@ void report_unit_warning(const struct run_result *r, FILE *out)
 
 int report_exit_code(const struct run_result *r, int is_task)
 {
+    for (uint32_t i = 0; i < r->schedule_count; i++)
+        if (r->schedule[i].stated != r->schedule[i].expected)
+            return 1;
     for (int side = 0; side < SIDES; side++)
         if (r->totals.count[CLASS_MISMATCH][side] || r->totals.count[CLASS_MISSING][side] ||
             r->totals.count[CLASS_EXTRA][side] || r->totals.count[CLASS_AMBIGUOUS][side] ||
@@ -386,12 +467,6 @@ static const char *grouped(uint64_t value, char out[40])
         out[at++] = plain[i];
     }
     out[at] = 0;
-    return out;
-}
-
-static const char *amount_text(money_total micro, int currency, char out[MONEY_TEXT_MAX])
-{
-    money_print(out, micro, currency_exponent((uint8_t)currency));
     return out;
 }
 

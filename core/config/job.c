@@ -137,3 +137,33 @@ const char *job_out_dir_clash(const struct job *job, const char *base, const cha
     }
     return NULL;
 }
+
+enum field job_aggregate_field(int dim)
+{
+    static const enum field fields[AGGREGATE_DIMS] = {FIELD_CHANNEL_CODE, FIELD_MERCHANT_NO,
+                                                      FIELD_SUB_MERCHANT_NO, FIELD_BIZ_TYPE};
+    return fields[dim];
+}
+
+static int has_column_there(const struct job *job, enum side side, enum field field)
+{
+    const struct field_rule *rule = &job->sources[side].fields[field];
+    return rule->column || rule->debit;
+}
+
+int job_has_fees(const struct job *job, enum side side)
+{
+    return has_column_there(job, side, FIELD_FEE) || job->sources[side].fields[FIELD_FEE].constant ||
+           (job->match.fees == FEES_SCHEDULE && side == LOCAL);
+}
+
+int job_counts(const struct job *job, enum side side)
+{
+    if (!job->aggregate.on || source_tells_images(job->sources[side].kind))
+        return 0;
+    int counts =
+        job_has_fees(job, side) || (job->aggregate.hour && has_column_there(job, side, FIELD_TRADE_TIME));
+    for (int dim = 0; dim < AGGREGATE_DIMS; dim++)
+        counts |= job->aggregate.dims[dim] && has_column_there(job, side, job_aggregate_field(dim));
+    return counts;
+}

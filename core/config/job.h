@@ -11,6 +11,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/diag.h"
+#include "core/model/aggregate.h"
 #include "core/model/day.h"
 #include "core/model/money.h"
 #include "core/model/words.h"
@@ -379,6 +380,12 @@ struct aside_rules {
     int sampled;
 };
 
+/* What tells the cells of aggregate.csv apart besides date, currency and direction (decision 37). */
+struct aggregate_rules {
+    int on; /* 0: nothing more is counted (diff) */
+    int hour, dims[AGGREGATE_DIMS];
+};
+
 struct job {
     struct arena arena;
     const char *path;      /* of the job file; NULL for diff */
@@ -398,6 +405,7 @@ struct job {
     int part_count[SIDES];
     struct match_rules match;
     struct aside_rules aside;
+    struct aggregate_rules aggregate;
     const char *attrs[ATTRS_MAX]; /* names */
     int attr_count;
     /* Status words that stand for money that moved. Default SUCCESS, REFUNDED; diff: every word but
@@ -422,6 +430,14 @@ enum err job_load_text(struct job **out, const char *path, struct span text, str
 enum err job_from_profile(struct job **out, const char *profile, const char *currency, const char *timezone,
                           struct diag *diag);
 void job_close(struct job *job);
+
+/* The field of a dimension of aggregates. */
+enum field job_aggregate_field(int dim);
+/* 1 when a side's rows are counted apart from their records: they are final as they are read, and some of what tells cells apart,
+ * or a fee, stands in a column. */
+int job_counts(const struct job *job, enum side side);
+/* 1 when a side says fees, or they are computed. */
+int job_has_fees(const struct job *job, enum side side);
 
 /* 1 when records may end in sets: outputs then have a column for them. */
 static inline int job_makes_sets(const struct job *job)

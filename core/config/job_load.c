@@ -1662,9 +1662,10 @@ static enum err read_version(struct loader *l)
 
 static enum err read_top(struct loader *l)
 {
-    static const char *const NAMES[] = {
-        "version", "job",   "channel_code", "biz_type", "timezone", "cut",      "currency",   "local",
-        "channel", "match", "suspense",     "output",   "status",   "manifest", "test_rules", "sampling"};
+    static const char *const NAMES[] = {"version",  "job",      "channel_code", "biz_type", "timezone",
+                                        "cut",      "currency", "local",        "channel",  "match",
+                                        "suspense", "output",   "status",       "manifest", "test_rules",
+                                        "sampling", "aggregate"};
     static const char *const LATER[] = {"filters", "push", "sinks", "state", "script", "profile", "include"};
     struct job *job = l->job;
     enum err err = check_names(l, l->root, "", NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
@@ -1707,6 +1708,8 @@ static enum err read_top(struct loader *l)
         err = read_match(l);
     if (err == OK)
         err = read_aside(l);
+    if (err == OK)
+        err = read_aggregate(l);
     if (err == OK)
         err = read_suspense(l);
     if (err == OK)

@@ -389,3 +389,31 @@ enum err read_aside(struct loader *l)
     aside->sampled = 1;
     return err;
 }
+
+/* ---- aggregates ---- */
+
+enum err read_aggregate(struct loader *l)
+{
+    static const char *const NAMES[] = {"by"};
+    static const char *const WORDS[] = {"channel_code", "merchant_no", "sub_merchant_no", "biz_type", "hour"};
+    struct aggregate_rules *aggregate = &l->job->aggregate;
+    const struct yaml_node *node = yaml_get(l->root, "aggregate");
+    aggregate->on = 1;
+    enum err err = node ? check_names(l, node, "aggregate", NAMES, COUNT_OF(NAMES), NULL, 0) : OK;
+    const struct yaml_node *by = yaml_get(node, "by");
+    if (err == OK && by && by->kind != YAML_LIST)
+        return wrong_type(l, by, "aggregate.by", "a list of fields");
+    for (int dim = 0; !by && dim < AGGREGATE_DIMS; dim++)
+        aggregate->dims[dim] = 1;
+    aggregate->hour = !by;
+    for (const struct yaml_node *item = by ? by->first : NULL; err == OK && item; item = item->next) {
+        int word = 0;
+        err = read_choice(l, item, "aggregate.by", WORDS, COUNT_OF(WORDS), &word);
+        int *at = word == AGGREGATE_DIMS ? &aggregate->hour : &aggregate->dims[word];
+        if (err == OK && *at)
+            err = BAD(l, item, "job.doubled", "keep one of the two", "aggregate.by: \"%s\" is in it twice",
+                      item->text);
+        *at = 1;
+    }
+    return err;
+}

@@ -83,6 +83,7 @@ enum err read_subset(struct loader *l, const struct yaml_node *node);
 enum err read_fx(struct loader *l, const struct yaml_node *node);
 /* `test_rules` and `sampling`, which stand beside `match`. */
 enum err read_aside(struct loader *l);
+enum err read_aggregate(struct loader *l);
 enum err read_budget(struct loader *l, const struct yaml_node *node);
 
 /* profile_load.c: reads the profile that a side names into source->bill, then what the side itself says of rows:

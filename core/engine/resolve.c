@@ -212,6 +212,18 @@ static enum err drop(struct worker *w, struct tally *tally, uint64_t *count, con
     sums->count++;
     sums->sum += amount;
     ++*count;
+    if (w->outbox.aggregate[row->side]) { /* it was counted when it was read */
+        struct row_note note;
+        normalize_note(w->run->config->job, row, &note);
+        const struct span texts = {(const char *)note.texts, note.size};
+        struct aggregate_cell *cell = aggregate_find(
+            &w->aggregate, aggregate_key(row->side, row->out, row->day, currency, note.hour), texts);
+        if (!cell)
+            return aggregate_failed(&w->aggregate, &w->diag);
+        cell->count--;
+        cell->gross -= amount;
+        cell->cost -= note.cost_micro;
+    }
     return OK;
 }
 

@@ -301,6 +301,10 @@ static enum err worker_setup(struct worker *w)
     if (err == OK)
         err = tally_init(&w->apart, &w->diag);
     if (err == OK)
+        err = aggregate_init(&w->aggregate, &w->diag);
+    for (int side = 0; side < SIDES; side++)
+        w->outbox.aggregate[side] = job_counts(config->job, (enum side)side) ? &w->aggregate : NULL;
+    if (err == OK)
         err = tally_init(&w->dropped, &w->diag);
     if (err == OK && config->is_task && !(w->carry = mem_take_zero(SIDES, sizeof *w->carry)))
         err = mem_fail(&w->diag, SIDES * sizeof *w->carry, "a worker");
@@ -376,6 +380,7 @@ static void worker_teardown(struct worker *w)
     arena_fini(&w->arena);
     tally_fini(&w->outbox.tally);
     tally_fini(&w->apart);
+    aggregate_fini(&w->aggregate);
     tally_fini(&w->dropped);
     mem_give(w->carry);
     run->config->io.close(w->io);
@@ -444,6 +449,37 @@ static enum err sums_differ(struct diag *diag, const char *which, enum side side
 
 /* I2 and I3 per side and currency, and with them I6 and I7: the verdicts' sums are the inputs' sums. I5:
  * booked deltas. */
+/* What was counted of rows apart from their records is what came in. */
+static enum err check_aggregates(const struct run *run, const struct run_result *r, struct diag *diag)
+{
+    for (int side = 0; side < SIDES; side++) {
+        if (!job_counts(run->config->job, (enum side)side))
+            continue;
+        for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++) {
+            uint64_t in = 0, counted = 0;
+            money_total in_sum = 0, counted_sum = 0;
+            for (uint32_t i = 0; i < r->in.room; i++)
+                if (r->in.rows[i].key && tally_side(r->in.rows[i].key) == (unsigned)side &&
+                    tally_currency(r->in.rows[i].key) == currency) {
+                    in += r->in.rows[i].count;
+                    in_sum += r->in.rows[i].sum;
+                }
+            for (uint32_t i = 0; i < r->aggregate.cell_room; i++) {
+                const struct aggregate_cell *cell = &r->aggregate.cells[i];
+                if (cell->key && aggregate_side(cell) == (unsigned)side &&
+                    aggregate_currency(cell) == currency) {
+                    counted += (uint64_t)cell->count;
+                    counted_sum += cell->gross;
+                }
+            }
+            if (in != counted || in_sum != counted_sum)
+                return sums_differ(diag, "I2 or I3 (aggregates)", (enum side)side, (uint8_t)currency, in,
+                                   counted, in_sum, counted_sum);
+        }
+    }
+    return OK;
+}
+
 static enum err check_sums(const struct run *run, struct run_result *r, struct diag *diag)
 {
     (void)run;
@@ -480,6 +516,9 @@ static enum err check_sums(const struct run *run, struct run_result *r, struct d
         if (records != in)
             return sums_differ(diag, "I2 (records read)", (enum side)side, 0, records, in, 0, 0);
     }
+    enum err err = check_aggregates(run, r, diag);
+    if (err != OK)
+        return err;
     for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++) {
         money_total booked = 0;
         for (int b = 0; b < BOOKINGS; b++)
@@ -513,9 +552,57 @@ static void add_carry(struct carry_totals *into, const struct carry_totals *from
     into->changed_sum += from->changed_sum;
 }
 
+static int by_day(const void *a, const void *b)
+{
+    const struct schedule_day *x = a, *y = b;
+    if (x->day != y->day)
+        return x->day < y->day ? -1 : 1;
+    return (x->currency > y->currency) - (x->currency < y->currency);
+}
+
+/* Fees by the day: sums of the channel's side against the rate (core/README.md, decision 28). */
+static enum err schedule_days(const struct run *run, struct run_result *r, struct diag *diag)
+{
+    const struct fee_schedule *schedule = &run->config->job->match.schedule;
+    r->schedule = mem_take_zero((size_t)r->aggregate.cell_count + 1, sizeof *r->schedule);
+    if (!r->schedule)
+        return mem_fail(diag, r->aggregate.cell_count * sizeof *r->schedule, "fees by the day");
+    uint32_t count = 0, days = 0;
+    for (uint32_t i = 0; i < r->aggregate.cell_room; i++) {
+        const struct aggregate_cell *cell = &r->aggregate.cells[i];
+        if (cell->key && cell->count && aggregate_side(cell) == CHANNEL)
+            r->schedule[count++] =
+                (struct schedule_day){aggregate_day(cell), aggregate_currency(cell), cell->gross, cell->cost};
+    }
+    if (count)
+        qsort(r->schedule, count, sizeof *r->schedule, by_day);
+    for (uint32_t i = 0; i < count; i++) {
+        if (days && by_day(&r->schedule[days - 1], &r->schedule[i]) == 0) {
+            r->schedule[days - 1].expected += r->schedule[i].expected;
+            r->schedule[days - 1].stated += r->schedule[i].stated;
+        } else {
+            r->schedule[days++] = r->schedule[i];
+        }
+    }
+    for (uint32_t i = 0; i < days; i++) {
+        const money_total gross = r->schedule[i].expected;
+        int64_t due = 0;
+        if (gross > INT64_MAX || gross < -INT64_MAX ||
+            !money_scale((int64_t)gross, schedule->rate_ppm, 1000000,
+                         currency_exponent(r->schedule[i].currency), schedule->rounding, &due))
+            return diag_set(diag, ERR_MACHINE, "fees.schedule", "write level: row",
+                            "the amounts of one day are too large for its fees to be computed");
+        r->schedule[i].expected = due;
+    }
+    r->schedule_count = days;
+    return OK;
+}
+
 static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
 {
     enum err err = tally_init(&r->in, diag);
+    if (err == OK)
+        err = aggregate_init(&r->aggregate, diag);
     if (err == OK)
         err = tally_init(&r->others, diag);
     if (err == OK && run->config->is_task && !(r->carry = mem_take_zero(SIDES, sizeof *r->carry)))
@@ -575,6 +662,8 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
         if (err == OK)
             err = tally_merge(&r->others, &w->apart, 1, diag);
         if (err == OK)
+            err = aggregate_merge(&r->aggregate, &w->aggregate, 1, diag);
+        if (err == OK)
             err = tally_merge(&r->in, &w->dropped, -1, diag);
         r->other_days += w->apart_count;
         for (int side = 0; side < SIDES; side++)
@@ -600,7 +689,9 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
                                                              diag);
     for (int side = 0; side < SIDES; side++)
         run->config->sources[side]->ops->counts(run->config->sources[side], &r->counts[side]);
-    return err == OK ? check_sums(run, r, diag) : err;
+    if (err == OK)
+        err = check_sums(run, r, diag);
+    return err == OK && run->config->job->match.fees == FEES_SCHEDULE_DAY ? schedule_days(run, r, diag) : err;
 }
 
 /* Tells how far it is, where somebody asks; else joining the workers is waiting enough. */
@@ -692,6 +783,8 @@ void run_close(struct run_result *result)
     if (!result)
         return;
     tally_fini(&result->in);
+    aggregate_fini(&result->aggregate);
+    mem_give(result->schedule);
     tally_fini(&result->others);
     mem_give(result->carry);
     mem_give(result->worker);

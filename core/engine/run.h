@@ -80,8 +80,18 @@ struct worker_times {
     int core;                           /* pinned to; -1 */
 };
 
+/* fees: {schedule: {level: day}}: what the channel charged of a day, and what it should have. */
+struct schedule_day {
+    uint16_t day;
+    uint8_t currency;
+    money_total expected, stated;
+};
+
 struct run_result {
     struct class_totals totals;
+    struct aggregate aggregate; /* of sides that are counted (job_counts) */
+    struct schedule_day *schedule;
+    uint32_t schedule_count;
     struct tally in; /* what came in, less replaced images */
     struct tally
         others; /* a task: records of other bill dates, which a log tells and which are not in `in` */

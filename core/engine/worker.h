@@ -51,6 +51,7 @@ struct worker {
     struct subset *subset; /* taken when the first pool is there */
     struct arena arena;
     struct class_totals totals;
+    struct aggregate aggregate;
     struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */
     struct tally apart, dropped; /* a task: records of other days; carried ones that are no part of the run */
     uint64_t apart_count, dropped_count[SIDES];

@@ -9,13 +9,15 @@
 
 #include "core/base/bloom.h"
 #include "core/base/hash.h"
+#include "core/model/aggregate.h"
 #include "core/model/record.h"
 #include "core/model/tally.h"
 
 struct outbox {
     uint32_t shard_count;
-    struct batch **open; /* one a shard; owned by the engine */
-    struct tally tally;  /* of all records put */
+    struct batch **open;                /* one a shard; owned by the engine */
+    struct tally tally;                 /* of all records put */
+    struct aggregate *aggregate[SIDES]; /* of what their rows say besides; NULL: the side is not counted */
     struct bloom
         *fresh; /* [SIDES]: first keys of this task's own records, for final ones that may be reopened; NULL:
                             nobody asks */
@@ -62,6 +64,15 @@ static inline enum err outbox_put_last(struct outbox *outbox, struct batch *batc
 {
     const struct record *record = outbox_put_untold(outbox, batch, units);
     return LIKELY(tally_add(&outbox->tally, record)) ? OK : outbox_no_memory(diag);
+}
+
+/* Counts a row whose record goes out. Only where outbox->aggregate has its side. */
+static inline enum err outbox_note(struct outbox *outbox, unsigned flags, uint16_t day, uint8_t currency,
+                                   int64_t amount_micro, const struct row_note *note, struct diag *diag)
+{
+    struct aggregate *aggregate = outbox->aggregate[flags & RECORD_CHANNEL];
+    const uint64_t key = aggregate_key(flags & RECORD_CHANNEL, flags & RECORD_OUT, day, currency, note->hour);
+    return LIKELY(aggregate_add(aggregate, key, amount_micro, note)) ? OK : aggregate_failed(aggregate, diag);
 }
 
 static inline enum err outbox_put(struct outbox *outbox, const struct record *record, uint32_t units,

@@ -72,6 +72,7 @@ struct normalizer {
     int key_cell_count;
     /* fees (core/README.md, decision 28) */
     int fee_income; /* the fee is money to the merchant: a cost is negative */
+    int counts;     /* rows are noted for aggregates */
     int takes_cost; /* fees: net: records say what their fee costs; `takes_own` on the channel's side */
     int takes_own;
     int computes_fee; /* the local side of a schedule */
@@ -183,6 +184,17 @@ static void make_plan(struct normalizer *n)
                                   .wants_channel = (uint8_t)n->key_has_channel};
     for (int i = 0; i < n->key_cell_count; i++)
         n->plan.numbers[i] = n->columns[n->key_cells[i]];
+    n->plan.counts = (uint8_t)n->counts;
+    n->plan.counts_hours = (uint8_t)n->job->aggregate.hour;
+    n->plan.fee_income = (uint8_t)n->fee_income;
+    for (int dim = 0; dim < AGGREGATE_DIMS; dim++) {
+        const struct input *in = &n->in[job_aggregate_field(dim)];
+        const int wanted = n->job->aggregate.dims[dim];
+        n->plan.note_columns[dim] = wanted ? column_of(n, job_aggregate_field(dim)) : -1;
+        n->plan.note_constants[dim] = wanted && in->cell < 0 ? in->constant : (struct span){"", 0};
+        n->plan.notes_odd |= wanted && in->cell >= 0 &&
+                             (in->rule->map_count || in->rule->strip || in->rule->none || in->charset);
+    }
 }
 
 static int image_column(const struct normalizer *n, unsigned field)
@@ -376,6 +388,7 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
     if (n->computes_fee) /* what is computed has the bill's sign */
         n->fee_income = fee_is_income(&job->sources[CHANNEL].fields[FIELD_FEE]);
     n->plain = n->plain && !n->takes_cost;
+    n->counts = job_counts(job, side);
     if (n->plain)
         make_plan(n);
     n->layout.has_extras = n->extra_count > 0 || n->takes_cost;
@@ -430,7 +443,8 @@ const int *normalizer_columns(const struct normalizer *n, int *count)
 
 const struct plain_plan *normalizer_plain(const struct normalizer *n)
 {
-    return n->plain && n->plan.key >= 0 && n->plan.amount >= 0 ? &n->plan : NULL;
+    return n->plain && n->plan.key >= 0 && n->plan.amount >= 0 && !(n->counts && n->plan.notes_odd) ? &n->plan
+                                                                                                    : NULL;
 }
 
 struct record_layout normalizer_layout(const struct normalizer *n)
@@ -1344,10 +1358,49 @@ take_plain(const struct normalizer *n, struct norm_scratch *s, const struct cell
     return 1;
 }
 
+static int take_note(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                     const struct core_fields *core)
+{
+    enum { HOUR_US_MILLIONS = 3600 };
+    struct row_note *note = &s->note;
+    note->size = 0;
+    note->cost_micro = core->cost;
+    note->hour = HOUR_NONE;
+    if (n->job->aggregate.hour && core->wall_us != TIME_NONE) {
+        const int64_t hours = core->wall_us / (HOUR_US_MILLIONS * 1000000ll) -
+                              (core->wall_us % (HOUR_US_MILLIONS * 1000000ll) < 0);
+        note->hour = (uint8_t)((hours % 24 + 24) % 24);
+    }
+    for (int dim = 0; dim < AGGREGATE_DIMS; dim++) {
+        struct span text = {"", 0};
+        if (n->job->aggregate.dims[dim])
+            text = text_field(n, s, cells, job_aggregate_field(dim));
+        if (!row_note_put(note, text.data, text.size))
+            return 0;
+    }
+    return 1;
+}
+
+void normalize_note(const struct job *job, const struct full *f, struct row_note *note)
+{
+    const struct span time = f->text[FIELD_TRADE_TIME]; /* 2026-11-19T08:15:30+08:00, in the job's zone */
+    note->size = 0;
+    note->cost_micro = f->cost_micro;
+    note->hour = HOUR_NONE;
+    if (job->aggregate.hour && time.size > 13)
+        note->hour = (uint8_t)((time.data[11] - '0') * 10 + time.data[12] - '0');
+    for (int dim = 0; dim < AGGREGATE_DIMS; dim++) {
+        struct span text = {"", 0};
+        if (job->aggregate.dims[dim])
+            text = f->text[job_aggregate_field(dim)];
+        CHECK2(row_note_put(note, text.data, text.size), text.size, dim); /* it was read before */
+    }
+}
+
 enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
                                struct record *r, int *bad_cell)
 {
-    if (LIKELY(n->plain) && LIKELY(take_plain(n, s, cells, r)))
+    if (LIKELY(n->plain && !n->counts) && LIKELY(take_plain(n, s, cells, r)))
         return REJECT_NONE;
     struct core_fields core;
     s->bad_charset = 0;
@@ -1402,6 +1455,8 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
         return code;
     if (n->shared->cut_by_date[n->side] && core.day != n->shared->unit_day)
         r->flags |= RECORD_OTHER_DAY;
+    if (UNLIKELY(n->counts) && !take_note(n, s, cells, &core))
+        return REJECT_TOO_LONG;
     if (UNLIKELY(s->bad_charset)) {
         s->bad_charset = 0;
         return REJECT_CHARSET;

@@ -15,6 +15,7 @@
 #include "core/base/arena.h"
 #include "core/base/to_utf8.h"
 #include "core/config/job.h"
+#include "core/model/aggregate.h"
 #include "core/model/cell.h"
 #include "core/model/dict.h"
 #include "core/model/full.h"
@@ -93,6 +94,7 @@ struct norm_scratch {
         uint16_t day;
         uint16_t channel; /* 0: not asked for yet */
     } image;
+    struct row_note note; /* of the row that normalize_hot took last, where the job counts (job_counts) */
 };
 enum { NORM_STRIP_MAX = 65536 };
 enum err norm_scratch_init(struct norm_scratch *scratch, struct diag *diag);
@@ -202,6 +204,8 @@ enum reject_code normalize_full(const struct normalizer *normalizer, struct norm
  * row is not usual (or no record): normalize_full has the last word; -1: memory is out. */
 int normalize_lean(const struct normalizer *normalizer, struct norm_scratch *scratch,
                    const struct cell *cells, const struct lean_plan *plan, struct lean_list *list);
+/* The note of a whole record, as normalize_hot made it of its row. */
+void normalize_note(const struct job *job, const struct full *full, struct row_note *note);
 /* Sets full->key to the tuple of key `key_index` (from 0); data NULL when a part is empty. 0 when memory is
  * out. */
 int normalize_key(const struct job *job, int key_index, struct arena *arena, struct full *full);

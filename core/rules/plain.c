@@ -1,5 +1,6 @@
 /* core/rules/plain.c: see plain.h; its tables, and what is rare */
 #include "core/rules/plain.h"
+#include "core/model/money_quick.h"
 
 __attribute__((noinline, cold)) int text_looks_shortened(struct span text)
 {
@@ -23,6 +24,35 @@ __attribute__((noinline, cold)) int plain_new_currency(struct norm_scratch *s, s
     s->currency_memo = (uint32_t)(uint8_t)text.data[0] | (uint32_t)(uint8_t)text.data[1] << 8 |
                        (uint32_t)(uint8_t)text.data[2] << 16;
     s->currency_memo_index = found;
+    return 1;
+}
+
+__attribute__((noinline)) int plain_note(const struct plain_plan *plan, const uint8_t *bytes,
+                                         const uint32_t *seps, struct row_note *note)
+{
+    note->size = 0;
+    note->cost_micro = 0;
+    note->hour = HOUR_NONE;
+    for (int dim = 0; dim < AGGREGATE_DIMS; dim++) {
+        const int column = plan->note_columns[dim];
+        const struct span text = column >= 0 ? plain_cell(bytes, seps, column) : plan->note_constants[dim];
+        if (!row_note_put(note, text.data, text.size))
+            return 0;
+    }
+    if (plan->fee >= 0) {
+        const struct span text = plain_cell(bytes, seps, plan->fee);
+        const size_t sign = text.size && text.data[0] == '-';
+        if (text.size && !money_quick(text.data + sign, text.size - sign, &note->cost_micro))
+            return 0;
+        if (sign != plan->fee_income)
+            note->cost_micro = -note->cost_micro;
+    }
+    if (plan->time >= 0 && plan->counts_hours) {
+        const struct span text = plain_cell(bytes, seps, plan->time);
+        if (text.size < 13)
+            return 0;
+        note->hour = (uint8_t)((text.data[11] - '0') * 10 + text.data[12] - '0');
+    }
     return 1;
 }
 

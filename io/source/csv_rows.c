@@ -84,7 +84,9 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
         struct plain_row usual;
         if (UNLIKELY(has_cr))
             *newline = end - 1;
-        const int is_usual = plain_read(plan, s, walk.bytes, walk.seps + sep, &usual);
+        const int is_usual =
+            plain_read(plan, s, walk.bytes, walk.seps + sep, &usual) &&
+            (LIKELY(!plan->counts) || plain_note(plan, walk.bytes, walk.seps + sep, &s->note));
         if (UNLIKELY(has_cr))
             *newline = end;
         if (UNLIKELY(!is_usual))
@@ -107,6 +109,10 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
         plain_put(&usual, record);
         record->place = place + begin;
         outbox_put_untold(outbox, batch, units);
+        if (UNLIKELY(plan->counts) &&
+            UNLIKELY((err = outbox_note(outbox, usual.flags, usual.day, usual.currency, usual.amount_micro,
+                                        &s->note, diag)) != OK))
+            break;
         tally_run_add(&sums, (usual.flags & RECORD_OUT) != 0, usual.amount_micro);
         begin = end + 1;
         sep += columns;

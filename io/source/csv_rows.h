@@ -55,7 +55,14 @@ static inline enum err put_row(struct csv_work *w, uint32_t units, uint32_t begi
     w->records++;
     w->record_bytes += next - begin;
     w->io->record->place = w->input->base + w->ticket->begin + begin;
-    return outbox_put(outbox, w->io->record, units, diag);
+    const struct record *record = w->io->record;
+    if (outbox->aggregate[record->flags & RECORD_CHANNEL]) {
+        enum err err = outbox_note(outbox, record->flags, record->day, record->currency, record->amount_micro,
+                                   &w->io->scratch.note, diag);
+        if (UNLIKELY(err != OK))
+            return err;
+    }
+    return outbox_put(outbox, record, units, diag);
 }
 
 #endif
