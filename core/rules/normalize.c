@@ -503,14 +503,15 @@ static int is_dropped(const char *drop, const char *text, size_t size)
     return 0;
 }
 
-static struct span strip_text(struct norm_scratch *s, const char *drop, struct span text)
+/* `keep`: a character that stays although it is in `drop`; 0: none. */
+static struct span strip_text(struct norm_scratch *s, const char *drop, char keep, struct span text)
 {
     if (text.size > NORM_STRIP_MAX)
         return text;
     size_t size = 0;
     for (size_t i = 0, step; i < text.size; i += step) {
         step = utf8_length(text.data + i, text.size - i);
-        if (text.data[i] && is_dropped(drop, text.data + i, step))
+        if (text.data[i] && text.data[i] != keep && is_dropped(drop, text.data + i, step))
             continue;
         memcpy(s->strip + size, text.data + i, step);
         size += step;
@@ -552,15 +553,27 @@ static int groups_digits(struct span text, char mark)
     return 1;
 }
 
+static struct span without(char *text, size_t size, char mark)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < size; i++)
+        if (text[i] != mark)
+            text[kept++] = text[i];
+    return (struct span){text, kept};
+}
+
 /* A field's text after strip rules; the constant where it has no column. No maps yet. */
 static inline struct span input_text(struct norm_scratch *s, const struct input *in, const struct cell *cells)
 {
     if (in->cell < 0)
         return in->constant;
     struct span text = utf8_text(s, in->charset, cell_text(s, &cells[in->cell]));
-    /* What groups no digits stays, and makes the text no number. */
-    if (UNLIKELY(in->rule->strip != NULL) && (!in->group_mark || groups_digits(text, in->group_mark)))
-        text = strip_text(s, in->rule->strip, text);
+    if (UNLIKELY(in->rule->strip != NULL)) {
+        text = strip_text(s, in->rule->strip, in->group_mark, text);
+        if (in->group_mark &&
+            groups_digits(text, in->group_mark)) /* else it stays, and makes the text no number */
+            text = without(s->strip, text.size, in->group_mark);
+    }
     if (UNLIKELY(in->rule->none != NULL) && span_is(text, in->rule->none))
         return (struct span){"", 0};
     return text;

@@ -358,28 +358,40 @@ static void strip(struct text *cell, const char *characters)
         cell->size = n;
 }
 
-/* A comma that is stripped from an amount stands between digits, and three follow the last one. */
-static int do_commas_group(struct text cell, const char *stripped)
+/* Money, from which commas may be taken out only where they group digits (core/README.md): all but the first piece between
+ * them begin with digits, two or three and a comma, or three and no comma; the first ends with one. What else is taken out
+ * goes first. A cell that is not so keeps its commas. */
+static void strip_money(struct text *cell, const char *characters)
 {
-    size_t behind_last = 0;
-    int is_there = 0;
-    if (!stripped || !strchr(stripped, ','))
-        return 1;
-    for (size_t i = 0; i < cell.size && cell.data[i] != '.'; i++) {
-        if (cell.data[i] != ',') {
-            behind_last += isdigit((unsigned char)cell.data[i]) != 0;
+    char others[256] = "";
+    size_t n = 0;
+    if (!characters || !strchr(characters, ',')) {
+        strip(cell, characters);
+        return;
+    }
+    for (const char *c = characters; *c; c++)
+        if (*c != ',')
+            others[n++] = *c;
+    others[n] = 0;
+    strip(cell, others);
+    size_t run = 0; /* digits since the last comma, or since the last byte that is none */
+    int grouped = 0, right = 1;
+    for (size_t i = 0; i <= cell->size; i++) {
+        int is_digit = i < cell->size && isdigit((unsigned char)cell->data[i]);
+        if (is_digit) {
+            run++;
             continue;
         }
-        if (i == 0 || !isdigit((unsigned char)cell.data[i - 1]) || i + 1 == cell.size ||
-            !isdigit((unsigned char)cell.data[i + 1]))
-            return 0;
-        is_there = 1;
-        behind_last = 0;
+        int is_comma = i < cell->size && cell->data[i] == ',';
+        if (grouped && !(run == 3 || (run == 2 && is_comma)))
+            right = 0;
+        if (is_comma && run == 0)
+            right = 0;
+        grouped = is_comma;
+        run = 0;
     }
-    const char *point = memchr(cell.data, '.', cell.size);
-    if (point && memchr(point, ',', cell.size - (size_t)(point - cell.data)))
-        return 0;
-    return !is_there || behind_last == 3;
+    if (right)
+        strip(cell, ",");
 }
 
 /* One of the words, in the bytes of the row. */
@@ -422,9 +434,10 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
     for (int f = 0; f < O_SLOTS; f++)
         if (columns->of[f] >= 0) {
             in[f] = row->cells[columns->of[f]];
-            if (f == O_AMOUNT && !do_commas_group(in[f], source->strip[f]))
-                return "amount";
-            strip(&in[f], source->strip[f]);
+            if (f == O_AMOUNT || f == O_FEE)
+                strip_money(&in[f], source->strip[f]);
+            else
+                strip(&in[f], source->strip[f]);
             has[f] = 1;
         }
     for (int f = 0; f < O_SLOTS; f++)
