@@ -13,12 +13,13 @@
 
 struct bytes {
     uint8_t *data;
-    size_t size;
+    size_t size, room; /* room 0: not known */
 };
 
 static void add(struct bytes *b, const void *data, size_t size)
 {
-    b->data = realloc(b->data, b->size + size + 1);
+    if (b->size + size + 1 > b->room)
+        b->data = realloc(b->data, b->room = 2 * (b->size + size + 1));
     memcpy(b->data + b->size, data, size);
     b->size += size;
 }
@@ -26,7 +27,7 @@ static void add(struct bytes *b, const void *data, size_t size)
 /* Text as a bill has it: repeats, but not only. */
 static struct bytes text(size_t size, uint64_t seed)
 {
-    struct bytes b = {malloc(size + 64), 0};
+    struct bytes b = {malloc(size + 64), 0, 0};
     uint64_t x = seed * 0x9E3779B97F4A7C15u + 1;
     while (b.size < size) {
         x ^= x << 13, x ^= x >> 7, x ^= x << 17;
@@ -110,7 +111,7 @@ TEST(a_gzip_member_comes_out_as_it_went_in)
 TEST(members_may_end_at_any_byte_of_the_buffer)
 {
     for (size_t shift = 0; shift < 64; shift++) {
-        struct bytes noise = {malloc(200000), 0}, plain = {0}, packed = {0}, out;
+        struct bytes noise = {malloc(200000), 0, 0}, plain = {0}, packed = {0}, out;
         struct diag diag;
         uint64_t x = shift + 88172645463325252u;
         for (; noise.size < 200000; noise.size++) {
@@ -141,7 +142,7 @@ TEST(gzip_data_cut_anywhere_is_an_error)
     size_t first = packed.size;
     add_member(&packed, plain.data + 1000, 2000, 6);
     for (size_t n = 1; n < packed.size; n++) {
-        enum err err = unpacked(gunzip_open, (struct bytes){packed.data, n}, 4096, &out, &diag);
+        enum err err = unpacked(gunzip_open, (struct bytes){packed.data, n, 0}, 4096, &out, &diag);
         if (n == first) /* nothing says that a second one should follow */
             EXPECT(err == OK && out.size == 1000);
         else
@@ -231,7 +232,7 @@ TEST(zstd_frames_come_out_and_cuts_and_garbage_are_errors)
     EXPECT(unpacked(unzstd_open, packed, 30000, &out, &diag) == OK && same(out, plain));
     free(out.data);
     for (size_t n = packed.size - 1; n > packed.size - 300; n--) {
-        enum err err = unpacked(unzstd_open, (struct bytes){packed.data, n}, 4096, &out, &diag);
+        enum err err = unpacked(unzstd_open, (struct bytes){packed.data, n, 0}, 4096, &out, &diag);
         EXPECT(n == packed.size - 11 ? err == OK : err == ERR_INPUT);
         free(out.data);
     }
@@ -350,7 +351,7 @@ static void add_unit(struct bytes *b, unsigned unit, int is_big)
 static struct bytes by_iconv(struct bytes text, int is_big)
 {
     iconv_t handle = iconv_open("UTF-8", is_big ? "UTF-16BE" : "UTF-16LE");
-    struct bytes out = {malloc(text.size * 2 + 8), text.size * 2 + 8};
+    struct bytes out = {malloc(text.size * 2 + 8), text.size * 2 + 8, 0};
     char *from = (char *)text.data + 2, *to = (char *)out.data;
     size_t from_left = text.size - 2, to_left = out.size;
     EXPECT(iconv(handle, &from, &from_left, &to, &to_left) == 0 && from_left == 0);
