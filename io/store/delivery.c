@@ -152,9 +152,11 @@ enum err delivery_claim(struct sqlite *db, const char *sink, int64_t now_s, int6
     /* CROSS JOIN: by the index of what is due, and from there to the orders. */
     enum err err = sqlite_prepare(
         &s, db,
-        "SELECT d.no, d.tries, o.id, d.chain, o.payload FROM delivery d CROSS JOIN error_order o\n"
+        "SELECT d.no, d.tries, o.id, d.chain, o.payload FROM delivery d INDEXED BY delivery_due CROSS JOIN "
+        "error_order o\n"
         "  ON o.no = d.no WHERE d.sink = ?1 AND d.state = 0 AND d.next_at <= ?2 AND NOT EXISTS\n"
-        "  (SELECT 1 FROM delivery e WHERE e.sink = ?1 AND e.chain = d.chain AND e.state = 0\n"
+        "  (SELECT 1 FROM delivery e INDEXED BY delivery_chain WHERE e.sink = ?1 AND e.chain = d.chain AND "
+        "e.state = 0\n"
         "   AND e.no < d.no) ORDER BY d.next_at, d.no LIMIT ?3",
         diag);
     if (err != OK)

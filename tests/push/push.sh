@@ -1,10 +1,10 @@
 #!/bin/sh
-# tests/push/push.sh TIEOUT MAKE_BOOK: tieout push and tieout errors, against servers that fail in every way they know.
+# tests/push/push.sh TIEOUT MAKE_BOOK [KAFKA_MOCK]: tieout push and tieout errors, against servers that fail in every way they know.
 #
 # What must hold whatever happens: each error reaches each sink, under one id and no other; those of a key in order; a sink that is
 # down or dead costs the others nothing; what was acked is not sent again; a kill at any step loses nothing.
 set -eu
-tieout=$1 make_book=$2
+tieout=$1 make_book=$2 kafka_mock=${3:-none}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 work=$(mktemp -d)
 # shellcheck source=tests/fetch/servers.sh
@@ -237,6 +237,24 @@ same_ids "$work/got" "killed, webhook"
 sed 's/^{"id":"\([0-9a-f]*\)".*}$/\1/' "$dir/pushed.jsonl" | sort >"$work/got"
 same_ids "$work/got" "killed, file"
 stop_peer
+
+# ---- Kafka, by its mock cluster, and killed on the way ----
+if [ "$kafka_mock" != none ]; then
+    mkfifo "$work/brokers" "$work/hold"
+    "$kafka_mock" <"$work/hold" >"$work/brokers" 2>/dev/null &
+    pids="$pids $!"
+    exec 8>"$work/hold"
+    read -r brokers <"$work/brokers"
+    book kafka <<END
+version: 1
+push: {sinks: {bus: {kafka: "$brokers", topic: errors, batch: 20}, archive: {file: pushed.jsonl}}}
+END
+    "$make_book" "$dir/state" 200 >/dev/null
+    for t in 0.05 0.1 0.2; do timeout -s KILL $t "$tieout" push "--jobs=$dir" >/dev/null 2>&1 || true; done
+    push 0
+    [ "$(sqlite3 "$dir/state/state.db" "SELECT count(*) FROM delivery WHERE sink = 'bus' AND state = 1")" -eq 200 ] || wrong "not all are acked by Kafka"
+    exec 8>&-
+fi
 
 # ---- the nth call fails (builds with the switches): told, and the next push brings what is left ----
 if TIEOUT_COUNT_CALLS=1 "$tieout" --version 2>&1 | grep -q calls; then
