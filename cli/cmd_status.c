@@ -106,6 +106,27 @@ static enum err one_error(void *context, const char *node_status, int64_t count,
     return OK;
 }
 
+/* A sink that was ever pushed to: what waits for it, and why if it takes nothing. */
+static enum err one_sink(struct status *s, struct sqlite_statement *q)
+{
+    const char *name = sqlite_text(q, 0), *stopped = sqlite_text(q, 1);
+    const int64_t waiting = sqlite_int(q, 3), dead = sqlite_int(q, 4);
+    const char *stands = stopped[0] ? "stopped" : sqlite_int(q, 2) ? "down" : "takes what comes";
+    if (s->json) {
+        text_words(&s->text, s->first ? "{\"name\":" : ",{\"name\":");
+        text_json(&s->text, span_of(name));
+        text_format(&s->text, ",\"state\":\"%s\",\"waiting\":%lld,\"dead\":%lld,\"why\":", stands,
+                    (long long)waiting, (long long)dead);
+        text_json(&s->text, span_of(stopped));
+        text_words(&s->text, "}");
+    } else {
+        text_format(&s->text, "  %-20s %s; %lld wait, %lld dead letters%s%s\n", name, stands,
+                    (long long)waiting, (long long)dead, stopped[0] ? ": " : "", stopped);
+    }
+    s->first = 0;
+    return OK;
+}
+
 static void section(struct status *s, const char *json, const char *words)
 {
     text_words(&s->text, s->json ? json : words);
@@ -167,7 +188,17 @@ int cmd_status(const struct options *o)
         err = error_order_counts(db, one_error, &s, &diag);
     }
     if (err == OK) {
-        section(&s, "},\"alarms\":[", "alarms\n");
+        section(&s, "},\"sinks\":[", "sinks\n");
+        err = each_row(
+            db,
+            "SELECT name, stopped, opened,\n"
+            "(SELECT count(*) FROM delivery INDEXED BY delivery_due WHERE sink = name AND state = 0),\n"
+            "(SELECT count(*) FROM delivery INDEXED BY delivery_dead WHERE sink = name AND state = 2)\n"
+            "FROM push_sink ORDER BY name",
+            &s, one_sink, &diag);
+    }
+    if (err == OK) {
+        section(&s, "],\"alarms\":[", "alarms\n");
         err = alarm_each(db, one_alarm, &s, &diag);
     }
     if (err == OK && s.json)

@@ -5,6 +5,7 @@
 #include "core/model/currency.h"
 #include "core/model/money.h"
 #include "io/net/sign.h"
+#include "io/store/handling.h"
 #include "io/store/verdict_log.h"
 #include <stdio.h>
 #include <string.h>
@@ -363,6 +364,9 @@ static enum err reverse(struct adder *a, const struct entry *e, struct diag *dia
     sqlite_bind_int(a->reverse, 2, a->now_s);
     if (sqlite_step(a->reverse, diag) == STEP_FAILED)
         return diag->err;
+    if (strcmp(status, "force_matched") == 0 &&
+        force_pair_break(a->db, id, a->task->name, a->now_s, diag) != OK)
+        return diag->err;
     if (visible != VISIBLE_TOLD)
         return OK; /* nobody ever saw it */
     if (!id_into(&a->text, own, e, 0, id))
@@ -451,6 +455,8 @@ enum err error_orders_add(struct sqlite *db, const struct task *task, const char
     }
     if (err == OK)
         err = show_waiting(&a, diag);
+    if (err == OK)
+        err = force_pair_take_up(db, a.queue.data, task->name, diag);
     sqlite_finish(a.insert);
     sqlite_finish(a.find);
     sqlite_finish(a.reverse);

@@ -16,7 +16,9 @@ const char handling_schema[] =
     "channel_id TEXT NOT NULL,\n"
     "  actor TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0,\n"
     "  task TEXT NOT NULL DEFAULT '');\n"
-    "CREATE INDEX force_pair_waits ON force_pair (queue, no) WHERE state = 0;\n";
+    "CREATE INDEX force_pair_waits ON force_pair (queue, no) WHERE state = 0;\n"
+    "CREATE INDEX force_pair_local ON force_pair (local_id);\n"
+    "CREATE INDEX force_pair_channel ON force_pair (channel_id);\n";
 
 static const char *const ACTIONS[HANDLE_ACTIONS] = {"claim",  "resolve", "void",
                                                     "reopen", "note",    "force-match"};
@@ -302,68 +304,54 @@ enum err handling_each(struct sqlite *db, const char *id, action_fn *each, void 
     return err;
 }
 
-enum err force_pair_each(struct sqlite *db, const char *queue, force_pair_fn *each, void *context,
-                         struct diag *diag)
+enum err force_pair_break(struct sqlite *db, const char *id, const char *task, int64_t now_s,
+                          struct diag *diag)
 {
     struct sqlite_statement *s;
-    enum err err = sqlite_prepare(&s, db,
-                                  "SELECT no, local_id, channel_id, actor, reason, at FROM force_pair WHERE "
-                                  "queue = ?1 AND state = 0 ORDER BY no",
-                                  diag);
-    enum step step = STEP_DONE;
+    struct standing o;
+    enum handle_end end;
+    int64_t no = 0;
+    char partner[ERROR_ID_TEXT] = "", why[HANDLE_WHY];
+    enum err err =
+        sqlite_prepare(&s, db,
+                       "SELECT no, CASE local_id WHEN ?1 THEN channel_id ELSE local_id END FROM force_pair\n"
+                       "  WHERE (local_id = ?1 OR channel_id = ?1) AND state <> 2",
+                       diag);
     if (err != OK)
         return err;
-    sqlite_bind_text(s, 1, queue);
-    while (err == OK && (step = sqlite_step(s, diag)) == STEP_MORE) {
-        struct force_pair pair = {.no = sqlite_int(s, 0),
-                                  .local_id = sqlite_text(s, 1),
-                                  .channel_id = sqlite_text(s, 2),
-                                  .actor = sqlite_text(s, 3),
-                                  .reason = sqlite_text(s, 4),
-                                  .at = sqlite_int(s, 5)};
-        err = each(context, &pair, diag);
-    }
-    if (err == OK && step == STEP_FAILED)
-        err = diag->err;
-    sqlite_finish(s);
-    return err;
-}
-
-enum err force_pair_done(struct sqlite *db, int64_t no, enum force_state state, const char *task,
-                         int64_t now_s, struct diag *diag)
-{
-    struct sqlite_statement *s;
-    char ids[2][ERROR_ID_TEXT] = {"", ""};
-    enum err err = sqlite_prepare(
-        &s, db, "SELECT local_id, channel_id FROM force_pair WHERE no = ?1 AND state = 0", diag);
-    if (err != OK)
-        return err;
-    sqlite_bind_int(s, 1, no);
+    sqlite_bind_text(s, 1, id);
     enum step step = sqlite_step(s, diag);
-    if (step == STEP_MORE)
-        for (int i = 0; i < 2; i++)
-            snprintf(ids[i], sizeof ids[i], "%s", sqlite_text(s, i));
+    if (step == STEP_MORE) {
+        no = sqlite_int(s, 0);
+        snprintf(partner, sizeof partner, "%s", sqlite_text(s, 1));
+    }
     sqlite_finish(s);
     if (step != STEP_MORE)
         return step == STEP_FAILED ? diag->err : OK;
-    err = sqlite_prepare(&s, db, "UPDATE force_pair SET state = ?2, task = ?3 WHERE no = ?1", diag);
+    err = sqlite_prepare(&s, db, "UPDATE force_pair SET state = 2, task = ?2 WHERE no = ?1", diag);
     if (err != OK)
         return err;
     sqlite_bind_int(s, 1, no);
-    sqlite_bind_int(s, 2, state);
-    sqlite_bind_text(s, 3, task);
+    sqlite_bind_text(s, 2, task);
     err = finish(s, diag);
-    if (err != OK || state != FORCE_STALE)
+    if (err == OK)
+        err = find(db, partner, &o, &end, why, diag);
+    if (err != OK || end != HANDLED || strcmp(o.status, "force_matched") != 0)
         return err;
-    const struct handling h = {
-        .actor = "tieout", .reason = "one of the two records is no longer as it was", .now_s = now_s};
-    for (int i = 0; err == OK && i < 2; i++) {
-        struct standing o;
-        enum handle_end end;
-        char why[HANDLE_WHY];
-        err = find(db, ids[i], &o, &end, why, diag);
-        if (err == OK && end == HANDLED && strcmp(o.status, "force_matched") == 0)
-            err = move(db, &o, "stale force-match", "open", "", &h, diag);
-    }
-    return err;
+    char what[120];
+    snprintf(what, sizeof what, "pair with %.64s is no more", id);
+    const struct handling h = {.actor = "tieout", .reason = task, .now_s = now_s};
+    return move(db, &o, what, "open", "", &h, diag);
+}
+
+enum err force_pair_take_up(struct sqlite *db, const char *queue, const char *task, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    enum err err = sqlite_prepare(
+        &s, db, "UPDATE force_pair SET state = 1, task = ?2 WHERE queue = ?1 AND state = 0", diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_text(s, 1, queue);
+    sqlite_bind_text(s, 2, task);
+    return finish(s, diag);
 }

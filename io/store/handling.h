@@ -10,7 +10,10 @@
  * | resolve, void | checking, open, claimed | resolved: it was mended; void: it never was an error |
  * | reopen | claimed, resolved, void | open |
  * | note | any | as it was |
- * | force-match | missing and extra, each checking, open or claimed | force_matched; the next run pairs them (`manual`) |
+ * | force-match | missing and extra, each checking, open or claimed | force_matched, both |
+ *
+ * A pair made by hand stands until the log takes back the verdict of one of the two (its record changed, or its real partner came late):
+ * then the other is open again. The next task of the queue that finds both as they were takes it up (FORCE_USED).
  *
  * Nothing is done without an entry in the audit log, which is only added to. An order's id follows from its record, so actions stay
  * with it over reruns; a record that changed has another order, which is open. Threads: the control thread.
@@ -62,20 +65,12 @@ typedef enum err action_fn(void *context, const struct action *action, struct di
 /* Of one order, oldest first; `id` NULL: of all. */
 enum err handling_each(struct sqlite *db, const char *id, action_fn *each, void *context, struct diag *diag);
 
-/* ---- pairs made by hand, for the next run of their queue ---- */
+/* ---- pairs made by hand ---- */
 enum force_state { FORCE_WAITS, FORCE_USED, FORCE_STALE };
-struct force_pair {
-    int64_t no;
-    const char *local_id, *channel_id; /* order ids: error_order_id of the verdicts `missing` and `extra` */
-    const char *actor, *reason;
-    int64_t at;
-};
-typedef enum err force_pair_fn(void *context, const struct force_pair *pair, struct diag *diag);
-/* Those of a queue ("ALIPAY/pay") that no run has taken up. */
-enum err force_pair_each(struct sqlite *db, const char *queue, force_pair_fn *each, void *context,
-                         struct diag *diag);
-/* In the transaction of the task's commit. A stale one opens both orders again: a record of the two is no longer as it was. */
-enum err force_pair_done(struct sqlite *db, int64_t no, enum force_state state, const char *task,
-                         int64_t now_s, struct diag *diag);
+/* The verdict of order `id` is taken back: the pair it is in, if any, is no more, and its partner is open again. */
+enum err force_pair_break(struct sqlite *db, const char *id, const char *task, int64_t now_s,
+                          struct diag *diag);
+/* In the transaction of a task's commit, behind its reversals: the queue's pairs that stand were taken up by `task`. */
+enum err force_pair_take_up(struct sqlite *db, const char *queue, const char *task, struct diag *diag);
 
 #endif

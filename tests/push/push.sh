@@ -361,5 +361,43 @@ mkdir "$work/none"
 dir=$work/none
 push 6
 
+# ---- a whole day: from two files by a task to those who mend it ----
+mkdir -p "$work/day/bills"
+"$tieout" gen --rows=2000 --seed=3 --missing=7 --extra=5 --amount-breaks=9 "--out=$work/day/bills" 2>/dev/null
+day=$(tail -n 1 "$work/day/bills/local.csv" | grep -o '2[0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]' | head -n 1)
+cat >"$work/day/shop.yaml" <<END
+version: 1
+job: shop
+channel_code: ALIPAY
+biz_type: pay
+timezone: Asia/Shanghai
+currency: CNY
+local: {files: bills/local.csv, format: csv, fields: {biz_order_no: biz_order_no, amount: {column: amount, unit: major}, status: status}}
+channel: {files: bills/channel.csv, format: csv, fields: {biz_order_no: biz_order_no, amount: {column: amount, unit: major}, status: status}}
+match: {keys: [[biz_order_no]], compare: [amount]}
+suspense: {threshold: {local: 0, channel: 0}}
+output: {dir: out}
+END
+book day <<END
+version: 1
+push: {sinks: {archive: {file: pushed.jsonl}}}
+END
+"$tieout" task init "--date=$day" "--jobs=$dir" >/dev/null 2>"$work/err" || wrong "task init: $(cat "$work/err")"
+got=0
+"$tieout" task run "--jobs=$dir" >/dev/null 2>"$work/err" || got=$?
+[ "$got" -eq 1 ] || wrong "task run: exit $got: $(cat "$work/err")"
+push 0
+python3 - "$dir" <<'END' || wrong "the errors that were pushed are not those of the day's outputs"
+import csv, glob, json, sys
+pushed = [json.loads(line) for line in open(sys.argv[1] + "/pushed.jsonl")]
+out = glob.glob(sys.argv[1] + "/out/*/*/")[0]
+for name in ("mismatch", "missing", "extra", "ambiguous"):
+    want = sorted(row["biz_order_no"] for row in csv.DictReader(open(out + name + ".csv", newline="")))
+    got = sorted(order["biz_order_no"] for order in pushed if order["class"] == name)
+    assert want == got, (name, len(want), len(got))
+assert len(pushed) > 15, len(pushed)
+END
+"$tieout" status "--jobs=$dir" | grep -q 'archive *takes what comes; 0 wait' || wrong "status does not tell of the sink"
+
 [ $failed -eq 0 ] && echo "pushed, killed, refused, claimed: all as it should be"
 exit $failed

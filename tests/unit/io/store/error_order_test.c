@@ -246,8 +246,14 @@ TEST(hands_move_errors_along_and_leave_their_names)
     EXPECT(handle_match(db, other, id, &h, &is, why, &diag) == OK && is == HANDLED);
     EXPECT(count("node_status = 'force_matched'") == 2);
     EXPECT(handle_match(db, other, id, &h, &is, why, &diag) == OK && is == HANDLE_CONFLICT);
-    EXPECT(force_pair_done(db, 1, FORCE_STALE, TASK_NAME, 7, &diag) == OK &&
+    /* The next task leaves it; the one behind it takes the verdict of one of the two back: the other is open again. */
+    static const struct made_verdict BACK[] = {{"A2", 500, 0, CLASS_MISSING, "", 1, 1, TASK_NAME, NULL}};
+    EXPECT(add("ALIPAY/pay/2026-11-20/1", "2026-11-20", BACK, 0, 8000) == OK &&
+           count("node_status = 'force_matched'") == 2);
+    EXPECT(add("ALIPAY/pay/2026-11-21/1", "2026-11-21", BACK, 1, 9000) == OK &&
            count("node_status = 'force_matched'") == 0);
+    EXPECT(count("biz_order_no = 'A2' AND node_status = 'reversed' AND kind = 'verdict'") == 1);
+    EXPECT(count("biz_order_no = 'A3' AND node_status = 'open' AND changed_at = 9000") == 1);
     end();
 }
 
