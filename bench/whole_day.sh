@@ -3,9 +3,9 @@
 # bench/whole_day.sh: whole runs of `tieout diff` over gen's days.
 #
 #     bench/whole_day.sh [--rows=1000000[,10000000,...]] [--runs=5] [--orders=time,shuffled] [--threads=1,2]
-#                        [--write=breaks,all] [--memory=SIZE] [--build=DIR[,OTHER]] [--work=DIR] [--data=DIR] [--results=FILE]
+#                        [--write=breaks,all,gz] [--memory=SIZE] [--build=DIR[,OTHER]] [--work=DIR] [--data=DIR] [--results=FILE]
 #
-# --write=all is --write-match. With two builds, old and new are run in turns and stand side by side. --data may hold days
+# --write=all is --write-match; gz is breaks, of a channel's bill packed with gzip -1. With two builds, old and new are run in turns and stand side by side. --data may hold days
 # that gen made before (DIR/time, DIR/shuffled) of one size; others are made in --work (30 million rows a side take 8 GB).
 #
 # Each run follows a reading of both files, until they are in memory; its result must be gen's truth, in counts and money,
@@ -49,11 +49,15 @@ words()
 one_run()
 {
     name=$1 rows=$2 order=$3 count=$4 write=$5 run=$6 day=$data/$3
-    match=
+    match='' bill=$day/channel.csv
+    if [ "$write" = gz ]; then
+        bill=$work/channel-$order-$rows.csv.gz
+        [ -s "$bill" ] || gzip -1 -c "$day/channel.csv" >"$bill"
+    fi
     [ "$write" = all ] && match=--write-match
     rm -rf "$work/out"
     # shellcheck disable=SC2086 # words on purpose
-    cost=$("$measure" --warm="$day/local.csv" --warm="$day/channel.csv" --log="$work/run.log" -- "$name/cli/tieout" diff "$day/local.csv" "$day/channel.csv" \
+    cost=$("$measure" --warm="$day/local.csv" --warm="$bill" --log="$work/run.log" -- "$name/cli/tieout" diff "$day/local.csv" "$bill" \
         --key=channel_code,biz_order_no --amount=amount --compare=status --threads="$count" --out="$work/out" $match $memory)
     # shellcheck disable=SC2086
     set -- $cost
@@ -64,7 +68,7 @@ one_run()
         verdict="other answer"
     fi
     [ "$verdict" = ok ] || echo "whole_day.sh: $rows rows, $order, $count threads, $write: does not count: $verdict ($(tail -n 1 "$work/run.log"))" >&2
-    bytes=$(cat "$day/local.csv" "$day/channel.csv" | wc -c)
+    bytes=$(cat "$day/local.csv" "$bill" | wc -c)
     printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$rows" "$order" "$count" "$write" "${name##*/}" "$run" "$1" "$2" "$3" "$4" "$6" "$bytes" \
         "$verdict" >>"$results"
 }
