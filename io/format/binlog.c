@@ -247,7 +247,9 @@ static enum step value_fail(const struct binlog_rows *rows, uint32_t column, con
         hint = "write `name unsigned` or `name signed` in `columns:`; SET GLOBAL binlog_row_metadata=FULL "
                "for later logs";
     else if (what == image_json_partial)
-        hint = "SET GLOBAL binlog_row_value_options='' and start from a later file, or leave this column out";
+        hint = "SET GLOBAL binlog_row_image=FULL, or binlog_row_value_options='', and start from a later "
+               "file; or leave "
+               "this column out";
     else if (what == rows_crowded)
         hint = "switch compression of the binlog off and start from a later file";
     return binlog_fail(diag, rows->piece.file_name, rows->event_offset, "binlog.value", hint,

@@ -9,7 +9,8 @@
 #include <stdio.h>
 
 const char image_sign_unknown[] = "its top bit is set, and nobody says whether the column is UNSIGNED";
-const char image_json_partial[] = "a partial JSON update, which is not supported";
+const char image_json_partial[] =
+    "a partial JSON update, and the image before does not hold the value that it changes";
 static const char row_cut[] = "the row is cut";
 
 /* ---- values ---- */
@@ -255,6 +256,19 @@ static inline int prefix_pass(const uint8_t **p, const uint8_t *end, size_t *siz
     return 1;
 }
 
+/* A JSON column that is told by what changed: over its value in the image before. */
+static const char *json_change(struct image_reader *reader, const struct table_version *version,
+                               uint32_t column, struct cell *cell, const uint8_t *p, size_t size)
+{
+    const struct cell *before = &version->cells[0][column];
+    struct span text;
+    if (before->kind != CELL_TEXT)
+        return image_json_partial;
+    const char *wrong = binlog_json_patch(&text, cell_span(before), p, size, &reader->row);
+    cell_text(cell, text.data, text.size);
+    return wrong;
+}
+
 static const uint8_t *image_walk(struct image_reader *reader, struct table_version *version, int which,
                                  const struct image_shape *shape, const uint8_t *nulls, const uint8_t *end,
                                  const uint8_t *partial)
@@ -285,7 +299,7 @@ static const uint8_t *image_walk(struct image_reader *reader, struct table_versi
             const char *wrong;
             if (UNLIKELY(partial && plan->kind == PLAN_JSON &&
                          (partial[plan->json_index / 8] >> (plan->json_index % 8) & 1)))
-                wrong = image_json_partial;
+                wrong = json_change(reader, version, i, cell, p, size);
             else
                 wrong = value_read(reader, cell, plan, p, size, scratch + plan->scratch);
             if (UNLIKELY(wrong != NULL))

@@ -328,3 +328,263 @@ const char *binlog_json_print(struct span *text, const uint8_t *bytes, size_t si
     *text = (struct span){out.text, out.size};
     return out.wrong;
 }
+
+/* ---- partial updates ----
+ *
+ * They are applied to the printed text: an object's members are in the server's order there too (by length of the key, then by bytes), so
+ * a new member's place is known, and what a path does not touch stays as it is.
+ */
+
+enum { CHANGE_REPLACE, CHANGE_INSERT, CHANGE_REMOVE };
+
+static const char path_lost[] = "a partial JSON update of a path that the value before does not have";
+static const char path_odd[] = "a partial JSON update with a path that is not understood";
+
+/* The byte behind a value that begins at `at`; NULL when the text ends first. The text is our own, or nearly so. */
+static const char *value_end(const char *at, const char *end)
+{
+    unsigned depth = 0;
+    for (int in_text = 0; at < end; at++) {
+        if (in_text) {
+            in_text = *at != '"';
+            at += *at == '\\';
+            if (!in_text && depth == 0)
+                return at + 1;
+        } else if (*at == '"') {
+            in_text = 1;
+        } else if (*at == '{' || *at == '[') {
+            depth++;
+        } else if (*at == '}' || *at == ']') {
+            if (depth == 0)
+                return at;
+            if (--depth == 0)
+                return at + 1;
+        } else if (*at == ',' && depth == 0) {
+            return at;
+        }
+    }
+    return depth ? NULL : end;
+}
+
+/* A key as it stands between quotes -> its own bytes, in `out`, which has room for as many. 0: it is none. */
+static int key_unescape(struct span text, char *out, size_t *size)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] != '\\') {
+            out[n++] = text.data[i];
+            continue;
+        }
+        static const char words[] = "b\bf\fn\nr\rt\t\"\"\\\\//";
+        if (++i == text.size)
+            return 0;
+        if (text.data[i] == 'u') {
+            unsigned code = 0;
+            if (text.size - i < 5 || sscanf(text.data + i + 1, "%4x", &code) != 1 || code > 0x7f)
+                return 0;
+            out[n++] = (char)code;
+            i += 4;
+            continue;
+        }
+        const char *w = words;
+        while (*w && *w != text.data[i])
+            w += 2;
+        if (!*w)
+            return 0;
+        out[n++] = w[1];
+    }
+    *size = n;
+    return 1;
+}
+
+/* Where a path's last leg leads: [begin, end) is the value; of an object's member, `member` is where its key begins. */
+struct found {
+    size_t begin, end, member;
+    int is_there;
+    int is_object; /* the last leg is a member */
+    int is_first, is_last;
+};
+
+/* One leg of a path. `key` lies in `room`. */
+struct leg {
+    int is_member;
+    uint64_t index;
+    struct span key;
+};
+
+/* Reads a leg; 0: there is none that is understood. */
+static int leg_read(struct leg *leg, const char **path, const char *end, char *room)
+{
+    const char *p = *path;
+    size_t size = 0;
+    leg->is_member = *p == '.';
+    if (*p == '.' && ++p < end && *p == '"') {
+        const char *close = ++p;
+        while (close < end && *close != '"')
+            close += *close == '\\' ? 2 : 1;
+        if (close >= end || !key_unescape((struct span){p, (size_t)(close - p)}, room, &size))
+            return 0;
+        p = close + 1;
+    } else if (leg->is_member) {
+        while (p < end && *p != '.' && *p != '[')
+            room[size++] = *p++;
+        if (size == 0)
+            return 0;
+    } else if (*p == '[') {
+        leg->index = 0;
+        const char *digits = ++p;
+        while (p < end && *p >= '0' && *p <= '9' && p - digits < 10)
+            leg->index = leg->index * 10 + (uint64_t)(*p++ - '0');
+        if (p == digits || p == end || *p++ != ']')
+            return 0;
+    } else {
+        return 0;
+    }
+    leg->key = (struct span){room, size};
+    *path = p;
+    return 1;
+}
+
+/* Server's order: by length, then by bytes. */
+static int key_order(struct span a, struct span b)
+{
+    if (a.size != b.size)
+        return a.size < b.size ? -1 : 1;
+    return a.size ? memcmp(a.data, b.data, a.size) : 0;
+}
+
+/* Looks for a leg in the container at [begin, end) of the text. Not there: begin is where it would stand. NULL, or what is wrong. */
+static const char *leg_find(struct found *found, struct span text, size_t begin, size_t end,
+                            const struct leg *leg, char *room)
+{
+    const char *at = text.data + begin, *const stop = text.data + end;
+    if (begin >= end || *at != (leg->is_member ? '{' : '['))
+        return path_lost;
+    at++;
+    uint64_t index = 0;
+    *found = (struct found){.is_object = leg->is_member, .is_first = 1};
+    while (at < stop && *at != '}' && *at != ']') {
+        const char *member = at;
+        int order = 0;
+        if (leg->is_member) {
+            const char *key_end = value_end(at, stop);
+            size_t size;
+            if (!key_end || key_end - at < 2 || *at != '"' || stop - key_end < 3 ||
+                memcmp(key_end, ": ", 2) != 0 ||
+                !key_unescape((struct span){at + 1, (size_t)(key_end - at) - 2}, room, &size))
+                return path_odd;
+            order = key_order(leg->key, (struct span){room, size});
+            at = key_end + 2;
+        } else {
+            order = index == leg->index ? 0 : 1;
+        }
+        const char *behind = value_end(at, stop);
+        if (!behind || behind >= stop)
+            return path_odd;
+        if (order <= 0) {
+            *found = (struct found){.begin = (size_t)((order ? member : at) - text.data),
+                                    .end = (size_t)((order ? member : behind) - text.data),
+                                    .member = (size_t)(member - text.data),
+                                    .is_there = order == 0,
+                                    .is_object = leg->is_member,
+                                    .is_first = member == text.data + begin + 1,
+                                    .is_last = *behind != ',' && order == 0};
+            return NULL;
+        }
+        at = behind;
+        if (*at == ',')
+            at += stop - at >= 2 ? 2 : 1;
+        index++;
+        found->is_first = 0;
+    }
+    if (at >= stop)
+        return path_odd;
+    found->begin = found->end = found->member = (size_t)(at - text.data);
+    found->is_last = 1;
+    return NULL;
+}
+
+static const char *change_apply(struct span *text, unsigned what, struct span path, const uint8_t *value,
+                                size_t size, struct arena *arena)
+{
+    const char *p = path.data, *const end = p + path.size;
+    char *room = arena_take(arena, 2 * path.size + text->size + 2), *key_room = room + path.size + 1;
+    struct span printed = {"", 0};
+    if (!room)
+        return binlog_out_of_memory;
+    if (path.size == 0 || *p++ != '$')
+        return path_odd;
+    struct found found = {.begin = 0, .end = text->size, .is_there = 1};
+    const char *why = NULL;
+    struct leg leg = {0};
+    while (p < end) {
+        if (!found.is_there)
+            return path_lost;
+        if (!leg_read(&leg, &p, end, room))
+            return path_odd;
+        if ((why = leg_find(&found, *text, found.begin, found.end, &leg, key_room)) != NULL)
+            return why;
+    }
+    const int is_root = path.size == 1;
+    if (what != CHANGE_REMOVE && (why = binlog_json_print(&printed, value, size, arena)) != NULL)
+        return why;
+    struct printer out = {.arena = arena, .limit = text->size + printed.size + 8 * path.size + 256};
+    size_t from = found.begin, to = found.end;
+    if (what == CHANGE_INSERT) {
+        if (is_root || (found.is_there && found.is_object))
+            return path_lost;
+        /* An array's element goes in front of the one that stands there. */
+        from = to = found.is_object || !found.is_there ? found.begin : found.member;
+        const int at_end = !found.is_there && found.is_last;
+        put(&out, text->data, from);
+        if (at_end && !found.is_first)
+            put(&out, ", ", 2);
+        if (found.is_object) {
+            put_string(&out, (const uint8_t *)leg.key.data, leg.key.size);
+            put(&out, ": ", 2);
+        }
+        put(&out, printed.data, printed.size);
+        if (!at_end)
+            put(&out, ", ", 2);
+    } else if (!found.is_there) {
+        return path_lost;
+    } else if (what == CHANGE_REPLACE) {
+        put(&out, text->data, from);
+        put(&out, printed.data, printed.size);
+    } else {
+        if (is_root)
+            return path_lost;
+        from = found.member;
+        if (!found.is_last)
+            to += 2;
+        else if (!found.is_first)
+            from -= 2;
+        put(&out, text->data, from);
+    }
+    put(&out, text->data + to, text->size - to);
+    *text = (struct span){out.text ? out.text : "", out.size};
+    return out.wrong;
+}
+
+const char *binlog_json_patch(struct span *out, struct span text, const uint8_t *bytes, size_t size,
+                              struct arena *arena)
+{
+    struct binlog_cursor c = {bytes, bytes + size, 0};
+    *out = text;
+    while (cursor_left(&c)) {
+        uint64_t what = cursor_le(&c, 1), path_size = cursor_length(&c);
+        const uint8_t *path = cursor_take(&c, path_size), *value = NULL;
+        uint64_t value_size = 0;
+        if (what <= CHANGE_INSERT) {
+            value_size = cursor_length(&c);
+            value = cursor_take(&c, value_size);
+        }
+        if (c.bad || what > CHANGE_REMOVE)
+            return "a partial JSON update that is cut";
+        const char *why = change_apply(out, (unsigned)what, (struct span){(const char *)path, path_size},
+                                       value, value_size, arena);
+        if (why)
+            return why;
+    }
+    return NULL;
+}

@@ -262,4 +262,105 @@ TEST(json_prints_as_the_server_does_and_refuses_what_points_outside)
     EXPECT(JSON_IS("\x0c\xff", NULL));
     EXPECT(JSON_IS("\x04\x03", NULL));
     EXPECT(JSON_IS("\x0d", NULL));
+    /* Arrays in arrays: a hundred are what the server takes; more is no matter for the stack. */
+    for (int depth = 90; depth <= 3000; depth += depth < 110 ? 1 : 700) {
+        uint8_t *bytes = calloc(1, (size_t)depth * 7 + 8), *p = bytes;
+        struct arena arena;
+        struct span text;
+        *p++ = 2;
+        for (int i = 0; i < depth; i++) {
+            const unsigned left = (unsigned)(depth - i) * 7 + 4;
+            const uint8_t array[7] = {1, 0, (uint8_t)left, (uint8_t)(left >> 8), 2, 7, 0};
+            memcpy(p, array, sizeof array);
+            p += sizeof array;
+        }
+        memcpy(p, "\0\0\4\0", 4);
+        arena_init(&arena);
+        EXPECT((binlog_json_print(&text, bytes, (size_t)(p - bytes) + 4, &arena) == NULL) == (depth <= 100));
+        arena_fini(&arena);
+        free(bytes);
+    }
+}
+
+/* `changes`: op, path, value in binary, three strings each. */
+static int patched_is(const char *before, const char *const (*changes)[2], int count, const uint8_t *values,
+                      const size_t *sizes, const char *want)
+{
+    uint8_t bytes[600];
+    size_t n = 0, at = 0;
+    for (int i = 0; i < count; i++) {
+        bytes[n++] = (uint8_t)(*changes[i][0] == 'r' ? 0 : *changes[i][0] == 'i' ? 1 : 2);
+        bytes[n++] = (uint8_t)strlen(changes[i][1]);
+        memcpy(bytes + n, changes[i][1], strlen(changes[i][1]));
+        n += strlen(changes[i][1]);
+        if (*changes[i][0] == 'x')
+            continue;
+        bytes[n++] = (uint8_t)sizes[i];
+        memcpy(bytes + n, values + at, sizes[i]);
+        n += sizes[i];
+        at += sizes[i];
+    }
+    struct arena arena;
+    struct span out;
+    arena_init(&arena);
+    char *copy = strdup(before);
+    const char *why = binlog_json_patch(&out, (struct span){copy, strlen(copy)}, bytes, n, &arena);
+    int is = want ? !why && out.size == strlen(want) && memcmp(out.data, want, out.size) == 0 : why != NULL;
+    if (!is)
+        fprintf(stderr, "%s: got %.*s, %s\n", before, why ? 0 : (int)out.size, why ? "" : out.data,
+                why ? why : "");
+    /* Cut anywhere it is refused, or is the changes before the cut; never more. */
+    for (size_t cut = 0; cut < n; cut++) {
+        uint8_t *part = malloc(cut + 1);
+        memcpy(part, bytes, cut);
+        binlog_json_patch(&out, (struct span){copy, strlen(copy)}, part, cut, &arena);
+        free(part);
+    }
+    free(copy);
+    arena_fini(&arena);
+    return is;
+}
+
+TEST(json_is_changed_by_its_paths_as_the_server_does)
+{
+    static const uint8_t seven[] = {5, 7, 0}; /* INT16 */
+    static const size_t three[] = {3, 3, 3, 3};
+    static const uint8_t sevens[] = {5, 7, 0, 5, 7, 0, 5, 7, 0};
+#define PATCHED(before, op, path, want)                                                                      \
+    EXPECT(patched_is(before, (const char *const[][2]){{op, path}}, 1, seven, three, want))
+    PATCHED("{\"age\": 24, \"name\": \"Joe\"}", "replace", "$.age", "{\"age\": 7, \"name\": \"Joe\"}");
+    PATCHED("{\"age\": 24, \"name\": \"Joe\"}", "replace", "$.name", "{\"age\": 24, \"name\": 7}");
+    PATCHED("{\"age\": 24, \"name\": \"Joe\"}", "x remove", "$.age", "{\"name\": \"Joe\"}");
+    PATCHED("{\"age\": 24, \"name\": \"Joe\"}", "x remove", "$.name", "{\"age\": 24}");
+    PATCHED("{\"age\": 24}", "x remove", "$.age", "{}");
+    PATCHED("{}", "insert", "$.a", "{\"a\": 7}");
+    /* Members are in order of their keys' lengths, then bytes. */
+    PATCHED("{\"b\": 1, \"aa\": 2}", "insert", "$.c", "{\"b\": 1, \"c\": 7, \"aa\": 2}");
+    PATCHED("{\"b\": 1, \"aa\": 2}", "insert", "$.a", "{\"a\": 7, \"b\": 1, \"aa\": 2}");
+    PATCHED("{\"b\": 1, \"aa\": 2}", "insert", "$.zz", "{\"b\": 1, \"aa\": 2, \"zz\": 7}");
+    PATCHED("[1, 2, 3]", "insert", "$[1]", "[1, 7, 2, 3]");
+    PATCHED("[1, 2, 3]", "insert", "$[3]", "[1, 2, 3, 7]");
+    PATCHED("[]", "insert", "$[0]", "[7]");
+    PATCHED("[1, [2, 3], 4]", "replace", "$[1][0]", "[1, [7, 3], 4]");
+    PATCHED("[1, [2, 3], 4]", "x remove", "$[1]", "[1, 4]");
+    PATCHED("[1, [2, 3], 4]", "x remove", "$[2]", "[1, [2, 3]]");
+    PATCHED("{\"k\": [{\"x\": \"a, b}\", \"y\": \"q\\\"\\\\\"}]}", "replace", "$.k[0].y",
+            "{\"k\": [{\"x\": \"a, b}\", \"y\": 7}]}");
+    PATCHED("{\"a.b\": 1, \"c\\\"d\": 2}", "replace", "$.\"a.b\"", "{\"a.b\": 7, \"c\\\"d\": 2}");
+    PATCHED("{\"a.b\": 1, \"c\\\"d\": 2}", "replace", "$.\"c\\\"d\"", "{\"a.b\": 1, \"c\\\"d\": 7}");
+    PATCHED("{\"gr\303\266\303\237e\": 1}", "replace", "$.gr\303\266\303\237e",
+            "{\"gr\303\266\303\237e\": 7}");
+    PATCHED("24", "replace", "$", "7");
+    PATCHED("{\"a\": 1}", "replace", "$.b", NULL);
+    PATCHED("{\"a\": 1}", "insert", "$.a", NULL);
+    PATCHED("{\"a\": 1}", "x remove", "$", NULL);
+    PATCHED("{\"a\": 1}", "replace", "$.a.b", NULL);
+    PATCHED("{\"a\": 1}", "replace", "$[0]", NULL);
+    PATCHED("{\"a\": 1}", "replace", "a", NULL);
+    PATCHED("{\"a\": 1}", "replace", "$.", NULL);
+    PATCHED("{\"a\": 1}", "replace", "$[", NULL);
+    PATCHED("{\"a\": 1}", "replace", "$*", NULL);
+    EXPECT(patched_is("{\"a\": 1}",
+                      (const char *const[][2]){{"insert", "$.b"}, {"x remove", "$.a"}, {"replace", "$.b"}}, 3,
+                      sevens, (const size_t[]){3, 0, 3}, "{\"b\": 7}"));
 }

@@ -415,6 +415,95 @@ TEST(columns_that_are_not_needed_are_absent_and_the_needed_ones_are_found_by_nam
     log_free(&log);
 }
 
+/* A row of (INT, JSON) whose JSON is told by what changed. `present`: of the image before. */
+static void put_partial(struct log *log, unsigned present, unsigned options)
+{
+    static const uint8_t object[] = {0, 1, 0, 12, 0, 11, 0, 1, 0, 5, 5, 0, 'a'}; /* {"a": 5} */
+    static const uint8_t changes[] = {0, 3, '$', '.', 'a', 3, 5, 7, 0, 1, 4, '$', '.', 'b', 'c', 2, 4, 1};
+    struct body b = {.size = 0};
+    log_query(log, "shop", "BEGIN");
+    log_table(log, 5, "shop", "orders", (const uint8_t[]){3, 245}, 2, "\4", 1, NULL, 0);
+    body_le(&b, 5, 6);
+    body_le(&b, 1, 2);
+    body_le(&b, 2, 2);
+    body_length(&b, 2);
+    body_le(&b, present, 1);
+    body_le(&b, 3, 1);
+    body_le(&b, 0, 1);
+    body_le(&b, 1, 4);
+    if (present & 2) {
+        body_le(&b, sizeof object, 4);
+        body_bytes(&b, object, sizeof object);
+    }
+    body_le(&b, options, 1);
+    if (options & 1)
+        body_le(&b, 1, 1);
+    body_le(&b, 0, 1);
+    body_le(&b, 1, 4);
+    body_le(&b, sizeof changes, 4);
+    body_bytes(&b, changes, sizeof changes);
+    log_event(log, EVENT_PARTIAL_UPDATE_ROWS, b.bytes, b.size);
+    log_xid(log);
+}
+
+TEST(json_that_is_told_by_its_changes_is_laid_over_the_value_before)
+{
+    static const char *const names[] = {"id signed", "doc"};
+    static const char *const needed[] = {"id"};
+    static const struct binlog_watch table = {"shop", "orders", names, 2};
+    static const struct binlog_options all = {.watch = &table, .watch_count = 1},
+                                       without = {.watch = &table,
+                                                  .watch_count = 1,
+                                                  .needed = needed,
+                                                  .needed_count = 1};
+    struct log log = {0};
+    struct binlog_run run;
+    log_begin(&log, "8.0.36");
+    put_partial(&log, 3, 1);
+    EXPECT(outcome_with(&log, &all, NULL, &run));
+    EXPECT(run.row_count == 1 && strcmp(run.rows[0].before[1].text, "{\"a\": 5}") == 0 &&
+           strcmp(run.rows[0].after[1].text, "{\"a\": 7, \"bc\": true}") == 0);
+    run_free(&run);
+    /* Nothing to lay it over; but who does not need it does not care. */
+    log_begin(&log, "8.0.36");
+    put_partial(&log, 1, 1);
+    EXPECT(outcome_with(&log, &all, "does not hold the value that it changes", &run));
+    run_free(&run);
+    EXPECT(outcome_with(&log, &without, NULL, &run) && run.row_count == 1);
+    run_free(&run);
+    log_begin(&log, "8.0.36");
+    put_partial(&log, 3, 3);
+    EXPECT(outcome_with(&log, &all, "options that are not supported", &run));
+    run_free(&run);
+    log_free(&log);
+}
+
+TEST(what_claims_to_be_larger_than_its_bytes_can_hold_is_refused_without_taking_memory)
+{
+    struct log log = {0};
+    /* TRANSACTION_PAYLOAD: type zstd, uncompressed size 2^40, no payload to speak of. */
+    static const uint8_t payload[] = {2, 1, 0, 1, 1, 4, 3, 9,    0xfe, 0,    0,
+                                      0, 0, 0, 1, 0, 0, 0, 0x28, 0xb5, 0x2f, 0xfd};
+    log_begin(&log, "8.0.36");
+    log_gtid(&log, 1);
+    log_event(&log, EVENT_TRANSACTION_PAYLOAD, payload, sizeof payload);
+    EXPECT(outcome(&log, "TRANSACTION_PAYLOAD", 0));
+    /* MariaDB's compressed rows: 2 GiB of 5 bytes. */
+    log_begin(&log, "10.11.2-MariaDB");
+    log_query(&log, "shop", "BEGIN");
+    put_table(&log, 5, "orders");
+    struct body b = {.size = 0};
+    body_le(&b, 5, 6);
+    body_le(&b, 1, 2);
+    body_length(&b, 2);
+    body_le(&b, 3, 1);
+    body_bytes(&b, "\x84\x80\0\0\0abc", 8);
+    log_event(&log, EVENT_WRITE_ROWS_COMPRESSED_V1, b.bytes, b.size);
+    log_xid(&log);
+    EXPECT(outcome(&log, "head of the compressed rows", 0));
+    log_free(&log);
+}
+
 static void put_xa(struct log *log, const char *name, uint32_t key)
 {
     char text[64];
