@@ -537,6 +537,8 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
         err = alarm_clear(db, "task.failed", w->task.name, now, diag);
     if (err == OK)
         err = alarm_clear(db, "bill.missing", w->task.name, now, diag);
+    if (err == OK)
+        err = alarm_clear(db, "task.machine", w->task.name, now, diag);
     const struct task_done done = {w->rule_version, manifest, w->certificate, o->exit_code, now};
     if (err == OK)
         err = task_done(db, &w->task, &done, diag);
@@ -676,7 +678,8 @@ static void bill_times(const struct book_job *job, uint16_t day, int64_t *due, i
 
 static int is_missing_bill(const struct diag *diag)
 {
-    return diag->err == ERR_PEER || strcmp(diag->code, "files") == 0;
+    return diag->err == ERR_PEER || strcmp(diag->code, "files") == 0 ||
+           strcmp(diag->code, "file.missing") == 0;
 }
 
 static void raise(struct book_folder *folder, const char *kind, const struct task *task, const char *text)
@@ -702,6 +705,11 @@ static void end_badly(struct task_work *w, const struct diag *why, struct task_r
     } else if (why->err == ERR_INTERRUPTED) {
         task_wait(db, &w->task, "", 0, &diag);
         end->code = end->code ? end->code : ERR_INTERRUPTED;
+    } else if (why->err == ERR_STATE ||
+               why->err == ERR_MACHINE) { /* a full disk, a damaged file: no fault of the task */
+        raise(w->folder, "task.machine", &w->task, why->what);
+        task_wait(db, &w->task, why->what, now + RETRY_FIRST_S, &diag);
+        end->failed++;
     } else if (is_missing_bill(why) && now < deadline) {
         int64_t next = now + LOOK_AGAIN_S < deadline ? now + LOOK_AGAIN_S : deadline;
         next = next < due ? due : next;

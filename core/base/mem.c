@@ -3,6 +3,7 @@
 #include "core/base/fault.h"
 #include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #ifdef TIEOUT_FAULTS
 static atomic_long fault_count[FAULT_KINDS];
 static long fault_at[FAULT_KINDS];
-static int fault_errno, fault_forever;
+static int fault_errno, fault_forever, fault_kill;
 
 static void fault_report(void)
 {
@@ -30,6 +31,7 @@ __attribute__((constructor)) static void fault_setup(void)
     const char *e = getenv("TIEOUT_FAIL_ERRNO");
     fault_errno = e ? atoi(e) : EIO;
     fault_forever = getenv("TIEOUT_FAIL_FOREVER") != NULL;
+    fault_kill = getenv("TIEOUT_FAIL_KILL") != NULL;
     if (getenv("TIEOUT_COUNT_CALLS"))
         atexit(fault_report);
 }
@@ -39,6 +41,8 @@ int fault_now(enum fault_kind kind)
     long n = atomic_fetch_add_explicit(&fault_count[kind], 1, memory_order_relaxed) + 1;
     if (fault_at[kind] == 0 || !(n == fault_at[kind] || (fault_forever && n > fault_at[kind])))
         return 0;
+    if (fault_kill)
+        raise(SIGKILL);
     return kind == FAULT_MEM ? ENOMEM : fault_errno;
 }
 #endif

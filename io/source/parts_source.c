@@ -95,6 +95,7 @@ static enum err open_carried(struct parts_source *s, uint32_t index, enum carrie
     part->job = *s->config.shared->job;
     part->job.sources[s->side] = part->carry->spec;
     part->job.is_diff = 1; /* the path is a name, no pattern */
+    part->job.directory = ".";
     part->shared = *s->config.shared;
     part->shared.job = &part->job;
     part->shared.cut_by_date[s->side] = 0;

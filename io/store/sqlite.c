@@ -1,5 +1,6 @@
 /* io/store/sqlite.c: see sqlite.h */
 #include "io/store/sqlite.h"
+#include "core/base/fault.h"
 #include "core/base/mem.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -120,6 +121,8 @@ int64_t sqlite_last_row(struct sqlite *db)
 
 enum err sqlite_exec(struct sqlite *db, const char *sql, struct diag *diag)
 {
+    if (fault_now(FAULT_IO))
+        return fail(db, SQLITE_IOERR, "made to fail", diag);
     int code = sqlite3_exec(db->db, sql, NULL, NULL, NULL);
     return code == SQLITE_OK ? OK : fail(db, code, "cannot write", diag);
 }
@@ -183,6 +186,11 @@ void sqlite_bind_bytes(struct sqlite_statement *statement, int index, const void
 
 enum step sqlite_step(struct sqlite_statement *statement, struct diag *diag)
 {
+    if (fault_now(FAULT_IO)) {
+        fail(statement->db, SQLITE_IOERR, "made to fail", diag);
+        sqlite_reset(statement);
+        return STEP_FAILED;
+    }
     int code = sqlite3_step(statement->stmt);
     if (code == SQLITE_ROW)
         return STEP_MORE;

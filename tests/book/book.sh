@@ -1,0 +1,178 @@
+#!/bin/sh
+# tests/book/book.sh TIEOUT: a book's commands, day by day: order, gaps, bills that do not come, two at once, state that is not as it was.
+set -eu
+tieout=$(realpath "$1")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+cd "$work"
+failures=0
+
+# expect CODE TEXT COMMAND...: the exit code, and a piece of what it says.
+expect() {
+    want=$1 text=$2
+    shift 2
+    code=0
+    "$@" >said 2>&1 || code=$?
+    if [ "$code" -ne "$want" ] || ! grep -qF -- "$text" said; then
+        echo "FAILED: $*: exit code $code, expected $want and \"$text\":"
+        cat said
+        failures=$((failures + 1))
+    fi
+}
+t() { "$tieout" "$@"; }
+
+mkdir -p book/local book/bill
+job() { # CHANNEL
+    cat <<YAML
+version: 1
+job: $1
+channel_code: $1
+timezone: Asia/Shanghai
+currency: CNY
+local:
+  files: "local/$1-{date}.csv"
+  format: csv
+  fields: {biz_order_no: order_no, amount: {column: amount, unit: major}, status: status}
+channel:
+  files: "bill/$1-{date}.csv"
+  format: csv
+  fields: {biz_order_no: order_no, channel_order_no: trade_no, amount: {column: amount, unit: major}, status: status}
+match:
+  keys: [[channel_code, biz_order_no]]
+  compare: [status]
+  window: none
+suspense: {threshold: {local: 1, channel: 1}}
+output: {dir: out}
+YAML
+}
+job A >book/a.yaml
+job B >book/b.yaml
+day() { # CHANNEL DAY LOCALROW... : a day of one row a side, equal unless a third says otherwise
+    printf 'order_no,amount,status\n%s\n' "$3" >"book/local/$1-2026-11-$2.csv"
+    printf 'trade_no,order_no,amount,status\nT%s%s,%s\n' "$1" "$2" "${4-$3}" >"book/bill/$1-2026-11-$2.csv"
+}
+for d in 01 02 03 04; do
+    day A $d "A$d,1.00,SUCCESS"
+    day B $d "B$d,2.00,SUCCESS"
+done
+
+# a state is made by init, and by nothing else
+expect 6 'tieout task init' t task run --jobs=book
+expect 6 'there is no state' t status --jobs=book
+expect 0 '2 tasks made' t task init --date=2026-11-01 --jobs=book
+expect 0 '0 tasks made, 2 there already' t task init --date=2026-11-01 --jobs=book
+[ "$(stat -c %a book/state)" = 700 ] || { echo "FAILED: the state folder can be read by others"; failures=$((failures + 1)); }
+expect 0 '2 tasks done' t task run --jobs=book
+expect 0 'nothing to do: 2 done' t task run --jobs=book
+expect 0 'all agree' t verify --jobs=book
+
+# days are done in order, and none is left out
+expect 0 '2 tasks made' t task init --date=2026-11-03 --jobs=book
+expect 6 'tieout task init --date=2026-11-02' t task run --jobs=book
+expect 0 '2 tasks made' t task init --date=2026-11-02 --jobs=book
+expect 6 'must wait' t task run --date=2026-11-03 --jobs=book
+expect 0 'is cancelled' t task cancel --date=2026-11-02 --channel=B --jobs=book
+expect 0 '3 tasks done' t task run --jobs=book
+expect 6 'cannot be cancelled' t task cancel --date=2026-11-03 --jobs=book
+expect 6 'stands on it' t task rerun --date=2026-11-02 --channel=A --jobs=book
+
+# a bill that does not come is told, and is never "everything extra"; the other channel goes on
+expect 0 'made' t task init --date=2026-11-04 --jobs=book
+mv book/bill/A-2026-11-04.csv kept.csv
+expect 3 'there is no such file' t task run --jobs=book
+grep -q 'B/-/2026-11-04/1' said && [ -f book/out/B/2026-11-04/summary.json ] || { echo "FAILED: channel B had to go on"; failures=$((failures + 1)); }
+[ ! -e book/out/A/2026-11-04 ] || { echo "FAILED: a day without a bill was published"; failures=$((failures + 1)); }
+expect 0 'bill.missing' t status --jobs=book
+expect 3 'not done' t task run --jobs=book
+expect 3 'FAILED' t task run --jobs=book
+expect 6 'nothing to do' t task run --jobs=book
+expect 0 'task.failed' t status --json --jobs=book
+mv kept.csv book/bill/A-2026-11-04.csv
+expect 0 'is due again' t task retry --date=2026-11-04 --jobs=book
+expect 0 '1 task done' t task run --jobs=book
+t status --jobs=book >said
+grep -q 'task.failed\|bill.missing' said && { echo "FAILED: alarms stand though it is over"; failures=$((failures + 1)); }
+
+# yesterday's bill under today's name
+expect 0 'made' t task init --date=2026-11-05 --jobs=book
+cp book/bill/A-2026-11-04.csv book/bill/A-2026-11-05.csv
+cp book/local/A-2026-11-04.csv book/local/A-2026-11-05.csv
+expect 3 'admitted for 2026-11-04' t task run --channel=A --jobs=book
+day A 05 "A05,1.00,SUCCESS" "A05,3.00,SUCCESS"
+day B 05 "B05,1.00,SUCCESS"
+expect 1 'do not tie out' t task run --jobs=book
+
+# a corrected bill: what changed is taken back and given anew
+day A 05 "A05,1.00,SUCCESS"
+expect 0 '1 verdicts taken back' t task rerun --date=2026-11-05 --channel=A --jobs=book
+expect 0 'takes back: mismatch (amount)' t trace A05 --jobs=book
+expect 0 'was read' t trace B03 --date=2026-11-03 --jobs=book
+expect 1 'nothing is known' t trace NOBODY --jobs=book
+expect 0 'all agree' t verify --jobs=book
+
+# two at once: one works, the other says so
+(
+    flock -x 9
+    sleep 2
+) 9>>book/state/lock &
+sleep 0.3
+expect 6 'another tieout' t task run --jobs=book
+expect 0 'book' t status --jobs=book
+wait
+
+# an edge that is not declared, by hand
+if command -v sqlite3 >/dev/null; then
+    expect 19 'done again as the next revision' sqlite3 book/state/state.db "UPDATE task SET phase = 'MATCHING' WHERE phase = 'DONE'"
+    expect 19 'done again as the next revision' sqlite3 book/state/state.db "UPDATE task SET phase = 'INIT' WHERE phase = 'DONE'"
+    expect 19 'not declared' sqlite3 book/state/state.db "UPDATE task SET phase = 'MATCHING' WHERE phase = 'CANCELLED'"
+    expect 19 'only added to' sqlite3 book/state/state.db "DELETE FROM verdict_segment"
+fi
+
+# the state is not as it was
+cp -a book/state before
+day A 06 "A06,1.00,SUCCESS" "X06,1.00,SUCCESS"
+day B 06 "B06,1.00,SUCCESS"
+expect 0 'made' t task init --date=2026-11-06 --jobs=book
+expect 0 '2 tasks done' t task run --jobs=book
+cp before/state.db book/state/state.db
+rm -f book/state/state.db-wal book/state/state.db-shm
+expect 6 'older copy' t task run --jobs=book
+expect 6 'older copy' t status --jobs=book
+rm book/state/state.db
+expect 6 'was removed' t task run --jobs=book
+expect 6 'was removed' t task init --date=2026-11-07 --jobs=book
+rm -r book/state
+cp -a before book/state
+expect 0 'made' t task init --date=2026-11-06 --jobs=book # the whole folder from a backup: the day is simply done again
+expect 0 '2 tasks done' t task run --jobs=book
+expect 0 'made' t task init --date=2026-11-07 --jobs=book
+day A 07 "A07,1.00,SUCCESS"
+day B 07 "B07,1.00,SUCCESS"
+carried=$(ls book/state/suspense/*-open-local.csv | tail -2 | head -1)
+for f in book/state/suspense/*-open-*.csv; do [ "$(wc -l <"$f")" -lt 2 ] || carried=$f; done
+cp "$carried" kept.csv
+printf x | dd of="$carried" bs=1 seek=300 conv=notrunc 2>/dev/null
+expect 6 'is damaged' t task run --channel=A --jobs=book
+expect 6 'is damaged' t verify --jobs=book
+rm "$carried"
+expect 6 'was removed' t task run --channel=A --jobs=book
+cp kept.csv "$carried"
+expect 1 'tasks done' t task run --jobs=book
+expect 0 'all agree' t verify --jobs=book
+
+# outputs that somebody altered are told, and made again
+echo 'local,A,made up' >>book/out/A/2026-11-07/missing.csv
+expect 6 'rerun makes it again' t verify --jobs=book
+expect 1 '0 verdicts taken back, 0 given anew' t task rerun --date=2026-11-07 --jobs=book
+expect 0 'all agree' t verify --jobs=book
+
+# the daemon's round: nothing due is no failure; two jobs of one name are refused
+expect 2 'their tasks would be one' sh -c "cp book/a.yaml book/c.yaml; $tieout task run --jobs=book"
+rm book/c.yaml
+
+if [ "$failures" -ne 0 ]; then
+    echo "$failures failed"
+    exit 1
+fi
+echo "a book's days: as they should be"
