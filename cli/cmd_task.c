@@ -15,11 +15,32 @@ static struct task_filter filter_of(const struct options *o)
                                 .day = o->date};
 }
 
+static enum err found_one(void *context, const struct task *task, struct diag *diag)
+{
+    (void)task;
+    (void)diag;
+    *(int *)context = 1;
+    return OK;
+}
+
+/* A name that is misspelled must not be "nothing to do" for ever. */
+static enum err must_be_there(struct book_folder *f, const struct options *o, struct diag *diag)
+{
+    const struct task_filter filter = filter_of(o);
+    int found = 0;
+    if (!filter.name && !filter.channel_code && !filter.biz_type && !filter.day)
+        return OK;
+    enum err err = task_each(state_db(f->state), &filter, found_one, &found, diag);
+    return err != OK || found ? err
+                              : diag_set(diag, ERR_USAGE, "task.none", "see: tieout task list",
+                                         "no task of the book has this name, channel, biz type and date");
+}
+
 /* ---- init ---- */
 
 static enum err init(struct book_folder *f, const struct options *o, struct diag *diag)
 {
-    int made_count = 0;
+    int made_count = 0, asked = 0;
     if (!o->date)
         return diag_set(diag, ERR_USAGE, "options.missing", "see: tieout task --help",
                         "task init: --date=YYYY-MM-DD is missing");
@@ -34,7 +55,11 @@ static enum err init(struct book_folder *f, const struct options *o, struct diag
         int made;
         err = task_make(state_db(f->state), &key, &id, &made, diag);
         made_count += made;
+        asked++;
     }
+    if (err == OK && !asked)
+        err = diag_set(diag, ERR_USAGE, "task.none", "see the job files of the folder",
+                       "no job of the folder has this channel_code and biz_type");
     if (err == OK)
         err = sqlite_commit(state_db(f->state), diag);
     else
@@ -43,7 +68,7 @@ static enum err init(struct book_folder *f, const struct options *o, struct diag
     day_print(day, o->date);
     if (err == OK)
         fprintf(stderr, "%s: %d task%s made, %d there already\n", day, made_count, made_count == 1 ? "" : "s",
-                (int)f->job_count - made_count);
+                asked - made_count);
     return err;
 }
 
@@ -61,7 +86,9 @@ static enum err run(struct book_folder *f, const struct options *o, int *code, s
 {
     struct task_run_ask ask = {.filter = filter_of(o), .ignore_next_at = 1};
     struct task_run_end end;
-    enum err err = task_run_all(f, o, &ask, &end, diag);
+    enum err err = must_be_there(f, o, diag);
+    if (err == OK)
+        err = task_run_all(f, o, &ask, &end, diag);
     if (err != OK)
         return err;
     if (!end.done && !end.failed && !end.waiting && !end.skipped && !end.code) {
@@ -188,7 +215,15 @@ static enum err show(struct book_folder *f, const struct options *o, struct diag
         found < 0 ? diag->err
         : found   ? OK
                   : diag_set(diag, ERR_USAGE, "task.none", "see: tieout task list", "there is no such task");
-    if (err == OK) {
+    if (err == OK && o->format && strcmp(o->format, "json") == 0) {
+        struct text text = {0};
+        put_json(&text, &task);
+        text_words(&text, "\n");
+        err = text.failed ? mem_fail(diag, text.size, "a task") : OK;
+        if (err == OK)
+            fwrite(text.data, 1, text.size, stdout);
+        text_fini(&text);
+    } else if (err == OK) {
         printf("%s\n  phase    %s\n  job      %s\n  revision %lld\n", task.name, phase_name(task.phase),
                task.job, (long long)task.revision);
         printf("  rules    %s\n  inputs   %s\n", task.rule_version, task.manifest);
@@ -272,6 +307,8 @@ static enum err change(struct book_folder *f, const struct options *o, const cha
     if (!filter.name && !filter.day && !filter.channel_code)
         err = diag_set(diag, ERR_USAGE, "task.which", "see: tieout task --help",
                        "task %s: name the task, or --date= and --channel=", verb);
+    if (err == OK)
+        err = must_be_there(f, o, diag);
     if (err == OK)
         err = sqlite_begin(db, diag);
     if (err == OK)

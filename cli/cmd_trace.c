@@ -94,6 +94,7 @@ static enum err read_segments(struct trace *t, struct diag *diag)
         struct verdict_reader *reader = NULL;
         struct entry e;
         char path[STATE_PATH_MAX];
+        int taken_back = 0, given = 0;
         arena_reset(&arena);
         if (segment_at(state_db(t->folder.state), n, &g, diag) <= 0 ||
             task_find(state_db(t->folder.state), &(struct task_filter){.id = g.task}, &arena, &task, diag) <=
@@ -115,12 +116,24 @@ static enum err read_segments(struct trace *t, struct diag *diag)
                                                    is_wanted(t, e.side[side].text[FIELD_CHANNEL_ORDER_NO]) ||
                                                    is_wanted(t, e.side[side].occurrence));
             /* What a restatement did not change stands in its segment again. */
-            if (wanted && (e.kind == ENTRY_REVERSAL || e.revision == (uint32_t)g.revision))
+            if (wanted && !e.repeated && (e.kind == ENTRY_REVERSAL || e.revision == (uint32_t)g.revision)) {
                 tell_entry(t, &e);
+                taken_back |= e.kind == ENTRY_REVERSAL && span_is(e.task, task.name);
+            }
+            given |= wanted && e.kind == ENTRY_VERDICT;
         }
         if (step == STEP_FAILED)
             err = diag->err;
         verdict_log_close(reader);
+        if (taken_back && !given) {
+            begin_line(t, "settled");
+            if (t->json)
+                text_words(&t->text, "}");
+            else
+                text_format(&t->text,
+                            "%s  is an exact pair now, or no longer in the inputs (--date= looks there)\n",
+                            task.name);
+        }
     }
     arena_fini(&arena);
     return err;

@@ -180,6 +180,7 @@ static enum err log_row(void *context, struct span row, struct diag *diag)
             old.kind == e.kind && entry_same(&old, &e)) {
             d->group[i].used = 1;
             e.revision = old.revision;
+            e.repeated = e.kind == ENTRY_REVERSAL;
             return put_entry(w, &e, diag);
         }
     d->fresh += e.kind == ENTRY_VERDICT;
@@ -609,14 +610,24 @@ static void work_close(struct task_work *w)
     arena_fini(&w->arena);
 }
 
+static void tell_file(void *context, const char *path, uint64_t size, const char *digest, int fresh)
+{
+    (void)context;
+    if (fresh)
+        fprintf(stderr, "%s: %llu bytes, %s\n", path, (unsigned long long)size, digest);
+}
+
 static enum err collect(struct task_work *w, struct diag *diag)
 {
     enum err err = OK;
     for (int side = 0; err == OK && side < SIDES; side++) {
         if (!w->job->job->sources[side].fetch.given)
             continue;
-        struct fetch_config config = {
-            .job = w->job->job, .side = (enum side)side, .date = w->task.day, .deadline_s = 0};
+        struct fetch_config config = {.job = w->job->job,
+                                      .side = (enum side)side,
+                                      .date = w->task.day,
+                                      .deadline_s = 0,
+                                      .file = tell_file};
         err = fetch_files(&config, diag);
     }
     return err;

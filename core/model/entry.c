@@ -61,7 +61,8 @@ void entry_encode(const struct entry *e, uint8_t *p)
     p = put(p, e->key_no, 1);
     p = put(p, e->field_count, 1);
     p = put(p, (uint64_t)e->side[LOCAL].present | (uint64_t)e->side[CHANNEL].present << 1, 1);
-    p = put(p, 0, 2);
+    p = put(p, e->repeated, 1);
+    p = put(p, 0, 1);
     p = put(p, e->revision, 4);
     p = put(p, 0, 4);
     p = put(p, e->set_id, 8);
@@ -102,6 +103,7 @@ int entry_decode(struct entry *e, const uint8_t *p, size_t size)
     e->field_count = p[4];
     e->side[LOCAL].present = p[5] & 1;
     e->side[CHANNEL].present = p[5] >> 1 & 1;
+    e->repeated = p[6];
     e->revision = (uint32_t)get(p + 8, 4);
     e->set_id = get(p + 16, 8);
     p += HEAD;

@@ -36,7 +36,9 @@ struct entry_side {
 
 struct entry {
     uint8_t kind, class_id;
-    uint8_t key_no;      /* of the key that decided, from 1; 0: none did */
+    uint8_t key_no; /* of the key that decided, from 1; 0: none did */
+    uint8_t
+        repeated; /* a reversal that an earlier revision of this task gave already, and that still stands */
     uint8_t field_count; /* texts of a side: FIELDS and the job's attrs */
     uint32_t revision;   /* of the task that gave it; of a reversal: of what it takes back */
     uint64_t set_id;     /* of an ambiguous set; 0: none */

@@ -121,6 +121,28 @@ expect 6 'another tieout' t task run --jobs=book
 expect 0 'book' t status --jobs=book
 wait
 
+# a name that is not there is never "nothing to do"
+expect 2 'task.none' t task run NOBODY --jobs=book
+expect 2 'task.none' t task retry NOBODY --jobs=book
+expect 2 'task.none' t task rerun --date=2026-11-05 --channel=NOBODY --jobs=book
+expect 2 'task.none' t task init --date=2026-11-05 --channel=NOBODY --jobs=book
+expect 0 '"phase":"DONE"' t task show A/-/2026-11-05/1 --format=json --jobs=book
+
+# a bill that may still come is waited for
+yesterday=$(TZ=Asia/Shanghai date -d yesterday +%F)
+mkdir fresh
+sed 's/job: A/job: F/; s/channel_code: A/channel_code: F/; s#local/A-#local/F-#; s#  files: "bill/A-{date}.csv"#  files: "data/F/{date}/*.csv"\n  fetch: {from: "far/{date}.csv", deadline: 40h}#' book/a.yaml >fresh/f.yaml
+mkdir -p fresh/local fresh/far
+expect 0 'made' t task init --date="$yesterday" --jobs=fresh
+expect 5 'waits for its bill' t task run --jobs=fresh
+expect 5 'waits for its bill' t task run --jobs=fresh
+printf 'order_no,amount,status\nF1,1.00,SUCCESS\n' >"fresh/local/F-$yesterday.csv"
+printf 'trade_no,order_no,amount,status\nT1,F1,1.00,SUCCESS\n' >"fresh/far/$yesterday.csv"
+expect 0 '1 task done' t task run --jobs=fresh
+expect 0 'all agree' t verify --jobs=fresh
+expect 0 'nothing' t task run --jobs=fresh
+expect 0 'ended' sh -c "$tieout daemon --once --jobs=fresh && echo ended"
+
 # an edge that is not declared, by hand
 if command -v sqlite3 >/dev/null; then
     expect 19 'done again as the next revision' sqlite3 book/state/state.db "UPDATE task SET phase = 'MATCHING' WHERE phase = 'DONE'"
@@ -166,6 +188,24 @@ echo 'local,A,made up' >>book/out/A/2026-11-07/missing.csv
 expect 6 'rerun makes it again' t verify --jobs=book
 expect 1 '0 verdicts taken back, 0 given anew' t task rerun --date=2026-11-07 --jobs=book
 expect 0 'all agree' t verify --jobs=book
+
+# done again, with the days behind it: a late partner's reversal is told once
+job L | sed 's/threshold: {local: 1, channel: 1}/threshold: {local: 0, channel: 0}/' >l.yaml
+mkdir -p late/local late/bill
+cp l.yaml late/l.yaml
+(
+    cd late
+    printf 'order_no,amount,status\nlate,1.00,SUCCESS\n' >local/L-2026-11-01.csv
+    printf 'trade_no,order_no,amount,status\n' >bill/L-2026-11-01.csv
+    printf 'order_no,amount,status\n' >local/L-2026-11-02.csv
+    printf 'trade_no,order_no,amount,status\nt,late,1.00,SUCCESS\n' >bill/L-2026-11-02.csv
+)
+expect 0 'made' t task init --date=2026-11-01 --jobs=late
+expect 0 'made' t task init --date=2026-11-02 --jobs=late
+expect 1 '2 tasks done' t task run --jobs=late
+expect 1 '2 tasks done' t task rerun --date=2026-11-01 --cascade --jobs=late
+expect 0 'match (day_cut;late)' t trace late --jobs=late
+[ "$(grep -c 'takes back' said)" -eq 1 ] || { echo "FAILED: one verdict, taken back twice"; cat said; failures=$((failures + 1)); }
 
 # the daemon's round: nothing due is no failure; two jobs of one name are refused
 expect 2 'their tasks would be one' sh -c "cp book/a.yaml book/c.yaml; $tieout task run --jobs=book"
