@@ -8,6 +8,7 @@
 #include "cli/registry.h"
 #include "core/base/mem.h"
 #include "core/model/currency.h"
+#include "io/filter/utf16.h"
 #include "io/format/binlog.h"
 #include "io/format/csv.h"
 #include "io/ring/sys.h"
@@ -211,6 +212,53 @@ static enum err read_whole(struct whole_file *file, const char *path, struct dia
     return OK;
 }
 
+/* What a packed file holds, or an entry of an archive (ARCHIVE!PATTERN), or UTF-16 text as UTF-8. */
+static enum err read_unpacked(struct whole_file *file, const char *path, struct diag *diag)
+{
+    struct job *job = mem_take_zero(1, sizeof *job);
+    if (!job)
+        return mem_fail(diag, sizeof *job, "a file");
+    const char *patterns[1] = {path}, *folder = getenv("TMPDIR");
+    job->directory = ".";
+    job->is_diff = 1; /* the path is a name, not a pattern */
+    job->sources[CHANNEL].patterns = patterns;
+    job->sources[CHANNEL].pattern_count = 1;
+    struct file_set set;
+    enum err err = file_set_open(&set, job, CHANNEL, DAY_NONE, 0, diag);
+    if (err == OK && set.count != 1)
+        err = diag_set(diag, ERR_USAGE, "options.value", "inspect them one by one", "%s: %u entries match",
+                       path, set.count);
+    if (err == OK)
+        err = file_set_begin(&set, folder && *folder ? folder : "/var/tmp", 1, diag);
+    if (err == OK)
+        err = file_set_settle(&set, diag);
+    if (err == OK) {
+        struct input_file *input = &set.files[0];
+        file->size = input->size;
+        file->bytes = mem_take(file->size + IO_SLACK);
+        err = !file->bytes                                              ? mem_fail(diag, file->size, "a file")
+              : input_read(input, file->bytes, file->size, 0, diag) < 0 ? diag->err
+                                                                        : OK;
+        if (err == OK && strcmp(input->path, path) != 0)
+            fprintf(stderr, "%s: reading %s\n", path, input->path);
+    }
+    file_set_close(&set);
+    mem_give(job);
+    return err;
+}
+
+/* Whether it must be unpacked or converted before anybody can look at it. */
+static int is_packed(const char *path)
+{
+    uint8_t head[4] = {0};
+    int fd = sys_open(path, O_RDONLY | O_NONBLOCK, 0);
+    ssize_t n = fd < 0 ? 0 : sys_pread_full(fd, head, sizeof head, 0);
+    if (fd < 0)
+        return fd == -ENOENT && strchr(path, '!');
+    sys_close(fd);
+    return n > 0 && (packing_of(head, (size_t)n) != PACKING_NONE || utf16_has_mark(head, (size_t)n));
+}
+
 static enum err inspect_binlog(const struct options *options, struct whole_file *file, struct diag *diag)
 {
     const char *path = options->arguments[0];
@@ -400,7 +448,8 @@ int cmd_inspect(const struct options *options)
         err = inspect_with_job(options, &diag);
     } else {
         struct whole_file file = {0};
-        err = read_whole(&file, options->arguments[0], &diag);
+        err = is_packed(options->arguments[0]) ? read_unpacked(&file, options->arguments[0], &diag)
+                                               : read_whole(&file, options->arguments[0], &diag);
         int binlog = err == OK && file.size >= 4 && memcmp(file.bytes + 1, "bin", 3) == 0;
         if (options->input_format)
             binlog = strcmp(options->input_format, "binlog") == 0;

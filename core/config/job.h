@@ -171,6 +171,7 @@ struct bill_spec {
     int column_count;
     int gap;               /* fixed: bytes between two columns */
     int is_endless;        /* fixed: no line ends; a record begins where the one before ends */
+    const char *entry;     /* the bill's name in an archive that holds more, as a pattern; NULL: none is known */
     const char *name_date; /* the file's date is yymmdd behind this text in its name; NULL: none */
     const char *type_column;
     /* PayPal: the first cell says what a row is. The header has `header_mark` there, rows that are records

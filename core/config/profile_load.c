@@ -121,7 +121,7 @@ static enum err read_layout(struct loader *l, const struct yaml_node *node, stru
         return read_statement(l, node, bill);
     static const char *const NAMES[] = {
         "kind", "charset",    "delimiter", "quote", "header",    "trim",  "comment", "free_text", "widths",
-        "gap",  "first_cell", "companion", "empty", "name_date", "guard", "decimal", "line_ends"};
+        "gap",  "first_cell", "companion", "empty", "name_date", "guard", "decimal", "line_ends", "entry"};
     static const char *const GUARDS[] = {"byte", "columns"};
     static const char *const MARKS[] = {"header", "rows", "skip"};
     enum err err = check_names(l, node, "layout", NAMES, COUNT_OF(NAMES), NULL, 0);
@@ -219,6 +219,9 @@ static enum err read_layout(struct loader *l, const struct yaml_node *node, stru
     if (err == OK && empty)
         err = read_texts(l, empty, "layout.empty", "text by which the channel says that there is no bill",
                          MARKS_MAX, &bill->empty, &bill->empty_count);
+    if (err == OK && yaml_get(node, "entry"))
+        err = read_text(l, yaml_get(node, "entry"), "layout.entry", "a pattern such as \"*detail*.csv\"",
+                        &bill->entry);
     if (err == OK && name_date)
         err = read_text(l, name_date, "layout.name_date", "the text before yymmdd in the file's name",
                         &bill->name_date);

@@ -327,6 +327,13 @@ static enum err add_input(struct file_set *set, const struct job *job, struct in
     return OK;
 }
 
+/* By its whole name, or the last part of it. */
+static int is_meant(const char *pattern, const char *name)
+{
+    const char *slash = strrchr(name, '/');
+    return !pattern || fnmatch(pattern, name, 0) == 0 || (slash && fnmatch(pattern, slash + 1, 0) == 0);
+}
+
 /* The entries of an archive that are meant. */
 static enum err add_entries(struct file_set *set, const struct job *job, struct input_file *opened,
                             const struct found *found, struct diag *diag)
@@ -335,15 +342,12 @@ static enum err add_entries(struct file_set *set, const struct job *job, struct 
     enum err err = zip_list(&listing, opened->own_fd, opened->size, opened->file, diag);
     if (err != OK)
         return err;
+    const char *const pattern = found->entries ? found->entries : listing.count > 1 ? set->entry : NULL;
     char names[300] = "";
     size_t used = 0;
     uint32_t matched = 0;
     for (uint32_t i = 0; i < listing.count; i++) {
-        const char *slash = strrchr(listing.entries[i].name, '/');
-        if (found->entries && fnmatch(found->entries, listing.entries[i].name, 0) != 0 &&
-            (!slash || fnmatch(found->entries, slash + 1, 0) != 0))
-            continue;
-        matched++;
+        matched += is_meant(pattern, listing.entries[i].name);
     }
     for (uint32_t i = 0; i < listing.count && used + 80 < sizeof names; i++)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%.60s", i ? ", " : "",
@@ -360,20 +364,20 @@ static enum err add_entries(struct file_set *set, const struct job *job, struct 
                        "%s: the zip archive has no entries", opened->file);
     else if (matched == 0)
         err = diag_set(diag, ERR_INPUT, "zip.entries", "write the pattern as ARCHIVE!PATTERN",
-                       "%s: no entry of the zip archive matches %s; it holds: %s", opened->file,
-                       found->entries, names);
+                       "%s: no entry of the zip archive matches %s%s; it holds: %s", opened->file, pattern,
+                       found->entries ? "" : ", as the profile's do", names);
     else if (matched > 1 && !found->many)
         err = diag_set(
             diag, ERR_INPUT, "zip.entries",
             "write ARCHIVE!PATTERN to name the one that is the bill, ARCHIVE!!PATTERN to take all that match",
             "%s: %u entries of the zip archive %s%s, and one is expected; it holds: %s", opened->file,
-            matched, found->entries ? "match " : "could be meant", found->entries ? found->entries : "",
-            names);
+            matched, pattern ? "match " : "could be meant", pattern ? pattern : "", names);
     for (uint32_t i = 0; err == OK && i < listing.count; i++) {
-        const char *slash = strrchr(listing.entries[i].name, '/');
-        if (!found->entries || fnmatch(found->entries, listing.entries[i].name, 0) == 0 ||
-            (slash && fnmatch(found->entries, slash + 1, 0) == 0))
+        if (is_meant(pattern, listing.entries[i].name))
             err = add_input(set, job, opened, &listing.entries[i], diag);
+        else if (!found->entries) /* nobody said that it should be left out */
+            fprintf(stderr, "note: %s: %.200s is not read: the bill is %s\n", opened->file,
+                    listing.entries[i].name, pattern);
     }
     zip_listing_fini(&listing);
     return err;
@@ -506,6 +510,7 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
     const struct bill_spec *bill = job->sources[side].bill;
     set->flatten = bill ? bill->flatten : FLATTEN_NONE;
     set->charset = bill ? bill->charset : NULL;
+    set->entry = bill ? bill->entry : NULL;
     set->is_text = job->sources[side].kind == SOURCE_FILES;
     struct found_list list = {0};
     enum err err = find_files(&list, job, &job->sources[side], date, diag);

@@ -11,7 +11,8 @@
  *
  * An input is a file, or what a packed file holds: the bytes of a gzip or zstd file, an entry of a zip archive.
  * Which it is say its first bytes, not its name. A pattern `bill.zip!*detail*.csv` takes the one entry that
- * matches, `bill.zip!!*.csv` all that match; without one an archive must have a single entry.
+ * matches, `bill.zip!!*.csv` all that match; without one an archive must have a single entry, or one that the profile's own
+ * pattern matches.
  *
  * Files that are read as they are stay open while this process may well have that many; those beyond are opened in
  * turn, and looked at each time, so that it is one file that is read from beginning to end.
@@ -51,8 +52,8 @@ struct file_set {
     struct input_file *files;
     uint32_t count;
     uint64_t size;             /* of all; of packed files not settled yet, a guess */
-    enum flatten_kind flatten; /* of all, as are the next two */
-    const char *charset;
+    enum flatten_kind flatten; /* of all, as are the next three */
+    const char *charset, *entry;
     int is_text;
     struct unpack **packed;
     uint32_t packed_count;

@@ -125,5 +125,21 @@ sed -i 's|mysql-bin.\*"|mysql-bin.*.gz"|' stripe/job.yaml
     echo "packed logs: another digest"
     failed=1
 }
+# inspect looks into packed files too.
+printf 'order,amount\nB1,1.00\n' >shown.csv
+gzip -nc shown.csv >shown.csv.gz
+zstd -qc shown.csv >shown.csv.zst
+cp good.csv other.csv
+zip -q shown.zip shown.csv && zip -q two.zip shown.csv other.csv
+{ printf '\377\376'; iconv -f UTF-8 -t UTF-16LE shown.csv; } >shown16.csv
+for file in shown.csv.gz shown.csv.zst shown.zip 'two.zip!sho*' shown16.csv; do
+    "$tieout" inspect "$file" >stdout 2>stderr || { echo "inspect $file: exit $?: $(cat stderr)"; failed=1; }
+    cmp -s stdout shown.csv || { echo "inspect $file shows something else"; failed=1; }
+done
+code=0
+"$tieout" inspect two.zip >stdout 2>stderr || code=$?
+{ [ $code -eq 3 ] && grep -q 'it holds: .*other.csv' stderr; } || { echo "inspect two.zip: exit $code"; failed=1; }
+gzip -nc "$fixtures/days/01-stripe-day/binlog/$(ls "$fixtures/days/01-stripe-day/binlog" | head -1)" >log.gz
+"$tieout" inspect log.gz --limit=3 >stdout 2>stderr || { echo "inspect log.gz: exit $?: $(cat stderr)"; failed=1; }
 [ $failed -eq 0 ] && echo "all packings agree"
 exit $failed
