@@ -29,7 +29,7 @@ static int compare_canonical(const struct orecord *a, const struct orecord *b)
     return c;
 }
 
-int oracle_order(const struct orecord *a, const struct orecord *b)
+static int compare_but_place(const struct orecord *a, const struct orecord *b)
 {
     if (a->has_date != b->has_date)
         return a->has_date ? 1 : -1;
@@ -39,8 +39,12 @@ int oracle_order(const struct orecord *a, const struct orecord *b)
     if ((a->occurrence.size == 0) != (b->occurrence.size == 0))
         return a->occurrence.size == 0 ? 1 : -1;
     c = text_compare(a->occurrence, b->occurrence);
-    if (!c)
-        c = compare_canonical(a, b);
+    return c ? c : compare_canonical(a, b);
+}
+
+int oracle_order(const struct orecord *a, const struct orecord *b)
+{
+    int c = compare_but_place(a, b);
     if (!c)
         c = oracle_compare_numbers(a->side, b->side);
     if (!c)
@@ -48,9 +52,17 @@ int oracle_order(const struct orecord *a, const struct orecord *b)
     return c ? c : oracle_compare_numbers((__int128)a->offset, (__int128)b->offset);
 }
 
-static int by_order(const void *a, const void *b)
+/* Of records that differ in nothing but their place, some may be set aside for what is no field of theirs; no
+ * place may show in the order of what is told of them. */
+static int by_output(const void *pa, const void *pb)
 {
-    return oracle_order(*(struct orecord *const *)a, *(struct orecord *const *)b);
+    const struct orecord *a = *(struct orecord *const *)pa, *b = *(struct orecord *const *)pb;
+    int c = compare_but_place(a, b);
+    if (!c)
+        c = oracle_compare_numbers(a->side, b->side);
+    if (!c)
+        c = oracle_compare_numbers(a->reasons, b->reasons);
+    return c ? c : oracle_order(a, b);
 }
 
 /* ---- sigma ---- */
@@ -511,6 +523,6 @@ void oracle_match(struct oracle *oracle)
             r->reasons |= 1u << R_DATE_DISAGREES;
     }
     if (oracle->count > 1)
-        qsort(oracle->records, (size_t)oracle->count, sizeof *oracle->records, by_order);
+        qsort(oracle->records, (size_t)oracle->count, sizeof *oracle->records, by_output);
     oracle_write_tables(oracle);
 }

@@ -511,6 +511,9 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
         oracle_print_money(&r->text[O_FEE], r->fee, r->text[O_CURRENCY].data);
     }
     r->gross = (__int128)r->amount + (job->fees == O_FEES_NET && r->side == ORACLE_CHANNEL ? r->cost : 0);
+    /* An amount like any other: what overflows is a reject. */
+    if (r->gross > INT64_MAX || r->gross < -(__int128)INT64_MAX)
+        return "fee";
 
     int has_time = 0;
     int64_t us = 0, time_day = 0;

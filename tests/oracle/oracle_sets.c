@@ -646,6 +646,11 @@ static void add_proposal(struct oracle *oracle, const char *outcome, const struc
     table_add(t, row);
 }
 
+static int by_order(const void *pa, const void *pb)
+{
+    return oracle_order(*(struct orecord *const *)pa, *(struct orecord *const *)pb);
+}
+
 static void propose(struct oracle *oracle, struct orecord *target, struct orecord **pool, int count)
 {
     struct search s = {.candidates = must_take((size_t)(count + 1) * sizeof *pool)};
@@ -669,15 +674,15 @@ static void propose(struct oracle *oracle, struct orecord *target, struct orecor
                           : s.solutions == 1 ? "unique"
                                              : "several";
     add_proposal(oracle, outcome, &s, 0, target);
-    for (int k = 0; !s.has_given_up && k < s.solutions; k++)
+    for (int k = 0; !s.has_given_up && k < s.solutions; k++) {
+        struct orecord *parts[PARTS_MAX];
         for (int i = 0; i < s.found_parts[k]; i++)
-            add_proposal(oracle, outcome, &s, k + 1, s.candidates[s.found[k][i]]);
+            parts[i] = s.candidates[s.found[k][i]];
+        qsort(parts, (size_t)s.found_parts[k], sizeof *parts, by_order);
+        for (int i = 0; i < s.found_parts[k]; i++)
+            add_proposal(oracle, outcome, &s, k + 1, parts[i]);
+    }
     free(s.candidates);
-}
-
-static int by_place_in_order(const void *pa, const void *pb)
-{
-    return oracle_order(*(struct orecord *const *)pa, *(struct orecord *const *)pb);
 }
 
 void oracle_pass_proposals(struct oracle *oracle)
@@ -694,7 +699,7 @@ void oracle_pass_proposals(struct oracle *oracle)
             pool[n++] = oracle->records[i];
     memcpy(targets, pool, (size_t)n * sizeof *pool);
     qsort(pool, (size_t)n, sizeof *pool, by_pool);
-    qsort(targets, (size_t)n, sizeof *targets, by_place_in_order);
+    qsort(targets, (size_t)n, sizeof *targets, by_order);
     for (int i = 0; i < n; i++) {
         int from = 0, to;
         if (targets[i]->gross == 0)

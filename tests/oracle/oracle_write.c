@@ -238,37 +238,67 @@ static int by_pair(const void *pa, const void *pb)
     return oracle_order(a, b);
 }
 
-static int by_aggregate(const void *pa, const void *pb)
+/* What tells cells apart, behind the side; the hour has no field. */
+enum { HOUR = -1, CELL_FIELDS = 8 };
+static const int cell_fields[CELL_FIELDS] = {O_BILL_DATE,       HOUR,       O_CHANNEL_CODE, O_MERCHANT_NO,
+                                             O_SUB_MERCHANT_NO, O_BIZ_TYPE, O_CURRENCY,     O_DIRECTION};
+
+/* A run tells all apart, a diff only dates, currencies and directions. */
+static struct text cell_text(const struct oracle_job *job, const struct orecord *r, int i)
 {
-    static const int fields[] = {O_BILL_DATE, O_CURRENCY, O_DIRECTION};
+    struct text none = {(char *)"", 0};
+    int field = cell_fields[i];
+    if (!job->unit_date && i > 0 && i < 6)
+        return none;
+    if (field != HOUR)
+        return r->text[field].size ? r->text[field] : none;
+    return r->text[O_TRADE_TIME].size ? (struct text){r->text[O_TRADE_TIME].data + 11, 2} : none;
+}
+
+static int by_cell(const void *pa, const void *pb)
+{
     const struct orecord *a = *(struct orecord *const *)pa, *b = *(struct orecord *const *)pb;
     int c = (a->side > b->side) - (a->side < b->side);
-    for (int i = 0; i < 3 && !c; i++)
-        c = text_compare(a->text[fields[i]], b->text[fields[i]]);
+    for (int i = 0; i < CELL_FIELDS && !c; i++)
+        c = text_compare(cell_text(oracle_sorting_job, a, i), cell_text(oracle_sorting_job, b, i));
     return c;
 }
 
 static struct table *write_aggregate(const struct oracle *oracle)
 {
-    static const char *const names[] = {"side", "bill_date", "currency", "direction", "count", "amount"};
-    struct table *t = table_open(names, 6);
-    struct orecord **all = must_take((size_t)oracle->count * sizeof *all);
+    static const char *const names[] = {"side",        "bill_date",       "hour",     "channel_code",
+                                        "merchant_no", "sub_merchant_no", "biz_type", "currency",
+                                        "direction",   "count",           "gross",    "fee",
+                                        "net"};
+    const struct oracle_job *job = oracle->job;
+    struct table *t = table_open(names, 13);
+    struct orecord **all = must_take((size_t)(oracle->count + 1) * sizeof *all);
     if (oracle->count > 0)
         memcpy(all, oracle->records, (size_t)oracle->count * sizeof *all);
-    qsort(all, (size_t)oracle->count, sizeof *all, by_aggregate);
+    qsort(all, (size_t)oracle->count, sizeof *all, by_cell);
     for (int from = 0, to; from < oracle->count; from = to) {
-        __int128 sum = 0;
-        for (to = from; to < oracle->count && by_aggregate(&all[from], &all[to]) == 0; to++)
-            sum += all[to]->amount;
-        struct text *row = must_take(6 * sizeof *row);
+        __int128 gross = 0, fee = 0;
+        const struct orecord *first = all[from];
+        const char *code = first->text[O_CURRENCY].data;
+        for (to = from; to < oracle->count && by_cell(&all[from], &all[to]) == 0; to++) {
+            gross += all[to]->amount;
+            fee += all[to]->cost;
+        }
+        struct text *row = must_take(13 * sizeof *row), *at = row;
         char count[32];
         snprintf(count, sizeof count, "%d", to - from);
-        row[0] = word_text(all[from]->side == ORACLE_LOCAL ? "local" : "channel");
-        row[1] = plain(all[from]->text[O_BILL_DATE]);
-        row[2] = plain(all[from]->text[O_CURRENCY]);
-        row[3] = plain(all[from]->text[O_DIRECTION]);
-        row[4] = word_text(count);
-        oracle_print_money(&row[5], sum, all[from]->text[O_CURRENCY].data);
+        *at++ = word_text(first->side == ORACLE_LOCAL ? "local" : "channel");
+        for (int i = 0; i < CELL_FIELDS; i++)
+            *at++ = harmless(cell_text(job, first, i));
+        *at++ = word_text(count);
+        oracle_print_money(at++, gross, code);
+        if (job->unit_date && job->sources[first->side].column[O_FEE]) {
+            oracle_print_money(at++, fee, code);
+            oracle_print_money(at++, gross - fee, code);
+        } else {
+            *at++ = word_text("");
+            *at++ = word_text("");
+        }
         table_add(t, row);
     }
     free(all);

@@ -1,6 +1,7 @@
 /* tests/property/day.c: see day.h */
 #include "tests/property/day.h"
 #include "core/base/prng.h"
+#include "tests/oracle/oracle_inner.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -305,10 +306,160 @@ static void choose_run(struct maker *m)
         job->threshold[below(m, 2)] = 1;
 }
 
+/* ---- the rules that see more than pairs ---- */
+
+/* Before the columns get their names. */
+static void choose_fees(struct maker *m)
+{
+    struct oracle_job *job = m->job;
+    int pick = below(m, 10);
+    if (pick < 4)
+        return;
+    job->is_compared[O_FEE] = 0;
+    m->has[ORACLE_CHANNEL][O_FEE] = 1;
+    job->schedule.rate_ppm = PICK(m, ((const int64_t[]){6000, 10000, 38, 0, 1000000, 333333}));
+    job->schedule.rounding = (enum oracle_rounding)below(m, 4);
+    if (pick < 7) {
+        job->fees = O_FEES_NET;
+    } else if (pick < 9) {
+        job->fees = O_FEES_SCHEDULE;
+        job->is_compared[O_FEE] = 1;
+        m->has[ORACLE_LOCAL][O_FEE] = 0;
+        job->schedule.are_refunds_kept = percent(m, 30);
+        job->schedule.min_micro = percent(m, 40) ? PICK(m, ((const int64_t[]){10000, 500000, 7})) : 0;
+        job->schedule.max_micro =
+            percent(m, 40) ? PICK(m, ((const int64_t[]){500000, 1000000, 50000000})) : 0;
+    } else {
+        job->fees = O_FEES_SCHEDULE_DAY;
+    }
+}
+
+static void choose_settlement(struct maker *m)
+{
+    static const int tuples[][2] = {{O_FIELDS, -1}, {O_MERCHANT_NO, -1}, {O_FIELDS, O_MERCHANT_NO}};
+    struct oracle_job *job = m->job;
+    int t = below(m, 3);
+    job->attr_count = 2;
+    for (int a = 0; a < 2; a++)
+        job->attrs[a] = attr_words[a];
+    for (int f = O_FIELDS; f < O_SLOTS; f++)
+        job->is_compared[f] = 0;
+    job->is_compared[O_FEE] = 0;
+    job->group.is_given = 1;
+    job->group.gross = below(m, 2);
+    job->group.count = percent(m, 50) ? O_FIELDS + 1 : -1;
+    job->key_count = 1;
+    job->key_part_count[0] = 0;
+    for (int p = 0; p < 2 && tuples[t][p] >= 0; p++) {
+        job->key_parts[0][job->key_part_count[0]++] = tuples[t][p];
+        need_on_both(m, tuples[t][p]);
+    }
+}
+
+static void choose_rates(struct maker *m)
+{
+    static const char *const codes[] = {"CNY", "USD", "JPY", "KWD"};
+    static const char *const rates[] = {
+        "7.1053", "0.5", "150", "1", "0.00654321", "2.05", "0.33333333333333333", "7.11"};
+    char *at = m->day->rates, *end = at + sizeof m->day->rates;
+    at += snprintf(at, (size_t)(end - at), "date,from,to,rate\n");
+    for (int day = -4; day < 13; day++)
+        for (int f = 0; f < 4; f++)
+            for (int t = 0; t < 4; t++) {
+                time_t second = (time_t)((m->base_day + day) * 86400);
+                struct tm tm;
+                gmtime_r(&second, &tm);
+                if (f == t || percent(m, 15))
+                    continue;
+                at += snprintf(at, (size_t)(end - at), "%04d-%02d-%02d,%s,%s,%s\n", tm.tm_year + 1900,
+                               tm.tm_mon + 1, tm.tm_mday, codes[f], codes[t], PICK(m, rates));
+            }
+    if (percent(m, 4))
+        snprintf(at, (size_t)(end - at), "%s\n",
+                 PICK(m, ((const char *const[]){"2026-01-05,CNY,USD,0", "2026-01-05,CNY,USD,-1",
+                                                "2026-01-05,CNY,USD", "2026-13-05,CNY,USD,1",
+                                                "2026-01-05,CNY,USD,1234567890123456789",
+                                                "2030-01-05,CNY,USD,1\n2030-01-05,CNY,USD,2"})));
+    m->job->rates = m->day->rates;
+    m->job->fx_rounding = (enum oracle_rounding)below(m, 4);
+    m->currency_percent = 40;
+    m->has[0][O_CURRENCY] = m->has[1][O_CURRENCY] = 1;
+}
+
+static void choose_aside(struct maker *m)
+{
+    struct oracle_job *job = m->job;
+    for (int side = 0; side < ORACLE_SIDES; side++) {
+        struct oracle_source *source = &job->sources[side];
+        if (percent(m, 12))
+            source->where[0] = (struct oracle_condition){side ? "c kind" : "l kind", {"pay", "top*"}};
+        if (percent(m, 20))
+            source->exclude[0] = (struct oracle_condition){side ? "c kind" : "l kind", {"topup", "no*"}};
+    }
+    if (percent(m, 15))
+        job->tests[0] = (struct oracle_test){O_BIZ_ORDER_NO, {"B1*", "B0"}};
+    if (percent(m, 15))
+        job->tests[job->tests[0].words[0] != NULL] = (struct oracle_test){O_SUB_MERCHANT_NO, {"S1"}};
+    if (percent(m, 15) && m->has[0][O_MERCHANT_NO] + m->has[1][O_MERCHANT_NO] > 0)
+        job->merchants[0] = "M1";
+    if (percent(m, 15) && m->has[0][O_BIZ_ORDER_NO] && m->has[1][O_BIZ_ORDER_NO]) {
+        job->sampling.is_given = 1;
+        job->sampling.by[job->sampling.by_count++] = O_BIZ_ORDER_NO;
+        if (m->has[0][O_MERCHANT_NO] && m->has[1][O_MERCHANT_NO] && percent(m, 40))
+            job->sampling.by[job->sampling.by_count++] = O_MERCHANT_NO;
+        job->sampling.ppm = PICK(m, ((const uint32_t[]){500000, 900000, 1000000, 1}));
+    }
+}
+
+/* After the rules that all jobs have. */
+static void choose_sets(struct maker *m)
+{
+    struct oracle_job *job = m->job;
+    for (int side = 0; side < ORACLE_SIDES; side++) {
+        job->sources[side].fee_is_signed = m->has[side][O_FEE] && percent(m, 25);
+        if (percent(m, 25))
+            job->threshold[side] = 1 + below(m, 3);
+    }
+    job->reversals = percent(m, 40);
+    if (percent(m, 40)) {
+        job->subset.is_given = 1;
+        if (m->has[0][O_MERCHANT_NO] && m->has[1][O_MERCHANT_NO] && percent(m, 50))
+            job->subset.by[job->subset.by_count++] = O_MERCHANT_NO;
+        job->subset.parts = PICK(m, ((const int[]){1, 2, 3, 6, 6}));
+        job->subset.work = PICK(m, ((const int[]){1, 5, 30, 2000, 2000}));
+        job->subset.pool = PICK(m, ((const int[]){1, 4, 40, 40}));
+    }
+    choose_aside(m);
+    if (job->group.is_given) {
+        job->amount_tolerance_micro = job->amount_tolerance_ppm = 0;
+        job->fee_tolerance_micro = job->fee_tolerance_ppm = 0;
+        int fees = m->has[0][O_FEE] + m->has[1][O_FEE];
+        if (fees == 1 && percent(m, 50)) /* as it follows from the columns */
+            job->group.gross = m->has[0][O_FEE] ? ORACLE_LOCAL : ORACLE_CHANNEL;
+        return;
+    }
+    job->splits = percent(m, 45);
+    if (percent(m, 40)) {
+        job->partials.is_given = 1;
+        job->partials.key = below(m, job->key_count);
+        job->partials.whole = below(m, 2);
+        job->partials.is_over_refund_ignored = percent(m, 40);
+        /* A parent's columns stand on both sides. */
+        for (int p = 0; p < job->key_part_count[job->partials.key]; p++)
+            if (!m->has[0][job->key_parts[job->partials.key][p]] ||
+                !m->has[1][job->key_parts[job->partials.key][p]])
+                job->partials.is_given = is_constant_allowed(m, job->key_parts[job->partials.key][p]);
+    }
+    if ((job->amount_tolerance_micro || job->amount_tolerance_ppm) && percent(m, 60)) {
+        job->has_budget = 1;
+        job->budget_micro = PICK(m, ((const int64_t[]){0, 1, 10000, 30000, 50000, 2000000}));
+    }
+}
+
 static void choose_rules(struct maker *m)
 {
     struct oracle_job *job = m->job;
-    m->day->is_diff = percent(m, 45);
+    m->day->is_diff = !m->day->is_rules && percent(m, 45);
     job->timezone = "Asia/Shanghai";
     job->currency = "CNY";
     job->attr_count = percent(m, 40) ? 1 + below(m, 3) : 0;
@@ -321,13 +472,28 @@ static void choose_rules(struct maker *m)
     choose_columns(m);
     choose_keys(m);
     choose_compare(m);
+    if (m->day->is_rules) {
+        /* Sums of the largest amounts only now and then. */
+        m->amount_style = percent(m, 92) ? below(m, 3) : 3;
+        m->change_percent = PICK(m, ((const int[]){0, 0, 10, 30}));
+        m->reject_percent = percent(m, 10) ? 3 : 0;
+        if (percent(m, 18))
+            choose_settlement(m);
+        else
+            choose_fees(m);
+        if (!m->job->group.is_given && percent(m, 25))
+            choose_rates(m);
+    }
     for (int f = 0; f < O_FIELDS; f++)
-        if (job->is_compared[f] && !is_constant_allowed(m, f))
+        if (job->is_compared[f] && !is_constant_allowed(m, f) &&
+            !(f == O_FEE && job->fees == O_FEES_SCHEDULE))
             need_on_both(m, f);
     if (m->day->is_diff)
         choose_diff(m);
     else
         choose_run(m);
+    if (m->day->is_rules)
+        choose_sets(m);
     job->max_rejects[0] = job->max_rejects[1] =
         m->reject_percent || (m->empty_percent && !m->day->is_diff) ? 1000000 : 0;
 }
@@ -541,7 +707,7 @@ enum {
     COLUMN_OCCURRENCE,
     COLUMN_OCCURRENCE_2,
     COLUMN_NOISE,
-    COLUMN_KINDS
+    COLUMN_KIND
 };
 
 static void spell(struct maker *m, int side, const struct payment *p, int column, int is_turned,
@@ -551,6 +717,7 @@ static void spell(struct maker *m, int side, const struct payment *p, int column
     const char *code = m->has[side][O_CURRENCY] ? p->text[O_CURRENCY]
                        : source->currency       ? source->currency
                                                 : m->job->currency;
+    static const char *const kinds[] = {"pay", "topup", "pay", "none", "pay", ""};
     int exponent = currency_exponent(code);
     out[0] = 0;
     switch (column) {
@@ -609,6 +776,9 @@ static void spell(struct maker *m, int side, const struct payment *p, int column
         break;
     case COLUMN_OCCURRENCE_2:
         snprintf(out, 256, "%s", p->refund);
+        break;
+    case COLUMN_KIND:
+        snprintf(out, 256, "%s", kinds[m->day->is_open ? below(m, 6) : (int)(p->amount / 10000 % 6)]);
         break;
     case COLUMN_NOISE:
         snprintf(out, 256, "%s",
@@ -683,6 +853,7 @@ static const char *column_word(const struct maker *m, int side, int column)
            : column == COLUMN_CREDIT       ? source->credit
            : column == COLUMN_OCCURRENCE   ? source->occurrence[0]
            : column == COLUMN_OCCURRENCE_2 ? source->occurrence[1]
+           : column == COLUMN_KIND         ? (side ? "c kind" : "l kind")
                                            : "noise";
 }
 
@@ -799,6 +970,8 @@ static void make_layout(struct maker *m, int side, struct layout *layout)
         layout->columns[layout->count++] = COLUMN_OCCURRENCE;
     if (m->has_occurrence[side] && m->job->sources[side].occurrence[1])
         layout->columns[layout->count++] = COLUMN_OCCURRENCE_2;
+    if (m->job->sources[side].where[0].column || m->job->sources[side].exclude[0].column)
+        layout->columns[layout->count++] = COLUMN_KIND;
     if (percent(m, 30) || layout->count < 2)
         layout->columns[layout->count++] = COLUMN_NOISE;
     for (int i = layout->count - 1; i > 0; i--) {
@@ -819,6 +992,212 @@ static struct text make_comment(struct maker *m, int side)
     return out;
 }
 
+/* ---- payments that more than two records tell of ---- */
+
+enum { TELLINGS_MAX = 8, BATCHES = 12 };
+struct tellings {
+    struct payment list[ORACLE_SIDES][TELLINGS_MAX];
+    int count[ORACLE_SIDES];
+};
+
+static struct payment *tell_once(struct maker *m, struct tellings *t, int side, const struct payment *payment)
+{
+    struct payment *p = &t->list[side][t->count[side]++];
+    *p = *payment;
+    if (side || t->count[side] > 1)
+        new_id(m, p);
+    return p;
+}
+
+static const char *code_of(const struct maker *m, int side, const struct payment *p)
+{
+    return m->has[side][O_CURRENCY]         ? p->text[O_CURRENCY]
+           : m->job->sources[side].currency ? m->job->sources[side].currency
+           : m->job->currency               ? m->job->currency
+                                            : "CNY";
+}
+
+static void set_signed(struct payment *p, __int128 value)
+{
+    if (value > INT64_MAX || value < -INT64_MAX)
+        return;
+    p->is_out = value < 0;
+    p->amount = (int64_t)(value < 0 ? -value : value);
+}
+
+/* The payment in two to four parts, now and then a step more or less, now and then with something given back. */
+static void tell_parts(struct maker *m, struct tellings *t, int side, const struct payment *payment)
+{
+    int parts = 2 + below(m, 3);
+    int64_t rest = payment->amount;
+    if (percent(m, 15) && rest > 2 * m->amount_step)
+        rest += m->amount_step * (below(m, 3) - 1);
+    if (percent(m, 15))
+        rest /= 2;
+    for (int i = 0; i < parts; i++) {
+        struct payment *p = tell_once(m, t, side, payment);
+        p->amount = i + 1 == parts ? rest : percent(m, 70) ? rest / (parts - i) : rest / 2;
+        p->amount -= i + 1 == parts ? 0 : p->amount % 10000;
+        rest -= p->amount;
+        if (percent(m, 20))
+            p->day += below(m, 3) - 1;
+        if (percent(m, 10)) {
+            struct payment *back = tell_once(m, t, side, p);
+            back->is_out = !back->is_out;
+            if (percent(m, 50))
+                p->amount *= p->amount < INT64_MAX / 2 ? 2 : 1;
+        }
+    }
+}
+
+static void tell_converted(struct maker *m, struct payment *p)
+{
+    /* As the table has it; what it lacks stays in its own currency. */
+    struct oracle oracle = {.job = m->job};
+    struct orecord local = {.has_date = 1, .day = m->base_day + p->day + p->stated_days_off};
+    const char *to = PICK(m, ((const char *const[]){"USD", "JPY", "KWD", "CNY"}));
+    __int128 converted;
+    if (!m->has[0][O_BILL_DATE])
+        local.day = m->base_day + p->day;
+    local.amount = p->is_out ? -p->amount : p->amount;
+    local.text[O_CURRENCY] = (struct text){p->text[O_CURRENCY], strlen(p->text[O_CURRENCY])};
+    if (oracle_read_rates(&oracle) && oracle_convert(&oracle, &local, to, &converted)) {
+        set_signed(p, converted);
+        snprintf(p->text[O_CURRENCY], 240, "%s", to);
+    }
+    free(oracle.rates);
+}
+
+/* What the channel's row shows of a fee. */
+static void settle_fee(struct maker *m, struct payment *p)
+{
+    const struct oracle_job *job = m->job;
+    int64_t amount = p->is_out ? -p->amount : p->amount;
+    if (job->fees == O_FEES_NET && percent(m, 80)) {
+        int64_t cost = !p->has_fee ? 0 : job->sources[ORACLE_CHANNEL].fee_is_signed ? -p->fee : p->fee;
+        set_signed(p, (__int128)amount - cost);
+    } else if ((job->fees == O_FEES_SCHEDULE || job->fees == O_FEES_SCHEDULE_DAY) && percent(m, 85)) {
+        int64_t cost = oracle_schedule(job, amount, code_of(m, ORACLE_CHANNEL, p));
+        p->has_fee = 1;
+        p->fee = job->sources[ORACLE_CHANNEL].fee_is_signed ? -cost : cost;
+        if (percent(m, 10))
+            p->fee += 10000;
+    }
+}
+
+/* How often and in what pieces both sides tell of a payment. */
+static void make_tellings(struct maker *m, const struct payment *payment, struct tellings *t)
+{
+    int kind = below(m, 100), side = below(m, 2);
+    t->count[0] = t->count[1] = 0;
+    if (kind < 35) {
+        tell_once(m, t, ORACLE_LOCAL, payment);
+        tell_once(m, t, ORACLE_CHANNEL, payment);
+    } else if (kind < 55) {
+        tell_once(m, t, side, payment);
+        tell_parts(m, t, !side, payment);
+        if (percent(m, 15))
+            tell_once(m, t, side, payment);
+    } else if (kind < 65) {
+        tell_once(m, t, side, payment);
+        struct payment *back = tell_once(m, t, side, payment);
+        back->is_out = !back->is_out;
+        if (percent(m, 20))
+            tell_once(m, t, side, payment);
+        if (percent(m, 30))
+            tell_once(m, t, !side, payment);
+    } else if (kind < 75) {
+        /* Two of three tell the third: no pair, but a sum of 0. */
+        struct payment *whole = tell_once(m, t, side, payment);
+        whole->is_out = !payment->is_out;
+        tell_parts(m, t, side, payment);
+    } else if (kind < 85) {
+        /* Parts under other numbers: only their sum tells. */
+        tell_once(m, t, side, payment);
+        tell_parts(m, t, !side, payment);
+        for (int i = 0; i < t->count[!side]; i++) {
+            order_number(m, t->list[!side][i].text[O_BIZ_ORDER_NO], 'B');
+            order_number(m, t->list[!side][i].text[O_CHANNEL_ORDER_NO], 'C');
+        }
+    } else {
+        tell_once(m, t, ORACLE_LOCAL, payment);
+        struct payment *p = tell_once(m, t, ORACLE_CHANNEL, payment);
+        p->amount += m->amount_step * (below(m, 3) - (p->amount > m->amount_step));
+    }
+    for (int i = 0; i < t->count[ORACLE_CHANNEL]; i++) {
+        struct payment *p = &t->list[ORACLE_CHANNEL][i];
+        if (m->job->rates && percent(m, 50))
+            tell_converted(m, p);
+        settle_fee(m, p);
+    }
+    for (int s = 0; s < ORACLE_SIDES; s++)
+        for (int i = 0; i < t->count[s]; i++) {
+            if (percent(m, m->change_percent))
+                change(m, &t->list[s][i]);
+            if (percent(m, 5) && i > 0)
+                memcpy(t->list[s][i].occurrence, t->list[s][i - 1].occurrence,
+                       sizeof t->list[s][i].occurrence);
+        }
+}
+
+static void tell_row(struct maker *m, const struct layout *layout, int side, const struct payment *p)
+{
+    struct text row = {0};
+    m->current_side = side;
+    make_row(m, side, layout, p, &row);
+    add_row(&m->day->sides[side], row);
+}
+
+/* Batches of payments on the gross side, and what was paid for each on the other. */
+static void make_settlements(struct maker *m, const struct layout layouts[ORACLE_SIDES])
+{
+    const struct oracle_job *job = m->job;
+    int gross = job->group.gross, batches = 1 + below(m, BATCHES), members[BATCHES] = {0};
+    __int128 sums[BATCHES] = {0};
+    static struct payment shared[BATCHES];
+    for (int b = 0; b < batches; b++) {
+        make_payment(m, &shared[b]);
+        snprintf(shared[b].text[O_FIELDS], 240, "%s%d", percent(m, 5) ? "" : "S", b);
+        if (percent(m, 5))
+            shared[b].text[O_FIELDS][0] = 0;
+        snprintf(shared[b].text[O_STATUS], 240, "SUCCESS");
+    }
+    for (int i = 0; i < m->payments; i++) {
+        static struct payment p;
+        int b = below(m, batches);
+        make_payment(m, &p);
+        for (int k = 0; k < job->key_part_count[0]; k++)
+            memcpy(p.text[job->key_parts[0][k]], shared[b].text[job->key_parts[0][k]], 240);
+        snprintf(p.text[O_FIELDS + 1], 240, "%d", below(m, 3));
+        if (percent(m, 80))
+            snprintf(p.text[O_CURRENCY], 240, "%s", shared[b].text[O_CURRENCY]);
+        if (percent(m, 80))
+            snprintf(p.text[O_STATUS], 240, "SUCCESS");
+        int64_t cost = !p.has_fee || !m->has[gross][O_FEE] ? 0
+                       : job->sources[gross].fee_is_signed ? -p.fee
+                                                           : p.fee;
+        if (strcmp(p.text[O_STATUS], "SUCCESS") == 0 || strcmp(p.text[O_STATUS], "REFUNDED") == 0) {
+            sums[b] += (p.is_out ? -(__int128)p.amount : p.amount) - cost;
+            members[b]++;
+        }
+        tell_row(m, &layouts[gross], gross, &p);
+        if (percent(m, 4))
+            tell_row(m, &layouts[gross], gross, &p);
+    }
+    for (int b = 0; b < batches; b++) {
+        int payouts = percent(m, 80) + percent(m, 10);
+        for (int i = 0; i < payouts; i++) {
+            __int128 part = i + 1 < payouts ? sums[b] / 2 : sums[b];
+            sums[b] -= part;
+            new_id(m, &shared[b]);
+            set_signed(&shared[b], part + (percent(m, 10) ? 10000 : 0));
+            snprintf(shared[b].text[O_FIELDS + 1], 240, "%d",
+                     (i ? 0 : members[b]) + (percent(m, 20) ? below(m, 2) : 0));
+            tell_row(m, &layouts[!gross], !gross, &shared[b]);
+        }
+    }
+}
+
 static void make_rows(struct maker *m)
 {
     struct layout layouts[ORACLE_SIDES];
@@ -836,6 +1215,23 @@ static void make_rows(struct maker *m)
         s->has_bom = percent(m, 20);
         s->has_no_last_newline = percent(m, 30);
     }
+    if (m->job->group.is_given) {
+        make_settlements(m, layouts);
+        return;
+    }
+    for (int i = 0; m->day->is_rules && i < m->payments; i++) {
+        static struct tellings t;
+        struct payment payment;
+        make_payment(m, &payment);
+        if (percent(m, 60))
+            snprintf(payment.text[O_STATUS], 240, "SUCCESS");
+        make_tellings(m, &payment, &t);
+        for (int side = 0; side < ORACLE_SIDES; side++)
+            for (int k = 0; k < t.count[side]; k++)
+                tell_row(m, &layouts[side], side, &t.list[side][k]);
+    }
+    if (m->day->is_rules)
+        return;
     static struct payment last[ORACLE_SIDES];
     int has_last[ORACLE_SIDES] = {0};
     for (int i = 0; i < m->payments; i++) {
@@ -881,11 +1277,13 @@ static void settle_diff(struct maker *m)
     }
 }
 
-struct day *day_open(uint64_t seed, int payments)
+struct day *day_open(uint64_t seed, int payments, enum day_kind kind)
 {
     struct day *day = must_take(sizeof *day);
     struct maker m = {.day = day, .prng = {seed * 2 + 1}, .job = &day->job};
     day->seed = seed;
+    day->is_rules = kind != DAY_PLAIN;
+    day->is_open = kind == DAY_OPEN;
     day->date = "2026-01-05";
     choose_sizes(&m, payments);
     choose_rules(&m);
@@ -900,6 +1298,8 @@ struct day *day_swap(const struct day *day)
     const struct oracle_source *local = &day->job.sources[ORACLE_LOCAL];
     if (day->is_diff || local->occurrence_is_field != day->job.sources[ORACLE_CHANNEL].occurrence_is_field ||
         (local->column[O_CHANNEL_ORDER_NO] && !local->occurrence[0]))
+        return NULL;
+    if (day->job.has_budget || day->job.fees != O_FEES_AS_COMPARED || day->job.rates)
         return NULL;
     struct day *out = must_take(sizeof *out);
     *out = *day;
@@ -917,6 +1317,8 @@ struct day *day_swap(const struct day *day)
         for (int i = 0; i < from->count; i++)
             to->rows[i] = text_copy(from->rows[i].data, from->rows[i].size);
     }
+    job->partials.whole = !day->job.partials.whole;
+    job->group.gross = !day->job.group.gross;
     job->window_before = day->job.window_after;
     job->window_after = day->job.window_before;
     return out;
@@ -1033,6 +1435,19 @@ static void yaml_layout(struct text *out, const struct oracle_source *s)
     yaml_line(out, s->columns[0] ? "]\n" : "");
 }
 
+static void yaml_conditions(struct text *out, const char *name, const struct oracle_condition *list)
+{
+    for (int i = 0; list[i].column; i++) {
+        yaml_line(out, i ? ", " : "  %s: {", name);
+        yaml_text(out, list[i].column);
+        yaml_line(out, ": [");
+        for (int w = 0; w < 4 && list[i].words[w]; w++)
+            yaml_line(out, "%s\"%s\"", w ? ", " : "", list[i].words[w]);
+        yaml_line(out, "]");
+    }
+    yaml_line(out, list[0].column ? "}\n" : "");
+}
+
 static void yaml_side(struct text *out, const struct oracle_job *job, int side)
 {
     const struct oracle_source *s = &job->sources[side];
@@ -1050,6 +1465,8 @@ static void yaml_side(struct text *out, const struct oracle_job *job, int side)
         }
         yaml_line(out, "]\n");
     }
+    yaml_conditions(out, "where", s->where);
+    yaml_conditions(out, "exclude", s->exclude);
     yaml_line(out, "  rejects: {max: %ld}\n  fields:\n", job->max_rejects[side]);
     for (int f = 0; f < O_FIELDS; f++) {
         if (f == O_AMOUNT && s->debit) {
@@ -1065,6 +1482,8 @@ static void yaml_side(struct text *out, const struct oracle_job *job, int side)
         yaml_text(out, s->column[f]);
         if ((f == O_AMOUNT && s->amount_is_minor) || (f == O_FEE && s->fee_is_minor))
             yaml_line(out, ", unit: minor");
+        if (f == O_FEE && s->fee_is_signed)
+            yaml_line(out, ", sign: signed");
         if (s->strip[f]) {
             yaml_line(out, ", strip: ");
             yaml_text(out, s->strip[f]);
@@ -1092,6 +1511,89 @@ static void yaml_tolerance(struct text *out, const char *name, int64_t micro, in
               (long long)(micro % 1000000), (long long)ppm);
 }
 
+static void yaml_fields(struct text *out, const struct oracle_job *job, const int *fields, int count)
+{
+    yaml_line(out, "[");
+    for (int i = 0; i < count; i++)
+        yaml_line(out, "%s%s", i ? ", " : "",
+                  fields[i] < O_FIELDS ? oracle_field_word(fields[i]) : job->attrs[fields[i] - O_FIELDS]);
+    yaml_line(out, "]");
+}
+
+static void yaml_amount(struct text *out, const char *name, int64_t micro)
+{
+    yaml_line(out, ", %s: \"%lld.%06lld\"", name, (long long)(micro / 1000000), (long long)(micro % 1000000));
+}
+
+/* What stands below `match`. */
+static void yaml_sets(struct text *out, const struct oracle_job *job)
+{
+    static const char *const roundings[] = {"half_up", "half_even", "down", "up"};
+    const char *round = roundings[job->schedule.rounding];
+    if (job->fees == O_FEES_NET)
+        yaml_line(out, "  fees: net\n");
+    if (job->fees == O_FEES_SCHEDULE || job->fees == O_FEES_SCHEDULE_DAY) {
+        yaml_line(out, "  fees: {schedule: {rate_ppm: %lld, round: %s", (long long)job->schedule.rate_ppm,
+                  round);
+        if (job->fees == O_FEES_SCHEDULE_DAY)
+            yaml_line(out, ", level: day");
+        if (job->schedule.min_micro)
+            yaml_amount(out, "min", job->schedule.min_micro);
+        if (job->schedule.max_micro)
+            yaml_amount(out, "max", job->schedule.max_micro);
+        if (job->schedule.are_refunds_kept)
+            yaml_line(out, ", refunds: kept");
+        yaml_line(out, "}}\n");
+    }
+    if (job->splits)
+        yaml_line(out, "  splits: true\n");
+    if (job->reversals)
+        yaml_line(out, "  reversals: true\n");
+    if (job->partials.is_given) {
+        yaml_line(out, "  partials: {parent: ");
+        yaml_fields(out, job, job->key_parts[job->partials.key], job->key_part_count[job->partials.key]);
+        yaml_line(out, ", whole: %s, over_refund: %s}\n", job->partials.whole ? "channel" : "local",
+                  job->partials.is_over_refund_ignored ? "ignore" : "mismatch");
+    }
+    if (job->group.is_given) {
+        yaml_line(out, "  group: {by: ");
+        yaml_fields(out, job, job->key_parts[0], job->key_part_count[0]);
+        yaml_line(out, ", gross: %s", job->group.gross ? "channel" : "local");
+        if (job->group.count >= 0)
+            yaml_line(out, ", count: %s", job->attrs[job->group.count - O_FIELDS]);
+        yaml_line(out, "}\n");
+    }
+    if (job->subset.is_given) {
+        yaml_line(out, "  subset_sum: {by: ");
+        yaml_fields(out, job, job->subset.by, job->subset.by_count);
+        yaml_line(out, ", parts: %ld, work: %ld, pool: %ld}\n", job->subset.parts, job->subset.work,
+                  job->subset.pool);
+    }
+    if (job->rates)
+        yaml_line(out, "  fx: {rates: rates.csv, round: %s}\n", roundings[job->fx_rounding]);
+}
+
+static void yaml_aside(struct text *out, const struct oracle_job *job)
+{
+    if (job->tests[0].words[0] || job->merchants[0])
+        yaml_line(out, "test_rules:\n");
+    if (job->tests[0].words[0])
+        yaml_line(out, "  test:\n");
+    for (int i = 0; i < 4 && job->tests[i].words[0]; i++) {
+        yaml_line(out, "    %s: [", oracle_field_word(job->tests[i].field));
+        for (int w = 0; w < 4 && job->tests[i].words[w]; w++)
+            yaml_line(out, "%s\"%s\"", w ? ", " : "", job->tests[i].words[w]);
+        yaml_line(out, "]\n");
+    }
+    if (job->merchants[0])
+        yaml_line(out, "  merchants: [%s]\n", job->merchants[0]);
+    if (job->sampling.is_given) {
+        yaml_line(out, "sampling: {by: ");
+        yaml_fields(out, job, job->sampling.by, job->sampling.by_count);
+        yaml_line(out, ", ppm: %u}\n", job->sampling.ppm);
+    }
+}
+
 struct text day_yaml(const struct day *day)
 {
     const struct oracle_job *job = &day->job;
@@ -1106,27 +1608,30 @@ struct text day_yaml(const struct day *day)
         yaml_line(&out, "currency: %s\n", job->currency);
     yaml_side(&out, job, ORACLE_LOCAL);
     yaml_side(&out, job, ORACLE_CHANNEL);
-    yaml_line(&out, "match:\n  keys: [");
-    for (int k = 0; k < job->key_count; k++) {
-        yaml_line(&out, "%s[", k ? ", " : "");
-        for (int p = 0; p < job->key_part_count[k]; p++) {
-            int f = job->key_parts[k][p];
-            yaml_line(&out, "%s%s", p ? ", " : "",
-                      f < O_FIELDS ? oracle_field_word(f) : job->attrs[f - O_FIELDS]);
+    yaml_line(&out, "match:\n");
+    if (!job->group.is_given) {
+        yaml_line(&out, "  keys: [");
+        for (int k = 0; k < job->key_count; k++) {
+            yaml_line(&out, "%s", k ? ", " : "");
+            yaml_fields(&out, job, job->key_parts[k], job->key_part_count[k]);
         }
-        yaml_line(&out, "]");
+        yaml_line(&out, "]\n");
     }
-    yaml_line(&out, "]\n  compare: [amount");
+    yaml_line(&out, "  compare: [amount");
     for (int f = 0; f < O_SLOTS; f++)
-        if (job->is_compared[f])
+        if (job->is_compared[f] && !(f == O_FEE && job->fees == O_FEES_SCHEDULE))
             yaml_line(&out, ", %s", f < O_FIELDS ? oracle_field_word(f) : job->attrs[f - O_FIELDS]);
     yaml_line(&out, "]\n");
+    yaml_sets(&out, job);
     if (job->amount_tolerance_micro || job->amount_tolerance_ppm || job->fee_tolerance_micro ||
         job->fee_tolerance_ppm) {
         yaml_line(&out, "  tolerance:\n");
         yaml_tolerance(&out, "amount", job->amount_tolerance_micro, job->amount_tolerance_ppm);
         if (job->is_compared[O_FEE])
             yaml_tolerance(&out, "fee", job->fee_tolerance_micro, job->fee_tolerance_ppm);
+        if (job->has_budget)
+            yaml_line(&out, "    budget: \"%lld.%06lld\"\n", (long long)(job->budget_micro / 1000000),
+                      (long long)(job->budget_micro % 1000000));
     }
     /* A day each way is what a job without the setting has. */
     if (!job->has_window)
@@ -1135,6 +1640,7 @@ struct text day_yaml(const struct day *day)
         yaml_line(&out, "  window: {before: %dd, after: %dd}\n", job->window_before, job->window_after);
     yaml_line(&out, "suspense: {threshold: {local: %d, channel: %d}}\n", job->threshold[0],
               job->threshold[1]);
+    yaml_aside(&out, job);
     yaml_line(&out, "output: {dir: out, match: true}\n");
     return out;
 }
@@ -1162,5 +1668,7 @@ int day_write(const struct day *day, const struct day_road *road, const char *di
         }
     if (!day->is_diff)
         failed |= write_file(directory, "job.yaml", day_yaml(day));
+    if (day->rates[0])
+        failed |= write_file(directory, "rates.csv", text_copy(day->rates, strlen(day->rates)));
     return failed;
 }

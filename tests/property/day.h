@@ -31,7 +31,9 @@ struct day {
     const char *currency, *timezone;          /* diff's options; NULL: not given */
     const char *date;                         /* of run */
     struct day_side sides[ORACLE_SIDES];
-    char words[160][48]; /* what `job` points to */
+    int is_rules, is_open; /* see enum day_kind */
+    char rates[8192];      /* the table of rates; empty: none */
+    char words[200][48];   /* what `job` points to */
     int word_count;
 };
 
@@ -41,9 +43,14 @@ struct day_road {
     int is_doubled;          /* every file once more, under another name */
 };
 
+enum day_kind {
+    DAY_PLAIN,
+    DAY_RULES, /* a job's, with fees, currencies, sets, settlements, budgets, proposals and what is set aside */
+    DAY_OPEN   /* the same with what tieout is known to do otherwise */
+};
 /* `payments`: 0 for a small day of the seed's own size. */
-struct day *day_open(uint64_t seed, int payments);
-/* The same day with the sides changed; NULL where a job cannot say so. */
+struct day *day_open(uint64_t seed, int payments, enum day_kind kind);
+/* The same day with the sides changed; NULL where a job cannot say so, or its rules know the sides apart. */
 struct day *day_swap(const struct day *day);
 void day_close(struct day *day);
 

@@ -1,6 +1,6 @@
 /* tests/property/property_matching.c: seeded days through tieout, by every road, against the oracle.
  *
- *     property_matching --tieout=PATH --first=1 --seeds=300 [--roads=4] [--big] [--rows=N] [--shrink]
+ *     property_matching --tieout=PATH --first=1 --seeds=300 [--roads=4] [--rules | --open] [--big] [--rows=N] [--shrink]
  * [--keep-going] [--write=DIR]
  *
  * For each seed: a day (day.h), what the oracle says of it, and what the program makes of it with other
@@ -43,6 +43,7 @@ struct driver {
     const char *tieout;
     char directory[256];
     int road_count, is_big, rows, does_shrink, does_keep_going;
+    enum day_kind kind;
     long checks, spawns;
     char report[8192]; /* of the last failure */
 };
@@ -253,97 +254,31 @@ static struct table *reject_part(const struct table *t)
     return columns[0] < 0 || columns[1] < 0 || columns[2] < 0 ? NULL : project(t, columns, 3);
 }
 
-/* "-12.5" in millionths. */
-static __int128 millionths(const struct text *text)
-{
-    __int128 value = 0;
-    int decimals = -1;
-    for (size_t i = 0; i < text->size; i++) {
-        if (text->data[i] == '.')
-            decimals = 0;
-        if (text->data[i] < '0' || text->data[i] > '9')
-            continue;
-        value = value * 10 + (text->data[i] - '0');
-        decimals += decimals >= 0;
-    }
-    for (int i = decimals < 0 ? 0 : decimals; i < 6; i++)
-        value *= 10;
-    return text->size && text->data[0] == '-' ? -value : value;
-}
-
-static struct text number_text(__int128 value)
-{
-    char digits[48];
-    int at = sizeof digits, negative = value < 0;
-    for (value = negative ? -value : value; value || at == sizeof digits; value /= 10)
-        digits[--at] = (char)('0' + (int)(value % 10));
-    if (negative)
-        digits[--at] = '-';
-    return text_copy(digits + at, sizeof digits - (size_t)at);
-}
-
-/* Aggregates by side, date, currency and direction: what finer cells (by hour, merchant, ...) add up to. Their fees and finer
- * cells have days of their own in tests/golden/rules. */
-static struct table *aggregate_part(const struct table *t, const char *amount)
-{
-    static const char *const names[] = {"side", "bill_date", "currency", "direction", "count", "amount"};
-    int columns[6];
-    for (int i = 0; i < 6; i++)
-        if ((columns[i] = table_column(t, i == 5 ? amount : names[i])) < 0)
-            return NULL;
-    struct table *part = table_open(names, 6);
-    for (int r = 0; r < t->count; r++) {
-        int at = 0;
-        for (int i = 0; at < part->count; at++) {
-            for (i = 0; i < 4 && text_compare(part->rows[at][i], t->rows[r][columns[i]]) == 0; i++) {
-            }
-            if (i == 4)
-                break;
-        }
-        __int128 sums[2] = {millionths(&t->rows[r][columns[4]]), millionths(&t->rows[r][columns[5]])};
-        if (at == part->count) {
-            struct text *row = must_take(6 * sizeof *row);
-            for (int i = 0; i < 4; i++)
-                row[i] = text_copy(t->rows[r][columns[i]].data, t->rows[r][columns[i]].size);
-            for (int i = 0; i < 2; i++)
-                row[4 + i] = number_text(sums[i]);
-            table_add(part, row);
-            continue;
-        }
-        for (int i = 0; i < 2; i++) {
-            struct text *cell = &part->rows[at][4 + i];
-            const struct text sum = number_text(millionths(cell) / 1000000 + sums[i]);
-            free(cell->data);
-            *cell = sum;
-        }
-    }
-    return part;
-}
-
-enum { AGGREGATE = O_CLASSES };
+enum { AGGREGATE = O_CLASSES, PROPOSAL };
 
 static int check_class(struct driver *d, const struct oracle *oracle, const char *out, int class_id)
 {
-    const char *word = class_id == AGGREGATE ? "aggregate" : oracle_class_word(class_id);
-    const struct table *judged =
-        class_id == AGGREGATE ? oracle_aggregate(oracle) : oracle_table(oracle, class_id);
+    const char *word = class_id == AGGREGATE  ? "aggregate"
+                       : class_id == PROPOSAL ? "proposal"
+                                              : oracle_class_word(class_id);
+    const struct table *judged = class_id == AGGREGATE  ? oracle_aggregate(oracle)
+                                 : class_id == PROPOSAL ? oracle_proposals(oracle)
+                                                        : oracle_table(oracle, class_id);
     char path[1024], why[200];
     struct text text;
     snprintf(path, sizeof path, "%s/%s.csv", out, word);
+    if (!judged)
+        return access(path, F_OK) == 0 ? complain(d, "%s is there, and the job has none", path) : 1;
     if (!read_whole(path, &text))
         return complain(d, "%s is not there", path);
     struct table *all = table_parse(text.data, text.size, why);
     free(text.data);
     if (!all)
         return complain(d, "%s: %s", path, why);
-    struct table *got = class_id == O_REJECT    ? reject_part(all)
-                        : class_id == AGGREGATE ? aggregate_part(all, "gross")
-                                                : whole(all);
-    struct table *want = class_id == O_REJECT    ? reject_part(judged)
-                         : class_id == AGGREGATE ? aggregate_part(judged, "amount")
-                                                 : whole(judged);
-    int ok = got ? same_tables(d, word, want, got, class_id != O_REJECT && class_id != AGGREGATE)
-                 : complain(d, "%s: a column is missing", path);
+    struct table *got = class_id == O_REJECT ? reject_part(all) : whole(all);
+    struct table *want = class_id == O_REJECT ? reject_part(judged) : whole(judged);
+    int ok = got ? same_tables(d, word, want, got, class_id != O_REJECT)
+                 : complain(d, "%s: no side or raw column", path);
     table_close(all);
     table_close(got);
     table_close(want);
@@ -566,7 +501,7 @@ static int check_road(struct driver *d, const struct day *day, const struct road
         } else {
             char first[128];
             snprintf(first, sizeof first, "%s", digest);
-            for (int c = 0; ok && c <= AGGREGATE; c++)
+            for (int c = 0; ok && c <= PROPOSAL; c++)
                 ok = check_class(d, oracle, out, c);
             ok = ok && check_summary(d, oracle, out, digest);
             if (ok && first[0] && strcmp(first, digest) != 0)
@@ -743,7 +678,7 @@ static int check(struct driver *d, struct day *day, const struct road *road, cha
 
 static int check_seed(struct driver *d, uint64_t seed)
 {
-    struct day *day = day_open(seed, d->is_big ? d->rows : 0);
+    struct day *day = day_open(seed, d->is_big ? d->rows : 0, d->kind);
     struct prng prng = {seed ^ 0x5eed};
     struct road road = {.name = "plain", .options = {"--threads=1"}};
     char first[128], digest[128];
@@ -823,7 +758,7 @@ static void tally_add(struct tally *t, const char *class_word, struct text reaso
 
 static int check_self(struct driver *d, uint64_t seed, struct tally *tally)
 {
-    struct day *day = day_open(seed, d->is_big ? d->rows : 0), *swapped = day_swap(day);
+    struct day *day = day_open(seed, d->is_big ? d->rows : 0, d->kind), *swapped = day_swap(day);
     const struct day_road roads[2] = {{.shuffle = 0},
                                       {.shuffle = seed + 1, .parts = {day->is_diff ? 1 : 2, 1}}};
     struct text *data[2];
@@ -871,7 +806,7 @@ static int is_option(const char *arg, const char *name, const char **value)
 
 static int write_day(const struct driver *d, uint64_t seed, const char *directory)
 {
-    struct day *day = day_open(seed, d->is_big ? d->rows : 0);
+    struct day *day = day_open(seed, d->is_big ? d->rows : 0, d->kind);
     const struct day_road plain = {0};
     struct driver here = *d;
     struct command command;
@@ -908,6 +843,10 @@ int main(int argc, char **argv)
             d.rows = atoi(value);
         else if (is_option(argv[i], "--big", &value))
             d.is_big = 1;
+        else if (is_option(argv[i], "--rules", &value))
+            d.kind = DAY_RULES;
+        else if (is_option(argv[i], "--open", &value))
+            d.kind = DAY_OPEN;
         else if (is_option(argv[i], "--shrink", &value))
             d.does_shrink = 1;
         else if (is_option(argv[i], "--keep-going", &value))
