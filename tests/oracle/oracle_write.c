@@ -255,12 +255,21 @@ static struct text cell_text(const struct oracle_job *job, const struct orecord 
     return r->text[O_TRADE_TIME].size ? (struct text){r->text[O_TRADE_TIME].data + 11, 2} : none;
 }
 
+/* Rows without an hour stand behind those of all hours. */
+static int compare_cell_texts(struct text a, struct text b, int is_empty_last)
+{
+    if (is_empty_last && (a.size == 0) != (b.size == 0))
+        return a.size == 0 ? 1 : -1;
+    return text_compare(a, b);
+}
+
 static int by_cell(const void *pa, const void *pb)
 {
     const struct orecord *a = *(struct orecord *const *)pa, *b = *(struct orecord *const *)pb;
     int c = (a->side > b->side) - (a->side < b->side);
     for (int i = 0; i < CELL_FIELDS && !c; i++)
-        c = text_compare(cell_text(oracle_sorting_job, a, i), cell_text(oracle_sorting_job, b, i));
+        c = compare_cell_texts(cell_text(oracle_sorting_job, a, i), cell_text(oracle_sorting_job, b, i),
+                               cell_fields[i] == HOUR);
     return c;
 }
 
@@ -292,7 +301,8 @@ static struct table *write_aggregate(const struct oracle *oracle)
             *at++ = harmless(cell_text(job, first, i));
         *at++ = word_text(count);
         oracle_print_money(at++, gross, code);
-        if (job->unit_date && job->sources[first->side].column[O_FEE]) {
+        int is_computed = first->side == ORACLE_LOCAL && job->fees == O_FEES_SCHEDULE;
+        if (job->unit_date && (is_computed || job->sources[first->side].column[O_FEE])) {
             oracle_print_money(at++, fee, code);
             oracle_print_money(at++, gross - fee, code);
         } else {

@@ -1,6 +1,6 @@
 /* tests/property/property_matching.c: seeded days through tieout, by every road, against the oracle.
  *
- *     property_matching --tieout=PATH --first=1 --seeds=300 [--roads=4] [--rules | --open] [--big] [--rows=N] [--shrink]
+ *     property_matching --tieout=PATH --first=1 --seeds=300 [--roads=4] [--rules | --open] [--big] [--rows=N] [--skip=N,N] [--shrink]
  * [--keep-going] [--write=DIR]
  *
  * For each seed: a day (day.h), what the oracle says of it, and what the program makes of it with other
@@ -44,6 +44,7 @@ struct driver {
     char directory[256];
     int road_count, is_big, rows, does_shrink, does_keep_going;
     enum day_kind kind;
+    const char *skip; /* "100,120": seeds that are left out, each because of a finding that is open */
     long checks, spawns;
     char report[8192]; /* of the last failure */
 };
@@ -804,6 +805,14 @@ static int is_option(const char *arg, const char *name, const char **value)
     return 1;
 }
 
+static int is_skipped(const struct driver *d, uint64_t seed)
+{
+    for (const char *p = d->skip; p && *p; p += strcspn(p, ","), p += *p == ',')
+        if (strtoull(p, NULL, 10) == seed)
+            return 1;
+    return 0;
+}
+
 static int write_day(const struct driver *d, uint64_t seed, const char *directory)
 {
     struct day *day = day_open(seed, d->is_big ? d->rows : 0, d->kind);
@@ -845,6 +854,8 @@ int main(int argc, char **argv)
             d.is_big = 1;
         else if (is_option(argv[i], "--rules", &value))
             d.kind = DAY_RULES;
+        else if (is_option(argv[i], "--skip", &value))
+            d.skip = value;
         else if (is_option(argv[i], "--open", &value))
             d.kind = DAY_OPEN;
         else if (is_option(argv[i], "--shrink", &value))
@@ -871,6 +882,10 @@ int main(int argc, char **argv)
     snprintf(d.directory, sizeof d.directory, "%.200s/tieout-property-%d", tmp, (int)getpid());
     long passed = 0, failed = 0;
     for (uint64_t seed = first; seed < first + seeds && (failed == 0 || d.does_keep_going); seed++) {
+        if (is_skipped(&d, seed)) {
+            printf("seed %llu left out: an open finding\n", (unsigned long long)seed);
+            continue;
+        }
         if (is_self ? check_self(&d, seed, &tally) : check_seed(&d, seed))
             passed++;
         else
