@@ -31,6 +31,7 @@ struct lane {
     struct delivery_sink state;
     struct push_message messages[BATCH_MAX];
     struct claimed claimed[BATCH_MAX];
+    struct delivery_answer answers[BATCH_MAX];
     struct text text;
     unsigned count; /* of the batch under way; 0: none */
     int64_t tokens_milli, filled_ms, hold_until_ms;
@@ -258,7 +259,7 @@ static enum err record(struct pusher *p, struct lane *lane, struct diag *diag)
 {
     const struct sink_spec *spec = lane->spec;
     const int64_t now_s = time(NULL), now_ms = clock_ms();
-    unsigned acked = 0, failed = 0, dead = 0;
+    unsigned acked = 0, failed = 0, dead = 0, told = 0;
     const char *why = "", *stopped = NULL;
     int buried = 1;
     for (unsigned i = 0; i < lane->count; i++) {
@@ -303,8 +304,10 @@ static enum err record(struct pusher *p, struct lane *lane, struct diag *diag)
             why = m->why;
             break;
         }
-        err = delivery_answered(p->db, spec->name, &a, diag);
+        lane->answers[told++] = a;
     }
+    if (err == OK)
+        err = delivery_answered(p->db, spec->name, lane->answers, told, diag);
     if (err == OK && dead && buried) {
         char text[200];
         snprintf(text, sizeof text,

@@ -179,8 +179,8 @@ enum err delivery_claim(struct sqlite *db, const char *sink, int64_t now_s, int6
     return err;
 }
 
-enum err delivery_answered(struct sqlite *db, const char *sink, const struct delivery_answer *a,
-                           struct diag *diag)
+enum err delivery_answered(struct sqlite *db, const char *sink, const struct delivery_answer *answers,
+                           unsigned count, struct diag *diag)
 {
     struct sqlite_statement *s;
     enum err err = sqlite_prepare(
@@ -188,15 +188,18 @@ enum err delivery_answered(struct sqlite *db, const char *sink, const struct del
         "UPDATE delivery SET state = ?3, tries = tries + 1, next_at = ?4, answer = ?5, acked_at = ?6\n"
         "  WHERE sink = ?1 AND no = ?2 AND state <> 1",
         diag);
-    if (err != OK)
-        return err;
-    sqlite_bind_text(s, 1, sink);
-    sqlite_bind_int(s, 2, a->no);
-    sqlite_bind_int(s, 3, a->state);
-    sqlite_bind_int(s, 4, a->next_at);
-    sqlite_bind_text(s, 5, a->why);
-    sqlite_bind_int(s, 6, a->state == DELIVERY_ACKED ? a->now_s : 0);
-    return finish(s, diag);
+    for (unsigned i = 0; err == OK && i < count; i++) {
+        const struct delivery_answer *a = &answers[i];
+        sqlite_bind_text(s, 1, sink);
+        sqlite_bind_int(s, 2, a->no);
+        sqlite_bind_int(s, 3, a->state);
+        sqlite_bind_int(s, 4, a->next_at);
+        sqlite_bind_text(s, 5, a->why);
+        sqlite_bind_int(s, 6, a->state == DELIVERY_ACKED ? a->now_s : 0);
+        err = sqlite_step(s, diag) == STEP_FAILED ? diag->err : OK;
+    }
+    sqlite_finish(s);
+    return err;
 }
 
 enum err delivery_count(struct sqlite *db, const char *sink, struct delivery_counts *out, struct diag *diag)

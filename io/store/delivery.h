@@ -47,8 +47,8 @@ struct delivery_answer {
     const char *why; /* "" of an ack */
     int64_t now_s;
 };
-enum err delivery_answered(struct sqlite *db, const char *sink, const struct delivery_answer *answer,
-                           struct diag *diag);
+enum err delivery_answered(struct sqlite *db, const char *sink, const struct delivery_answer *answers,
+                           unsigned count, struct diag *diag);
 
 struct delivery_counts {
     int64_t waiting, acked, dead;

@@ -290,15 +290,15 @@ TEST(a_newer_one_of_a_chain_waits_for_the_older)
     /* The first is retried later: its chain waits with it, also when the time of others has come. */
     struct delivery_answer later = {
         .no = 1, .state = DELIVERY_WAITS, .next_at = 100, .why = "503", .now_s = 10};
-    EXPECT(delivery_answered(db, "desk", &later, &diag) == OK);
+    EXPECT(delivery_answered(db, "desk", &later, 1, &diag) == OK);
     c.count = 0;
     EXPECT(delivery_claim(db, "desk", 10, 20, note_claim, &c, &diag) == OK && c.count == 1 && c.no[0] == 3);
     struct delivery_answer dead = {.no = 1, .state = DELIVERY_DEAD, .why = "422", .now_s = 10};
-    EXPECT(delivery_answered(db, "desk", &dead, &diag) == OK);
+    EXPECT(delivery_answered(db, "desk", &dead, 1, &diag) == OK);
     c.count = 0;
     EXPECT(delivery_claim(db, "desk", 10, 20, note_claim, &c, &diag) == OK && c.count == 2 && c.no[0] == 2);
     struct delivery_answer acked = {.no = 2, .state = DELIVERY_ACKED, .why = "", .now_s = 10};
-    EXPECT(delivery_answered(db, "desk", &acked, &diag) == OK);
+    EXPECT(delivery_answered(db, "desk", &acked, 1, &diag) == OK);
     EXPECT(delivery_count(db, "desk", &counts, &diag) == OK && counts.waiting == 1 && counts.acked == 1 &&
            counts.dead == 1);
     EXPECT(delivery_count(db, "bus", &counts, &diag) == OK && counts.waiting == 3); /* each sink for itself */
