@@ -80,7 +80,7 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
     while (row < walk.ended && LIKELY(walk.rows[row] - sep == columns)) {
         uint32_t *const newline = &walk.seps[sep + columns - 1];
         const uint32_t end = *newline;
-        const uint32_t has_cr = walk.bytes[end - 1] == '\r';
+        const uint32_t has_cr = end > begin && walk.bytes[end - 1] == '\r';
         struct plain_row usual;
         if (UNLIKELY(has_cr))
             *newline = end - 1;

@@ -352,4 +352,25 @@ say $good 'DT-04 and their dates are those of the calendar, no week-year'
 printf 'order,amount,trade_time\nB1,1.00,1767573000\nB2,2.00,1767573000000\nB3,3.00,2026-01-05T08:30:00+08:00\n' >epochs.csv
 compare 'DT-11 seconds and milliseconds that nobody declared are rejects' '1 0 2 0 0 0 2' good.csv epochs.csv --max-rejects=2
 
+# A file of one column that is key and amount at once, without a header, whose first byte is a line end: the loop of usual rows looked for a
+# carriage return one byte before the file.
+printf '\n5\n6\n' >one_local.csv
+printf '5\r\n\r\n6\r\n' >one_channel.csv
+cat >one.yaml <<'END'
+version: 1
+job: one
+channel_code: X
+timezone: UTC
+currency: CNY
+local: {files: one_local.csv, format: csv, csv: {header: false, columns: [v]}, fields: {biz_order_no: v, amount: v}}
+channel: {files: one_channel.csv, format: csv, csv: {header: false, columns: [v]}, fields: {biz_order_no: v, amount: v}}
+match: {keys: [[channel_code, biz_order_no]], compare: [amount]}
+output: {dir: one, match: true}
+END
+code=0
+"$tieout" run one.yaml --date=2026-11-19 >stdout 2>stderr || code=$?
+good=0
+[ "$code" -eq 0 ] && [ "$(wc -l <one/one/2026-11-19/match.csv)" -eq 3 ] && good=1
+say $good 'a blank line as the first of a file of one column'
+
 exit $wrong
