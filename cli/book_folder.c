@@ -60,6 +60,12 @@ static enum err load_jobs(struct book_folder *f, struct diag *diag)
                     diag_set(diag, ERR_USAGE, "book.twice", "give one of them another biz_type",
                              "%s and %s/%s have the same channel_code and biz_type: their tasks would be one",
                              path, f->directory, f->jobs[k].file);
+            else if (strcmp(f->jobs[k].job->name, j->job->name) == 0 &&
+                     strcmp(f->jobs[k].job->out_dir, j->job->out_dir) == 0)
+                err = diag_set(diag, ERR_USAGE, "book.twice", "give one of them another name (job:)",
+                               "%s and %s/%s are both named %s and write to the same folder: the results of "
+                               "one would replace those of the other",
+                               path, f->directory, f->jobs[k].file, j->job->name);
     }
     if (err == OK && f->job_count == 0)
         err = diag_set(diag, ERR_USAGE, "book.empty", "name the folder of the job files with --jobs=DIR",
@@ -81,7 +87,10 @@ enum err book_folder_open(struct book_folder *f, const struct options *options, 
         err = book_load(&f->book, f->directory, diag);
     if (err == OK && need == BOOK_STATE_MAKE && !state_exists(f->state_path)) {
         err = state_create(f->state_path, diag);
-        if (err == OK)
+        if (err == ERR_STATE && state_exists(f->state_path)) { /* another init was faster by a moment */
+            *diag = (struct diag){0};
+            err = OK;
+        } else if (err == OK)
             fprintf(stderr, "made the book's state in %s: keep it, and back it up as a whole\n",
                     f->state_path);
     }

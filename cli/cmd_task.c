@@ -271,15 +271,12 @@ static enum err collect(void *context, const struct task *task, struct diag *dia
     return OK;
 }
 
-/* One task, and with --cascade those of its queue behind it that were ever done, in one transaction. */
-static enum err begin_anew(struct changing *c, const struct task *task, int cascade, struct diag *diag)
+/* What was done of the queue behind a task that is begun anew: with --cascade it is too, in the same transaction. */
+static enum err begin_behind(struct changing *c, const struct task *task, int cascade, struct diag *diag)
 {
     struct sqlite *db = state_db(c->folder->state);
     struct task after, at = *task;
-    enum err err = task->phase == PHASE_DONE ? task_again(db, task, 1, diag)
-                                             : diag_set(diag, ERR_STATE, "task.phase", "tieout task run",
-                                                        "task %s is %s, not DONE: nothing to do again",
-                                                        task->name, phase_name(task->phase));
+    enum err err = OK;
     for (int found; err == OK && (found = task_after(db, &at, &c->arena, &after, diag)) != 0; at = after) {
         if (found < 0)
             return diag->err;
@@ -287,12 +284,22 @@ static enum err begin_anew(struct changing *c, const struct task *task, int casc
             return diag_set(diag, ERR_STATE, "task.behind",
                             "--cascade does the days behind it again too, in order: their suspense follows "
                             "from this one's",
-                            "task %s cannot be done again alone: %s stands on it", task->name, after.name);
+                            "task %s cannot be done %salone: %s stands on it", task->name,
+                            task->revision ? "again " : "", after.name);
         err = after.phase == PHASE_DONE ? task_again(db, &after, 1, diag) : OK;
         if (err == OK)
             fprintf(stderr, "%s will be done again\n", after.name);
     }
     return err;
+}
+
+static enum err begin_anew(struct changing *c, const struct task *task, int cascade, struct diag *diag)
+{
+    enum err err = task->phase == PHASE_DONE ? task_again(state_db(c->folder->state), task, 1, diag)
+                                             : diag_set(diag, ERR_STATE, "task.phase", "tieout task run",
+                                                        "task %s is %s, not DONE: nothing to do again",
+                                                        task->name, phase_name(task->phase));
+    return err == OK ? begin_behind(c, task, cascade, diag) : err;
 }
 
 static enum err change(struct book_folder *f, const struct options *o, const char *verb, int *changed,
@@ -316,9 +323,13 @@ static enum err change(struct book_folder *f, const struct options *o, const cha
     for (int i = 0; err == OK && i < c.count; i++) {
         const struct task *task = &c.tasks[i];
         if (strcmp(verb, "retry") == 0) {
-            if (task->phase != PHASE_FAILED && task->phase != PHASE_CANCELLED)
+            const int is_over = task->phase == PHASE_FAILED || task->phase == PHASE_CANCELLED;
+            if (!is_over && !(o->cascade && task->phase != PHASE_DONE))
                 continue;
-            err = task_again(db, task, 0, diag);
+            if (is_over)
+                err = task_again(db, task, 0, diag);
+            if (err == OK)
+                err = begin_behind(&c, task, o->cascade, diag);
         } else if (strcmp(verb, "cancel") == 0) {
             struct task after;
             if (task->phase == PHASE_CANCELLED)

@@ -779,7 +779,20 @@ static enum err may_begin(struct task_work *w, struct diag *diag)
 {
     struct sqlite *db = state_db(w->folder->state);
     char day[DAY_TEXT_MAX];
-    const int found = task_before(db, &w->task, &w->arena, &w->before, diag);
+    struct task after;
+    int found = task_after(db, &w->task, &w->arena, &after, diag);
+    if (found < 0)
+        return diag->err;
+    /* Their suspense would follow from a day that never was: what this one opens would be in nobody's. */
+    if (found && after.phase == PHASE_DONE) {
+        char hint[300];
+        snprintf(hint, sizeof hint,
+                 "tieout task retry %s --cascade, and then run: the days behind it are done again too",
+                 w->task.name);
+        return diag_set(diag, ERR_STATE, "task.behind", hint,
+                        "task %s cannot be done alone: %s behind it is done", w->task.name, after.name);
+    }
+    found = task_before(db, &w->task, &w->arena, &w->before, diag);
     if (found < 0)
         return diag->err;
     if (found == 0) {

@@ -168,10 +168,38 @@ int state_exists(const char *directory)
     return exists(directory, "BOOK") || exists(directory, "state.db") || exists(directory, "verdicts");
 }
 
+/* Waits for whoever makes a state here, and with LOCK_EX keeps others from it until the descriptor is closed. -errno. */
+static int hold_directory(const char *directory, int how)
+{
+    const int fd = sys_open(directory, O_RDONLY | O_DIRECTORY, 0);
+    while (fd >= 0 && flock(fd, how) != 0)
+        if (errno != EINTR) {
+            const int error = -errno;
+            sys_close(fd);
+            return error;
+        }
+    return fd;
+}
+
+static enum err create(const char *directory, struct diag *diag);
+
 enum err state_create(const char *directory, struct diag *diag)
 {
     if (strlen(directory) >= STATE_PATH_MAX - 128)
         return diag_set(diag, ERR_USAGE, "state.path", NULL, "the state folder's name is too long");
+    enum err err = make_directory(directory, "", diag);
+    if (err != OK)
+        return err;
+    const int fd = hold_directory(directory, LOCK_EX);
+    if (fd < 0)
+        return diag_set_errno(diag, -fd, "state.create", "%s: cannot be locked", directory);
+    err = create(directory, diag);
+    sys_close(fd);
+    return err;
+}
+
+static enum err create(const char *directory, struct diag *diag)
+{
     /* The database is made under another name: whatever is killed here leaves nothing that looks like a state. */
     char fresh[STATE_PATH_MAX + 64], path[STATE_PATH_MAX + 64];
     snprintf(fresh, sizeof fresh, "%s/state.db.new", directory);
@@ -182,8 +210,8 @@ enum err state_create(const char *directory, struct diag *diag)
         return diag_set_errno(diag, errno, "random", "cannot get random bytes");
     for (int i = 0; i < 16; i++)
         snprintf(head.id + 2 * i, 3, "%02x", random[i]);
-    enum err err = make_directory(directory, "", diag);
-    if (err == OK && state_exists(directory))
+    enum err err = OK;
+    if (state_exists(directory))
         return diag_set(diag, ERR_STATE, "state.exists", hint_backup, "%s: there is, or was, a state already",
                         directory);
     sys_unlink(fresh);
@@ -322,6 +350,9 @@ enum err state_open(struct state **out, const char *directory, enum state_mode m
     struct head head;
     if (strlen(directory) >= STATE_PATH_MAX - 128)
         return diag_set(diag, ERR_USAGE, "state.path", NULL, "the state folder's name is too long");
+    const int held = hold_directory(directory, LOCK_SH); /* what is just being made is waited for */
+    if (held >= 0)
+        sys_close(held);
     const int known = read_book(directory, &head, diag);
     if (known < 0)
         return diag->err;

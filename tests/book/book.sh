@@ -209,7 +209,44 @@ expect 0 'match (day_cut;late)' t trace late --jobs=late
 
 # the daemon's round: nothing due is no failure; two jobs of one name are refused
 expect 2 'their tasks would be one' sh -c "cp book/a.yaml book/c.yaml; $tieout task run --jobs=book"
+sed 's/channel_code: A/channel_code: C/' book/a.yaml >book/c.yaml
+expect 2 'are both named A and write to the same folder' t task run --jobs=book
 rm book/c.yaml
+
+# a day that was left out is not slipped in before days that are done: what it opens would be in nobody's suspense
+mkdir -p gap/local gap/bill
+job G >gap/g.yaml
+for d in 01 02 03; do
+    printf 'order_no,amount,status\nG%s,1.00,SUCCESS\n' $d >gap/local/G-2026-11-$d.csv
+    printf 'trade_no,order_no,amount,status\nT%s,G%s,1.00,SUCCESS\n' $d $d >gap/bill/G-2026-11-$d.csv
+done
+echo 'open,5.00,SUCCESS' >>gap/local/G-2026-11-02.csv
+for d in 01 02 03; do expect 0 'made' t task init --date=2026-11-$d --jobs=gap; done
+expect 0 'is cancelled' t task cancel --date=2026-11-02 --jobs=gap
+expect 0 '2 tasks done' t task run --jobs=gap
+expect 6 'stands on it' t task retry --date=2026-11-02 --jobs=gap
+expect 0 'made' t task init --date=2026-10-31 --jobs=gap
+expect 6 'task retry G/-/2026-10-31/1 --cascade' t task run --jobs=gap
+expect 0 'is cancelled' t task cancel --date=2026-10-31 --jobs=gap
+expect 0 'is due again' t task retry --date=2026-11-02 --cascade --jobs=gap
+expect 1 '2 tasks done' t task run --jobs=gap
+expect 0 'missing' t trace open --date=2026-11-03 --jobs=gap
+expect 0 'all agree' t verify --jobs=gap
+
+# two first inits at once: one makes the state, the other finds it
+for try in 1 2 3 4 5; do
+    rm -rf gap/state
+    t task init --date=2026-11-01 --jobs=gap >first 2>&1 &
+    code=0
+    t task init --date=2026-11-01 --jobs=gap >second 2>&1 || code=$?
+    wait $! || code=$?
+    if [ "$code" -ne 0 ]; then
+        echo "FAILED: two inits at once, try $try: exit code $code:"
+        cat first second
+        failures=$((failures + 1))
+    fi
+    expect 0 'INIT' t task list --jobs=gap
+done
 
 if [ "$failures" -ne 0 ]; then
     echo "$failures failed"
