@@ -1,5 +1,6 @@
 /* tests/oracle/oracle_test.c: the oracle against truths written by hand: SPEC.md's worked cases first. */
 #include "tests/oracle/oracle_diff.h"
+#include "tests/oracle/oracle_inner.h"
 #include "tests/support/check_test.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -254,6 +255,193 @@ TEST(the_next_key_takes_what_is_left)
     IS(outcome(job, "biz_order_no,merchant_no,amount\nA,M,1\n",
                "biz_order_no,merchant_no,amount\nA,,2\n,M,1\n"),
        "mismatch 1.00 2.00 1.00 amount; extra channel 1.00");
+}
+
+/* ---- the rest of the rules: decisions 26 to 34 of core/README.md ---- */
+
+TEST(splits_match_where_sums_are_equal)
+{
+    struct oracle_job *job = PLAIN;
+    job->splits = 1;
+    IS(one_key(job, "100", "60 - - A,40 - - B"),
+       "match 60.00 60.00 group; match 40.00 40.00 group; match 100.00 -100.00 group");
+    IS(one_key(job, "100", "60 - - A,30 - - B"),
+       "ambiguous channel 60.00 A; ambiguous channel 30.00 B; ambiguous local 100.00");
+    IS(one_key(job, "100", "60 FAILED - A,40 - - B"),
+       "ambiguous channel 60.00 A; ambiguous channel 40.00 B; ambiguous local 100.00");
+    /* One against one, or as many of one kind on each side, is no split. */
+    IS(one_key(job, "100", "-100"), "mismatch 100.00 -100.00 -200.00 direction");
+}
+
+TEST(the_budget_is_spent_in_order_and_what_passes_it_ends_it)
+{
+    struct oracle_job *job = rules("biz_order_no", NULL);
+    job->amount_tolerance_micro = 50000;
+    job->has_budget = 1;
+    job->budget_micro = 50000;
+    const char *l = "biz_order_no,amount\nA,100\nB,100\nC,100\n";
+    IS(outcome(job, l, "biz_order_no,amount\nA,100.03\nB,99.98\nC,100\n"),
+       "match 100.00 100.03 0.03 tolerance; match 100.00 99.98 -0.02 tolerance; match 100.00 100.00 0.00 "
+       "exact");
+    IS(outcome(job, l, "biz_order_no,amount\nA,100.02\nB,99.96\nC,100.01\n"),
+       "match 100.00 100.02 0.02 tolerance; mismatch 100.00 99.96 -0.04 budget; "
+       "mismatch 100.00 100.01 0.01 budget");
+}
+
+TEST(net_fees_are_part_of_what_is_compared)
+{
+    struct oracle_job *job = rules("biz_order_no", NULL);
+    job->fees = O_FEES_NET;
+    const char *l = "biz_order_no,amount,fee\nK,100,\n";
+    IS(outcome(job, l, "biz_order_no,amount,fee\nK,99.40,0.60\n"), "match 100.00 99.40 -0.60 fee");
+    IS(outcome(job, l, "biz_order_no,amount,fee\nK,100,\n"), "match 100.00 100.00 0.00 exact");
+    IS(outcome(job, l, "biz_order_no,amount,fee\nK,100,0.60\n"), "mismatch 100.00 100.00 0.00 amount");
+    job->amount_tolerance_micro = 10000;
+    IS(outcome(job, l, "biz_order_no,amount,fee\nK,99.41,0.60\n"), "match 100.00 99.41 -0.59 tolerance;fee");
+    job->sources[ORACLE_CHANNEL].fee_is_signed = 1;
+    IS(outcome(job, l, "biz_order_no,amount,fee\nK,99.40,-0.60\n"), "match 100.00 99.40 -0.60 fee");
+}
+
+TEST(fees_by_schedule_are_rounded_bounded_and_returned)
+{
+    struct oracle_job *job = rules("biz_order_no", "fee");
+    job->fees = O_FEES_SCHEDULE;
+    job->schedule.rate_ppm = 6000;
+    EXPECT(oracle_schedule(job, 100000000, "CNY") == 600000);
+    EXPECT(oracle_schedule(job, 12500000, "CNY") == 80000); /* 0.075 */
+    EXPECT(oracle_schedule(job, -12500000, "CNY") == -80000);
+    EXPECT(oracle_schedule(job, 12500000, "JPY") == 0);
+    EXPECT(oracle_schedule(job, 12500000, "KWD") == 75000);
+    job->schedule.rounding = O_HALF_EVEN;
+    EXPECT(oracle_schedule(job, 12500000, "CNY") == 80000); /* 7.5 cents to the even 8 */
+    EXPECT(oracle_schedule(job, 10833333, "CNY") == 60000 && oracle_schedule(job, 7500000, "CNY") == 40000);
+    job->schedule.rounding = O_DOWN;
+    EXPECT(oracle_schedule(job, 12500000, "CNY") == 70000);
+    job->schedule.rounding = O_UP;
+    EXPECT(oracle_schedule(job, 1, "CNY") == 10000 && oracle_schedule(job, 0, "CNY") == 0);
+    job->schedule.min_micro = 50000;
+    job->schedule.max_micro = 5000000;
+    EXPECT(oracle_schedule(job, 1000000, "CNY") == 50000);
+    EXPECT(oracle_schedule(job, 1000000000000, "CNY") == 5000000);
+    job->schedule.are_refunds_kept = 1;
+    EXPECT(oracle_schedule(job, -1000000, "CNY") == 0);
+    IS(outcome(job, "biz_order_no,amount,fee\nK,100,\n", "biz_order_no,amount,fee\nK,100,0.60\n"),
+       "match 100.00 100.00 0.00 exact");
+    IS(outcome(job, "biz_order_no,amount,fee\nK,100,\n", "biz_order_no,amount,fee\nK,100,0.61\n"),
+       "mismatch 100.00 100.00 0.00 fee");
+}
+
+TEST(partials_are_reached_short_over_or_given_back)
+{
+    struct oracle_job *job = PLAIN;
+    job->partials.is_given = 1;
+    IS(one_key(job, "100", "60 - - A,40 - - B"),
+       "match 60.00 60.00 group; match 40.00 40.00 group; match 100.00 -100.00 group");
+    IS(one_key(job, "100", "60 - - A"), "mismatch 100.00 60.00 -40.00 under");
+    IS(one_key(job, "100", "110 - - A"), "mismatch 100.00 110.00 10.00 over");
+    IS(one_key(job, "100", "30 - - A,-50 - - B"),
+       "mismatch 30.00 30.00 over_refund; mismatch -50.00 -50.00 over_refund; "
+       "mismatch 100.00 -100.00 over_refund");
+    job->threshold[ORACLE_LOCAL] = 1;
+    IS(one_key(job, "100", "60 - - A"), "suspense channel 60.00 A partial; suspense local 100.00 partial");
+    job->partials.whole = ORACLE_CHANNEL;
+    IS(one_key(job, "100", "60 - - A"), "mismatch 100.00 60.00 -40.00 over");
+}
+
+TEST(a_record_and_its_reversal_net_each_other)
+{
+    struct oracle_job *job = PLAIN;
+    job->reversals = 1;
+    IS(one_key(job, "100,-100", ""), "match 100.00 -100.00 netted; match -100.00 100.00 netted");
+    IS(one_key(job, "100,-60,-40", ""),
+       "match 100.00 -100.00 netted; match -40.00 40.00 netted; match -60.00 60.00 netted");
+    IS(one_key(job, "100,-60", ""), "missing local 100.00; missing local -60.00");
+    IS(one_key(job, "0,0", ""), "missing local 0.00; missing local 0.00");
+}
+
+TEST(currencies_meet_by_the_table_only)
+{
+    struct oracle_job *job = PLAIN;
+    const char *l = "biz_order_no,amount,status,currency,bill_date\nK,0.50,,USD,2026-01-05\n";
+    job->rates = "date,from,to,rate\n2026-01-05,USD,CNY,7.11\n";
+    IS(outcome(job, l, "biz_order_no,amount,status,currency,bill_date\nK,3.56,,CNY,2026-01-05\n"),
+       "match 0.50 3.56 fx");
+    IS(outcome(job, l, "biz_order_no,amount,status,currency,bill_date\nK,3.55,,CNY,2026-01-05\n"),
+       "mismatch 0.50 3.55 currency;fx");
+    IS(outcome(job, l, "biz_order_no,amount,status,currency,bill_date\nK,3.56,,JPY,2026-01-05\n"),
+       "mismatch 0.50 3.56 currency;fx_rate_missing");
+    job->fx_rounding = O_DOWN;
+    IS(outcome(job, l, "biz_order_no,amount,status,currency,bill_date\nK,3.55,,CNY,2026-01-05\n"),
+       "match 0.50 3.55 fx");
+    job->rates = "date,from,to,rate\n2026-01-05,USD,CNY,7.11\n2026-01-05,USD,CNY,7.12\n";
+    IS(outcome(job, l, l), "refused");
+}
+
+static const char *proposals(const struct oracle_job *job, const char *local, const char *channel)
+{
+    struct oracle *o = oracle_open(job);
+    outcome_text[0] = 0;
+    EXPECT(oracle_read(o, ORACLE_LOCAL, "local", local, strlen(local)) == 0 &&
+           oracle_read(o, ORACLE_CHANNEL, "channel", channel, strlen(channel)) == 0);
+    oracle_match(o);
+    const struct table *t = oracle_proposals(o);
+    for (int r = 0; r < t->count; r++) {
+        static const char *const shown[] = {"outcome", "solutions", "solution", "role", "side", "amount"};
+        for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
+            say_cell(t, r, shown[i]);
+        say(";", 1);
+    }
+    oracle_close(o);
+    return outcome_text;
+}
+
+TEST(proposals_tell_what_adds_up)
+{
+    struct oracle_job *job = rules("biz_order_no", NULL);
+    job->subset.is_given = 1;
+    job->subset.parts = 6;
+    job->subset.work = 100;
+    job->subset.pool = 10;
+    const char *l = "biz_order_no,amount\nA,100\n";
+    IS(proposals(job, l, "biz_order_no,amount\nB,60\nC,40\n"),
+       " unique 1 target local 100.00; unique 1 1 part channel 60.00; unique 1 1 part channel 40.00;"
+       " impossible 0 target channel 60.00; impossible 0 target channel 40.00;");
+    IS(proposals(job, l, "biz_order_no,amount\nB,60\n"),
+       " impossible 0 target local 100.00; impossible 0 target channel 60.00;");
+    job->subset.work = 1;
+    IS(proposals(job, l, "biz_order_no,amount\nB,60\nC,40\n"),
+       " gave_up target local 100.00; impossible 0 target channel 60.00; impossible 0 target channel 40.00;");
+    job->subset.work = 100;
+    job->subset.pool = 1;
+    IS(proposals(job, l, "biz_order_no,amount\nB,60\nC,40\n"),
+       " gave_up target local 100.00; gave_up target channel 60.00; gave_up target channel 40.00;");
+}
+
+TEST(settlements_add_up_once_they_are_complete)
+{
+    struct oracle_job *job = rules("biz_order_no", NULL);
+    job->group.is_given = 1;
+    job->group.gross = ORACLE_LOCAL;
+    job->group.count = -1;
+    const char *l = "biz_order_no,amount,fee\nS,100,0.60\nS,50,0.30\n";
+    IS(outcome(job, l, "biz_order_no,amount,fee\nS,149.10,\n"),
+       "match 50.00 -50.00 group; match 100.00 -100.00 group; match 149.10 149.10 group");
+    IS(outcome(job, l, "biz_order_no,amount,fee\nS,149,\n"),
+       "mismatch 50.00 -50.00 group_sum; mismatch 100.00 -100.00 group_sum; mismatch 149.00 149.00 "
+       "group_sum");
+    IS(outcome(job, l, "biz_order_no,amount,fee\nT,1,\n"),
+       "missing local 50.00; missing local 100.00; extra channel 1.00");
+}
+
+TEST(what_is_set_aside_meets_nobody)
+{
+    struct oracle_job *job = rules("biz_order_no", NULL);
+    job->tests[0] = (struct oracle_test){O_BIZ_ORDER_NO, {"TEST*"}};
+    job->merchants[0] = "m1";
+    const char *text = "biz_order_no,merchant_no,amount\nTEST-1,m9,1\nA,m9,2\nB,m1,3\nC,,4\n";
+    IS(outcome(job, text, "biz_order_no,merchant_no,amount\n"),
+       "missing local 3.00; missing local 4.00; excluded local 2.00 alien_merchant; excluded local 1.00 "
+       "test");
 }
 
 TEST(a_date_that_the_file_states_wins)

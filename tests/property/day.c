@@ -123,7 +123,9 @@ static void choose_keys(struct maker *m)
     for (int i = 0; i < wanted; i++) {
         int t = percent(m, 50) && i == 0 ? below(m, 2) : below(m, COUNT);
         int has_attr = tuples[t][0] >= O_FIELDS || tuples[t][1] >= O_FIELDS;
-        if (used[t]++ || (has_attr && (m->job->attr_count == 0 || m->day->is_diff)))
+        /* All that one merchant has left, with sets on top, is more than a shard of the roads may hold. */
+        int is_too_wide = m->is_big && m->day->is_rules && tuples[t][0] == O_MERCHANT_NO;
+        if (used[t]++ || is_too_wide || (has_attr && (m->job->attr_count == 0 || m->day->is_diff)))
             continue;
         int key = m->job->key_count++;
         for (int p = 0; tuples[t][p] >= 0 && p < 3; p++) {
@@ -338,7 +340,7 @@ static void choose_settlement(struct maker *m)
 {
     static const int tuples[][2] = {{O_FIELDS, -1}, {O_MERCHANT_NO, -1}, {O_FIELDS, O_MERCHANT_NO}};
     struct oracle_job *job = m->job;
-    int t = below(m, 3);
+    int t = m->is_big ? 0 : below(m, 3);
     job->attr_count = 2;
     for (int a = 0; a < 2; a++)
         job->attrs[a] = attr_words[a];
@@ -517,7 +519,7 @@ static void order_number(struct maker *m, char out[240], char letter)
     } else if (m->is_big && percent(m, 75)) {
         snprintf(out, 240, "%c%07d", letter, m->next_id++);
     } else {
-        int is_skewed = m->is_big && m->day->seed % 3 == 0 && percent(m, 40);
+        int is_skewed = m->is_big && !m->day->is_rules && m->day->seed % 3 == 0 && percent(m, 40);
         snprintf(out, 240, "%c%d", letter,
                  is_skewed ? 0 : below(m, letter == 'C' ? 4 * m->key_space : m->key_space));
     }
