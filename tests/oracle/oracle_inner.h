@@ -103,8 +103,8 @@ int oracle_exponent(struct text code);
 int oracle_date(struct text text, int64_t *day);
 /* numerator / denominator (> 0), as a whole number. */
 __int128 oracle_round(__int128 numerator, __int128 denominator, enum oracle_rounding rounding);
-/* In a record's own currency and sign. */
-int64_t oracle_schedule(const struct oracle_job *job, int64_t amount, const char *currency);
+/* The cost of an amount, with the sign that a cost has; it may be too large for a record. */
+__int128 oracle_schedule(const struct oracle_job *job, int64_t amount, const char *currency);
 /* 1, or 0 when the table is none. */
 int oracle_read_rates(struct oracle *oracle);
 

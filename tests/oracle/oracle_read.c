@@ -499,7 +499,10 @@ static const char *fill(struct oracle *oracle, const struct columns *columns, co
     oracle_print_money(&r->text[O_AMOUNT], r->amount, r->text[O_CURRENCY].data);
 
     if (job->fees == O_FEES_SCHEDULE && r->side == ORACLE_LOCAL) {
-        r->cost = oracle_schedule(job, r->amount, r->text[O_CURRENCY].data);
+        __int128 cost = oracle_schedule(job, r->amount, r->text[O_CURRENCY].data);
+        if (cost > INT64_MAX || cost < -(__int128)INT64_MAX)
+            return "fee";
+        r->cost = (int64_t)cost;
         r->has_fee = 1;
         r->fee = job->sources[ORACLE_CHANNEL].fee_is_signed ? -r->cost : r->cost;
         oracle_print_money(&r->text[O_FEE], r->fee, r->text[O_CURRENCY].data);

@@ -38,7 +38,7 @@ static __int128 unit_of(const char *currency)
     return unit;
 }
 
-int64_t oracle_schedule(const struct oracle_job *job, int64_t amount, const char *currency)
+__int128 oracle_schedule(const struct oracle_job *job, int64_t amount, const char *currency)
 {
     if (amount == 0 || (amount < 0 && job->schedule.are_refunds_kept))
         return 0;
@@ -48,7 +48,7 @@ int64_t oracle_schedule(const struct oracle_job *job, int64_t amount, const char
         cost = job->schedule.min_micro;
     if (job->schedule.max_micro && cost > job->schedule.max_micro)
         cost = job->schedule.max_micro;
-    return (int64_t)(amount < 0 ? -cost : cost);
+    return amount < 0 ? -cost : cost;
 }
 
 /* ---- P0 ---- */

@@ -1079,10 +1079,11 @@ static void settle_fee(struct maker *m, struct payment *p)
         int64_t cost = !p->has_fee ? 0 : job->sources[ORACLE_CHANNEL].fee_is_signed ? -p->fee : p->fee;
         set_signed(p, (__int128)amount - cost);
     } else if ((job->fees == O_FEES_SCHEDULE || job->fees == O_FEES_SCHEDULE_DAY) && percent(m, 85)) {
-        int64_t cost = oracle_schedule(job, amount, code_of(m, ORACLE_CHANNEL, p));
+        __int128 due = oracle_schedule(job, amount, code_of(m, ORACLE_CHANNEL, p));
+        int64_t cost = due > INT64_MAX ? INT64_MAX : due < -INT64_MAX ? -INT64_MAX : (int64_t)due;
         p->has_fee = 1;
         p->fee = job->sources[ORACLE_CHANNEL].fee_is_signed ? -cost : cost;
-        if (percent(m, 10))
+        if (percent(m, 10) && p->fee < INT64_MAX - 10000)
             p->fee += 10000;
     }
 }
