@@ -937,10 +937,11 @@ static enum err fold_part(struct decoding *d, const struct binlog_row *row, stru
     /* A voided record is fetched by the place of its DELETE. */
     if (err == OK && part && !row->after)
         err = image_fold_keep(fold, before, (uint32_t)d->wanted_count, place, diag);
-    if (err == OK && was && was != is)
-        err = image_fold_put(was, NULL, 0, UINT64_MAX, diag);
+    /* The new cells may still be those of the row it was. */
     if (err == OK && is && row->after)
         err = image_fold_put(is, after, (uint32_t)d->wanted_count, place, diag);
+    if (err == OK && was && was != is)
+        err = image_fold_put(was, NULL, 0, UINT64_MAX, diag);
     return err;
 }
 
