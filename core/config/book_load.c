@@ -125,7 +125,16 @@ static enum err read_sink(struct loader *l, const struct yaml_node *node, const 
                                         "breaker", "grade",
                                         "acks",    "trust_server_without_checking_identity"};
     struct where where = below(section, node->key);
-    enum err err = check_names(l, node, where.text, NAMES, COUNT_OF(NAMES), NULL, 0);
+    const char *const *other = for_alarms ? PUSH_KINDS : ALARM_KINDS;
+    const char *names[COUNT_OF(NAMES)];
+    int name_count = 0;
+    for (int i = 0; i < COUNT_OF(NAMES);
+         i++) /* all but where only the other kind of sink goes; webhook is of both */
+        if (strcmp(NAMES[i], "webhook") == 0 ||
+            (strcmp(NAMES[i], other[0]) != 0 && strcmp(NAMES[i], other[1]) != 0 &&
+             strcmp(NAMES[i], other[2]) != 0 && strcmp(NAMES[i], other[3]) != 0))
+            names[name_count++] = NAMES[i];
+    enum err err = check_names(l, node, where.text, names, name_count, NULL, 0);
     if (err != OK)
         return err;
     sink->name = node->key;

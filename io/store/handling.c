@@ -1,5 +1,7 @@
 /* io/store/handling.c: see handling.h */
 #include "io/store/handling.h"
+#include "core/model/currency.h"
+#include "core/model/money.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -40,7 +42,7 @@ const char *handle_action_name(enum handle_action action)
 struct standing {
     char id[ERROR_ID_TEXT], status[40], assignee[200], class_name[20], queue[400], kind[20], currency[8];
     int visible;
-    int64_t no;
+    int64_t no, amount_micro;
 };
 
 static enum err finish(struct sqlite_statement *s, struct diag *diag)
@@ -61,11 +63,11 @@ static enum err find(struct sqlite *db, const char *id, struct standing *o, enum
         snprintf(why, HANDLE_WHY, "\"%.80s\" is no id: 8 to 64 of the digits 0-9 a-f", id);
         return OK;
     }
-    enum err err = sqlite_prepare(
-        &s, db,
-        "SELECT id, node_status, assignee, class, queue, visible, no, kind, currency FROM error_order\n"
-        "  WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2",
-        diag);
+    enum err err = sqlite_prepare(&s, db,
+                                  "SELECT id, node_status, assignee, class, queue, visible, no, kind, "
+                                  "currency, amount_micro FROM error_order\n"
+                                  "  WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2",
+                                  diag);
     if (err != OK)
         return err;
     sqlite_bind_text(s, 1, id);
@@ -80,6 +82,7 @@ static enum err find(struct sqlite *db, const char *id, struct standing *o, enum
         o->no = sqlite_int(s, 6);
         snprintf(o->kind, sizeof o->kind, "%s", sqlite_text(s, 7));
         snprintf(o->currency, sizeof o->currency, "%s", sqlite_text(s, 8));
+        o->amount_micro = sqlite_int(s, 9);
         step = sqlite_step(s, diag);
         if (step == STEP_DONE)
             *end = HANDLED;
@@ -251,6 +254,16 @@ enum err handle_match(struct sqlite *db, const char *id, const char *partner, co
         snprintf(why, HANDLE_WHY, "they are of different queues: %.120s and %.120s", o[0].queue, o[1].queue);
     else if (strcmp(local->currency, channel->currency) != 0)
         snprintf(why, HANDLE_WHY, "they have different currencies: %s and %s", o[0].currency, o[1].currency);
+    else if (local->amount_micro !=
+             channel->amount_micro) { /* closed as one, the difference would be on no list */
+        char amounts[2][MONEY_TEXT_MAX];
+        const int exponent = currency_exponent(currency_find(local->currency, strlen(local->currency)));
+        money_print(amounts[0], local->amount_micro, exponent);
+        money_print(amounts[1], channel->amount_micro, exponent);
+        snprintf(why, HANDLE_WHY,
+                 "their amounts differ: %s local, %s channel %s; resolve each with its own reason",
+                 amounts[0], amounts[1], local->currency);
+    }
     if (why[0])
         return OK;
     struct sqlite_statement *s;

@@ -10,7 +10,7 @@
  * | resolve, void | checking, open, claimed | resolved: it was mended; void: it never was an error |
  * | reopen | claimed, resolved, void | open |
  * | note | any | as it was |
- * | force-match | missing and extra, each checking, open or claimed | force_matched, both |
+ * | force-match | missing and extra of one amount, each checking, open or claimed | force_matched, both |
  *
  * A pair made by hand stands until the log takes back the verdict of one of the two (its record changed, or its real partner came late):
  * then the other is open again. The next task of the queue that finds both as they were takes it up (FORCE_USED).

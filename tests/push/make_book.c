@@ -1,7 +1,7 @@
 /* tests/push/make_book.c: a book with errors, as a task's commit leaves them.
  *
  *     make_book STATE COUNT [DATE]    makes the state if there is none, and adds a task of that bill date with COUNT errors:
- *                                     missing A1, A2, ...; every third extra, every fifth a mismatch; --late=N: the first N of
+ *                                     missing A1, A2, ...; every third extra, with the amount before it; every fifth a mismatch; --late=N: the first N of
  *                                     the day before are reversed and given anew
  */
 #include "core/config/book.h"
@@ -24,7 +24,7 @@ static void make_verdict(struct made_verdict *v, char room[32], long i, const ch
     snprintf(room, 32, "A%ld-%s", i, day);
     v->order = room;
     v->local_fen = i % 3 == 0 ? 0 : 1000 + i;
-    v->channel_fen = i % 3 == 0 ? 1000 + i : i % 5 == 0 ? 900 + i : 0;
+    v->channel_fen = i % 3 == 0 ? 999 + i : i % 5 == 0 ? 900 + i : 0;
     v->class_id = i % 3 == 0 ? CLASS_EXTRA : i % 5 == 0 ? CLASS_MISMATCH : CLASS_MISSING;
     v->reasons = i % 5 == 0 && i % 3 ? "amount" : "";
     v->revision = 1;

@@ -324,7 +324,7 @@ rows[4]["action"] = "claim"
 rows[6]["action"] = "void"
 rows[7]["action"], rows[7]["reason"] = "burn", "no such action"
 missing = next(r for r in rows[9:] if r["class"] == "missing")
-extra = next(r for r in rows if r["class"] == "extra" and not r["action"])
+extra = next(r for r in rows if r["amount"] == missing["amount"] and r["class"] == "extra" and not r["action"])
 missing["action"], missing["reason"], missing["partner"] = "force-match", "one payment, two numbers", extra["id"]
 with open(sys.argv[2], "w", newline="", encoding="utf-8-sig") as out:
     writer = csv.DictWriter(out, rows[0].keys(), delimiter=";")

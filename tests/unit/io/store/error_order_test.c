@@ -243,6 +243,12 @@ TEST(hands_move_errors_along_and_leave_their_names)
     id_of("A2", id);
     id_of("A3", other);
     EXPECT(handle_match(db, id, id, &h, &is, why, &diag) == OK && is == HANDLE_CONFLICT);
+    /* 5.00 and 7.00 closed as one payment would hide 2.00. */
+    EXPECT(handle_match(db, other, id, &h, &is, why, &diag) == OK && is == HANDLE_CONFLICT);
+    EXPECT(strstr(why, "5.00 local, 7.00 channel CNY") && count("node_status = 'force_matched'") == 0);
+    static const struct made_verdict SAME[] = {{"A9", 0, 500, CLASS_EXTRA, "", 1, 0, NULL, NULL}};
+    EXPECT(add("ALIPAY/pay/2026-11-19/2", "2026-11-19", SAME, 1, 1500) == OK);
+    id_of("A9", other);
     EXPECT(handle_match(db, other, id, &h, &is, why, &diag) == OK && is == HANDLED);
     EXPECT(count("node_status = 'force_matched'") == 2);
     EXPECT(handle_match(db, other, id, &h, &is, why, &diag) == OK && is == HANDLE_CONFLICT);
@@ -253,7 +259,7 @@ TEST(hands_move_errors_along_and_leave_their_names)
     EXPECT(add("ALIPAY/pay/2026-11-21/1", "2026-11-21", BACK, 1, 9000) == OK &&
            count("node_status = 'force_matched'") == 0);
     EXPECT(count("biz_order_no = 'A2' AND node_status = 'reversed' AND kind = 'verdict'") == 1);
-    EXPECT(count("biz_order_no = 'A3' AND node_status = 'open' AND changed_at = 9000") == 1);
+    EXPECT(count("biz_order_no = 'A9' AND node_status = 'open' AND changed_at = 9000") == 1);
     end();
 }
 
@@ -362,6 +368,8 @@ TEST(a_books_settings_are_checked)
         {"version: 1\npush: {recheck: [next_run, 1m]}\n", "last"},
         {"version: 1\npush: {classes: [match]}\n", "match"},
         {"version: 1\nalarms: {sinks: {a: {slack: \"x\"}}}\n", "https"},
+        {"version: 1\nalarms: {sinks: {a: {file: x}}}\n", "no setting \"file\""},
+        {"version: 1\npush: {sinks: {a: {lark: \"https://x\"}}}\n", "no setting \"lark\""},
         {"push: {}\n", "version"},
     };
     for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
