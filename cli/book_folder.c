@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static int by_name(const void *a, const void *b)
 {
@@ -46,9 +47,21 @@ static enum err load_jobs(struct book_folder *f, struct diag *diag)
         char path[STATE_PATH_MAX];
         if (snprintf(path, sizeof path, "%s/%s", f->directory, j->file) >= (int)sizeof path)
             return diag_set(diag, ERR_USAGE, "path", NULL, "the path of a job file is too long");
-        err = job_load(&j->job, path, diag);
-        if (err != OK)
-            break;
+        struct diag why = {0};
+        if (job_load(&j->job, path, &why) !=
+            OK) { /* one broken file stops its own channel; the others go on */
+            if (why.err == ERR_MACHINE) {
+                *diag = why;
+                return why.err;
+            }
+            diag_print(&why, stderr);
+            mem_give((void *)j->file);
+            memmove(j, j + 1, (f->job_count - i - 1) * sizeof *j);
+            f->job_count--;
+            f->broken++;
+            i--;
+            continue;
+        }
         j->biz_type = j->job->biz_type && j->job->biz_type[0] ? j->job->biz_type : "-";
         if (!j->job->channel_code || !j->job->channel_code[0])
             err = diag_set(diag, ERR_USAGE, "book.channel", "add channel_code: to it",
@@ -73,6 +86,32 @@ static enum err load_jobs(struct book_folder *f, struct diag *diag)
     return err;
 }
 
+/* A certificate among the outputs: there was a state, which knows what is open. */
+static enum err was_there(const struct book_folder *f, struct diag *diag)
+{
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < f->job_count; i++) {
+        const struct job *job = f->jobs[i].job;
+        char path[STATE_PATH_MAX], file[STATE_PATH_MAX + 300];
+        const int relative = job->out_dir[0] != '/';
+        snprintf(path, sizeof path, "%s%s%s/%s", relative ? job->directory : "", relative ? "/" : "",
+                 job->out_dir, job->name);
+        DIR *dir = opendir(path);
+        for (struct dirent *entry; dir && err == OK && (entry = readdir(dir));) {
+            struct stat st;
+            snprintf(file, sizeof file, "%s/%s/certificate.json", path, entry->d_name);
+            if (entry->d_name[0] != '.' && stat(file, &st) == 0)
+                err = diag_set(diag, ERR_STATE, "state.missing",
+                               "bring the state folder back (is its disk mounted?); to begin anew on "
+                               "purpose, move the outputs away",
+                               "%s: there is no state, and %s says that there was one", f->state_path, file);
+        }
+        if (dir)
+            closedir(dir);
+    }
+    return err;
+}
+
 enum err book_folder_open(struct book_folder *f, const struct options *options, enum book_need need,
                           int with_jobs, struct diag *diag)
 {
@@ -86,8 +125,11 @@ enum err book_folder_open(struct book_folder *f, const struct options *options, 
     if (err == OK)
         err = book_load(&f->book, f->directory, diag);
     if (err == OK && need == BOOK_STATE_MAKE && !state_exists(f->state_path)) {
-        err = state_create(f->state_path, diag);
-        if (err == ERR_STATE && state_exists(f->state_path)) { /* another init was faster by a moment */
+        err = was_there(f, diag);
+        if (err == OK)
+            err = state_create(f->state_path, diag);
+        if (err == ERR_STATE &&
+            strcmp(diag->code, "state.exists") == 0) { /* somebody else made it in this moment */
             *diag = (struct diag){0};
             err = OK;
         } else if (err == OK)

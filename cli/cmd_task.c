@@ -405,6 +405,7 @@ int cmd_task(const struct options *o)
     }
     if (err != OK)
         diag_print(&diag, stderr);
+    const int broken = folder.broken != 0;
     book_folder_close(&folder);
-    return err != OK ? (int)err : code;
+    return err != OK ? (int)err : code > 1 || !broken ? code : (int)ERR_USAGE;
 }

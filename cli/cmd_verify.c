@@ -203,7 +203,7 @@ static enum err one_segment(struct verify *v, const struct segment *g, struct ad
                                 : 0;
     if (found < 0)
         err = diag->err;
-    if (err == OK && found && task.revision == g->revision && task.phase == PHASE_DONE &&
+    if (err == OK && found && task.revision == g->revision &&
         (!v->options->date || v->options->date == task.day)) {
         err = hold_outputs(v, &task, g, added, diag);
         if (err == OK)

@@ -27,7 +27,7 @@ struct book_folder {
     const char *directory;
     char state_path[STATE_PATH_MAX];
     struct book_job *jobs;
-    uint32_t job_count;
+    uint32_t job_count, broken; /* broken: files that are no job; told when they were met */
     struct book *book;
     struct state *state;
 };

@@ -207,6 +207,56 @@ expect 1 '2 tasks done' t task rerun --date=2026-11-01 --cascade --jobs=late
 expect 0 'match (day_cut;late)' t trace late --jobs=late
 [ "$(grep -c 'takes back' said)" -eq 1 ] || { echo "FAILED: one verdict, taken back twice"; cat said; failures=$((failures + 1)); }
 
+# a day that was cancelled may not be slipped in behind those that were done without it
+one() { # BOOK DAY LOCALROWS BILLROWS
+    printf 'order_no,amount,status\n%b' "$3" >"$1/local/L-2026-11-0$2.csv"
+    printf 'trade_no,order_no,amount,status,day\n%b' "$4" >"$1/bill/L-2026-11-0$2.csv"
+    expect 0 'made' t task init --date=2026-11-0$2 --jobs="$1"
+}
+mkdir -p slip/local slip/bill
+sed 's/threshold: {local: 0, channel: 0}/threshold: {local: 2, channel: 2}/' l.yaml >slip/l.yaml
+one slip 1 'o,1.00,SUCCESS\n' ''
+one slip 2 '' 't,o,1.00,SUCCESS,\n'
+one slip 3 '' ''
+expect 0 'done' t task run --date=2026-11-01 --jobs=slip
+expect 0 'cancelled' t task cancel --date=2026-11-02 --jobs=slip
+expect 0 'done' t task run --jobs=slip
+expect 6 'stands on it' t task retry --date=2026-11-02 --jobs=slip
+expect 0 'done again' t task retry --date=2026-11-02 --cascade --jobs=slip
+expect 0 'done' t task run --jobs=slip
+expect 0 'match (day_cut;carried)' t trace o --jobs=slip
+expect 0 'all agree' t verify --jobs=slip
+
+# a bill that repeats yesterday's open row: the one that came first stays, and gets old
+mkdir -p again/local again/bill
+sed 's/threshold: {local: 1, channel: 1}/threshold: {local: 0, channel: 1}/; s/status: status}\$/&/' book/a.yaml |
+    sed 's/job: A/job: L/; s/channel_code: A/channel_code: L/; s#/A-#/L-#; /trade_no/s/status: status}/status: status, bill_date: day}/' >again/l.yaml
+one again 1 '' 't,o,1.00,SUCCESS,2026-11-01\n'
+one again 2 '' 't,o,1.00,SUCCESS,2026-11-01\nt2,x,1.00,SUCCESS,2026-11-02\n'
+expect 1 '2 tasks done' t task run --jobs=again
+grep -q '^channel,L,,o,t,' again/out/L/2026-11-02/extra.csv || { echo "FAILED: a repeated row never gets old"; head again/out/L/2026-11-02/*.csv; failures=$((failures + 1)); }
+grep -q '^channel,L,,o,t,' again/out/L/2026-11-02/duplicate.csv || { echo "FAILED: the repeat is no duplicate"; failures=$((failures + 1)); }
+
+# two jobs whose outputs would be one folder; a broken file stops its own channel only; a state that is gone is not made anew
+sed 's/channel_code: L/channel_code: M/' again/l.yaml >again/m.yaml
+expect 2 'would replace those of the other' t task init --date=2026-11-03 --jobs=again
+echo 'version: 1' >again/m.yaml
+printf 'order_no,amount,status\n' >again/local/L-2026-11-03.csv
+printf 'trade_no,order_no,amount,status,day\n' >again/bill/L-2026-11-03.csv
+expect 2 '1 task made' t task init --date=2026-11-03 --jobs=again
+expect 2 '1 task done' t task run --jobs=again
+rm again/m.yaml
+mv again/state away
+expect 6 'says that there was one' t task init --date=2026-11-04 --jobs=again
+mv away again/state
+(
+    t task init --date=2026-11-01 --jobs=twice >one 2>&1 || echo "one: $?"
+) >ends 2>&1 &
+mkdir -p twice && cp l.yaml twice/
+for i in 1 2 3 4 5; do t task init --date=2026-11-01 --jobs=twice >two 2>&1 & done
+wait
+expect 0 'INIT                        1' t status --jobs=twice
+
 # the daemon's round: nothing due is no failure; two jobs of one name are refused
 expect 2 'their tasks would be one' sh -c "cp book/a.yaml book/c.yaml; $tieout task run --jobs=book"
 sed 's/channel_code: A/channel_code: C/' book/a.yaml >book/c.yaml
@@ -235,7 +285,7 @@ expect 0 'all agree' t verify --jobs=gap
 
 # two first inits at once: one makes the state, the other finds it
 for try in 1 2 3 4 5; do
-    rm -rf gap/state
+    rm -rf gap/state gap/out
     t task init --date=2026-11-01 --jobs=gap >first 2>&1 &
     code=0
     t task init --date=2026-11-01 --jobs=gap >second 2>&1 || code=$?
