@@ -1032,7 +1032,7 @@ static void tell_parts(struct maker *m, struct tellings *t, int side, const stru
 {
     int parts = 2 + below(m, 3);
     int64_t rest = payment->amount;
-    if (percent(m, 15) && rest > 2 * m->amount_step)
+    if (percent(m, 15) && rest > 2 * m->amount_step && rest < INT64_MAX - m->amount_step)
         rest += m->amount_step * (below(m, 3) - 1);
     if (percent(m, 15))
         rest /= 2;
@@ -1125,7 +1125,8 @@ static void make_tellings(struct maker *m, const struct payment *payment, struct
     } else {
         tell_once(m, t, ORACLE_LOCAL, payment);
         struct payment *p = tell_once(m, t, ORACLE_CHANNEL, payment);
-        p->amount += m->amount_step * (below(m, 3) - (p->amount > m->amount_step));
+        if (p->amount < INT64_MAX - 2 * m->amount_step)
+            p->amount += m->amount_step * (below(m, 3) - (p->amount > m->amount_step));
     }
     for (int i = 0; i < t->count[ORACLE_CHANNEL]; i++) {
         struct payment *p = &t->list[ORACLE_CHANNEL][i];
