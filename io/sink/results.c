@@ -404,11 +404,13 @@ static enum err store(struct results *s, struct results_lane *lane, int file, st
     c->items[c->item_count++] = (uint32_t)((size_t)(at - c->bytes) / 4);
     memcpy(at, &item, sizeof item);
     at += sizeof item;
-    memcpy(at, lane->key, lane->key_used);
+    if (lane->key_used) /* a row that the book keeps may have no key or place, and then no room for one */
+        memcpy(at, lane->key, lane->key_used);
     at += lane->key_used;
     memcpy(at, lane->row, lane->row_used);
     at += lane->row_used;
-    memcpy(at, lane->place, lane->place_used);
+    if (lane->place_used)
+        memcpy(at, lane->place, lane->place_used);
     return OK;
 }
 
