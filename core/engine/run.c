@@ -668,8 +668,9 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
         r->other_days += w->apart_count;
         for (int side = 0; side < SIDES; side++)
             r->given_way[side] += w->dropped_count[side];
-        for (int c = 0; w->carry && c < SIDES * CURRENCY_COUNT_MAX; c++)
-            add_carry(&r->carry[0][c], &w->carry[0][c]);
+        for (int side = 0; w->carry && side < SIDES; side++)
+            for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
+                add_carry(&r->carry[side][c], &w->carry[side][c]);
         for (int b = 0; b < 64; b++)
             r->reason_count[b] += w->reason_count[b];
         r->worker[i] = w->times;
