@@ -157,6 +157,8 @@ static const char run_help[] =
     "  --max-rejects=N|N%   instead of the job's rejects.max, for both sides\n"
     "  --memory=SIZE        e.g. 2GiB, without it half of the machine's; what does not fit goes to disk and "
     "comes back\n"
+    "  --aggregate-only     count and add up both sides, and stop: aggregate.csv on stdout, nothing is "
+    "matched\n"
     "  --plan               say what the run would do, and why, and stop\n"
     "  --stats              say afterwards where time and memory went, and what would make it faster\n"
     "  --threads=N          workers (as many as there are cores)\n"

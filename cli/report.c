@@ -543,3 +543,47 @@ void report_text(const struct report *report, struct results *results, FILE *out
                 ? "everything ties out"
                 : "it does not tie out: see the class files (exit code 1)");
 }
+
+int report_sides_differ(const struct run_result *r, FILE *out)
+{
+    int differ = 0;
+    char a[MONEY_TEXT_MAX], b[MONEY_TEXT_MAX], day[DAY_TEXT_MAX];
+    struct tally_row *rows = mem_take(((size_t)r->in.room + 1) * sizeof *rows);
+    uint32_t count = 0;
+    for (uint32_t i = 0; rows && i < r->in.room; i++)
+        if (r->in.rows[i].key)
+            rows[count++] = r->in.rows[i];
+    if (!rows)
+        return (int)ERR_MACHINE;
+    qsort(rows, count, sizeof *rows, by_tally_key);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct tally_row *row = &rows[i], *other = NULL;
+        for (uint32_t k = 0; k < count && !other; k++)
+            other = rows[k].key == (row->key ^ 1) ? &rows[k] : NULL;
+        const int side = (int)tally_side(row->key), currency = tally_currency(row->key);
+        if (other && side == CHANNEL)
+            continue; /* told with the local side's */
+        const uint64_t theirs = other ? other->count : 0;
+        const money_total sum = other ? other->sum : 0;
+        if (theirs == row->count && sum == row->sum)
+            continue;
+        day_print(day, tally_day(row->key));
+        fprintf(out, "%s %s %s: local %llu rows, %s; channel %llu rows, %s\n", day,
+                currency_code((uint8_t)currency), tally_out(row->key) ? "OUT" : "IN",
+                (unsigned long long)(side == LOCAL ? row->count : theirs),
+                amount_text(side == LOCAL ? row->sum : sum, currency, a),
+                (unsigned long long)(side == LOCAL ? theirs : row->count),
+                amount_text(side == LOCAL ? sum : row->sum, currency, b));
+        differ = 1;
+    }
+    mem_give(rows);
+    for (int side = 0; side < SIDES; side++)
+        if (r->counts[side].rejects) {
+            fprintf(out, "%llu rows of the %s side could not be read\n",
+                    (unsigned long long)r->counts[side].rejects, side_name((enum side)side));
+            differ = 1;
+        }
+    if (!differ)
+        fprintf(out, "counts and sums of both sides agree; nothing was matched\n");
+    return differ;
+}

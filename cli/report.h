@@ -26,6 +26,9 @@ enum err report_aggregate(const struct report *report, char **out, struct diag *
 void report_text(const struct report *report, struct results *results, FILE *out);
 /* Warns where all amounts of a currency differ by the same power of ten: a unit is declared wrong. */
 void report_unit_warning(const struct run_result *result, FILE *out);
+/* Says where the two sides differ in count or sum of a date, currency and direction, before anything is matched. 1 when
+ * they do, or rows could not be read. */
+int report_sides_differ(const struct run_result *result, FILE *out);
 /* 0 when everything ties out, 1 when not (SPEC.md section 7). What is in suspense is remembered by a task's book, and by nobody
  * else. */
 int report_exit_code(const struct run_result *result, int is_task);

@@ -353,7 +353,7 @@ static enum err reconcile(struct session *s, struct diag *diag)
                                            .backend = s->io.config.backend,
                                            .keep = s->task ? &s->task->keep : NULL};
     enum err err = results_open(&s->results, &results, diag);
-    if (err == OK && (s->job->manifest || s->task))
+    if (err == OK && (s->job->manifest || s->task) && !options->aggregate_only)
         err = open_manifest(s, diag);
     for (int side = 0; err == OK && side < SIDES; side++)
         if (s->sources[side]->ops->begin)
@@ -374,6 +374,7 @@ static enum err reconcile(struct session *s, struct diag *diag)
                                    .pin = s->threads <= topology_core_count() && s->threads > 1,
                                    .write_match = s->job->write_match,
                                    .spill = {open_spill, spill_host_close, &spill},
+                                   .counts_only = options->aggregate_only,
                                    .is_task = s->task != NULL,
                                    .fresh = s->task ? s->task->fresh : NULL,
                                    .memory = s->index_bytes,
@@ -391,6 +392,29 @@ static enum err reconcile(struct session *s, struct diag *diag)
     if (s->io.fell_back)
         fprintf(stderr, "note: io_uring is not available here; reading with pread instead (same results)\n");
     return err;
+}
+
+/* A log's rows are images, and only an index knows which of them are replaced. */
+static enum err check_countable(const struct session *s, struct diag *diag)
+{
+    for (int side = 0; side < SIDES; side++)
+        if (source_tells_images(s->job->sources[side].kind))
+            return diag_set(diag, ERR_USAGE, "aggregate", "run it without --aggregate-only",
+                            "the %s side is a log: which of its images count is known of a whole run only",
+                            side_name((enum side)side));
+    return OK;
+}
+
+/* Counts and sums of both sides, and nothing else; 1 when they differ. */
+static int tell_aggregates(struct session *s, struct diag *diag)
+{
+    char *text = NULL;
+    struct report report = {.job = s->job, .result = s->result, .date = s->date, .out_dir = s->out_dir};
+    enum err err = report_aggregate(&report, &text, diag);
+    if (err == OK)
+        fputs(text, stdout);
+    free(text);
+    return err == OK ? report_sides_differ(s->result, stderr) : (int)err;
 }
 
 static void session_close(struct session *s)
@@ -434,8 +458,14 @@ int session_run_task(struct job *job, const struct options *options, const char 
     if (err == OK)
         err = open_sources(&s, diag);
     int code;
+    if (err == OK && options->aggregate_only)
+        err = check_countable(&s, diag);
     if (err == OK && options->plan) {
         code = (int)tell_plan(&s, diag);
+    } else if (options->aggregate_only) {
+        if (err == OK)
+            err = reconcile(&s, diag);
+        code = err == OK ? tell_aggregates(&s, diag) : (int)err;
     } else {
         if (err == OK)
             err = reconcile(&s, diag);

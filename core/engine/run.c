@@ -42,6 +42,8 @@ static struct lane *lane_of(struct run *run, uint32_t from, uint32_t to)
 
 static enum err apply(struct worker *w, const struct batch *batch, uint32_t shard)
 {
+    if (UNLIKELY(!w->shards[shard])) /* counts_only */
+        return OK;
     const double began = run_seconds();
     enum err err = w->run->config->index->apply(w->shards[shard], batch, &w->diag);
     w->times.apply_seconds += run_seconds() - began;
@@ -330,7 +332,7 @@ static enum err worker_setup(struct worker *w)
     for (int side = 0; side < SIDES; side++)
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
     for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)
-        if (shard_owner(run, shard) == w->number)
+        if (shard_owner(run, shard) == w->number && !config->counts_only)
             err = config->index->open(&w->shards[shard], &index, &w->diag);
     if (err != OK)
         return err;
@@ -424,7 +426,7 @@ static void *worker_main(void *argument)
     }
     pthread_barrier_wait(&run->barrier);
     began = run_seconds();
-    err = worker_resolve(w);
+    err = run->config->counts_only ? OK : worker_resolve(w);
     if (err != OK)
         run_fail(run, &w->diag);
     w->times.resolve_seconds = run_seconds() - began;
@@ -691,7 +693,7 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
     for (int side = 0; side < SIDES; side++)
         run->config->sources[side]->ops->counts(run->config->sources[side], &r->counts[side]);
     if (err == OK)
-        err = check_sums(run, r, diag);
+        err = run->config->counts_only ? check_aggregates(run, r, diag) : check_sums(run, r, diag);
     return err == OK && run->config->job->match.fees == FEES_SCHEDULE_DAY ? schedule_days(run, r, diag) : err;
 }
 

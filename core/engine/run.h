@@ -45,6 +45,7 @@ struct run_config {
     uint32_t depth;           /* chunks in flight per worker */
     int pin;                  /* 1: pin workers to cores */
     int write_match;
+    int counts_only; /* 1: records are counted and go nowhere; no index is made and nothing is judged */
     int is_task;         /* a day of a book: other days' log records are apart, records may be carried */
     struct bloom *fresh; /* [SIDES]: as in struct outbox; NULL: nobody asks */
     uint64_t memory;     /* bytes for all shards together */

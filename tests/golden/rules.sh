@@ -95,6 +95,24 @@ for day in "$root"/rules/*/; do
     fi
 done
 
+# A quick check: what is counted without an index is what a whole run counts, and a log is no side for it.
+code=0
+"$tieout" run "$root/rules/12-aggregate/job.yaml" --date=2026-11-19 --aggregate-only --threads=3 "--out=$work/none" >"$work/counted" 2>"$work/stderr" || code=$?
+sed '1,/^== aggregate.csv$/d; /^== summary.json$/,$d' "$root/rules/12-aggregate/expected.txt" >"$work/whole"
+if [ $code -ne 1 ] || ! cmp -s "$work/counted" "$work/whole" || [ -e "$work/none" ] ||
+    ! grep -q '^2026-11-19 CNY IN: local 6 rows, 240.00; channel 5 rows, 160.00$' "$work/stderr"; then
+    echo "WRONG --aggregate-only: exit $code"
+    cat "$work/stderr"
+    diff "$work/whole" "$work/counted" || true
+    wrong=1
+fi
+code=0
+"$tieout" run "$root/../../fixtures/days/01-stripe-day/job.yaml" --date=2026-11-19 --aggregate-only "--out=$work/none" >/dev/null 2>&1 || code=$?
+if [ $code -ne 2 ]; then
+    echo "WRONG --aggregate-only of a log: exit $code"
+    wrong=1
+fi
+
 # A log against a bill: that the channel says its amounts net, with the fee beside them, changes no class.
 stripe=$root/../../fixtures/days/01-stripe-day
 for kind in gross net; do
