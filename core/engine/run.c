@@ -587,14 +587,9 @@ static enum err schedule_days(const struct run *run, struct run_result *r, struc
         }
     }
     for (uint32_t i = 0; i < days; i++) {
-        const money_total gross = r->schedule[i].expected;
-        int64_t due = 0;
-        if (gross > INT64_MAX || gross < -INT64_MAX ||
-            !money_scale((int64_t)gross, schedule->rate_ppm, 1000000,
-                         currency_exponent(r->schedule[i].currency), schedule->rounding, &due))
-            return diag_set(diag, ERR_MACHINE, "fees.schedule", "write level: row",
-                            "the amounts of one day are too large for its fees to be computed");
-        r->schedule[i].expected = due;
+        struct schedule_day *day = &r->schedule[i];
+        day->expected = money_scale_total(day->expected, schedule->rate_ppm, 1000000,
+                                          currency_exponent(day->currency), schedule->rounding);
     }
     r->schedule_count = days;
     return OK;

@@ -118,17 +118,16 @@ size_t money_print(char out[MONEY_TEXT_MAX], money_total micro, int exponent)
     return n;
 }
 
-int money_scale(int64_t amount_micro, int64_t numerator, int64_t denominator, int exponent,
-                enum rounding rounding, int64_t *out)
+money_total money_scale_total(money_total micro, int64_t numerator, int64_t denominator, int exponent,
+                              enum rounding rounding)
 {
     int64_t step = 1; /* millionths of the last decimal */
     for (int i = exponent; i < 6; i++)
         step *= 10;
-    const int negative = amount_micro < 0;
+    const int negative = micro < 0;
+    const unsigned __int128 size = negative ? 0 - (unsigned __int128)micro : (unsigned __int128)micro;
     /* 2^63 times 10^18 is below 2^123, and 10^18 times 10^6 below 2^80. */
-    const unsigned __int128 product = (unsigned __int128)(negative ? 0 - (uint64_t)amount_micro
-                                                                   : (uint64_t)amount_micro) *
-                                      (uint64_t)numerator,
+    const unsigned __int128 product = size * (uint64_t)numerator,
                             by = (unsigned __int128)(uint64_t)denominator * (uint64_t)step;
     unsigned __int128 whole = product / by;
     const unsigned __int128 rest = product % by, other = by - rest;
@@ -147,8 +146,17 @@ int money_scale(int64_t amount_micro, int64_t numerator, int64_t denominator, in
         break;
     }
     whole += (unsigned)more;
-    if (whole > (uint64_t)INT64_MAX / (uint64_t)step)
+    return (money_total)(whole * (uint64_t)step) * (negative ? -1 : 1);
+}
+
+int money_scale(int64_t amount_micro, int64_t numerator, int64_t denominator, int exponent,
+                enum rounding rounding, int64_t *out)
+{
+    /* What is above 2^63 is so before it is rounded to a multiple of a step of 10^6 at most; no 128 bits overflow: the
+     * result is below 2^123 and a step. */
+    const money_total total = money_scale_total(amount_micro, numerator, denominator, exponent, rounding);
+    if (total > INT64_MAX || total < -INT64_MAX)
         return 0;
-    *out = (int64_t)whole * step * (negative ? -1 : 1);
+    *out = (int64_t)total;
     return 1;
 }

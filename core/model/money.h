@@ -29,6 +29,9 @@ enum rounding { ROUND_HALF_UP, ROUND_HALF_EVEN, ROUND_DOWN, ROUND_UP };
  * 10^18. Returns 1 and sets *out, or 0 when the result does not fit. */
 int money_scale(int64_t amount_micro, int64_t numerator, int64_t denominator, int exponent,
                 enum rounding rounding, int64_t *out);
+/* The same of a total, which times numerator must be below 2^123. */
+money_total money_scale_total(money_total micro, int64_t numerator, int64_t denominator, int exponent,
+                              enum rounding rounding);
 
 /* Prints with `exponent` decimals, or with all digits where they do not fit. -0 is 0. Returns the length. */
 size_t money_print(char out[MONEY_TEXT_MAX], money_total micro, int exponent);

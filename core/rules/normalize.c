@@ -185,6 +185,7 @@ static void make_plan(struct normalizer *n)
     for (int i = 0; i < n->key_cell_count; i++)
         n->plan.numbers[i] = n->columns[n->key_cells[i]];
     n->plan.counts = (uint8_t)n->counts;
+    n->plan.zone = n->shared->job_zone;
     n->plan.counts_hours = (uint8_t)n->job->aggregate.hour;
     n->plan.fee_income = (uint8_t)n->fee_income;
     for (int dim = 0; dim < AGGREGATE_DIMS; dim++) {
@@ -1371,17 +1372,35 @@ take_plain(const struct normalizer *n, struct norm_scratch *s, const struct cell
     return 1;
 }
 
+#define HOUR_US 3600000000ll
+#define DAY_US (24 * HOUR_US)
+
+/* 1 when clocks were not changed on a day (since 1970): then the hours of the text are those of the zone. */
+int note_day_is_even(struct norm_scratch *s, const struct zone *zone, int64_t day)
+{
+    if (UNLIKELY(day != s->note_day || !s->note_day_known)) {
+        s->note_day = day;
+        s->note_day_known = 1;
+        s->note_day_even =
+            day_wall_to_epoch(zone, (day + 1) * DAY_US) - day_wall_to_epoch(zone, day * DAY_US) == DAY_US;
+    }
+    return s->note_day_even;
+}
+
 static int take_note(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
                      const struct core_fields *core)
 {
-    enum { HOUR_US_MILLIONS = 3600 };
     struct row_note *note = &s->note;
     note->size = 0;
     note->cost_micro = core->cost;
     note->hour = HOUR_NONE;
     if (n->job->aggregate.hour && core->wall_us != TIME_NONE) {
-        const int64_t hours = core->wall_us / (HOUR_US_MILLIONS * 1000000ll) -
-                              (core->wall_us % (HOUR_US_MILLIONS * 1000000ll) < 0);
+        const struct zone *zone = n->shared->job_zone;
+        int64_t wall = core->wall_us;
+        if (UNLIKELY(!note_day_is_even(s, zone, wall / DAY_US - (wall % DAY_US < 0))))
+            wall = day_epoch_to_wall(
+                zone, day_wall_to_epoch(zone, wall)); /* an hour that was skipped is another one */
+        const int64_t hours = wall / HOUR_US - (wall % HOUR_US < 0);
         note->hour = (uint8_t)((hours % 24 + 24) % 24);
     }
     for (int dim = 0; dim < AGGREGATE_DIMS; dim++) {
@@ -1977,16 +1996,8 @@ static inline int lean_core(const struct normalizer *n, struct norm_scratch *s, 
     core->day = n->shared->unit_day;
     if (in[FIELD_TRADE_TIME].cell >= 0) {
         text = cell_span(&cells[in[FIELD_TRADE_TIME].cell]);
-        uint64_t head;
-        uint16_t rest;
-        if (text.size < 19 || text.size > 26)
-            return 0;
-        memcpy(&head, text.data, 8);
-        memcpy(&rest, text.data + 8, 2);
-        int64_t day = s->date_memo_count + DAY_BASE;
-        if (UNLIKELY(head != s->date_memo || rest != s->date_memo_rest ||
-                     (text.data[10] != ' ' && text.data[10] != 'T') ||
-                     (text.size > 19 && text.data[19] != '.') || day <= 0 || day > UINT16_MAX))
+        const int64_t day = s->date_memo_count + DAY_BASE;
+        if (UNLIKELY(!time_is_usual(s, text) || day <= 0 || day > UINT16_MAX))
             return 0;
         core->day = (uint16_t)day;
     }

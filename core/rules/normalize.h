@@ -94,6 +94,8 @@ struct norm_scratch {
         uint16_t day;
         uint16_t channel; /* 0: not asked for yet */
     } image;
+    int64_t note_day; /* the day that note_day_is_even was asked of last */
+    uint8_t note_day_known, note_day_even;
     struct row_note note; /* of the row that normalize_hot took last, where the job counts (job_counts) */
 };
 enum { NORM_STRIP_MAX = 65536 };
@@ -204,6 +206,8 @@ enum reject_code normalize_full(const struct normalizer *normalizer, struct norm
  * row is not usual (or no record): normalize_full has the last word; -1: memory is out. */
 int normalize_lean(const struct normalizer *normalizer, struct norm_scratch *scratch,
                    const struct cell *cells, const struct lean_plan *plan, struct lean_list *list);
+/* 1 when clocks were not changed on a day (since 1970) of a zone. */
+int note_day_is_even(struct norm_scratch *scratch, const struct zone *zone, int64_t day);
 /* The note of a whole record, as normalize_hot made it of its row. */
 void normalize_note(const struct job *job, const struct full *full, struct row_note *note);
 /* Sets full->key to the tuple of key `key_index` (from 0); data NULL when a part is empty. 0 when memory is

@@ -27,9 +27,10 @@ __attribute__((noinline, cold)) int plain_new_currency(struct norm_scratch *s, s
     return 1;
 }
 
-__attribute__((noinline)) int plain_note(const struct plain_plan *plan, const uint8_t *bytes,
-                                         const uint32_t *seps, struct row_note *note)
+__attribute__((noinline)) int plain_note(const struct plain_plan *plan, struct norm_scratch *s,
+                                         const uint8_t *bytes, const uint32_t *seps)
 {
+    struct row_note *note = &s->note;
     note->size = 0;
     note->cost_micro = 0;
     note->hour = HOUR_NONE;
@@ -49,7 +50,7 @@ __attribute__((noinline)) int plain_note(const struct plain_plan *plan, const ui
     }
     if (plan->time >= 0 && plan->counts_hours) {
         const struct span text = plain_cell(bytes, seps, plan->time);
-        if (text.size < 13)
+        if (text.size < 13 || !note_day_is_even(s, plan->zone, s->date_memo_count))
             return 0;
         note->hour = (uint8_t)((text.data[11] - '0') * 10 + text.data[12] - '0');
     }

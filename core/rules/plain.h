@@ -34,6 +34,7 @@ struct plain_plan {
     uint8_t side_flag, job_currency, wants_channel;
     /* aggregates: texts that tell cells apart, by column (-1: the constant) */
     uint8_t counts, counts_hours, fee_income, notes_odd;
+    const struct zone *zone;
     int note_columns[AGGREGATE_DIMS];
     struct span note_constants[AGGREGATE_DIMS];
 };
@@ -51,8 +52,8 @@ struct plain_row {
 const struct plain_plan *normalizer_plain(const struct normalizer *normalizer);
 
 /* What a row that plain_read took says beside its record. 0: it is not usual after all. */
-int plain_note(const struct plain_plan *plan, const uint8_t *bytes, const uint32_t *seps,
-               struct row_note *note);
+int plain_note(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
+               const uint32_t *seps);
 
 /* The key's bytes and all else but the place. */
 static inline void plain_put(const struct plain_row *row, struct record *r)

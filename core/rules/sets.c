@@ -57,7 +57,7 @@ static int take_set(const struct job *job, const struct verdict_scratch *s, stru
 
 static void finish_set(const struct open_set *set, enum class_id class_id, uint64_t reasons, int key_no)
 {
-    if (class_id == CLASS_MISMATCH && set->count[LOCAL] == 1 && set->count[CHANNEL] == 1) {
+    if (set->count[LOCAL] == 1 && set->count[CHANNEL] == 1) {
         pair(set->rows[LOCAL][0], set->rows[CHANNEL][0], class_id, reasons, key_no);
         return;
     }

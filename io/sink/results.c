@@ -286,7 +286,7 @@ static void put_key(struct results_lane *lane, const void *bytes, size_t size)
 
 /* A record's place in ≺ as bytes that memcmp orders: date and occurrence id, canonical bytes (which end where they
  * say), side, place. */
-static void put_order(struct results_lane *lane, const struct full *f)
+static void put_order_of(struct results_lane *lane, const struct full *f, int with_reasons)
 {
     size_t room = 16 + 2 * f->occurrence.size;
     uint8_t *at = (uint8_t *)grow(&lane->key, &lane->key_used, &lane->key_room, room);
@@ -296,10 +296,18 @@ static void put_order(struct results_lane *lane, const struct full *f)
     }
     lane->key_used = (size_t)((char *)order_put_head(at, f->day, f->occurrence) - lane->key);
     put_key(lane, f->canonical.data, f->canonical.size);
-    uint8_t tail[9] = {f->side};
+    uint8_t tail[17] = {f->side};
+    size_t n = 1;
+    for (int i = 0; with_reasons && i < 8; i++)
+        tail[n++] = (uint8_t)(f->reasons >> (56 - 8 * i));
     for (int i = 0; i < 8; i++)
-        tail[1 + i] = (uint8_t)(f->place >> (56 - 8 * i));
-    put_key(lane, tail, 9);
+        tail[n++] = (uint8_t)(f->place >> (56 - 8 * i));
+    put_key(lane, tail, n);
+}
+
+static void put_order(struct results_lane *lane, const struct full *f)
+{
+    put_order_of(lane, f, 0);
 }
 
 static int compare_items(const void *a, const void *b, void *bytes)
@@ -571,7 +579,9 @@ static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, co
     struct results_lane *lane = &s->lanes[number];
     const int two_sided = row->verdict == CLASS_MATCH || row->verdict == CLASS_MISMATCH;
     begin_item(lane);
-    put_order(lane, row);
+    /* What columns that are no fields say may set equal records aside for different reasons, and no place may tell which
+     * stands first. */
+    put_order_of(lane, row, !two_sided);
     if (partner)
         put_order(lane, partner);
     if (two_sided)

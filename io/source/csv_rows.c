@@ -84,9 +84,8 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
         struct plain_row usual;
         if (UNLIKELY(has_cr))
             *newline = end - 1;
-        const int is_usual =
-            plain_read(plan, s, walk.bytes, walk.seps + sep, &usual) &&
-            (LIKELY(!plan->counts) || plain_note(plan, walk.bytes, walk.seps + sep, &s->note));
+        const int is_usual = plain_read(plan, s, walk.bytes, walk.seps + sep, &usual) &&
+                             (LIKELY(!plan->counts) || plain_note(plan, s, walk.bytes, walk.seps + sep));
         if (UNLIKELY(has_cr))
             *newline = end;
         if (UNLIKELY(!is_usual))

@@ -202,6 +202,13 @@ TEST(captures_reach_fall_short_or_go_over)
         EXPECT(all_are(&g, CLASS_MATCH, BIT(GROUP) | BIT(DAY_CUT)));
         end(&g);
 
+        partial(&g); /* one and one, a day too far apart for P2: a pair */
+        local(&g, 10000);
+        channel(&g, 10000)->day = DAY + 10;
+        judge(&g, seed);
+        EXPECT(all_are(&g, CLASS_MATCH, BIT(GROUP) | BIT(DAY_CUT)) && g.rows[0].partner == &g.rows[1]);
+        end(&g);
+
         partial(&g);
         local(&g, 10000);
         channel(&g, 6000);
