@@ -2,6 +2,20 @@
 #include "cli/cmd.h"
 #include "cli/session.h"
 #include <string.h>
+#include <unistd.h>
+
+/* What a task of a book published is only replaced by that task: it holds what was carried, which a run knows nothing of. */
+static enum err check_book(const char *out, struct diag *diag)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/certificate.json", out);
+    return access(path, F_OK) != 0
+               ? OK
+               : diag_set(diag, ERR_STATE, "run.book",
+                          "name another folder with --out=DIR, or do the day again: tieout task rerun",
+                          "%s holds the results of a book's task, with what was carried from day to day",
+                          out);
+}
 
 int cmd_run(const struct options *options)
 {
@@ -18,6 +32,8 @@ int cmd_run(const struct options *options)
         if (n < 0 || n >= (int)sizeof out)
             code = (int)diag_set(&diag, ERR_USAGE, "out.directory", NULL,
                                  "the output directory's name is too long");
+        else if (!options->plan && check_book(out, &diag) != OK)
+            code = (int)diag.err;
         else
             code = session_run(job, options, out, options->date, &diag);
     }

@@ -41,7 +41,9 @@ void carry_spec_make(struct carry_spec *carry, const struct job *job, enum side 
         spec->fields[FIELD_ATTR0 + i].column = carry->attrs[i];
         spec->fields[FIELD_ATTR0 + i].optional = 1; /* the job may name it since yesterday */
     }
-    spec->fields[FIELD_AMOUNT].sign = spec->fields[FIELD_FEE].sign = SIGN_SIGNED;
+    spec->fields[FIELD_AMOUNT].sign = SIGN_SIGNED;
+    /* What a fee's sign says is what it said where the record came from. */
+    spec->fields[FIELD_FEE].sign = job_fee_is_income(job, side) ? SIGN_SIGNED : SIGN_UNSAID;
     spec->fields[FIELD_AMOUNT].unit_said = spec->fields[FIELD_FEE].unit_said = 1;
     spec->occurrence[0] = "occurrence_id";
     spec->occurrence_count = 1;

@@ -167,3 +167,17 @@ int job_counts(const struct job *job, enum side side)
         counts |= job->aggregate.dims[dim] && has_column_there(job, side, job_aggregate_field(dim));
     return counts;
 }
+
+int job_fee_is_income(const struct job *job, enum side side)
+{
+    const struct source_spec *spec = &job->sources[side];
+    const struct field_rule *fee = &spec->fields[FIELD_FEE];
+    for (int i = 0; spec->bill && i < spec->bill->type_count; i++) {
+        const struct field_rule *of_type = &spec->bill->types[i].fields[FIELD_FEE];
+        if (of_type->column || of_type->debit) {
+            fee = of_type;
+            break;
+        }
+    }
+    return fee_is_income(fee);
+}

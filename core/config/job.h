@@ -466,6 +466,8 @@ static inline int fee_is_income(const struct field_rule *fee)
 {
     return fee->sign != SIGN_UNSAID || fee->mark_debit || fee->debit;
 }
+/* The same of a side's normalized fees, by its own fields or by those of its bill's rows. */
+int job_fee_is_income(const struct job *job, enum side side);
 
 /* 1 when a record with this status word moved money: every word but those in `non_monetary`, so that a word
  * nobody declared is shown rather than set aside. The loader takes care that a job file's words are declared.

@@ -380,14 +380,12 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
     n->plain = n->plain && !n->where_count && !n->sets_aside && !n->in[FIELD_CURRENCY].rule->of_order &&
                n->in[FIELD_AMOUNT].cell >= 0 && !n->in[n->key_parts[0]].rule->none &&
                !n->in[n->key_parts[0]].rule->strip && !n->in[n->key_parts[0]].rule->map_count;
-    /* A file of carried records says fees as the side does that told them. */
-    n->fee_income =
-        fee_is_income(spec->carried ? &job->sources[side].fields[FIELD_FEE] : n->in[FIELD_FEE].rule);
+    n->fee_income = fee_is_income(n->in[FIELD_FEE].rule);
     n->takes_cost = job_matches_gross(job);
     n->takes_own = n->takes_cost && side == CHANNEL;
     n->computes_fee = job->match.fees == FEES_SCHEDULE && side == LOCAL;
     if (n->computes_fee) /* what is computed has the bill's sign */
-        n->fee_income = fee_is_income(&job->sources[CHANNEL].fields[FIELD_FEE]);
+        n->fee_income = job_fee_is_income(job, CHANNEL);
     n->plain = n->plain && !n->takes_cost;
     n->counts = job_counts(job, side);
     if (n->plain)

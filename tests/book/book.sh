@@ -283,6 +283,24 @@ expect 1 '2 tasks done' t task run --jobs=gap
 expect 0 'missing' t trace open --date=2026-11-03 --jobs=gap
 expect 0 'all agree' t verify --jobs=gap
 
+# a run is no task: what a task published stays
+expect 6 'holds the results of a book' t run gap/g.yaml --date=2026-11-01
+expect 0 'all agree' t verify --jobs=gap
+
+# a fee that is carried costs what it cost
+sed 's/channel_order_no: trade_no/fee: fee, &/; s/^  window: none/  fees: net/' gap/g.yaml >net.yaml
+mkdir -p net/local net/bill
+mv net.yaml net/g.yaml
+printf 'order_no,amount,status\n' >net/local/G-2026-11-01.csv
+printf 'trade_no,order_no,amount,fee,status\nt1,a,99.40,0.60,SUCCESS\n' >net/bill/G-2026-11-01.csv
+printf 'order_no,amount,status\na,100.00,SUCCESS\n' >net/local/G-2026-11-02.csv
+printf 'trade_no,order_no,amount,fee,status\n' >net/bill/G-2026-11-02.csv
+for d in 01 02; do
+    expect 0 'made' t task init --date=2026-11-$d --jobs=net
+    expect 0 '1 task done (0 of them' t task run --jobs=net
+done
+expect 0 'match (fee;day_cut;carried)' t trace a --jobs=net
+
 # two first inits at once: one makes the state, the other finds it
 for try in 1 2 3 4 5; do
     rm -rf gap/state gap/out
