@@ -167,6 +167,7 @@ there big.csv big.csv
 there 'with space #1.csv' bill.csv
 fetch sftp_pattern 0 'is there already'
 cp changed_bill.csv remote/bill-2026-11-19.csv
+touch -d "2026-11-20 12:00:00" remote/bill-2026-11-19.csv # a server tells whole seconds: the size is the same
 fetch sftp_pattern 0 'is a restatement'
 there bill-2026-11-19.csv bill.csv
 cmp -s "$spool.restated/2-bill-2026-11-19.csv" changed_bill.csv || wrong "sftp: the restatement was not kept beside"
