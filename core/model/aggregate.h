@@ -43,7 +43,8 @@ static inline int row_note_put(struct row_note *note, const char *text, size_t s
         return 0;
     const uint16_t n = (uint16_t)size;
     memcpy(note->texts + note->size, &n, 2);
-    memcpy(note->texts + note->size + 2, text, size);
+    if (size) /* a text of no bytes may be nowhere */
+        memcpy(note->texts + note->size + 2, text, size);
     note->size += 2u + n;
     return 1;
 }
