@@ -25,6 +25,7 @@
 #include <time.h>
 
 enum {
+    LOG_DAYS_BACK = 40, /* bill dates behind a task's own that its log is held against */
     RETRY_FIRST_S = 60, /* after a failed try; then four times as long */
     LOOK_AGAIN_S = 300, /* for a bill that is not there */
     BILL_DEADLINE_S = 86400,
@@ -71,6 +72,7 @@ struct task_work {
     struct carry_writer *writer, *prints;
     struct text gone; /* origins, one a line */
     struct text entry;
+    int log_grew; /* the log told records of an earlier day that its task had not seen */
 };
 
 static enum err take_in(struct differ *d, struct diag *diag)
@@ -495,6 +497,58 @@ static enum err commit_gone(struct task_work *w, struct diag *diag)
     return err;
 }
 
+static uint64_t records_of(const struct tally *tally, int side, uint16_t day)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < tally->room; i++) {
+        const struct tally_row *row = &tally->rows[i];
+        if (row->key && (int)tally_side(row->key) == side && tally_day(row->key) == day)
+            count += row->count;
+    }
+    return count;
+}
+
+/* A log is read up to some moment. What it tells of a day only after that day's task was done is in no task: it must be
+ * said, since nothing else would show it. Records that are carried stand in `in`, the others of their day in `others`. */
+static enum err look_at_late_rows(struct task_work *w, const struct run_result *r, int side, uint16_t day,
+                                  int64_t now, struct diag *diag)
+{
+    uint64_t then = 0;
+    char name[TASK_NAME_MAX], text[900];
+    const uint64_t seen = records_of(&r->others, side, day) + records_of(&r->in, side, day);
+    const int found = log_day_find(state_db(w->folder->state), &w->task, day, side, &then, name, diag);
+    if (found < 0)
+        return diag->err;
+    if (!found || seen <= then)
+        return OK;
+    snprintf(
+        text, sizeof text,
+        "the %s log tells %llu records of this bill date, and told %llu when the task was done: %llu came "
+        "later and are in no result; do it again: tieout task rerun %s --cascade",
+        side_name((enum side)side), (unsigned long long)seen, (unsigned long long)then,
+        (unsigned long long)(seen - then), name);
+    fprintf(stderr, "warning: task %s: %s\n", name, text);
+    w->log_grew = 1;
+    const struct alarm alarm = {
+        .grade = ALARM_CRITICAL, .kind = "book.changed", .subject = name, .text = text};
+    return alarm_raise(state_db(w->folder->state), &alarm, now, diag);
+}
+
+static enum err commit_log_days(struct task_work *w, const struct run_result *r, int64_t now,
+                                struct diag *diag)
+{
+    enum err err = OK;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        if (!source_tells_images(w->job->job->sources[side].kind))
+            continue;
+        err = log_day_add(state_db(w->folder->state), w->task.id, w->task.wanted, side,
+                          records_of(&r->in, side, w->task.day), diag);
+        for (int back = 1; err == OK && back <= LOG_DAYS_BACK && back < w->task.day; back++)
+            err = look_at_late_rows(w, r, side, (uint16_t)(w->task.day - back), now, diag);
+    }
+    return err == OK ? alarm_clear(state_db(w->folder->state), "book.changed", w->task.name, now, diag) : err;
+}
+
 static enum err commit(void *context, const struct session_outcome *o, struct diag *diag)
 {
     struct task_work *w = context;
@@ -523,6 +577,8 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
                 err = roll_add(db, w->task.id, w->task.wanted, &roll, diag);
         }
     if (err == OK)
+        err = commit_log_days(w, o->result, now, diag);
+    if (err == OK)
         err = segment_add(db, &w->segment, diag);
     if (err == OK)
         err = error_orders_add(db, &w->task, path, w->folder->book, now, diag);
@@ -534,7 +590,8 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
         err = alarm_clear(db, "bill.missing", w->task.name, now, diag);
     if (err == OK)
         err = alarm_clear(db, "task.machine", w->task.name, now, diag);
-    const struct task_done done = {w->rule_version, manifest, w->certificate, o->exit_code, now};
+    const struct task_done done = {w->rule_version, manifest, w->certificate,
+                                   o->exit_code ? o->exit_code : w->log_grew, now};
     if (err == OK)
         err = task_done(db, &w->task, &done, diag);
     if (err == OK)
@@ -860,6 +917,8 @@ static int run_one(struct book_folder *folder, const struct options *options, co
     } else {
         stands = 0;
         end->done++;
+        if (code == 0 && w->log_grew)
+            code = 1;
         end->broken += code == 1;
     }
     work_close(w);

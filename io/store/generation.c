@@ -21,6 +21,10 @@ const char generation_schema[] =
     "CREATE TABLE final_gone (file TEXT NOT NULL, place INTEGER NOT NULL, task INTEGER NOT NULL REFERENCES "
     "task(id),\n"
     "  revision INTEGER NOT NULL, PRIMARY KEY (file, place, task, revision)) WITHOUT ROWID;\n"
+    "CREATE TABLE log_day (task INTEGER NOT NULL REFERENCES task(id), revision INTEGER NOT NULL, side "
+    "INTEGER "
+    "NOT NULL,\n"
+    "  records INTEGER NOT NULL, PRIMARY KEY (task, revision, side)) WITHOUT ROWID;\n"
     "CREATE TABLE roll_forward (task INTEGER NOT NULL REFERENCES task(id), revision INTEGER NOT NULL, side "
     "INTEGER NOT NULL,\n"
     "  currency TEXT NOT NULL, opening INTEGER NOT NULL, opened INTEGER NOT NULL, resolved INTEGER NOT "
@@ -340,6 +344,53 @@ enum err roll_each(struct sqlite *db, int64_t task, int64_t revision, roll_fn *e
     }
     sqlite_finish(s);
     return err;
+}
+
+/* ---- what a log told ---- */
+
+enum err log_day_add(struct sqlite *db, int64_t task, int64_t revision, int side, uint64_t records,
+                     struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    enum err err = sqlite_prepare(&s, db, "INSERT INTO log_day VALUES (?1, ?2, ?3, ?4)", diag);
+    if (err == OK) {
+        sqlite_bind_int(s, 1, task);
+        sqlite_bind_int(s, 2, revision);
+        sqlite_bind_int(s, 3, side);
+        sqlite_bind_int(s, 4, (int64_t)records);
+        if (sqlite_step(s, diag) == STEP_FAILED)
+            err = diag->err;
+    }
+    sqlite_finish(s);
+    return err;
+}
+
+int log_day_find(struct sqlite *db, const struct task *task, uint16_t date, int side, uint64_t *records,
+                 char name[TASK_NAME_MAX], struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    char day[DAY_TEXT_MAX];
+    day_print(day, date);
+    if (sqlite_prepare(
+            &s, db,
+            "SELECT l.records, t.name FROM log_day l JOIN task t ON t.id = l.task AND t.revision = "
+            "l.revision\n"
+            "WHERE t.channel_code = ?1 AND t.biz_type = ?2 AND t.bill_date = ?3 AND t.phase = 'DONE' "
+            "AND l.side = ?4\n"
+            "ORDER BY t.batch_no DESC LIMIT 1",
+            diag) != OK)
+        return -1;
+    sqlite_bind_text(s, 1, task->channel_code);
+    sqlite_bind_text(s, 2, task->biz_type);
+    sqlite_bind_text(s, 3, day);
+    sqlite_bind_int(s, 4, side);
+    const enum step step = sqlite_step(s, diag);
+    if (step == STEP_MORE) {
+        *records = (uint64_t)sqlite_int(s, 0);
+        snprintf(name, TASK_NAME_MAX, "%s", sqlite_text(s, 1));
+    }
+    sqlite_finish(s);
+    return step == STEP_FAILED ? -1 : step == STEP_MORE;
 }
 
 /* ---- neighbours ---- */

@@ -80,6 +80,13 @@ enum err roll_each(struct sqlite *db, int64_t task, int64_t revision, roll_fn *e
 /* 1: opening + opened - resolved - expired + reopened = closing, in records and in money. */
 int roll_adds_up(const struct roll *roll);
 
+/* ---- what a log told of a task's own bill date, so that what it tells of that date later is noticed ---- */
+enum err log_day_add(struct sqlite *db, int64_t task, int64_t revision, int side, uint64_t records,
+                     struct diag *diag);
+/* Of the queue's task of `date` that is done, and its name. 1: found; 0: there is none; -1. */
+int log_day_find(struct sqlite *db, const struct task *task, uint16_t date, int side, uint64_t *records,
+                 char name[TASK_NAME_MAX], struct diag *diag);
+
 /* The task of the queue before this one that is not cancelled, done or not; and the first behind it that was ever done. 1: found; 0:
  * there is none; -1. */
 int task_before(struct sqlite *db, const struct task *task, struct arena *arena, struct task *before,

@@ -2,6 +2,7 @@
 # tests/book/book.sh TIEOUT: a book's commands, day by day: order, gaps, bills that do not come, two at once, state that is not as it was.
 set -eu
 tieout=$(realpath "$1")
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -300,6 +301,22 @@ for d in 01 02; do
     expect 0 '1 task done (0 of them' t task run --jobs=net
 done
 expect 0 'match (fee;day_cut;carried)' t trace a --jobs=net
+
+# what a log tells of a day after that day was done is in no task's results: it is said, and mended by doing the day again
+mkdir log
+cp -r "$root"/fixtures/days/01-stripe-day/job.yaml "$root"/fixtures/days/01-stripe-day/binlog "$root"/fixtures/days/01-stripe-day/bill_*.csv log/
+echo 'suspense: {threshold: {local: 1, channel: 1}}' >>log/job.yaml
+head -n 1 log/bill_2026-11-19.csv >log/bill_2026-11-20.csv
+mkdir later && mv log/binlog/*.000003 later/
+expect 0 'made' t task init --date=2026-11-19 --jobs=log
+expect 1 '1 task done' t task run --jobs=log
+mv later/* log/binlog/
+expect 0 'made' t task init --date=2026-11-20 --jobs=log
+expect 1 'came later and are in no result' t task run --jobs=log
+expect 0 'book.changed' t status --jobs=log
+expect 1 '2 tasks done' t task rerun --date=2026-11-19 --cascade --jobs=log
+grep -q 'came later' said && { echo "FAILED: done again, and still told"; failures=$((failures + 1)); }
+t status --jobs=log | grep -q 'book.changed' && { echo "FAILED: done again, and the alarm stands"; failures=$((failures + 1)); }
 
 # two first inits at once: one makes the state, the other finds it
 for try in 1 2 3 4 5; do
