@@ -318,6 +318,13 @@ expect 1 '2 tasks done' t task rerun --date=2026-11-19 --cascade --jobs=log
 grep -q 'came later' said && { echo "FAILED: done again, and still told"; failures=$((failures + 1)); }
 t status --jobs=log | grep -q 'book.changed' && { echo "FAILED: done again, and the alarm stands"; failures=$((failures + 1)); }
 
+# a state that is gone, with what it published still there, is not begun anew
+mv gap/state gap/away
+expect 6 'says that there was one' t task init --date=2026-11-04 --jobs=gap
+mv gap/away gap/state
+expect 0 'made' t task init --date=2026-11-04 --jobs=gap
+rm -rf gap/out
+
 # two first inits at once: one makes the state, the other finds it
 for try in 1 2 3 4 5; do
     rm -rf gap/state gap/out
