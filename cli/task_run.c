@@ -72,7 +72,8 @@ struct task_work {
     struct carry_writer *writer, *prints;
     struct text gone; /* origins, one a line */
     struct text entry;
-    int log_grew; /* the log told records of an earlier day that its task had not seen */
+    struct text again; /* orders whose verdict of an earlier day stands again */
+    int must_look;     /* something of an earlier day is not as its task had it, and a person must look */
 };
 
 static enum err take_in(struct differ *d, struct diag *diag)
@@ -95,6 +96,40 @@ static enum err put_entry(struct task_work *w, const struct entry *e, struct dia
     return verdict_log_put(w->log, w->entry.data, size, diag);
 }
 
+/* A late partner had taken back what an earlier task gave, and this revision does not know that partner any more. Where the earlier
+ * task still gives that verdict it stands again, but its error was closed and told as such: a person has to look. */
+static enum err stands_again(struct task_work *w, const struct entry *reversal, struct diag *diag)
+{
+    struct sqlite *db = state_db(w->folder->state);
+    struct task earlier;
+    struct segment segment;
+    struct verdict_reader *reader = NULL;
+    char name[TASK_NAME_MAX], path[STATE_PATH_MAX];
+    snprintf(name, sizeof name, "%.*s", (int)reversal->task.size, reversal->task.data);
+    if (strcmp(name, w->task.name) == 0)
+        return OK;
+    int found = task_find(db, &(struct task_filter){.name = name}, &w->arena, &earlier, diag);
+    if (found > 0)
+        found = segment_find(db, earlier.id, earlier.revision, &segment, diag);
+    if (found <= 0)
+        return found < 0 ? diag->err : OK;
+    enum err err = state_path(w->folder->state, path, segment.file, diag);
+    if (err == OK)
+        err = verdict_log_open(&reader, path, diag);
+    struct entry e;
+    enum step step = STEP_DONE;
+    while (err == OK && (step = verdict_log_next(reader, &e, NULL, diag)) == STEP_MORE)
+        if (e.kind == ENTRY_VERDICT && e.class_id == reversal->class_id && entry_compare(&e, reversal) == 0)
+            break;
+    verdict_log_close(reader);
+    if (err != OK || step != STEP_MORE)
+        return err != OK || step == STEP_FAILED ? diag->err : OK;
+    const struct span order = entry_lead(reversal)->text[FIELD_BIZ_ORDER_NO];
+    text_format(&w->again, "%s%.*s (%s of %s)", w->again.size ? ", " : "", (int)order.size, order.data,
+                class_name((enum class_id)reversal->class_id), name);
+    return OK;
+}
+
 /* A verdict of the last revision that the new one does not give: it is taken back. */
 static enum err take_back(struct task_work *w, const uint8_t *bytes, size_t size, struct diag *diag)
 {
@@ -103,7 +138,7 @@ static enum err take_back(struct task_work *w, const uint8_t *bytes, size_t size
         return diag_set(diag, ERR_STATE, "verdicts.damaged", NULL,
                         "an entry of the last revision cannot be read");
     if (e.kind != ENTRY_VERDICT)
-        return OK;
+        return stands_again(w, &e, diag);
     e.kind = ENTRY_REVERSAL;
     w->differ.reversed++;
     return put_entry(w, &e, diag);
@@ -528,7 +563,7 @@ static enum err look_at_late_rows(struct task_work *w, const struct run_result *
         side_name((enum side)side), (unsigned long long)seen, (unsigned long long)then,
         (unsigned long long)(seen - then), name);
     fprintf(stderr, "warning: task %s: %s\n", name, text);
-    w->log_grew = 1;
+    w->must_look = 1;
     const struct alarm alarm = {
         .grade = ALARM_CRITICAL, .kind = "book.changed", .subject = name, .text = text};
     return alarm_raise(state_db(w->folder->state), &alarm, now, diag);
@@ -545,6 +580,22 @@ static enum err commit_log_days(struct task_work *w, const struct run_result *r,
                           records_of(&r->in, side, w->task.day), diag);
         for (int back = 1; err == OK && back <= LOG_DAYS_BACK && back < w->task.day; back++)
             err = look_at_late_rows(w, r, side, (uint16_t)(w->task.day - back), now, diag);
+    }
+    if (err == OK && w->again.size) {
+        struct text text = {0};
+        text_words(
+            &text,
+            "a late partner is gone, so verdicts of earlier days stand again whose errors were closed; "
+            "reopen or note them by hand: ");
+        text_words(&text, w->again.data);
+        if (text.failed || w->again.failed)
+            return mem_fail(diag, text.size, "an alarm");
+        fprintf(stderr, "warning: task %s: %s\n", w->task.name, text.data);
+        const struct alarm alarm = {
+            .grade = ALARM_CRITICAL, .kind = "verdict.again", .subject = w->task.name, .text = text.data};
+        err = alarm_raise(state_db(w->folder->state), &alarm, now, diag);
+        text_fini(&text);
+        w->must_look = 1;
     }
     return err == OK ? alarm_clear(state_db(w->folder->state), "book.changed", w->task.name, now, diag) : err;
 }
@@ -591,7 +642,7 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
     if (err == OK)
         err = alarm_clear(db, "task.machine", w->task.name, now, diag);
     const struct task_done done = {w->rule_version, manifest, w->certificate,
-                                   o->exit_code ? o->exit_code : w->log_grew, now};
+                                   o->exit_code ? o->exit_code : w->must_look, now};
     if (err == OK)
         err = task_done(db, &w->task, &done, diag);
     if (err == OK)
@@ -657,6 +708,7 @@ static void work_close(struct task_work *w)
     carry_write_drop(w->writer);
     carry_write_drop(w->prints);
     text_fini(&w->gone);
+    text_fini(&w->again);
     text_fini(&w->entry);
     arena_fini(&w->arena);
 }
@@ -917,7 +969,7 @@ static int run_one(struct book_folder *folder, const struct options *options, co
     } else {
         stands = 0;
         end->done++;
-        if (code == 0 && w->log_grew)
+        if (code == 0 && w->must_look)
             code = 1;
         end->broken += code == 1;
     }

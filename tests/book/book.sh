@@ -318,6 +318,22 @@ expect 1 '2 tasks done' t task rerun --date=2026-11-19 --cascade --jobs=log
 grep -q 'came later' said && { echo "FAILED: done again, and still told"; failures=$((failures + 1)); }
 t status --jobs=log | grep -q 'book.changed' && { echo "FAILED: done again, and the alarm stands"; failures=$((failures + 1)); }
 
+# a late partner that a corrected file takes away again: the verdict it had taken back stands, and somebody is told
+mkdir -p undone/local undone/bill
+job G >undone/g.yaml
+sed -i 's/threshold: {local: 1, channel: 1}/threshold: {local: 0, channel: 0}/' undone/g.yaml
+printf 'order_no,amount,status\nz,1.00,SUCCESS\n' >undone/local/G-2026-11-01.csv
+printf 'trade_no,order_no,amount,status\nt1,o1,100.00,SUCCESS\nt2,z,1.00,SUCCESS\n' >undone/bill/G-2026-11-01.csv
+printf 'order_no,amount,status\no1,100.00,SUCCESS\ny,1.00,SUCCESS\n' >undone/local/G-2026-11-02.csv
+printf 'trade_no,order_no,amount,status\nt3,y,1.00,SUCCESS\n' >undone/bill/G-2026-11-02.csv
+expect 0 'made' t task init --date=2026-11-01 --jobs=undone
+expect 0 'made' t task init --date=2026-11-02 --jobs=undone
+expect 1 '2 tasks done' t task run --jobs=undone
+expect 0 'late' t trace o1 --jobs=undone
+printf 'order_no,amount,status\ny,1.00,SUCCESS\n' >undone/local/G-2026-11-02.csv
+expect 1 'o1 (extra of G/-/2026-11-01/1)' t task rerun --date=2026-11-02 --jobs=undone
+expect 0 'verdict.again' t status --jobs=undone
+
 # a state that is gone, with what it published still there, is not begun anew
 mv gap/state gap/away
 expect 6 'says that there was one' t task init --date=2026-11-04 --jobs=gap
