@@ -130,16 +130,22 @@ int pass_partials(const struct job *job, struct verdict_scratch *s, int key_no)
 
 /* ---- P6 ---- */
 
-/* A whole number, or 0. */
-static uint64_t whole_number(struct span text)
+/* Adds what a row says of how many members there are. What cannot be read, or is more than anything could be, is never reached:
+ * such a settlement is not taken as whole. An empty cell says nothing. */
+static void add_wanted(uint64_t *wanted, int *stated, struct span text)
 {
+    enum { DIGITS_MAX = 17 };
+    static const uint64_t never = UINT64_MAX / 2;
     uint64_t value = 0;
     for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9' || i == 18)
-            return 0;
+        if (text.data[i] < '0' || text.data[i] > '9' || i == DIGITS_MAX) {
+            value = never;
+            break;
+        }
         value = value * 10 + (uint64_t)(text.data[i] - '0');
     }
-    return value;
+    *stated |= text.size != 0;
+    *wanted = *wanted > never - value ? never : *wanted + value;
 }
 
 static int64_t value_of(const struct group_rules *rules, const struct full *row)
@@ -152,6 +158,7 @@ void pass_group(const struct job *job, struct verdict_scratch *s, int key_no)
     const struct group_rules *rules = &job->match.group;
     money_total sums[CURRENCY_COUNT_MAX] = {0};
     uint64_t members[SIDES] = {0}, wanted = 0;
+    int stated = 0;
     int waits = 0, equal = 1;
     for (int side = 0; side < SIDES; side++)
         for (uint32_t i = 0; i < s->count[side]; i++) {
@@ -162,13 +169,13 @@ void pass_group(const struct job *job, struct verdict_scratch *s, int key_no)
             waits |= record_waits(job, row);
             sums[row->currency] += (money_total)value_of(rules, row) * (side == CHANNEL ? 1 : -1);
             if (rules->count_field != FIELD_SLOTS && side != rules->gross)
-                wanted += whole_number(row->text[rules->count_field]);
+                add_wanted(&wanted, &stated, row->text[rules->count_field]);
         }
     if (!members[LOCAL] || !members[CHANNEL])
         return;
     for (unsigned c = 0; c < CURRENCY_COUNT_MAX; c++)
         equal &= sums[c] == 0;
-    const int complete = rules->count_field == FIELD_SLOTS || members[rules->gross] >= wanted;
+    const int complete = rules->count_field == FIELD_SLOTS || (stated && members[rules->gross] >= wanted);
     const enum class_id class_id = !complete && waits  ? CLASS_SUSPENSE
                                    : complete && equal ? CLASS_MATCH
                                                        : CLASS_MISMATCH;

@@ -258,6 +258,22 @@ TEST(more_is_given_back_than_was_taken)
     end(&g);
 }
 
+TEST(a_settlement_whose_count_cannot_be_read_is_not_whole)
+{
+    static const char *const counts[] = {"99999999999999999999", "x", "-1", "1.0", "1 ", ""};
+    struct set g;
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        begin(&g);
+        g.job.match.group = (struct group_rules){.given = 1, .gross = LOCAL, .count_field = FIELD_ATTR0};
+        local(&g, 10000);
+        channel(&g, 4000)->text[FIELD_ATTR0] = span_of(counts[i]);
+        channel(&g, 6000)->text[FIELD_ATTR0] = span_of(counts[i]);
+        judge(&g, (uint32_t)i);
+        EXPECT(all_are(&g, CLASS_MISMATCH, BIT(GROUP_SUM)));
+        end(&g);
+    }
+}
+
 TEST(a_settlement_is_gross_less_fees)
 {
     struct set g;
