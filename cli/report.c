@@ -538,10 +538,14 @@ void report_text(const struct report *report, struct results *results, FILE *out
             grouped(rows, n1), (double)bytes / 1e6, report->seconds,
             report->seconds > 0 ? (double)rows / report->seconds / 1e6 : 0.0, report->threads,
             report->threads == 1 ? "" : "s", (double)peak_rss() / 1e6);
-    fprintf(out, "  %s\n\n",
-            report_exit_code(r, r->carry != NULL) == 0
-                ? "everything ties out"
-                : "it does not tie out: see the class files (exit code 1)");
+    const uint64_t open = r->totals.count[CLASS_SUSPENSE][LOCAL] + r->totals.count[CLASS_SUSPENSE][CHANNEL];
+    if (report_exit_code(r, r->carry != NULL) != 0)
+        fprintf(out, "  it does not tie out: see the class files (exit code 1)\n\n");
+    else if (open)
+        fprintf(out, "  what is final ties out; %s record%s in suspense and carried on\n\n",
+                grouped(open, n1), open == 1 ? " is" : "s are");
+    else
+        fprintf(out, "  everything ties out\n\n");
 }
 
 int report_sides_differ(const struct run_result *r, FILE *out)
