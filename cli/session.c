@@ -24,6 +24,7 @@ enum {
     /* The least: the program itself, and each worker's buffers and open frames. */
     MEMORY_PROGRAM = 12 << 20,
     MEMORY_WORKER = 6 << 20,
+    SESSION_PATH_MAX = 4600,
     WORKER_BYTES = 2 << 20, /* buffers that a worker really touches */
     SORT_BYTES_MAX = 16 << 20,
     SORT_SHARE = 16, /* one part of so many is for sorting results */
@@ -97,6 +98,10 @@ static enum err open_shared(struct norm_shared *shared, const struct job *job, u
 }
 
 struct session {
+    struct diag diag; /* of session_match */
+    char out_room[SESSION_PATH_MAX];
+    int progress_shown;
+    struct spill_config spill;
     struct job *job;
     const struct options *options;
     struct session_task *task; /* NULL: a run by itself */
@@ -142,6 +147,9 @@ static enum err plan(struct session *s, struct diag *diag)
     s->index_bytes = o->index_memory
                          ? o->index_memory
                          : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads - s->match_bytes;
+    if (s->task &&
+        !o->index_memory) /* results of the task before this one, which are being written meanwhile */
+        s->index_bytes -= s->sort_bytes * s->threads;
     s->io.config.chunk = o->chunk ? (uint32_t)o->chunk : CHUNK_DEFAULT;
     s->io.config.depth = DEPTH;
     s->io.config.backend = o->io && strcmp(o->io, "uring") == 0   ? RING_URING
@@ -338,10 +346,9 @@ static void tell_notes(const struct session *s)
                 s->job->sources[LOCAL].table);
 }
 
-/* From open sources to verdicts that were added up. */
-static enum err reconcile(struct session *s, struct diag *diag)
+/* From open sources to the moment before the first row is read. */
+static enum err prepare(struct session *s, struct diag *diag)
 {
-    const struct options *options = s->options;
     const struct results_config results = {.job = s->job,
                                            .final_dir = s->out_dir,
                                            .sources = s->sources,
@@ -353,45 +360,47 @@ static enum err reconcile(struct session *s, struct diag *diag)
                                            .backend = s->io.config.backend,
                                            .keep = s->task ? &s->task->keep : NULL};
     enum err err = results_open(&s->results, &results, diag);
-    if (err == OK && (s->job->manifest || s->task) && !options->aggregate_only)
+    if (err == OK && (s->job->manifest || s->task) && !s->options->aggregate_only)
         err = open_manifest(s, diag);
     for (int side = 0; err == OK && side < SIDES; side++)
         if (s->sources[side]->ops->begin)
             err = s->sources[side]->ops->begin(s->sources[side], results_folder(s->results), diag);
-    if (err != OK)
-        return err;
-    int progress_shown = 0;
-    struct spill_config spill = {.directory = results_folder(s->results), .backend = s->io.config.backend};
+    return err;
+}
+
+/* Every row is read and every record judged and added up. */
+static enum err match(struct session *s, struct diag *diag)
+{
+    s->spill =
+        (struct spill_config){.directory = results_folder(s->results), .backend = s->io.config.backend};
     const struct run_config run = {.job = s->job,
                                    .sources = {s->sources[LOCAL], s->sources[CHANNEL]},
                                    .index = registry_index(),
                                    .sink = results_sink(s->results),
                                    .io = {open_io, worker_io_close, &s->io},
                                    .workers = s->threads,
-                                   .shards = (uint32_t)options->shards,
-                                   .batch_units = (uint32_t)options->batch,
+                                   .shards = (uint32_t)s->options->shards,
+                                   .batch_units = (uint32_t)s->options->batch,
                                    .depth = DEPTH,
                                    .pin = s->threads <= topology_core_count() && s->threads > 1,
                                    .write_match = s->job->write_match,
-                                   .spill = {open_spill, spill_host_close, &spill},
-                                   .counts_only = options->aggregate_only,
+                                   .spill = {open_spill, spill_host_close, &s->spill},
+                                   .counts_only = s->options->aggregate_only,
                                    .is_task = s->task != NULL,
                                    .fresh = s->task ? s->task->fresh : NULL,
                                    .memory = s->index_bytes,
                                    .progress = isatty(2) ? show_progress : NULL,
-                                   .progress_context = &progress_shown,
+                                   .progress_context = &s->progress_shown,
                                    .interrupted = &interrupted};
-    if (s->task)
-        err = s->task->stage(s->task->context, SESSION_MATCHES, diag);
-    if (err == OK)
-        err = run_start(&s->result, &run, diag);
-    if (err == OK && s->task)
-        err = s->task->stage(s->task->context, SESSION_SECOND, diag);
-    if (progress_shown)
+    return run_start(&s->result, &run, diag);
+}
+
+static void tell_match(const struct session *s)
+{
+    if (s->progress_shown)
         fprintf(stderr, "\r\033[K");
     if (s->io.fell_back)
         fprintf(stderr, "note: io_uring is not available here; reading with pread instead (same results)\n");
-    return err;
 }
 
 /* A log's rows are images, and only an index knows which of them are replaced. */
@@ -417,8 +426,10 @@ static int tell_aggregates(struct session *s, struct diag *diag)
     return err == OK ? report_sides_differ(s->result, stderr) : (int)err;
 }
 
-static void session_close(struct session *s)
+void session_close(struct session *s)
 {
+    if (!s)
+        return;
     run_close(s->result);
     worker_io_close(s->report_io);
     results_close(s->results);
@@ -429,59 +440,121 @@ static void session_close(struct session *s)
     norm_shared_close(&s->shared);
     rates_close(s->job->match.fx.rates);
     s->job->match.fx.rates = NULL;
+    mem_give(s);
 }
 
-int session_run_task(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
-                     struct session_task *task, struct diag *diag)
+/* Memory counted, inputs found and opened. */
+static enum err session_open(struct session **out, struct job *job, const struct options *options,
+                             const char *out_dir, uint16_t date, struct session_task *task, struct diag *diag)
 {
-    struct session s = {.job = job,
-                        .options = options,
-                        .task = task,
-                        .out_dir = out_dir,
-                        .date = date,
-                        .began = run_seconds()};
+    *out = NULL;
+    struct session *s = mem_take_zero(1, sizeof *s);
+    if (!s)
+        return mem_fail(diag, sizeof *s, "a run");
+    s->job = job;
+    s->options = options;
+    s->task = task;
+    s->out_dir = s->out_room;
+    s->date = date;
+    s->began = run_seconds();
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
     session_catch_signals();
-    char *summary = NULL;
-    enum err err = plan(&s, diag);
+    enum err err = OK;
+    if (snprintf(s->out_room, sizeof s->out_room, "%s", out_dir) >= (int)sizeof s->out_room)
+        err = diag_set(diag, ERR_USAGE, "out.directory", NULL, "the output directory's name is too long");
     if (err == OK)
-        err = task ? norm_shared_open(&s.shared, job, task->seed, date, diag)
-                   : open_shared(&s.shared, job, date, diag);
+        err = plan(s, diag);
+    if (err == OK)
+        err = task ? norm_shared_open(&s->shared, job, task->seed, date, diag)
+                   : open_shared(&s->shared, job, date, diag);
     if (err == OK && task)
-        task->keep.shared = &s.shared;
+        task->keep.shared = &s->shared;
     if (err == OK)
         err = rates_open_of(job, date, diag);
     if (err == OK)
-        err = open_sources(&s, diag);
-    int code;
-    if (err == OK && options->aggregate_only)
-        err = check_countable(&s, diag);
-    if (err == OK && options->plan) {
-        code = (int)tell_plan(&s, diag);
-    } else if (options->aggregate_only) {
-        if (err == OK)
-            err = reconcile(&s, diag);
-        code = err == OK ? tell_aggregates(&s, diag) : (int)err;
-    } else {
-        if (err == OK)
-            err = reconcile(&s, diag);
-        if (err == OK)
-            tell_notes(&s);
-        if (err == OK)
-            err = write_reports(&s, &summary, diag);
-        code = err == OK ? report_exit_code(s.result, s.task != NULL) : (int)err;
+        err = open_sources(s, diag);
+    if (err != OK)
+        session_close(s);
+    else
+        *out = s;
+    return err;
+}
+
+enum err session_begin(struct session **out, struct job *job, const struct options *options,
+                       const char *out_dir, uint16_t date, struct session_task *task, struct diag *diag)
+{
+    enum err err = session_open(out, job, options, out_dir, date, task, diag);
+    if (err == OK)
+        err = prepare(*out, diag);
+    if (err == OK)
+        err = task->stage(task->context, SESSION_MATCHES, diag);
+    if (err != OK) {
+        session_close(*out);
+        *out = NULL;
     }
+    return err;
+}
+
+void session_match(struct session *s)
+{
+    s->began = run_seconds();
+    match(s, &s->diag);
+}
+
+int session_end(struct session *s, struct diag *diag)
+{
+    char *summary = NULL;
+    tell_match(s);
+    enum err err = s->diag.err;
+    if (err != OK)
+        *diag = s->diag;
+    if (err == OK)
+        err = s->task->stage(s->task->context, SESSION_SECOND, diag);
+    if (err == OK)
+        tell_notes(s);
+    if (err == OK)
+        err = write_reports(s, &summary, diag);
+    const int code = err == OK ? report_exit_code(s->result, 1) : (int)err;
     free(summary);
-    session_close(&s);
     return code;
 }
 
 int session_run(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
                 struct diag *diag)
 {
-    return session_run_task(job, options, out_dir, date, NULL, diag);
+    struct session *s;
+    char *summary = NULL;
+    int code;
+    enum err err = session_open(&s, job, options, out_dir, date, NULL, diag);
+    if (err != OK)
+        return (int)err;
+    if (options->aggregate_only)
+        err = check_countable(s, diag);
+    if (err == OK && options->plan) {
+        code = (int)tell_plan(s, diag);
+        session_close(s);
+        return code;
+    }
+    if (err == OK)
+        err = prepare(s, diag);
+    if (err == OK) {
+        err = match(s, diag);
+        tell_match(s);
+    }
+    if (options->aggregate_only) {
+        code = err == OK ? tell_aggregates(s, diag) : (int)err;
+    } else {
+        if (err == OK)
+            tell_notes(s);
+        if (err == OK)
+            err = write_reports(s, &summary, diag);
+        code = err == OK ? report_exit_code(s->result, 0) : (int)err;
+    }
+    free(summary);
+    session_close(s);
+    return code;
 }

@@ -32,8 +32,21 @@ struct session_task {
     enum err (*commit)(void *context, const struct session_outcome *outcome, struct diag *diag);
     void *context;
 };
-int session_run_task(struct job *job, const struct options *options, const char *out_dir, uint16_t date,
-                     struct session_task *task, struct diag *diag);
+/* A task's run in three steps, so that a night reads one task while it writes and commits the one before:
+ *
+ *     session_begin     inputs found and opened, results staged       control thread
+ *     session_match     everything is read and judged                 any one thread; touches no state and says nothing but progress
+ *     session_end       what is published, kept and committed         control thread; the exit code
+ *     session_close     whenever session_begin gave one
+ *
+ * `job`, `options` and `task` are borrowed until session_close. `*out` is NULL unless OK is returned. What goes wrong in session_match is
+ * session_end's to tell. */
+struct session;
+enum err session_begin(struct session **out, struct job *job, const struct options *options,
+                       const char *out_dir, uint16_t date, struct session_task *task, struct diag *diag);
+void session_match(struct session *session);
+int session_end(struct session *session, struct diag *diag);
+void session_close(struct session *session);
 /* 1: a signal said stop. And what catches it. */
 int session_interrupted(void);
 void session_catch_signals(void);

@@ -19,6 +19,7 @@
 #include "io/store/error_order.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,7 +57,8 @@ struct task_work {
     struct book_folder *folder;
     const struct book_job *job;
     struct task task;
-    struct session_task session;
+    struct session_task ask;
+    struct session *session;
     struct source_gate gate;
     struct late *late;
     struct bloom fresh[SIDES];
@@ -664,7 +666,7 @@ static enum err open_carried(void *context, const struct carry_file *file, struc
     enum err err = carry_check(w->folder->state, file, diag);
     if (err == OK)
         err = state_path(w->folder->state, w->open_path[file->side], file->file, diag);
-    w->session.carried[file->side].path[0] = w->open_path[file->side];
+    w->ask.carried[file->side].path[0] = w->open_path[file->side];
     return err;
 }
 
@@ -674,14 +676,14 @@ static enum err look_back(struct task_work *w, struct diag *diag)
     struct state *state = w->folder->state;
     enum err err = OK;
     for (int side = 0; side < SIDES; side++) {
-        struct carried_source *carried = &w->session.carried[side];
+        struct carried_source *carried = &w->ask.carried[side];
         *carried = (struct carried_source){.gate = &w->gate, .context = w};
         struct carry_ask ask = {.kind = CARRY_OPEN, .side = side, .task = w->before.id};
         if (err == OK && w->before.id)
             err = carry_each(state_db(state), &ask, open_carried, w, diag);
     }
     if (err == OK)
-        err = late_open(&w->late, state, w->task.channel_code, w->task.biz_type, w->task.day, diag);
+        err = late_open(&w->late, state, &w->task, diag);
     if (err != OK || !w->late)
         return err;
     /* As many keys as the day's files may hold rows; how many bytes these are is not known yet, but the final records are. */
@@ -689,14 +691,15 @@ static enum err look_back(struct task_work *w, struct diag *diag)
     for (int side = 0; err == OK && side < SIDES; side++) {
         if (!bloom_init(&w->fresh[side], hashes, 64u << 20))
             err = mem_fail(diag, hashes / 8 * BLOOM_BITS_PER_HASH, "the set of fresh keys");
-        w->session.carried[side].late = find_late;
+        w->ask.carried[side].late = find_late;
     }
-    w->session.fresh = w->fresh;
+    w->ask.fresh = w->fresh;
     return err;
 }
 
 static void work_close(struct task_work *w)
 {
+    session_close(w->session);
     late_close(w->late);
     for (int side = 0; side < SIDES; side++)
         bloom_fini(&w->fresh[side]);
@@ -736,7 +739,8 @@ static enum err collect(struct task_work *w, struct diag *diag)
     return err;
 }
 
-static enum err do_task(struct task_work *w, const struct options *options, int *code, struct diag *diag)
+/* All that comes before the first row. */
+static enum err begin(struct task_work *w, const struct options *options, struct diag *diag)
 {
     struct sqlite *db = state_db(w->folder->state);
     struct job *job = w->job->job;
@@ -763,16 +767,15 @@ static enum err do_task(struct task_work *w, const struct options *options, int 
         err = task_out_directory(w->folder, job, w->task.day, out, sizeof out, diag);
     if (err != OK)
         return err;
-    w->session.keep =
+    w->ask.keep =
         (struct keep_task){.name = w->task.name, .revision = (uint32_t)w->task.wanted, .date = w->task.day};
-    w->session.seed = state_seed(w->folder->state);
-    w->session.db = db;
-    w->session.stage = stage;
-    w->session.keep_all = keep_all;
-    w->session.commit = commit;
-    w->session.context = w;
-    *code = session_run_task(job, options, out, w->task.day, &w->session, diag);
-    return diag->err;
+    w->ask.seed = state_seed(w->folder->state);
+    w->ask.db = db;
+    w->ask.stage = stage;
+    w->ask.keep_all = keep_all;
+    w->ask.commit = commit;
+    w->ask.context = w;
+    return session_begin(&w->session, job, options, out, w->task.day, &w->ask, diag);
 }
 
 /* When the bill may be there, and when it is late: seconds since 1970. */
@@ -926,17 +929,27 @@ static enum err may_begin(struct task_work *w, struct diag *diag)
     return OK;
 }
 
-/* 0: the queue may go on. */
-static int run_one(struct book_folder *folder, const struct options *options, const struct task *due,
-                   struct task_run_end *end, struct diag *diag)
+static void task_header(const struct task_work *w)
+{
+    fprintf(stderr, "task %s%s\n", w->task.name, w->task.revision ? ": once more" : "");
+}
+
+static void work_free(struct task_work *w)
+{
+    work_close(w);
+    mem_give(w);
+}
+
+/* The due task up to its first row. NULL: its queue stands still, and why is said and counted. */
+static struct task_work *task_begin(struct book_folder *folder, const struct options *options,
+                                    const struct task *due, struct task_run_end *end, struct diag *diag)
 {
     struct task_work *w = mem_take_zero(1, sizeof *w);
     if (!w) {
         mem_fail(diag, sizeof *w, "a task");
-        return 1;
+        return NULL;
     }
     struct diag why = {0};
-    int code = 0, stands = 1;
     arena_init(&w->arena);
     w->folder = folder;
     w->task = *due;
@@ -953,29 +966,87 @@ static int run_one(struct book_folder *folder, const struct options *options, co
         end->skipped++;
         if (!end->code)
             end->code = (int)err;
-        work_close(w);
-        mem_give(w);
-        return 1;
+        work_free(w);
+        return NULL;
     }
-    fprintf(stderr, "task %s%s\n", due->name, due->revision ? ": once more" : "");
     struct sqlite *db = state_db(folder->state);
     err = sqlite_durable(db, 0, &why);
     if (err == OK)
         err = task_lease(db, &w->task, state_owner(folder->state), (int64_t)time(NULL), &why);
     if (err == OK)
-        err = do_task(w, options, &code, &why);
-    if (err != OK) {
+        err = begin(w, options, &why);
+    if (err == OK)
+        return w;
+    task_header(w);
+    end_badly(w, &why, end);
+    work_free(w);
+    return NULL;
+}
+
+/* What a task's rows came to is told, kept and committed. 1: its queue stands still. */
+static int task_end(struct task_work *w, struct task_run_end *end)
+{
+    struct diag why = {0};
+    task_header(w);
+    enum err err = sqlite_durable(state_db(w->folder->state), 0, &why);
+    int code = err == OK ? session_end(w->session, &why) : (int)err;
+    if (why.err != OK) {
         end_badly(w, &why, end);
     } else {
-        stands = 0;
         end->done++;
         if (code == 0 && w->must_look)
             code = 1;
         end->broken += code == 1;
     }
-    work_close(w);
-    mem_give(w);
-    return stands;
+    work_free(w);
+    return why.err != OK;
+}
+
+/* ---- a night: one task is read while the one before it is written and committed, and the one behind it made ready ---- */
+
+static void *match_main(void *argument)
+{
+    session_match(((struct task_work *)argument)->session);
+    return NULL;
+}
+
+struct night {
+    struct task_work
+        *reading;           /* NULL: none; its rows are being read by `thread`, or were, when it has none */
+    uint32_t reading_index; /* in the list of what is due */
+    pthread_t thread;
+    int has_thread;
+    uint8_t *stands; /* of each that is due: its queue stands still behind it */
+    struct task_run_end *end;
+};
+
+static void night_join(struct night *n)
+{
+    if (n->has_thread)
+        pthread_join(n->thread, NULL);
+    n->has_thread = 0;
+}
+
+/* Ends the task that is being read. */
+static void night_finish(struct night *n)
+{
+    night_join(n);
+    if (n->reading)
+        n->stands[n->reading_index] = (uint8_t)(task_end(n->reading, n->end) != 0);
+    n->reading = NULL;
+}
+
+/* The next one is read from now on, and the one before it is ended meanwhile. */
+static void night_go_on(struct night *n, struct task_work *next, uint32_t index)
+{
+    struct night before = *n;
+    night_join(&before);
+    n->reading = next;
+    n->reading_index = index;
+    n->has_thread = pthread_create(&n->thread, NULL, match_main, next) == 0;
+    night_finish(&before);
+    if (!n->has_thread)
+        match_main(next);
 }
 
 struct due_list {
@@ -1026,6 +1097,7 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
         err = task_each(state_db(folder->state), &filter, add_due, &list, diag);
     const int64_t now = (int64_t)time(NULL);
     uint8_t *stands = list.count ? mem_take_zero(list.count, 1) : NULL;
+    struct night night = {.stands = stands, .end = end};
     for (uint32_t i = 0; err == OK && stands && i < list.count && !session_interrupted(); i++) {
         const struct task *task = &list.tasks[i];
         for (uint32_t k = 0; k < i && !stands[i];
@@ -1041,8 +1113,17 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
             end->next_at = !end->next_at || task->next_at < end->next_at ? task->next_at : end->next_at;
             continue;
         }
-        stands[i] = (uint8_t)(run_one(folder, options, task, end, diag) != 0);
+        if (night.reading && same_queue(&night.reading->task, task)) {
+            night_finish(&night); /* it stands on what that one leaves */
+            i--;
+            continue;
+        }
+        struct task_work *next = task_begin(folder, options, task, end, diag);
+        stands[i] = !next;
+        if (next)
+            night_go_on(&night, next, i);
     }
+    night_finish(&night);
     if (err == OK && diag->err != OK)
         err = diag->err;
     mem_give(stands);

@@ -1,12 +1,13 @@
 /* cli/task_run.h: a book's tasks, done.
  *
  *     book_folder_open      the jobs of a folder, its settings, its state
- *       task_run_all        what is due, queue by queue in order of bill date, one task at a time
+ *       task_run_all        what is due, queue by queue in order of bill date
  *     book_folder_close
  *
- * A queue is (channel_code, biz_type). Tasks are done in turn and not side by side: each uses all cores and the whole memory budget, so
- * two at once would only be slower and hold more; and one writer at the state needs no more than one lock. A queue whose task
- * failed or waits for its bill stands still; the others go on.
+ * A queue is (channel_code, biz_type). Tasks of several queues overlap by one step: while one is read and judged, which takes all cores
+ * and the whole memory budget, the one before it is written and committed, and the next one is made ready. Two that are read at once would
+ * only be slower and hold more. Of one queue, a task begins when the one before it is committed. Only the control thread calls
+ * the state. A queue whose task failed or waits for its bill stands still; the others go on.
  */
 #ifndef TIEOUT_CLI_TASK_RUN_H
 #define TIEOUT_CLI_TASK_RUN_H

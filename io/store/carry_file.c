@@ -145,11 +145,12 @@ enum err carry_check(const struct state *state, const struct carry_file *file, s
 
 struct final_file {
     struct carry_file rows, prints;
+    uint64_t *gone, gone_count; /* offsets of rows that earlier tasks reopened */
 };
 
 struct late {
     struct state *state;
-    uint16_t day;
+    int64_t task;
     struct final_file *files[SIDES];
     uint32_t count[SIDES], room[SIDES];
     uint64_t records;
@@ -187,25 +188,30 @@ static enum err collect(void *context, const struct carry_file *file, struct dia
     return OK;
 }
 
-enum err late_open(struct late **out, struct state *state, const char *channel_code, const char *biz_type,
-                   uint16_t day, struct diag *diag)
+enum err late_open(struct late **out, struct state *state, const struct task *task, struct diag *diag)
 {
     *out = NULL;
     struct late *late = mem_take_zero(1, sizeof *late);
     if (!late)
         return mem_fail(diag, sizeof *late, "files of final records");
     late->state = state;
-    late->day = day;
+    late->task = task->id;
     enum err err = OK;
     for (int side = 0; side < SIDES; side++)
         for (int kind = CARRY_FINAL; err == OK && kind <= CARRY_PRINTS; kind++) {
             struct collecting c = {late, side};
             struct carry_ask ask = {.kind = (enum carry_kind)kind,
                                     .side = side,
-                                    .channel_code = channel_code,
-                                    .biz_type = biz_type,
-                                    .day = day};
+                                    .channel_code = task->channel_code,
+                                    .biz_type = task->biz_type,
+                                    .day = task->day};
             err = carry_each(state_db(state), &ask, collect, &c, diag);
+        }
+    for (int side = 0; side < SIDES; side++)
+        for (uint32_t i = 0; err == OK && i < late->count[side]; i++) {
+            struct final_file *file = &late->files[side][i];
+            err =
+                gone_read(state_db(state), file->rows.file, task->day, &file->gone, &file->gone_count, diag);
         }
     if (err != OK || late->records == 0) {
         late_close(late);
@@ -228,6 +234,8 @@ void late_close(struct late *late)
         for (int i = 0; i < LATE_FILES_MAX; i++)
             if (late->names[side][i][0])
                 sys_unlink(late->names[side][i]);
+        for (uint32_t i = 0; i < late->count[side]; i++)
+            mem_give(late->files[side][i].gone);
         mem_give(late->files[side]);
     }
     mem_give(late);
@@ -258,7 +266,8 @@ static enum err begin_file(struct found *f, const char *header, size_t size, str
                         "final records of more than %d layouts of the job would have to be reopened at once",
                         LATE_FILES_MAX);
     char name[80], *path = f->late->names[f->side][f->count];
-    snprintf(name, sizeof name, "suspense/late-%s-%d.csv", side_name(f->side), f->count);
+    snprintf(name, sizeof name, "suspense/late-%06lld-%s-%d.csv", (long long)f->late->task,
+             side_name(f->side), f->count);
     enum err err = state_path(f->late->state, path, name, diag);
     if (err != OK)
         return err;
@@ -304,7 +313,8 @@ static enum err look_through(struct found *f, const struct final_file *file, con
                              char *block, struct diag *diag)
 {
     char path[STATE_PATH_MAX], prints_path[STATE_PATH_MAX], header[HEADER_MAX], text[DIGEST_TEXT];
-    uint64_t *gone = NULL, gone_count = 0, next_gone = 0;
+    const uint64_t *gone = file->gone, gone_count = file->gone_count;
+    uint64_t next_gone = 0;
     struct digest *digest = digest_open();
     enum err err =
         digest ? state_path(f->late->state, path, file->rows.file, diag) : mem_fail(diag, 0, "final records");
@@ -330,8 +340,6 @@ static enum err look_through(struct found *f, const struct final_file *file, con
             header_size = (size_t)(end - header) + 1;
         digest_begin(digest);
     }
-    if (err == OK)
-        err = gone_read(state_db(f->late->state), file->rows.file, f->late->day, &gone, &gone_count, diag);
     uint64_t at = header_size, seen = 0;
     for (uint64_t offset = 0; err == OK && offset < file->prints.bytes;) {
         const uint64_t left = file->prints.bytes - offset;
@@ -365,7 +373,6 @@ static enum err look_through(struct found *f, const struct final_file *file, con
                       strcmp(text + strlen("sha256:"), file->prints.sha) != 0))
         err = damaged(prints_path, "is damaged: its hash is not that of the bytes that were written", diag);
     digest_close(digest);
-    mem_give(gone);
     if (fd >= 0)
         sys_close(fd);
     if (prints_fd >= 0)

@@ -28,9 +28,9 @@ void carry_write_drop(struct carry_writer *writer);
 enum err carry_check(const struct state *state, const struct carry_file *file, struct diag *diag);
 
 struct late;
-/* Final records of a queue before `day`. `*out` is NULL where there are none. */
-enum err late_open(struct late **out, struct state *state, const char *channel_code, const char *biz_type,
-                   uint16_t day, struct diag *diag);
+/* Final records of the task's queue before its day. `*out` is NULL where there are none. All that the state's database says of them
+ * is read here: late_find runs beside the control thread and may not ask it. */
+enum err late_open(struct late **out, struct state *state, const struct task *task, struct diag *diag);
 /* Final records of both sides together: how large the sets of fresh keys may be worth. */
 uint64_t late_records(const struct late *late);
 /* Writes those of `side` whose first key `fresh` has, and that no task before reopened, into files; the names are its own.

@@ -11,10 +11,12 @@ trap 'exit 130' INT TERM
 cd "$work"
 
 mkdir -p base/local base/bill
-cat >base/job.yaml <<'YAML'
+# Two queues: while one task is read, the other one's is written and committed.
+for name in A B; do
+    cat >base/$name.yaml <<YAML
 version: 1
-job: j
-channel_code: A
+job: $name
+channel_code: $name
 timezone: Asia/Shanghai
 currency: CNY
 local:
@@ -32,6 +34,7 @@ match:
 suspense: {threshold: {local: 1, channel: 1}}
 output: {dir: out}
 YAML
+done
 # Day 1 opens, day 2 makes final, day 3 reopens one, matches, opens and ends in between.
 day() {
     printf 'order_no,amount,status\n%b' "$2" >base/local/2026-11-0$1.csv
@@ -44,7 +47,7 @@ for d in 1 2 3; do "$tieout" task init --date=2026-11-0$d --jobs=base 2>/dev/nul
 "$tieout" task run --date=2026-11-01 --jobs=base >/dev/null 2>&1
 "$tieout" task run --date=2026-11-02 --jobs=base >/dev/null 2>&1 || [ $? -eq 1 ]
 run() { "$tieout" task run --threads=1 --io=posix --jobs=book >said 2>&1; }
-digest() { grep -h '"digest"' book/out/j/*/summary.json; }
+digest() { grep -h '"digest"' book/out/[AB]/*/summary.json; }
 
 cp -a base book
 TIEOUT_COUNT_CALLS=1 run || [ $? -eq 1 ]
