@@ -151,6 +151,18 @@ static enum err flush(struct outbox *outbox, uint32_t shard, struct diag *diag)
 
 /* ---- reading ---- */
 
+/* How far a side may go ahead while the other one's packed file is waited for. What it brings meets nobody yet: the index
+ * should stay in the caches, and the unpacker may need the core. */
+enum { LEAD_BYTES = 4 << 20, SIZE_ASKED_EVERY = 16 };
+
+/* By how much the side is ahead of the other one's share, in its own bytes. */
+static int leads(const struct run *run, int side)
+{
+    return (unsigned __int128)run->claimed[side] * run->size[!side] >
+           (unsigned __int128)run->claimed[!side] * run->size[side] +
+               (unsigned __int128)LEAD_BYTES * run->size[!side];
+}
+
 /* Claims the next chunk, of the side that is less far, so that both sides go by in step. */
 static enum step claim(struct worker *w, struct ticket *ticket)
 {
@@ -166,18 +178,22 @@ static enum step claim(struct worker *w, struct ticket *ticket)
                        : CHANNEL;
         struct source *source = run->config->sources[side];
         step = source->ops->claim(source, w->io, ticket, &w->diag);
-        if (step == STEP_IDLE &&
-            !run->side_done[!side]) { /* still being unpacked: the other side meanwhile */
+        /* Not there yet: the other side meanwhile. */
+        if (step == STEP_IDLE && !run->side_done[!side] && !(ticket->unpacking && leads(run, !side))) {
             side = !side;
             source = run->config->sources[side];
+            ticket->unpacking = 0;
             step = source->ops->claim(source, w->io, ticket, &w->diag);
         }
         if (step == STEP_DONE) {
             run->side_done[side] = 1;
             continue;
         }
-        if (step == STEP_MORE)
+        if (step == STEP_MORE) {
             run->claimed[side] += ticket->end - ticket->begin;
+            if (ticket->unpacking && run->claims++ % SIZE_ASKED_EVERY == 0)
+                atomic_store_explicit(&run->size[side], source->ops->size(source), memory_order_relaxed);
+        }
         break;
     }
     if (run->side_done[LOCAL] && run->side_done[CHANNEL])
@@ -718,7 +734,7 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
     pthread_mutex_init(&run.claim_lock, NULL);
     pthread_mutex_init(&run.diag_lock, NULL);
     for (int side = 0; side < SIDES; side++)
-        run.size[side] = config->sources[side]->ops->size(config->sources[side]);
+        atomic_init(&run.size[side], config->sources[side]->ops->size(config->sources[side]));
     struct run_result *result = mem_take_zero(1, sizeof *result);
     size_t lanes_size = (size_t)run.worker_count * run.worker_count * sizeof *run.lanes;
     size_t workers_size = run.worker_count * sizeof *run.workers;

@@ -69,8 +69,9 @@ struct run {
     struct worker *workers;
     struct lane *lanes; /* [from * worker_count + to] */
     pthread_mutex_t claim_lock;
-    int called_off; /* a worker could not be started; under claim_lock */
-    uint64_t claimed[SIDES], size[SIDES];
+    int called_off;                  /* a worker could not be started; under claim_lock */
+    uint64_t claimed[SIDES], claims; /* bytes; chunks of packed files; under claim_lock */
+    _Atomic uint64_t size[SIDES];    /* written under claim_lock */
     int side_done[SIDES];
     pthread_barrier_t barrier;
     _Atomic int failed;

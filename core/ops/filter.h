@@ -24,6 +24,7 @@ struct filter_ops {
 
 struct filter {
     const struct filter_ops *ops;
+    uint64_t taken; /* packed bytes used so far: what comes out in all is guessed from it */
 };
 
 static inline enum err filter_read(struct filter *filter, uint8_t *out, size_t room, size_t *size,

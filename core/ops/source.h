@@ -26,7 +26,9 @@ struct ticket {
     uint64_t number;     /* of the chunk in its file */
     uint32_t buffer;     /* of the worker's */
     uint32_t state;      /* the source's own use */
-    int64_t bytes_read;  /* -1: still under way */
+    uint32_t
+        unpacking; /* it is part of a packed file; of an answer STEP_IDLE: such a file's next bytes are not there yet */
+    int64_t bytes_read; /* -1: still under way */
     void *extra; /* the source's own, one block of mem_take; freed by process, by the engine when the run
                     stops */
 };
@@ -71,7 +73,8 @@ struct source_file {
 
 struct source;
 struct source_ops {
-    /* Bytes to read in all; what progress is measured against. */
+    /* Bytes to read in all; what progress is measured against. Of packed inputs a guess, which gets better while they are
+     * unpacked. */
     uint64_t (*size)(const struct source *source);
     /* Starts what works in the background, such as unpacking; `folder` takes files without a name. Once, before
      * size and claim or scan. NULL: there is nothing to start. */

@@ -33,6 +33,7 @@ static enum err more(struct flatten *f, struct diag *diag)
         size = (size_t)n;
     }
     f->offset += size;
+    f->base.taken = f->inner ? f->inner->taken : f->offset;
     f->at_end = size == 0;
     return statement_feed(f->statement, f->bytes, size, f->at_end, diag);
 }

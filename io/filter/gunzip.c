@@ -167,6 +167,7 @@ static enum err gunzip_read(struct filter *filter, uint8_t *out, size_t room, si
         else if (!left && at == before)
             err = cut(g, diag);
     }
+    g->base.taken = packed_bytes_offset(&g->bytes);
     *size = (size_t)(at - out);
     return err;
 }

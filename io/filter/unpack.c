@@ -23,8 +23,8 @@ struct unpack {
     int fd;
     _Atomic int state;
     _Atomic uint64_t ready; /* release: pairs with the acquires of readers; bytes below it are in the file */
-    _Atomic uint64_t size;
-    pthread_mutex_t lock; /* for those that wait, and for diag */
+    _Atomic uint64_t size, taken; /* taken: of the packed bytes */
+    pthread_mutex_t lock;         /* for those that wait, and for diag */
     pthread_cond_t moved;
     struct diag diag;
 };
@@ -74,6 +74,19 @@ void unpack_close(struct unpack *u)
 uint64_t unpack_size(const struct unpack *u)
 {
     return atomic_load_explicit(&u->size, memory_order_relaxed);
+}
+
+uint64_t unpack_guess(const struct unpack *u)
+{
+    enum { RATIO_USUAL = 4, BYTES_TOLD = 64 * 1024 };
+    uint64_t ready = atomic_load_explicit(&u->ready, memory_order_relaxed),
+             taken = atomic_load_explicit(&u->taken, memory_order_relaxed), guess = u->config.guess;
+    if (atomic_load_explicit(&u->state, memory_order_acquire) == UNPACK_WHOLE)
+        return unpack_size(u);
+    if (!guess)
+        guess = taken < BYTES_TOLD ? u->config.packed_size * RATIO_USUAL
+                                   : (uint64_t)((unsigned __int128)ready * u->config.packed_size / taken);
+    return guess > ready ? guess : ready;
 }
 
 int unpack_fd(const struct unpack *u)
@@ -167,6 +180,7 @@ static enum err unpack_all(struct unpack_crew *crew, struct unpack *u, uint8_t *
             break;
         }
         at += size;
+        atomic_store_explicit(&u->taken, filter->taken, memory_order_relaxed);
         /* release: pairs with the acquires in unpack_ready and unpack_read */
         atomic_store_explicit(&u->ready, at, memory_order_release);
         pthread_mutex_lock(&u->lock);

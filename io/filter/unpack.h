@@ -29,6 +29,8 @@ struct unpack_config {
     const char *path; /* as messages show it; borrowed */
     uint64_t limit;   /* more bytes than this are refused; also how much room the input takes among places */
     uint64_t packed_size;
+    uint64_t
+        guess; /* how much comes out, if that is known; else 0: guessed by what came out of what was read */
 };
 
 enum err unpack_open(struct unpack **out, const struct unpack_config *config, struct diag *diag);
@@ -45,6 +47,8 @@ ssize_t unpack_read(struct unpack *unpack, void *buffer, size_t size, uint64_t o
 void unpack_forget_head(struct unpack *unpack);
 /* The size once it is known, else the limit. */
 uint64_t unpack_size(const struct unpack *unpack);
+/* The size once it is known, else about what it will be. */
+uint64_t unpack_guess(const struct unpack *unpack);
 /* The unnamed file. -1 before the crew runs. */
 int unpack_fd(const struct unpack *unpack);
 

@@ -91,6 +91,7 @@ static enum err unzstd_read(struct filter *filter, uint8_t *out, size_t room, si
             break;
         }
     }
+    z->base.taken = packed_bytes_offset(&z->bytes);
     *size = to.pos;
     return err;
 }

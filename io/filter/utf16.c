@@ -138,13 +138,9 @@ static enum err pass(struct utf16 *u, uint8_t *out, size_t room, size_t *size, s
     return err;
 }
 
-static enum err utf16_read(struct filter *filter, uint8_t *out, size_t room, size_t *size, struct diag *diag)
+static enum err convert_all(struct utf16 *u, uint8_t *out, size_t room, size_t *size, struct diag *diag)
 {
-    struct utf16 *u = (struct utf16 *)filter;
-    enum err err = u->order == ORDER_UNKNOWN ? find_order(u, diag) : OK;
-    *size = 0;
-    if (err == OK && u->order == ORDER_NONE)
-        return pass(u, out, room, size, diag);
+    enum err err = OK;
     while (err == OK && *size < room) {
         size_t ready = u->text_size - u->text_at;
         if (ready) {
@@ -158,6 +154,17 @@ static enum err utf16_read(struct filter *filter, uint8_t *out, size_t room, siz
             err = convert(u, diag);
         }
     }
+    return err;
+}
+
+static enum err utf16_read(struct filter *filter, uint8_t *out, size_t room, size_t *size, struct diag *diag)
+{
+    struct utf16 *u = (struct utf16 *)filter;
+    enum err err = u->order == ORDER_UNKNOWN ? find_order(u, diag) : OK;
+    *size = 0;
+    if (err == OK)
+        err = (u->order == ORDER_NONE ? pass : convert_all)(u, out, room, size, diag);
+    u->base.taken = u->inner ? u->inner->taken : u->offset;
     return err;
 }
 

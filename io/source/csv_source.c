@@ -97,7 +97,7 @@ enum err csv_source_open(struct source **out, const struct source_config *config
 
 static uint64_t csv_size(const struct source *source)
 {
-    return csv_source_of(source)->set.size;
+    return file_set_guess(&csv_source_of(source)->set);
 }
 
 static enum err csv_begin(struct source *source, const char *folder, struct diag *diag)
@@ -138,8 +138,10 @@ static enum step csv_claim(struct source *source, struct worker_io *io, struct t
         ticket->begin = begin;
         ticket->end = end < size ? end : size;
         ticket->state = TICKET_NEW;
+        ticket->unpacking = input->unpack != NULL;
         return STEP_MORE;
     }
+    ticket->unpacking = waiting;
     return waiting ? STEP_IDLE : STEP_DONE;
 }
 

@@ -470,27 +470,28 @@ static enum err open_unpacks(struct file_set *set, enum side side, struct diag *
         uint64_t guess = input->size;
         if (is_filtered(input)) {
             uint64_t size = (uint64_t)input->stat.st_size;
+            const int is_told = input->packing == PACKING_ZIP; /* how much comes out */
             struct unpack_config config = {.open = open_filter,
                                            .context = input,
                                            .path = input->path,
                                            .limit = size * ratio > always ? size * ratio : always,
-                                           .packed_size = size};
-            if (input->packing == PACKING_ZIP && input->size > config.limit)
+                                           .packed_size = size,
+                                           .guess = is_told ? input->size : 0};
+            if (is_told && input->size > config.limit)
                 return diag_set(
                     diag, ERR_INPUT, "unpack.limit",
                     "if it is meant to be that large, unpack it yourself and name the unpacked file",
                     "%s has %llu bytes unpacked, %llu packed; no bill packs like that", input->path,
                     (unsigned long long)input->size, (unsigned long long)size);
-            if (input->packing == PACKING_ZIP && input->flatten == FLATTEN_NONE)
+            if (is_told && input->flatten == FLATTEN_NONE)
                 config.limit =
                     input->size + (input->is_text ? input->size / 2 : 0); /* as UTF-8, if it is UTF-16 */
-            else
-                guess = size * 4;
             input->size = config.limit;
             enum err err = unpack_open(&input->unpack, &config, diag);
             if (err != OK)
                 return err;
             set->packed[k++] = input->unpack;
+            guess = unpack_guess(input->unpack);
         }
         input->base = base;
         base += input->size;
@@ -555,6 +556,14 @@ enum err file_set_begin(struct file_set *set, const char *folder, uint32_t threa
     return set->packed_count
                ? unpack_crew_start(&set->crew, set->packed, set->packed_count, threads, folder, diag)
                : OK;
+}
+
+uint64_t file_set_guess(const struct file_set *set)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < set->count; i++)
+        size += set->files[i].unpack ? unpack_guess(set->files[i].unpack) : set->files[i].size;
+    return size;
 }
 
 void file_set_shift(struct file_set *set, uint64_t base)

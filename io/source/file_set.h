@@ -69,6 +69,8 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
                        int sort_numeric, struct diag *diag);
 /* Adds a plain file to a set, of which the first `size` bytes count; it may grow. Files are added in order. */
 enum err file_set_add(struct file_set *set, const char *path, uint64_t size, struct diag *diag);
+/* As file_set.size, by what was unpacked meanwhile. Any thread. */
+uint64_t file_set_guess(const struct file_set *set);
 /* Moves all places up, before any is used. */
 void file_set_shift(struct file_set *set, uint64_t base);
 /* Starts unpacking, on at most `threads` threads, into unnamed files in `folder`. */

@@ -272,14 +272,14 @@ TEST(what_is_unpacked_in_the_background_can_be_read_at_any_place)
         plain[i] = text(700000u * (size_t)i + 1000, (uint64_t)i);
         add_member(&packed[i], plain[i].data, plain[i].size, 6);
         files[i] = (struct gzip_file){file_of(packed[i]), packed[i].size};
-        struct unpack_config config = {open_gzip, &files[i], "bill", 8 << 20, packed[i].size};
+        struct unpack_config config = {open_gzip, &files[i], "bill", 8 << 20, packed[i].size, 0};
         EXPECT(unpack_open(&unpacks[i], &config, &diag) == OK);
     }
     uint8_t head[1000];
     EXPECT(unpack_read(unpacks[2], head, 100, 900, &diag) == 100 &&
            memcmp(head, plain[2].data + 900, 100) == 0);
     EXPECT(unpack_read(unpacks[0], head, 1000, 500, &diag) == 500 && unpack_size(unpacks[0]) == 1000);
-    EXPECT(unpack_size(unpacks[2]) == 8 << 20);
+    EXPECT(unpack_size(unpacks[2]) == 8 << 20 && unpack_guess(unpacks[2]) == 4 * packed[2].size);
     EXPECT(unpack_crew_start(&crew, unpacks, FILES, 2, "/tmp", &diag) == OK);
     for (int i = FILES - 1; i >= 0; i--) {
         uint8_t *all = malloc(plain[i].size + 10);
@@ -289,7 +289,7 @@ TEST(what_is_unpacked_in_the_background_can_be_read_at_any_place)
                memcmp(all, plain[i].data + 700, 50) == 0);
         int whole = 0;
         EXPECT(unpack_ready(unpacks[i], &whole, &diag) == (int64_t)plain[i].size && whole);
-        EXPECT(unpack_size(unpacks[i]) == plain[i].size);
+        EXPECT(unpack_size(unpacks[i]) == plain[i].size && unpack_guess(unpacks[i]) == plain[i].size);
         free(all);
     }
     unpack_crew_stop(crew);
@@ -307,7 +307,7 @@ TEST(damage_and_too_many_bytes_are_told_to_whoever_waits)
     add_member(&packed, plain.data, plain.size, 6);
     for (int round = 0; round < 2; round++) {
         struct gzip_file file = {file_of(packed), packed.size - (round ? 5 : 0)};
-        struct unpack_config config = {open_gzip, &file, "bill", round ? 8 << 20 : 899999, packed.size};
+        struct unpack_config config = {open_gzip, &file, "bill", round ? 8 << 20 : 899999, packed.size, 0};
         struct unpack *unpack;
         struct unpack_crew *crew = NULL;
         uint8_t byte;
