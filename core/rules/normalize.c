@@ -868,10 +868,18 @@ static int64_t offset_us(const char *text)
 
 /* "0718215916": the year is that of the day nearest to `near`, so that a file of 1 January may hold 31
  * December. */
-static int time_without_year(struct span text, uint16_t near, int64_t *wall_us)
+static int time_without_year(struct norm_scratch *s, struct span text, uint16_t near, int64_t *wall_us)
 {
     if (text.size != 10 || near == DAY_NONE)
         return 0;
+    const char clock[8] = {text.data[4], text.data[5], ':',          text.data[6],
+                           text.data[7], ':',          text.data[8], text.data[9]};
+    const int seconds = seconds_of_day(clock);
+    if (seconds >= 0 && near == s->yearless.near &&
+        memcmp(text.data, s->yearless.date, sizeof s->yearless.date) == 0) {
+        *wall_us = (s->yearless.count * 86400 + seconds) * 1000000;
+        return 1;
+    }
     int year, month, mday;
     day_to_civil(near, &year, &month, &mday);
     int64_t best = 0, best_distance = INT64_MAX, here = day_count_civil(year, month, mday);
@@ -893,7 +901,12 @@ static int time_without_year(struct span text, uint16_t near, int64_t *wall_us)
         }
     }
     *wall_us = best;
-    return best_distance != INT64_MAX;
+    if (best_distance == INT64_MAX)
+        return 0;
+    memcpy(s->yearless.date, text.data, sizeof s->yearless.date);
+    s->yearless.near = near;
+    s->yearless.count = best / 86400000000LL - (best % 86400000000LL < 0);
+    return 1;
 }
 
 /* trade_time: sets wall_us (job's zone) and, where `want_epoch`, time_us. */
@@ -920,7 +933,7 @@ static inline enum reject_code read_time(const struct normalizer *n, struct norm
         if (text.size == 0 || (n->is_image && text.size >= 10 && memcmp(text.data, "0000-00-00", 10) == 0))
             return REJECT_NONE;
         if (UNLIKELY(in->rule->time_format != TIME_ANY)) {
-            if (!time_without_year(text, n->date, &us))
+            if (!time_without_year(s, text, n->date, &us))
                 return REJECT_TIME;
         } else if (!time_quick(s, text, &us)) {
             int how = time_parse(text.data, text.size, &us);

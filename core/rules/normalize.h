@@ -82,6 +82,11 @@ struct norm_scratch {
     uint64_t date_memo; /* the last date text seen, and its day */
     uint32_t date_memo_rest;
     int64_t date_memo_count;
+    struct { /* the last MMDD, of files whose date was `near`, and its day */
+        char date[4];
+        uint16_t near;
+        int64_t count;
+    } yearless;
     uint8_t time_memo[16];   /* that text and what stands behind it, for plain_time; zero: there is none */
     uint16_t time_memo_day;  /* a cut at midnight's bill date */
     uint8_t status_memo[16]; /* the last status, what stands behind it, and its number, for plain_read */

@@ -24,6 +24,7 @@ struct compiled_total {
 
 struct bill {
     const struct bill_spec *spec;
+    uint8_t dropped[256]; /* 1: taken off both ends of a cell */
     enum bill_head head;
     struct csv_dialect dialect; /* of the scanner */
     struct csv_dialect header_dialect;
@@ -43,16 +44,13 @@ struct bill {
 
 /* ---- text ---- */
 
-static struct span trim(const struct bill_spec *spec, struct span text)
+static inline struct span trim(const struct bill *bill, struct span text)
 {
-    const char *drop = spec->trim;
-    if (!drop)
-        return text;
-    while (text.size && text.data[0] && strchr(drop, text.data[0])) {
+    while (text.size && bill->dropped[(uint8_t)text.data[0]]) {
         text.data++;
         text.size--;
     }
-    while (text.size && text.data[text.size - 1] && strchr(drop, text.data[text.size - 1]))
+    while (text.size && bill->dropped[(uint8_t)text.data[text.size - 1]])
         text.size--;
     return text;
 }
@@ -155,7 +153,7 @@ static enum err is_header(struct bill *bill, const struct cell *cells, uint32_t 
             name.data++;
             name.size--;
         }
-        if (!(bill->names[i] = utf8_copy(spec->charset, trim(spec, name))))
+        if (!(bill->names[i] = utf8_copy(spec->charset, trim(bill, name))))
             return mem_fail(diag, name.size, "a header");
     }
     for (int i = 0; i < spec->header_count; i++)
@@ -317,6 +315,8 @@ enum err bill_open(struct bill **out, const struct bill_spec *spec, const uint8_
     if (!bill)
         return mem_fail(diag, sizeof *bill, "a bill's layout");
     bill->spec = spec;
+    for (const char *c = spec->trim; c && *c; c++)
+        bill->dropped[(uint8_t)*c] = 1;
     bill->type_column = bill->free_column = bill->group_column = -1;
     bill->shift = spec->prefix != 0;
     bill->dialect =
@@ -535,7 +535,7 @@ struct cell bill_cell(const struct bill *bill, struct bill_row *row, int column)
                 row->scratch += cell.size;
         }
     }
-    struct span text = trim(bill->spec, cell_span(&cell));
+    struct span text = trim(bill, cell_span(&cell));
     cell.data = text.data;
     cell.size = (uint32_t)text.size;
     return cell;
