@@ -642,6 +642,15 @@ static inline int parse_money(const struct field_rule *rule, struct span text, u
                              micro);
 }
 
+/* "CRDT", or "C*" for all that begin so. */
+static int fits_mark(struct span text, const char *mark)
+{
+    const struct span word = span_of(mark);
+    if (word.size < 2 || word.data[word.size - 1] != '*')
+        return span_equal(text, word);
+    return text.size + 1 >= word.size && memcmp(text.data, word.data, word.size - 1) == 0;
+}
+
 /* What the sign means, and the letter that stands before the digits or in a column of its own. 0: another than
  * the profile says. */
 static int apply_sign(struct norm_scratch *s, const struct input *in, const struct cell *cells,
@@ -650,8 +659,8 @@ static int apply_sign(struct norm_scratch *s, const struct input *in, const stru
     const struct field_rule *rule = in->rule;
     if (in->mark_cell >= 0) {
         struct span mark = utf8_text(s, in->charset, cell_text(s, &cells[in->mark_cell]));
-        debit = span_is(mark, rule->mark_debit);
-        if (!debit && !span_is(mark, rule->mark_credit) && *micro != 0)
+        debit = fits_mark(mark, rule->mark_debit);
+        if (!debit && !fits_mark(mark, rule->mark_credit) && *micro != 0)
             return 0;
     }
     if (rule->mark_debit && *micro < 0)

@@ -188,6 +188,20 @@ TEST(a_mark_in_a_column_of_its_own_says_debit_or_credit)
     open_bench(&b, NULL, NULL);
     CHECK_ROWS(&b, "mark column", rows);
     close_bench(&b);
+    /* UnionPay's corrections: the letter before another amount's digits. */
+    static const struct want begins[] = {{{"amount=5", "mark=D000000000500"}, "-5.00", NULL, 0},
+                                         {{"amount=5", "mark=C000000000500"}, "5.00", NULL, 0},
+                                         {{"amount=5", "mark=C"}, "5.00", NULL, 0},
+                                         {{"amount=5", "mark=000000000500"}, NULL, NULL, REJECT_AMOUNT},
+                                         {{"amount=5", "mark=c000000000500"}, NULL, NULL, REJECT_AMOUNT},
+                                         {{"amount=5", "mark= D00000000500"}, NULL, NULL, REJECT_AMOUNT},
+                                         {{"amount=5", "mark="}, NULL, NULL, REJECT_AMOUNT},
+                                         {{"amount=0", "mark="}, "0.00", NULL, 0}};
+    b.type.fields[FIELD_AMOUNT] = (struct field_rule){
+        .column = "amount", .mark_column = "mark", .mark_debit = "D*", .mark_credit = "C*"};
+    open_bench(&b, NULL, NULL);
+    CHECK_ROWS(&b, "mark column, by its begin", begins);
+    close_bench(&b);
 }
 
 TEST(a_letter_before_the_digits_says_debit_or_credit)
@@ -443,19 +457,26 @@ static void check_times(struct bench *b, const char *what, const struct want_tim
 
 TEST(a_time_without_a_year_takes_the_one_nearest_to_the_file_s_day)
 {
-    static const struct want_time new_year[] = {{{"time=0101000000"}, "2024-01-01T00:00:00+08:00"},
-                                                {{"time=1231235959"}, "2023-12-31T23:59:59+08:00"},
-                                                {{"time=0228120000"}, "2024-02-28T12:00:00+08:00"},
-                                                {{"time=0701120000"}, "2024-07-01T12:00:00+08:00"},
-                                                {{"time=0703120000"}, "2023-07-03T12:00:00+08:00"},
-                                                {{"time=0230120000"}, NULL},
-                                                {{"time=1301120000"}, NULL},
-                                                {{"time=0101240000"}, NULL},
-                                                {{"time=0101006000"}, NULL},
-                                                {{"time=010100000"}, NULL},
-                                                {{"time=01010000000"}, NULL},
-                                                {{"time=0101 00000"}, NULL},
-                                                {{"time="}, ""}},
+    static const struct want_time new_year[] =
+        {{{"time=0101000000"}, "2024-01-01T00:00:00+08:00"},
+         {{"time=0101000001"}, "2024-01-01T00:00:01+08:00"}, /* the date of the row before */
+         {{"time=0101246000"}, NULL},
+         {{"time=0101235960"}, NULL},
+         {{"time=010123595:"}, NULL},
+         {{"time=0101235959"}, "2024-01-01T23:59:59+08:00"},
+         {{"time=1231235959"}, "2023-12-31T23:59:59+08:00"},
+         {{"time=1231000000"}, "2023-12-31T00:00:00+08:00"},
+         {{"time=0228120000"}, "2024-02-28T12:00:00+08:00"},
+         {{"time=0701120000"}, "2024-07-01T12:00:00+08:00"},
+         {{"time=0703120000"}, "2023-07-03T12:00:00+08:00"},
+         {{"time=0230120000"}, NULL},
+         {{"time=1301120000"}, NULL},
+         {{"time=0101240000"}, NULL},
+         {{"time=0101006000"}, NULL},
+         {{"time=010100000"}, NULL},
+         {{"time=01010000000"}, NULL},
+         {{"time=0101 00000"}, NULL},
+         {{"time="}, ""}},
                                   old_year[] = {{{"time=0101003000"}, "2025-01-01T00:30:00+08:00"},
                                                 {{"time=1231120000"}, "2024-12-31T12:00:00+08:00"},
                                                 /* 29 February is in 2024 only */
