@@ -199,6 +199,21 @@ LC_ALL=C sed 's/ 0115/ 1231/; s/ 0115/ 0101/' INN24011588ZM_1 >INN24010188ZM_5
 run unionpay-zm INN24010188ZM_5
 read_right "the last day of the year before, on the first of January" 4 2023-12-31
 
+# ---- UnionPay's corrections: what is not declared is refused ----
+cp "$root/fixtures/corpus/bill/unionpay_zme" INN24011588ZME_1
+run unionpay-zme INN24011588ZME_1
+read_right "corrections" 5 000002
+LC_ALL=C sed '2s/^E23/E05/' INN24011588ZME_1 >INN24011588ZME_2
+run unionpay-zme INN24011588ZME_2
+refused "a correction of an unknown code" "reject row_type"
+LC_ALL=C sed '2s/D000000012345/ 000000012345/' INN24011588ZME_1 >INN24011588ZME_3
+run unionpay-zme INN24011588ZME_3
+refused "a correction that does not say which way the money went" "reject amount"
+run unionpay-zm INN24011588ZME_1
+refused "corrections read as a ZM file" "reject columns"
+run unionpay-zme INN24011588ZM_1
+refused "a ZM file read as corrections" "reject columns"
+
 # ---- PayPal: row types, reports in parts ----
 day=$root/fixtures/days/02-five-channels/bills/paypal
 run paypal "$day/STL-20260104.01.011.CSV" "$day/STL-20260104.02.011.CSV"

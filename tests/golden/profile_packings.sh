@@ -92,6 +92,7 @@ mt940 mBank_mt940.sta statement.sta bytes
 paypal STL-20240115.01.011.CSV STL.csv UTF-8
 stripe payout_reconciliation_itemized_po_1Example.csv stripe.csv UTF-8
 unionpay-zm unionpay_zm INN24011588ZM_1 GBK
+unionpay-zme unionpay_zme INN24011588ZME_1 GBK
 wechat-fundflow fundflowbill_v3.csv fundflow.csv UTF-8
 wechat-tradebill tradebill_all_20240115.csv tradebill.csv UTF-8
 END
