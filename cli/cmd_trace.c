@@ -9,6 +9,13 @@
 #include "io/store/handling.h"
 #include <string.h>
 
+/* A verdict that was told, and how often it stands: 1, and 0 once it was taken back. */
+struct told {
+    uint64_t print;
+    uint32_t revision;
+    int stands;
+};
+
 struct trace {
     struct book_folder folder;
     struct span wanted;
@@ -17,7 +24,29 @@ struct trace {
     const struct task *task; /* whose segment, or whose inputs, are read */
     struct source *source;
     struct worker_io *io;
+    struct told *told;
+    uint32_t told_count, told_room;
 };
+
+static struct told *find_told(struct trace *t, const struct entry *e, struct diag *diag)
+{
+    const uint64_t print = entry_print(e);
+    for (uint32_t i = 0; i < t->told_count; i++)
+        if (t->told[i].print == print && t->told[i].revision == e->revision)
+            return &t->told[i];
+    if (t->told_count == t->told_room) {
+        const uint32_t room = t->told_room ? t->told_room * 2 : 16;
+        struct told *grown = mem_grow(t->told, room * sizeof *grown);
+        if (!grown) {
+            mem_fail(diag, room * sizeof *grown, "a trace");
+            return NULL;
+        }
+        t->told = grown;
+        t->told_room = room;
+    }
+    t->told[t->told_count] = (struct told){print, e->revision, 0};
+    return &t->told[t->told_count++];
+}
 
 static int is_wanted(const struct trace *t, struct span text)
 {
@@ -51,10 +80,18 @@ static void put_side(struct trace *t, int side, struct span amount, struct span 
     }
 }
 
-static void tell_entry(struct trace *t, const struct entry *e)
+static enum err tell_entry(struct trace *t, const struct entry *e, struct diag *diag)
 {
-    const int back = e->kind == ENTRY_REVERSAL;
-    begin_line(t, back ? "reversal" : "verdict");
+    static const char *const words[] = {
+        [ENTRY_VERDICT] = "verdict", [ENTRY_REVERSAL] = "reversal", [ENTRY_AGAIN] = "again"};
+    struct told *told = find_told(t, e, diag);
+    if (!told)
+        return diag->err;
+    told->stands += e->kind == ENTRY_REVERSAL ? -1 : 1;
+    const char *does = e->kind == ENTRY_REVERSAL ? (told->stands < 0 ? "takes back as well" : "takes back")
+                       : told->stands > 0        ? "lets stand again"
+                                                 : "no longer takes back";
+    begin_line(t, words[e->kind]);
     if (t->json) {
         text_words(&t->text, ",\"by\":");
         text_json(&t->text, span_of(t->task->name));
@@ -65,8 +102,8 @@ static void tell_entry(struct trace *t, const struct entry *e)
         text_json(&t->text, e->reasons);
         text_words(&t->text, ",\"rules\":");
         text_json(&t->text, span_of(t->task->rule_version));
-    } else if (back) {
-        text_format(&t->text, "%s  takes back: %s%s%.*s%s, which %.*s gave (revision %u)\n", t->task->name,
+    } else if (e->kind != ENTRY_VERDICT) {
+        text_format(&t->text, "%s  %s: %s%s%.*s%s, which %.*s gave (revision %u)\n", t->task->name, does,
                     class_name((enum class_id)e->class_id), e->reasons.size ? " (" : "", (int)e->reasons.size,
                     e->reasons.data, e->reasons.size ? ")" : "", (int)e->task.size, e->task.data,
                     e->revision);
@@ -81,6 +118,7 @@ static void tell_entry(struct trace *t, const struct entry *e)
                      e->side[side].text[FIELD_STATUS], e->side[side].place);
     if (t->json)
         text_words(&t->text, "}");
+    return OK;
 }
 
 static enum err read_segments(struct trace *t, struct diag *diag)
@@ -116,11 +154,11 @@ static enum err read_segments(struct trace *t, struct diag *diag)
                                                    is_wanted(t, e.side[side].text[FIELD_CHANNEL_ORDER_NO]) ||
                                                    is_wanted(t, e.side[side].occurrence));
             /* What a restatement did not change stands in its segment again. */
-            if (wanted && !e.repeated && (e.kind == ENTRY_REVERSAL || e.revision == (uint32_t)g.revision)) {
-                tell_entry(t, &e);
+            if (wanted && entry_is_news(&e, (uint32_t)g.revision)) {
+                err = tell_entry(t, &e, diag);
                 taken_back |= e.kind == ENTRY_REVERSAL && span_is(e.task, task.name);
             }
-            given |= wanted && e.kind == ENTRY_VERDICT;
+            given |= wanted && e.kind != ENTRY_REVERSAL;
         }
         if (step == STEP_FAILED)
             err = diag->err;
@@ -261,6 +299,7 @@ int cmd_trace(const struct options *o)
     if (err != OK)
         diag_print(&diag, stderr);
     text_fini(&t.text);
+    mem_give(t.told);
     book_folder_close(&t.folder);
     return err != OK ? (int)err : t.found ? 0 : 1;
 }

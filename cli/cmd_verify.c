@@ -1,6 +1,7 @@
 /* cli/cmd_verify.c: tieout verify: the verdict log against itself, and what was published against the log */
 #include "cli/cmd.h"
 #include "cli/task_run.h"
+#include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/model/currency.h"
 #include "io/ring/sys.h"
@@ -16,6 +17,10 @@ struct verify {
     struct book_folder folder;
     const struct options *options;
     uint64_t segments, entries, tasks, files, faults;
+    /* Prints of verdicts, added up along the log with its reversals, and of those that stand by each task's last segment. */
+    uint64_t folded, standing;
+    uint64_t
+        said; /* the same of what stands, whatever its revisions are: equal for books that say the same */
 };
 
 static void fault(struct verify *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -47,8 +52,22 @@ static int hash_of(const char *path, char out[DIGEST_TEXT])
     return error;
 }
 
-static enum err read_segment(struct verify *v, const struct segment *g, struct added *added,
-                             struct diag *diag)
+/* Sums of prints are equal where the verdicts are the same ones, as often, in whatever order. */
+static void fold(struct verify *v, const struct segment *g, const struct task *task, const struct entry *e)
+{
+    const uint64_t print = hash_bytes(&e->revision, sizeof e->revision, entry_print(e)),
+                   signed_print = e->kind == ENTRY_REVERSAL ? 0 - print : print;
+    if (entry_is_news(e, (uint32_t)g->revision))
+        v->folded += signed_print;
+    if (task->revision == g->revision && !e->undo &&
+        !(e->kind == ENTRY_REVERSAL && span_is(e->task, task->name))) {
+        v->standing += signed_print;
+        v->said += e->kind == ENTRY_REVERSAL ? 0 - entry_print(e) : entry_print(e);
+    }
+}
+
+static enum err read_segment(struct verify *v, const struct segment *g, const struct task *task,
+                             struct added *added, struct diag *diag)
 {
     char path[STATE_PATH_MAX], sha[DIGEST_TEXT];
     struct verdict_reader *reader = NULL;
@@ -70,6 +89,7 @@ static enum err read_segment(struct verify *v, const struct segment *g, struct a
     enum step step = STEP_DONE;
     while (err == OK && (step = verdict_log_next(reader, &e, NULL, &why)) == STEP_MORE) {
         count++;
+        fold(v, g, task, &e);
         if (e.kind != ENTRY_VERDICT)
             continue;
         for (int side = 0; side < SIDES; side++)
@@ -196,13 +216,14 @@ static enum err one_segment(struct verify *v, const struct segment *g, struct ad
     struct arena arena;
     struct task task;
     memset(added, 0, sizeof *added);
-    enum err err = read_segment(v, g, added, diag);
     arena_init(&arena);
-    const int found = err == OK ? task_find(state_db(v->folder.state), &(struct task_filter){.id = g->task},
-                                            &arena, &task, diag)
-                                : 0;
-    if (found < 0)
-        err = diag->err;
+    const int found =
+        task_find(state_db(v->folder.state), &(struct task_filter){.id = g->task}, &arena, &task, diag);
+    enum err err = found < 0 ? diag->err : OK;
+    if (!found)
+        fault(v, "segment %lld: its task is not in state.db", (long long)g->number);
+    if (err == OK && found)
+        err = read_segment(v, g, &task, added, diag);
     if (err == OK && found && task.revision == g->revision &&
         (!v->options->date || v->options->date == task.day)) {
         err = hold_outputs(v, &task, g, added, diag);
@@ -245,10 +266,15 @@ int cmd_verify(const struct options *o)
             err = one_segment(&v, &g, added, &diag);
         }
     }
+    if (err == OK && !v.faults && v.folded != v.standing)
+        fault(&v,
+              "the log, added up from its beginning, does not come to the verdicts that stand: one was taken "
+              "back twice, or stands twice");
     if (err == OK && o->format && strcmp(o->format, "json") == 0)
-        printf("{\"segments\":%llu,\"entries\":%llu,\"tasks\":%llu,\"files\":%llu,\"faults\":%llu}\n",
+        printf("{\"segments\":%llu,\"entries\":%llu,\"tasks\":%llu,\"files\":%llu,\"faults\":%llu,"
+               "\"standing\":\"%016llx\"}\n",
                (unsigned long long)v.segments, (unsigned long long)v.entries, (unsigned long long)v.tasks,
-               (unsigned long long)v.files, (unsigned long long)v.faults);
+               (unsigned long long)v.files, (unsigned long long)v.faults, (unsigned long long)v.said);
     else if (err == OK)
         printf("%llu segments with %llu entries, the outputs of %llu tasks in %llu files: %s\n",
                (unsigned long long)v.segments, (unsigned long long)v.entries, (unsigned long long)v.tasks,

@@ -9,6 +9,7 @@
  * Killed before 2: the task is due as before, and done again, over the files that nobody committed. Killed before 3: 2 counts.
  */
 #include "cli/task_run.h"
+#include "cli/earlier.h"
 #include "cli/session.h"
 #include "core/base/mem.h"
 #include "io/fetch/fetch.h"
@@ -50,7 +51,7 @@ struct differ {
     int has_next;
     struct old_entry *group; /* old entries with one and the same leading record */
     uint32_t count, room;
-    uint64_t reversed, fresh;
+    uint64_t reversed, fresh, again;
 };
 
 struct task_work {
@@ -74,8 +75,8 @@ struct task_work {
     struct carry_writer *writer, *prints;
     struct text gone; /* origins, one a line */
     struct text entry;
-    struct text again; /* orders whose verdict of an earlier day stands again */
-    int must_look;     /* something of an earlier day is not as its task had it, and a person must look */
+    struct earlier earlier;
+    int must_look; /* something of an earlier day is not as its task had it, and a person must look */
 };
 
 static enum err take_in(struct differ *d, struct diag *diag)
@@ -98,51 +99,22 @@ static enum err put_entry(struct task_work *w, const struct entry *e, struct dia
     return verdict_log_put(w->log, w->entry.data, size, diag);
 }
 
-/* A late partner had taken back what an earlier task gave, and this revision does not know that partner any more. Where the earlier
- * task still gives that verdict it stands again, but its error was closed and told as such: a person has to look. */
-static enum err stands_again(struct task_work *w, const struct entry *reversal, struct diag *diag)
-{
-    struct sqlite *db = state_db(w->folder->state);
-    struct task earlier;
-    struct segment segment;
-    struct verdict_reader *reader = NULL;
-    char name[TASK_NAME_MAX], path[STATE_PATH_MAX];
-    snprintf(name, sizeof name, "%.*s", (int)reversal->task.size, reversal->task.data);
-    if (strcmp(name, w->task.name) == 0)
-        return OK;
-    int found = task_find(db, &(struct task_filter){.name = name}, &w->arena, &earlier, diag);
-    if (found > 0)
-        found = segment_find(db, earlier.id, earlier.revision, &segment, diag);
-    if (found <= 0)
-        return found < 0 ? diag->err : OK;
-    enum err err = state_path(w->folder->state, path, segment.file, diag);
-    if (err == OK)
-        err = verdict_log_open(&reader, path, diag);
-    struct entry e;
-    enum step step = STEP_DONE;
-    while (err == OK && (step = verdict_log_next(reader, &e, NULL, diag)) == STEP_MORE)
-        if (e.kind == ENTRY_VERDICT && e.class_id == reversal->class_id && entry_compare(&e, reversal) == 0)
-            break;
-    verdict_log_close(reader);
-    if (err != OK || step != STEP_MORE)
-        return err != OK || step == STEP_FAILED ? diag->err : OK;
-    const struct span order = entry_lead(reversal)->text[FIELD_BIZ_ORDER_NO];
-    text_format(&w->again, "%s%.*s (%s of %s)", w->again.size ? ", " : "", (int)order.size, order.data,
-                class_name((enum class_id)reversal->class_id), name);
-    return OK;
-}
-
-/* A verdict of the last revision that the new one does not give: it is taken back. */
+/* What the last revision said and the new one does not: a verdict is taken back, and what had been taken back stands again. */
 static enum err take_back(struct task_work *w, const uint8_t *bytes, size_t size, struct diag *diag)
 {
     struct entry e;
     if (!entry_decode(&e, bytes, size))
         return diag_set(diag, ERR_STATE, "verdicts.damaged", NULL,
                         "an entry of the last revision cannot be read");
-    if (e.kind != ENTRY_VERDICT)
-        return stands_again(w, &e, diag);
-    e.kind = ENTRY_REVERSAL;
-    w->differ.reversed++;
+    if (e.undo || (e.kind == ENTRY_REVERSAL && span_is(e.task, w->task.name)))
+        return OK; /* it was itself no more than an end to what the revision before that had said */
+    e.kind = e.kind == ENTRY_REVERSAL ? ENTRY_AGAIN : ENTRY_REVERSAL;
+    e.repeated = 0;
+    e.undo = 1;
+    if (e.kind == ENTRY_REVERSAL)
+        w->differ.reversed++;
+    else
+        w->differ.again++;
     return put_entry(w, &e, diag);
 }
 
@@ -202,27 +174,41 @@ static enum err catch_up(struct task_work *w, const struct entry *e, struct diag
     return err;
 }
 
+static enum err note_earlier(void *context, struct span row, struct diag *diag)
+{
+    struct task_work *w = context;
+    struct entry e;
+    if (!entry_decode(&e, (const uint8_t *)row.data, row.size))
+        return diag_set(diag, ERR_BUG, "verdicts.entry", NULL,
+                        "an entry of the verdict log cannot be read again");
+    return e.kind == ENTRY_VERDICT ? OK : earlier_note(&w->earlier, &e, diag);
+}
+
 /* A line of the new revision: one that says what the last one said keeps its number. */
 static enum err log_row(void *context, struct span row, struct diag *diag)
 {
     struct task_work *w = context;
     struct differ *d = &w->differ;
     struct entry e, old;
-    if (!d->reader)
+    if (!d->reader && !w->earlier.count)
         return verdict_log_put(w->log, row.data, row.size, diag);
     if (!entry_decode(&e, (const uint8_t *)row.data, row.size))
         return diag_set(diag, ERR_BUG, "verdicts.entry", NULL,
                         "an entry of the verdict log cannot be read again");
-    enum err err = catch_up(w, &e, diag);
+    if (e.kind != ENTRY_VERDICT)
+        earlier_settle(&w->earlier, &e);
+    enum err err = d->reader ? catch_up(w, &e, diag) : OK;
     for (uint32_t i = 0; err == OK && i < d->count; i++)
-        if (!d->group[i].used && entry_decode(&old, d->group[i].bytes, d->group[i].size) &&
-            old.kind == e.kind && entry_same(&old, &e)) {
+        if (!d->group[i].used && entry_decode(&old, d->group[i].bytes, d->group[i].size) && !old.undo &&
+            old.kind == e.kind && (e.kind == ENTRY_VERDICT || old.revision == e.revision) &&
+            entry_same(&old, &e)) {
             d->group[i].used = 1;
             e.revision = old.revision;
-            e.repeated = e.kind == ENTRY_REVERSAL;
+            e.repeated = e.kind != ENTRY_VERDICT;
             return put_entry(w, &e, diag);
         }
     d->fresh += e.kind == ENTRY_VERDICT;
+    d->reversed += e.kind == ENTRY_REVERSAL;
     return err == OK ? put_entry(w, &e, diag) : err;
 }
 
@@ -247,6 +233,10 @@ static enum err write_log(struct task_work *w, struct results *results, struct d
         if (err == OK)
             err = take_in(&w->differ, diag);
     }
+    if (err == OK && w->late) /* else nothing of earlier days can have been reopened */
+        err = results_book(results, BOOK_LOG, note_earlier, w, diag);
+    if (err == OK)
+        err = earlier_look_up(&w->earlier, state, diag);
     if (err == OK)
         err = verdict_log_create(&w->log, path, diag);
     if (err == OK)
@@ -258,9 +248,11 @@ static enum err write_log(struct task_work *w, struct results *results, struct d
     if (err == OK)
         err = state_file_publish(state, w->segment.file, diag);
     if (err == OK && w->differ.reader)
-        fprintf(stderr, "revision %lld: %llu verdicts taken back, %llu given anew\n",
-                (long long)w->task.wanted, (unsigned long long)w->differ.reversed,
-                (unsigned long long)w->differ.fresh);
+        fprintf(
+            stderr,
+            "revision %lld: %llu verdicts taken back, %llu given anew, %llu of earlier days stand again\n",
+            (long long)w->task.wanted, (unsigned long long)w->differ.reversed,
+            (unsigned long long)w->differ.fresh, (unsigned long long)w->differ.again);
     return err;
 }
 
@@ -583,22 +575,6 @@ static enum err commit_log_days(struct task_work *w, const struct run_result *r,
         for (int back = 1; err == OK && back <= LOG_DAYS_BACK && back < w->task.day; back++)
             err = look_at_late_rows(w, r, side, (uint16_t)(w->task.day - back), now, diag);
     }
-    if (err == OK && w->again.size) {
-        struct text text = {0};
-        text_words(
-            &text,
-            "a late partner is gone, so verdicts of earlier days stand again whose errors were closed; "
-            "reopen or note them by hand: ");
-        text_words(&text, w->again.data);
-        if (text.failed || w->again.failed)
-            return mem_fail(diag, text.size, "an alarm");
-        fprintf(stderr, "warning: task %s: %s\n", w->task.name, text.data);
-        const struct alarm alarm = {
-            .grade = ALARM_CRITICAL, .kind = "verdict.again", .subject = w->task.name, .text = text.data};
-        err = alarm_raise(state_db(w->folder->state), &alarm, now, diag);
-        text_fini(&text);
-        w->must_look = 1;
-    }
     return err == OK ? alarm_clear(state_db(w->folder->state), "book.changed", w->task.name, now, diag) : err;
 }
 
@@ -711,7 +687,7 @@ static void work_close(struct task_work *w)
     carry_write_drop(w->writer);
     carry_write_drop(w->prints);
     text_fini(&w->gone);
-    text_fini(&w->again);
+    earlier_fini(&w->earlier);
     text_fini(&w->entry);
     arena_fini(&w->arena);
 }

@@ -1,5 +1,6 @@
 /* core/model/entry.c: see entry.h */
 #include "core/model/entry.h"
+#include "core/base/hash.h"
 #include <stddef.h>
 
 enum { HEAD = 24, SIDE_HEAD = 32 };
@@ -62,7 +63,7 @@ void entry_encode(const struct entry *e, uint8_t *p)
     p = put(p, e->field_count, 1);
     p = put(p, (uint64_t)e->side[LOCAL].present | (uint64_t)e->side[CHANNEL].present << 1, 1);
     p = put(p, e->repeated, 1);
-    p = put(p, 0, 1);
+    p = put(p, e->undo, 1);
     p = put(p, e->revision, 4);
     p = put(p, 0, 4);
     p = put(p, e->set_id, 8);
@@ -94,7 +95,7 @@ int entry_decode(struct entry *e, const uint8_t *p, size_t size)
 {
     const uint8_t *const end = p + size;
     memset(e, 0, sizeof *e);
-    if (size < HEAD || p[0] != ENTRY_VERSION || p[1] < ENTRY_VERDICT || p[1] > ENTRY_REVERSAL ||
+    if (size < HEAD || p[0] != ENTRY_VERSION || p[1] < ENTRY_VERDICT || p[1] > ENTRY_AGAIN ||
         p[2] >= CLASSES || p[4] < FIELDS || p[4] > FIELD_SLOTS || p[5] < 1 || p[5] > 3)
         return 0;
     e->kind = p[1];
@@ -104,6 +105,7 @@ int entry_decode(struct entry *e, const uint8_t *p, size_t size)
     e->side[LOCAL].present = p[5] & 1;
     e->side[CHANNEL].present = p[5] >> 1 & 1;
     e->repeated = p[6];
+    e->undo = p[7];
     e->revision = (uint32_t)get(p + 8, 4);
     e->set_id = get(p + 16, 8);
     p += HEAD;
@@ -173,4 +175,24 @@ int entry_same(const struct entry *a, const struct entry *b)
             return 0;
     }
     return 1;
+}
+
+static uint64_t print_text(uint64_t print, struct span text)
+{
+    return hash_bytes(text.data, text.size, print ^ text.size);
+}
+
+uint64_t entry_print(const struct entry *e)
+{
+    uint64_t print = print_text(e->class_id + 1u, e->task);
+    for (int side = 0; side < SIDES; side++) {
+        const struct entry_side *s = &e->side[side];
+        print = print * 31 + s->present;
+        if (!s->present)
+            continue;
+        print = print_text(print, s->occurrence);
+        for (int i = 0; i < e->field_count; i++)
+            print = print_text(print, s->text[i]);
+    }
+    return print;
 }

@@ -5,6 +5,9 @@
  *
  * The log holds every verdict but that of plain exact pairs, which are told by their counts, sums and the hashes of the inputs. A
  * reversal takes back a verdict that was given before: by an earlier task (a late partner), or by this task's revision before.
+ * Read from its beginning, +1 for a verdict of its segment's own revision and for one that stands again, -1 for a reversal, those that
+ * are `repeated` left out, the log adds up to the verdicts that stand: those of each task's last segment, less the reversals and with the
+ * AGAINs of those segments that are no `undo`.
  *
  * Bytes: little-endian; texts with a 32-bit length before them; a version first. They depend on inputs, job and carried records alone.
  * Threads: any.
@@ -16,7 +19,8 @@
 #include "core/model/words.h"
 #include <stdint.h>
 
-enum entry_kind { ENTRY_VERDICT = 1, ENTRY_REVERSAL = 2 };
+/* AGAIN: a verdict that was taken back stands again, under its old revision: what took it back is no more. */
+enum entry_kind { ENTRY_VERDICT = 1, ENTRY_REVERSAL = 2, ENTRY_AGAIN = 3 };
 enum { ENTRY_VERSION = 1 };
 
 struct entry_side {
@@ -38,7 +42,8 @@ struct entry {
     uint8_t kind, class_id;
     uint8_t key_no; /* of the key that decided, from 1; 0: none did */
     uint8_t
-        repeated; /* a reversal that an earlier revision of this task gave already, and that still stands */
+        repeated; /* REVERSAL, AGAIN: an earlier revision of this task said it already, and it still holds */
+    uint8_t undo; /* REVERSAL, AGAIN: said only because the revision before had said the opposite */
     uint8_t field_count; /* texts of a side: FIELDS and the job's attrs */
     uint32_t revision;   /* of the task that gave it; of a reversal: of what it takes back */
     uint64_t set_id;     /* of an ambiguous set; 0: none */
@@ -54,6 +59,14 @@ size_t entry_size(const struct entry *entry);
 void entry_encode(const struct entry *entry, uint8_t *out);
 /* 0 when the bytes are no entry. */
 int entry_decode(struct entry *entry, const uint8_t *bytes, size_t size);
+
+/* Of whom and what a verdict speaks, and who gave it, without the revision: a verdict, its reversal and its AGAIN have the same. */
+uint64_t entry_print(const struct entry *entry);
+/* 1: it says something that no revision of its task before `segment_revision` had said. */
+static inline int entry_is_news(const struct entry *entry, uint32_t segment_revision)
+{
+    return entry->kind == ENTRY_VERDICT ? entry->revision == segment_revision : !entry->repeated;
+}
 
 /* The side that leads: local where there is one. */
 static inline const struct entry_side *entry_lead(const struct entry *entry)

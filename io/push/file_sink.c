@@ -31,7 +31,9 @@ static const char *const COLUMNS[] = {"id",
                                       "delta",
                                       "reasons",
                                       "local_place",
-                                      "channel_place"};
+                                      "channel_place",
+                                      "order_id",
+                                      "order_revision"};
 enum { COLUMN_COUNT = sizeof COLUMNS / sizeof COLUMNS[0], TAIL = 65536 };
 
 struct file_sink {

@@ -59,7 +59,7 @@ enum err delivery_sink_open(struct sqlite *db, const char *sink, int64_t now_s, 
         err = sqlite_prepare(
             &s, db,
             "INSERT OR IGNORE INTO delivery SELECT ?1, no, chain, 0, 0, 0, '', 0 FROM error_order\n"
-            "  WHERE visible = 2 AND node_status IN ('open', 'claimed')",
+            "  WHERE visible = 2 AND kind = 'verdict' AND node_status IN ('open', 'claimed')",
             diag);
     if (err == OK) {
         sqlite_bind_text(s, 1, sink);

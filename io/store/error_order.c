@@ -1,5 +1,6 @@
 /* io/store/error_order.c: see error_order.h */
 #include "io/store/error_order.h"
+#include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/model/currency.h"
@@ -24,7 +25,9 @@ const char error_order_schema[] =
     "  visible INTEGER NOT NULL, check_step INTEGER NOT NULL, check_at INTEGER NOT NULL, opened_at INTEGER "
     "NOT NULL,\n"
     "  changed_at INTEGER NOT NULL, payload TEXT NOT NULL,\n"
-    "  CHECK (kind IN ('verdict', 'reversal')),\n"
+    "  reversals INTEGER NOT NULL DEFAULT 0, status_before TEXT NOT NULL DEFAULT '', messages INTEGER NOT "
+    "NULL DEFAULT 1,\n"
+    "  CHECK (kind IN ('verdict', 'reversal', 'change')),\n"
     "  CHECK (node_status IN ('checking', 'open', 'claimed', 'resolved', 'void', 'force_matched', "
     "'reversed')));\n"
     "CREATE INDEX error_order_waits ON error_order (check_at, no) WHERE visible = 0;\n"
@@ -35,7 +38,9 @@ const char error_order_schema[] =
     "CREATE INDEX error_order_open ON error_order (node_status, severity) WHERE node_status IN ('checking', "
     "'open', 'claimed');\n"
     "CREATE TRIGGER error_order_stays BEFORE DELETE ON error_order\n"
-    "  BEGIN SELECT RAISE(ABORT, 'errors are closed, never removed'); END;\n";
+    "  BEGIN SELECT RAISE(ABORT, 'errors are closed, never removed'); END;\n"
+    "CREATE TABLE error_segment (task TEXT NOT NULL, revision INTEGER NOT NULL, print INTEGER NOT NULL,\n"
+    "  PRIMARY KEY (task, revision, print)) WITHOUT ROWID;\n";
 
 const char *severity_name(int64_t severity)
 {
@@ -198,7 +203,7 @@ static struct span either(const struct entry *e, unsigned field)
 
 /* One flat object of texts, so that sheets and CSV files need no rules. */
 static void put_payload(struct text *out, const struct entry *e, const struct facts *f, const char *id,
-                        const char *reverses, const char *chain)
+                        const char *reverses, const char *chain, int64_t message)
 {
     static const unsigned SHARED[] = {FIELD_CHANNEL_CODE,     FIELD_BIZ_TYPE,    FIELD_BIZ_ORDER_NO,
                                       FIELD_CHANNEL_ORDER_NO, FIELD_MERCHANT_NO, FIELD_SUB_MERCHANT_NO,
@@ -209,6 +214,8 @@ static void put_payload(struct text *out, const struct entry *e, const struct fa
     text_reset(out);
     text_format(out, "{\"id\":\"%s\",\"kind\":\"%s\",\"revision\":%u", id,
                 reverses[0] ? "reversal" : "verdict", e->revision);
+    text_format(out, ",\"order_id\":\"%s\",\"order_revision\":%lld", reverses[0] ? reverses : id,
+                (long long)message);
     if (reverses[0])
         text_format(out, ",\"reverses\":\"%s\"", reverses);
     put_member(out, "task", e->task);
@@ -253,7 +260,7 @@ struct adder {
     const struct task *task;
     const struct book *book;
     int64_t now_s;
-    struct sqlite_statement *insert, *find, *reverse;
+    struct sqlite_statement *insert, *find, *reverse, *restore;
     struct text text, queue;
     char recent[RECENT][ERROR_ID_TEXT]; /* ids of this segment: equal records are neighbours in it */
     unsigned recent_next;
@@ -290,9 +297,9 @@ static int chain_of(struct adder *a, char chain[ERROR_ID_TEXT], const struct ent
     return 1;
 }
 
-/* `reverses`: "" of a verdict. */
+/* `reverses`: "" of a verdict. `message`: how many there are about the order, with this one. */
 static enum err insert(struct adder *a, const struct entry *e, const char *id, const char *reverses,
-                       struct diag *diag)
+                       int64_t message, struct diag *diag)
 {
     const struct push_settings *push = &a->book->push;
     struct facts facts;
@@ -300,7 +307,7 @@ static enum err insert(struct adder *a, const struct entry *e, const char *id, c
     find_facts(&facts, e, a->task, push);
     if (!chain_of(a, chain, e))
         return mem_fail(diag, 0, "errors");
-    put_payload(&a->text, e, &facts, id, reverses, chain);
+    put_payload(&a->text, e, &facts, id, reverses, chain, message);
     if (a->text.failed)
         return mem_fail(diag, 0, "errors");
     struct sqlite_statement *s = a->insert;
@@ -345,33 +352,85 @@ static enum err insert(struct adder *a, const struct entry *e, const char *id, c
     return sqlite_step(s, diag) == STEP_FAILED ? diag->err : OK;
 }
 
+struct standing {
+    int64_t no, reversals, messages;
+    int visible;
+    char id[ERROR_ID_TEXT], status[40];
+};
+
+/* Records that are equal in everything have orders of their own, told apart by a number. Of those of this verdict: the first that
+ * stands, to be reversed; or the one that is reversed the most often, to stand again. no 0: there is none. */
+static enum err find_standing(struct adder *a, const struct entry *e, int to_reverse, struct standing *found,
+                              struct diag *diag)
+{
+    char id[ERROR_ID_TEXT];
+    *found = (struct standing){0};
+    for (unsigned ordinal = 0;; ordinal++) {
+        if (!id_into(&a->text, id, e, ordinal, ""))
+            return mem_fail(diag, 0, "errors");
+        sqlite_bind_text(a->find, 1, id);
+        const enum step step = sqlite_step(a->find, diag);
+        if (step != STEP_MORE) {
+            sqlite_reset(a->find);
+            return step == STEP_FAILED ? diag->err : OK;
+        }
+        const int64_t reversals = sqlite_int(a->find, 2);
+        if (!found->no || (to_reverse ? reversals < found->reversals : reversals > found->reversals)) {
+            *found = (struct standing){.no = sqlite_int(a->find, 4),
+                                       .reversals = reversals,
+                                       .messages = sqlite_int(a->find, 3),
+                                       .visible = (int)sqlite_int(a->find, 0)};
+            snprintf(found->status, sizeof found->status, "%s", sqlite_text(a->find, 1));
+            memcpy(found->id, id, sizeof id);
+        }
+        sqlite_reset(a->find);
+        if (to_reverse && found->reversals == 0)
+            return OK;
+    }
+}
+
 /* Closes the order of a verdict that was taken back; one that was visible is told so. */
 static enum err reverse(struct adder *a, const struct entry *e, struct diag *diag)
 {
-    char id[ERROR_ID_TEXT], own[ERROR_ID_TEXT], status[40];
-    if (!fresh_id(a, id, e, ""))
-        return mem_fail(diag, 0, "errors");
-    sqlite_bind_text(a->find, 1, id);
-    enum step step = sqlite_step(a->find, diag);
-    if (step != STEP_MORE)
-        return step == STEP_FAILED ? diag->err : OK; /* no error of its time: its class was not pushed */
-    int visible = (int)sqlite_int(a->find, 0);
-    snprintf(status, sizeof status, "%s", sqlite_text(a->find, 1));
-    sqlite_reset(a->find);
-    if (strcmp(status, "reversed") == 0)
-        return OK;
-    sqlite_bind_text(a->reverse, 1, id);
+    struct standing o;
+    char own[ERROR_ID_TEXT], kind[ERROR_ID_TEXT + 24];
+    enum err err = find_standing(a, e, 1, &o, diag);
+    if (err != OK || !o.no)
+        return err; /* no error of its time: its class was not pushed */
+    sqlite_bind_int(a->reverse, 1, o.no);
     sqlite_bind_int(a->reverse, 2, a->now_s);
     if (sqlite_step(a->reverse, diag) == STEP_FAILED)
         return diag->err;
-    if (strcmp(status, "force_matched") == 0 &&
-        force_pair_break(a->db, id, a->task->name, a->now_s, diag) != OK)
+    if (o.reversals)
+        return OK; /* it was told: somebody else takes it back as well */
+    if (strcmp(o.status, "force_matched") == 0 &&
+        force_pair_break(a->db, o.id, a->task->name, a->now_s, diag) != OK)
         return diag->err;
-    if (visible != VISIBLE_TOLD)
+    if (o.visible != VISIBLE_TOLD)
         return OK; /* nobody ever saw it */
-    if (!id_into(&a->text, own, e, 0, id))
+    snprintf(kind, sizeof kind, "%s", o.id);
+    if (o.messages > 1) /* not the first end of it */
+        snprintf(kind + strlen(kind), 24, "/%lld", (long long)o.messages);
+    if (!id_into(&a->text, own, e, 0, kind))
         return mem_fail(diag, 0, "errors");
-    return insert(a, e, own, id, diag);
+    return insert(a, e, own, o.id, o.messages + 1, diag);
+}
+
+/* What had taken the verdict back is no more. Where nothing else takes it back its order is as it was before, and whoever was told of
+ * its end is told that. */
+static enum err restore(struct adder *a, const struct entry *e, struct diag *diag)
+{
+    struct standing o;
+    enum err err = find_standing(a, e, 0, &o, diag);
+    if (err != OK || !o.no || !o.reversals)
+        return err;
+    sqlite_bind_int(a->restore, 1, o.no);
+    sqlite_bind_int(a->restore, 2, a->now_s);
+    if (sqlite_step(a->restore, diag) == STEP_FAILED)
+        return diag->err;
+    if (o.reversals > 1 || o.visible != VISIBLE_TOLD)
+        return OK;
+    return error_order_tell_change(a->db, o.no, "tieout", a->task->name, a->now_s, diag);
 }
 
 /* Those that waited for the next run of their queue stood it: this is it. */
@@ -414,39 +473,86 @@ static enum err prepare(struct adder *a, struct diag *diag)
         "  ?22, ?23, ?23, ?24)",
         diag);
     if (err == OK)
-        err = sqlite_prepare(&a->find, a->db, "SELECT visible, node_status FROM error_order WHERE id = ?1",
-                             diag);
+        err = sqlite_prepare(
+            &a->find, a->db,
+            "SELECT visible, node_status, reversals, messages, no FROM error_order WHERE id = ?1", diag);
     if (err == OK)
-        err = sqlite_prepare(&a->reverse, a->db,
-                             "UPDATE error_order SET node_status = 'reversed', changed_at = ?2,\n"
-                             "  visible = CASE WHEN visible < 2 THEN 3 ELSE visible END WHERE id = ?1",
-                             diag);
+        err = sqlite_prepare(
+            &a->reverse, a->db,
+            "UPDATE error_order SET reversals = reversals + 1, changed_at = ?2, node_status = 'reversed',\n"
+            "  status_before = CASE reversals WHEN 0 THEN node_status ELSE status_before END,\n"
+            "  messages = messages + (reversals = 0 AND visible = 2),\n"
+            "  visible = CASE WHEN visible < 2 THEN 3 ELSE visible END WHERE no = ?1",
+            diag);
+    if (err == OK)
+        err = sqlite_prepare(
+            &a->restore, a->db,
+            "UPDATE error_order SET reversals = reversals - 1, changed_at = ?2,\n"
+            "  node_status = CASE WHEN reversals > 1 THEN node_status WHEN status_before IN ('claimed', "
+            "'resolved',\n"
+            "  'void') THEN status_before ELSE 'open' END,\n"
+            "  visible = CASE WHEN reversals = 1 AND visible = 3 AND status_before NOT IN ('resolved', "
+            "'void') THEN 1\n"
+            "  ELSE visible END WHERE no = ?1",
+            diag);
     return err;
+}
+
+/* Reversals count, so a segment may be taken in once only. 1: it was. */
+static int is_known(struct adder *a, const char *segment, struct diag *diag)
+{
+    struct verdict_reader *reader = NULL;
+    struct sqlite_statement *s = NULL;
+    struct entry entry;
+    struct span bytes;
+    enum step step = STEP_FAILED;
+    uint64_t print = 0;
+    enum err err = verdict_log_open(&reader, segment, diag);
+    while (err == OK && (step = verdict_log_next(reader, &entry, &bytes, diag)) == STEP_MORE)
+        print = hash_bytes(bytes.data, bytes.size, print);
+    verdict_log_close(reader);
+    if (step == STEP_FAILED ||
+        sqlite_prepare(&s, a->db, "INSERT OR IGNORE INTO error_segment VALUES (?1, ?2, ?3)", diag) != OK)
+        return -1;
+    sqlite_bind_text(s, 1, a->task->name);
+    sqlite_bind_int(s, 2, a->task->wanted);
+    sqlite_bind_int(s, 3, (int64_t)print);
+    step = sqlite_step(s, diag);
+    sqlite_finish(s);
+    return step == STEP_FAILED ? -1 : sqlite_changes(a->db) == 0;
 }
 
 enum err error_orders_add(struct sqlite *db, const struct task *task, const char *segment,
                           const struct book *book, int64_t now_s, struct diag *diag)
 {
+    /* Where a verdict is taken back and given again, the new order stands behind the old one's end. */
+    static const uint8_t passes[] = {ENTRY_AGAIN, ENTRY_REVERSAL, ENTRY_VERDICT};
     struct adder a = {.db = db, .task = task, .book = book, .now_s = now_s};
     struct verdict_reader *reader = NULL;
     struct entry entry;
     enum step step = STEP_FAILED;
     enum err err = prepare(&a, diag);
-    /* Reversals first: where a verdict is taken back and given again, the new order stands behind the old one's end. */
-    for (int pass = 0; err == OK && pass < 2; pass++) {
+    const int known = err == OK ? is_known(&a, segment, diag) : 0;
+    if (known < 0)
+        err = diag->err;
+    for (int pass = 0; err == OK && !known && pass < 3; pass++) {
         memset(a.recent, 0, sizeof a.recent);
         err = verdict_log_open(&reader, segment, diag);
         while (err == OK && (step = verdict_log_next(reader, &entry, NULL, diag)) == STEP_MORE) {
             char id[ERROR_ID_TEXT];
-            if ((entry.kind == ENTRY_REVERSAL) != (pass == 0) ||
-                (pass == 1 && !(book->push.classes >> entry.class_id & 1)))
+            if (entry.kind != passes[pass] || entry.repeated)
                 continue;
-            if (pass == 0) /* of whatever class: what is pushed may have been set otherwise then */
+            if (entry.kind == ENTRY_AGAIN)
+                err = restore(&a, &entry, diag);
+            else if (entry.kind == ENTRY_REVERSAL) /* of whatever class: what is pushed may have been set
+                                                      otherwise then */
                 err = reverse(&a, &entry, diag);
+            else if (!(book->push.classes >> entry.class_id & 1))
+                continue;
             else if (!fresh_id(&a, id, &entry, ""))
                 err = mem_fail(diag, 0, "errors");
             else
-                err = insert(&a, &entry, id, "", diag);
+                err = insert(&a, &entry, id, "", 1, diag);
         }
         if (err == OK && step == STEP_FAILED)
             err = diag->err;
@@ -460,8 +566,91 @@ enum err error_orders_add(struct sqlite *db, const struct task *task, const char
     sqlite_finish(a.insert);
     sqlite_finish(a.find);
     sqlite_finish(a.reverse);
+    sqlite_finish(a.restore);
     text_fini(&a.text);
     text_fini(&a.queue);
+    return err;
+}
+
+/* ---- what becomes of an order that was told ---- */
+
+/* Its payload as it is told now. `told` is what was told first: this file's own words, in the order of put_payload. */
+static int put_change(struct text *out, const char *told, const char *id, const char *status, int64_t message,
+                      const char *actor, const char *reason)
+{
+    static const char order[] = ",\"order_revision\":", node[] = ",\"node_status\":\"";
+    const char *revision = strstr(told, ",\"revision\":"), *number = strstr(told, order),
+               *state = strstr(told, node);
+    if (!revision || !number || !state || number > state)
+        return 0;
+    const char *behind = number + strlen(order), *end = strchr(state + strlen(node), '"');
+    behind += strspn(behind, "0123456789");
+    text_reset(out);
+    text_format(out, "{\"id\":\"%s\",\"kind\":\"change\"%.*s%s%lld%.*s%s%s%s", id, (int)(number - revision),
+                revision, order, (long long)message, (int)(state - behind), behind, node, status, end);
+    out->data[--out->size] = 0; /* the closing brace */
+    put_member(out, "actor", span_of(actor));
+    put_member(out, "reason", span_of(reason));
+    text_words(out, "}");
+    return !out->failed;
+}
+
+enum err error_order_tell_change(struct sqlite *db, int64_t no, const char *actor, const char *reason,
+                                 int64_t now_s, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    struct text text = {0}, name = {0};
+    char id[ERROR_ID_TEXT];
+    enum err err = sqlite_prepare(
+        &s, db, "SELECT id, messages, node_status, payload FROM error_order WHERE no = ?1 AND visible = 2",
+        diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_int(s, 1, no);
+    const enum step step = sqlite_step(s, diag);
+    int made = 0;
+    if (step == STEP_MORE) {
+        const int64_t message = sqlite_int(s, 1) + 1;
+        put_part(&name, span_of(sqlite_text(s, 0)));
+        text_format(&name, "change %lld", (long long)message);
+        made = digest(id, &name) &&
+               put_change(&text, sqlite_text(s, 3), id, sqlite_text(s, 2), message, actor, reason);
+    }
+    sqlite_finish(s);
+    text_fini(&name);
+    if (step != STEP_MORE || !made) {
+        text_fini(&text);
+        return step == STEP_FAILED ? diag->err : step == STEP_DONE ? OK : mem_fail(diag, 0, "errors");
+    }
+    err = sqlite_prepare(
+        &s, db,
+        "INSERT INTO error_order (id, chain, kind, reverses, task, queue, day, class, revision, scenario, "
+        "error_type,\n"
+        "  reasons, severity, channel_code, biz_order_no, channel_order_no, currency, amount_micro, "
+        "delta_micro,\n"
+        "  node_status, assignee, visible, check_step, check_at, opened_at, changed_at, payload)\n"
+        "SELECT ?2, chain, 'change', id, task, queue, day, class, revision, scenario, error_type, reasons, "
+        "severity,\n"
+        "  channel_code, biz_order_no, channel_order_no, currency, amount_micro, delta_micro, node_status, "
+        "assignee,\n"
+        "  1, 0, 0, ?3, ?3, ?4 FROM error_order WHERE no = ?1",
+        diag);
+    if (err == OK) {
+        sqlite_bind_int(s, 1, no);
+        sqlite_bind_text(s, 2, id);
+        sqlite_bind_int(s, 3, now_s);
+        sqlite_bind_text(s, 4, text.data);
+        err = sqlite_step(s, diag) == STEP_FAILED ? diag->err : OK;
+        sqlite_finish(s);
+    }
+    text_fini(&text);
+    if (err == OK)
+        err = sqlite_prepare(&s, db, "UPDATE error_order SET messages = messages + 1 WHERE no = ?1", diag);
+    if (err == OK) {
+        sqlite_bind_int(s, 1, no);
+        err = sqlite_step(s, diag) == STEP_FAILED ? diag->err : OK;
+        sqlite_finish(s);
+    }
     return err;
 }
 
@@ -531,7 +720,8 @@ enum err error_order_each(struct sqlite *db, const struct error_filter *f, error
                                       f->assignee ? " AND assignee = ?9" : NULL,
                                       f->severity ? " AND severity >= ?10" : NULL,
                                       f->open_only ? " AND node_status IN ('checking', 'open', 'claimed')"
-                                                   : NULL};
+                                                   : NULL,
+                                      f->id ? NULL : " AND kind <> 'change'"};
     for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++)
         if (conditions[i])
             text_words(&sql, conditions[i]);

@@ -7,7 +7,11 @@
  * An order's id is the SHA-256, in hex, of (task, bill date, class, record key, revision), where the record key is the key tuple that
  * decided and of each side its occurrence id and its fields. So it is the same over retries, restarts and reruns, and a record that
  * changed has another. A reversal in the log closes the order of the verdict that it takes back; where that was visible already, the
- * reversal is an order of its own, so that whoever has the first one hears of it.
+ * reversal is an order of its own, so that whoever has the first one hears of it. Reversals are counted, since two may take back one
+ * verdict (a late partner, and then its own task): an order whose last one is no more is again what it was.
+ *
+ * What is said of an order that was told already is a `change`: a row of its own that only goes to the sinks, with the order's id as
+ * `order_id` and the next `order_revision`.
  *
  * node_status: checking (not visible yet) > open > claimed > resolved | void | force_matched | reversed
  * severity: 1 low, 2 medium, 3 high, 4 critical: 1 and a point for each amount and age of book.yaml that is reached, and the channel's.
@@ -32,6 +36,9 @@ enum error_visible { VISIBLE_LATER, VISIBLE_NOW, VISIBLE_TOLD, VISIBLE_NEVER };
 /* `segment` is a file's path. The same segment twice changes nothing. ERR_STATE when it is damaged. */
 enum err error_orders_add(struct sqlite *db, const struct task *task, const char *segment,
                           const struct book *book, int64_t now_s, struct diag *diag);
+/* Order `no` is in another state than its sinks were told: they hear of it. Those that were told nothing still do not. */
+enum err error_order_tell_change(struct sqlite *db, int64_t no, const char *actor, const char *reason,
+                                 int64_t now_s, struct diag *diag);
 /* The id of a verdict; `ordinal` tells records apart that are equal in every field. 0: no memory. */
 int error_order_id(char id[ERROR_ID_TEXT], const struct entry *entry, unsigned ordinal);
 

@@ -145,7 +145,11 @@ static enum err move(struct sqlite *db, const struct standing *o, const char *wh
     err = finish(s, diag);
     describe(before, o->status, o->assignee);
     describe(after, status, assignee);
-    return err == OK ? write_action(db, what, o->id, h, before, after, diag) : err;
+    if (err == OK)
+        err = write_action(db, what, o->id, h, before, after, diag);
+    if (err == OK && strcmp(status, "claimed") != 0)
+        err = error_order_tell_change(db, o->no, h->actor, h->reason ? h->reason : "", h->now_s, diag);
+    return err;
 }
 
 /* What a sheet or a command saw when it was decided must be so still. */

@@ -318,21 +318,43 @@ expect 1 '2 tasks done' t task rerun --date=2026-11-19 --cascade --jobs=log
 grep -q 'came later' said && { echo "FAILED: done again, and still told"; failures=$((failures + 1)); }
 t status --jobs=log | grep -q 'book.changed' && { echo "FAILED: done again, and the alarm stands"; failures=$((failures + 1)); }
 
-# a late partner that a corrected file takes away again: the verdict it had taken back stands, and somebody is told
+# a late partner that a corrected file takes away again: the verdict it had taken back stands again, its error is open, sinks are told
 mkdir -p undone/local undone/bill
 job G >undone/g.yaml
 sed -i 's/threshold: {local: 1, channel: 1}/threshold: {local: 0, channel: 0}/' undone/g.yaml
+printf 'version: 1\npush: {sinks: {archive: {file: told.jsonl}}}\n' >undone/book.yaml
 printf 'order_no,amount,status\nz,1.00,SUCCESS\n' >undone/local/G-2026-11-01.csv
 printf 'trade_no,order_no,amount,status\nt1,o1,100.00,SUCCESS\nt2,z,1.00,SUCCESS\n' >undone/bill/G-2026-11-01.csv
 printf 'order_no,amount,status\no1,100.00,SUCCESS\ny,1.00,SUCCESS\n' >undone/local/G-2026-11-02.csv
 printf 'trade_no,order_no,amount,status\nt3,y,1.00,SUCCESS\n' >undone/bill/G-2026-11-02.csv
 expect 0 'made' t task init --date=2026-11-01 --jobs=undone
 expect 0 'made' t task init --date=2026-11-02 --jobs=undone
-expect 1 '2 tasks done' t task run --jobs=undone
+expect 1 '1 task done' t task run --date=2026-11-01 --jobs=undone
+expect 1 '1 task done' t task rerun --date=2026-11-01 --jobs=undone # its row is of revision 2 now, its verdict of 1
+expect 0 'pushed 1;' t push --jobs=undone
+expect 0 '1 task done' t task run --jobs=undone
 expect 0 'late' t trace o1 --jobs=undone
+expect 0 '0 errors' t errors list --jobs=undone
+expect 0 'pushed 1;' t push --jobs=undone
 printf 'order_no,amount,status\ny,1.00,SUCCESS\n' >undone/local/G-2026-11-02.csv
-expect 1 'o1 (extra of G/-/2026-11-01/1)' t task rerun --date=2026-11-02 --jobs=undone
-expect 0 'verdict.again' t status --jobs=undone
+expect 0 '1 of earlier days stand again' t task rerun --date=2026-11-02 --jobs=undone
+expect 0 '1 error' t errors list --class=extra --jobs=undone
+expect 0 'lets stand again: extra' t trace o1 --jobs=undone
+expect 0 'all agree' t verify --jobs=undone
+expect 0 'pushed 1;' t push --jobs=undone
+printf 'order_no,amount,status\no1,100.00,SUCCESS\ny,1.00,SUCCESS\n' >undone/local/G-2026-11-02.csv
+expect 0 '1 verdicts taken back, 1 given anew' t task rerun --date=2026-11-02 --jobs=undone
+expect 0 '0 errors' t errors list --jobs=undone
+expect 0 'pushed 1;' t push --jobs=undone
+expect 0 'all agree' t verify --jobs=undone
+python3 - undone/told.jsonl <<'PY' || failures=$((failures + 1))
+import json, sys
+told = [json.loads(line) for line in open(sys.argv[1])]
+said = [(m["kind"], m["node_status"], m["order_revision"]) for m in told]
+want = [("verdict", "open", 1), ("reversal", "reversed", 2), ("change", "open", 3), ("reversal", "reversed", 4)]
+if said != want or len({m["id"] for m in told}) != 4 or len({m["order_id"] for m in told}) != 1:
+    sys.exit("FAILED: sinks were told %s, expected %s, of one order" % (said, want))
+PY
 
 # a state that is gone, with what it published still there, is not begun anew
 mv gap/state gap/away
