@@ -12,7 +12,7 @@ cd "$work"
 failed=0
 digest() { sed -n 's/.*"digest": *"\([^"]*\)".*/\1/p' "$1/summary.json"; }
 
-"$tieout" gen --rows=30000 --seed=7 --out=day 2>gen.log
+"$tieout" gen --rows=12000 --seed=7 --out=day 2>gen.log
 size=$(wc -c <day/channel.csv)
 gzip -nc day/local.csv >local.csv.gz
 gzip -nc day/channel.csv >channel.csv.gz
