@@ -7,6 +7,7 @@
 #include "io/ring/sys.h"
 #include "io/sink/digest.h"
 #include "io/store/carry_file.h"
+#include "io/store/id_book.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
@@ -270,6 +271,10 @@ int cmd_verify(const struct options *o)
         fault(&v,
               "the log, added up from its beginning, does not come to the verdicts that stand: one was taken "
               "back twice, or stands twice");
+    uint64_t id_files = 0;
+    struct diag why = {0};
+    if (err == OK && !o->date && id_book_check(v.folder.state, &id_files, &why) != OK)
+        fault(&v, "%s", why.what);
     if (err == OK && o->format && strcmp(o->format, "json") == 0)
         printf("{\"segments\":%llu,\"entries\":%llu,\"tasks\":%llu,\"files\":%llu,\"faults\":%llu,"
                "\"standing\":\"%016llx\"}\n",

@@ -29,6 +29,8 @@ enum {
     SORT_BYTES_MAX = 16 << 20,
     SORT_SHARE = 16, /* one part of so many is for sorting results */
     MATCH_BYTES_MAX = 128 << 20,
+    IDS_SHARE = 16, /* and of so many for what a book keeps of occurrence ids */
+    IDS_BYTES_MAX = 256 << 20,
     MATCH_SHARE = 4 /* and of so many for match.csv, where it is asked for */
 };
 
@@ -114,7 +116,7 @@ struct session {
     struct run_result *result;
     struct io_context io;
     struct worker_io *report_io;
-    uint64_t memory, sort_bytes, match_bytes, index_bytes;
+    uint64_t memory, sort_bytes, match_bytes, ids_bytes, index_bytes;
     uint32_t threads;
     double began;
 };
@@ -144,9 +146,11 @@ static enum err plan(struct session *s, struct diag *diag)
         s->job->write_match = 1;
     uint64_t match = s->memory / MATCH_SHARE < MATCH_BYTES_MAX ? s->memory / MATCH_SHARE : MATCH_BYTES_MAX;
     s->match_bytes = !s->job->write_match ? 0 : o->match_memory ? o->match_memory : match;
-    s->index_bytes = o->index_memory
-                         ? o->index_memory
-                         : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads - s->match_bytes;
+    if (s->task && s->task->ids)
+        s->ids_bytes = s->memory / IDS_SHARE < IDS_BYTES_MAX ? s->memory / IDS_SHARE : IDS_BYTES_MAX;
+    s->index_bytes = o->index_memory ? o->index_memory
+                                     : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads -
+                                           s->match_bytes - s->ids_bytes;
     if (s->task &&
         !o->index_memory) /* results of the task before this one, which are being written meanwhile */
         s->index_bytes -= s->sort_bytes * s->threads;
@@ -388,6 +392,8 @@ static enum err match(struct session *s, struct diag *diag)
                                    .counts_only = s->options->aggregate_only,
                                    .is_task = s->task != NULL,
                                    .fresh = s->task ? s->task->fresh : NULL,
+                                   .ids = s->task ? s->task->ids : NULL,
+                                   .ids_memory = s->ids_bytes,
                                    .memory = s->index_bytes,
                                    .progress = isatty(2) ? show_progress : NULL,
                                    .progress_context = &s->progress_shown,
@@ -471,8 +477,10 @@ static enum err session_open(struct session **out, struct job *job, const struct
     if (err == OK)
         err = task ? norm_shared_open(&s->shared, job, task->seed, date, diag)
                    : open_shared(&s->shared, job, date, diag);
-    if (err == OK && task)
+    if (err == OK && task) {
         task->keep.shared = &s->shared;
+        s->shared.keeps_ids = task->ids != NULL;
+    }
     if (err == OK)
         err = rates_open_of(job, date, diag);
     if (err == OK)

@@ -23,7 +23,8 @@ struct session_task {
     uint64_t seed;         /* of hashes: the book's */
     struct sqlite *db;     /* for the manifest */
     struct carried_source carried[SIDES];
-    struct bloom *fresh; /* [SIDES]; NULL: there are no final records */
+    struct bloom *fresh;  /* [SIDES]; NULL: there are no final records */
+    struct id_store *ids; /* who came before; NULL: nobody asks */
     /* When a stage begins. */
     enum err (*stage)(void *context, enum session_stage stage, struct diag *diag);
     /* All results are written, nothing is published: writes what the state keeps, adds certificate.json. */

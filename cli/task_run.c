@@ -18,6 +18,7 @@
 #include "io/store/alarm.h"
 #include "io/store/carry_file.h"
 #include "io/store/error_order.h"
+#include "io/store/id_book.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -62,6 +63,7 @@ struct task_work {
     struct session *session;
     struct source_gate gate;
     struct late *late;
+    struct id_book *ids; /* NULL: the job keeps none */
     struct bloom fresh[SIDES];
     char open_path[SIDES][STATE_PATH_MAX];
     char rule_version[DIGEST_TEXT], certificate[DIGEST_TEXT];
@@ -504,6 +506,8 @@ static enum err keep_all(void *context, const struct session_outcome *o, struct 
                          side_name((enum side)side), (unsigned long long)w->files[side][CARRY_OPEN].records);
     if (err == OK)
         err = write_log(w, o->results, diag);
+    if (err == OK && w->ids)
+        err = id_book_seal(w->ids, diag);
     return err == OK ? write_certificate(w, o, diag) : err;
 }
 
@@ -609,6 +613,8 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
         err = commit_log_days(w, o->result, now, diag);
     if (err == OK)
         err = segment_add(db, &w->segment, diag);
+    if (err == OK && w->ids)
+        err = id_book_commit(w->ids, diag);
     if (err == OK)
         err = error_orders_add(db, &w->task, path, w->folder->book, now, diag);
     if (err == OK)
@@ -628,6 +634,10 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
     if (err != OK) {
         sqlite_rollback(db);
         return err;
+    }
+    if (w->ids) {
+        id_book_sweep(w->ids);
+        id_book_tell(w->ids);
     }
     return state_advance(w->folder->state, w->segment.number, w->segment.chain, diag);
 }
@@ -658,6 +668,10 @@ static enum err look_back(struct task_work *w, struct diag *diag)
         if (err == OK && w->before.id)
             err = carry_each(state_db(state), &ask, open_carried, w, diag);
     }
+    if (err == OK && w->job->job->ids_keep) {
+        err = id_book_open(&w->ids, state, &w->task, w->job->job->ids_keep, diag);
+        w->session.ids = err == OK ? id_book_store(w->ids) : NULL;
+    }
     if (err == OK)
         err = late_open(&w->late, state, &w->task, diag);
     if (err != OK || !w->late)
@@ -677,6 +691,7 @@ static void work_close(struct task_work *w)
 {
     session_close(w->session);
     late_close(w->late);
+    id_book_close(w->ids);
     for (int side = 0; side < SIDES; side++)
         bloom_fini(&w->fresh[side]);
     verdict_log_drop(w->log);

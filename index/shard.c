@@ -884,11 +884,16 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
         if (err == OK)
             err = give_back(&s->flat[i], &out, diag);
     }
+    /* What an earlier day took in may not pair again without being looked at. */
+    for (size_t i = 0; err == OK && s->config.repeats && s->config.repeats->count && i < n; i++)
+        if (repeats_has_key(s->config.repeats, s->flat[i].print))
+            err = give_back(&s->flat[i], &out, diag);
     for (uint32_t i = s->waiting_start[number]; err == OK && i < s->waiting_start[number + 1]; i++) {
         uint32_t head = s->waiting[i].head;
         const struct record *local, *channel;
         uint32_t left = n ? s->seen[seen_slot(s, mask, entry_at(s, head)->hash_lo)] : 0;
-        int settled = !left && settles_now(s, head, &local, &channel);
+        int settled = !left && !repeats_has_key(s->config.repeats, entry_at(s, head)->hash_lo) &&
+                      settles_now(s, head, &local, &channel);
         const int carried = s->config.other_days_apart && settle_carried(s, head);
         if (left)
             err = give_back(&s->flat[left - 1], &out, diag);

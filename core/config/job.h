@@ -169,9 +169,9 @@ struct bill_spec {
     const char **columns; /* fixed: names and widths, in bytes */
     int *widths;
     int column_count;
-    int gap;               /* fixed: bytes between two columns */
-    int is_endless;        /* fixed: no line ends; a record begins where the one before ends */
-    const char *entry;     /* the bill's name in an archive that holds more, as a pattern; NULL: none is known */
+    int gap;           /* fixed: bytes between two columns */
+    int is_endless;    /* fixed: no line ends; a record begins where the one before ends */
+    const char *entry; /* the bill's name in an archive that holds more, as a pattern; NULL: none is known */
     const char *name_date; /* the file's date is yymmdd behind this text in its name; NULL: none */
     const char *type_column;
     /* PayPal: the first cell says what a row is. The header has `header_mark` there, rows that are records
@@ -334,6 +334,8 @@ struct subset_rules {
     uint32_t parts, pool;
     uint64_t work;
 };
+/* A month that is exported once more at its end, and some days of leave. */
+enum { IDS_KEEP_DAYS = 40 };
 enum { SUBSET_PARTS_MAX = 32, SUBSET_POOL_MAX = 1000 };
 
 struct rates;
@@ -416,6 +418,7 @@ struct job {
     const char *non_monetary[STATUS_WORDS_MAX]; /* default PROCESSING, FAILED, CLOSED */
     int non_monetary_count;
     int suspense_threshold[SIDES];
+    int ids_keep; /* a book: days for which occurrence ids are looked up again; 0: they are not kept. Default IDS_KEEP_DAYS */
     const char *out_dir; /* default "out"; relative to `directory`; diff: as it was asked */
     int write_match;
     const char *manifest; /* which files were admitted; relative to `directory`; NULL: nothing is kept */

@@ -1572,6 +1572,19 @@ static enum err read_suspense(struct loader *l)
     return err;
 }
 
+/* How far back a book looks for records that come again. */
+static enum err read_ids(struct loader *l)
+{
+    static const char *const NAMES[] = {"keep"};
+    const struct yaml_node *node = yaml_get(l->root, "ids");
+    l->job->ids_keep = IDS_KEEP_DAYS;
+    if (!node)
+        return OK;
+    enum err err = check_names(l, node, "ids", NAMES, COUNT_OF(NAMES), NULL, 0);
+    const struct yaml_node *keep = yaml_get(node, "keep");
+    return err == OK && keep ? read_days(l, keep, "ids.keep", &l->job->ids_keep) : err;
+}
+
 static enum err check_out_dir(struct loader *l, const struct yaml_node *node)
 {
     const struct job *job = l->job;
@@ -1662,10 +1675,10 @@ static enum err read_version(struct loader *l)
 
 static enum err read_top(struct loader *l)
 {
-    static const char *const NAMES[] = {"version",  "job",      "channel_code", "biz_type", "timezone",
-                                        "cut",      "currency", "local",        "channel",  "match",
-                                        "suspense", "output",   "status",       "manifest", "test_rules",
-                                        "sampling", "aggregate"};
+    static const char *const NAMES[] = {"version",  "job",       "channel_code", "biz_type", "timezone",
+                                        "cut",      "currency",  "local",        "channel",  "match",
+                                        "suspense", "output",    "status",       "manifest", "test_rules",
+                                        "sampling", "aggregate", "ids"};
     static const char *const LATER[] = {"filters", "push", "sinks", "state", "script", "profile", "include"};
     struct job *job = l->job;
     enum err err = check_names(l, l->root, "", NAMES, COUNT_OF(NAMES), LATER, COUNT_OF(LATER));
@@ -1712,6 +1725,8 @@ static enum err read_top(struct loader *l)
         err = read_aggregate(l);
     if (err == OK)
         err = read_suspense(l);
+    if (err == OK)
+        err = read_ids(l);
     if (err == OK)
         err = read_output(l);
     const struct yaml_node *manifest = yaml_get(l->root, "manifest");

@@ -162,7 +162,7 @@ static enum err read_tolerances(struct loader *l, const struct yaml_node *node, 
     return err;
 }
 
-static enum err read_days(struct loader *l, const struct yaml_node *node, const char *where, int *out)
+enum err read_days(struct loader *l, const struct yaml_node *node, const char *where, int *out)
 {
     static const char *const expected = "a number of days such as 1d";
     const char *text = "";

@@ -54,6 +54,8 @@ enum err read_texts(struct loader *l, const struct yaml_node *node, const char *
 enum err read_secret(struct loader *l, const struct yaml_node *node, const char *where, const char **out);
 /* "30s", "10m", "2h". */
 enum err read_seconds(struct loader *l, const struct yaml_node *node, const char *where, int *out);
+/* "1d", or 0. */
+enum err read_days(struct loader *l, const struct yaml_node *node, const char *where, int *out);
 enum err read_zone(struct loader *l, const struct yaml_node *node, const char *where, const char **out);
 enum err read_byte(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
                    char *out);

@@ -280,7 +280,7 @@ static enum err wake(struct worker *w, struct full **order, uint32_t *count)
     uint32_t kept = 0;
     enum err err = OK;
     for (uint32_t i = 0; i < *count; i++)
-        fresh[order[i]->side] |= !order[i]->carry;
+        fresh[order[i]->side] |= !order[i]->carry && order[i]->repeated != REPEAT_EQUAL;
     for (uint32_t i = 0; err == OK && i < *count; i++) {
         if (order[i]->carry && order[i]->carry->is_late && !fresh[!order[i]->side])
             err = drop(w, &w->dropped, &w->dropped_count[order[i]->side], order[i], order[i]->currency,
@@ -366,6 +366,7 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     for (uint32_t i = 0; err == OK && i < count; i++) {
         rows[i].dup_suspect |= refs[i].dup_suspect;
         rows[i].met = refs[i].met;
+        rows[i].repeated = (uint8_t)repeats_find(&w->run->repeats, rows[i].side, refs[i].place);
     }
     for (int side = LOCAL; err == OK && w->carry && side < SIDES; side++)
         if (source_tells_images(job->sources[side].kind))

@@ -327,6 +327,9 @@ static enum err worker_setup(struct worker *w)
     if (err == OK && config->is_task && !(w->carry = mem_take_zero(SIDES, sizeof *w->carry)))
         err = mem_fail(&w->diag, SIDES * sizeof *w->carry, "a worker");
     w->outbox.fresh = config->fresh;
+    if (err == OK && config->ids)
+        err = w->spill->ops->open(&w->outbox.ids, w->spill, ID_PARTITIONS,
+                                  config->ids_memory / run->worker_count, &w->diag);
     w->outbox.shard_count = run->shard_count;
     w->outbox.flush = flush;
     w->outbox.open = mem_take_zero(run->shard_count, sizeof *w->outbox.open);
@@ -344,6 +347,7 @@ static enum err worker_setup(struct worker *w)
                                  .has_cost = job_matches_gross(config->job),
                                  .holds_all = config->job->match.group.given,
                                  .gives_back = config->write_match && job_match_is_odd(config->job),
+                                 .repeats = config->ids ? &run->repeats : NULL,
                                  .keep_pairs = config->write_match};
     for (int side = 0; side < SIDES; side++)
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
@@ -387,6 +391,8 @@ static void worker_teardown(struct worker *w)
     for (int key = 0; key < KEYS_MAX + PASSES_BEHIND; key++)
         if (w->later[key])
             w->later[key]->ops->close(w->later[key]);
+    if (w->outbox.ids)
+        w->outbox.ids->ops->close(w->outbox.ids);
     run->config->spill.close(w->spill);
     mem_give(w->shards);
     mem_give(w->outbox.open);
@@ -426,6 +432,8 @@ static void *worker_main(void *argument)
         for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)
             if (w->shards[shard])
                 err = run->config->index->settle(w->shards[shard], &w->diag);
+        if (err == OK && w->outbox.ids)
+            err = w->outbox.ids->ops->seal(w->outbox.ids, &w->diag);
         w->times.settle_seconds = run_seconds() - settling;
         if (err != OK)
             run_fail(run, &w->diag);
@@ -442,6 +450,8 @@ static void *worker_main(void *argument)
     }
     pthread_barrier_wait(&run->barrier);
     began = run_seconds();
+    if (run->config->ids)
+        worker_known(w);
     err = run->config->counts_only ? OK : worker_resolve(w);
     if (err != OK)
         run_fail(run, &w->diag);
@@ -733,6 +743,7 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
         run.shard_count = run.worker_count;
     pthread_mutex_init(&run.claim_lock, NULL);
     pthread_mutex_init(&run.diag_lock, NULL);
+    repeats_init(&run.repeats);
     for (int side = 0; side < SIDES; side++)
         atomic_init(&run.size[side], config->sources[side]->ops->size(config->sources[side]));
     struct run_result *result = mem_take_zero(1, sizeof *result);
@@ -783,6 +794,7 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
             worker_teardown(&run.workers[i]);
     }
     pthread_barrier_destroy(&run.barrier);
+    repeats_fini(&run.repeats);
     mem_unmap(run.lanes, lanes_size);
     mem_unmap(run.workers, workers_size);
     if (err != OK)

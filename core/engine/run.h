@@ -10,6 +10,7 @@
 #ifndef TIEOUT_CORE_ENGINE_RUN_H
 #define TIEOUT_CORE_ENGINE_RUN_H
 
+#include "core/ops/id_store.h"
 #include "core/ops/index.h"
 #include "core/ops/sink.h"
 
@@ -45,10 +46,12 @@ struct run_config {
     uint32_t depth;           /* chunks in flight per worker */
     int pin;                  /* 1: pin workers to cores */
     int write_match;
-    int counts_only; /* 1: records are counted and go nowhere; no index is made and nothing is judged */
-    int is_task;         /* a day of a book: other days' log records are apart, records may be carried */
-    struct bloom *fresh; /* [SIDES]: as in struct outbox; NULL: nobody asks */
-    uint64_t memory;     /* bytes for all shards together */
+    int counts_only;      /* 1: records are counted and go nowhere; no index is made and nothing is judged */
+    int is_task;          /* a day of a book: other days' log records are apart, records may be carried */
+    struct bloom *fresh;  /* [SIDES]: as in struct outbox; NULL: nobody asks */
+    struct id_store *ids; /* of a book; NULL: nobody asks who came before */
+    uint64_t ids_memory;  /* bytes for what is told to it */
+    uint64_t memory;      /* bytes for all shards together */
     void (*progress)(void *context,
                      const struct run_progress *progress); /* may be NULL; about five times a second */
     void *progress_context;

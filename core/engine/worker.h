@@ -74,6 +74,9 @@ struct run {
     _Atomic uint64_t size[SIDES];    /* written under claim_lock */
     int side_done[SIDES];
     pthread_barrier_t barrier;
+    struct repeats repeats; /* records that an earlier day took in */
+    unsigned id_group_bits;
+    int asks_ids; /* worker 0 says so for all, between barriers */
     _Atomic int failed;
     _Atomic uint64_t bytes_done, rows_done;
     _Atomic uint32_t next_partition;
@@ -88,6 +91,8 @@ static inline uint32_t shard_owner(const struct run *run, uint32_t shard)
 {
     return shard % run->worker_count;
 }
+/* known.c: finds them. Called by every worker when both sides are read; has barriers inside. */
+void worker_known(struct worker *worker);
 void run_fail(struct run *run, const struct diag *diag);
 static inline int run_failed(const struct run *run)
 {

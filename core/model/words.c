@@ -42,6 +42,6 @@ const char *reason_name(enum reason reason)
         "partial",        "over",      "under",     "group_sum",   "budget",
         "netted",         "sampled",   "manual",    "fx",          "fx_rate_missing",
         "voided",         "filtered",  "other_day", "test",        "alien_merchant",
-        "over_refund"};
+        "over_refund",    "repeated"};
     return names[reason];
 }

@@ -85,6 +85,7 @@ enum reason {
     REASON_TEST,           /* test data (P0) */
     REASON_ALIEN_MERCHANT, /* of a merchant that is none of ours (P0) */
     REASON_OVER_REFUND,    /* more given back than taken */
+    REASON_REPEATED,       /* an earlier day of the book took it in already */
     REASONS
 };
 #define REASON_BIT(reason) (1ull << (reason))

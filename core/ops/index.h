@@ -16,6 +16,7 @@
 
 #include "core/model/currency.h"
 #include "core/model/money.h"
+#include "core/model/repeats.h"
 #include "core/ops/source.h"
 #include "core/ops/spool.h"
 
@@ -31,6 +32,8 @@ struct index_config {
     int has_cost; /* 1: extras begin with 8 bytes, what the channel kept: amount and it together are matched */
     int holds_all;  /* 1: no pair leaves, since keys are judged whole */
     int gives_back; /* 1: pairs that left come back in next, all of them */
+    const struct repeats
+        *repeats;   /* filled before `next`: pairs of their keys come back; NULL: there are none */
     int keep_pairs; /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
 };
 

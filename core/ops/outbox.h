@@ -10,8 +10,10 @@
 #include "core/base/bloom.h"
 #include "core/base/hash.h"
 #include "core/model/aggregate.h"
+#include "core/model/id_print.h"
 #include "core/model/record.h"
 #include "core/model/tally.h"
+#include "core/ops/spool.h"
 
 struct outbox {
     uint32_t shard_count;
@@ -21,6 +23,8 @@ struct outbox {
     struct bloom
         *fresh; /* [SIDES]: first keys of this task's own records, for final ones that may be reopened; NULL:
                             nobody asks */
+    struct spool
+        *ids; /* struct id_entry of records that have an id, ID_PARTITIONS parts; NULL: nobody keeps them */
     /* Takes open[shard] and leaves an empty batch there. Fails only by a failure of the run, told in `diag`.
      */
     enum err (*flush)(struct outbox *outbox, uint32_t shard, struct diag *diag);
@@ -56,6 +60,17 @@ static inline const struct record *outbox_put_untold(struct outbox *outbox, stru
         !(record->flags & (RECORD_CARRIED | RECORD_NO_KEY | RECORD_OTHER_DAY | RECORD_GONE)))
         bloom_put(&outbox->fresh[record->flags & RECORD_CHANNEL], record_hash(record));
     return record;
+}
+
+/* Sets aside by what a record will be known again. `id` is that of its row. */
+static inline enum err outbox_id(struct outbox *outbox, const struct record *record,
+                                 const struct id_print *id, struct diag *diag)
+{
+    if (!id->has)
+        return OK;
+    const struct id_entry entry = id_entry_of(id, record);
+    return spool_put(outbox->ids, id_partition(record->flags & RECORD_CHANNEL, id->print), &entry,
+                     sizeof entry, diag);
 }
 
 /* The same, with the tally. */

@@ -81,6 +81,7 @@ struct normalizer {
     int carry[CARRY_COLUMNS]; /* cells of a file of carried records */
     uint16_t carry_flags;     /* RECORD_CARRIED, RECORD_LATE; 0: other sources */
     int stands_by_id;         /* records without a key stand under their occurrence id */
+    int keeps_ids;            /* records are to be known again on later days */
     int plain_lean;           /* the same, of those that a part of a pair wants */
     struct plain_plan plan;   /* where `plain` */
     struct image_plan image;
@@ -195,6 +196,23 @@ static void make_plan(struct normalizer *n)
         n->plan.note_constants[dim] = wanted && in->cell < 0 ? in->constant : (struct span){"", 0};
         n->plan.notes_odd |= wanted && in->cell >= 0 &&
                              (in->rule->map_count || in->rule->strip || in->rule->none || in->charset);
+    }
+}
+
+/* The occurrence id of a plain row is one column as it is, or the row goes the long way. */
+static void plan_ids(struct normalizer *n)
+{
+    struct plain_plan *plan = &n->plan;
+    plan->keeps_ids = (uint8_t)n->keeps_ids;
+    plan->occurrence = -1;
+    if (n->occurrence_field >= 0) {
+        const struct input *in = &n->in[n->occurrence_field];
+        plan->occurrence = column_of(n, (unsigned)n->occurrence_field);
+        plan->ids_odd = in->rule->strip || in->rule->none || in->rule->map_count || in->charset ||
+                        (in->cell < 0 && in->constant.size);
+    } else if (n->occurrence_count) {
+        plan->occurrence = n->columns[n->occurrence[0]];
+        plan->ids_odd = n->occurrence_count > 1 || n->in[FIELD_BIZ_ORDER_NO].charset;
     }
 }
 
@@ -390,6 +408,9 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
     n->counts = job_counts(job, side);
     if (n->plain)
         make_plan(n);
+    n->keeps_ids = shared->keeps_ids && !n->is_image && !spec->carried;
+    if (n->plain)
+        plan_ids(n);
     n->layout.has_extras = n->extra_count > 0 || n->takes_cost;
     n->stands_by_id = n->is_image || spec->carried_fold;
     n->layout.has_fold = (uint8_t)n->stands_by_id;
@@ -442,8 +463,10 @@ const int *normalizer_columns(const struct normalizer *n, int *count)
 
 const struct plain_plan *normalizer_plain(const struct normalizer *n)
 {
-    return n->plain && n->plan.key >= 0 && n->plan.amount >= 0 && !(n->counts && n->plan.notes_odd) ? &n->plan
-                                                                                                    : NULL;
+    return n->plain && n->plan.key >= 0 && n->plan.amount >= 0 && !(n->counts && n->plan.notes_odd) &&
+                   !(n->keeps_ids && n->plan.ids_odd)
+               ? &n->plan
+               : NULL;
 }
 
 struct record_layout normalizer_layout(const struct normalizer *n)
@@ -758,6 +781,7 @@ struct core_fields {
     struct span status;
     uint16_t day;
     uint8_t currency, out, has_fee, date_disagrees;
+    uint8_t undated; /* the day is only the unit's */
 };
 
 /* Eight bytes "HH:MM:SS" as seconds of the day, or -1. All digits are checked at once. */
@@ -1066,6 +1090,7 @@ static inline enum reject_code read_core(const struct normalizer *n, struct norm
     if (code != REJECT_NONE)
         return code;
     uint16_t time_day = DAY_NONE;
+    int has_date = 0;
     if (out->wall_us != TIME_NONE && (time_day = day_of_wall(out->wall_us, n->job->cut_minutes)) == DAY_NONE)
         return REJECT_TIME;
     out->day = time_day;
@@ -1086,12 +1111,14 @@ static inline enum reject_code read_core(const struct normalizer *n, struct norm
                 return REJECT_DATE;
         }
         if (day != DAY_NONE) {
+            has_date = 1;
             out->date_disagrees = time_day != DAY_NONE && time_day != day;
             out->day = day;
         }
     } else if (out->day == DAY_NONE) {
         out->day = n->shared->unit_day;
     }
+    out->undated = time_day == DAY_NONE && !has_date;
     if (out->day == DAY_NONE)
         out->day = n->shared->unit_day;
     return REJECT_NONE;
@@ -1433,6 +1460,51 @@ static int take_note(const struct normalizer *n, struct norm_scratch *s, const s
     return 1;
 }
 
+/* By what the record will be known again. 0: its occurrence id is too long. */
+static int take_id(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                   const struct core_fields *core, const struct record *r)
+{
+    const uint64_t seed = n->shared->hash_seed;
+    uint64_t key = record_hash(r);
+    s->id.odd_key = 0;
+    s->id.undated = core->undated;
+    if (UNLIKELY(r->flags & RECORD_NO_KEY)) {
+        size_t all = 0;
+        key = seed;
+        for (int i = 0; i < n->key_cell_count; i++) {
+            const struct span part =
+                utf8_text(s, n->in[FIELD_BIZ_ORDER_NO].charset, cell_text(s, &cells[n->key_cells[i]]));
+            key = hash_bytes(part.data, part.size, key + part.size);
+            all += part.size;
+        }
+        if (all == 0)
+            return 1;
+    } else if (UNLIKELY(r->channel > 1)) { /* its number is another one in every run */
+        const struct span channel = text_field(n, s, cells, FIELD_CHANNEL_CODE);
+        key = hash_bytes(record_key(r, n->layout.has_fold), r->key_size,
+                         hash_bytes(channel.data, channel.size, seed));
+        s->id.odd_key = 1;
+    }
+    char room[OCCURRENCE_TEXT_MAX];
+    struct span id = {room, 0};
+    if (n->occurrence_field >= 0)
+        id = text_field(n, s, cells, (unsigned)n->occurrence_field);
+    else
+        id.size = occurrence_text(n, s, cells, room, sizeof room);
+    if (id.size == SIZE_MAX)
+        return 0;
+    if (id.size == 0)
+        return 1;
+    uint64_t extras = 0;
+    if (n->layout.has_extras) {
+        const uint8_t *at = record_extras(r, n->layout.has_fold);
+        extras = hash_bytes(at, 2u + record_u16(at), seed);
+    }
+    id_print_make(&s->id, key, id, n->side, r->status ? s->id_status_hash : 0, extras,
+                  currency_code(core->currency), core->amount, core->out);
+    return 1;
+}
+
 void normalize_note(const struct job *job, const struct full *f, struct row_note *note)
 {
     const struct span time = f->text[FIELD_TRADE_TIME]; /* 2026-11-19T08:15:30+08:00, in the job's zone */
@@ -1452,7 +1524,8 @@ void normalize_note(const struct job *job, const struct full *f, struct row_note
 enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
                                struct record *r, int *bad_cell)
 {
-    if (LIKELY(n->plain && !n->counts) && LIKELY(take_plain(n, s, cells, r)))
+    s->id.has = 0;
+    if (LIKELY(n->plain && !n->counts && !n->keeps_ids) && LIKELY(take_plain(n, s, cells, r)))
         return REJECT_NONE;
     struct core_fields core;
     s->bad_charset = 0;
@@ -1477,6 +1550,10 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
     if (n->status_in_sigma &&
         UNLIKELY((r->status = dict_number(n->shared->words, &s->words, core.status)) == DICT_FULL))
         return REJECT_WORDS;
+    if (n->keeps_ids && r->status != s->id_status) { /* now: the text may live in the scratch */
+        s->id_status = r->status;
+        s->id_status_hash = hash_bytes(core.status.data, core.status.size, n->shared->hash_seed);
+    }
     uint8_t *p, *const end = record_var_end(r);
     if (UNLIKELY((code = put_record_key(n, s, cells, &core, r, &p)) != REJECT_NONE))
         return code;
@@ -1508,6 +1585,8 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
     if (n->shared->cut_by_date[n->side] && core.day != n->shared->unit_day)
         r->flags |= RECORD_OTHER_DAY;
     if (UNLIKELY(n->counts) && !take_note(n, s, cells, &core))
+        return REJECT_TOO_LONG;
+    if (n->keeps_ids && !(r->flags & RECORD_EXCLUDED) && !take_id(n, s, cells, &core, r))
         return REJECT_TOO_LONG;
     if (UNLIKELY(s->bad_charset)) {
         s->bad_charset = 0;

@@ -19,6 +19,7 @@
 #include "core/model/cell.h"
 #include "core/model/dict.h"
 #include "core/model/full.h"
+#include "core/model/id_print.h"
 #include "core/model/record.h"
 #include "core/rules/lean.h"
 #include "core/rules/order_currency.h"
@@ -55,6 +56,7 @@ struct norm_shared {
     uint64_t hash_seed;
     uint16_t unit_day;                     /* --date, or DAY_NONE */
     const struct order_currencies *orders; /* for `of_order`; NULL: nobody asks */
+    int keeps_ids;                         /* 1: a book remembers occurrence ids of rows of files */
     int cut_by_date[SIDES];                /* 1: an endless source; records of other days are marked */
 };
 /* `job` outlives it. After a failure, and on zeroes, norm_shared_close is right too. */
@@ -101,6 +103,9 @@ struct norm_scratch {
     } image;
     int64_t note_day; /* the day that note_day_is_even was asked of last */
     uint8_t note_day_known, note_day_even;
+    struct id_print id;      /* the same, where ids are kept (keeps_ids) */
+    uint64_t id_status_hash; /* of the status with this number */
+    uint16_t id_status;
     struct row_note note; /* of the row that normalize_hot took last, where the job counts (job_counts) */
 };
 enum { NORM_STRIP_MAX = 65536 };

@@ -3,6 +3,7 @@
 #define TIEOUT_CORE_RULES_PASS_H
 
 #include "core/base/hash.h"
+#include "core/model/repeats.h"
 #include "core/rules/verdict.h"
 
 static inline void finish(struct full *row, enum class_id class_id, uint64_t reasons, int key_no)

@@ -57,6 +57,36 @@ __attribute__((noinline)) int plain_note(const struct plain_plan *plan, struct n
     return 1;
 }
 
+__attribute__((noinline)) void plain_id(const struct plain_plan *plan, struct norm_scratch *s,
+                                        const uint8_t *bytes, const uint32_t *seps,
+                                        const struct plain_row *row)
+{
+    const struct span id =
+        plan->occurrence >= 0 ? plain_cell(bytes, seps, plan->occurrence) : (struct span){"", 0};
+    s->id.has = 0;
+    if (id.size == 0)
+        return;
+    uint64_t key = row->hash, status = 0;
+    s->id.odd_key = 0;
+    s->id.undated = plan->time < 0;
+    if (plan->status >= 0 && row->status) {
+        if (row->status != s->id_status) {
+            const struct span text = plain_cell(bytes, seps, plan->status);
+            s->id_status = row->status;
+            s->id_status_hash = hash_bytes(text.data, text.size, plan->hash_seed);
+        }
+        status = s->id_status_hash;
+    }
+    if (UNLIKELY(row->channel > 1)) {
+        const struct span channel =
+            plan->channel >= 0 ? plain_cell(bytes, seps, plan->channel) : plan->channel_constant;
+        key = hash_bytes(row->key, row->key_size, hash_bytes(channel.data, channel.size, plan->hash_seed));
+        s->id.odd_key = 1;
+    }
+    id_print_make(&s->id, key, id, plan->side_flag & RECORD_CHANNEL, status, 0, currency_code(row->currency),
+                  row->amount_micro, row->flags & RECORD_OUT);
+}
+
 #if defined(__SSE4_1__)
 
 /* A point takes up to six digits behind it and needs one on either side; at most twelve digits stand before it. */

@@ -34,6 +34,8 @@ struct plain_plan {
     uint8_t side_flag, job_currency, wants_channel;
     /* aggregates: texts that tell cells apart, by column (-1: the constant) */
     uint8_t counts, counts_hours, fee_income, notes_odd;
+    uint8_t keeps_ids, ids_odd; /* a book remembers occurrence ids: by this column, or the long way */
+    int occurrence;             /* -1: there is none */
     const struct zone *zone;
     int note_columns[AGGREGATE_DIMS];
     struct span note_constants[AGGREGATE_DIMS];
@@ -54,6 +56,10 @@ const struct plain_plan *normalizer_plain(const struct normalizer *normalizer);
 /* What a row that plain_read took says beside its record. 0: it is not usual after all. */
 int plain_note(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
                const uint32_t *seps);
+
+/* By what a row that plain_read took will be known again, as normalize_hot has it. */
+void plain_id(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
+              const uint32_t *seps, const struct plain_row *row);
 
 /* The key's bytes and all else but the place. */
 static inline void plain_put(const struct plain_row *row, struct record *r)

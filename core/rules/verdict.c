@@ -60,14 +60,29 @@ static void pass_occurrence(const struct job *job, struct full **rows, uint32_t 
         int equal = 1;
         for (next = i + 1; next < count && span_equal(rows[next]->occurrence, rows[i]->occurrence); next++)
             equal &= sigma_compare(job, rows[i], rows[next]) == 0;
-        if (next - i == 1 || rows[i]->occurrence.size == 0)
+        if (rows[i]->occurrence.size == 0)
             continue;
-        for (uint32_t k = i + (equal ? 1 : 0); k < next; k++) {
-            if (equal) {
-                finish(rows[k], CLASS_DUPLICATE, 0, key_no);
-            } else {
-                finish(rows[k], CLASS_AMBIGUOUS, REASON_BIT(REASON_CONFLICT), key_no);
+        /* One that an earlier day took in is one more of them, and before all new ones: it is the one that stays, where it
+         * is in the pool and where it is not. */
+        uint32_t stays = i, carried = next;
+        int came_before = 0;
+        for (uint32_t k = next; k-- > i;) {
+            equal &= rows[k]->repeated != REPEAT_OTHER;
+            came_before |= rows[k]->repeated != REPEAT_NONE;
+            if (rows[k]->carry)
+                carried = k;
+        }
+        if (came_before)
+            stays = carried;
+        else if (next - i == 1)
+            continue;
+        for (uint32_t k = i; k < next; k++) {
+            const uint64_t repeated = rows[k]->repeated ? REASON_BIT(REASON_REPEATED) : 0;
+            if (!equal) {
+                finish(rows[k], CLASS_AMBIGUOUS, REASON_BIT(REASON_CONFLICT) | repeated, key_no);
                 rows[k]->set_id = set_number(rows[i], key_no, rows[i]->occurrence, 1u + rows[i]->side);
+            } else if (k != stays) {
+                finish(rows[k], CLASS_DUPLICATE, repeated, key_no);
             }
         }
     }
@@ -428,7 +443,7 @@ int resolve_group(const struct job *job, struct verdict_scratch *s, struct full 
                 s->rows[side][fresh++] = s->rows[side][i];
                 s->rows[side][i] = swap;
             }
-        if (fresh > 1)
+        if (fresh > 1 || (fresh && s->rows[side][0]->repeated))
             pass_occurrence(job, s->rows[side], fresh, key_no);
     }
     drop_closed(s);

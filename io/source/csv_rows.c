@@ -108,6 +108,11 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
         plain_put(&usual, record);
         record->place = place + begin;
         outbox_put_untold(outbox, batch, units);
+        if (UNLIKELY(plan->keeps_ids)) {
+            plain_id(plan, s, walk.bytes, walk.seps + sep, &usual);
+            if (UNLIKELY((err = outbox_id(outbox, record, &s->id, diag)) != OK))
+                break;
+        }
         if (UNLIKELY(plan->counts) &&
             UNLIKELY((err = outbox_note(outbox, usual.flags, usual.day, usual.currency, usual.amount_micro,
                                         &s->note, diag)) != OK))

@@ -62,6 +62,11 @@ static inline enum err put_row(struct csv_work *w, uint32_t units, uint32_t begi
         if (UNLIKELY(err != OK))
             return err;
     }
+    if (outbox->ids) {
+        enum err err = outbox_id(outbox, record, &w->io->scratch.id, diag);
+        if (UNLIKELY(err != OK))
+            return err;
+    }
     return outbox_put(outbox, record, units, diag);
 }
 

@@ -99,6 +99,7 @@ static enum err open_carried(struct parts_source *s, uint32_t index, enum carrie
     part->shared = *s->config.shared;
     part->shared.job = &part->job;
     part->shared.cut_by_date[s->side] = 0;
+    part->shared.keeps_ids = 0;
     return open_part(s, index, diag);
 }
 

@@ -6,6 +6,7 @@
 #include "io/store/delivery.h"
 #include "io/store/generation.h"
 #include "io/store/handling.h"
+#include "io/store/id_book.h"
 #include "io/store/manifest.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +44,10 @@ static const char state_schema[] =
 static const char *const schemas[] = {state_schema,    task_schema,        generation_schema,
                                       manifest_schema, error_order_schema, delivery_schema,
                                       handling_schema, alarm_schema,       NULL};
+
+/* What states that were made before do not have: made where it is not there. */
+static const char *const later_schemas[] = {id_book_schema, NULL};
+static const char *const later_folders[] = {"ids", NULL};
 
 static const char hint_backup[] = "bring the whole state folder back from a backup; to begin anew on "
                                   "purpose, move it away and run: tieout task init";
@@ -139,6 +144,8 @@ static enum err fill(struct sqlite *db, const char *id, struct diag *diag)
     enum err err = sqlite_begin(db, diag);
     for (int i = 0; err == OK && schemas[i]; i++)
         err = sqlite_exec(db, schemas[i], diag);
+    for (int i = 0; err == OK && later_schemas[i]; i++)
+        err = sqlite_exec(db, later_schemas[i], diag);
     snprintf(text, sizeof text, "INSERT INTO book VALUES ('%s', %lld, %lld)", id, (long long)seed,
              (long long)time(NULL));
     if (err == OK)
@@ -235,6 +242,8 @@ static enum err create(const char *directory, struct diag *diag)
         sys_close(fd);
     if (err == OK)
         err = make_directory(directory, "verdicts", diag);
+    for (int i = 0; err == OK && later_folders[i]; i++)
+        err = make_directory(directory, later_folders[i], diag);
     if (err == OK)
         err = sync_directory(directory, diag);
     return err == OK ? write_book(directory, &head, diag) : err;
@@ -452,7 +461,12 @@ enum err state_lock(struct state *state, struct diag *diag)
         return diag_set_errno(diag, -error, "state.lock", "%s: cannot write it", path);
     }
     state->lock_fd = fd;
-    return OK;
+    enum err err = OK;
+    for (int i = 0; err == OK && later_schemas[i]; i++)
+        err = sqlite_exec(state->db, later_schemas[i], diag);
+    for (int i = 0; err == OK && later_folders[i]; i++)
+        err = make_directory(state->directory, later_folders[i], diag);
+    return err;
 }
 
 int state_is_locked(const char *directory, char *who, size_t room)

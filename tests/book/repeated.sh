@@ -1,0 +1,154 @@
+#!/bin/sh
+# tests/book/repeated.sh TIEOUT: what came on an earlier day and comes again: rows, corrections, partners under a later key, budgets.
+set -eu
+tieout=$(realpath "$1")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+cd "$work"
+failures=0
+
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+t() { "$tieout" "$@" --jobs="$book"; }
+# expect CODE TEXT COMMAND...: the exit code, and a piece of what it says.
+expect() {
+    want=$1 text=$2
+    shift 2
+    code=0
+    "$@" >said 2>&1 || code=$?
+    if [ "$code" -ne "$want" ] || ! grep -qF -- "$text" said; then
+        fail "$book: $*: exit code $code, expected $want and \"$text\":"
+        cat said
+    fi
+}
+# book NAME [LINES OF match...]: both sides have an id, an order, a second number, an amount, a status and a day.
+make() {
+    book=$1
+    shift
+    mkdir -p "$book/in"
+    cat >"$book/a.yaml" <<YAML
+version: 1
+job: a
+channel_code: A
+timezone: Asia/Shanghai
+currency: CNY
+local:
+  files: "in/l-{date}.csv"
+  format: csv
+  occurrence_id: id
+  fields: {biz_order_no: order_no, channel_order_no: txn, amount: {column: amount, unit: major}, status: status, bill_date: day}
+channel:
+  files: "in/c-{date}.csv"
+  format: csv
+  occurrence_id: id
+  fields: {biz_order_no: order_no, channel_order_no: txn, amount: {column: amount, unit: major}, status: status, bill_date: day}
+match:
+  keys: [[channel_code, biz_order_no], [channel_code, channel_order_no]]
+  compare: [status]
+  window: none
+suspense: {threshold: {local: ${thresholds:-1}, channel: ${thresholds:-1}}}
+output: {dir: out, match: true}
+YAML
+    for line in "$@"; do sed -i "s/^match:/&\n  $line/" "$book/a.yaml"; done
+}
+# rows SIDE DAY id,order,txn,amount[,status[,day]]...
+rows() {
+    side=$1 day=$2
+    shift 2
+    {
+        echo id,order_no,txn,amount,status,day
+        for row in "$@"; do
+            echo "$row" | awk -F, -v d="2026-11-0$day" '{print $1","$2","$3","$4","($5==""?"SUCCESS":$5)","($6==""?d:"2026-11-0"$6)}'
+        done
+    } >"$book/in/$side-2026-11-0$day.csv"
+}
+day() { # DAY CODE TEXT
+    expect 0 made t task init --date=2026-11-0$1
+    expect "$2" "$3" t task run
+}
+has() { # DAY CLASS TEXT
+    grep -qF -- "$3" "$book/out/a/2026-11-0$1/$2.csv" || {
+        fail "$book: no \"$3\" in $2.csv of day $1:"
+        grep . "$book/out/a/2026-11-0$1/"[a-z]*s[a-z]*.csv "$book/out/a/2026-11-0$1/"[dema]*.csv | grep -v ':side,\|:channel_code,\|aggregate' | sort -u
+    }
+}
+not() {
+    if grep -qF -- "$3" "$book/out/a/2026-11-0$1/$2.csv"; then fail "$book: \"$3\" in $2.csv of day $1"; fi
+}
+
+# ---- a row that an earlier day took in is a duplicate, on either side, whatever became of it ----
+make twice
+rows l 1 l1,o1,,100; rows c 1 c1,o1,,100
+rows l 2 l2,o2,,100; rows c 2 c2,o2,,100 c1,o1,,100,,1
+rows l 3 l3,o3,,100 l1,o1,,100,,1; rows c 3 c3,o3,,100 c1,o1,,100,,1
+rows l 4 l4,o4,,100 l1,o1,,120,,1; rows c 4 c4,o4,,100
+day 1 0 done
+day 2 0 'came before, in A/-/2026-11-01/1'
+has 2 duplicate 'c1,,repeated'
+day 3 0 done
+has 3 duplicate 'l1,,repeated'
+has 3 duplicate 'c1,,repeated'
+not 3 match o1
+day 4 1 'other contents'
+has 4 ambiguous 'conflict;repeated'
+expect 0 'all agree' t verify
+# done again: the same, and of the day itself nothing came before
+cp -r twice/out before
+expect 1 done t task rerun --date=2026-11-02 --cascade
+for d in 2 3 4; do
+    grep '"digest"' "before/a/2026-11-0$d/summary.json" >one
+    grep '"digest"' "twice/out/a/2026-11-0$d/summary.json" >two
+    cmp -s one two || fail "day $d done again has another digest"
+done
+# the file of ids is damaged, or gone
+ids=$(ls twice/state/ids/*.ids | head -1)
+cp "$ids" kept
+rows l 5 l5,o5,,100; rows c 5 c5,o5,,100 c1,o1,,100,,1
+for at in 20 50; do printf x | dd of="$ids" bs=1 seek=$at conv=notrunc 2>/dev/null; done # either side's
+expect 0 made t task init --date=2026-11-05
+expect 6 'is damaged' t task run
+expect 6 'is damaged' t verify
+rm "$ids"
+expect 6 'was removed' t task run
+cp kept "$ids"
+expect 0 done t task run
+has 5 duplicate 'c1,,repeated'
+
+# ---- without a date of its own a row is looked for in all the days before; without an id two equal payments are two ----
+make undated
+sed -i 's/, bill_date: day//' undated/a.yaml
+rows l 1 l1,o1,,100 ,o7,,5; rows c 1 c1,o1,,100 ,o7,,5
+rows l 2 ,o7,,5; rows c 2 ,o7,,5
+rows l 3 l3,o3,,100; rows c 3 c1,o1,,100 c3,o3,,100
+day 1 0 done
+day 2 0 done
+has 2 match o7
+day 3 0 'came before, in A/-/2026-11-01/1'
+has 3 duplicate 'c1,,repeated'
+make off
+printf 'ids: {keep: 0}\n' >>off/a.yaml
+rows l 1 l1,o1,,100; rows c 1 c1,o1,,100
+rows l 2 l2,o2,,100; rows c 2 c2,o2,,100 c1,o1,,100,,1
+day 1 0 done
+day 2 0 done
+has 2 suspense 'c1,,'
+
+# ---- still open: the carried one stays and gets old; without its first key a row is known by its others ----
+make open
+rows l 1 l1,o1,,100; rows c 1 c0,,t0,5
+rows l 2 l1,o1,,100,,1 l2,o2,,7; rows c 2 c0,,t0,5,,1 c2,o2,,7
+day 1 0 done
+day 2 1 done
+has 2 duplicate 'l1,,repeated'
+has 2 duplicate 'c0,,repeated'
+has 2 missing 'l1,,carried'
+has 2 extra 'c0,,carried'
+
+if [ "$failures" -ne 0 ]; then
+    echo "$failures failed"
+    exit 1
+fi
+echo "what came before: as it should be"
