@@ -670,7 +670,7 @@ static enum err look_back(struct task_work *w, struct diag *diag)
     }
     if (err == OK && w->job->job->ids_keep) {
         err = id_book_open(&w->ids, state, &w->task, w->job->job->ids_keep, diag);
-        w->session.ids = err == OK ? id_book_store(w->ids) : NULL;
+        w->ask.ids = err == OK ? id_book_store(w->ids) : NULL;
     }
     if (err == OK)
         err = late_open(&w->late, state, &w->task, diag);
