@@ -201,7 +201,8 @@ static const char *charset_of(const uint8_t *bytes, size_t size)
     return found;
 }
 
-/* The delimiter, and the line whose number of cells most other lines have: the header is the first of them. */
+/* The delimiter that gives most lines the same number of cells. Of those lines the header is the first that fills most of its cells: what
+ * a bank or an acquirer writes above it fills a few, whatever its delimiters. */
 static uint32_t find_header(const uint8_t *bytes, uint32_t size, struct csv_dialect *dialect,
                             struct cell *cells, uint8_t *scratch, uint32_t *columns)
 {
@@ -210,12 +211,15 @@ static uint32_t find_header(const uint8_t *bytes, uint32_t size, struct csv_dial
     *columns = 0;
     for (size_t d = 0; d < sizeof delimiters; d++) {
         struct csv_dialect now = {(uint8_t)delimiters[d], '"'};
-        uint32_t widths[SAMPLE_LINES], places[SAMPLE_LINES], count = 0;
+        uint32_t widths[SAMPLE_LINES], places[SAMPLE_LINES], filled[SAMPLE_LINES], count = 0;
         for (uint32_t at = 0; at < size && count < SAMPLE_LINES;) {
             struct csv_row row;
             enum csv_row_end end =
                 csv_row_read(&now, bytes, size, at, 1, cells, COLUMNS_SHOWN, scratch, &row);
             widths[count] = end == CSV_ROW_WHOLE ? row.cells : 0;
+            filled[count] = 0;
+            for (uint32_t i = 0; i < widths[count] && i < COLUMNS_SHOWN; i++)
+                filled[count] += cells[i].size != 0;
             places[count++] = at;
             at = row.next ? row.next : size;
         }
@@ -226,7 +230,11 @@ static uint32_t find_header(const uint8_t *bytes, uint32_t size, struct csv_dial
             if (widths[i] > 1 && widths[i] <= COLUMNS_SHOWN &&
                 (same > best_lines || (same == best_lines && widths[i] > *columns))) {
                 best_lines = same;
-                best_at = places[i];
+                uint32_t header = i;
+                for (uint32_t k = i; k < count; k++)
+                    if (widths[k] == widths[i] && filled[k] > filled[header])
+                        header = k;
+                best_at = places[header];
                 *columns = widths[i];
                 *dialect = now;
             }

@@ -21,7 +21,7 @@ deps_names()
             ;;
         test)
             printf '%s\n' clang clang-format libclang-rt-14-dev llvm-14 mariadb-server-core mariadb-client \
-                strace sqlite3 gzip zip zstd openssl openssh-server openssh-client vsftpd nginx-light curl python3-minimal
+                strace sqlite3 gzip zip zstd openssl openssh-server openssh-client vsftpd nginx-light curl python3
             ;;
         peers | bench)
             printf '%s\n' sqlite3 mawk coreutils valgrind linux-perf time

@@ -82,6 +82,17 @@ static enum err word_open(struct word *word, const char *text, const char *chars
     return OK;
 }
 
+/* A word that may end or begin with *. */
+static enum err pattern_open(struct word *word, const char *text, const char *charset, struct diag *diag)
+{
+    size_t n = strlen(text);
+    word->is_suffix = n > 1 && text[0] == '*';
+    word->is_prefix = n > 1 && text[n - 1] == '*';
+    enum err err = word_open(word, text + word->is_suffix, charset, diag);
+    word->size -= (uint32_t)(err == OK && word->is_prefix);
+    return err;
+}
+
 static int word_is(const struct word *word, struct span text)
 {
     if (word->is_prefix)
@@ -181,7 +192,7 @@ static enum err check_doubled(const struct bill *bill, const char *path, struct 
 }
 
 /* Goes through the first lines until one is the header. Lines before it may be comments, titles and the like, but
- * never as wide as the header: that would be a row that nobody reads. */
+ * never as wide as the header: that would be a row that nobody reads. Where the first cell says what a row is, it says it of them too. */
 static enum err find_header(struct bill *bill, const uint8_t *bytes, uint32_t size, int at_end,
                             const char *path, int *more, struct diag *diag)
 {
@@ -201,7 +212,9 @@ static enum err find_header(struct bill *bill, const uint8_t *bytes, uint32_t si
         }
         if (end == CSV_ROW_WHOLE && !bill_is_comment(bill, bytes + at, row.size)) {
             err = is_header(bill, cells, row.cells, &found, diag);
-            if (!found && row.cells > widest)
+            int may_be_row =
+                !bill->row_mark.bytes || word_is(&bill->row_mark, trim(bill, cell_span(&cells[0])));
+            if (!found && may_be_row && row.cells > widest)
                 widest = row.cells;
         }
         at = row.next;
@@ -283,14 +296,9 @@ static enum err compile(struct bill *bill, const char *path, struct diag *diag)
         err = mem_fail(diag, count * sizeof *bill->words, "a profile's words");
     for (int t = 0; err == OK && t < spec->type_count; t++)
         for (int i = 0; err == OK && i < spec->types[t].when_count; i++) {
-            const char *text = spec->types[t].when[i];
             struct word *word = &bill->words[bill->word_count++];
             word->type = t;
-            size_t n = strlen(text);
-            word->is_suffix = n > 1 && text[0] == '*';
-            word->is_prefix = n > 1 && text[n - 1] == '*';
-            err = word_open(word, text + word->is_suffix, spec->charset, diag);
-            word->size -= (uint32_t)(err == OK && word->is_prefix);
+            err = pattern_open(word, spec->types[t].when[i], spec->charset, diag);
         }
     for (int i = 0; err == OK && i < spec->total_count; i++) {
         const struct total *total = &spec->totals[i];
@@ -326,7 +334,7 @@ enum err bill_open(struct bill **out, const struct bill_spec *spec, const uint8_
     if (spec->comment)
         err = word_open(&bill->comment, spec->comment, spec->charset, diag);
     if (err == OK && spec->row_mark)
-        err = word_open(&bill->row_mark, spec->row_mark, spec->charset, diag);
+        err = pattern_open(&bill->row_mark, spec->row_mark, spec->charset, diag);
     if (err == OK)
         err = spec->format == FORMAT_FIXED ? open_fixed(bill, diag)
                                            : find_header(bill, bytes, size, at_end, path, more, diag);

@@ -262,7 +262,8 @@ static enum err check_rows(struct checking *c)
     const struct bill_spec *spec = c->spec;
     struct csv_dialect dialect = {(uint8_t)spec->delimiter, (uint8_t)spec->quote};
     struct cell *cells = mem_take(CELLS_ROOM * sizeof *cells);
-    uint64_t seen = 0, covered = 0;
+    uint64_t seen = 0,
+             covered = spec->group_column ? 0 : 1; /* without groups, every row of totals is of all rows */
     int report_ended = 0;
     enum err err = cells ? OK : mem_fail(c->diag, CELLS_ROOM * sizeof *cells, "a bill's trailer");
     for (uint32_t i = 0; err == OK && i < c->count; i++) {
@@ -275,7 +276,10 @@ static enum err check_rows(struct checking *c)
         uint32_t count = cut(&dialect, odd, cells, scratch);
         struct span word = count ? cell_span(&cells[0]) : (struct span){"", 0};
         const struct trailer_line *line = find_line(spec, word);
-        int skip = 0;
+        uint32_t empty = 0; /* a line of empty cells stands between rows and totals */
+        while (empty < count && cells[empty].size == 0)
+            empty++;
+        int skip = empty == count;
         for (int k = 0; k < spec->skip_count && !skip; k++)
             skip = span_is(word, spec->skip[k]);
         if (line || skip || span_is(word, spec->header_mark))

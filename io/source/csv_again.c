@@ -460,6 +460,8 @@ enum err csv_scan_all(struct source *source, struct worker_io *io,
             }
             if (err != OK)
                 break;
+            if (end == CSV_ROW_UNFINISHED && csv_record_size(file) && csv_is_line_end(bytes, size))
+                break;
             if (end == CSV_ROW_UNFINISHED && csv_record_size(file)) {
                 err = csv_record_cut(input, at, csv_record_size(file), diag);
                 break;

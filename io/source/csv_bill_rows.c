@@ -139,6 +139,11 @@ enum err csv_take_records(struct csv_work *w, uint32_t first, struct outbox *out
     totals.count = 0;
     totals.is_bad = 0;
     for (uint32_t at = first; at < w->nominal; at += size) {
+        if (UNLIKELY(
+                csv_is_line_end(w->bytes + at, w->size - at))) { /* behind the last record: an editor's */
+            w->other_bytes += w->size - at;
+            break;
+        }
         if (UNLIKELY(w->size - at < size))
             return csv_record_cut(w->input, w->ticket->begin + at, size, diag);
         if (UNLIKELY(memchr(w->bytes + at, '\n', size) != NULL))

@@ -198,6 +198,11 @@ enum err csv_take_bill_rows(struct csv_work *w, const struct csv_scan_result *sc
                             struct outbox *outbox, struct diag *diag);
 /* All records that begin in a chunk, from `first` on, in a layout without line ends. */
 enum err csv_take_records(struct csv_work *w, uint32_t first, struct outbox *outbox, struct diag *diag);
+/* Whether nothing but a line end is left: of a file without line ends, the one that stands behind its last record. */
+static inline int csv_is_line_end(const uint8_t *bytes, uint32_t left)
+{
+    return (left == 1 && bytes[0] == '\n') || (left == 2 && bytes[0] == '\r' && bytes[1] == '\n');
+}
 /* The file does not end where a record does. */
 enum err csv_record_cut(const struct input_file *input, uint64_t at, uint32_t record, struct diag *diag);
 /* A row that the scanner did not cut as the profile says: cut byte by byte, or no row at all. */

@@ -187,6 +187,18 @@ gzip -nc INN24011588ZM_3 >INN24011588ZM_3.gz
 run endless.yaml INN24011588ZM_3.gz
 [ "$(digest)" = "$want" ] || code=99
 read_right "records without line ends, packed" 4 UO20240115000001
+for end in LF CRLF; do
+    { cat INN24011588ZM_3; [ $end = LF ] || printf '\r'; echo; } >INN24011588ZM_7
+    run endless.yaml INN24011588ZM_7
+    [ "$(digest)" = "$want" ] || code=99
+    read_right "records without line ends, $end behind the last" 4 UO20240115000001
+    "$tieout" run job.yaml --date=2024-01-15 --out=out --threads=3 --chunk=16 2>stderr || code=$?
+    [ "$(digest)" = "$want" ] || code=99
+    read_right "the same in small chunks" 4 UO20240115000001
+done
+{ cat INN24011588ZM_3; printf '\n\n'; } >INN24011588ZM_8
+run endless.yaml INN24011588ZM_8
+refused "two line ends behind the last record" "no whole record"
 head -c $((size - 1)) INN24011588ZM_3 >INN24011588ZM_6
 run endless.yaml INN24011588ZM_6
 refused "records without line ends, a byte short" "are left at byte $((size / 4 * 3)): no whole record"

@@ -69,10 +69,11 @@ for db in mariadb mysql; do
     done
 done
 
-# Samples: PROFILE PATTERN EXPECTED, a line each.
+# Samples: PROFILE PATTERN EXPECTED and what else the side says, a line each.
 printf 'order,amount\n' >"$work/local.csv"
-while read -r profile pattern expected; do
+while read -r profile pattern expected more; do
     [ -n "$profile" ] || continue
+    case $profile in *.yaml) profile=$root/fixtures/channels/$profile ;; esac
     cat >"$work/sample.yaml" <<EOF
 version: 1
 job: sample
@@ -80,7 +81,7 @@ channel_code: X
 timezone: Asia/Shanghai
 currency: CNY
 local: {files: local.csv, fields: {biz_order_no: order, amount: amount}}
-channel: {files: "$root/fixtures/channels/$pattern", profile: $profile}
+channel: {files: "$root/fixtures/channels/$pattern", profile: $profile$more}
 match: {keys: [[biz_order_no]]}
 EOF
     rm -rf "$work/out"
@@ -88,10 +89,10 @@ EOF
     "$tieout" run "$work/sample.yaml" --date=2024-01-15 "--out=$work/out" 2>"$work/stderr" || code=$?
     dir=$work/out/sample/2024-01-15
     if [ $code -le 1 ]; then
-        columns="biz_type biz_order_no channel_order_no trade_time currency amount fee status place"
+        columns="biz_type biz_order_no channel_order_no bill_date trade_time currency amount fee status place"
         # shellcheck disable=SC2086 # one word per column
         { rows "$dir" extra $columns; rows "$dir" excluded $columns; rows "$dir" ambiguous $columns; } |
-            awk -F'\t' '{ n = $NF; sub(/.*@/, "", n); print n "\t" $0 }' | sort -n | cut -f2-9 >"$work/found"
+            awk -F'\t' '{ n = $NF; sub(/.*@/, "", n); print n "\t" $0 }' | sort -n | cut -f2-10 >"$work/found"
     else
         sed -n "s,$root/fixtures/channels/,,g; s/^error //p" "$work/stderr" >"$work/found"
     fi
