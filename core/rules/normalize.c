@@ -8,6 +8,7 @@
 #include "core/model/money.h"
 #include "core/model/money_quick.h"
 #include "core/rules/fees.h"
+#include "core/rules/number_text.h"
 #include "core/rules/plain.h"
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,14 +28,6 @@ struct input {
     int plus[PLUS_MAX], plus_count, same[2]; /* fee: cells */
     const struct field_rule *rule;
     struct span constant;
-};
-
-/* Of images: columns of the source, -1 for those that are not there. */
-struct image_plan {
-    uint64_t number; /* of this normalizer, in this process; from 1 */
-    int is_usual;    /* normalize_image may take its rows: maps are fine there, and minor units */
-    int key, occurrence, currency, amount, direction, fee, status, time;
-    int key_column_count, key_columns[KEYS_MAX * KEY_PARTS_MAX]; /* texts of all keys */
 };
 
 /* A condition, and the cell that it asks. */
@@ -1597,32 +1590,6 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
 
 /* ---- usual images ---- */
 
-/* Eight digits of a number below 10^8, the first in the lowest byte. */
-static inline uint64_t eight_digits(uint32_t value)
-{
-    const uint64_t halves = value / 10000 | (uint64_t)(value % 10000) << 32;
-    const uint64_t pairs_high = (halves * 10486 >> 20) & 0x7F0000007Full; /* each half by 100 */
-    const uint64_t pairs = pairs_high | (halves - pairs_high * 100) << 16;
-    const uint64_t tens = (pairs * 103 >> 10) & 0x000F000F000F000Full; /* each pair by 10 */
-    return tens | (pairs - tens * 10) << 8;
-}
-
-/* As cell_number_print, in one piece up to 10^8: what is printed is copied soon, and a store in many pieces would be waited
- * for. */
-static inline struct span number_text(char out[CELL_NUMBER_MAX], uint64_t value, int negative)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    if (LIKELY(value < 100000000 && !negative)) {
-        uint64_t digits = eight_digits((uint32_t)value);
-        const unsigned zeros = value ? (unsigned)__builtin_ctzll(digits) / 8 : 7;
-        digits = (digits + 0x3030303030303030ull) >> 8 * zeros;
-        memcpy(out, &digits, 8);
-        return (struct span){out, 8 - zeros};
-    }
-#endif
-    return cell_number_print(out, value, negative);
-}
-
 /* A whole number or a text; 0 for anything else. */
 static inline int image_text(const struct cell *c, char room[CELL_NUMBER_MAX], struct span *text)
 {
@@ -1706,6 +1673,35 @@ static void image_memos_begin(const struct normalizer *n, struct norm_scratch *s
     s->image.day_begin_us = INT64_MAX;
 }
 
+/* What all usual rows have in common. 0: not a usual one. */
+static inline int image_finish(const struct normalizer *n, struct norm_scratch *s, struct span key,
+                               struct span occurrence, int64_t amount, int out, uint8_t currency,
+                               struct image_row *row)
+{
+    row->channel = 0;
+    if (n->key_has_channel) {
+        if (UNLIKELY(!s->image.channel)) {
+            uint16_t number = dict_number(n->shared->words, &s->words, n->in[FIELD_CHANNEL_CODE].constant);
+            if (number == 0 || number == DICT_FULL || n->in[FIELD_CHANNEL_CODE].rule->map_count)
+                return 0;
+            s->image.channel = number;
+        }
+        row->channel = s->image.channel;
+    }
+    if (UNLIKELY(key.size == 0 || key.size > IMAGE_KEY_MAX || occurrence.size > IMAGE_KEY_MAX))
+        return 0;
+    row->key = key;
+    row->occurrence = occurrence;
+    row->hash = hash_bytes(key.data, key.size, n->shared->hash_seed + row->channel);
+    row->amount_micro = amount;
+    row->currency = currency;
+    row->flags =
+        (uint16_t)((n->side == CHANNEL ? RECORD_CHANNEL : 0) | (out ? RECORD_OUT : 0) | RECORD_IMAGE |
+                   (n->shared->cut_by_date[n->side] && row->day != n->shared->unit_day ? RECORD_OTHER_DAY
+                                                                                       : 0));
+    return 1;
+}
+
 int normalize_image(const struct normalizer *n, struct norm_scratch *s, const struct cell *columns,
                     struct image_row *row)
 {
@@ -1787,27 +1783,102 @@ int normalize_image(const struct normalizer *n, struct norm_scratch *s, const st
             return 0;
         }
     }
-    row->channel = 0;
-    if (n->key_has_channel) {
-        if (UNLIKELY(!s->image.channel)) {
-            uint16_t number = dict_number(n->shared->words, &s->words, in[FIELD_CHANNEL_CODE].constant);
-            if (number == 0 || number == DICT_FULL || in[FIELD_CHANNEL_CODE].rule->map_count)
-                return 0;
-            s->image.channel = number;
-        }
-        row->channel = s->image.channel;
-    }
-    if (UNLIKELY(!image_text(&columns[plan->key], row->key_text, &row->key) ||
-                 !image_text(&columns[plan->occurrence], row->occurrence_text, &row->occurrence) ||
-                 row->key.size == 0 || row->key.size > IMAGE_KEY_MAX || row->occurrence.size > IMAGE_KEY_MAX))
+    struct span key, occurrence;
+    return image_text(&columns[plan->key], row->key_text, &key) &&
+           image_text(&columns[plan->occurrence], row->occurrence_text, &occurrence) &&
+           image_finish(n, s, key, occurrence, amount, out, currency, row);
+}
+
+/* ---- the same from a row's bytes ---- */
+
+const struct image_plan *normalizer_image(const struct normalizer *n)
+{
+    return n->image.is_usual ? &n->image : NULL;
+}
+
+__attribute__((noinline, cold)) int image_new_currency(struct image_quick *quick, uint32_t letters)
+{
+    const char text[3] = {(char)letters, (char)(letters >> 8), (char)(letters >> 16)};
+    const uint8_t found = quick->is_minor ? CURRENCY_NONE : currency_find(text, 3);
+    if (found == CURRENCY_NONE)
         return 0;
-    row->hash = hash_bytes(row->key.data, row->key.size, n->shared->hash_seed + row->channel);
-    row->amount_micro = amount;
-    row->currency = currency;
-    row->flags =
-        (uint16_t)((n->side == CHANNEL ? RECORD_CHANNEL : 0) | (out ? RECORD_OUT : 0) | RECORD_IMAGE |
-                   (n->shared->cut_by_date[n->side] && row->day != n->shared->unit_day ? RECORD_OTHER_DAY
-                                                                                       : 0));
+    quick->memo_letters = letters;
+    quick->memo_currency = found;
+    return 1;
+}
+
+static void learn_word(struct image_word words[IMAGE_WORDS], uint64_t raw, int meaning)
+{
+    if (meaning)
+        words[image_word_slot(raw)] = (struct image_word){raw, meaning};
+}
+
+/* What image_money does, as a factor by scale. */
+static void image_powers(int64_t powers[11], const struct field_rule *rule, uint8_t currency)
+{
+    for (int scale = -1; scale <= 9; scale++) {
+        struct cell one = {
+            .i64 = 1, .kind = scale < 0 ? CELL_INT : CELL_DECIMAL, .size = scale < 0 ? 0 : (uint32_t)scale};
+        if (!image_money(&one, rule, currency, &powers[scale + 1]))
+            powers[scale + 1] = 0;
+    }
+}
+
+static void learn_day(const struct normalizer *n, struct image_memo *memo, const struct cell *c,
+                      uint64_t time)
+{
+    /* A cut may fall in the middle of an hour, and a clock be set forward: where the first and the last moment do not agree,
+     * nothing is remembered. Since 1975 no clock was set by anything but quarters of an hour, at their beginnings. */
+    const int64_t hour = 3600000000, since = 157766400000000;
+    if ((c->kind != CELL_WALL && c->kind != CELL_EPOCH) || (c->kind == CELL_WALL && n->zones_differ))
+        return;
+    const int64_t size = c->kind == CELL_WALL ? hour : hour / 4;
+    int64_t first = c->i64 - (c->i64 % size + size) % size, last = first + size - 1;
+    if (c->kind == CELL_EPOCH) {
+        if (first < since)
+            return;
+        first = day_epoch_to_wall(n->shared->job_zone, first);
+        last = day_epoch_to_wall(n->shared->job_zone, last);
+    }
+    const uint16_t day = day_of_wall(first, n->job->cut_minutes);
+    if (day != DAY_NONE && day == day_of_wall(last, n->job->cut_minutes))
+        memo->days[image_day_slot(time)] = (struct image_day){time, day};
+}
+
+int normalize_learn(const struct normalizer *n, struct norm_scratch *s, const struct cell *columns,
+                    const struct image_raw *raw, struct image_quick *quick)
+{
+    const struct image_plan *const plan = &n->image;
+    if (s->image.owner != plan->number || (n->key_has_channel && !s->image.channel))
+        return 0;
+    if (plan->status >= 0)
+        learn_word(s->image.memo.status, raw->status, status_meaning(n, s, &columns[plan->status]));
+    if (plan->direction >= 0)
+        learn_word(s->image.memo.direction, raw->direction,
+                   direction_meaning(n, s, &columns[plan->direction]));
+    if (raw->time)
+        learn_day(n, &s->image.memo, &columns[plan->time], raw->time);
+    const struct field_rule *amount = n->in[FIELD_AMOUNT].rule, *fee = n->in[FIELD_FEE].rule;
+    *quick = (struct image_quick){
+        .hash_seed = n->shared->hash_seed + (n->key_has_channel ? s->image.channel : 0),
+        .channel = n->key_has_channel ? s->image.channel : 0,
+        .flags = (uint16_t)((n->side == CHANNEL ? RECORD_CHANNEL : 0) | RECORD_IMAGE),
+        .unit_day = n->shared->unit_day,
+        .currency = n->job->currency,
+        .memo_currency = s->currency_memo_index,
+        .memo_letters = s->currency_memo,
+        .has_currency = plan->currency >= 0,
+        .has_direction = plan->direction >= 0,
+        .has_fee = plan->fee >= 0,
+        .has_status = plan->status >= 0,
+        .by_date = n->shared->cut_by_date[n->side] != 0,
+        .is_minor = amount->unit != UNIT_MAJOR || (plan->fee >= 0 && fee->unit != UNIT_MAJOR)};
+    const uint8_t currency = plan->currency >= 0 ? s->currency_memo_index : n->job->currency;
+    if (currency == CURRENCY_NONE)
+        return 0;
+    image_powers(quick->amount_power, amount, currency);
+    if (plan->fee >= 0)
+        image_powers(quick->fee_power, fee, currency);
     return 1;
 }
 

@@ -21,6 +21,7 @@
 #include "core/model/full.h"
 #include "core/model/id_print.h"
 #include "core/model/record.h"
+#include "core/rules/image.h"
 #include "core/rules/lean.h"
 #include "core/rules/order_currency.h"
 
@@ -100,6 +101,7 @@ struct norm_scratch {
         int64_t day_begin_us; /* the day that the last time fell on */
         uint16_t day;
         uint16_t channel; /* 0: not asked for yet */
+        struct image_memo memo;
     } image;
     int64_t note_day; /* the day that note_day_is_even was asked of last */
     uint8_t note_day_known, note_day_even;

@@ -16,6 +16,7 @@
 #include "core/model/currency.h"
 #include "core/model/day.h"
 #include "core/rules/normalize.h"
+#include "core/rules/shortened.h"
 #if defined(__SSE4_1__)
 #include <immintrin.h>
 #endif
@@ -74,18 +75,6 @@ static inline void plain_put(const struct plain_row *row, struct record *r)
     r->flags = row->flags;
     r->currency = row->currency;
     short_copy(r->var, row->key, row->key_size);
-}
-
-/* 1.23457E+17: what a spreadsheet makes of a long number. Other numbers shorten to the same, so it must never
- * match. */
-int text_looks_shortened(struct span text);
-static inline int text_is_shortened(struct span text)
-{
-    /* No branch of its own for the second letter: an E may stand there in half of a bill's words. */
-    return text.size >= 5 && text.size <= 24 &&
-           UNLIKELY(((text.data[1] == '.') | (text.data[1] == 'E')) & (text.data[0] >= '.') &
-                    (text.data[0] <= '9')) &&
-           text_looks_shortened(text);
 }
 
 /* Another currency than the row before's becomes the one remembered; 0 when there is none of that name. */

@@ -13,6 +13,7 @@
 #include "io/format/binlog_event.h"
 #include "io/format/binlog_image.h"
 #include "io/format/binlog_json.h"
+#include "io/format/binlog_lane.h"
 #include "io/format/binlog_payload.h"
 #include "io/format/binlog_types.h"
 #include <stdio.h>
@@ -596,14 +597,9 @@ static enum step event_step(struct binlog_rows *rows, struct diag *diag)
     return STEP_MORE;
 }
 
-enum step binlog_rows_step(struct binlog_rows *rows, const struct binlog_row **row, struct diag *diag)
+enum step binlog_rows_next(struct binlog_rows *rows, struct diag *diag)
 {
-    for (;;) {
-        if (rows->row_at != rows->row_end) {
-            enum step step = row_read(rows, diag);
-            *row = &rows->out;
-            return step;
-        }
+    while (rows->row_at == rows->row_end) {
         enum step step;
         if (rows->inner_at) {
             if (rows->inner_at == rows->inner_end) {
@@ -617,6 +613,44 @@ enum step binlog_rows_step(struct binlog_rows *rows, const struct binlog_row **r
         if (step != STEP_MORE)
             return step;
     }
+    return STEP_MORE;
+}
+
+enum step binlog_rows_step(struct binlog_rows *rows, const struct binlog_row **row, struct diag *diag)
+{
+    enum step step = binlog_rows_next(rows, diag);
+    if (step != STEP_MORE)
+        return step;
+    *row = &rows->out;
+    return row_read(rows, diag);
+}
+
+const struct binlog_table *binlog_rows_table(const struct binlog_rows *rows)
+{
+    return &rows->version->table;
+}
+
+int binlog_run_open(struct binlog_run *run, struct binlog_rows *rows, const struct image_plan *plan)
+{
+    if (!rows->out.is_whole || rows->is_packed || rows->is_partial)
+        return 0;
+    run->at = rows->row_at;
+    run->end = rows->row_end;
+    run->row = &rows->out;
+    run->row_index = rows->rows_in_event;
+    run->offset = rows->piece.file_offset + (uint64_t)(rows->row_at - rows->piece.bytes);
+    return binlog_lane_begin(run, rows->version, plan, rows->end);
+}
+
+int binlog_run_close(const struct binlog_run *run, struct binlog_rows *rows, const uint8_t *at,
+                     uint32_t count)
+{
+    CHECK2(at >= run->at && at <= rows->row_end, at - run->at, rows->row_end - run->at);
+    rows->row_at = at;
+    rows->rows_in_event += count;
+    rows->counts.rows += count;
+    rows->version->lane_hits += count;
+    return at == rows->row_end;
 }
 
 enum step binlog_rows_again(struct binlog_rows *rows, const struct binlog_place *place,

@@ -269,6 +269,10 @@ void binlog_rows_begin(struct binlog_rows *rows, const struct binlog_piece *piec
  * object is then good for close only. */
 enum step binlog_rows_step(struct binlog_rows *rows, const struct binlog_row **row, struct diag *diag);
 
+/* The same without reading: STEP_MORE: binlog_rows_step, or a lane (binlog_lane.h), has a row of binlog_rows_table to read. */
+enum step binlog_rows_next(struct binlog_rows *rows, struct diag *diag);
+const struct binlog_table *binlog_rows_table(const struct binlog_rows *rows);
+
 /* After STEP_DONE: bytes of the piece that were gone over. Less than its size only if it ends inside an
  * event: put the rest in front of the next piece. Pieces as the walk took them always end with a whole event.
  */

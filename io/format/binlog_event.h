@@ -128,6 +128,11 @@ static inline uint64_t read_le48(const uint8_t *p)
     return (uint64_t)read_le32(p) | (uint64_t)read_le16(p + 4) << 32;
 }
 
+static inline uint64_t read_be64(const uint8_t *p)
+{
+    return __builtin_bswap64(read_le64(p));
+}
+
 /* Up to 8 bytes, most significant first. */
 static inline uint64_t read_be(const uint8_t *p, size_t size)
 {

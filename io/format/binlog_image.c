@@ -343,13 +343,7 @@ struct image_step {
                 behind; /* fixed bytes that must be there behind a value whose length stands in the row */
             uint32_t second; /* the same of the second of two */
         };
-        struct {                /* DECIMAL of 4 bytes and more */
-            uint8_t lead_shift; /* its first four bytes, without those of the next group */
-            uint8_t groups;     /* of nine digits, behind the lead */
-            uint8_t scale;
-            uint8_t lead_digits;
-            uint32_t tail_mask; /* its last four bytes, without those of the group before */
-        };
+        struct decimal_shape decimal; /* DECIMAL of 4 bytes and more */
     };
 };
 
@@ -361,62 +355,6 @@ struct image_program {
 };
 
 enum { PROGRAM_COLUMNS_MAX = 64, PROGRAMS_FREE = 256 };
-
-static void decimal_step(struct image_step *step, const struct column_plan *plan)
-{
-    const unsigned whole = plan->precision - plan->decimals, lead = decimal_bytes_of_digits[whole % 9],
-                   tail = decimal_bytes_of_digits[plan->decimals];
-    step->lead_shift = (uint8_t)(32 - 8 * lead);
-    step->lead_digits = (uint8_t)(whole % 9);
-    step->groups = (uint8_t)(whole / 9);
-    step->scale = plan->decimals;
-    step->tail_mask = tail ? UINT32_MAX >> (32 - 8 * tail) : 0;
-}
-
-static inline uint32_t read_be32(const uint8_t *p)
-{
-    uint32_t v;
-    memcpy(&v, p, 4);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    v = __builtin_bswap32(v);
-#endif
-    return v;
-}
-
-/* decimal_read for values of four bytes and more. */
-static inline int decimal_take(struct cell *cell, const struct image_step *step, const uint8_t *p)
-{
-    const int64_t negative = *p & 0x80 ? 0 : -1;
-    const uint32_t flip = (uint32_t)negative, first = read_be32(p) ^ flip ^ 0x80000000u;
-    uint64_t value = 0;
-    uint32_t too_large = 0;
-    unsigned groups = step->groups;
-    const uint8_t *at = p;
-    if (step->lead_shift != 32) {
-        value = first >> step->lead_shift;
-        too_large = value >= decimal_power_of_ten[step->lead_digits];
-        at += 4 - step->lead_shift / 8;
-    } else if (groups) {
-        value = first;
-        too_large = first >= 1000000000u;
-        at += 4;
-        groups--;
-    }
-    for (; groups; groups--, at += 4) {
-        const uint32_t group = read_be32(at) ^ flip;
-        too_large |= group >= 1000000000u;
-        value = value * 1000000000u + group;
-    }
-    uint32_t tail = (read_be32(p + step->size - 4) ^ flip) & step->tail_mask;
-    if (UNLIKELY(at == p)) /* nothing before the point: the sign is in the fraction */
-        tail = first & step->tail_mask;
-    too_large |= tail >= decimal_power_of_ten[step->scale];
-    value = value * decimal_power_of_ten[step->scale] + tail;
-    cell->kind = CELL_DECIMAL;
-    cell->size = step->scale;
-    cell->i64 = ((int64_t)value ^ negative) - negative;
-    return !too_large;
-}
 
 static void program_make(struct image_program *program, const struct table_version *version, uint64_t nulls)
 {
@@ -461,7 +399,7 @@ static void program_make(struct image_program *program, const struct table_versi
             step->size = plan->size;
             step->flag = plan->is_unsigned == 1;
             if (step->op == OP_DECIMAL)
-                decimal_step(step, plan);
+                step->decimal = decimal_shape(plan->precision, plan->decimals, plan->size);
             continue;
         }
         must = &step->behind;
@@ -646,7 +584,7 @@ op_int64:
     p += 8;
     NEXT();
 op_decimal:
-    if (UNLIKELY(!decimal_take(CELL(), step, p)))
+    if (UNLIKELY(!decimal_take(CELL(), &step->decimal, p)))
         return fail(reader, step->column, "not a DECIMAL");
     p += step->size;
     NEXT();

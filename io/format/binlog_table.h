@@ -89,6 +89,8 @@ struct table_version {
     struct arena *arena; /* borrowed: what the programs of binlog_image.c are from */
     struct image_program *programs[32];
     uint64_t program_hits, program_misses;
+    struct binlog_lane *lanes[8]; /* of binlog_lane.c */
+    uint64_t lane_hits, lane_misses;
     struct table_version *next; /* all versions of a rows object, newest first */
 };
 

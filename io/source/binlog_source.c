@@ -21,6 +21,7 @@
 #include "io/source/file_set.h"
 #include "io/source/image_fold.h"
 #include "io/source/log_columns.h"
+#include "io/source/log_run.h"
 #include "io/source/query.h"
 #include "io/source/reject_list.h"
 #include "io/source/segments.h"
@@ -626,6 +627,7 @@ struct decoding {
     const int *wanted;
     int wanted_count;
     uint64_t rows, records;
+    struct log_run run; /* usual rows; its own count of records */
     /* changes go here instead: folding */
     enum err (*change_fn)(struct decoding *d, const struct binlog_row *row, struct diag *diag);
     struct binlog_source *owner; /* whom they are folded for */
@@ -707,6 +709,7 @@ static inline enum err take_usual(struct decoding *d, const struct binlog_row *r
                             row->op == BINLOG_DELETE ? row->before : row->after, &image);
     if (!*done)
         return OK;
+    log_run_learn(&d->run, row->op == BINLOG_DELETE ? row->before : row->after);
     if (row->op == BINLOG_DELETE)
         image.flags |= RECORD_GONE | RECORD_VOIDED;
     uint32_t fold[3], units = image_row_units(&image);
@@ -973,21 +976,40 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
     return d->row_fn(d->context, &full, diag);
 }
 
+/* The normalizer of the table whose rows are next. */
+static enum err decoding_turn(struct decoding *d, const struct binlog_table *table, struct diag *diag)
+{
+    enum err err = version_of(d->s, table, d->input->path, &d->normalizer, diag);
+    if (err != OK)
+        return err;
+    d->table = table;
+    d->wanted = normalizer_columns(d->normalizer, &d->wanted_count);
+    log_run_begin(&d->run, d->normalizer);
+    return OK;
+}
+
 static enum err decode(struct decoding *d, struct binlog_rows *rows, struct diag *diag)
 {
-    const struct binlog_row *row;
+    const int is_plain = !d->change_fn && !d->row_fn;
     enum step step;
-    while ((step = binlog_rows_step(rows, &row, diag)) == STEP_MORE) {
-        if (UNLIKELY(row->table != d->table)) {
-            enum err err = version_of(d->s, row->table, d->input->path, &d->normalizer, diag);
-            if (err != OK)
+    enum err err;
+    while ((step = binlog_rows_next(rows, diag)) == STEP_MORE) {
+        const struct binlog_table *table = binlog_rows_table(rows);
+        if (UNLIKELY(table != d->table) && (err = decoding_turn(d, table, diag)) != OK)
+            return err;
+        if (is_plain) {
+            int is_done;
+            if ((err = log_run(&d->run, rows, &is_done, diag)) != OK)
                 return err;
-            d->table = row->table;
-            d->wanted = normalizer_columns(d->normalizer, &d->wanted_count);
+            if (is_done)
+                continue;
         }
-        enum err err = UNLIKELY(d->change_fn != NULL) ? d->change_fn(d, row, diag)
-                       : d->row_fn                    ? show_change(d, row, diag)
-                                                      : take_change(d, row, diag);
+        const struct binlog_row *row;
+        if ((step = binlog_rows_step(rows, &row, diag)) != STEP_MORE)
+            break;
+        err = UNLIKELY(d->change_fn != NULL) ? d->change_fn(d, row, diag)
+              : d->row_fn                    ? show_change(d, row, diag)
+                                             : take_change(d, row, diag);
         if (UNLIKELY(err != OK))
             return err;
     }
@@ -1000,6 +1022,7 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
     struct piece *groups = ticket->extra;
     struct binlog_rows *rows;
     enum err err = rows_of(s, io, &rows, diag);
+    d.run = (struct log_run){.scratch = &io->scratch, .outbox = d.outbox, .base = d.input->base};
     if (err == OK)
         err = worker_io_unquote_room(io, RECORD_VAR_MAX + 4096, diag);
     struct binlog_piece piece = {.file_name = d.input->path,
@@ -1055,8 +1078,8 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
     atomic_fetch_add_explicit(&s->groups_decoded, decoded, memory_order_relaxed);
     mem_give(groups);
     ticket->extra = NULL;
-    atomic_fetch_add_explicit(&s->rows, d.rows, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->records, d.records, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->rows, d.rows + d.run.records, memory_order_relaxed);
+    atomic_fetch_add_explicit(&s->records, d.records + d.run.records, memory_order_relaxed);
     return err == OK ? STEP_DONE : STEP_FAILED;
 }
 

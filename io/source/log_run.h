@@ -1,0 +1,60 @@
+/* io/source/log_run.h: the usual rows of a row event become records in their batches, with no cells between.
+ *
+ * log_run takes rows of the event at hand until it meets one that is not usual; binlog_rows_step reads that one. When it became
+ * a usual record after all, log_run_learn remembers what its words meant.
+ *
+ * Threads: one owner, who owns `rows`, `scratch` and `outbox` too.
+ */
+#ifndef TIEOUT_IO_SOURCE_LOG_RUN_H
+#define TIEOUT_IO_SOURCE_LOG_RUN_H
+
+#include "core/ops/outbox.h"
+#include "core/rules/normalize.h"
+#include "io/format/binlog_lane.h"
+
+/* A number below 10^16 as text: its last eight digits, and those before them; the first in the lowest byte. */
+struct log_number {
+    uint64_t value, low, high;
+    uint32_t low_size, high_size;
+};
+
+/* What the row before had in common with the next: its bytes, and what they mean. */
+struct log_common {
+    uint64_t status, time;
+    uint32_t letters; /* 0: nothing is known yet */
+    struct log_row {
+        uint16_t day, status, channel, flags;
+        uint8_t currency;
+    } row;
+    struct log_number number;
+};
+
+struct log_run {
+    const struct normalizer *normalizer;
+    const struct image_plan *plan; /* NULL: no row of this normalizer's is usual */
+    struct norm_scratch *scratch;
+    struct outbox *outbox;
+    uint64_t base;    /* of the file, in places */
+    uint64_t records; /* made here */
+    /* Rows that came this far and were not usual; where they are many, nothing is tried any more. */
+    uint64_t misses;
+    int may_learn; /* `raw` is that of the next row of the event */
+    int is_ready;  /* `quick` is made */
+    struct image_raw raw;
+    struct image_quick quick;
+    struct log_common common;
+};
+
+/* Before the first row of a normalizer. */
+void log_run_begin(struct log_run *run, const struct normalizer *normalizer);
+/* `*is_done`: 1 when no row of the event is left. */
+enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, struct diag *diag);
+static inline void log_run_learn(struct log_run *run, const struct cell *columns)
+{
+    if (!run->may_learn)
+        return;
+    run->is_ready = normalize_learn(run->normalizer, run->scratch, columns, &run->raw, &run->quick);
+    run->common.letters = 0;
+}
+
+#endif
