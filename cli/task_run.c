@@ -16,6 +16,7 @@
 #include "io/ring/sys.h"
 #include "io/sink/digest.h"
 #include "io/store/alarm.h"
+#include "io/store/budget_book.h"
 #include "io/store/carry_file.h"
 #include "io/store/error_order.h"
 #include "io/store/id_book.h"
@@ -63,6 +64,7 @@ struct task_work {
     struct session *session;
     struct source_gate gate;
     struct late *late;
+    struct budget_cells budgets;
     struct id_book *ids; /* NULL: the job keeps none */
     struct bloom fresh[SIDES];
     char open_path[SIDES][STATE_PATH_MAX];
@@ -616,6 +618,8 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
     if (err == OK && w->ids)
         err = id_book_commit(w->ids, diag);
     if (err == OK)
+        err = budget_book_add(&w->budgets, db, &w->task, diag);
+    if (err == OK)
         err = error_orders_add(db, &w->task, path, w->folder->book, now, diag);
     if (err == OK)
         err = manifest_admit(o->manifest, diag);
@@ -668,6 +672,8 @@ static enum err look_back(struct task_work *w, struct diag *diag)
         if (err == OK && w->before.id)
             err = carry_each(state_db(state), &ask, open_carried, w, diag);
     }
+    if (err == OK && w->job->job->match.has_budget)
+        err = budget_book_read(&w->budgets, state_db(state), &w->task, diag);
     if (err == OK && w->job->job->ids_keep) {
         err = id_book_open(&w->ids, state, &w->task, w->job->job->ids_keep, diag);
         w->ask.ids = err == OK ? id_book_store(w->ids) : NULL;
@@ -692,6 +698,7 @@ static void work_close(struct task_work *w)
     session_close(w->session);
     late_close(w->late);
     id_book_close(w->ids);
+    budget_cells_fini(&w->budgets);
     for (int side = 0; side < SIDES; side++)
         bloom_fini(&w->fresh[side]);
     verdict_log_drop(w->log);
@@ -758,8 +765,10 @@ static enum err begin(struct task_work *w, const struct options *options, struct
         err = task_out_directory(w->folder, job, w->task.day, out, sizeof out, diag);
     if (err != OK)
         return err;
-    w->ask.keep =
-        (struct keep_task){.name = w->task.name, .revision = (uint32_t)w->task.wanted, .date = w->task.day};
+    w->ask.keep = (struct keep_task){.name = w->task.name,
+                                     .revision = (uint32_t)w->task.wanted,
+                                     .date = w->task.day,
+                                     .budgets = w->job->job->match.has_budget ? &w->budgets : NULL};
     w->ask.seed = state_seed(w->folder->state);
     w->ask.db = db;
     w->ask.stage = stage;

@@ -10,6 +10,7 @@
 #include "core/model/entry.h"
 #include "core/model/full.h"
 #include "core/rules/normalize.h"
+#include "io/sink/budget_cells.h"
 
 /* What is kept, each sorted by ≺. */
 enum kept {
@@ -37,6 +38,7 @@ struct keep_task {
     uint32_t revision;
     uint16_t date;
     const struct norm_shared *shared; /* the same hash as the run's */
+    struct budget_cells *budgets;     /* what is spent of tolerance budgets; NULL: the job has none */
 };
 
 /* `kind` REVERSAL: of the final verdict that `row` carries (partner NULL). Places of row and partner. */

@@ -674,6 +674,7 @@ struct budget {
     size_t cell_size, cell_room;
     unsigned __int128 spent;
     int is_spent;
+    struct budget_cell *book; /* of the cell at hand; NULL: no book, or none that counts */
 };
 
 static void load(struct results_lane *lane, char **buffer, size_t *used, size_t *room, const char *bytes,
@@ -699,11 +700,23 @@ static enum err spend(void *context, const struct item *item, struct diag *diag)
             return mem_fail(diag, cell_size, "a budget");
         budget->spent = 0;
         budget->is_spent = 0;
+        budget->book = NULL;
+        if (s->config.keep && s->config.keep->budgets) {
+            budget->book = budget_cells_at(s->config.keep->budgets, (struct span){key + 2, held.cell_size});
+            if (!budget->book)
+                return mem_fail(diag, cell_size, "a budget");
+            budget->spent = (uint64_t)budget->book->before;
+            budget->is_spent = budget->book->was_over;
+        }
     }
     budget->is_spent |= budget->spent + held.delta > (uint64_t)s->config.job->match.budget_micro;
     const int breaks = budget->is_spent;
     if (!breaks)
         budget->spent += held.delta;
+    if (budget->book) {
+        budget->book->spent += breaks ? 0 : (int64_t)held.delta;
+        budget->book->is_over |= (uint8_t)breaks;
+    }
     held.pair.is_broken = (uint8_t)breaks;
     if (!breaks)
         held.pair.reasons = held.match_reasons;

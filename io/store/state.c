@@ -3,6 +3,7 @@
 #include "core/base/mem.h"
 #include "io/ring/sys.h"
 #include "io/store/alarm.h"
+#include "io/store/budget_book.h"
 #include "io/store/delivery.h"
 #include "io/store/generation.h"
 #include "io/store/handling.h"
@@ -46,7 +47,7 @@ static const char *const schemas[] = {state_schema,    task_schema,        gener
                                       handling_schema, alarm_schema,       NULL};
 
 /* What states that were made before do not have: made where it is not there. */
-static const char *const later_schemas[] = {id_book_schema, NULL};
+static const char *const later_schemas[] = {id_book_schema, budget_book_schema, NULL};
 static const char *const later_folders[] = {"ids", NULL};
 
 static const char hint_backup[] = "bring the whole state folder back from a backup; to begin anew on "

@@ -147,6 +147,26 @@ has 2 duplicate 'c0,,repeated'
 has 2 missing 'l1,,carried'
 has 2 extra 'c0,,carried'
 
+# ---- a tolerance budget counts over all days: what the first spent the second has not ----
+make budget 'tolerance: {amount: 0.10, budget: 0.10}'
+rows l 1 a1,a,,100 b1,b,,100; rows c 1 a2,a,,100.06 b3,b3,,100
+rows l 2 c1,c,,1 d1,d,,100; rows c 2 b2,b,,100.06,,1 c2,c,,1 d2,d,,100.06
+rows l 3 e1,e,,100,,1; rows c 3 e2,e,,100.01,,1
+day 1 0 done
+has 1 match tolerance
+day 2 1 done
+has 2 mismatch '100.00,100.06,0.06,1,SUCCESS,SUCCESS,CNY,2026-11-01' # bill date 1: 0.06 are spent, another 0.06 are too much
+has 2 mismatch budget
+has 2 match 'A,d,,tolerance'
+day 3 1 done
+has 3 mismatch 'A,e,,budget' # all after the first that did not fit
+# the first day's pair is corrected: its budget is free again, for all days behind it
+rows c 1 a2,a,,100 b3,b3,,100
+expect 1 done t task rerun --date=2026-11-01 --cascade
+has 2 match 'A,b,,tolerance;carried'
+has 3 match 'A,e,,tolerance'
+expect 0 'all agree' t verify
+
 if [ "$failures" -ne 0 ]; then
     echo "$failures failed"
     exit 1
