@@ -395,6 +395,8 @@ static enum err match(struct session *s, struct diag *diag)
                                    .ids = s->task ? s->task->ids : NULL,
                                    .ids_memory = s->ids_bytes,
                                    .memory = s->index_bytes,
+                                   .hash_seed = s->shared.hash_seed,
+                                   .group_rows = (uint32_t)s->options->group_rows,
                                    .progress = isatty(2) ? show_progress : NULL,
                                    .progress_context = &s->progress_shown,
                                    .interrupted = &interrupted};

@@ -7,10 +7,11 @@
  */
 #include "core/base/hash.h"
 #include "core/base/mem.h"
-#include "core/engine/worker.h"
+#include "core/engine/crowd.h"
+#include "core/engine/judge.h"
 #include <stdlib.h>
 
-static int by_side_and_place(const void *a, const void *b)
+int judge_by_place(const void *a, const void *b)
 {
     const struct row_ref *x = a, *y = b;
     if (x->side != y->side)
@@ -121,7 +122,7 @@ static int is_held(const struct worker *w, const struct full *row)
            (row->reasons & REASON_BIT(REASON_TOLERANCE));
 }
 
-static enum err emit(struct worker *w, const struct full *row)
+enum err judge_emit(struct worker *w, const struct full *row)
 {
     CHECK2(row->verdict < CLASSES, row->verdict, row->place);
     count_verdict(w, row);
@@ -156,7 +157,7 @@ static enum err put_later(struct worker *w, const struct full *row, const struct
         if (err != OK)
             return err;
     }
-    const uint32_t hash = (uint32_t)hash_bytes(row->key.data, row->key.size, 0);
+    const uint32_t hash = (uint32_t)hash_bytes(row->key.data, row->key.size, config->hash_seed);
     struct row_ref later = *ref;
     later.key_hash = hash;
     later.dup_suspect = row->dup_suspect;
@@ -172,7 +173,7 @@ static int pass_count(const struct job *job)
 }
 
 /* Sets row->key to what the pass judges together; data NULL: the row takes no part in it. 0 when memory is out. */
-static int pass_key(const struct job *job, int pass, struct arena *arena, struct full *row)
+int judge_key_of(const struct job *job, int pass, struct arena *arena, struct full *row)
 {
     if (pass < job->match.key_count)
         return normalize_key(job, pass, arena, row);
@@ -185,12 +186,12 @@ static int pass_key(const struct job *job, int pass, struct arena *arena, struct
 }
 
 /* What is still open after a pass: to the next one that it takes part in, or its end. */
-static enum err go_on(struct worker *w, struct full *row, const struct row_ref *ref,
-                      const struct row_ref *before, int pass)
+enum err judge_go_on(struct worker *w, struct full *row, const struct row_ref *ref,
+                     const struct row_ref *before, int pass)
 {
     const struct job *job = w->run->config->job;
     for (int next = pass + 1; next < pass_count(job); next++) {
-        if (!pass_key(job, next, &w->arena, row))
+        if (!judge_key_of(job, next, &w->arena, row))
             return mem_fail(&w->diag, 0, "a key");
         if (row->key.data) {
             enum err err = put_later(w, row, ref, next);
@@ -200,11 +201,11 @@ static enum err go_on(struct worker *w, struct full *row, const struct row_ref *
         }
     }
     resolve_alone(job, row);
-    return emit(w, row);
+    return judge_emit(w, row);
 }
 
-static enum err drop(struct worker *w, struct tally *tally, uint64_t *count, const struct full *row,
-                     uint8_t currency, int64_t amount)
+enum err judge_drop(struct worker *w, struct tally *tally, uint64_t *count, const struct full *row,
+                    uint8_t currency, int64_t amount)
 {
     struct tally_row *sums = tally_row(tally, tally_key(row->side, row->day, currency, row->out));
     if (!sums)
@@ -262,12 +263,13 @@ static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count
         image->record_flags &= (uint16_t)~RECORD_OTHER_DAY;
         old->asleep = 1;
         if (is_first)
-            err = drop(w, &w->dropped, &w->dropped_count[old->side], old, old->currency, old->amount_micro);
+            err = judge_drop(w, &w->dropped, &w->dropped_count[old->side], old, old->currency,
+                             old->amount_micro);
     }
     for (uint32_t i = 0; err == OK && i < count; i++)
         if (takes_part(&rows[i]) && (rows[i].record_flags & RECORD_OTHER_DAY)) {
             rows[i].asleep = 1;
-            err = drop(w, &w->apart, &w->apart_count, &rows[i], rows[i].currency, rows[i].amount_micro);
+            err = judge_drop(w, &w->apart, &w->apart_count, &rows[i], rows[i].currency, rows[i].amount_micro);
         }
     return err;
 }
@@ -283,8 +285,8 @@ static enum err wake(struct worker *w, struct full **order, uint32_t *count)
         fresh[order[i]->side] |= !order[i]->carry && order[i]->repeated != REPEAT_EQUAL;
     for (uint32_t i = 0; err == OK && i < *count; i++) {
         if (order[i]->carry && order[i]->carry->is_late && !fresh[!order[i]->side])
-            err = drop(w, &w->dropped, &w->dropped_count[order[i]->side], order[i], order[i]->currency,
-                       order[i]->amount_micro);
+            err = judge_drop(w, &w->dropped, &w->dropped_count[order[i]->side], order[i], order[i]->currency,
+                             order[i]->amount_micro);
         else
             order[kept++] = order[i];
     }
@@ -292,7 +294,7 @@ static enum err wake(struct worker *w, struct full **order, uint32_t *count)
     return err;
 }
 
-static uint64_t carry_reasons(const struct carry *carry)
+uint64_t judge_carry_reasons(const struct carry *carry)
 {
     return carry->is_late ? REASON_BIT(REASON_LATE)
                           : REASON_BIT(REASON_CARRIED) | (carry->tries ? REASON_BIT(REASON_SECOND_PASS) : 0);
@@ -325,6 +327,64 @@ static enum err judge_key(struct worker *w, struct full **rows, uint32_t count, 
     return subset_pool(job, w->subset, rows, count, is_part, propose, w, &w->diag);
 }
 
+enum err judge_fetch(struct worker *w, struct row_ref *refs, uint32_t *count, struct full *rows,
+                     struct arena *arena)
+{
+    enum err err = OK;
+    uint32_t kept = 0, locals = 0;
+    qsort(refs, *count, sizeof *refs, judge_by_place);
+    for (uint32_t i = 0; err == OK && i < *count; i++) {
+        if (!(refs[i].record_flags & RECORD_REJECT)) {
+            refs[kept++] = refs[i];
+            continue;
+        }
+        struct source *source = w->run->config->sources[refs[i].side];
+        err = source->ops->late_reject(source, w->io, &refs[i], &w->diag);
+    }
+    *count = kept;
+    while (err == OK && locals < kept && refs[locals].side == LOCAL)
+        locals++;
+    for (int side = LOCAL; err == OK && side < SIDES; side++) {
+        uint32_t from = side == LOCAL ? 0 : locals, n = side == LOCAL ? locals : kept - locals;
+        struct source *source = w->run->config->sources[side];
+        if (n)
+            err = source->ops->fetch(source, w->io, refs + from, rows + from, n, arena, &w->diag);
+    }
+    for (uint32_t i = 0; err == OK && i < kept; i++) {
+        rows[i].dup_suspect |= refs[i].dup_suspect;
+        rows[i].met = refs[i].met;
+        rows[i].repeated = (uint8_t)repeats_find(&w->run->repeats, rows[i].side, refs[i].place);
+    }
+    return err;
+}
+
+enum err judge_admit(struct worker *w, struct full *row, const struct row_ref *ref,
+                     const struct row_ref *before, int pass, int *admitted)
+{
+    const struct job *job = w->run->config->job;
+    *admitted = 0;
+    if (row->carry)
+        row->reasons |= judge_carry_reasons(row->carry);
+    if (ref->revisited) {
+        w->revisited_count[row->side][row->currency]++;
+        w->revisited_sum[row->side][row->currency] += row->amount_micro;
+        w->booked[BOOKED_FEES][row->currency] += row->taken_micro;
+    }
+    if ((row->record_flags & RECORD_VOIDED) && row->carry && row->carry->is_late)
+        return judge_drop(w, &w->dropped, &w->dropped_count[row->side], row, row->currency,
+                          row->amount_micro);
+    if (row->record_flags & (RECORD_VOIDED | RECORD_EXCLUDED)) {
+        resolve_alone(job, row);
+        return judge_emit(w, row);
+    }
+    if (!judge_key_of(job, pass, &w->arena, row))
+        return mem_fail(&w->diag, 0, "a key");
+    if (!row->key.data)
+        return judge_go_on(w, row, ref, before, pass);
+    *admitted = 1;
+    return OK;
+}
+
 /* Judges the records that `refs` name, in one pass. */
 static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, int pass, int is_part)
 {
@@ -332,69 +392,33 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
         return OK;
     const struct job *job = w->run->config->job;
     arena_reset(&w->arena);
-    qsort(refs, count, sizeof *refs, by_side_and_place);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!(refs[i].record_flags & RECORD_REJECT)) {
-            refs[kept++] = refs[i];
-            continue;
-        }
-        struct source *source = w->run->config->sources[refs[i].side];
-        enum err err = source->ops->late_reject(source, w->io, &refs[i], &w->diag);
-        if (err != OK)
-            return err;
-    }
-    count = kept;
     struct full *rows = mem_take((size_t)count * sizeof *rows);
     struct full **order = mem_take((size_t)count * sizeof *order);
     enum err err = rows && order
                        ? OK
                        : mem_fail(&w->diag, (size_t)count * (sizeof *rows + sizeof *order), "open records");
+    if (err == OK)
+        err = judge_fetch(w, refs, &count, rows, &w->arena);
     w->rows_at_hand = rows;
     w->refs_at_hand = refs;
     uint32_t locals = 0;
     while (err == OK && locals < count && refs[locals].side == LOCAL)
         locals++;
-    for (int side = LOCAL; err == OK && side < SIDES; side++) {
-        uint32_t from = side == LOCAL ? 0 : locals, n = side == LOCAL ? locals : count - locals;
-        struct source *source = w->run->config->sources[side];
-        if (n)
-            err = source->ops->fetch(source, w->io, refs + from, rows + from, n, &w->arena, &w->diag);
-    }
     uint32_t grouped = 0;
     struct span sigma = {0}, key = {0};
-    for (uint32_t i = 0; err == OK && i < count; i++) {
-        rows[i].dup_suspect |= refs[i].dup_suspect;
-        rows[i].met = refs[i].met;
-        rows[i].repeated = (uint8_t)repeats_find(&w->run->repeats, rows[i].side, refs[i].place);
-    }
     for (int side = LOCAL; err == OK && w->carry && side < SIDES; side++)
         if (source_tells_images(job->sources[side].kind))
             err = fold_carried(w, side == LOCAL ? rows : rows + locals,
                                side == LOCAL ? locals : count - locals, order, pass == 0);
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &rows[i];
+        int admitted;
         if (row->asleep)
             continue;
+        /* What many rows have in common is compared over and over: by its address, where it is the same text. */
         sigma = row->sigma = span_equal(row->sigma, sigma) ? sigma : row->sigma;
-        if (row->carry)
-            row->reasons |= carry_reasons(row->carry);
-        if (refs[i].revisited) {
-            w->revisited_count[row->side][row->currency]++;
-            w->revisited_sum[row->side][row->currency] += row->amount_micro;
-            w->booked[BOOKED_FEES][row->currency] += row->taken_micro;
-        }
-        if ((row->record_flags & RECORD_VOIDED) && row->carry && row->carry->is_late) {
-            err = drop(w, &w->dropped, &w->dropped_count[row->side], row, row->currency, row->amount_micro);
-        } else if (row->record_flags & (RECORD_VOIDED | RECORD_EXCLUDED)) {
-            resolve_alone(job, row);
-            err = emit(w, row);
-        } else if (!pass_key(job, pass, &w->arena, row)) {
-            err = mem_fail(&w->diag, 0, "a key");
-        } else if (!row->key.data) {
-            err = go_on(w, row, &refs[i], row->before ? &refs[row->before - rows] : NULL, pass);
-        } else {
-            /* What many rows have in common is compared over and over: by its address, where it is the same text. */
+        err = judge_admit(w, row, &refs[i], row->before ? &refs[row->before - rows] : NULL, pass, &admitted);
+        if (err == OK && admitted) {
             key = row->key = span_equal(row->key, key) ? key : row->key;
             order[grouped++] = row;
         }
@@ -412,14 +436,17 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
         for (uint32_t k = i; err == OK && k < i + members; k++) {
             struct full *row = order[k];
             err = row->verdict == VERDICT_OPEN
-                      ? go_on(w, row, &refs[row - rows], row->before ? &refs[row->before - rows] : NULL, pass)
-                      : emit(w, row);
+                      ? judge_go_on(w, row, &refs[row - rows], row->before ? &refs[row->before - rows] : NULL,
+                                    pass)
+                      : judge_emit(w, row);
         }
     }
     mem_give(order);
     mem_give(rows);
     return err;
 }
+
+enum { REF_LIST_CROWDS = 64 };
 
 static int by_key_hash(const void *a, const void *b)
 {
@@ -436,37 +463,32 @@ static uint32_t same_hash(const struct row_ref *refs, uint32_t count, uint32_t f
     return to;
 }
 
-static enum err too_many(struct worker *w, const struct row_ref *ref, uint32_t count, uint64_t needed,
-                         uint64_t allowed)
-{
-    return diag_set(&w->diag, ERR_MACHINE, "memory.group",
-                    "is the key right? If it is, give --memory=SIZE more, or --threads=1",
-                    "%u records have one key and must be judged together, for which some %llu MiB are "
-                    "needed and %llu MiB allowed to each worker; one of them is at byte %llu of the %s "
-                    "side",
-                    count, (unsigned long long)(needed >> 20), (unsigned long long)(allowed >> 20),
-                    (unsigned long long)ref->place, side_name((enum side)ref->side));
-}
-
 /* Judges whole keys, not too many records at once: their rows are held meanwhile. */
 static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t count, int pass)
 {
     enum { SLICE = 4096, ROW_BYTES = 1024 /* of a whole record, with its texts */ };
     _Static_assert(SLICE >= 2 * SUBSET_POOL_MAX, "a pool that is cut is one that nobody would look at whole");
     const uint64_t allowed = w->run->config->memory / w->run->config->workers;
+    const int splits = pass < w->run->config->job->match.key_count && crowd_splits(w->run->config);
+    const uint32_t crowd = crowd_rows(w->run->config), slice = crowd < SLICE ? crowd : SLICE;
     enum err err = OK;
-    if (count > SLICE)
+    if (count > slice)
         qsort(refs, count, sizeof *refs, by_key_hash);
     for (uint32_t from = 0, to; err == OK && from < count; from = to) {
-        to = count - from <= SLICE ? count : same_hash(refs, count, from);
-        for (uint32_t next; to < count && (next = same_hash(refs, count, to)) - from <= SLICE;)
+        to = count - from <= slice ? count : same_hash(refs, count, from);
+        for (uint32_t next; to < count && (next = same_hash(refs, count, to)) - from <= slice;)
             to = next;
         const uint64_t needed = (uint64_t)(to - from) * ROW_BYTES;
+        if (splits && to - from > crowd && same_hash(refs, count, from) == to) {
+            for (uint32_t i = from; err == OK && i < to; i++)
+                err = crowd_put(w, &refs[i]);
+            continue;
+        }
         if (to - from <= SLICE ||
             (pass < w->run->config->job->match.key_count + PASS_PROPOSALS && needed <= allowed))
             err = judge(w, refs + from, to - from, pass, 0);
         else if (pass < w->run->config->job->match.key_count + PASS_PROPOSALS)
-            err = too_many(w, &refs[from], to - from, needed, allowed);
+            err = crowd_too_many(w, &refs[from], to - from, needed, allowed);
         else
             for (uint32_t at = from; err == OK && at < to; at += SLICE)
                 err = judge(w, refs + at, to - at < SLICE ? to - at : SLICE, pass, 1);
@@ -495,38 +517,90 @@ static enum err first_key(struct worker *w)
                 err = judge_slices(w, refs, count, 0);
         }
     }
+    for (uint32_t shard = 0; shard < w->run->shard_count; shard++)
+        if (w->shards[shard]) {
+            struct index_counts counts;
+            config->index->counts(w->shards[shard], &counts);
+            atomic_fetch_add(&w->run->crowded, counts.crowded);
+        }
     mem_give(refs);
     mem_give(pairs);
     return err;
 }
 
+/* References of a partition, but for those of crowds, which go their own way when the list is full. */
 struct ref_list {
+    struct worker *worker;
     struct row_ref *refs;
     uint32_t count, room;
+    uint32_t most; /* above this, crowds are looked for; it grows when there are none */
+    uint32_t crowds[REF_LIST_CROWDS], crowd_count;
+    int splits;
 };
+
+static int is_crowd(const struct ref_list *list, uint32_t key_hash)
+{
+    for (uint32_t i = 0; i < list->crowd_count; i++)
+        if (list->crowds[i] == key_hash)
+            return 1;
+    return 0;
+}
+
+/* Hashes that make up an eighth of a full list leave it. */
+static enum err shed(struct ref_list *list)
+{
+    uint32_t kept = 0;
+    enum err err = OK;
+    qsort(list->refs, list->count, sizeof *list->refs, by_key_hash);
+    for (uint32_t from = 0, to; err == OK && from < list->count; from = to) {
+        to = same_hash(list->refs, list->count, from);
+        const int leaves = to - from > list->count / 8 && list->crowd_count < REF_LIST_CROWDS;
+        if (leaves)
+            list->crowds[list->crowd_count++] = list->refs[from].key_hash;
+        for (uint32_t i = from; err == OK && i < to; i++)
+            if (leaves)
+                err = crowd_put(list->worker, &list->refs[i]);
+            else
+                list->refs[kept++] = list->refs[i];
+    }
+    list->count = kept;
+    if (kept > list->most / 2)
+        list->most *= 2;
+    return err;
+}
 
 static enum err take_refs(void *context, const void *bytes, uint32_t size, struct diag *diag)
 {
     struct ref_list *list = context;
-    const uint32_t more = size / (uint32_t)sizeof *list->refs;
-    if (list->count + more > list->room) {
-        const uint32_t room = (list->count + more) * 2;
-        struct row_ref *grown = mem_grow(list->refs, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "open records");
-        list->refs = grown;
-        list->room = room;
+    const struct row_ref *refs = bytes;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < size / sizeof *refs; i++) {
+        if (list->splits && list->count >= list->most)
+            err = shed(list);
+        if (err == OK && list->crowd_count && is_crowd(list, refs[i].key_hash)) {
+            err = crowd_put(list->worker, &refs[i]);
+            continue;
+        }
+        if (list->count == list->room) {
+            const uint32_t room = list->room ? list->room * 2 : 256;
+            struct row_ref *grown = mem_grow(list->refs, (size_t)room * sizeof *grown);
+            if (!grown)
+                return mem_fail(diag, (size_t)room * sizeof *grown, "open records");
+            list->refs = grown;
+            list->room = room;
+        }
+        list->refs[list->count++] = refs[i];
     }
-    memcpy(list->refs + list->count, bytes, size);
-    list->count += more;
-    return OK;
+    return err;
 }
 
 /* Takes from all workers the records of one partition of a later pass. */
 static enum err later_pass(struct worker *w, int pass, uint32_t partition)
 {
     struct run *run = w->run;
-    struct ref_list list = {0};
+    struct ref_list list = {.worker = w,
+                            .most = crowd_rows(run->config) * 8,
+                            .splits = pass < run->config->job->match.key_count && crowd_splits(run->config)};
     enum err err = OK;
     for (uint32_t i = 0; err == OK && i < run->worker_count; i++) {
         const struct spool *spool = run->workers[i].later[pass];
@@ -634,7 +708,7 @@ enum err worker_resolve(struct worker *w)
 {
     struct run *run = w->run;
     const struct job *job = run->config->job;
-    enum err err = run_failed(run) ? OK : first_key(w);
+    enum err err = crowd_judge(w, 0, run_failed(run) ? OK : first_key(w));
     for (int pass = 1; pass < pass_count(job); pass++) {
         if (!pass_is_on(job, pass))
             continue;
@@ -651,6 +725,8 @@ enum err worker_resolve(struct worker *w)
         if (err != OK)
             run_fail(run, &w->diag);
         pthread_barrier_wait(&run->barrier);
+        if (pass < job->match.key_count)
+            err = crowd_judge(w, pass, err);
     }
     if (job->match.has_budget)
         err = settle_budget(w, err);

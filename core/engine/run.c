@@ -11,7 +11,7 @@
 #include "core/engine/run.h"
 #include "core/base/mem.h"
 #include "core/base/topology.h"
-#include "core/engine/worker.h"
+#include "core/engine/crowd.h"
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -349,6 +349,12 @@ static enum err worker_setup(struct worker *w)
                                  .gives_back = config->write_match && job_match_is_odd(config->job),
                                  .repeats = config->ids ? &run->repeats : NULL,
                                  .keep_pairs = config->write_match};
+    if (err == OK && !config->counts_only && crowd_splits(config)) {
+        err = crowd_open(w);
+        index.crowd = w->crowd[CROWD_IN];
+        index.crowd_rows = crowd_rows(config);
+        index.crowd_shares = CROWD_SHARES;
+    }
     for (int side = 0; side < SIDES; side++)
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
     for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)
@@ -393,6 +399,9 @@ static void worker_teardown(struct worker *w)
             w->later[key]->ops->close(w->later[key]);
     if (w->outbox.ids)
         w->outbox.ids->ops->close(w->outbox.ids);
+    for (int stage = 0; stage < CROWD_STAGES; stage++)
+        if (w->crowd[stage])
+            w->crowd[stage]->ops->close(w->crowd[stage]);
     run->config->spill.close(w->spill);
     mem_give(w->shards);
     mem_give(w->outbox.open);
@@ -744,6 +753,7 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
     pthread_mutex_init(&run.claim_lock, NULL);
     pthread_mutex_init(&run.diag_lock, NULL);
     repeats_init(&run.repeats);
+    pthread_mutex_init(&run.fresh_lock, NULL);
     for (int side = 0; side < SIDES; side++)
         atomic_init(&run.size[side], config->sources[side]->ops->size(config->sources[side]));
     struct run_result *result = mem_take_zero(1, sizeof *result);

@@ -52,6 +52,8 @@ struct run_config {
     struct id_store *ids; /* of a book; NULL: nobody asks who came before */
     uint64_t ids_memory;  /* bytes for what is told to it */
     uint64_t memory;      /* bytes for all shards together */
+    uint64_t hash_seed;   /* the run's, from the system: whoever chooses keys must not choose hashes */
+    uint32_t group_rows;  /* for tests: records of one key that are judged at once; 0: by memory */
     void (*progress)(void *context,
                      const struct run_progress *progress); /* may be NULL; about five times a second */
     void *progress_context;

@@ -18,6 +18,9 @@ enum {
     DEPTH_DEFAULT = 3
 };
 
+/* Stages of a crowd (crowd.h). */
+enum { CROWD_IN, CROWD_OCCURRENCE, CROWD_SIGMA, CROWD_REST, CROWD_STAGES };
+
 struct run;
 
 struct lane { /* from one worker to one shard's owner, and the empties back */
@@ -44,6 +47,7 @@ struct worker {
     /* struct row_ref of records that wait for the pass of a later key, by that key's hash: its owner puts,
      * all workers read in that pass; NULL: none */
     struct spool *later[KEYS_MAX + PASSES_BEHIND];
+    struct spool *crowd[CROWD_STAGES]; /* what this worker put for a stage; NULL: nothing */
     struct verdict_scratch scratch;
     /* of judge: its rows, and where each was found */
     const struct full *rows_at_hand;
@@ -80,6 +84,9 @@ struct run {
     _Atomic int failed;
     _Atomic uint64_t bytes_done, rows_done;
     _Atomic uint32_t next_partition;
+    _Atomic uint64_t crowded; /* records put to CROWD_IN in the pass at hand */
+    pthread_mutex_t fresh_lock;
+    struct fresh_keys *fresh_keys; /* crowd.c's, while it judges the first key of a task; under fresh_lock */
     _Atomic int stage;
     _Atomic uint32_t finished; /* workers */
     pthread_mutex_t diag_lock;

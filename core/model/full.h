@@ -49,9 +49,10 @@ struct full {
     uint8_t verdict;       /* enum class_id, or VERDICT_OPEN */
     uint8_t key_no;        /* of the key that decided, from 1 */
     uint8_t dup_suspect;
-    uint8_t asleep;   /* a final record that nothing reopened: no part of this run */
-    uint8_t repeated; /* enum repeat_kind */
-    uint8_t met;      /* an earlier key was judged already; P1 looks at the others only */
+    uint8_t asleep;        /* a final record that nothing reopened: no part of this run */
+    uint8_t repeated;      /* enum repeat_kind */
+    uint8_t sigma_matched; /* its σ was matched on its own side under the key at hand */
+    uint8_t met;           /* an earlier key was judged already; P1 looks at the others only */
     uint64_t reasons;
     uint64_t set_id;
     struct full *partner;

@@ -33,7 +33,10 @@ struct index_config {
     int holds_all;  /* 1: no pair leaves, since keys are judged whole */
     int gives_back; /* 1: pairs that left come back in next, all of them */
     const struct repeats
-        *repeats;   /* filled before `next`: pairs of their keys come back; NULL: there are none */
+        *repeats; /* filled before `next`: pairs of their keys come back; NULL: there are none */
+    struct spool *
+        crowd; /* takes references of keys with more than crowd_rows records, in place of next; NULL: nobody does */
+    uint32_t crowd_rows, crowd_shares; /* crowd's partitions */
     int keep_pairs; /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
 };
 
@@ -49,6 +52,7 @@ struct index_counts {
     uint64_t superseded, moved; /* images */
     uint64_t other_days;        /* records of other bill dates that are no part of the task */
     uint64_t spilled;           /* records that went to the spill; again for each level */
+    uint64_t crowded;           /* references put to `crowd` */
 };
 
 /* A pair that left, for match.csv. */

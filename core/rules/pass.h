@@ -56,14 +56,10 @@ static inline int record_waits(const struct job *job, const struct full *row)
     return verdict_tries(row) < (uint32_t)job->suspense_threshold[row->side];
 }
 
-/* sigma_compare: sigma without amount and fee, then gross, then fee: 0 when equal. A total order. */
-int sigma_compare(const struct job *job, const struct full *a, const struct full *b);
 /* qsort_r's: by sigma, then ≺. */
 int by_sigma(const void *a, const void *b, void *job);
 /* qsort's: by ≺. */
 int by_order(const void *a, const void *b);
-/* 1 when fees are compared. */
-int compares_fee(const struct job *job);
 /* Takes what has a verdict out of the scratch. */
 void drop_closed(struct verdict_scratch *scratch);
 /* `size` bytes of work that the scratch keeps; NULL when memory is out. */

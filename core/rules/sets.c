@@ -1,19 +1,9 @@
 /* core/rules/sets.c: records that are right only together: splits, partial captures, settlements, reversals
  * (core/README.md, decisions 29 to 31 and 33). Whole sets, never a choice among them: a choice is a proposal
  * (subset.h). */
-#include "core/model/currency.h"
 #include "core/rules/pass.h"
+#include "core/rules/sums.h"
 #include <stdlib.h>
-
-/* All open records of a key, side by side. */
-struct open_set {
-    struct full **rows[SIDES];
-    uint32_t count[SIDES];
-    money_total gross[SIDES], fees[SIDES];
-    uint32_t with_fee;
-    uint16_t first_day[SIDES], last_day[SIDES]; /* of those that have one */
-    uint16_t days;                              /* 1 when not all bill dates are equal */
-};
 
 /* The compared fields other than amount, fee, status and direction. */
 static int fields_agree(const struct job *job, const struct full *a, const struct full *b)
@@ -26,105 +16,129 @@ static int fields_agree(const struct job *job, const struct full *a, const struc
     return 1;
 }
 
-/* 0 when the open records cannot be of one set at all. */
-static int take_set(const struct job *job, const struct verdict_scratch *s, struct open_set *set)
+void sums_add(const struct job *job, struct set_sums *sums, const struct full *first, const struct full *row)
 {
-    *set = (struct open_set){.count = {s->count[LOCAL], s->count[CHANNEL]}};
-    const struct full *first = NULL;
-    for (int side = 0; side < SIDES; side++) {
-        set->rows[side] = s->rows[side];
-        if (!s->count[side])
-            return 0;
-        for (uint32_t i = 0; i < s->count[side]; i++) {
-            const struct full *row = s->rows[side][i];
-            first = first ? first : row;
-            if (!row->monetary || row->currency != first->currency || !fields_agree(job, first, row))
-                return 0;
-            set->gross[side] += full_gross(row);
-            set->fees[side] += row->has_fee ? row->fee_micro : 0;
-            set->with_fee += row->has_fee;
-            set->days |= row->day != first->day;
-            if (!row->day)
-                continue;
-            if (!set->first_day[side] || row->day < set->first_day[side])
-                set->first_day[side] = row->day;
-            if (row->day > set->last_day[side])
-                set->last_day[side] = row->day;
-        }
+    const int side = row->side;
+    const money_total gross = full_gross(row);
+    sums->unlike |=
+        (uint8_t)(!row->monetary || row->currency != first->currency || !fields_agree(job, first, row));
+    sums->count[side]++;
+    sums->gross[side] += gross;
+    *(gross < 0 ? &sums->below[side] : &sums->above[side]) += gross;
+    sums->fees[side] += row->has_fee ? row->fee_micro : 0;
+    sums->with_fee += row->has_fee;
+    sums->waits[side] |= (uint8_t)record_waits(job, row);
+    sums->days |= (uint8_t)(row->day != first->day);
+    if (!row->day)
+        return;
+    if (!sums->first_day[side] || row->day < sums->first_day[side])
+        sums->first_day[side] = row->day;
+    if (row->day > sums->last_day[side])
+        sums->last_day[side] = row->day;
+}
+
+static void take_set(const struct job *job, const struct verdict_scratch *s, struct set_sums *sums)
+{
+    *sums = (struct set_sums){0};
+    const struct full *first = s->rows[s->count[LOCAL] ? LOCAL : CHANNEL][0];
+    for (int side = 0; side < SIDES; side++)
+        for (uint32_t i = 0; i < s->count[side]; i++)
+            sums_add(job, sums, first, s->rows[side][i]);
+}
+
+static int is_a_set(const struct set_sums *sums)
+{
+    return sums->count[LOCAL] && sums->count[CHANNEL] && !sums->unlike;
+}
+
+static uint64_t group_reason(const struct set_sums *sums)
+{
+    return REASON_BIT(REASON_GROUP) | (sums->days ? REASON_BIT(REASON_DAY_CUT) : 0);
+}
+
+int sums_are_split(const struct job *job, const struct set_sums *sums, struct set_verdict *verdict)
+{
+    if (!is_a_set(sums) || sums->gross[LOCAL] != sums->gross[CHANNEL])
+        return 0;
+    if (compares_fee(job) &&
+        (sums->fees[LOCAL] != sums->fees[CHANNEL] ||
+         (sums->with_fee && sums->with_fee != sums->count[LOCAL] + sums->count[CHANNEL])))
+        return 0;
+    /* Every difference of days lies between these two. */
+    if (!window_holds(&job->match, sums->last_day[LOCAL], sums->first_day[CHANNEL]) ||
+        !window_holds(&job->match, sums->first_day[LOCAL], sums->last_day[CHANNEL]))
+        return 0;
+    *verdict = (struct set_verdict){CLASS_MATCH, group_reason(sums), 0};
+    return 1;
+}
+
+int sums_are_partial(const struct job *job, const struct set_sums *sums, struct set_verdict *verdict)
+{
+    const struct partial_rules *rules = &job->match.partials;
+    const enum side whole = rules->whole, parts = whole == LOCAL ? CHANNEL : LOCAL;
+    if (!is_a_set(sums) || sums->gross[whole] == 0)
+        return 0;
+    const int sign = sums->gross[whole] < 0 ? -1 : 1;
+    const money_total expected = sums->gross[whole] * sign, reached = sums->gross[parts] * sign;
+    const money_total captured = sign < 0 ? -sums->below[parts] : sums->above[parts],
+                      returned = sign < 0 ? sums->above[parts] : -sums->below[parts];
+    if (returned > captured && !rules->over_refund_ignored) {
+        *verdict = (struct set_verdict){CLASS_MISMATCH, REASON_BIT(REASON_OVER_REFUND), 0};
+    } else if (reached == expected) {
+        *verdict = (struct set_verdict){CLASS_MATCH, group_reason(sums), 0};
+    } else if (reached > expected) {
+        *verdict = (struct set_verdict){CLASS_MISMATCH, REASON_BIT(REASON_OVER), 0};
+    } else if (!sums->waits[whole]) {
+        *verdict = (struct set_verdict){CLASS_MISMATCH, REASON_BIT(REASON_UNDER), 0};
+    } else {
+        const money_total remains = (expected - reached) * sign;
+        *verdict = (struct set_verdict){CLASS_SUSPENSE, REASON_BIT(REASON_PARTIAL),
+                                        remains > INT64_MAX    ? INT64_MAX
+                                        : remains < -INT64_MAX ? -INT64_MAX
+                                                               : (int64_t)remains};
     }
     return 1;
 }
 
-static void finish_set(const struct open_set *set, enum class_id class_id, uint64_t reasons, int key_no)
+void set_finish(const struct set_verdict *verdict, struct full *row, int key_no)
 {
-    if (set->count[LOCAL] == 1 && set->count[CHANNEL] == 1) {
-        pair(set->rows[LOCAL][0], set->rows[CHANNEL][0], class_id, reasons, key_no);
+    finish_member(row, verdict->class_id, verdict->reasons, key_no, full_gross(row));
+    if (verdict->class_id == CLASS_SUSPENSE)
+        row->remains_micro = verdict->remains_micro;
+}
+
+static void finish_set(const struct verdict_scratch *s, const struct set_verdict *verdict, int key_no)
+{
+    if (s->count[LOCAL] == 1 && s->count[CHANNEL] == 1 && verdict->class_id != CLASS_SUSPENSE) {
+        pair(s->rows[LOCAL][0], s->rows[CHANNEL][0], verdict->class_id, verdict->reasons, key_no);
         return;
     }
     for (int side = 0; side < SIDES; side++)
-        for (uint32_t i = 0; i < set->count[side]; i++)
-            finish_member(set->rows[side][i], class_id, reasons, key_no, full_gross(set->rows[side][i]));
-}
-
-static uint64_t group_reason(const struct open_set *set)
-{
-    return REASON_BIT(REASON_GROUP) | (set->days ? REASON_BIT(REASON_DAY_CUT) : 0);
+        for (uint32_t i = 0; i < s->count[side]; i++)
+            set_finish(verdict, s->rows[side][i], key_no);
 }
 
 int pass_splits(const struct job *job, struct verdict_scratch *s, int key_no)
 {
-    struct open_set set;
-    if (!take_set(job, s, &set) || set.gross[LOCAL] != set.gross[CHANNEL])
+    struct set_sums sums;
+    struct set_verdict verdict;
+    take_set(job, s, &sums);
+    if (!sums_are_split(job, &sums, &verdict))
         return 0;
-    if (compares_fee(job) && (set.fees[LOCAL] != set.fees[CHANNEL] ||
-                              (set.with_fee && set.with_fee != set.count[LOCAL] + set.count[CHANNEL])))
-        return 0;
-    /* Every difference of days lies between these two. */
-    if (!window_holds(&job->match, set.last_day[LOCAL], set.first_day[CHANNEL]) ||
-        !window_holds(&job->match, set.first_day[LOCAL], set.last_day[CHANNEL]))
-        return 0;
-    finish_set(&set, CLASS_MATCH, group_reason(&set), key_no);
+    finish_set(s, &verdict, key_no);
     return 1;
 }
 
 int pass_partials(const struct job *job, struct verdict_scratch *s, int key_no)
 {
-    const struct partial_rules *rules = &job->match.partials;
-    const enum side whole = rules->whole, parts = whole == LOCAL ? CHANNEL : LOCAL;
-    struct open_set set;
-    if (!take_set(job, s, &set) || set.gross[whole] == 0)
+    struct set_sums sums;
+    struct set_verdict verdict;
+    if (!s->count[LOCAL] || !s->count[CHANNEL])
         return 0;
-    const int sign = set.gross[whole] < 0 ? -1 : 1;
-    const money_total expected = set.gross[whole] * sign, reached = set.gross[parts] * sign;
-    money_total captured = 0, returned = 0;
-    for (uint32_t i = 0; i < set.count[parts]; i++) {
-        const money_total part = (money_total)full_gross(set.rows[parts][i]) * sign;
-        *(part < 0 ? &returned : &captured) += part < 0 ? -part : part;
-    }
-    if (returned > captured && !rules->over_refund_ignored) {
-        finish_set(&set, CLASS_MISMATCH, REASON_BIT(REASON_OVER_REFUND), key_no);
-    } else if (reached == expected) {
-        finish_set(&set, CLASS_MATCH, group_reason(&set), key_no);
-    } else if (reached > expected) {
-        finish_set(&set, CLASS_MISMATCH, REASON_BIT(REASON_OVER), key_no);
-    } else {
-        int waits = 0;
-        for (uint32_t i = 0; i < set.count[whole]; i++)
-            waits |= record_waits(job, set.rows[whole][i]);
-        if (!waits) {
-            finish_set(&set, CLASS_MISMATCH, REASON_BIT(REASON_UNDER), key_no);
-            return 1;
-        }
-        const money_total remains = (expected - reached) * sign;
-        for (int side = 0; side < SIDES; side++)
-            for (uint32_t i = 0; i < set.count[side]; i++) {
-                struct full *row = set.rows[side][i];
-                finish_member(row, CLASS_SUSPENSE, REASON_BIT(REASON_PARTIAL), key_no, full_gross(row));
-                row->remains_micro = remains > INT64_MAX    ? INT64_MAX
-                                     : remains < -INT64_MAX ? -INT64_MAX
-                                                            : (int64_t)remains;
-            }
-    }
+    take_set(job, s, &sums);
+    if (!sums_are_partial(job, &sums, &verdict))
+        return 0;
+    finish_set(s, &verdict, key_no);
     return 1;
 }
 
@@ -153,40 +167,55 @@ static int64_t value_of(const struct group_rules *rules, const struct full *row)
     return row->side == rules->gross ? row->amount_micro - row->cost_micro : row->amount_micro;
 }
 
-void pass_group(const struct job *job, struct verdict_scratch *s, int key_no)
+void group_add(const struct job *job, struct group_sums *sums, const struct full *row)
 {
     const struct group_rules *rules = &job->match.group;
-    money_total sums[CURRENCY_COUNT_MAX] = {0};
-    uint64_t members[SIDES] = {0}, wanted = 0;
-    int stated = 0;
-    int waits = 0, equal = 1;
-    for (int side = 0; side < SIDES; side++)
-        for (uint32_t i = 0; i < s->count[side]; i++) {
-            const struct full *row = s->rows[side][i];
-            if (!row->monetary)
-                continue;
-            members[side]++;
-            waits |= record_waits(job, row);
-            sums[row->currency] += (money_total)value_of(rules, row) * (side == CHANNEL ? 1 : -1);
-            if (rules->count_field != FIELD_SLOTS && side != rules->gross)
-                add_wanted(&wanted, &stated, row->text[rules->count_field]);
-        }
-    if (!members[LOCAL] || !members[CHANNEL])
+    if (!row->monetary)
         return;
+    sums->members[row->side]++;
+    sums->waits |= record_waits(job, row);
+    sums->sums[row->currency] += (money_total)value_of(rules, row) * (row->side == CHANNEL ? 1 : -1);
+    if (rules->count_field != FIELD_SLOTS && row->side != rules->gross)
+        add_wanted(&sums->wanted, &sums->stated, row->text[rules->count_field]);
+}
+
+int group_decides(const struct job *job, const struct group_sums *sums, struct set_verdict *verdict)
+{
+    const struct group_rules *rules = &job->match.group;
+    int equal = 1;
+    if (!sums->members[LOCAL] || !sums->members[CHANNEL])
+        return 0;
     for (unsigned c = 0; c < CURRENCY_COUNT_MAX; c++)
-        equal &= sums[c] == 0;
-    const int complete = rules->count_field == FIELD_SLOTS || (stated && members[rules->gross] >= wanted);
-    const enum class_id class_id = !complete && waits  ? CLASS_SUSPENSE
-                                   : complete && equal ? CLASS_MATCH
-                                                       : CLASS_MISMATCH;
-    const enum reason reason = class_id == CLASS_SUSPENSE ? REASON_PARTIAL
-                               : class_id == CLASS_MATCH  ? REASON_GROUP
-                                                          : REASON_GROUP_SUM;
+        equal &= sums->sums[c] == 0;
+    const int complete =
+        rules->count_field == FIELD_SLOTS || (sums->stated && sums->members[rules->gross] >= sums->wanted);
+    if (!complete && sums->waits)
+        *verdict = (struct set_verdict){CLASS_SUSPENSE, REASON_BIT(REASON_PARTIAL), 0};
+    else if (complete && equal)
+        *verdict = (struct set_verdict){CLASS_MATCH, REASON_BIT(REASON_GROUP), 0};
+    else
+        *verdict = (struct set_verdict){CLASS_MISMATCH, REASON_BIT(REASON_GROUP_SUM), 0};
+    return 1;
+}
+
+void group_finish(const struct job *job, const struct set_verdict *verdict, struct full *row, int key_no)
+{
+    if (row->monetary)
+        finish_member(row, verdict->class_id, verdict->reasons, key_no, value_of(&job->match.group, row));
+}
+
+void pass_group(const struct job *job, struct verdict_scratch *s, int key_no)
+{
+    struct group_sums sums = {0};
+    struct set_verdict verdict;
     for (int side = 0; side < SIDES; side++)
         for (uint32_t i = 0; i < s->count[side]; i++)
-            if (s->rows[side][i]->monetary)
-                finish_member(s->rows[side][i], class_id, REASON_BIT(reason), key_no,
-                              value_of(rules, s->rows[side][i]));
+            group_add(job, &sums, s->rows[side][i]);
+    if (!group_decides(job, &sums, &verdict))
+        return;
+    for (int side = 0; side < SIDES; side++)
+        for (uint32_t i = 0; i < s->count[side]; i++)
+            group_finish(job, &verdict, s->rows[side][i], key_no);
 }
 
 /* ---- P7 ---- */

@@ -53,7 +53,18 @@ void *scratch_work(struct verdict_scratch *s, size_t size)
 
 /* ---- P1 ---- */
 
-static void pass_occurrence(const struct job *job, struct full **rows, uint32_t count, int key_no)
+void resolve_duplicate(struct full *row, int key_no, int conflict)
+{
+    const uint64_t repeated = row->repeated ? REASON_BIT(REASON_REPEATED) : 0;
+    if (!conflict) {
+        finish(row, CLASS_DUPLICATE, repeated, key_no);
+        return;
+    }
+    finish(row, CLASS_AMBIGUOUS, REASON_BIT(REASON_CONFLICT) | repeated, key_no);
+    row->set_id = set_number(row, key_no, row->occurrence, 1u + row->side);
+}
+
+void resolve_occurrences(const struct job *job, struct full **rows, uint32_t count, int key_no)
 {
     qsort_r(rows, count, sizeof *rows, by_occurrence, (void *)job);
     for (uint32_t i = 0, next; i < count; i = next) {
@@ -76,15 +87,9 @@ static void pass_occurrence(const struct job *job, struct full **rows, uint32_t 
             stays = carried;
         else if (next - i == 1)
             continue;
-        for (uint32_t k = i; k < next; k++) {
-            const uint64_t repeated = rows[k]->repeated ? REASON_BIT(REASON_REPEATED) : 0;
-            if (!equal) {
-                finish(rows[k], CLASS_AMBIGUOUS, REASON_BIT(REASON_CONFLICT) | repeated, key_no);
-                rows[k]->set_id = set_number(rows[i], key_no, rows[i]->occurrence, 1u + rows[i]->side);
-            } else if (k != stays) {
-                finish(rows[k], CLASS_DUPLICATE, repeated, key_no);
-            }
-        }
+        for (uint32_t k = i; k < next; k++)
+            if (!equal || k != stays)
+                resolve_duplicate(rows[k], key_no, !equal);
     }
 }
 
@@ -96,21 +101,23 @@ static uint64_t fee_bit(const struct full *channel)
     return channel->taken_micro ? REASON_BIT(REASON_FEE) : 0;
 }
 
+void resolve_alike(struct full *local, struct full *channel, int key_no)
+{
+    const uint64_t why = day_cut_bit(local, channel) | fee_bit(channel);
+    pair(local, channel, CLASS_MATCH, why ? why : REASON_BIT(REASON_EXACT), key_no);
+}
+
 static void pair_exact(const struct match_rules *match, struct full **l, uint32_t ln, struct full **r,
                        uint32_t rn, int key_no)
 {
     uint32_t i = 0, k = 0;
     while (i < ln && k < rn) {
-        if (window_holds(match, l[i]->day, r[k]->day)) {
-            uint64_t why = day_cut_bit(l[i], r[k]) | fee_bit(r[k]);
-            pair(l[i], r[k], CLASS_MATCH, why ? why : REASON_BIT(REASON_EXACT), key_no);
-            i++;
+        if (window_holds(match, l[i]->day, r[k]->day))
+            resolve_alike(l[i++], r[k++], key_no);
+        else if ((int)r[k]->day - (int)l[i]->day < 0)
             k++;
-        } else if ((int)r[k]->day - (int)l[i]->day < 0) {
-            k++;
-        } else {
+        else
             i++;
-        }
     }
 }
 
@@ -338,10 +345,23 @@ static int tolerate(const struct job *job, struct verdict_scratch *s, struct ful
     return 1;
 }
 
-static int pass_tolerance(const struct job *job, struct verdict_scratch *s, int key_no)
+int resolve_tolerates(const struct job *job)
 {
     const struct tolerance *a = &job->match.amount_tolerance, *f = &job->match.fee_tolerance;
-    if (!a->absolute_micro && !a->ppm && !(compares_fee(job) && (f->absolute_micro || f->ppm)))
+    return a->absolute_micro || a->ppm || (compares_fee(job) && (f->absolute_micro || f->ppm));
+}
+
+/* From one amount to the next higher one. A pair across the gap would differ by at least as much, and its smaller magnitude
+ * is at most the smaller of these two; of a share above the whole that cannot be said. */
+int resolve_tolerance_reaches(const struct job *job, int64_t low, int64_t high)
+{
+    const struct tolerance *t = &job->match.amount_tolerance;
+    return (uint64_t)t->ppm > 1000000u || distance(low, high) <= limit_of(t, low, high);
+}
+
+static int pass_tolerance(const struct job *job, struct verdict_scratch *s, int key_no)
+{
+    if (!resolve_tolerates(job))
         return 1;
     /* pass_exact left both sides sorted by sigma, amount, fee, ≺. */
     struct full **l = s->rows[LOCAL], **r = s->rows[CHANNEL];
@@ -420,8 +440,8 @@ static int sigma_was_matched(const struct job *job, const struct full *open, str
     return 0;
 }
 
-int resolve_group(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count,
-                  int key_no)
+/* Room for `count` rows of each side. 0 when memory is out. */
+static int scratch_rows(struct verdict_scratch *s, uint32_t count)
 {
     if (count > s->room) {
         uint32_t room = count < 64 ? 64 : count;
@@ -432,27 +452,61 @@ int resolve_group(const struct job *job, struct verdict_scratch *s, struct full 
         s->room = room;
     }
     s->rows[CHANNEL] = s->rows[LOCAL] ? s->rows[LOCAL] + s->room : NULL;
+    return 1;
+}
+
+static int lay_by_side(struct verdict_scratch *s, struct full **rows, uint32_t count)
+{
+    if (!scratch_rows(s, count))
+        return 0;
     s->count[LOCAL] = s->count[CHANNEL] = 0;
     for (uint32_t i = 0; i < count; i++)
         s->rows[rows[i]->side][s->count[rows[i]->side]++] = rows[i];
-    for (int side = 0; side < SIDES; side++) {
-        uint32_t fresh = 0; /* to the front */
-        for (uint32_t i = 0; i < s->count[side]; i++)
-            if (!s->rows[side][i]->met) {
-                struct full *swap = s->rows[side][fresh];
-                s->rows[side][fresh++] = s->rows[side][i];
-                s->rows[side][i] = swap;
-            }
-        if (fresh > 1 || (fresh && s->rows[side][0]->repeated))
-            pass_occurrence(job, s->rows[side], fresh, key_no);
-    }
-    drop_closed(s);
-    if (job->match.group.given) {
-        pass_group(job, s, key_no);
-        return 1;
-    }
+    return 1;
+}
+
+/* P3d: notes of each open record of a side whether its σ is that of a matched one. `rows` are all of the key. */
+static void mark_repeats(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count,
+                         int side)
+{
+    uint32_t matched = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (rows[i]->side == side && rows[i]->verdict == CLASS_MATCH) {
+            struct full *swap = rows[matched];
+            rows[matched++] = rows[i];
+            rows[i] = swap;
+        }
+    qsort_r(rows, matched, sizeof *rows, by_sigma, (void *)job);
+    for (uint32_t i = 0; i < s->count[side]; i++)
+        s->rows[side][i]->sigma_matched |= (uint8_t)sigma_was_matched(job, s->rows[side][i], rows, matched);
+}
+
+void resolve_repeat(struct full *row, int key_no)
+{
+    if (!row->sigma_matched)
+        return;
+    if (row->occurrence.size == 0)
+        finish(row, CLASS_DUPLICATE, REASON_BIT(REASON_SUSPECTED), key_no);
+    else
+        row->dup_suspect = 1;
+}
+
+void resolve_unlike(const struct job *job, struct full *local, struct full *channel, int key_no)
+{
+    pair(local, channel, CLASS_MISMATCH, differences(job, local, channel), key_no);
+}
+
+void resolve_unclear(struct full *row, int key_no)
+{
+    finish(row, CLASS_AMBIGUOUS, 0, key_no);
+    row->set_id = set_number(row, key_no, (struct span){"", 0}, 0);
+}
+
+/* P3 to P3d over what P2 left, which stands in the scratch, sorted by σ. 0 when memory is out. */
+static int resolve_left(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count,
+                        int key_no)
+{
     if (s->count[LOCAL] && s->count[CHANNEL]) {
-        pass_exact(job, s, key_no);
         if (!pass_tolerance(job, s, key_no) || !pass_fx(job, s, key_no))
             return 0;
         if (job->match.partials.given && job->match.partials.key_index == key_no - 1 &&
@@ -464,42 +518,96 @@ int resolve_group(const struct job *job, struct verdict_scratch *s, struct full 
         if (ln == rn && one_sigma(job, s->rows[LOCAL], ln) && one_sigma(job, s->rows[CHANNEL], rn)) {
             for (int side = 0; side < SIDES; side++)
                 qsort(s->rows[side], ln, sizeof(struct full *), by_order);
-            for (uint32_t i = 0; i < ln; i++) {
-                struct full *l = s->rows[LOCAL][i], *r = s->rows[CHANNEL][i];
-                pair(l, r, CLASS_MISMATCH, differences(job, l, r), key_no);
-            }
+            for (uint32_t i = 0; i < ln; i++)
+                resolve_unlike(job, s->rows[LOCAL][i], s->rows[CHANNEL][i], key_no);
             return 1;
         }
         if (job->match.splits && pass_splits(job, s, key_no))
             return 1;
         for (int side = 0; side < SIDES; side++)
-            for (uint32_t i = 0; i < s->count[side]; i++) {
-                finish(s->rows[side][i], CLASS_AMBIGUOUS, 0, key_no);
-                s->rows[side][i]->set_id = set_number(s->rows[side][i], key_no, (struct span){"", 0}, 0);
-            }
+            for (uint32_t i = 0; i < s->count[side]; i++)
+                resolve_unclear(s->rows[side][i], key_no);
         return 1;
     }
-    if (ln + rn == 0 || ln + rn == count)
-        return 1; /* all decided, or nothing was: no match that an open record could repeat */
-    int side = ln ? LOCAL : CHANNEL;
-    uint32_t matched = 0;
-    for (uint32_t i = 0; i < count; i++)
-        if (rows[i]->side == side && rows[i]->verdict == CLASS_MATCH) {
-            struct full *swap = rows[matched];
-            rows[matched++] = rows[i];
-            rows[i] = swap;
-        }
-    qsort_r(rows, matched, sizeof *rows, by_sigma, (void *)job);
-    for (uint32_t i = 0; i < s->count[side]; i++) {
-        struct full *open = s->rows[side][i];
-        if (!sigma_was_matched(job, open, rows, matched))
-            continue;
-        if (open->occurrence.size == 0)
-            finish(open, CLASS_DUPLICATE, REASON_BIT(REASON_SUSPECTED), key_no);
-        else
-            open->dup_suspect = 1;
-    }
+    if (ln + rn == 0)
+        return 1;
+    const int side = ln ? LOCAL : CHANNEL;
+    if (ln + rn != count) /* else nothing was decided: no match that an open record could repeat */
+        mark_repeats(job, s, rows, count, side);
+    for (uint32_t i = 0; i < s->count[side]; i++)
+        resolve_repeat(s->rows[side][i], key_no);
     return 1;
+}
+
+int resolve_group(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count,
+                  int key_no)
+{
+    if (!lay_by_side(s, rows, count))
+        return 0;
+    for (int side = 0; side < SIDES; side++) {
+        uint32_t fresh = 0; /* to the front */
+        for (uint32_t i = 0; i < s->count[side]; i++)
+            if (!s->rows[side][i]->met) {
+                struct full *swap = s->rows[side][fresh];
+                s->rows[side][fresh++] = s->rows[side][i];
+                s->rows[side][i] = swap;
+            }
+        if (fresh > 1 || (fresh && s->rows[side][0]->repeated))
+            resolve_occurrences(job, s->rows[side], fresh, key_no);
+    }
+    drop_closed(s);
+    if (job->match.group.given) {
+        pass_group(job, s, key_no);
+        return 1;
+    }
+    if (s->count[LOCAL] && s->count[CHANNEL])
+        pass_exact(job, s, key_no);
+    return resolve_left(job, s, rows, count, key_no);
+}
+
+int resolve_exact(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count,
+                  int key_no)
+{
+    if (!lay_by_side(s, rows, count))
+        return 0;
+    if (!s->count[LOCAL] || !s->count[CHANNEL])
+        return 1;
+    pass_exact(job, s, key_no);
+    for (int side = 0; side < SIDES; side++)
+        if (s->count[side])
+            mark_repeats(job, s, rows, count, side);
+    return 1;
+}
+
+int resolve_tolerance(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count,
+                      int key_no)
+{
+    if (!lay_by_side(s, rows, count))
+        return 0;
+    if (!s->count[LOCAL] || !s->count[CHANNEL])
+        return 1;
+    for (int side = 0; side < SIDES; side++)
+        qsort_r(s->rows[side], s->count[side], sizeof(struct full *), by_sigma, (void *)job);
+    if (!pass_tolerance(job, s, key_no))
+        return 0;
+    for (int side = 0; side < SIDES; side++)
+        if (s->count[side])
+            mark_repeats(job, s, rows, count, side);
+    return 1;
+}
+
+int resolve_rest(const struct job *job, struct verdict_scratch *s, struct full **rows, uint32_t count,
+                 int key_no)
+{
+    if (!lay_by_side(s, rows, count))
+        return 0;
+    if (job->match.group.given) {
+        pass_group(job, s, key_no);
+        return 1;
+    }
+    for (int side = 0; side < SIDES; side++)
+        qsort_r(s->rows[side], s->count[side], sizeof(struct full *), by_sigma, (void *)job);
+    return resolve_left(job, s, rows, count, key_no);
 }
 
 static uint64_t aside_reason(uint16_t flags)

@@ -26,6 +26,36 @@ struct verdict_scratch {
 int resolve_group(const struct job *job, struct verdict_scratch *scratch, struct full **rows, uint32_t count,
                   int key_no);
 
+/* ---- the same in parts, for a key of which not all records are held at once (core/engine/crowd.c) ---- */
+
+/* P1 over records of one key and side that no earlier key judged. */
+void resolve_occurrences(const struct job *job, struct full **rows, uint32_t count, int key_no);
+/* P1's verdict for one of several records with one occurrence id. `conflict`: their σ differ; else it is not the lowest. */
+void resolve_duplicate(struct full *row, int key_no, int conflict);
+/* P2 over all open records of one key with some σ (whole σs). Sets sigma_matched of what stays open. 0 when memory is out. */
+int resolve_exact(const struct job *job, struct verdict_scratch *scratch, struct full **rows, uint32_t count,
+                  int key_no);
+/* What P2 and P3m say of two records that they pair. */
+void resolve_alike(struct full *local, struct full *channel, int key_no);
+void resolve_unlike(const struct job *job, struct full *local, struct full *channel, int key_no);
+/* 1 when P3 may pair anything. */
+int resolve_tolerates(const struct job *job);
+/* 0: no pair within tolerance has one amount up to `low` and the other from `high` on. */
+int resolve_tolerance_reaches(const struct job *job, int64_t low, int64_t high);
+/* P3 over records among which all partners of each are. Sets sigma_matched of what stays open. 0 when memory is out. */
+int resolve_tolerance(const struct job *job, struct verdict_scratch *scratch, struct full **rows,
+                      uint32_t count, int key_no);
+/* P3 to P3d, or P6, over all that P1 and P2 left of one key; sigma_matched is set. 0 when memory is out. */
+int resolve_rest(const struct job *job, struct verdict_scratch *scratch, struct full **rows, uint32_t count,
+                 int key_no);
+/* P3a and P3d for one record. */
+void resolve_unclear(struct full *row, int key_no);
+void resolve_repeat(struct full *row, int key_no);
+/* σ without amount and fee, then gross, then fee: 0 when equal. A total order. */
+int sigma_compare(const struct job *job, const struct full *a, const struct full *b);
+/* 1 when fees are compared. */
+int compares_fee(const struct job *job);
+
 /* P7 over records of one key that no key decided, monetary ones; key_no is that of their key. Those that are netted
  * have their verdict set; `rows` may be reordered. */
 void resolve_reversals(struct full **rows, uint32_t count);

@@ -35,7 +35,7 @@ extern char **environ;
 struct road {
     const char *name;
     struct day_road files;
-    char options[7][32]; /* of the engine; empty: not given */
+    char options[8][32]; /* of the engine; empty: not given */
     int runs;            /* how often the same command is run; 0 is once */
 };
 
@@ -400,7 +400,7 @@ static void make_command(const struct driver *d, const struct day *day, const st
         add_word(c, "--date=%s", day->date);
     }
     add_word(c, "--out=%s/out", d->directory);
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < 8; i++)
         if (road->options[i][0])
             add_word(c, "%s", road->options[i]);
 }
@@ -602,6 +602,9 @@ static void make_road(struct prng *prng, const struct day *day, int is_big, stru
         snprintf(road->options[5], 32, "--index-memory=%dKiB", 1 << prng_below(prng, 12));
     if (prng_below(prng, 10) < 5) /* so that match.csv is sorted through files, and its ranges in parts */
         snprintf(road->options[6], 32, "--match-memory=%dKiB", 4 << prng_below(prng, 10));
+    if (prng_below(prng, 10) < 5) /* so few that nearly every key is judged in parts */
+        snprintf(road->options[7], 32, "--group-rows=%d",
+                 2 + (int)prng_below(prng, prng_below(prng, 2) ? 2 : 12));
     if (prng_below(prng, 2))
         road->files.shuffle = 1 + prng_next(prng) % 1000000;
     for (int side = 0; !day->is_diff && side < ORACLE_SIDES; side++)
