@@ -30,6 +30,9 @@ int cmd_daemon(const struct options *options);
 
 /* Says of each profile whether it fits the file: cmd_profiles.c. */
 enum err profiles_explain(const char *path, struct diag *diag);
+/* The one built-in profile that fits a file, or else the one that fits its beginning; NULL where none does or several do, which is told on
+ * stderr. */
+enum err profiles_find(const char **name, const char *path, struct diag *diag);
 
 /* Prints the help of a command, or that of the program when `command` is NULL or none of its commands. */
 void help_print(const char *command, FILE *out);

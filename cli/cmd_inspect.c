@@ -7,6 +7,7 @@
 #include "cli/cmd.h"
 #include "cli/registry.h"
 #include "core/base/mem.h"
+#include "core/config/profile.h"
 #include "core/model/currency.h"
 #include "io/filter/utf16.h"
 #include "io/format/binlog.h"
@@ -78,6 +79,18 @@ static void put_pair(int first, struct span name, struct span value, int is_null
         put_json_text(value);
 }
 
+static int looks_like_binlog(const char *path)
+{
+    uint8_t head[4] = {0};
+    int fd = sys_open(path, O_RDONLY | O_NONBLOCK, 0);
+    if (fd < 0)
+        return 0;
+    if (sys_pread_full(fd, head, sizeof head, 0) < 0)
+        memset(head, 0, sizeof head);
+    sys_close(fd);
+    return memcmp(head + 1, "bin", 3) == 0;
+}
+
 /* ---- with a job ---- */
 
 static enum err show_record(void *context, const struct full *row, struct diag *diag)
@@ -115,7 +128,7 @@ static enum err show_record(void *context, const struct full *row, struct diag *
     return OK;
 }
 
-static enum err inspect_with_job(const struct options *options, struct diag *diag)
+static enum err inspect_with_job(const struct options *options, int was_found, struct diag *diag)
 {
     struct job *job = NULL;
     enum err err = options->profile
@@ -126,19 +139,7 @@ static enum err inspect_with_job(const struct options *options, struct diag *dia
     /* The side: as asked, else the one whose kind fits the file's first bytes, else the channel's. */
     char *path = options->profile ? NULL : realpath(options->arguments[0], NULL);
     const char *name = path ? path : options->arguments[0];
-    uint8_t head[4] = {0};
-    int fd = sys_open(name, O_RDONLY | O_NONBLOCK, 0);
-    if (fd >= 0) {
-        if (sys_pread_full(fd, head, 4, 0) < 0)
-            memset(head, 0, 4);
-        sys_close(fd);
-    }
-    enum source_kind kind = memcmp(head,
-                                   "\xfe"
-                                   "bin",
-                                   4) == 0
-                                ? SOURCE_BINLOG
-                                : SOURCE_FILES;
+    enum source_kind kind = looks_like_binlog(name) ? SOURCE_BINLOG : SOURCE_FILES;
     enum side side = job->sources[CHANNEL].kind != kind && job->sources[LOCAL].kind == kind ? LOCAL : CHANNEL;
     if (options->side)
         side = strcmp(options->side, "local") == 0 ? LOCAL : CHANNEL;
@@ -160,7 +161,8 @@ static enum err inspect_with_job(const struct options *options, struct diag *dia
         err = worker_io_open(&shown.io, &config, NULL, diag);
     if (err == OK) {
         if (options->profile)
-            fprintf(stderr, "%s: read as %s\n", options->arguments[0], job->sources[side].bill->title);
+            fprintf(stderr, "%s: read as %s%s\n", options->arguments[0], job->sources[side].bill->title,
+                    was_found ? " (--format=csv shows its cells as they stand)" : "");
         else
             fprintf(stderr, "%s: %s, read as the %s side of %s\n", options->arguments[0],
                     job->sources[side].kind == SOURCE_BINLOG ? "a binlog" : "CSV", side_name(side),
@@ -438,14 +440,38 @@ static enum err inspect_csv(const struct options *options, struct whole_file *fi
     return err;
 }
 
+/* --format names what the file is, or its profile; without it, a bill of one of the channels is known by its contents. */
+static enum err find_format(struct options *options, int *was_found, struct diag *diag)
+{
+    const char *format = options->input_format;
+    if (format && strcmp(format, "csv") != 0 && strcmp(format, "binlog") != 0) {
+        if (!profile_find(format))
+            return diag_set(diag, ERR_USAGE, "options.value", "tieout profiles lists the profiles",
+                            "--format: \"%s\": expected csv, binlog or the name of a profile", format);
+        options->profile = format;
+    }
+    if (format || looks_like_binlog(options->arguments[0]))
+        return OK;
+    enum err err = profiles_find(&options->profile, options->arguments[0], diag);
+    *was_found = options->profile != NULL;
+    return err;
+}
+
 int cmd_inspect(const struct options *options)
 {
     struct diag diag = {0};
-    enum err err;
-    if (options->explain) {
+    enum err err = OK;
+    struct options own = *options;
+    int was_found = 0;
+    if (!options->explain && !options->job && !options->profile)
+        err = find_format(&own, &was_found, &diag);
+    options = &own;
+    if (err != OK) {
+        ;
+    } else if (options->explain) {
         err = profiles_explain(options->arguments[0], &diag);
     } else if (options->job || options->profile) {
-        err = inspect_with_job(options, &diag);
+        err = inspect_with_job(options, was_found, &diag);
     } else {
         struct whole_file file = {0};
         err = is_packed(options->arguments[0]) ? read_unpacked(&file, options->arguments[0], &diag)

@@ -50,9 +50,14 @@ int cmd_profiles(const struct options *options)
 
 /* ---- which one fits ---- */
 
+enum fit { FIT_YES, FIT_PART, FIT_NO };
+
+/* A profile that was tried on a file, and what came of it. */
 struct tried {
-    const struct bill_spec *bill;
-    uint64_t by_type[ROW_TYPES_MAX], records;
+    const char *name;
+    enum fit fit;
+    uint64_t records, rejects;
+    struct diag why; /* where something was wrong */
 };
 
 static enum err count_record(void *context, const struct full *row, struct diag *diag)
@@ -65,11 +70,11 @@ static enum err count_record(void *context, const struct full *row, struct diag 
 }
 
 /* Reads the whole file as a profile says. What went wrong is in `why`, and is no failure of the command. */
-static enum err try_profile(const char *name, const char *path, struct tried *tried,
-                            struct source_counts *counts, struct diag *why, struct diag *diag)
+static enum err try_profile(const char *path, struct tried *tried, struct diag *diag)
 {
     struct job *job = NULL;
-    enum err err = job_from_profile(&job, name, NULL, NULL, diag);
+    struct source_counts counts = {0};
+    enum err err = job_from_profile(&job, tried->name, NULL, NULL, diag);
     if (err != OK)
         return err;
     struct span pattern = arena_copy(&job->arena, span_of(path));
@@ -77,7 +82,7 @@ static enum err try_profile(const char *name, const char *path, struct tried *tr
     job->sources[CHANNEL].patterns = patterns;
     job->sources[CHANNEL].pattern_count = 1;
     job->is_diff = 1; /* the path is a name, not a pattern */
-    tried->bill = job->sources[CHANNEL].bill;
+    job->is_trial = 1;
     struct norm_shared shared;
     struct worker_io_config config = {.backend = RING_POSIX, .chunk = CALM_CHUNK, .depth = 1};
     struct worker_io *io = NULL;
@@ -89,15 +94,23 @@ static enum err try_profile(const char *name, const char *path, struct tried *tr
         struct source_config of_file = {
             .shared = &shared, .side = CHANNEL, .chunk = config.chunk, .workers = 1, .quiet = 1};
         const char *folder = getenv("TMPDIR");
-        enum err tried_err = registry_source(&source, &of_file, why);
+        enum err tried_err = registry_source(&source, &of_file, &tried->why);
         if (tried_err == OK && source->ops->begin)
-            tried_err = source->ops->begin(source, folder && *folder ? folder : "/var/tmp", why);
+            tried_err = source->ops->begin(source, folder && *folder ? folder : "/var/tmp", &tried->why);
         if (tried_err == OK)
-            tried_err = source->ops->scan(source, io, count_record, tried, why);
+            tried_err = source->ops->scan(source, io, count_record, tried, &tried->why);
         if (source)
-            source->ops->counts(source, counts);
+            source->ops->counts(source, &counts);
+        tried->rejects = counts.rejects;
+        /* Statements are read whole before their first row is made. */
+        const int is_like = tried->records || strncmp(tried->why.code, "mt940.sum", 9) == 0 ||
+                            strncmp(tried->why.code, "mt940.cut", 9) == 0 ||
+                            strncmp(tried->why.code, "camt.sum", 8) == 0;
+        tried->fit = tried_err != OK                   ? (is_like ? FIT_PART : FIT_NO)
+                     : tried->rejects > tried->records ? FIT_NO
+                                                       : FIT_YES;
         if (tried_err == ERR_MACHINE) {
-            *diag = *why;
+            *diag = tried->why;
             err = tried_err;
         }
     }
@@ -109,36 +122,86 @@ static enum err try_profile(const char *name, const char *path, struct tried *tr
     return err;
 }
 
+/* All of them, in their order. `*out` is taken with mem_take. */
+static enum err try_all(const char *path, struct tried **out, int *count, struct diag *diag)
+{
+    *out = NULL;
+    for (*count = 0; profile_texts[*count].name;)
+        ++*count;
+    struct stat st;
+    if (stat(path, &st) != 0 && !strchr(path, '!'))
+        return diag_set(diag, ERR_INPUT, "file.missing", "check the path", "%s: there is no such file", path);
+    struct tried *all = *out = mem_take_zero((size_t)*count, sizeof *all);
+    enum err err = all ? OK : mem_fail(diag, (size_t)*count * sizeof *all, "profiles");
+    for (int i = 0; err == OK && i < *count; i++) {
+        all[i].name = profile_texts[i].name;
+        err = try_profile(path, &all[i], diag);
+    }
+    return err;
+}
+
+/* A reason without the name that every line would repeat. */
+static const char *reason(const struct tried *tried, const char *path)
+{
+    const char *what = tried->why.what;
+    size_t size = strlen(path);
+    return strncmp(what, path, size) == 0 && strncmp(what + size, ": ", 2) == 0 ? what + size + 2 : what;
+}
+
+static void tell(const struct tried *tried, const char *path)
+{
+    static const char *const words[] = {"fits", "part", "no"};
+    printf("%-4s %-18s ", words[tried->fit], tried->name);
+    if (tried->fit == FIT_YES)
+        printf("%llu records, %llu rows that cannot be read%s\n", (unsigned long long)tried->records,
+               (unsigned long long)tried->rejects,
+               tried->rejects ? "" : "; its trailer, if it has one, agrees");
+    else if (tried->why.err == OK)
+        printf("%llu of %llu rows cannot be read as records\n", (unsigned long long)tried->rejects,
+               (unsigned long long)(tried->rejects + tried->records));
+    else if (tried->fit == FIT_PART)
+        printf("%llu records; %s\n", (unsigned long long)tried->records, reason(tried, path));
+    else
+        printf("%s\n", reason(tried, path));
+}
+
 enum err profiles_explain(const char *path, struct diag *diag)
 {
-    int fitting = 0;
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return diag_set(diag, ERR_INPUT, "file.missing", "check the path", "%s: there is no such file", path);
-    enum err err = OK;
-    for (const struct profile_text *p = profile_texts; err == OK && p->name; p++) {
-        struct tried tried = {0};
-        struct source_counts counts = {0};
-        struct diag why = {0};
-        err = try_profile(p->name, path, &tried, &counts, &why, diag);
-        if (err != OK)
-            break;
-        if (why.err != OK && tried.records == 0) {
-            printf("no   %-18s %s\n", p->name, why.what);
-        } else if (why.err != OK) {
-            printf("part %-18s %llu records; %s\n", p->name, (unsigned long long)tried.records, why.what);
-        } else if (counts.rejects > tried.records) {
-            printf("no   %-18s %llu of %llu rows cannot be read as records\n", p->name,
-                   (unsigned long long)counts.rejects, (unsigned long long)(counts.rejects + tried.records));
-        } else {
-            printf("fits %-18s %llu records, %llu rows that cannot be read%s\n", p->name,
-                   (unsigned long long)tried.records, (unsigned long long)counts.rejects,
-                   counts.rejects ? "" : "; its trailer, if it has one, agrees");
-            fitting++;
-        }
-    }
+    struct tried *all;
+    int count, fitting = 0;
+    enum err err = try_all(path, &all, &count, diag);
+    for (int fit = FIT_YES; err == OK && fit <= FIT_NO; fit++)
+        for (int i = 0; i < count; i++)
+            if ((int)all[i].fit == fit) {
+                tell(&all[i], path);
+                fitting += fit == FIT_YES;
+            }
     if (err == OK && !fitting)
         fprintf(stderr, "no profile fits: tieout profile new %s drafts one\n", path);
+    mem_give(all);
+    return err;
+}
+
+enum err profiles_find(const char **name, const char *path, struct diag *diag)
+{
+    struct tried *all;
+    int count, fitting = 0, parts = 0;
+    const char *part = NULL;
+    *name = NULL;
+    enum err err = try_all(path, &all, &count, diag);
+    for (int i = 0; err == OK && i < count; i++) {
+        if (all[i].fit == FIT_PART && ++parts)
+            part = all[i].name;
+        if (all[i].fit != FIT_YES)
+            continue;
+        if (++fitting > 1)
+            fprintf(stderr, "note: it is a bill by %s and by %s: say which, --profile=%s\n", *name,
+                    all[i].name, all[i].name);
+        *name = all[i].name;
+    }
+    if (fitting != 1) /* one that begins well is read as far as it goes, and the reason is told then */
+        *name = !fitting && parts == 1 ? part : NULL;
+    mem_give(all);
     return err;
 }
 

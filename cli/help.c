@@ -224,7 +224,7 @@ static const char inspect_help[] =
     "\n"
     "  --job=JOB.yaml       read the file as this job does\n"
     "  --side=local|channel which side of the job, where the file's name does not tell\n"
-    "  --format=csv|binlog  what the file is, when there is no job (by its first bytes)\n"
+    "  --format=csv|binlog  what the file is, or its profile's name, when there is no job (by its contents)\n"
     "  --profile=NAME       read the file as this profile says (tieout profiles lists them)\n"
     "  --explain            say which profile fits the file, and why the others do not\n"
     "  --table=DB.TABLE     of a binlog: rows of this table only\n"

@@ -400,6 +400,7 @@ struct job {
     const char *timezone;
     int cut_minutes;  /* 0..1439 */
     uint8_t currency; /* default currency; CURRENCY_NONE: a row without one is a reject */
+    int is_trial; /* a profile is tried on a file: notes of no interest then are left out */
     int is_diff;
     /* A side is one source or several parts (two tables of one database). sources: the first part, with the
      * fields and patterns of all, which is what the rules of matching look at. */

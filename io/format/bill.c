@@ -243,7 +243,7 @@ static enum err find_header(struct bill *bill, const uint8_t *bytes, uint32_t si
     return diag_set(diag, ERR_INPUT, "bill.header",
                     "is it another kind of bill, or another charset? tieout inspect --explain FILE says "
                     "which profile fits",
-                    "%s: no line among the first %u names the columns of a %s bill (%s)", path, lines,
+                    "%s: no line among the first %u names the columns that profile %s knows it by (%s)", path, lines,
                     spec->name, wanted);
 }
 

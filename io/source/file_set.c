@@ -375,7 +375,7 @@ static enum err add_entries(struct file_set *set, const struct job *job, struct 
     for (uint32_t i = 0; err == OK && i < listing.count; i++) {
         if (is_meant(pattern, listing.entries[i].name))
             err = add_input(set, job, opened, &listing.entries[i], diag);
-        else if (!found->entries) /* nobody said that it should be left out */
+        else if (!found->entries && !job->is_trial) /* nobody said that it should be left out */
             fprintf(stderr, "note: %s: %.200s is not read: the bill is %s\n", opened->file,
                     listing.entries[i].name, pattern);
     }
