@@ -231,7 +231,7 @@ static enum err one_segment(struct verify *v, const struct segment *g, struct ad
         if (err == OK)
             err = roll_each(state_db(v->folder.state), task.id, task.revision, hold_roll, v, diag);
         for (int side = 0; err == OK && side < SIDES; side++)
-            for (int kind = 0; err == OK && kind <= CARRY_PRINTS; kind++) {
+            for (int kind = 0; err == OK && kind < CARRY_KINDS; kind++) {
                 const struct carry_ask ask = {.kind = (enum carry_kind)kind, .side = side, .task = task.id};
                 err = carry_each(state_db(v->folder.state), &ask, hold_carried, v, diag);
             }

@@ -22,6 +22,12 @@ enum err registry_source(struct source **out, const struct source_config *config
     return open_one(out, config, diag);
 }
 
+enum err registry_carried(struct source **out, const struct source_config *config, const char *path,
+                          struct diag *diag)
+{
+    return carried_source_open(out, config, path, csv_source_open, diag);
+}
+
 const struct index_ops *registry_index(void)
 {
     return &shard_ops;

@@ -12,6 +12,7 @@
 #include "io/source/worker_io.h"
 #include "io/spill/spool.h"
 #include "io/store/manifest.h"
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -110,7 +111,7 @@ struct session {
     const char *out_dir;
     uint16_t date;
     struct norm_shared shared;
-    struct source *sources[SIDES];
+    struct source *sources[SIDES], *dormant[SIDES];
     struct results *results;
     struct manifest *manifest;
     struct run_result *result;
@@ -178,6 +179,10 @@ static enum err open_sources(struct session *s, struct diag *diag)
                                        .workers = s->threads,
                                        .carried = s->task ? &s->task->carried[side] : NULL};
         err = registry_source(&s->sources[side], &config, diag);
+        config.carried = NULL;
+        if (err == OK && s->task && s->task->dormant && dormant_has(s->task->dormant, (enum side)side))
+            err = registry_carried(&s->dormant[side], &config,
+                                   dormant_path(s->task->dormant, (enum side)side), diag);
     }
     return err;
 }
@@ -231,6 +236,52 @@ static enum err tell_plan(struct session *s, struct diag *diag)
     return err;
 }
 
+struct keeping {
+    struct session *s;
+    struct diag diag;
+};
+
+static void *keep_main(void *argument)
+{
+    struct keeping *keeping = argument;
+    struct session_task *task = keeping->s->task;
+    if (task->keep_files(task->context, keeping->s->results, &keeping->diag) != OK)
+        dormant_call_off(task->dormant);
+    return NULL;
+}
+
+/* The class files; and where there are dormant records, what the state keeps of them at the same time, since both are made of the
+ * same slices. */
+static enum err write_classes(struct session *s, char digest_lines[4096], struct diag *diag)
+{
+    struct dormant *dormant = s->task ? s->task->dormant : NULL;
+    struct keeping keeping = {.s = s};
+    pthread_t thread;
+    if (!dormant) {
+        enum err err = results_write(s->results, s->report_io, digest_lines, diag);
+        return err == OK && s->task ? s->task->keep_files(s->task->context, s->results, diag) : err;
+    }
+    enum err err = dormant_start(dormant, s->dormant, s->results, s->threads, diag);
+    if (err != OK)
+        return err;
+    results_sleepers(s->results, dormant_sleepers(dormant));
+    const int error = pthread_create(&thread, NULL, keep_main, &keeping);
+    if (error)
+        return diag_set_errno(diag, error, "threads", "cannot start a thread");
+    err = results_write(s->results, s->report_io, digest_lines, diag);
+    if (err != OK)
+        dormant_call_off(dormant);
+    pthread_join(thread, NULL);
+    if (keeping.diag.err != OK && (err == OK || err == ERR_INTERRUPTED)) {
+        *diag = keeping.diag;
+        return diag->err;
+    }
+    const struct beside *sums;
+    if (err == OK)
+        err = dormant_finish(dormant, &sums, diag);
+    return err == OK ? run_add(s->result, s->job, sums, diag) : err;
+}
+
 static enum err write_reports(struct session *s, char **summary, struct diag *diag)
 {
     char digest_lines[4096], *text = NULL;
@@ -238,7 +289,7 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
     if (err == OK)
         err = worker_io_open(&s->report_io, &s->io.config, NULL, diag);
     if (err == OK)
-        err = results_write(s->results, s->report_io, digest_lines, diag);
+        err = write_classes(s, digest_lines, diag);
     struct report report = {.job = s->job,
                             .result = s->result,
                             .date = s->date,
@@ -375,6 +426,7 @@ static enum err prepare(struct session *s, struct diag *diag)
 /* Every row is read and every record judged and added up. */
 static enum err match(struct session *s, struct diag *diag)
 {
+    struct dormant *dormant = s->task ? s->task->dormant : NULL;
     s->spill =
         (struct spill_config){.directory = results_folder(s->results), .backend = s->io.config.backend};
     const struct run_config run = {.job = s->job,
@@ -394,6 +446,8 @@ static enum err match(struct session *s, struct diag *diag)
                                    .fresh = s->task ? s->task->fresh : NULL,
                                    .ids = s->task ? s->task->ids : NULL,
                                    .ids_memory = s->ids_bytes,
+                                   .dormant = dormant ? dormant_keys(dormant) : NULL,
+                                   .met = dormant ? dormant_met(dormant) : NULL,
                                    .memory = s->index_bytes,
                                    .hash_seed = s->shared.hash_seed,
                                    .group_rows = (uint32_t)s->options->group_rows,
@@ -445,6 +499,9 @@ void session_close(struct session *s)
     for (int side = 0; side < SIDES; side++)
         if (s->sources[side])
             s->sources[side]->ops->close(s->sources[side]);
+    for (int side = 0; side < SIDES; side++)
+        if (s->dormant[side])
+            s->dormant[side]->ops->close(s->dormant[side]);
     norm_shared_close(&s->shared);
     rates_close(s->job->match.fx.rates);
     s->job->match.fx.rates = NULL;

@@ -7,6 +7,7 @@
 #include "core/engine/run.h"
 #include "io/sink/results.h"
 #include "io/source/sources.h"
+#include "io/store/dormant.h"
 #include "io/store/manifest.h"
 
 /* A run that is a task of a book: the same road, with what was carried in and what is carried on. */
@@ -23,11 +24,14 @@ struct session_task {
     uint64_t seed;         /* of hashes: the book's */
     struct sqlite *db;     /* for the manifest */
     struct carried_source carried[SIDES];
-    struct bloom *fresh;  /* [SIDES]; NULL: there are no final records */
-    struct id_store *ids; /* who came before; NULL: nobody asks */
+    struct bloom *fresh;     /* [SIDES]; NULL: there are no final records */
+    struct id_store *ids;    /* who came before; NULL: nobody asks */
+    struct dormant *dormant; /* open records that nobody may meet; NULL: all are fed to the run */
+    /* Writes what the state keeps; where there are dormant records, by a thread of its own beside results_write. */
+    enum err (*keep_files)(void *context, struct results *results, struct diag *diag);
     /* When a stage begins. */
     enum err (*stage)(void *context, enum session_stage stage, struct diag *diag);
-    /* All results are written, nothing is published: writes what the state keeps, adds certificate.json. */
+    /* All results are written, nothing is published: checks what the state keeps, adds certificate.json. */
     enum err (*keep_all)(void *context, const struct session_outcome *outcome, struct diag *diag);
     /* The results are published. */
     enum err (*commit)(void *context, const struct session_outcome *outcome, struct diag *diag);

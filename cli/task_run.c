@@ -29,9 +29,10 @@
 #include <time.h>
 
 enum {
-    LOG_DAYS_BACK = 40, /* bill dates behind a task's own that its log is held against */
-    RETRY_FIRST_S = 60, /* after a failed try; then four times as long */
-    LOOK_AGAIN_S = 300, /* for a bill that is not there */
+    CARRY_APART_LEAST = 4096, /* open records: fewer are fed to the run as they are */
+    LOG_DAYS_BACK = 40,       /* bill dates behind a task's own that its log is held against */
+    RETRY_FIRST_S = 60,       /* after a failed try; then four times as long */
+    LOOK_AGAIN_S = 300,       /* for a bill that is not there */
     BILL_DEADLINE_S = 86400,
     FRESH_BYTES_SHARE = 16, /* of the machine's memory, for the sets of fresh keys */
     ROW_BYTES_LEAST = 64
@@ -75,8 +76,11 @@ struct task_work {
     struct segment segment;
     struct verdict_log *log;
     struct differ differ;
-    struct carry_file files[SIDES][CARRY_PRINTS + 1];
-    struct carry_writer *writer, *prints;
+    struct carry_file files[SIDES][CARRY_KINDS];
+    struct dormant *dormant;
+    int late_found[SIDES];
+    const char **late_paths[SIDES];
+    int late_count[SIDES];
     struct text gone; /* origins, one a line */
     struct text entry;
     struct earlier earlier;
@@ -262,18 +266,25 @@ static enum err write_log(struct task_work *w, struct results *results, struct d
 
 /* ---- carried and final records ---- */
 
-static enum err open_row(void *context, struct span row, struct diag *diag)
-{
-    return carry_write_row(((struct task_work *)context)->writer, row, 1, diag);
-}
+/* A list of a side: rows, each behind its print. */
+struct carrying {
+    struct task_work *w;
+    enum side side;
+    enum kept list;
+    enum carry_kind rows, prints;
+    struct carry_writer *rows_writer, *prints_writer;
+    struct diag diag;
+    pthread_t thread;
+};
 
-static enum err final_row(void *context, struct span row, struct diag *diag)
+static enum err carried_row(void *context, struct span row, struct diag *diag)
 {
-    struct task_work *w = context;
+    struct carrying *c = context;
+    _Static_assert(sizeof(struct final_print) == sizeof(struct open_print), "prints are of one size");
     const struct span print = {row.data, sizeof(struct final_print)},
                       text = {row.data + sizeof(struct final_print), row.size - sizeof(struct final_print)};
-    enum err err = carry_write_row(w->prints, print, 0, diag);
-    return err == OK ? carry_write_row(w->writer, text, 1, diag) : err;
+    enum err err = carry_write_row(c->prints_writer, print, 0, diag);
+    return err == OK ? carry_write_row(c->rows_writer, text, 1, diag) : err;
 }
 
 static enum err gone_row(void *context, struct span row, struct diag *diag)
@@ -288,13 +299,13 @@ static enum err gone_row(void *context, struct span row, struct diag *diag)
 static enum err begin_carry(struct task_work *w, int side, enum carry_kind kind, struct carry_writer **writer,
                             struct diag *diag)
 {
-    static const char *const kinds[] = {"open", "final", "prints"};
+    static const char *const kinds[] = {"open", "final", "prints", "open-prints"};
     struct carry_file *file = &w->files[side][kind];
     *file = (struct carry_file){.task = w->task.id, .revision = w->task.wanted, .kind = kind, .side = side};
     snprintf(file->file, sizeof file->file, "suspense/%06lld-r%lld-%s-%s.csv", (long long)w->task.id,
              (long long)w->task.wanted, kinds[kind], side_name((enum side)side));
     struct text header = {0};
-    if (kind != CARRY_PRINTS)
+    if (kind != CARRY_PRINTS && kind != CARRY_OPEN_PRINTS)
         keep_header(&header, w->job->job);
     enum err err = header.failed ? mem_fail(diag, header.size, "carried records")
                                  : carry_write_open(writer, w->folder->state, file,
@@ -303,28 +314,19 @@ static enum err begin_carry(struct task_work *w, int side, enum carry_kind kind,
     return err;
 }
 
-static enum err write_side(struct task_work *w, struct results *results, int side, struct diag *diag)
+static enum err write_carried(struct carrying *c, struct results *results, struct diag *diag)
 {
-    enum err err = begin_carry(w, side, CARRY_OPEN, &w->writer, diag);
+    enum err err = begin_carry(c->w, c->side, c->rows, &c->rows_writer, diag);
     if (err == OK)
-        err = results_book(results, (enum kept)(BOOK_OPEN + side), open_row, w, diag);
+        err = begin_carry(c->w, c->side, c->prints, &c->prints_writer, diag);
     if (err == OK)
-        err = carry_write_end(w->writer, &w->files[side][CARRY_OPEN], diag);
-    carry_write_drop(w->writer);
-    w->writer = NULL;
+        err = results_book(results, c->list, carried_row, c, diag);
     if (err == OK)
-        err = begin_carry(w, side, CARRY_FINAL, &w->writer, diag);
+        err = carry_write_end(c->rows_writer, &c->w->files[c->side][c->rows], diag);
     if (err == OK)
-        err = begin_carry(w, side, CARRY_PRINTS, &w->prints, diag);
-    if (err == OK)
-        err = results_book(results, (enum kept)(BOOK_FINAL + side), final_row, w, diag);
-    if (err == OK)
-        err = carry_write_end(w->writer, &w->files[side][CARRY_FINAL], diag);
-    if (err == OK)
-        err = carry_write_end(w->prints, &w->files[side][CARRY_PRINTS], diag);
-    carry_write_drop(w->writer);
-    carry_write_drop(w->prints);
-    w->writer = w->prints = NULL;
+        err = carry_write_end(c->prints_writer, &c->w->files[c->side][c->prints], diag);
+    carry_write_drop(c->rows_writer);
+    carry_write_drop(c->prints_writer);
     return err;
 }
 
@@ -410,7 +412,27 @@ static enum err stage(void *context, enum session_stage stage, struct diag *diag
 static enum err find_late(void *context, enum side side, const char ***paths, int *count, struct diag *diag)
 {
     struct task_work *w = context;
-    return late_find(w->late, side, &w->fresh[!side], paths, count, diag);
+    enum err err = OK;
+    if (!w->late_found[side]) {
+        w->late_found[side] = 1;
+        err = late_find(w->late, side, &w->fresh[!side], w->dormant ? dormant_met(w->dormant) : NULL,
+                        &w->late_paths[side], &w->late_count[side], diag);
+    }
+    *paths = w->late_paths[side];
+    *count = w->late_count[side];
+    return err;
+}
+
+/* Reopened ones of either side may meet them as well. */
+static enum err find_woken(void *context, enum side side, const char **path, struct diag *diag)
+{
+    struct task_work *w = context;
+    enum err err = OK;
+    const char **paths;
+    int count;
+    for (int late = 0; err == OK && w->late && late < SIDES; late++)
+        err = find_late(w, (enum side)late, &paths, &count, diag);
+    return err == OK ? dormant_wake(w->dormant, side, path, diag) : err;
 }
 
 /* What of the outputs must be there as it is now. */
@@ -489,16 +511,73 @@ static enum err write_certificate(struct task_work *w, const struct session_outc
     return err;
 }
 
+struct open_side {
+    struct carrying carrying;
+    struct results *results;
+    int has_thread;
+};
+
+static void *open_main(void *argument)
+{
+    struct open_side *side = argument;
+    struct diag *diag = &side->carrying.diag;
+    if (write_carried(&side->carrying, side->results, diag) != OK && side->carrying.w->dormant)
+        dormant_call_off(side->carrying.w->dormant);
+    return NULL;
+}
+
+/* Files under names that nobody looks at before the commit. Where dormant records stream by, all of their readers go side by side:
+ * both open files, the log, and suspense.csv on the control thread. */
+static enum err keep_files(void *context, struct results *results, struct diag *diag)
+{
+    struct task_work *w = context;
+    struct open_side open[SIDES];
+    enum err err = OK;
+    for (int side = 0; side < SIDES; side++) {
+        open[side] = (struct open_side){.carrying = {.w = w,
+                                                     .side = (enum side)side,
+                                                     .list = (enum kept)(BOOK_OPEN + side),
+                                                     .rows = CARRY_OPEN,
+                                                     .prints = CARRY_OPEN_PRINTS},
+                                        .results = results};
+        pthread_t *thread = &open[side].carrying.thread;
+        open[side].has_thread = w->dormant && pthread_create(thread, NULL, open_main, &open[side]) == 0;
+        if (!open[side].has_thread && w->dormant)
+            err = diag_set(diag, ERR_MACHINE, "threads", NULL, "cannot start a thread");
+        else if (!w->dormant && err == OK)
+            err = write_carried(&open[side].carrying, results, diag);
+    }
+    if (err == OK)
+        err = write_log(w, results, diag);
+    if (err != OK && w->dormant)
+        dormant_call_off(w->dormant);
+    for (int side = 0; side < SIDES; side++) {
+        if (!open[side].has_thread)
+            continue;
+        pthread_join(open[side].carrying.thread, NULL);
+        const struct diag *theirs = &open[side].carrying.diag;
+        if (theirs->err != OK && (err == OK || err == ERR_INTERRUPTED)) {
+            *diag = *theirs;
+            err = diag->err;
+        }
+    }
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        struct carrying final = {.w = w,
+                                 .side = (enum side)side,
+                                 .list = (enum kept)(BOOK_FINAL + side),
+                                 .rows = CARRY_FINAL,
+                                 .prints = CARRY_PRINTS};
+        err = write_carried(&final, results, diag);
+    }
+    if (err == OK)
+        err = results_book(results, BOOK_GONE, gone_row, w, diag);
+    return err == OK && w->gone.failed ? mem_fail(diag, w->gone.size, "reopened records") : err;
+}
+
 static enum err keep_all(void *context, const struct session_outcome *o, struct diag *diag)
 {
     struct task_work *w = context;
     enum err err = check_rolls(w, o->result, diag);
-    for (int side = 0; err == OK && side < SIDES; side++)
-        err = write_side(w, o->results, side, diag);
-    if (err == OK)
-        err = results_book(o->results, BOOK_GONE, gone_row, w, diag);
-    if (err == OK && w->gone.failed)
-        err = mem_fail(diag, w->gone.size, "reopened records");
     for (int side = 0; err == OK && side < SIDES; side++) /* two roads to one number */
         if (w->files[side][CARRY_OPEN].records != o->result->totals.count[CLASS_SUSPENSE][side])
             err =
@@ -506,8 +585,6 @@ static enum err keep_all(void *context, const struct session_outcome *o, struct 
                          "%llu records of the %s side are in suspense, and %llu are carried on",
                          (unsigned long long)o->result->totals.count[CLASS_SUSPENSE][side],
                          side_name((enum side)side), (unsigned long long)w->files[side][CARRY_OPEN].records);
-    if (err == OK)
-        err = write_log(w, o->results, diag);
     if (err == OK && w->ids)
         err = id_book_seal(w->ids, diag);
     return err == OK ? write_certificate(w, o, diag) : err;
@@ -601,7 +678,7 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
     if (err != OK)
         return err;
     for (int side = 0; err == OK && side < SIDES; side++)
-        for (int kind = 0; err == OK && kind <= CARRY_PRINTS; kind++)
+        for (int kind = 0; err == OK && kind < CARRY_KINDS; kind++)
             err = carry_add(db, &w->files[side][kind], diag);
     if (err == OK)
         err = commit_gone(w, diag);
@@ -660,16 +737,52 @@ static enum err open_carried(void *context, const struct carry_file *file, struc
     return err;
 }
 
+static enum err take_dormant(void *context, const struct carry_file *file, struct diag *diag)
+{
+    struct dormant_files *files = context;
+    (void)diag;
+    if (file->kind == CARRY_OPEN)
+        files[file->side].rows = *file;
+    else
+        files[file->side].prints = *file;
+    return OK;
+}
+
+/* Whether most of what is carried can pass by the run: many records, of the same rules as today's, each with its print. */
+static enum err look_for_dormant(struct task_work *w, const struct options *options, struct diag *diag)
+{
+    struct dormant_files files[SIDES] = {{{0}, {0}}, {{0}, {0}}};
+    struct sqlite *db = state_db(w->folder->state);
+    const uint64_t least = options->carry_apart ? (uint64_t)options->carry_apart : CARRY_APART_LEAST;
+    enum err err = OK;
+    if (!w->before.id || !dormant_suits(w->job->job) || strcmp(w->before.rule_version, w->rule_version) != 0)
+        return OK;
+    for (int side = 0; side < SIDES; side++)
+        for (int i = 0; err == OK && i < 2; i++) {
+            const struct carry_ask ask = {
+                .kind = i ? CARRY_OPEN_PRINTS : CARRY_OPEN, .side = side, .task = w->before.id};
+            err = carry_each(db, &ask, take_dormant, files, diag);
+        }
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (files[side].prints.records != files[side].rows.records)
+            return OK;
+    if (err != OK || files[LOCAL].rows.records + files[CHANNEL].rows.records < least)
+        return err;
+    return dormant_open(&w->dormant, w->folder->state, w->job->job, files, w->task.id, diag);
+}
+
 /* What the day before left, and whether final records may be reopened. */
-static enum err look_back(struct task_work *w, struct diag *diag)
+static enum err look_back(struct task_work *w, const struct options *options, struct diag *diag)
 {
     struct state *state = w->folder->state;
-    enum err err = OK;
+    enum err err = look_for_dormant(w, options, diag);
+    w->ask.dormant = w->dormant;
     for (int side = 0; side < SIDES; side++) {
         struct carried_source *carried = &w->ask.carried[side];
         *carried = (struct carried_source){.gate = &w->gate, .context = w};
         struct carry_ask ask = {.kind = CARRY_OPEN, .side = side, .task = w->before.id};
-        if (err == OK && w->before.id)
+        carried->woken = w->dormant ? find_woken : NULL;
+        if (err == OK && w->before.id && !w->dormant)
             err = carry_each(state_db(state), &ask, open_carried, w, diag);
     }
     if (err == OK && w->job->job->match.has_budget)
@@ -695,6 +808,7 @@ static enum err look_back(struct task_work *w, struct diag *diag)
 
 static void work_close(struct task_work *w)
 {
+    dormant_close(w->dormant); /* before the sources and results that it reads and fills */
     session_close(w->session);
     late_close(w->late);
     id_book_close(w->ids);
@@ -706,8 +820,6 @@ static void work_close(struct task_work *w)
     for (uint32_t i = 0; i < w->differ.count; i++)
         mem_give(w->differ.group[i].bytes);
     mem_give(w->differ.group);
-    carry_write_drop(w->writer);
-    carry_write_drop(w->prints);
     text_fini(&w->gone);
     earlier_fini(&w->earlier);
     text_fini(&w->entry);
@@ -748,8 +860,6 @@ static enum err begin(struct task_work *w, const struct options *options, struct
         err = collect(w, diag);
     if (err == OK)
         err = task_move(db, &w->task, PHASE_SUSPICIOUS, diag);
-    if (err == OK)
-        err = look_back(w, diag);
     if (err == OK) {
         int fd = sys_open(job->path, O_RDONLY, 0);
         struct stat st;
@@ -762,6 +872,8 @@ static enum err begin(struct task_work *w, const struct options *options, struct
             err = diag_set_errno(diag, error < 0 ? -error : EIO, "job.read", "%s: cannot read it", job->path);
     }
     if (err == OK)
+        err = look_back(w, options, diag);
+    if (err == OK)
         err = task_out_directory(w->folder, job, w->task.day, out, sizeof out, diag);
     if (err != OK)
         return err;
@@ -772,6 +884,7 @@ static enum err begin(struct task_work *w, const struct options *options, struct
     w->ask.seed = state_seed(w->folder->state);
     w->ask.db = db;
     w->ask.stage = stage;
+    w->ask.keep_files = keep_files;
     w->ask.keep_all = keep_all;
     w->ask.commit = commit;
     w->ask.context = w;

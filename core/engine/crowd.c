@@ -250,7 +250,7 @@ static enum err fill(struct crowd *c, const struct item *items, struct full *row
     for (uint32_t i = 0; i < count; i++) {
         struct full *row = &rows[i];
         if (row->carry)
-            row->reasons |= judge_carry_reasons(row->carry);
+            row->reasons |= verdict_carry_reasons(row->carry);
         row->sigma_matched = items[i].matched;
         if (!judge_key_of(c->job, c->pass, arena, row) || !row->key.data)
             return mem_fail(&c->w->diag, 0, "a key");

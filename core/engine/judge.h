@@ -28,7 +28,6 @@ enum err judge_go_on(struct worker *w, struct full *row, const struct row_ref *r
 /* A carried record that is no part of this run after all. */
 enum err judge_drop(struct worker *w, struct tally *tally, uint64_t *count, const struct full *row,
                     uint8_t currency, int64_t amount);
-uint64_t judge_carry_reasons(const struct carry *carry);
 /* qsort's: struct row_ref by side and place. */
 int judge_by_place(const void *a, const void *b);
 

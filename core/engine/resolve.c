@@ -294,12 +294,6 @@ static enum err wake(struct worker *w, struct full **order, uint32_t *count)
     return err;
 }
 
-uint64_t judge_carry_reasons(const struct carry *carry)
-{
-    return carry->is_late ? REASON_BIT(REASON_LATE)
-                          : REASON_BIT(REASON_CARRIED) | (carry->tries ? REASON_BIT(REASON_SECOND_PASS) : 0);
-}
-
 static enum err propose(void *context, const struct proposal *proposal, struct diag *diag)
 {
     struct worker *w = context;
@@ -364,7 +358,7 @@ enum err judge_admit(struct worker *w, struct full *row, const struct row_ref *r
     const struct job *job = w->run->config->job;
     *admitted = 0;
     if (row->carry)
-        row->reasons |= judge_carry_reasons(row->carry);
+        row->reasons |= verdict_carry_reasons(row->carry);
     if (ref->revisited) {
         w->revisited_count[row->side][row->currency]++;
         w->revisited_sum[row->side][row->currency] += row->amount_micro;

@@ -330,6 +330,8 @@ static enum err worker_setup(struct worker *w)
     if (err == OK && config->ids)
         err = w->spill->ops->open(&w->outbox.ids, w->spill, ID_PARTITIONS,
                                   config->ids_memory / run->worker_count, &w->diag);
+    w->outbox.dormant = config->dormant;
+    w->outbox.met = config->met;
     w->outbox.shard_count = run->shard_count;
     w->outbox.flush = flush;
     w->outbox.open = mem_take_zero(run->shard_count, sizeof *w->outbox.open);
@@ -487,10 +489,10 @@ static enum err sums_differ(struct diag *diag, const char *which, enum side side
 /* I2 and I3 per side and currency, and with them I6 and I7: the verdicts' sums are the inputs' sums. I5:
  * booked deltas. */
 /* What was counted of rows apart from their records is what came in. */
-static enum err check_aggregates(const struct run *run, const struct run_result *r, struct diag *diag)
+static enum err check_aggregates(const struct job *job, const struct run_result *r, struct diag *diag)
 {
     for (int side = 0; side < SIDES; side++) {
-        if (!job_counts(run->config->job, (enum side)side))
+        if (!job_counts(job, (enum side)side))
             continue;
         for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++) {
             uint64_t in = 0, counted = 0;
@@ -517,9 +519,8 @@ static enum err check_aggregates(const struct run *run, const struct run_result 
     return OK;
 }
 
-static enum err check_sums(const struct run *run, struct run_result *r, struct diag *diag)
+static enum err check_sums(const struct job *job, struct run_result *r, struct diag *diag)
 {
-    (void)run;
     for (int side = 0; side < SIDES; side++)
         for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++) {
             uint64_t in = 0, out = 0;
@@ -553,7 +554,7 @@ static enum err check_sums(const struct run *run, struct run_result *r, struct d
         if (records != in)
             return sums_differ(diag, "I2 (records read)", (enum side)side, 0, records, in, 0, 0);
     }
-    enum err err = check_aggregates(run, r, diag);
+    enum err err = check_aggregates(job, r, diag);
     if (err != OK)
         return err;
     for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++) {
@@ -570,23 +571,6 @@ static enum err check_sums(const struct run *run, struct run_result *r, struct d
                                r->booked[BOOKED_SETS][currency], 0);
     }
     return OK;
-}
-
-static void add_carry(struct carry_totals *into, const struct carry_totals *from)
-{
-    into->opening += from->opening;
-    into->opened += from->opened;
-    into->resolved += from->resolved;
-    into->expired += from->expired;
-    into->reopened += from->reopened;
-    into->closing += from->closing;
-    into->opening_sum += from->opening_sum;
-    into->opened_sum += from->opened_sum;
-    into->resolved_sum += from->resolved_sum;
-    into->expired_sum += from->expired_sum;
-    into->reopened_sum += from->reopened_sum;
-    into->closing_sum += from->closing_sum;
-    into->changed_sum += from->changed_sum;
 }
 
 static int by_day(const void *a, const void *b)
@@ -702,7 +686,7 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             r->given_way[side] += w->dropped_count[side];
         for (int side = 0; w->carry && side < SIDES; side++)
             for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
-                add_carry(&r->carry[side][c], &w->carry[side][c]);
+                carry_totals_add(&r->carry[side][c], &w->carry[side][c]);
         for (int b = 0; b < 64; b++)
             r->reason_count[b] += w->reason_count[b];
         r->worker[i] = w->times;
@@ -723,8 +707,25 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
     for (int side = 0; side < SIDES; side++)
         run->config->sources[side]->ops->counts(run->config->sources[side], &r->counts[side]);
     if (err == OK)
-        err = run->config->counts_only ? check_aggregates(run, r, diag) : check_sums(run, r, diag);
+        err = run->config->counts_only ? check_aggregates(run->config->job, r, diag)
+                                       : check_sums(run->config->job, r, diag);
     return err == OK && run->config->job->match.fees == FEES_SCHEDULE_DAY ? schedule_days(run, r, diag) : err;
+}
+
+enum err run_add(struct run_result *r, const struct job *job, const struct beside *beside, struct diag *diag)
+{
+    class_totals_add(&r->totals, &beside->totals);
+    for (int side = 0; side < SIDES; side++) {
+        r->counts[side].records += beside->records[side];
+        for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
+            carry_totals_add(&r->carry[side][c], &beside->carry[side][c]);
+    }
+    for (int b = 0; b < 64; b++)
+        r->reason_count[b] += beside->reason_count[b];
+    enum err err = tally_merge(&r->in, &beside->in, 1, diag);
+    if (err == OK)
+        err = aggregate_merge(&r->aggregate, &beside->aggregate, 1, diag);
+    return err == OK ? check_sums(job, r, diag) : err;
 }
 
 /* Tells how far it is, where somebody asks; else joining the workers is waiting enough. */

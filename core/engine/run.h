@@ -13,6 +13,7 @@
 #include "core/ops/id_store.h"
 #include "core/ops/index.h"
 #include "core/ops/sink.h"
+#include "core/rules/beside.h"
 
 struct worker_io_ops {
     enum err (*open)(struct worker_io **out, void *context, struct diag *diag);
@@ -51,6 +52,8 @@ struct run_config {
     struct bloom *fresh;  /* [SIDES]: as in struct outbox; NULL: nobody asks */
     struct id_store *ids; /* of a book; NULL: nobody asks who came before */
     uint64_t ids_memory;  /* bytes for what is told to it */
+    const struct bloom *dormant; /* both as in struct outbox */
+    struct bloom *met;
     uint64_t memory;      /* bytes for all shards together */
     uint64_t hash_seed;   /* the run's, from the system: whoever chooses keys must not choose hashes */
     uint32_t group_rows;  /* for tests: records of one key that are judged at once; 0: by memory */
@@ -58,19 +61,6 @@ struct run_config {
                      const struct run_progress *progress); /* may be NULL; about five times a second */
     void *progress_context;
     const volatile int *interrupted; /* set by a signal handler; may be NULL */
-};
-
-struct class_totals {
-    uint64_t count[CLASSES][SIDES];
-    /* [class][side][currency] */
-    uint64_t rows[CLASSES][SIDES][CURRENCY_COUNT_MAX];
-    money_total sums[CLASSES][SIDES][CURRENCY_COUNT_MAX];
-};
-
-/* How suspense rolled forward, of one side and currency (I4). */
-struct carry_totals {
-    uint64_t opening, opened, resolved, expired, reopened, closing;
-    money_total opening_sum, opened_sum, resolved_sum, expired_sum, reopened_sum, closing_sum, changed_sum;
 };
 
 /* Deltas of matches, channel - local, by what explains them (I5). */
@@ -116,6 +106,9 @@ struct run_result {
 /* Runs; `*out` is NULL unless OK is returned. ERR_BUG when the sums do not agree (invariants I2, I3, I5, I6,
  * I7), with the sums in the diag. */
 enum err run_start(struct run_result **out, const struct run_config *config, struct diag *diag);
+/* Adds records that were judged beside the run to its sums, and holds these against each other once more. */
+enum err run_add(struct run_result *result, const struct job *job, const struct beside *beside,
+                 struct diag *diag);
 void run_close(struct run_result *result);
 /* Seconds on a clock that only goes forward. */
 double run_seconds(void);

@@ -25,6 +25,10 @@ struct outbox {
                             nobody asks */
     struct spool
         *ids; /* struct id_entry of records that have an id, ID_PARTITIONS parts; NULL: nobody keeps them */
+    /* First keys of carried records that are not fed unless somebody of the run may meet them, and those of them that
+     * somebody has. NULL: there are none such. */
+    const struct bloom *dormant;
+    struct bloom *met;
     /* Takes open[shard] and leaves an empty batch there. Fails only by a failure of the run, told in `diag`.
      */
     enum err (*flush)(struct outbox *outbox, uint32_t shard, struct diag *diag);
@@ -59,6 +63,9 @@ static inline const struct record *outbox_put_untold(struct outbox *outbox, stru
     if (UNLIKELY(outbox->fresh != NULL) &&
         !(record->flags & (RECORD_CARRIED | RECORD_NO_KEY | RECORD_OTHER_DAY | RECORD_GONE)))
         bloom_put(&outbox->fresh[record->flags & RECORD_CHANNEL], record_hash(record));
+    if (UNLIKELY(outbox->dormant != NULL) && !(record->flags & RECORD_NO_KEY) &&
+        bloom_has(outbox->dormant, record_hash(record)))
+        bloom_put(outbox->met, record_hash(record));
     return record;
 }
 

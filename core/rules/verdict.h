@@ -69,6 +69,13 @@ static inline uint32_t verdict_tries(const struct full *row)
     return row->carry ? row->carry->tries + 1 : 0;
 }
 
+/* What being carried adds to the reasons. */
+static inline uint64_t verdict_carry_reasons(const struct carry *carry)
+{
+    return carry->is_late ? REASON_BIT(REASON_LATE)
+                          : REASON_BIT(REASON_CARRIED) | (carry->tries ? REASON_BIT(REASON_SECOND_PASS) : 0);
+}
+
 /* 1: P9 gave it, for good: its partner never came. */
 static inline int verdict_is_final(const struct full *row)
 {

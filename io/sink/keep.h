@@ -15,7 +15,7 @@
 /* What is kept, each sorted by ≺. */
 enum kept {
     BOOK_LOG,  /* entries, as core/model/entry.h encodes them */
-    BOOK_OPEN, /* rows of core/config/carry.h, of the local side; BOOK_OPEN + 1 the channel's */
+    BOOK_OPEN, /* rows of core/config/carry.h with a struct open_print before each, of the local side; BOOK_OPEN + 1 the channel's */
     BOOK_OPEN_CHANNEL,
     BOOK_FINAL, /* the same of final records, with a struct final_print before each */
     BOOK_FINAL_CHANNEL,
@@ -32,6 +32,15 @@ struct final_print {
 };
 #define FINAL_ALWAYS 0
 #define FINAL_NEVER UINT64_MAX
+
+/* By what the next task tells that nobody meets an open record, without its row. */
+struct open_print {
+    uint64_t hash;  /* as above */
+    uint32_t size;  /* of its row, with the newline */
+    uint16_t tries; /* delayed_times; OPEN_TRIES_MAX: so many or more */
+    uint16_t zero;
+};
+#define OPEN_TRIES_MAX UINT16_MAX
 
 struct keep_task {
     const char *name; /* "ALIPAY/pay/2026-11-19/1" */

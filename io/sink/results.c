@@ -64,6 +64,7 @@ struct results_lane {
     struct largest_break largest[LARGEST_MAX];
     uint32_t largest_count;
     int no_memory;
+    int is_slice;     /* of struct sleepers: it holds what it holds, in order */
     struct text kept; /* what a task keeps, being made */
 };
 
@@ -72,7 +73,8 @@ struct results {
     struct results_config config;
     struct stage *stage;
     struct results_lane *lanes;
-    struct match *match; /* NULL: match.csv is not asked for */
+    struct match *match;       /* NULL: match.csv is not asked for */
+    struct sleepers *sleepers; /* borrowed; NULL: none */
     char match_head[4096];
 };
 
@@ -391,7 +393,7 @@ static enum err store(struct results *s, struct results_lane *lane, int file, st
         return mem_fail(diag, lane->row_used, "a result row");
     struct item item = {(uint32_t)lane->key_used, (uint32_t)lane->row_used, (uint32_t)lane->place_used};
     size_t size = item_bytes(&item);
-    if (c->used && c->used + size > s->config.sort_bytes) {
+    if (c->used && c->used + size > s->config.sort_bytes && !lane->is_slice) {
         enum err err = spill(s, lane, c, diag);
         if (err != OK)
             return err;
@@ -572,11 +574,9 @@ static enum err put_match(struct results *s, uint32_t number, struct diag *diag)
                          (struct span){lane->place, lane->place_used}, diag);
 }
 
-static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, const struct full *row,
-                    const struct full *partner, struct diag *diag)
+static enum err put_in(struct results *s, struct results_lane *lane, uint32_t number, struct worker_io *io,
+                       const struct full *row, const struct full *partner, struct diag *diag)
 {
-    struct results *s = (struct results *)sink;
-    struct results_lane *lane = &s->lanes[number];
     const int two_sided = row->verdict == CLASS_MATCH || row->verdict == CLASS_MISMATCH;
     begin_item(lane);
     /* What columns that are no fields say may set equal records aside for different reasons, and no place may tell which
@@ -600,6 +600,13 @@ static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, co
                              row->verdict == CLASS_EXTRA || row->verdict == CLASS_AMBIGUOUS))
         note_largest(s, lane, row, partner);
     return row->verdict != CLASS_MATCH ? store(s, lane, row->verdict, diag) : put_match(s, number, diag);
+}
+
+static enum err put(struct sink *sink, uint32_t number, struct worker_io *io, const struct full *row,
+                    const struct full *partner, struct diag *diag)
+{
+    struct results *s = (struct results *)sink;
+    return put_in(s, &s->lanes[number], number, io, row, partner, diag);
 }
 
 /* ---- tolerance pairs, and the budget that they spend ----
@@ -826,11 +833,9 @@ static enum err keep_reopened(struct results *s, struct results_lane *lane, cons
     return err == OK ? store_kept(s, lane, BOOK_GONE, row, 0, diag) : err;
 }
 
-static enum err keep(struct sink *sink, uint32_t number, struct worker_io *io, const struct full *row,
-                     const struct full *partner, struct diag *diag)
+static enum err keep_in(struct results *s, struct results_lane *lane, struct worker_io *io,
+                        const struct full *row, const struct full *partner, struct diag *diag)
 {
-    struct results *s = (struct results *)sink;
-    struct results_lane *lane = &s->lanes[number];
     const struct full *rows[2] = {row, partner};
     char places[2][4400], reasons[512];
     struct span at[2] = {{"", 0}, {"", 0}};
@@ -852,17 +857,83 @@ static enum err keep(struct sink *sink, uint32_t number, struct worker_io *io, c
         return err;
     const int is_final = row->verdict != CLASS_SUSPENSE;
     struct final_print print = {0};
-    if (is_final)
-        text_put(&lane->kept, &print, sizeof print);
+    struct open_print open = {0};
+    _Static_assert(sizeof print == sizeof open, "both are 16 bytes");
+    text_put(&lane->kept, &print, sizeof print);
     keep_row(&lane->kept, s->config.job, s->config.keep, row, at[0], is_final ? reasons : NULL);
-    if (is_final && !lane->kept.failed) {
+    if (!lane->kept.failed) {
         const size_t size = lane->kept.size - sizeof print;
-        print = (struct final_print){.hash = keep_print(s->config.keep, row),
+        const uint64_t hash = keep_print(s->config.keep, row);
+        const uint32_t tries = verdict_tries(row);
+        print = (struct final_print){.hash = hash,
                                      .size = (uint32_t)size + 1,
                                      .sum = (uint32_t)hash_bytes(lane->kept.data + sizeof print, size, 0)};
-        memcpy(lane->kept.data, &print, sizeof print);
+        open = (struct open_print){.hash = hash,
+                                   .size = (uint32_t)size + 1,
+                                   .tries = (uint16_t)(tries < OPEN_TRIES_MAX ? tries : OPEN_TRIES_MAX)};
+        memcpy(lane->kept.data, is_final ? (void *)&print : (void *)&open, sizeof print);
     }
     return store_kept(s, lane, (enum kept)((is_final ? BOOK_FINAL : BOOK_OPEN) + row->side), row, 0, diag);
+}
+
+static enum err keep(struct sink *sink, uint32_t number, struct worker_io *io, const struct full *row,
+                     const struct full *partner, struct diag *diag)
+{
+    struct results *s = (struct results *)sink;
+    return keep_in(s, &s->lanes[number], io, row, partner, diag);
+}
+
+/* ---- records in order, made beside the run ---- */
+
+struct results_lane *results_slice_open(void)
+{
+    struct results_lane *lane = mem_take_zero(1, sizeof *lane);
+    if (lane) {
+        lane->spill_fd = -1;
+        lane->is_slice = 1;
+    }
+    return lane;
+}
+
+void results_slice_empty(struct results_lane *lane)
+{
+    for (int f = 0; f < LISTS; f++)
+        lane->classes[f].used = lane->classes[f].item_count = 0;
+}
+
+static void lane_fini(struct results_lane *lane)
+{
+    for (int f = 0; f < LISTS; f++) {
+        mem_give(lane->classes[f].bytes);
+        mem_give(lane->classes[f].items);
+        mem_give(lane->classes[f].runs);
+    }
+    for (uint32_t k = 0; k < lane->largest_count; k++)
+        mem_give(lane->largest[k].key);
+    mem_give(lane->row);
+    mem_give(lane->key);
+    mem_give(lane->place);
+    text_fini(&lane->kept);
+}
+
+void results_slice_close(struct results_lane *lane)
+{
+    if (lane)
+        lane_fini(lane);
+    mem_give(lane);
+}
+
+enum err results_slice_put(struct results *s, struct results_lane *slice, struct worker_io *io,
+                           const struct full *row, struct diag *diag)
+{
+    CHECK2(row->verdict == CLASS_SUSPENSE, row->verdict, row->place);
+    enum err err = keep_in(s, slice, io, row, NULL, diag);
+    return err == OK ? put_in(s, slice, 0, io, row, NULL, diag) : err;
+}
+
+void results_sleepers(struct results *s, struct sleepers *sleepers)
+{
+    s->sleepers = sleepers;
 }
 
 static enum err put_pairs(struct sink *sink, uint32_t number, const struct pair_ref *pairs, uint64_t count,
@@ -942,17 +1013,7 @@ void results_close(struct results *s)
         return;
     for (uint32_t i = 0; s->lanes && i < s->config.lanes; i++) {
         struct results_lane *lane = &s->lanes[i];
-        for (int f = 0; f < LISTS; f++) {
-            mem_give(lane->classes[f].bytes);
-            mem_give(lane->classes[f].items);
-            mem_give(lane->classes[f].runs);
-        }
-        for (uint32_t k = 0; k < lane->largest_count; k++)
-            mem_give(lane->largest[k].key);
-        mem_give(lane->row);
-        mem_give(lane->key);
-        mem_give(lane->place);
-        text_fini(&lane->kept);
+        lane_fini(lane);
         if (s->stage && lane->spill_fd >= 0)
             sys_close(lane->spill_fd);
     }
@@ -981,11 +1042,48 @@ struct cursor {
     char *buffer;
     size_t at, filled, room;
     const struct item *item;
+    /* of records that come in order from beside the run, a slice at a time */
+    struct results_lane *slice;
+    enum sleepers_reader reader;
+    enum side side;
+    int list, is_stream;
 };
+
+static enum err stream_step(struct results *s, struct cursor *c, struct diag *diag)
+{
+    while (!c->slice || c->next_item == c->slice->classes[c->list].item_count) {
+        enum err err = s->sleepers->next(s->sleepers, c->side, c->reader, &c->slice, diag);
+        if (err != OK || !c->slice)
+            return err;
+        c->next_item = 0;
+    }
+    const struct lane_class *class = &c->slice->classes[c->list];
+    c->item = (const struct item *)(class->bytes + (size_t) class->items[c->next_item++] * 4);
+    return OK;
+}
+
+/* Who reads of a list what comes from beside the run. 0: nothing of that side does. */
+static int stream_of(const struct results *s, int list, enum side side, struct cursor *cursor)
+{
+    if (!s->sleepers || !s->sleepers->has[side])
+        return 0;
+    *cursor = (struct cursor){.is_stream = 1, .list = list, .side = side};
+    if (list == CLASS_SUSPENSE)
+        cursor->reader = SLEEPERS_RESULTS;
+    else if (list == BOOK_LISTS + BOOK_LOG)
+        cursor->reader = SLEEPERS_LOG;
+    else if (list == BOOK_LISTS + BOOK_OPEN + (int)side)
+        cursor->reader = SLEEPERS_OPEN;
+    else
+        return 0;
+    return 1;
+}
 
 static enum err cursor_step(struct results *s, struct cursor *c, struct diag *diag)
 {
     c->item = NULL;
+    if (c->is_stream)
+        return stream_step(s, c, diag);
     if (c->in_memory) {
         if (c->next_item < c->in_memory->item_count)
             c->item =
@@ -1069,7 +1167,7 @@ static enum err write_item(void *context, const struct item *item, struct diag *
 
 static enum err merge(struct results *s, int list, item_fn *each, void *context, struct diag *diag)
 {
-    uint32_t count = 0, open = 0;
+    uint32_t count = SIDES, open = 0;
     for (uint32_t i = 0; i < s->config.lanes; i++)
         count += s->lanes[i].classes[list].run_count + 1;
     struct cursor *cursors = mem_take_zero(count, sizeof *cursors);
@@ -1093,6 +1191,8 @@ static enum err merge(struct results *s, int list, item_fn *each, void *context,
                 err = mem_fail(diag, cursor->room, "merging results");
         }
     }
+    for (int side = 0; err == OK && side < SIDES; side++)
+        made += (uint32_t)stream_of(s, list, (enum side)side, &cursors[made]);
     for (uint32_t i = 0; err == OK && i < made; i++) {
         err = cursor_step(s, &cursors[i], diag);
         if (err == OK && cursors[i].item)

@@ -19,6 +19,17 @@
 
 enum { LARGEST_MAX = 5 };
 
+/* Suspended records that were judged beside the run, in the order of ≺: the lists that hold such records take them in where they
+ * belong. Slices are made by results_slice_put; three read them, each on a thread of its own, and all must. */
+struct results_lane;
+enum sleepers_reader { SLEEPERS_RESULTS, SLEEPERS_OPEN, SLEEPERS_LOG, SLEEPERS_READERS };
+struct sleepers {
+    int has[SIDES];
+    /* The slice behind `*slice` (NULL: the first), which is given back; NULL behind the last. Waits for it. */
+    enum err (*next)(struct sleepers *sleepers, enum side side, enum sleepers_reader reader,
+                     struct results_lane **slice, struct diag *diag);
+};
+
 struct results;
 struct results_config {
     const struct job *job;
@@ -47,6 +58,15 @@ struct sink *results_sink(struct results *results);
 const char *results_folder(const struct results *results);
 enum err results_write(struct results *results, struct worker_io *io, char digest_lines[4096],
                        struct diag *diag);
+/* A slice, its memory kept when it is emptied. One thread at a time; results_slice_put beside any other call. */
+struct results_lane *results_slice_open(void);
+void results_slice_empty(struct results_lane *slice);
+void results_slice_close(struct results_lane *slice);
+enum err results_slice_put(struct results *results, struct results_lane *slice, struct worker_io *io,
+                           const struct full *row, struct diag *diag);
+/* Before results_write and results_book; borrowed. From then on each list of results_book is read once, and lists beside each other:
+ * results_write, both BOOK_OPEN and BOOK_LOG, on four threads. */
+void results_sleepers(struct results *results, struct sleepers *sleepers);
 /* Writes a whole small file into the staging directory. */
 enum err results_extra(struct results *results, const char *name, const void *bytes, size_t size,
                        struct diag *diag);

@@ -33,7 +33,9 @@ struct parts_source {
     uint32_t count, claim, own; /* own: parts of the job; behind them carried ones */
     unsigned bits;              /* of a place, in a part */
     struct carried_source carried;
-    int has_late, told;
+    int has_late,
+        told; /* has_late: parts that are asked for when all else has been read, not asked for yet */
+    const char *woken;
     char folder[4096];
     source_open_fn *open;
     struct source_config config;
@@ -117,8 +119,8 @@ enum err parts_source_open(struct source **out, const struct source_config *conf
     if (carried)
         s->carried = *carried;
     s->own = job->part_count[s->side] > 1 ? (uint32_t)job->part_count[s->side] : 1;
-    s->has_late = s->carried.late != NULL;
-    s->count = s->own + (s->carried.path[0] != NULL) + (uint32_t)s->has_late;
+    s->has_late = s->carried.late || s->carried.woken;
+    s->count = s->own + (s->carried.path[0] != NULL) + (s->carried.woken != NULL) + (s->carried.late != NULL);
     s->bits = s->count > PARTS_MAX ? PART_BITS_LEAST : PART_BITS;
     s->parts = mem_take_zero(s->count, sizeof *s->parts);
     enum err err = s->parts ? OK : mem_fail(diag, s->count * sizeof *s->parts, "a side's parts");
@@ -142,6 +144,30 @@ enum err parts_source_open(struct source **out, const struct source_config *conf
     }
     *out = &s->base;
     return OK;
+}
+
+enum err carried_source_open(struct source **out, const struct source_config *config, const char *path,
+                             source_open_fn *open, struct diag *diag)
+{
+    *out = NULL;
+    struct parts_source *s = mem_take_zero(1, sizeof *s);
+    if (!s)
+        return mem_fail(diag, sizeof *s, "a source");
+    s->side = config->side;
+    s->open = open;
+    s->config = *config;
+    s->count = 1;
+    s->bits = PART_BITS_LEAST;
+    s->base.ops = &parts_ops;
+    s->woken = path;
+    s->parts = mem_take_zero(1, sizeof *s->parts);
+    enum err err = s->parts ? open_carried(s, 0, CARRIED_OPEN, &s->woken, 1, diag)
+                            : mem_fail(diag, sizeof *s->parts, "carried records");
+    if (err != OK)
+        parts_close(&s->base);
+    else
+        *out = &s->base;
+    return err;
 }
 
 struct collecting {
@@ -207,6 +233,14 @@ static uint64_t parts_size(const struct source *source)
     return size;
 }
 
+static enum err open_last(struct parts_source *s, uint32_t index, enum carried carried, const char **paths,
+                          int count, struct diag *diag)
+{
+    enum err err = open_carried(s, index, carried, paths, count, diag);
+    struct source *source = s->parts[index].source;
+    return err == OK && source->ops->begin ? source->ops->begin(source, s->folder, diag) : err;
+}
+
 /* The late records are asked for when nothing is on its way any more, on either side: only then is it known whose partner
  * may have come. */
 static enum step claim_late(struct parts_source *s, struct diag *diag)
@@ -216,13 +250,18 @@ static enum step claim_late(struct parts_source *s, struct diag *diag)
         return STEP_IDLE;
     const char **paths = NULL;
     int count = 0;
+    uint32_t index = s->own + (s->carried.path[0] != NULL);
+    enum err err = OK;
     s->has_late = 0;
-    enum err err = s->carried.late(s->carried.context, s->side, &paths, &count, diag);
-    const uint32_t index = s->count - 1;
+    if (s->carried.woken)
+        err = s->carried.woken(s->carried.context, s->side, &s->woken, diag);
+    if (err == OK && s->woken)
+        err = open_last(s, index, CARRIED_OPEN, &s->woken, 1, diag);
+    index += s->carried.woken != NULL;
+    if (err == OK && s->carried.late)
+        err = s->carried.late(s->carried.context, s->side, &paths, &count, diag);
     if (err == OK && count)
-        err = open_carried(s, index, CARRIED_LATE, paths, count, diag);
-    if (err == OK && count && s->parts[index].source->ops->begin)
-        err = s->parts[index].source->ops->begin(s->parts[index].source, s->folder, diag);
+        err = open_last(s, index, CARRIED_LATE, paths, count, diag);
     return err == OK ? STEP_MORE : STEP_FAILED;
 }
 

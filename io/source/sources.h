@@ -31,8 +31,14 @@ struct carried_source {
     /* When every record of both sides is in: writes those final records of the side whose partner may have come into files, whose
      * names it gives; count 0: none. NULL: there are no final records. One thread at a time. */
     enum err (*late)(void *context, enum side side, const char ***paths, int *count, struct diag *diag);
+    /* At the same moment: those open records that somebody may meet, where `path` names none; NULL: no such. `*path` NULL: none. */
+    enum err (*woken)(void *context, enum side side, const char **path, struct diag *diag);
     void *context;
 };
+
+/* A file of open records by itself, to fetch rows of. */
+enum err carried_source_open(struct source **out, const struct source_config *config, const char *path,
+                             source_open_fn *open, struct diag *diag);
 
 /* A side of several parts, each opened by `open`. `carried` NULL: no task. */
 enum err parts_source_open(struct source **out, const struct source_config *config,

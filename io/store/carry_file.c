@@ -252,6 +252,7 @@ struct found {
     size_t header_size;
     char *row;
     size_t row_room;
+    struct bloom *met; /* NULL: nobody asks */
 };
 
 static enum err begin_file(struct found *f, const char *header, size_t size, struct diag *diag)
@@ -360,6 +361,8 @@ static enum err look_through(struct found *f, const struct final_file *file, con
             if (print.hash != FINAL_NEVER && (print.hash == FINAL_ALWAYS || bloom_has(fresh, print.hash)) &&
                 !(next_gone < gone_count && gone[next_gone] == at)) {
                 err = begin_file(f, header, header_size, diag);
+                if (f->met)
+                    bloom_put(f->met, print.hash);
                 if (err == OK)
                     err = take_row(f, fd, path, file->rows.file, at, &print, diag);
             }
@@ -380,8 +383,8 @@ static enum err look_through(struct found *f, const struct final_file *file, con
     return err;
 }
 
-enum err late_find(struct late *late, enum side side, const struct bloom *fresh, const char ***paths,
-                   int *count, struct diag *diag)
+enum err late_find(struct late *late, enum side side, const struct bloom *fresh, struct bloom *met,
+                   const char ***paths, int *count, struct diag *diag)
 {
     struct found *f = mem_take_zero(1, sizeof *f);
     char *block = mem_take(BLOCK);
@@ -390,6 +393,7 @@ enum err late_find(struct late *late, enum side side, const struct bloom *fresh,
         f->late = late;
         f->side = side;
         f->fd = -1;
+        f->met = met;
     }
     for (uint32_t i = 0; err == OK && i < late->count[side]; i++)
         err = look_through(f, &late->files[side][i], fresh, block, diag);

@@ -34,9 +34,9 @@ enum err late_open(struct late **out, struct state *state, const struct task *ta
 /* Final records of both sides together: how large the sets of fresh keys may be worth. */
 uint64_t late_records(const struct late *late);
 /* Writes those of `side` whose first key `fresh` has, and that no task before reopened, into files; the names are its own.
- * Suits struct carried_source. */
-enum err late_find(struct late *late, enum side side, const struct bloom *fresh, const char ***paths,
-                   int *count, struct diag *diag);
+ * Their keys go into `met` as well, unless it is NULL. */
+enum err late_find(struct late *late, enum side side, const struct bloom *fresh, struct bloom *met,
+                   const char ***paths, int *count, struct diag *diag);
 void late_close(struct late *late);
 
 #endif

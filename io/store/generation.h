@@ -34,8 +34,9 @@ int segment_at(struct sqlite *db, int64_t number, struct segment *segment, struc
 enum err segment_head(struct sqlite *db, struct segment *segment, struct diag *diag);
 
 /* ---- carried records ---- */
-/* CARRY_PRINTS: struct final_print (io/sink/keep.h) of each row of CARRY_FINAL, in order. */
-enum carry_kind { CARRY_OPEN, CARRY_FINAL, CARRY_PRINTS };
+/* CARRY_PRINTS: struct final_print (io/sink/keep.h) of each row of CARRY_FINAL, in order; CARRY_OPEN_PRINTS: struct open_print of those
+ * of CARRY_OPEN. */
+enum carry_kind { CARRY_OPEN, CARRY_FINAL, CARRY_PRINTS, CARRY_OPEN_PRINTS, CARRY_KINDS };
 struct carry_file {
     int64_t task, revision;
     enum carry_kind kind;
