@@ -236,47 +236,48 @@ static enum err tell_plan(struct session *s, struct diag *diag)
     return err;
 }
 
-struct keeping {
+struct writing {
     struct session *s;
+    char *digest_lines;
     struct diag diag;
 };
 
-static void *keep_main(void *argument)
+static void *write_main(void *argument)
 {
-    struct keeping *keeping = argument;
-    struct session_task *task = keeping->s->task;
-    if (task->keep_files(task->context, keeping->s->results, &keeping->diag) != OK)
-        dormant_call_off(task->dormant);
+    struct writing *w = argument;
+    if (results_write(w->s->results, w->s->report_io, w->digest_lines, &w->diag) != OK)
+        dormant_call_off(w->s->task->dormant);
     return NULL;
 }
 
-/* The class files; and where there are dormant records, what the state keeps of them at the same time, since both are made of the
- * same slices. */
+/* The class files and what the state keeps; where there are dormant records at the same time, since both are made of the same
+ * slices: the class files by a thread, since the other one asks the state. */
 static enum err write_classes(struct session *s, char digest_lines[4096], struct diag *diag)
 {
-    struct dormant *dormant = s->task ? s->task->dormant : NULL;
-    struct keeping keeping = {.s = s};
+    struct session_task *task = s->task;
+    struct dormant *dormant = task ? task->dormant : NULL;
+    struct writing writing = {.s = s, .digest_lines = digest_lines};
+    const struct beside *sums;
     pthread_t thread;
     if (!dormant) {
         enum err err = results_write(s->results, s->report_io, digest_lines, diag);
-        return err == OK && s->task ? s->task->keep_files(s->task->context, s->results, diag) : err;
+        return err == OK && task ? task->keep_files(task->context, s->results, diag) : err;
     }
     enum err err = dormant_start(dormant, s->dormant, s->results, s->threads, diag);
     if (err != OK)
         return err;
     results_sleepers(s->results, dormant_sleepers(dormant));
-    const int error = pthread_create(&thread, NULL, keep_main, &keeping);
+    const int error = pthread_create(&thread, NULL, write_main, &writing);
     if (error)
         return diag_set_errno(diag, error, "threads", "cannot start a thread");
-    err = results_write(s->results, s->report_io, digest_lines, diag);
+    err = task->keep_files(task->context, s->results, diag);
     if (err != OK)
         dormant_call_off(dormant);
     pthread_join(thread, NULL);
-    if (keeping.diag.err != OK && (err == OK || err == ERR_INTERRUPTED)) {
-        *diag = keeping.diag;
-        return diag->err;
+    if (writing.diag.err != OK && (err == OK || err == ERR_INTERRUPTED)) {
+        *diag = writing.diag;
+        err = diag->err;
     }
-    const struct beside *sums;
     if (err == OK)
         err = dormant_finish(dormant, &sums, diag);
     return err == OK ? run_add(s->result, s->job, sums, diag) : err;

@@ -27,7 +27,7 @@ struct session_task {
     struct bloom *fresh;     /* [SIDES]; NULL: there are no final records */
     struct id_store *ids;    /* who came before; NULL: nobody asks */
     struct dormant *dormant; /* open records that nobody may meet; NULL: all are fed to the run */
-    /* Writes what the state keeps; where there are dormant records, by a thread of its own beside results_write. */
+    /* Writes what the state keeps; where there are dormant records, beside results_write. */
     enum err (*keep_files)(void *context, struct results *results, struct diag *diag);
     /* When a stage begins. */
     enum err (*stage)(void *context, enum session_stage stage, struct diag *diag);

@@ -242,7 +242,7 @@ static enum err write_log(struct task_work *w, struct results *results, struct d
             err = take_in(&w->differ, diag);
     }
     if (err == OK && w->late) /* else nothing of earlier days can have been reopened */
-        err = results_book(results, BOOK_LOG, note_earlier, w, diag);
+        err = results_book_of_run(results, BOOK_LOG, note_earlier, w, diag);
     if (err == OK)
         err = earlier_look_up(&w->earlier, state, diag);
     if (err == OK)
@@ -527,7 +527,7 @@ static void *open_main(void *argument)
 }
 
 /* Files under names that nobody looks at before the commit. Where dormant records stream by, all of their readers go side by side:
- * both open files, the log, and suspense.csv on the control thread. */
+ * both open files, the log here, and suspense.csv. */
 static enum err keep_files(void *context, struct results *results, struct diag *diag)
 {
     struct task_work *w = context;

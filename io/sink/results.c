@@ -560,7 +560,8 @@ uint32_t results_largest(struct results *s, struct largest_break out[LARGEST_MAX
 
 /* Called for each item of a list, in order. */
 typedef enum err item_fn(void *context, const struct item *item, struct diag *diag);
-static enum err merge(struct results *s, int list, item_fn *each, void *context, struct diag *diag);
+static enum err merge(struct results *s, struct sleepers *sleepers, int list, item_fn *each, void *context,
+                      struct diag *diag);
 
 /* ---- the sink ---- */
 
@@ -754,7 +755,7 @@ static enum err settle_budget(struct sink *sink, settled_pair_fn *settled, void 
 {
     struct results *s = (struct results *)sink;
     struct budget budget = {.s = s, .settled = settled, .context = context};
-    enum err err = merge(s, HELD_LIST, spend, &budget, diag);
+    enum err err = merge(s, NULL, HELD_LIST, spend, &budget, diag);
     mem_give(budget.cell);
     for (uint32_t i = 0; i < s->config.lanes; i++) {
         struct lane_class *c = &s->lanes[i].classes[HELD_LIST];
@@ -1063,9 +1064,9 @@ static enum err stream_step(struct results *s, struct cursor *c, struct diag *di
 }
 
 /* Who reads of a list what comes from beside the run. 0: nothing of that side does. */
-static int stream_of(const struct results *s, int list, enum side side, struct cursor *cursor)
+static int stream_of(struct sleepers *sleepers, int list, enum side side, struct cursor *cursor)
 {
-    if (!s->sleepers || !s->sleepers->has[side])
+    if (!sleepers || !sleepers->has[side])
         return 0;
     *cursor = (struct cursor){.is_stream = 1, .list = list, .side = side};
     if (list == CLASS_SUSPENSE)
@@ -1165,7 +1166,8 @@ static enum err write_item(void *context, const struct item *item, struct diag *
     return err == OK ? out_put(w->file, "\n", 1, diag) : err;
 }
 
-static enum err merge(struct results *s, int list, item_fn *each, void *context, struct diag *diag)
+static enum err merge(struct results *s, struct sleepers *sleepers, int list, item_fn *each, void *context,
+                      struct diag *diag)
 {
     uint32_t count = SIDES, open = 0;
     for (uint32_t i = 0; i < s->config.lanes; i++)
@@ -1192,7 +1194,7 @@ static enum err merge(struct results *s, int list, item_fn *each, void *context,
         }
     }
     for (int side = 0; err == OK && side < SIDES; side++)
-        made += (uint32_t)stream_of(s, list, (enum side)side, &cursors[made]);
+        made += (uint32_t)stream_of(sleepers, list, (enum side)side, &cursors[made]);
     for (uint32_t i = 0; err == OK && i < made; i++) {
         err = cursor_step(s, &cursors[i], diag);
         if (err == OK && cursors[i].item)
@@ -1232,7 +1234,14 @@ enum err results_book(struct results *s, enum kept book, results_book_fn *each, 
                       struct diag *diag)
 {
     struct read_book reading = {each, context};
-    return merge(s, BOOK_LISTS + (int)book, book_item, &reading, diag);
+    return merge(s, s->sleepers, BOOK_LISTS + (int)book, book_item, &reading, diag);
+}
+
+enum err results_book_of_run(struct results *s, enum kept book, results_book_fn *each, void *context,
+                             struct diag *diag)
+{
+    struct read_book reading = {each, context};
+    return merge(s, NULL, BOOK_LISTS + (int)book, book_item, &reading, diag);
 }
 
 /* Rejects are in order already: side, then place. */
@@ -1288,7 +1297,7 @@ static enum err write_rejects(struct results *s, struct worker_io *io, struct ou
     }
     arena_fini(&arena);
     struct writing writing = {f, digest};
-    return err == OK ? merge(s, REJECT_FILE, write_item, &writing, diag) : err;
+    return err == OK ? merge(s, NULL, REJECT_FILE, write_item, &writing, diag) : err;
 }
 
 enum err results_write(struct results *s, struct worker_io *io, char digest_lines[4096], struct diag *diag)
@@ -1323,7 +1332,7 @@ enum err results_write(struct results *s, struct worker_io *io, char digest_line
             struct writing writing = {&f, digest};
             if (err == OK)
                 err = file == REJECT_FILE ? write_rejects(s, io, &f, digest, diag)
-                                          : merge(s, file, write_item, &writing, diag);
+                                          : merge(s, s->sleepers, file, write_item, &writing, diag);
             err = out_end(&f, err, diag);
             digest_end(digest, text);
         }

@@ -74,6 +74,9 @@ enum err results_extra(struct results *results, const char *name, const void *by
 typedef enum err results_book_fn(void *context, struct span row, struct diag *diag);
 enum err results_book(struct results *results, enum kept book, results_book_fn *each, void *context,
                       struct diag *diag);
+/* The same without what comes from beside the run; any number of times. */
+enum err results_book_of_run(struct results *results, enum kept book, results_book_fn *each, void *context,
+                             struct diag *diag);
 enum err results_publish(struct results *results, struct diag *diag);
 void results_close(struct results *results);
 /* The largest breaks of all, largest first. */
