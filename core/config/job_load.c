@@ -1314,12 +1314,16 @@ static enum err check_column(struct loader *l, const struct source_spec *source,
     char hint[400];
     if (!column || count == 0 || word_in(column, columns, count))
         return OK;
-    /* A log's column may be followed by its sign: "id unsigned". */
+    /* A log's column may be followed by its sign, or by its type: "id unsigned", "paid_at datetime(3)". */
     const size_t size = strlen(column);
+    static const char *const said[] = {" unsigned", " signed", " time", " datetime", " timestamp"};
     for (int i = 0; is_log && i < count; i++)
-        if (strncmp(columns[i], column, size) == 0 &&
-            (strcmp(columns[i] + size, " unsigned") == 0 || strcmp(columns[i] + size, " signed") == 0))
-            return OK;
+        for (size_t k = 0; strncmp(columns[i], column, size) == 0 && k < sizeof said / sizeof *said; k++) {
+            const size_t end = size + strlen(said[k]);
+            if (strncmp(columns[i] + size, said[k], end - size) == 0 &&
+                (columns[i][end] == 0 || (k > 1 && columns[i][end] == '(')))
+                return OK;
+        }
     return bad_at(l, line, column_no, "job.column", near_hint(hint, column, columns, count),
                   "%s: there is no column \"%s\" in columns", where, column);
 }

@@ -720,14 +720,15 @@ struct span binlog_cell_print(char out[64], const struct cell *cell, const struc
         size = snprintf(out, 64, "%llu", (unsigned long long)cell->u64);
         break;
     case CELL_WALL: {
-        int decimals = column->type == TYPE_DATE || column->type == TYPE_NEWDATE ? -1
-                       : column->type == TYPE_DATETIME2                          ? column->metadata
-                                                                                 : 0;
+        int decimals = column->type == TYPE_DATE || column->type == TYPE_NEWDATE         ? -1
+                       : column->type == TYPE_DATETIME2 || column->type == TYPE_DATETIME ? column->metadata
+                                                                                         : 0;
         size = wall_print(out, cell->i64, decimals);
         break;
     }
     case CELL_EPOCH: {
-        int decimals = column->type == TYPE_TIMESTAMP2 ? column->metadata : 0;
+        int decimals =
+            column->type == TYPE_TIMESTAMP2 || column->type == TYPE_TIMESTAMP ? column->metadata : 0;
         size = snprintf(out, 64, "%lld", (long long)(cell->i64 / 1000000));
         if (decimals > 0 && decimals <= 6) {
             char digits[8];

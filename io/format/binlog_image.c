@@ -140,6 +140,12 @@ static const char *value_read_rare(struct image_reader *reader, struct cell *cel
         return timestamp_read(cell, scratch, p) ? NULL : "not a TIMESTAMP";
     case PLAN_TIME2:
         return time2_read(cell, scratch, p, plan->decimals) ? NULL : "not a TIME";
+    case PLAN_OLD_TIME:
+        return old_time_read(cell, scratch, p, plan->decimals) ? NULL : "not a TIME";
+    case PLAN_OLD_DATETIME:
+        return old_datetime_read(cell, scratch, p, plan->decimals) ? NULL : "not a DATETIME";
+    case PLAN_OLD_TIMESTAMP:
+        return old_timestamp_read(cell, scratch, p, plan->decimals) ? NULL : "not a TIMESTAMP";
     case PLAN_SET:
         return set_print(reader, cell, plan, read_le(p, size), scratch) ? NULL : binlog_out_of_memory;
     case PLAN_PADDED:

@@ -162,6 +162,11 @@ static void plan_prefix(struct column_plan *plan, enum plan_kind kind, uint32_t 
     plan->size = prefix_size;
 }
 
+static int is_old_time(unsigned type)
+{
+    return type == TYPE_TIMESTAMP || type == TYPE_DATETIME || type == TYPE_TIME;
+}
+
 /* How a column's values are cut and read. Returns NULL, or what is wrong with it. */
 static const char *plan_make(struct column_plan *plan, const struct binlog_column *column,
                              const struct binlog_format *format)
@@ -169,9 +174,19 @@ static const char *plan_make(struct column_plan *plan, const struct binlog_colum
     unsigned metadata = column->metadata;
     plan->is_unsigned = column->is_unsigned;
     plan->decimals = (uint8_t)metadata;
-    int hires = column->type == TYPE_TIMESTAMP || column->type == TYPE_DATETIME || column->type == TYPE_TIME;
-    if (hires && format->flavour == BINLOG_MARIADB)
-        return "a date or time column in MariaDB's format of before 10.1, whose size the log does not tell";
+    if (is_old_time(column->type) && format->flavour == BINLOG_MARIADB) {
+        if (plan->decimals > 6)
+            return "a date or time column in MariaDB's format of before 10.1, whose size the log does not "
+                   "tell";
+        if (plan->decimals) {
+            plan_fixed(plan,
+                       column->type == TYPE_TIMESTAMP  ? PLAN_OLD_TIMESTAMP
+                       : column->type == TYPE_DATETIME ? PLAN_OLD_DATETIME
+                                                       : PLAN_OLD_TIME,
+                       old_time_bytes(column->type, plan->decimals));
+            return NULL;
+        }
+    }
     switch (column->type) {
     case TYPE_TINY:
         plan_fixed(plan, PLAN_INT8, 1);
@@ -430,7 +445,25 @@ static int key_read(const struct table_maker *maker, struct table_version *versi
     return !c.bad;
 }
 
-/* `name`, `name signed`, `name unsigned`. */
+/* MariaDB's old date and time columns: their digits behind the point are in nobody's metadata. `datetime`, `timestamp(3)`. */
+static void old_time_said(struct binlog_column *column, const char *said)
+{
+    static const char *const names[] = {"timestamp", "datetime", "time"};
+    static const uint8_t types[] = {TYPE_TIMESTAMP, TYPE_DATETIME, TYPE_TIME};
+    for (size_t i = 0; i < sizeof types; i++) {
+        const size_t size = strlen(names[i]);
+        if (column->type != types[i] || strncasecmp(said, names[i], size) != 0)
+            continue;
+        said += size;
+        if (*said == 0)
+            column->metadata = 0;
+        else if (said[0] == '(' && said[1] >= '0' && said[1] <= '6' && strcmp(said + 2, ")") == 0)
+            column->metadata = (uint16_t)(said[1] - '0');
+        return;
+    }
+}
+
+/* `name`, and what the log may not tell of it: `name signed`, `name unsigned`, `name datetime(3)`. */
 static int column_said(const struct table_maker *maker, struct binlog_column *column, const char *said)
 {
     const char *space = strchr(said, ' ');
@@ -446,7 +479,25 @@ static int column_said(const struct table_maker *maker, struct binlog_column *co
         else if (strcasecmp(space, "signed") == 0)
             column->is_unsigned = 0;
     }
+    if (space && maker->format->flavour == BINLOG_MARIADB)
+        old_time_said(column, space);
     return 1;
+}
+
+/* A log that names its columns still does not tell the size of old ones: `columns:` may, by their names. */
+static void old_times_find(const struct table_maker *maker, const struct table_version *version,
+                           struct binlog_column *columns)
+{
+    const struct binlog_watch *watch =
+        version->table.watch_index >= 0 ? &maker->options->watch[version->table.watch_index] : NULL;
+    for (uint32_t i = 0; watch && watch->columns && i < version->table.column_count; i++) {
+        const size_t size = strlen(columns[i].name);
+        for (int k = 0; is_old_time(columns[i].type) && k < watch->column_count; k++) {
+            const char *said = watch->columns[k];
+            if (strncmp(said, columns[i].name, size) == 0 && said[size] == ' ')
+                old_time_said(&columns[i], said + size + strspn(said + size, " "));
+        }
+    }
 }
 
 static int columns_name(const struct table_maker *maker, struct table_version *version,
@@ -529,6 +580,9 @@ static uint32_t scratch_need(unsigned kind)
     case PLAN_TIME2:
     case PLAN_DATETIME2:
     case PLAN_TIMESTAMP2:
+    case PLAN_OLD_TIME:
+    case PLAN_OLD_DATETIME:
+    case PLAN_OLD_TIMESTAMP:
     case PLAN_ENUM:
     case PLAN_SET:
         return TIME_VALUE_TEXT_MAX;
@@ -548,7 +602,11 @@ static int version_finish(const struct table_maker *maker, struct table_version 
         const char *wrong = plan_make(plan, &columns[i], maker->format);
         if (wrong) {
             binlog_fail(maker->diag, maker->file, maker->offset, "binlog.type",
-                        "ALTER TABLE ... FORCE on a newer server, or a table without this column",
+                        columns[i].metadata == OLD_TIME_UNKNOWN
+                            ? "say its type in `columns:`, as in \"paid_at datetime(3)\" (`tieout schema` "
+                              "asks the server); ALTER "
+                              "TABLE ... FORCE on MariaDB 10.1 or later mends later logs"
+                            : "ALTER TABLE ... FORCE on a newer server, or a table without this column",
                         "column %s of %s.%s is %s (type %u, metadata %u)", columns[i].name, table->database,
                         table->name, wrong, columns[i].type, columns[i].metadata);
             return 0;
@@ -621,6 +679,8 @@ struct table_version *table_version_make(const struct table_maker *maker, const 
         columns[i].type = types[i];
         columns[i].is_unsigned = -1;
         columns[i].is_visible = 1;
+        if (is_old_time(types[i]) && maker->format->flavour == BINLOG_MARIADB)
+            columns[i].metadata = OLD_TIME_UNKNOWN;
         if (!metadata_read(&columns[i], &m)) {
             binlog_fail(
                 maker->diag, maker->file, maker->offset, "binlog.type",
@@ -656,6 +716,8 @@ struct table_version *table_version_make(const struct table_maker *maker, const 
     if (o[OPTIONAL_NAMES].data) {
         if (!names_of_columns_read(maker, columns, n, o[OPTIONAL_NAMES]))
             return fail_malformed(maker, "column names");
+        if (flavour == BINLOG_MARIADB)
+            old_times_find(maker, version, columns);
         /* With names the log is one of full metadata, and a table without a key simply does not say one. */
         table->key_known = 1;
     } else if (!columns_name(maker, version, columns)) {

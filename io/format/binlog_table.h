@@ -38,6 +38,9 @@ enum plan_kind {
     PLAN_TIME2,
     PLAN_DATETIME2,
     PLAN_TIMESTAMP2,
+    PLAN_OLD_TIME, /* MariaDB of before 10.1, with digits behind the point */
+    PLAN_OLD_DATETIME,
+    PLAN_OLD_TIMESTAMP,
     PLAN_ENUM,
     PLAN_SET,
     PLAN_BYTES,             /* as they are */
@@ -47,6 +50,10 @@ enum plan_kind {
     PLAN_JSON,
     PLAN_NONE /* no value in the log for this type */
 };
+
+enum {
+    OLD_TIME_UNKNOWN = 0xFF
+}; /* metadata of MariaDB's old date and time columns whose digits nobody told */
 
 struct column_plan {
     uint8_t skip; /* enum plan_skip */

@@ -390,6 +390,53 @@ int time2_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *
                     (unsigned)(whole & 63), (int)fraction, (int)decimals);
 }
 
+static const uint8_t old_bytes[3][7] = {{3, 4, 4, 5, 5, 5, 6}, {5, 6, 6, 7, 7, 7, 8}, {4, 5, 5, 6, 6, 7, 7}};
+static const int64_t old_unit[7] = {1000000, 100000, 10000, 1000, 100, 10, 1};
+
+unsigned old_time_bytes(unsigned type, unsigned decimals)
+{
+    return old_bytes[type == TYPE_TIME ? 0 : type == TYPE_DATETIME ? 1 : 2][decimals];
+}
+
+int old_time_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p, unsigned decimals)
+{
+    /* Counted from below the least there is. */
+    const int64_t unit = old_unit[decimals], zero = (838 * 3600 + 59 * 60 + 59 + 1) * (1000000 / unit);
+    int64_t v = (int64_t)read_be(p, old_bytes[0][decimals]) - zero;
+    const int negative = v < 0;
+    if (negative)
+        v = -v;
+    if (v > zero)
+        return 0;
+    v *= unit;
+    const int64_t seconds = v / 1000000;
+    return set_time(cell, out, negative, (unsigned)(seconds / 3600), (unsigned)(seconds / 60 % 60),
+                    (unsigned)(seconds % 60), (int)(v % 1000000), (int)decimals);
+}
+
+int old_datetime_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p, unsigned decimals)
+{
+    const uint64_t v = read_be(p, old_bytes[1][decimals]), unit = (uint64_t)old_unit[decimals],
+                   in_second = 1000000 / unit;
+    const uint64_t seconds = v / in_second, days = seconds / 86400, months = days / 32;
+    if (months / 13 > 9999)
+        return 0;
+    struct clock c = {.year = (int)(months / 13),
+                      .month = (int)(months % 13),
+                      .day = (int)(days % 32),
+                      .hour = (int)(seconds / 3600 % 24),
+                      .minute = (int)(seconds / 60 % 60),
+                      .second = (int)(seconds % 60),
+                      .micro = (int)(v % in_second * unit)};
+    return set_clock(cell, out, &c, (int)decimals);
+}
+
+int old_timestamp_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p, unsigned decimals)
+{
+    const int64_t micro = (int64_t)read_be(p + 4, old_bytes[2][decimals] - 4u) * old_unit[decimals];
+    return micro <= 999999 && set_epoch(cell, out, (uint32_t)read_be(p, 4), (int)micro, decimals);
+}
+
 int year_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p)
 {
     put_digits(out, *p ? 1900u + *p : 0, 4);

@@ -67,6 +67,13 @@ int datetime2_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8
 int timestamp_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p);
 int timestamp2_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p, unsigned decimals);
 int time_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p);
+/* MariaDB's from 5.3 to 10.0, and with mysql56_temporal_format=OFF: `decimals` is 1..6. One whole number, most significant byte
+ * first, of as many bytes as the largest needs; a TIME's is counted from -838:59:59.999999, a TIMESTAMP's seconds and fraction
+ * are apart. */
+unsigned old_time_bytes(unsigned type, unsigned decimals);
+int old_time_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p, unsigned decimals);
+int old_datetime_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p, unsigned decimals);
+int old_timestamp_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p, unsigned decimals);
 int time2_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p, unsigned decimals);
 int year_read(struct cell *cell, char out[TIME_VALUE_TEXT_MAX], const uint8_t *p);
 

@@ -175,6 +175,7 @@ enum err query_pull(char path[4096], uint64_t *size, const struct job *job, enum
 struct shape {
     FILE *out;
     unsigned count;
+    int old_times; /* all its date and time columns are in MariaDB's old format */
 };
 
 /* A name as YAML has it: quoted where it would mean something else. */
@@ -214,8 +215,15 @@ static enum err print_column(void *context, const struct span *cells, unsigned c
     const char *sign = !is_number                                           ? ""
                        : cells[2].data && strstr(cells[2].data, "unsigned") ? " unsigned"
                                                                             : " signed";
-    int n = snprintf(name, sizeof name, "%.*s%s", (int)(cells[0].size < 500 ? cells[0].size : 500),
-                     cells[0].data, sign);
+    /* Digits behind the point that no log tells (MariaDB of before 10.1, or mysql56_temporal_format=OFF). */
+    static const char *const times[] = {"timestamp", "datetime", "time"};
+    size_t type = 0;
+    for (size_t i = 0; cells[1].data && cells[2].data && i < sizeof times / sizeof *times; i++)
+        if (span_is(cells[1], times[i]) && (shape->old_times || strstr(cells[2].data, "mariadb-5.3")))
+            type = strcspn(cells[2].data, " ");
+    int n = snprintf(name, sizeof name, "%.*s%s%s%.*s", (int)(cells[0].size < 500 ? cells[0].size : 500),
+                     cells[0].data, sign, type ? " " : "", (int)(type < 20 ? type : 20),
+                     type ? cells[2].data : "");
     fputs(shape->count++ ? ", " : "", shape->out);
     print_word(shape->out, (struct span){name, (size_t)n});
     return OK;
@@ -254,10 +262,12 @@ enum err query_schema(const struct job *job, enum side side, FILE *out, struct d
         return err;
     mysql_peer_escape(peer, database, source->database, strlen(source->database));
     mysql_peer_escape(peer, table, source->table, strlen(source->table));
-    struct shape columns = {.out = out}, key = {.out = out}, labels = {.out = out};
+    const char *version = mysql_peer_version(peer);
+    const int is_old =
+        strstr(version, "MariaDB") && (strtoul(version, NULL, 10) < 10 || strncmp(version, "10.0.", 5) == 0);
+    struct shape columns = {.out = out, .old_times = is_old}, key = {.out = out}, labels = {.out = out};
     fprintf(out, "local:\n  %s:\n    table: %s.%s   # as %s has it now\n    columns: [",
-            source->kind == SOURCE_REPLICA ? "replica" : "binlog", source->database, source->table,
-            mysql_peer_version(peer));
+            source->kind == SOURCE_REPLICA ? "replica" : "binlog", source->database, source->table, version);
     snprintf(sql, sizeof sql,
              "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA "
              "= '%s' AND "

@@ -219,6 +219,32 @@ static int double_is(double value, const char *text)
     return size == (int)strlen(text) && memcmp(out, text, (size_t)size) == 0;
 }
 
+/* Bytes as MariaDB 10.11 wrote them with mysql56_temporal_format=OFF (tests/live/old_times.sh has all digits). */
+TEST(times_of_mariadb_before_10_1_are_read)
+{
+    struct cell cell;
+    char out[TIME_VALUE_TEXT_MAX], text[TIME_VALUE_TEXT_MAX];
+    const uint8_t b3[] = {0x00, 0x42, 0x42, 0x09, 0x6d, 0xe7, 0x59},
+                  b6[] = {0x01, 0x02, 0xd1, 0xf4, 0xd5, 0x4f, 0xb6, 0x4e},
+                  c6[] = {0x6a, 0xfe, 0xcb, 0x40, 0x05, 0x46, 0x4e}, d2[] = {0x11, 0xbb, 0xa5, 0xb2},
+                  h6[] = {0x05, 0x7e, 0x7b, 0xbc, 0xf7, 0xff}, low[] = {0, 0, 0, 0, 0, 1},
+                  all[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    EXPECT(old_datetime_read(&cell, out, b3, 3) && cell.kind == CELL_WALL &&
+           wall_print(text, cell.i64, 3) == 23 && memcmp(text, "2026-11-19 10:11:12.345", 23) == 0);
+    EXPECT(old_datetime_read(&cell, out, b6, 6) && wall_print(text, cell.i64, 6) == 26 &&
+           memcmp(text, "2026-11-19 10:11:12.345678", 26) == 0);
+    EXPECT(old_datetime_read(&cell, out, (const uint8_t *)"\0\0\0\0\0\0\0\0", 6) &&
+           text_is(&cell, "0000-00-00 00:00:00.000000"));
+    EXPECT(old_timestamp_read(&cell, out, c6, 6) && cell.kind == CELL_EPOCH && cell.i64 == 1795083072345678);
+    EXPECT(old_timestamp_read(&cell, out, (const uint8_t *)"\0\0\0\0\0", 1) &&
+           text_is(&cell, "0000-00-00 00:00:00.0"));
+    EXPECT(old_time_read(&cell, out, d2, 2) && text_is(&cell, "-12:34:56.78"));
+    EXPECT(old_time_read(&cell, out, h6, 6) && text_is(&cell, "838:59:59.999999"));
+    EXPECT(old_time_read(&cell, out, low, 6) && text_is(&cell, "-838:59:59.999999"));
+    EXPECT(!old_time_read(&cell, out, all, 6) && !old_datetime_read(&cell, out, all, 6) &&
+           !old_timestamp_read(&cell, out, all, 6));
+}
+
 TEST(floats_print_the_shortest_digits_that_read_back)
 {
     EXPECT(double_is(0, "0") && double_is(1.5, "1.5") && double_is(-100, "-100") && double_is(0.1, "0.1"));
