@@ -28,6 +28,7 @@ struct pair_trail {
 struct left_pair {
     uint64_t local, channel; /* places; 40 bits each */
     uint32_t print;
+    uint32_t repeats; /* of its print: pairs behind this one, the first with it */
 };
 
 static inline uint64_t pair_fold(uint64_t to, uint64_t from)
@@ -76,6 +77,7 @@ static inline uint32_t pair_take(const uint8_t *from, struct pair_trail *trail, 
 {
     const unsigned wide_a = from[0] & 15, wide_b = from[0] >> 4;
     uint64_t a = 0, b = 0;
+    pair->repeats = 0;
     memcpy(&pair->print, from + 1, 4);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     memcpy(&a, from + 5, 8);

@@ -28,6 +28,7 @@ enum {
     LEVEL_LAST = 4,
     BUCKETS_OF_SUB = 256,
     SUB_MEMORY_MIN = 256 << 10,
+    CROWD_SHARE = 8,  /* of the entries: a key that has so much is a crowd */
     LEAVE_AT_ONCE = 4 /* one of so many units leaves when room is made */
 };
 
@@ -73,6 +74,11 @@ struct index {
     size_t seen_room;
     struct left_pair *flat;
     size_t flat_room, flat_count;
+    /* of the partition at hand: prints of keys whose records go to config.crowd; all_crowd: all do */
+    uint32_t *crowds;
+    uint32_t crowd_count, crowd_room;
+    int all_crowd;
+    uint64_t pair_bytes_top;
 };
 
 static inline struct record *entry_at(const struct index *s, uint32_t number)
@@ -436,15 +442,106 @@ static enum err move_left(struct index *s, struct diag *diag)
     return err;
 }
 
+static enum err ref_put(struct row_ref **refs, uint32_t *count, uint32_t *room, struct row_ref ref,
+                        struct diag *diag)
+{
+    if (*count == *room) {
+        uint32_t more = *room ? *room * 2 : 256;
+        struct row_ref *grown = mem_grow(*refs, (size_t)more * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, (size_t)more * sizeof *grown, "open records");
+        *refs = grown;
+        *room = more;
+    }
+    (*refs)[(*count)++] = ref;
+    return OK;
+}
+
+static struct row_ref ref_of(const struct index *s, const struct record *e)
+{
+    struct row_ref ref = {.place = e->place,
+                          .key_hash = e->hash_lo,
+                          .side = e->flags & RECORD_CHANNEL ? CHANNEL : LOCAL,
+                          .record_flags = e->flags};
+    if (layout_of(s, e).has_fold) {
+        memcpy(&ref.back_event, e->var, 4);
+        memcpy(&ref.back_map, e->var + 4, 4);
+        memcpy(&ref.row_index, e->var + 8, 4);
+    }
+    return ref;
+}
+
+/* ---- crowds: keys with more records than are held at once ---- */
+
+static enum err crowd_put(struct index *s, const struct row_ref *ref, struct diag *diag)
+{
+    enum { TOGETHER = 2048 }; /* rows near each other are fetched together */
+    const uint64_t number = s->counts.crowded++;
+    const uint32_t share = (uint32_t)(number / TOGETHER % s->config.crowd_shares);
+    return spool_put(s->config.crowd, share, ref, sizeof *ref, diag);
+}
+
+static enum err crowd_record(struct index *s, const struct record *r, struct diag *diag)
+{
+    const struct row_ref ref = ref_of(s, r);
+    return crowd_put(s, &ref, diag);
+}
+
+/* Memory is full: records of a key that takes much of it leave as references, and what comes of it later goes there at once. Its
+ * head stays, so that it is known. Images stay too: a later one may replace them. */
+static enum err move_crowds(struct index *s, uint64_t units_min, uint64_t *moved, struct diag *diag)
+{
+    enum err err = OK;
+    *moved = 0;
+    if (!s->config.crowd || s->config.layout[LOCAL].has_fold || s->config.layout[CHANNEL].has_fold)
+        return OK;
+    for (uint64_t i = 0; err == OK && i <= s->table.mask; i++)
+        for (unsigned slot = 0; err == OK && slot < BUCKET_SLOTS; slot++) {
+            const uint32_t head = s->table.buckets[i].head[slot];
+            uint64_t units = 0, count = 0;
+            for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi, count++)
+                units +=
+                    record_units(record_var_size(entry_at(s, number), layout_of(s, entry_at(s, number))));
+            if (count < 2 || units < units_min)
+                continue;
+            err = crowd_record(s, entry_at(s, head), diag);
+            for (uint32_t number = entry_at(s, head)->hash_hi, next; err == OK && number != NO_ENTRY;
+                 number = next) {
+                const struct record *e = entry_at(s, number);
+                next = e->hash_hi;
+                err = crowd_record(s, e, diag);
+                entry_give(s, number, record_units(record_var_size(e, layout_of(s, e))));
+                s->counts.waiting--;
+                ++*moved;
+            }
+            entry_at(s, head)->flags |= RECORD_CROWDED;
+            entry_at(s, head)->hash_hi = NO_ENTRY;
+        }
+    return err;
+}
+
+static int is_crowd(const struct index *s, uint32_t print)
+{
+    for (uint32_t i = 0; i < s->crowd_count; i++)
+        if (s->crowds[i] == print)
+            return 1;
+    return s->all_crowd;
+}
+
 /* Memory is full: the partitions that hold most leave. */
 static enum err make_room(struct index *s, struct diag *diag)
 {
+    uint64_t moved = 0;
+    const uint64_t held = s->counts.entry_bytes / RECORD_UNIT;
+    enum err err = move_crowds(s, s->level == LEVEL_LAST ? 2 : held / CROWD_SHARE + 2, &moved, diag);
+    if (err != OK || moved)
+        return err;
     if (s->level == LEVEL_LAST || s->left_count == s->partition_count)
         return diag_set(diag, ERR_MACHINE, "memory.group", "give --memory=SIZE more",
                         "%llu records of one order number (or of a few whose hashes agree) must be judged "
                         "together and do not fit in the memory of one shard, %llu bytes",
                         (unsigned long long)s->counts.waiting, (unsigned long long)s->config.memory_max);
-    enum err err = need_kept(s, diag);
+    err = need_kept(s, diag);
     if (err != OK)
         return err;
     struct sized_partition sizes[HASH_PARTITIONS] = {{0}};
@@ -489,7 +586,8 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
             struct record *e = entry_at(s, found.head);
             if (LIKELY(e->hash_hi == NO_ENTRY && ((e->flags ^ r->flags) & RECORD_CHANNEL) &&
                        !((e->flags | r->flags) &
-                         (road.plain ? RECORD_CARRIED : RECORD_CARRIED | RECORD_IMAGE)) &&
+                         (road.plain ? RECORD_CARRIED | RECORD_CROWDED
+                                     : RECORD_CARRIED | RECORD_CROWDED | RECORD_IMAGE)) &&
                        (road.plain || !s->config.holds_all))) {
                 const struct record *local = r->flags & RECORD_CHANNEL ? e : r,
                                     *channel = r->flags & RECORD_CHANNEL ? r : e;
@@ -504,6 +602,8 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
                     return err;
                 }
             }
+            if (UNLIKELY(e->flags & RECORD_CROWDED))
+                return crowd_record(s, r, diag);
             if (!road.plain && (r->flags & RECORD_IMAGE)) {
                 int folded = fold(s, found.head, r, diag);
                 if (folded)
@@ -544,35 +644,6 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
     if (s->counts.waiting > s->counts.waiting_max)
         s->counts.waiting_max = s->counts.waiting;
     return OK;
-}
-
-static enum err ref_put(struct row_ref **refs, uint32_t *count, uint32_t *room, struct row_ref ref,
-                        struct diag *diag)
-{
-    if (*count == *room) {
-        uint32_t more = *room ? *room * 2 : 256;
-        struct row_ref *grown = mem_grow(*refs, (size_t)more * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, (size_t)more * sizeof *grown, "open records");
-        *refs = grown;
-        *room = more;
-    }
-    (*refs)[(*count)++] = ref;
-    return OK;
-}
-
-static struct row_ref ref_of(const struct index *s, const struct record *e)
-{
-    struct row_ref ref = {.place = e->place,
-                          .key_hash = e->hash_lo,
-                          .side = e->flags & RECORD_CHANNEL ? CHANNEL : LOCAL,
-                          .record_flags = e->flags};
-    if (layout_of(s, e).has_fold) {
-        memcpy(&ref.back_event, e->var, 4);
-        memcpy(&ref.back_map, e->var + 4, 4);
-        memcpy(&ref.row_index, e->var + 8, 4);
-    }
-    return ref;
 }
 
 /* A record without its first key meets nobody here. */
@@ -710,11 +781,15 @@ static int settles_now(const struct index *s, uint32_t head, const struct record
 }
 
 /* Too many pairs for one set of their hashes. */
-static int pairs_too_many(const struct index *s, uint32_t partition)
+static int pairs_exceed(const struct index *s, uint32_t partition)
 {
     const uint64_t each = sizeof(struct left_pair) + 2 * sizeof *s->seen;
-    return s->config.memory_max && s->level < LEVEL_LAST &&
-           s->trail[partition].count * each > shard_pair_share(s->config.memory_max);
+    return s->config.memory_max && s->trail[partition].count * each > shard_pair_share(s->config.memory_max);
+}
+
+static int pairs_too_many(const struct index *s, uint32_t partition)
+{
+    return s->level < LEVEL_LAST && pairs_exceed(s, partition);
 }
 
 static enum err shard_settle(struct index *s, struct diag *diag)
@@ -773,23 +848,57 @@ static enum err shard_settle(struct index *s, struct diag *diag)
 #define GIVEN_BACK UINT64_MAX
 
 struct refs {
+    struct index *index;
     struct row_ref **refs;
     uint32_t *count, *room;
+    uint32_t from; /* those before are another partition's */
 };
+
+static enum err out_put(struct refs *out, struct row_ref ref, struct diag *diag)
+{
+    return UNLIKELY(out->index->crowd_count | out->index->all_crowd) && is_crowd(out->index, ref.key_hash)
+               ? crowd_put(out->index, &ref, diag)
+               : ref_put(out->refs, out->count, out->room, ref, diag);
+}
+
+/* A key is a crowd: all that has its print goes there, what is in the list already too. */
+static enum err call_crowd(struct index *s, struct refs *out, uint32_t print, struct diag *diag)
+{
+    if (is_crowd(s, print))
+        return OK;
+    if (s->crowd_count == s->crowd_room) {
+        const uint32_t room = s->crowd_room ? s->crowd_room * 2 : 16;
+        uint32_t *grown = mem_grow(s->crowds, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "keys with many records");
+        s->crowds = grown;
+        s->crowd_room = room;
+    }
+    s->crowds[s->crowd_count++] = print;
+    enum err err = OK;
+    uint32_t kept = out->from;
+    for (uint32_t i = out->from; err == OK && i < *out->count; i++)
+        if ((*out->refs)[i].key_hash == print)
+            err = crowd_put(s, &(*out->refs)[i], diag);
+        else
+            (*out->refs)[kept++] = (*out->refs)[i];
+    *out->count = kept;
+    return err;
+}
 
 static enum err give_back(struct left_pair *p, struct refs *out, struct diag *diag)
 {
     if (p->local == GIVEN_BACK)
         return OK;
     struct row_ref ref = {.place = p->local, .key_hash = p->print, .side = LOCAL, .revisited = 1};
-    enum err err = ref_put(out->refs, out->count, out->room, ref, diag);
+    enum err err = out_put(out, ref, diag);
     ref = (struct row_ref){.place = p->channel,
                            .key_hash = p->print,
                            .side = CHANNEL,
                            .record_flags = RECORD_CHANNEL,
                            .revisited = 1};
     if (err == OK)
-        err = ref_put(out->refs, out->count, out->room, ref, diag);
+        err = out_put(out, ref, diag);
     p->local = GIVEN_BACK;
     return err;
 }
@@ -865,14 +974,45 @@ static enum err pair_list_put(struct pair_ref **pairs, uint32_t *count, uint32_t
     return OK;
 }
 
+struct pairs_out {
+    struct refs *out;
+    struct pair_trail trail;
+};
+
+static enum err pairs_to_crowd(void *context, const void *bytes, uint32_t size, struct diag *diag)
+{
+    struct pairs_out *walk = context;
+    enum err err = OK;
+    for (uint32_t at = 0; err == OK && at < size;) {
+        struct left_pair pair;
+        at += pair_take((const uint8_t *)bytes + at, &walk->trail, &pair);
+        err = give_back(&pair, walk->out, diag);
+    }
+    return err;
+}
+
+/* More pairs than can be told apart, and no level is left that parts them: nearly all must be of one key. */
+static enum err pairs_are_crowd(struct index *s, uint32_t number, struct refs *out, struct diag *diag)
+{
+    struct pairs_out walk = {.out = out};
+    s->all_crowd = 1;
+    enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, pairs_to_crowd, &walk, diag);
+    s->pairs->ops->drop(s->pairs, number);
+    return err;
+}
+
 /* A partition that stayed. */
 static enum err judge_partition(struct index *s, uint32_t number, struct row_ref **refs, uint32_t *ref_count,
                                 uint32_t *ref_room, struct pair_ref **pairs, uint32_t *pair_count,
                                 uint32_t *pair_room, struct diag *diag)
 {
-    struct refs out = {refs, ref_count, ref_room};
+    struct refs out = {s, refs, ref_count, ref_room, *ref_count};
     size_t n = 0, mask = 0;
-    enum err err = flatten(s, number, &n, &mask, diag);
+    s->crowd_count = 0;
+    s->all_crowd = 0;
+    enum err err = s->config.crowd && s->level == LEVEL_LAST && pairs_exceed(s, number)
+                       ? pairs_are_crowd(s, number, &out, diag)
+                       : flatten(s, number, &n, &mask, diag);
     /* A hash that left twice: both pairs come back, since their key has more records than a pair. */
     for (size_t i = 0; err == OK && i < n; i++) {
         size_t at = seen_slot(s, mask, s->flat[i].print);
@@ -880,7 +1020,11 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
             s->seen[at] = (uint32_t)i + 1;
             continue;
         }
-        err = give_back(&s->flat[s->seen[at] - 1], &out, diag);
+        struct left_pair *first = &s->flat[s->seen[at] - 1];
+        if (s->config.crowd && ++first->repeats == s->config.crowd_rows / 2)
+            err = call_crowd(s, &out, first->print, diag);
+        if (err == OK)
+            err = give_back(first, &out, diag);
         if (err == OK)
             err = give_back(&s->flat[i], &out, diag);
     }
@@ -895,8 +1039,11 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
         int settled = !left && !repeats_has_key(s->config.repeats, entry_at(s, head)->hash_lo) &&
                       settles_now(s, head, &local, &channel);
         const int carried = s->config.other_days_apart && settle_carried(s, head);
-        if (left)
+        if (entry_at(s, head)->flags & RECORD_CROWDED)
+            err = call_crowd(s, &out, entry_at(s, head)->hash_lo, diag);
+        if (err == OK && left)
             err = give_back(&s->flat[left - 1], &out, diag);
+        uint32_t members = 0;
         /* For match.csv a pair goes the long way, marked as counted: the row of an image is found by more
          * than its place. */
         int counted_already = settled && s->config.keep_pairs;
@@ -906,7 +1053,7 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
             settled = 0;
         for (uint32_t at = head; err == OK && at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
             const struct record *e = entry_at(s, at);
-            if (e->flags & RECORD_DEAD)
+            if (e->flags & (RECORD_DEAD | RECORD_CROWDED))
                 continue;
             int unreadable = e->flags & RECORD_REJECT;
             if (unreadable || (e->flags & (RECORD_GONE | RECORD_VOIDED)) == RECORD_GONE) {
@@ -926,7 +1073,10 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
                 continue;
             struct row_ref ref = ref_of(s, e);
             ref.revisited = (uint8_t)counted_already;
-            err = ref_put(refs, ref_count, ref_room, ref, diag);
+            if (s->config.crowd && ++members > s->config.crowd_rows)
+                err = call_crowd(s, &out, ref.key_hash, diag);
+            if (err == OK)
+                err = out_put(&out, ref, diag);
         }
     }
     for (size_t i = 0; s->config.gives_back && err == OK && i < n; i++)
@@ -997,12 +1147,13 @@ static void shard_reset(struct index *s)
 /* Table and entries are not needed any more: all that stayed is judged. */
 static void release_live(struct index *s)
 {
+    if (s->entry_bytes_top == 0 || s->segment_count)
+        s->entry_bytes_top = s->counts.entry_bytes;
     for (uint32_t i = 0; i < s->segment_count; i++)
         mem_unmap(s->segments[i], (size_t)SEGMENT_UNITS * RECORD_UNIT);
     s->segment_count = 0;
-    s->entry_bytes_top = s->counts.entry_bytes;
     s->counts.entry_bytes = 0;
-    if (s->level == 0) {
+    if (s->level == 0 && s->table.buckets) {
         s->table_bytes_top = ((uint64_t)s->table.mask + 1) * sizeof(struct bucket);
         table_fini(&s->table);
     }
@@ -1056,6 +1207,7 @@ static enum err merge_sub(struct index *s, struct diag *diag)
     s->counts.moved += sub->counts.moved;
     s->counts.other_days += sub->counts.other_days;
     s->counts.spilled += sub->counts.spilled;
+    s->counts.crowded += sub->counts.crowded;
     enum err err = tally_merge(&s->superseded, &sub->superseded, 1, diag);
     if (err == OK)
         err = tally_merge(&s->others, &sub->others, 1, diag);
@@ -1082,6 +1234,20 @@ static enum step failed(enum err err)
     return err == OK ? STEP_MORE : STEP_FAILED;
 }
 
+/* All is judged; only counts and sums stay. What is judged and written next needs the memory. */
+static void release_all(struct index *s)
+{
+    release_live(s);
+    shard_close(s->sub);
+    s->sub = NULL;
+    s->pair_bytes_top = s->pairs ? s->pairs->ops->held(s->pairs) : s->pair_bytes_top;
+    if (s->pairs)
+        s->pairs->ops->close(s->pairs);
+    if (s->kept)
+        s->kept->ops->close(s->kept);
+    s->pairs = s->kept = NULL;
+}
+
 static enum step shard_next(struct index *s, struct row_ref **refs, uint32_t *ref_count, uint32_t *ref_room,
                             struct pair_ref **pairs, uint32_t *pair_count, uint32_t *pair_room,
                             struct diag *diag)
@@ -1102,10 +1268,13 @@ static enum step shard_next(struct index *s, struct row_ref **refs, uint32_t *re
                     release_live(s);
                 continue;
             }
-            struct refs out = {refs, ref_count, ref_room};
+            struct refs out = {s, refs, ref_count, ref_room, *ref_count};
             s->cursor = s->partition_count; /* stays done */
-            if (s->turn > 2)
+            if (s->turn > 2) {
+                if (s->level == 0)
+                    release_all(s);
                 return STEP_DONE;
+            }
             return failed(
                 s->pairs->ops->read(s->pairs, s->config.spill, s->partition_count, loose_back, &out, diag));
         }
@@ -1137,6 +1306,7 @@ static void shard_close(struct index *s)
     mem_give(s->waiting);
     mem_give(s->flat);
     mem_give(s->seen);
+    mem_give(s->crowds);
     mem_unmap(s, sizeof *s);
 }
 
@@ -1196,7 +1366,7 @@ static const struct tally *shard_superseded(const struct index *s)
 static void shard_counts(const struct index *s, struct index_counts *counts)
 {
     *counts = s->counts;
-    counts->pair_bytes = s->pairs->ops->held(s->pairs);
+    counts->pair_bytes = s->pairs ? s->pairs->ops->held(s->pairs) : s->pair_bytes_top;
     counts->entry_bytes =
         s->counts.entry_bytes > s->entry_bytes_top ? s->counts.entry_bytes : s->entry_bytes_top;
     counts->table_bytes =

@@ -40,6 +40,8 @@ enum record_flag {
     RECORD_TEST = 4096,    /* with EXCLUDED: why (P0); none of the three: filtered */
     RECORD_ALIEN = 8192,
     RECORD_SAMPLED_OUT = 16384,
+    RECORD_CROWDED =
+        32768,           /* in a shard: of a key whose records go elsewhere, this one too (index/shard.c) */
     RECORD_REJECT = 256, /* image: cannot become a record; is a reject unless a later image replaces it */
 };
 
