@@ -31,6 +31,27 @@ const char *job_field_name(const struct job *job, unsigned slot)
     return slot < FIELDS ? field_name(slot) : job->attrs[slot - FIELD_ATTR0];
 }
 
+static int path_in_spool(const struct job *job, const struct fetch_spec *fetch, const char *below,
+                         const char *date, const char *name, char *out, size_t room)
+{
+    const int absolute = fetch->to[0] == '/';
+    const char *channel = job->channel_code && *job->channel_code ? job->channel_code : job->name;
+    return (size_t)snprintf(out, room, "%s%s%s/%s/%s%s%s", absolute ? "" : job->directory,
+                            absolute ? "" : "/", fetch->to, channel, below, date, name) < room;
+}
+
+int job_spool_path(const struct job *job, const struct fetch_spec *fetch, const char *date, char *out,
+                   size_t room)
+{
+    return path_in_spool(job, fetch, "", date, "", out, room);
+}
+
+int job_no_bill_path(const struct job *job, const struct fetch_spec *fetch, const char *date, char *out,
+                     size_t room)
+{
+    return path_in_spool(job, fetch, ".fetched/", date, "/" JOB_NO_BILL, out, room);
+}
+
 int job_reject_limit_parse(const char *text, struct reject_limit *limit)
 {
     size_t digits = strspn(text, "0123456789");

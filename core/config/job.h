@@ -400,7 +400,7 @@ struct job {
     const char *timezone;
     int cut_minutes;  /* 0..1439 */
     uint8_t currency; /* default currency; CURRENCY_NONE: a row without one is a reject */
-    int is_trial; /* a profile is tried on a file: notes of no interest then are left out */
+    int is_trial;     /* a profile is tried on a file: notes of no interest then are left out */
     int is_diff;
     /* A side is one source or several parts (two tables of one database). sources: the first part, with the
      * fields and patterns of all, which is what the rules of matching look at. */
@@ -500,5 +500,12 @@ int job_reject_limit_parse(const char *text, struct reject_limit *limit);
 
 /* Name of a field slot in this job: "status", or the attr's own name. */
 const char *job_field_name(const struct job *job, unsigned slot);
+/* Where `tieout fetch` brings a side's files of a bill date ("2026-11-19"), and where it notes that the channel itself said that there is no
+ * bill for that date: only then is a day without files an empty day. 0: the path is too long. */
+#define JOB_NO_BILL ".no-bill"
+int job_spool_path(const struct job *job, const struct fetch_spec *fetch, const char *date, char *out,
+                   size_t room);
+int job_no_bill_path(const struct job *job, const struct fetch_spec *fetch, const char *date, char *out,
+                     size_t room);
 
 #endif

@@ -10,7 +10,7 @@
  *     NAME [CHECKSUM]          hex digits of SHA-256, SHA-1 or MD5 of the file, if the channel gave one
  *
  * What it says on stderr is shown. Exit codes: 0 these are all; 66 (EX_NOINPUT) the channel says that there is no
- * bill for this date; 75 (EX_TEMPFAIL) not now: try again; anything else: no. At the deadline it gets SIGTERM, five
+ * bill for this date, which makes it an empty day; 75 (EX_TEMPFAIL) not now: try again; anything else: no. At the deadline it gets SIGTERM, five
  * seconds later SIGKILL.
  */
 #ifndef TIEOUT_IO_FETCH_ADAPTER_H

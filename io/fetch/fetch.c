@@ -572,6 +572,15 @@ static enum err run_adapter(struct fetch *f, struct diag *diag)
         else if (end == ADAPTER_NO_BILL)
             fprintf(stderr, "%s: the channel says that there is no bill for %s\n", f->spec->command[0],
                     f->date);
+        if (end == ADAPTER_NO_BILL || (end == ADAPTER_DONE && err == OK)) {
+            struct diag unsaid = {0};
+            if (spool_folder_no_bill(f->spool, end == ADAPTER_NO_BILL, &unsaid) != OK) {
+                mem_give(said);
+                remove_folder(folder);
+                *diag = unsaid;
+                return unsaid.err;
+            }
+        }
         mem_give(said);
         remove_folder(folder);
         if (end == ADAPTER_DONE || end == ADAPTER_NO_BILL || end != ADAPTER_AGAIN || !again(f, &why)) {
@@ -615,10 +624,8 @@ enum err fetch_files(const struct fetch_config *config, struct diag *diag)
     day_print(f.date, config->date);
     int64_t deadline_s = config->deadline_s >= 0 ? config->deadline_s : f.spec->deadline_s;
     const char *channel = job->channel_code && *job->channel_code ? job->channel_code : job->name;
-    char path[URL_ROOM];
-    int absolute = f.spec->to[0] == '/';
-    if (snprintf(path, sizeof path, "%s%s%s/%s/%s", absolute ? "" : job->directory, absolute ? "" : "/",
-                 f.spec->to, channel, f.date) >= 3800)
+    char path[3800];
+    if (!job_spool_path(job, f.spec, f.date, path, sizeof path))
         return diag_set(diag, ERR_USAGE, "path", NULL, "the spool's path is too long");
     enum err err = spool_folder_check_name(channel, diag);
     f.end_ms = deadline_s ? now_ms() + deadline_s * 1000 : 0;

@@ -333,6 +333,34 @@ void spool_folder_note(struct spool_folder *spool, const char *name, const struc
         write_mark(path, 0, mark);
 }
 
+enum err spool_folder_no_bill(struct spool_folder *spool, int is_none, struct diag *diag)
+{
+    char path[PATH_ROOM];
+    snprintf(path, sizeof path, "%.3800s/" JOB_NO_BILL, spool->notes);
+    if (!is_none) {
+        int error = sys_unlink(path);
+        return error && error != -ENOENT
+                   ? diag_set_errno(diag, -error, "spool.file", "%s: cannot remove it", path)
+                   : OK;
+    }
+    enum err err = make_folders(spool->notes, diag);
+    if (err != OK)
+        return err;
+    static const char text[] = "The channel said that there is no bill for this date.\n";
+    int fd = sys_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0666);
+    int error = fd < 0 ? fd : sys_pwrite_full(fd, text, sizeof text - 1, 0);
+    if (!error)
+        error = sys_fsync(fd);
+    if (fd >= 0)
+        sys_close(fd);
+    fd = error ? error : sys_open(spool->notes, O_RDONLY | O_DIRECTORY, 0);
+    if (!error)
+        error = fd < 0 ? fd : sys_fsync(fd);
+    if (fd >= 0)
+        sys_close(fd);
+    return error ? diag_set_errno(diag, -error, "spool.file", "%s: cannot write it", path) : OK;
+}
+
 /* 1 when the file has this hash; 0 when it is not there or cannot be read. */
 static int has_content(const char *path, const char *digest)
 {

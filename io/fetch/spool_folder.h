@@ -52,6 +52,8 @@ enum err spool_folder_keep(struct spool_folder *spool, struct spool_folder_part 
 void spool_folder_noted(const struct spool_folder *spool, const char *name, struct transfer_mark *mark);
 /* Notes it. One that cannot be written is no error: the next look knows less. */
 void spool_folder_note(struct spool_folder *spool, const char *name, const struct transfer_mark *mark);
+/* Notes that the channel said that there is no bill (JOB_NO_BILL), or, with 0, takes that back. */
+enum err spool_folder_no_bill(struct spool_folder *spool, int is_none, struct diag *diag);
 enum beside { BESIDE_SAME /* it holds the bytes of the file that is there */, BESIDE_KNOWN, BESIDE_NEW };
 /* Checks as spool_folder_keep does, a file whose name is taken, and keeps it beside unless its bytes are there already.
  * `kept`: its path (4096 bytes). */

@@ -96,7 +96,7 @@ enum err csv_check_bills(struct csv_source *s, struct worker_io *io, struct diag
     }
     if (err == OK)
         err = bill_check_end(check, diag);
-    if (err == OK && companions == s->set.count)
+    if (err == OK && companions && companions == s->set.count)
         err = diag_set(diag, ERR_INPUT, "bill.companion", "the bill itself must be there too",
                        "%s is a summary that comes beside a bill; there is no bill", s->set.files[0].path);
     mem_give(check);

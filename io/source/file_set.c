@@ -76,6 +76,18 @@ static const char *entry_mark(const char *pattern)
     return NULL;
 }
 
+/* Whether the channel itself said, when its bill was fetched, that there is none. */
+static int is_told_empty(const struct job *job, const struct source_spec *source, uint16_t date)
+{
+    char text[DAY_TEXT_MAX], path[4096];
+    struct stat st;
+    if (!source->fetch.given || date == DAY_NONE)
+        return 0;
+    day_print(text, date);
+    return job_no_bill_path(job, &source->fetch, text, path, sizeof path) && sys_lstat(path, &st) == 0 &&
+           S_ISREG(st.st_mode);
+}
+
 static enum err find_files(struct found_list *list, const struct job *job, const struct source_spec *source,
                            uint16_t date, struct diag *diag)
 {
@@ -98,6 +110,10 @@ static enum err find_files(struct found_list *list, const struct job *job, const
         if (err != OK)
             return err;
         if (job->is_diff || !strpbrk(path, "*?[")) { /* a name, which may hold any character */
+            if (source->pattern_count == 1 && stat(path, &st) != 0 && is_told_empty(job, source, date)) {
+                fprintf(stderr, "note: there is no %s: the channel said that there is no bill\n", path);
+                return OK;
+            }
             err = add_found(list, path, entries, many, diag);
             if (err != OK)
                 return err;
@@ -109,6 +125,12 @@ static enum err find_files(struct found_list *list, const struct job *job, const
             return mem_fail(diag, 0, "the list of files");
         if (result != 0 || found.gl_pathc == 0) {
             globfree(&found);
+            if (source->pattern_count == 1 && is_told_empty(job, source, date)) {
+                if (!job->is_trial)
+                    fprintf(stderr, "note: no file matches %s: the channel said that there is no bill\n",
+                            path);
+                return OK;
+            }
             return diag_set(diag, ERR_INPUT, "files",
                             "a bill that has not come yet is not an empty bill: bring it, or correct the "
                             "pattern in the job file",

@@ -43,7 +43,7 @@ fetch()
     if grep -q 'PRIVATE KEY\|s3cret' stdout stderr; then
         wrong "$1 $2: tells the secret"
     fi
-    [ -z "$(find data -name '.*' ! -name . 2>/dev/null)" ] || wrong "$1 $2: left behind: $(find data -name '.*')"
+    [ -z "$(find data -name '.*' ! -name . ! -name .fetched ! -name .no-bill 2>/dev/null)" ] || wrong "$1 $2: left behind: $(find data -name '.*')"
 }
 
 printf 'order,amount\nB1,10.00\nB2,20.50\n' >bill.csv
@@ -84,6 +84,54 @@ cmp -s 'data/contract/2026-11-19/bill 2026-11-19.csv' bill.csv || wrong "the ada
 fetch contract 2026-11-19 0 'is there already'
 [ "$(wc -l <runs)" -eq 1 ] || wrong "an adapter was run for what is there"
 fetch contract 2026-11-20 0 'there is no bill for 2026-11-20'
+# Only because the channel said so is that day an empty one; a day that nobody asked for is not.
+run()
+{
+    code=0
+    rm -rf out
+    "$tieout" run contract.yaml --date="$1" --out=out >stdout 2>stderr || code=$?
+    [ "$code" -eq "$2" ] || wrong "run $1: exit code $code, expected $2"
+    grep -q -- "$3" stderr || wrong "run $1: does not say: $3"
+}
+run 2026-11-20 1 'the channel said that there is no bill'
+[ "$(wc -l <out/contract/2026-11-20/missing.csv)" -eq 3 ] || wrong "a day without a bill: the two local rows are not missing"
+for threads in 1 4; do
+    "$tieout" run contract.yaml --date=2026-11-20 --out=out$threads --threads=$threads --write-match >stdout 2>stderr || true
+done
+diff -r --exclude=stats.json out1 out4 >/dev/null || wrong "a day without a bill: threads change the outputs"
+run 2026-11-18 3 'no file matches'
+# The same by a profile, with a manifest, and as a task of a book.
+mkdir book
+printf '#!/bin/sh\nexit 66\n' >book/none.sh
+chmod 755 book/none.sh
+printf 'order,amount,state,at\no1,5.00,SUCCESS,2026-11-19 10:00:00\n' >book/local.csv
+cat >book/none.yaml <<'END'
+version: 1
+job: none
+channel_code: WECHAT
+biz_type: pay
+currency: CNY
+local: {files: local.csv, fields: {biz_order_no: order, amount: amount, status: state, trade_time: at}}
+channel: {files: "data/WECHAT/{date}/*.csv", profile: wechat-tradebill, fetch: {command: [./none.sh], deadline: 0s}}
+match: {keys: [[channel_code, biz_order_no]], compare: [amount, status]}
+END
+{ cat book/none.yaml; echo 'manifest: admitted.db'; } >book/once.yml
+"$tieout" fetch book/once.yml --date=2026-11-19 >stdout 2>stderr || wrong "fetch: exit code $?"
+code=0
+"$tieout" run book/once.yml --date=2026-11-19 --out=once >stdout 2>stderr || code=$?
+{ [ $code -eq 1 ] && [ "$(wc -l <once/none/2026-11-19/missing.csv)" -eq 2 ]; } || wrong "a bill by a profile that is not there: exit code $code"
+"$tieout" task init --date=2026-11-19 --jobs=book >stdout 2>stderr || wrong "task init"
+code=0
+"$tieout" task run --jobs=book >stdout 2>stderr || code=$?
+{ [ $code -le 1 ] && [ "$(wc -l <book/out/none/2026-11-19/missing.csv)" -eq 2 ]; } || wrong "a task without a bill: exit code $code"
+# What is brought after all takes it back.
+mkdir -p data/contract/.fetched/2026-11-19
+: >data/contract/.fetched/2026-11-19/.no-bill
+mv data/contract/2026-11-19 kept
+run 2026-11-19 1 'the channel said that there is no bill'
+fetch contract 2026-11-19 0
+run 2026-11-19 0 'match'
+rm -r kept
 job contract_again '{command: [./adapter.sh], deadline: 3s, retry: {max: 1s}}'
 : >runs
 fetch contract_again 2026-11-21 5 'not now'
