@@ -46,6 +46,16 @@ void text_put(struct text *text, const void *bytes, size_t size)
     text->data[text->size] = 0;
 }
 
+char *text_room(struct text *text, size_t size)
+{
+    if (!make_room(text, size))
+        return NULL;
+    char *at = text->data + text->size;
+    text->size += size;
+    text->data[text->size] = 0;
+    return at;
+}
+
 void text_words(struct text *text, const char *words)
 {
     text_put(text, words, strlen(words));

@@ -21,6 +21,8 @@ struct text {
 void text_fini(struct text *text);
 void text_reset(struct text *text); /* empty, keeps its memory */
 void text_put(struct text *text, const void *bytes, size_t size);
+/* Room for so many bytes more, which count as put; the caller fills them. NULL: `failed`. */
+char *text_room(struct text *text, size_t size);
 void text_words(struct text *text, const char *words); /* NUL-terminated */
 void text_format(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A JSON string with its quotes. What is no UTF-8 becomes U+FFFD, a byte each, so that the result is always

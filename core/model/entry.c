@@ -91,6 +91,16 @@ void entry_encode(const struct entry *e, uint8_t *p)
     }
 }
 
+int entry_peek(const uint8_t *p, size_t size, unsigned *kind, unsigned *class_id)
+{
+    if (size < HEAD || p[0] != ENTRY_VERSION || p[1] < ENTRY_VERDICT || p[1] >= ENTRY_KINDS ||
+        p[2] >= CLASSES)
+        return 0;
+    *kind = p[1];
+    *class_id = p[2];
+    return 1;
+}
+
 int entry_decode(struct entry *e, const uint8_t *p, size_t size)
 {
     const uint8_t *const end = p + size;

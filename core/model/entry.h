@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 /* AGAIN: a verdict that was taken back stands again, under its old revision: what took it back is no more. */
-enum entry_kind { ENTRY_VERDICT = 1, ENTRY_REVERSAL = 2, ENTRY_AGAIN = 3 };
+enum entry_kind { ENTRY_VERDICT = 1, ENTRY_REVERSAL = 2, ENTRY_AGAIN = 3, ENTRY_KINDS };
 enum { ENTRY_VERSION = 1 };
 
 struct entry_side {
@@ -59,6 +59,8 @@ size_t entry_size(const struct entry *entry);
 void entry_encode(const struct entry *entry, uint8_t *out);
 /* 0 when the bytes are no entry. */
 int entry_decode(struct entry *entry, const uint8_t *bytes, size_t size);
+/* Kind and class alone. 0 as above. */
+int entry_peek(const uint8_t *bytes, size_t size, unsigned *kind, unsigned *class_id);
 
 /* Of whom and what a verdict speaks, and who gave it, without the revision: a verdict, its reversal and its AGAIN have the same. */
 uint64_t entry_print(const struct entry *entry);

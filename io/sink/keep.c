@@ -55,12 +55,9 @@ void keep_entry(struct text *out, const struct job *job, const struct keep_task 
         if (partner)
             side_of(&e.side[partner->side], job, task, partner, places[1], order, slots, 0);
     }
-    const size_t size = entry_size(&e), at = out->size;
-    static const char zeros[256];
-    for (size_t left = size; left && !out->failed; left -= left < sizeof zeros ? left : sizeof zeros)
-        text_put(out, zeros, left < sizeof zeros ? left : sizeof zeros);
-    if (!out->failed)
-        entry_encode(&e, (uint8_t *)out->data + at);
+    char *at = text_room(out, entry_size(&e));
+    if (at)
+        entry_encode(&e, (uint8_t *)at);
 }
 
 static void cell(struct text *out, struct span text)
@@ -100,14 +97,34 @@ void keep_header(struct text *out, const struct job *job)
     }
 }
 
+static char *put_number(char *at, uint32_t number)
+{
+    char digits[10];
+    int n = 0;
+    do
+        digits[n++] = (char)('0' + number % 10);
+    while ((number /= 10) != 0);
+    while (n)
+        *at++ = digits[--n];
+    return at;
+}
+
 void keep_row(struct text *out, const struct job *job, const struct keep_task *task, const struct full *f,
               struct span place, const char *reasons)
 {
-    char day[DAY_TEXT_MAX], money[MONEY_TEXT_MAX];
-    day_print(day, f->carry ? f->carry->since : task->date);
+    char head[64 + DAY_TEXT_MAX], *at = head;
     text_put(out, ",", 1); /* no origin */
     cell(out, f->carry ? f->carry->batch_no : span_of(task->name));
-    text_format(out, ",%u,%u,%s,%u,", f->side, verdict_tries(f), day, f->dup_suspect != 0);
+    *at++ = ',';
+    *at++ = (char)('0' + f->side);
+    *at++ = ',';
+    at = put_number(at, verdict_tries(f));
+    *at++ = ',';
+    at += day_print(at, f->carry ? f->carry->since : task->date);
+    *at++ = ',';
+    *at++ = f->dup_suspect ? '1' : '0';
+    *at++ = ',';
+    text_put(out, head, (size_t)(at - head));
     cell(out, place);
     if (reasons) {
         text_put(out, ",", 1);
@@ -120,8 +137,9 @@ void keep_row(struct text *out, const struct job *job, const struct keep_task *t
     for (unsigned field = 0; field < FIELDS; field++) {
         text_put(out, ",", 1);
         if (field == FIELD_AMOUNT) { /* the direction says the sign, also of 0 */
-            const money_total amount = f->amount_micro < 0 ? -(money_total)f->amount_micro : f->amount_micro;
-            text_put(out, money, money_print(money, amount, currency_exponent(f->currency)));
+            const struct span amount = f->text[field];
+            const size_t sign = amount.size && amount.data[0] == '-';
+            text_put(out, amount.data + sign, amount.size - sign);
         } else {
             cell(out, f->text[field]);
         }

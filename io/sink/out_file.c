@@ -99,6 +99,8 @@ static enum err out_send(struct out_file *f, size_t size, struct diag *diag)
 
 enum err out_next_block(struct out_file *f, struct diag *diag)
 {
+    if (f->digest)
+        digest_put(f->digest, f->blocks + (size_t)f->filling * OUT_BLOCK, f->used);
     enum err err = out_send(f, f->used, diag);
     if (err != OK)
         return err;
@@ -114,6 +116,8 @@ enum err out_end(struct out_file *f, enum err err, struct diag *diag)
         return err;
     uint64_t size = f->offset + f->used;
     int padded = f->direct;
+    if (err == OK && f->digest)
+        digest_put(f->digest, f->blocks + (size_t)f->filling * OUT_BLOCK, f->used);
     if (err == OK && f->used) {
         size_t want = f->direct ? (f->used + PAGE - 1) / PAGE * PAGE : f->used;
         memset(f->blocks + (size_t)f->filling * OUT_BLOCK + f->used, 0, want - f->used);

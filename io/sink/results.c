@@ -75,6 +75,7 @@ struct results {
     struct results_lane *lanes;
     struct match *match;       /* NULL: match.csv is not asked for */
     struct sleepers *sleepers; /* borrowed; NULL: none */
+    char seals[FILES][DIGEST_TEXT];
     char match_head[4096];
 };
 
@@ -135,16 +136,20 @@ static size_t reasons_text(const struct job *job, uint64_t reasons, char *out, s
 {
     size_t used = 0;
     out[0] = 0;
-    for (unsigned bit = 0; bit < 64; bit++) {
-        if (!(reasons >> bit & 1))
-            continue;
+    for (; reasons; reasons &= reasons - 1) {
+        const unsigned bit = (unsigned)__builtin_ctzll(reasons);
         const char *prefix = bit < REASONS ? "" : "attr:";
         unsigned slot = bit < REASONS ? 0 : reason_attr_slot(bit - REASONS);
         const char *name = bit < REASONS ? reason_name((enum reason)bit) : job_field_name(job, slot);
-        int n = snprintf(out + used, room - used, "%s%s%s", used ? ";" : "", prefix, name);
-        if (n < 0 || used + (size_t)n >= room)
+        const char *const words[] = {used ? ";" : "", prefix, name};
+        const size_t sizes[] = {strlen(words[0]), strlen(words[1]), strlen(words[2])};
+        if (used + sizes[0] + sizes[1] + sizes[2] >= room)
             break;
-        used += (size_t)n;
+        for (int i = 0; i < 3; i++) {
+            memcpy(out + used, words[i], sizes[i]);
+            used += sizes[i];
+        }
+        out[used] = 0;
     }
     return used;
 }
@@ -1306,9 +1311,10 @@ enum err results_write(struct results *s, struct worker_io *io, char digest_line
     size_t used = 0;
     digest_lines[0] = 0;
     enum err err = out_open(&f, s->config.backend, 2, diag);
-    struct digest *digest = digest_open();
-    if (err == OK && !digest)
+    struct digest *digest = digest_open(), *whole = s->config.keep ? digest_open() : NULL;
+    if (err == OK && (!digest || (s->config.keep && !whole)))
         err = mem_fail(diag, 0, "writing results");
+    f.digest = whole;
     for (int file = 0; err == OK && file < FILES; file++) {
         if ((file == CLASS_MATCH && !s->match) ||
             (file == PROPOSAL_FILE && !s->config.job->match.subset.given))
@@ -1320,6 +1326,8 @@ enum err results_write(struct results *s, struct worker_io *io, char digest_line
         } else {
             header(s, file, head, sizeof head);
             digest_begin(digest);
+            if (whole)
+                digest_begin(whole);
             digest_put(digest, head, strlen(head));
             digest_put(digest, "\n", 1);
             err = out_begin(&f, stage_path(s->stage), name, 0, diag);
@@ -1335,13 +1343,24 @@ enum err results_write(struct results *s, struct worker_io *io, char digest_line
                                           : merge(s, s->sleepers, file, write_item, &writing, diag);
             err = out_end(&f, err, diag);
             digest_end(digest, text);
+            if (whole)
+                digest_end(whole, s->seals[file]);
         }
         if (err == OK)
             used += (size_t)snprintf(digest_lines + used, 4096 - used, "%s %s\n", name, text);
     }
     digest_close(digest);
+    digest_close(whole);
     out_close(&f);
     return err;
+}
+
+const char *results_seal(const struct results *s, const char *name)
+{
+    for (int file = 0; file < FILES; file++)
+        if (strcmp(set_names[file], name) == 0 && s->seals[file][0])
+            return s->seals[file];
+    return NULL;
 }
 
 enum err results_extra(struct results *s, const char *name, const void *bytes, size_t size, struct diag *diag)

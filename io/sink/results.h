@@ -67,6 +67,8 @@ enum err results_slice_put(struct results *results, struct results_lane *slice, 
 /* Before results_write and results_book; borrowed. From then on each list of results_book is read once, and lists beside each other:
  * results_write, both BOOK_OPEN and BOOK_LOG, on four threads. */
 void results_sleepers(struct results *results, struct sleepers *sleepers);
+/* A task: of a class file as it was written, "sha256:..."; after results_write. NULL: not there, or written by other hands. */
+const char *results_seal(const struct results *results, const char *name);
 /* Writes a whole small file into the staging directory. */
 enum err results_extra(struct results *results, const char *name, const void *bytes, size_t size,
                        struct diag *diag);

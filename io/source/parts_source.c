@@ -412,8 +412,10 @@ static size_t parts_place_text(struct source *source, struct worker_io *io, cons
                                size_t room)
 {
     if (row->carry && !row->before) { /* where it stood when it came in */
-        const int n = snprintf(out, room, "%.*s", (int)row->carry->place.size, row->carry->place.data);
-        return n < (int)room ? (size_t)n : room - 1;
+        const size_t n = row->carry->place.size < room ? row->carry->place.size : room - 1;
+        memcpy(out, row->carry->place.data, n);
+        out[n] = 0;
+        return n;
     }
     struct source *part = part_of(of(source), row->place);
     return part->ops->place_text(part, io, row, out, room);

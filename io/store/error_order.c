@@ -499,17 +499,19 @@ static enum err prepare(struct adder *a, struct diag *diag)
 }
 
 /* Reversals count, so a segment may be taken in once only. 1: it was. */
-static int is_known(struct adder *a, const char *segment, struct diag *diag)
+static int is_known(struct adder *a, const char *segment, struct verdict_wish *seen, struct diag *diag)
 {
     struct verdict_reader *reader = NULL;
     struct sqlite_statement *s = NULL;
     struct entry entry;
-    struct span bytes;
+    const struct verdict_wish none = {{0}};
     enum step step = STEP_FAILED;
     uint64_t print = 0;
-    enum err err = verdict_log_open(&reader, segment, diag);
-    while (err == OK && (step = verdict_log_next(reader, &entry, &bytes, diag)) == STEP_MORE)
-        print = hash_bytes(bytes.data, bytes.size, print);
+    if (verdict_log_open(&reader, segment, diag) == OK) {
+        verdict_log_only(reader, &none, seen);
+        step = verdict_log_next(reader, &entry, NULL, diag);
+        print = verdict_log_print(reader);
+    }
     verdict_log_close(reader);
     if (step == STEP_FAILED ||
         sqlite_prepare(&s, a->db, "INSERT OR IGNORE INTO error_segment VALUES (?1, ?2, ?3)", diag) != OK)
@@ -532,12 +534,19 @@ enum err error_orders_add(struct sqlite *db, const struct task *task, const char
     struct entry entry;
     enum step step = STEP_FAILED;
     enum err err = prepare(&a, diag);
-    const int known = err == OK ? is_known(&a, segment, diag) : 0;
+    struct verdict_wish seen = {{0}};
+    const int known = err == OK ? is_known(&a, segment, &seen, diag) : 0;
     if (known < 0)
         err = diag->err;
     for (int pass = 0; err == OK && !known && pass < 3; pass++) {
+        struct verdict_wish wish = {{0}};
+        wish.classes[passes[pass]] = passes[pass] == ENTRY_VERDICT ? book->push.classes : UINT32_MAX;
+        if (!(seen.classes[passes[pass]] & wish.classes[passes[pass]]))
+            continue; /* there are none */
         memset(a.recent, 0, sizeof a.recent);
         err = verdict_log_open(&reader, segment, diag);
+        if (err == OK)
+            verdict_log_only(reader, &wish, NULL);
         while (err == OK && (step = verdict_log_next(reader, &entry, NULL, diag)) == STEP_MORE) {
             char id[ERROR_ID_TEXT];
             if (entry.kind != passes[pass] || entry.repeated)

@@ -165,6 +165,9 @@ struct verdict_reader {
     uint32_t left; /* entries in the frame */
     uint64_t offset, frame_at, entries;
     int ended;
+    const struct verdict_wish *wish; /* NULL: all */
+    struct verdict_wish *seen;
+    uint64_t print;
 };
 
 static enum err damaged(const struct verdict_reader *r, const char *what, struct diag *diag)
@@ -240,6 +243,7 @@ static enum err next_frame(struct verdict_reader *r, struct diag *diag)
         return damaged(r, "its checksum is wrong", diag);
     r->used = FRAME_HEAD + bytes;
     r->at = FRAME_HEAD;
+    r->print = hash_bytes(r->frame + 8, 8, r->print);
     r->left = get32(r->frame + 4);
     if (r->left == 0) {
         uint8_t more;
@@ -252,11 +256,45 @@ static enum err next_frame(struct verdict_reader *r, struct diag *diag)
     return OK;
 }
 
+uint64_t verdict_log_print(const struct verdict_reader *r)
+{
+    return r->print;
+}
+
+void verdict_log_only(struct verdict_reader *r, const struct verdict_wish *wish, struct verdict_wish *seen)
+{
+    r->wish = wish;
+    r->seen = seen;
+}
+
+/* Passes by what nobody wants, without looking at more than its kind and class. */
+static void skip_unwanted(struct verdict_reader *r)
+{
+    while (r->left) {
+        const size_t left = r->used - r->at;
+        const uint32_t size = left >= 4 ? get32(r->frame + r->at) : UINT32_MAX;
+        unsigned kind, class_id;
+        if (left < 4 || size > left - 4 || !entry_peek(r->frame + r->at + 4, size, &kind, &class_id))
+            return; /* damaged: verdict_log_next says so */
+        if (r->seen)
+            r->seen->classes[kind] |= 1u << class_id;
+        if (r->wish->classes[kind] >> class_id & 1)
+            return;
+        r->at += 4 + (size_t)size;
+        r->left--;
+        r->entries++;
+    }
+}
+
 enum step verdict_log_next(struct verdict_reader *r, struct entry *entry, struct span *bytes,
                            struct diag *diag)
 {
-    if (!r->ended && r->left == 0 && next_frame(r, diag) != OK)
-        return STEP_FAILED;
+    while (!r->ended && r->left == 0) {
+        if (next_frame(r, diag) != OK)
+            return STEP_FAILED;
+        if (r->wish)
+            skip_unwanted(r);
+    }
     if (r->ended)
         return STEP_DONE;
     const size_t left = r->used - r->at;
@@ -270,6 +308,8 @@ enum step verdict_log_next(struct verdict_reader *r, struct entry *entry, struct
     r->at += 4 + (size_t)size;
     r->left--;
     r->entries++;
+    if (r->wish)
+        skip_unwanted(r);
     return STEP_MORE;
 }
 

@@ -33,6 +33,15 @@ enum err verdict_log_open(struct verdict_reader **out, const char *path, struct 
  * ERR_STATE: it is damaged, and where. */
 enum step verdict_log_next(struct verdict_reader *reader, struct entry *entry, struct span *bytes,
                            struct diag *diag);
+/* Of which kinds and classes entries are wanted: the others pass by unread, but frames are checked all the same. What stood there goes
+ * into `seen`, unless it is NULL. Before the first verdict_log_next; both are borrowed. */
+struct verdict_wish {
+    uint32_t classes[ENTRY_KINDS]; /* bits, by kind */
+};
+void verdict_log_only(struct verdict_reader *reader, const struct verdict_wish *wish,
+                      struct verdict_wish *seen);
+/* Of the frames read so far: at the end, of all entries. */
+uint64_t verdict_log_print(const struct verdict_reader *reader);
 void verdict_log_close(struct verdict_reader *reader);
 
 void verdict_chain(char out[VERDICT_SHA_TEXT], const char *before, const char *sha);
