@@ -27,7 +27,7 @@ struct errors_run {
     struct error_filter filter;
     char day[DAY_TEXT_MAX], actor[100];
     struct text text;
-    int64_t shown, done, same, failed;
+    int64_t shown, done, same, failed, paired;
 };
 
 static const char *amount_text(char out[MONEY_TEXT_MAX], int64_t micro, const char *currency)
@@ -322,15 +322,25 @@ static enum err act(struct errors_run *c, enum handle_action action, struct diag
     if (action != HANDLE_CLAIM && action != HANDLE_REOPEN && !o->reason)
         return diag_set(diag, ERR_USAGE, "errors.reason", "--reason=\"refunded by hand, ticket 4711\"",
                         "%s needs a --reason, for the audit log", handle_action_name(action));
+    if (o->accept_difference && action != HANDLE_MATCH)
+        return diag_set(diag, ERR_USAGE, "errors.accept", NULL, "--accept-difference is of force-match");
     if (action == HANDLE_MATCH) {
+        int64_t accept = 0;
+        if (o->accept_difference && !money_parse(o->accept_difference, strlen(o->accept_difference), &accept))
+            return diag_set(diag, ERR_USAGE, "errors.accept", "--accept-difference=10.00",
+                            "\"%s\" is not an amount", o->accept_difference);
         enum handle_end end;
         char why[HANDLE_WHY];
         if (o->argument_count != 3)
             return diag_set(diag, ERR_USAGE, "errors.match", "tieout errors force-match ID ID --reason=...",
                             "force-match takes two ids: one missing, one extra");
-        err = handle_match(c->db, o->arguments[1], o->arguments[2], &h, &end, why, diag);
+        err = handle_match(c->db, o->arguments[1], o->arguments[2], &h, accept, &end, why, diag);
         if (err == OK)
             tell_end(c, "", o->arguments[1], end, why);
+        if (err == OK && end == HANDLED) {
+            c->done++; /* two errors are closed */
+            c->paired++;
+        }
         return err;
     }
     if (o->argument_count == 1) {
@@ -383,7 +393,8 @@ static enum err import_sheet(struct errors_run *c, const char *path, struct diag
         else if (action != HANDLE_CLAIM && action != HANDLE_REOPEN && !h.reason[0])
             snprintf(why, sizeof why, "%s needs a reason, in the column of that name", what);
         else if (action == HANDLE_MATCH)
-            err = handle_match(c->db, sheet_cell(sheet, id), sheet_cell(sheet, partner), &h, &end, why, diag);
+            err = handle_match(c->db, sheet_cell(sheet, id), sheet_cell(sheet, partner), &h, 0, &end, why,
+                               diag);
         else
             err = handle(c->db, action, sheet_cell(sheet, id), &h, &end, why, diag);
         if (err == OK)
@@ -465,8 +476,9 @@ int cmd_errors(const struct options *options)
             else if (state)
                 sqlite_rollback(c.db);
             if (err == OK)
-                fprintf(stderr, "%lld done, %lld were so already, %lld not\n", (long long)c.done,
-                        (long long)c.same, (long long)c.failed);
+                fprintf(stderr, "%lld done, %lld were so already, %lld not%s\n", (long long)c.done,
+                        (long long)c.same, (long long)c.failed,
+                        c.paired ? "; the next task of their queue makes them a match" : "");
         }
     }
     if (err != OK)

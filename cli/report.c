@@ -202,10 +202,12 @@ enum err report_summary(const struct report *report, char **out, struct diag *di
     json_object_set_new(bridge, "channel_total", by_currency(r, currencies, count, value_total, CHANNEL));
     json_object_set_new(bridge, "difference", by_currency(r, currencies, count, value_difference, 0));
     json_object_set_new(bridge, "matched_deltas", by_currency(r, currencies, count, value_booked, BOOKINGS));
-    static const char *const bookings[] = {"matched_tolerance", "matched_fees", "matched_fx"};
+    static const char *const bookings[] = {"matched_tolerance", "matched_fees", "matched_fx",
+                                           "matched_by_hand"};
     for (int b = 0; b < BOOKED_SETS; b++)
-        if (b != BOOKED_TOLERANCE &&
-            (b == BOOKED_FX ? report->job->match.fx.path != NULL : job_books_fees(report->job)))
+        if (b != BOOKED_TOLERANCE && (b == BOOKED_HAND ? r->reason_count[REASON_MANUAL] > 0
+                                      : b == BOOKED_FX ? report->job->match.fx.path != NULL
+                                                       : job_books_fees(report->job)))
             json_object_set_new(bridge, bookings[b], by_currency(r, currencies, count, value_booked, b));
     for (int k = CLASS_MISMATCH; k < CLASSES; k++)
         json_object_set_new(bridge, class_name((enum class_id)k),
@@ -522,6 +524,9 @@ void report_text(const struct report *report, struct results *results, FILE *out
             if (k == CLASS_MATCH && r->booked[BOOKED_FX][c])
                 fprintf(out, "    %-42s %20s\n", "of it: matches of two currencies",
                         amount_text(r->booked[BOOKED_FX][c], c, a));
+            if (k == CLASS_MATCH && r->booked[BOOKED_HAND][c])
+                fprintf(out, "    %-42s %20s\n", "of it: accepted by hand",
+                        amount_text(r->booked[BOOKED_HAND][c], c, a));
         }
         fprintf(out, "    %-42s %20s\n", "unexplained", amount_text(unexplained(r, c), c, a));
     }

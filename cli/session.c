@@ -449,6 +449,7 @@ static enum err match(struct session *s, struct diag *diag)
                                    .ids_memory = s->ids_bytes,
                                    .dormant = dormant ? dormant_keys(dormant) : NULL,
                                    .met = dormant ? dormant_met(dormant) : NULL,
+                                   .hands = s->task && s->task->hands,
                                    .memory = s->index_bytes,
                                    .hash_seed = s->shared.hash_seed,
                                    .group_rows = (uint32_t)s->options->group_rows,

@@ -9,6 +9,7 @@
  * Killed before 2: the task is due as before, and done again, over the files that nobody committed. Killed before 3: 2 counts.
  */
 #include "cli/task_run.h"
+#include "cli/by_hand.h"
 #include "cli/earlier.h"
 #include "cli/session.h"
 #include "core/base/mem.h"
@@ -84,6 +85,7 @@ struct task_work {
     struct text gone; /* origins, one a line */
     struct text entry;
     struct earlier earlier;
+    struct by_hand by_hand;
     int must_look; /* something of an earlier day is not as its task had it, and a person must look */
 };
 
@@ -191,31 +193,48 @@ static enum err note_earlier(void *context, struct span row, struct diag *diag)
 }
 
 /* A line of the new revision: one that says what the last one said keeps its number. */
+static enum err log_entry(struct task_work *w, struct entry *e, struct diag *diag)
+{
+    struct differ *d = &w->differ;
+    struct entry old;
+    enum err err = d->reader ? catch_up(w, e, diag) : OK;
+    for (uint32_t i = 0; err == OK && i < d->count; i++)
+        if (!d->group[i].used && entry_decode(&old, d->group[i].bytes, d->group[i].size) && !old.undo &&
+            old.kind == e->kind && (e->kind == ENTRY_VERDICT || old.revision == e->revision) &&
+            entry_same(&old, e)) {
+            d->group[i].used = 1;
+            e->revision = old.revision;
+            e->repeated = e->kind != ENTRY_VERDICT;
+            return put_entry(w, e, diag);
+        }
+    d->fresh += e->kind == ENTRY_VERDICT;
+    d->reversed += e->kind == ENTRY_REVERSAL;
+    return err == OK ? put_entry(w, e, diag) : err;
+}
+
+/* What pairs made by hand have to say, up to the entry `before`. */
+static enum err log_by_hand(struct task_work *w, const struct entry *before, struct diag *diag)
+{
+    struct entry e;
+    enum err err = OK;
+    while (err == OK && by_hand_next(&w->by_hand, before, &e))
+        err = log_entry(w, &e, diag);
+    return err;
+}
+
 static enum err log_row(void *context, struct span row, struct diag *diag)
 {
     struct task_work *w = context;
-    struct differ *d = &w->differ;
-    struct entry e, old;
-    if (!d->reader && !w->earlier.count)
+    struct entry e;
+    if (!w->differ.reader && !w->earlier.count && !w->by_hand.entry_count)
         return verdict_log_put(w->log, row.data, row.size, diag);
     if (!entry_decode(&e, (const uint8_t *)row.data, row.size))
         return diag_set(diag, ERR_BUG, "verdicts.entry", NULL,
                         "an entry of the verdict log cannot be read again");
     if (e.kind != ENTRY_VERDICT)
         earlier_settle(&w->earlier, &e);
-    enum err err = d->reader ? catch_up(w, &e, diag) : OK;
-    for (uint32_t i = 0; err == OK && i < d->count; i++)
-        if (!d->group[i].used && entry_decode(&old, d->group[i].bytes, d->group[i].size) && !old.undo &&
-            old.kind == e.kind && (e.kind == ENTRY_VERDICT || old.revision == e.revision) &&
-            entry_same(&old, &e)) {
-            d->group[i].used = 1;
-            e.revision = old.revision;
-            e.repeated = e.kind != ENTRY_VERDICT;
-            return put_entry(w, &e, diag);
-        }
-    d->fresh += e.kind == ENTRY_VERDICT;
-    d->reversed += e.kind == ENTRY_REVERSAL;
-    return err == OK ? put_entry(w, &e, diag) : err;
+    enum err err = log_by_hand(w, &e, diag);
+    return err == OK ? log_entry(w, &e, diag) : err;
 }
 
 static enum err write_log(struct task_work *w, struct results *results, struct diag *diag)
@@ -246,7 +265,11 @@ static enum err write_log(struct task_work *w, struct results *results, struct d
     if (err == OK)
         err = verdict_log_create(&w->log, path, diag);
     if (err == OK)
+        err = by_hand_entries(&w->by_hand, diag);
+    if (err == OK)
         err = results_book(results, BOOK_LOG, log_row, w, diag);
+    if (err == OK)
+        err = log_by_hand(w, NULL, diag);
     if (err == OK && w->differ.reader)
         err = catch_up(w, NULL, diag);
     if (err == OK)
@@ -281,6 +304,9 @@ static enum err carried_row(void *context, struct span row, struct diag *diag)
     _Static_assert(sizeof(struct final_print) == sizeof(struct open_print), "prints are of one size");
     const struct span print = {row.data, sizeof(struct final_print)},
                       text = {row.data + sizeof(struct final_print), row.size - sizeof(struct final_print)};
+    if (c->rows == CARRY_FINAL &&
+        c->side == LOCAL) /* both sides are written at once, and a pair has one of each */
+        by_hand_given(&c->w->by_hand, text);
     enum err err = carry_write_row(c->prints_writer, print, 0, diag);
     return err == OK ? carry_write_row(c->rows_writer, text, 1, diag) : err;
 }
@@ -289,6 +315,7 @@ static enum err gone_row(void *context, struct span row, struct diag *diag)
 {
     struct task_work *w = context;
     (void)diag;
+    by_hand_touched(&w->by_hand, row);
     text_put(&w->gone, row.data, row.size);
     text_put(&w->gone, "\n", 1);
     return OK;
@@ -551,6 +578,10 @@ static enum err keep_files(void *context, struct results *results, struct diag *
         else if (!w->dormant && err == OK)
             err = write_carried(&open[side].carrying, results, diag);
     }
+    if (err == OK) /* before the log, which says what becomes of pairs made by hand */
+        err = results_book_of_run(results, BOOK_GONE, gone_row, w, diag);
+    if (err == OK && w->gone.failed)
+        err = mem_fail(diag, w->gone.size, "reopened records");
     if (err == OK)
         err = write_log(w, results, diag);
     if (err != OK && w->dormant)
@@ -573,9 +604,7 @@ static enum err keep_files(void *context, struct results *results, struct diag *
                                  .prints = CARRY_PRINTS};
         err = write_carried(&final, results, diag);
     }
-    if (err == OK)
-        err = results_book(results, BOOK_GONE, gone_row, w, diag);
-    return err == OK && w->gone.failed ? mem_fail(diag, w->gone.size, "reopened records") : err;
+    return err;
 }
 
 static enum err keep_all(void *context, const struct session_outcome *o, struct diag *diag)
@@ -701,7 +730,11 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
     if (err == OK)
         err = budget_book_add(&w->budgets, db, &w->task, diag);
     if (err == OK)
+        err = by_hand_mark(&w->by_hand, diag);
+    if (err == OK)
         err = error_orders_add(db, &w->task, path, w->folder->book, now, diag);
+    if (err == OK)
+        err = by_hand_settle(&w->by_hand, now, diag);
     if (err == OK)
         err = manifest_admit(o->manifest, diag);
     if (err == OK)
@@ -797,6 +830,9 @@ static enum err look_back(struct task_work *w, const struct options *options, st
     }
     if (err == OK)
         err = late_open(&w->late, state, &w->task, diag);
+    if (err == OK)
+        err = by_hand_open(&w->by_hand, state, &w->task, w->late, diag);
+    w->ask.hands = w->by_hand.takes_up;
     if (err != OK || !w->late)
         return err;
     /* As many keys as the day's files may hold rows; how many bytes these are is not known yet, but the final records are. */
@@ -826,6 +862,7 @@ static void work_close(struct task_work *w)
     mem_give(w->differ.group);
     text_fini(&w->gone);
     earlier_fini(&w->earlier);
+    by_hand_close(&w->by_hand);
     text_fini(&w->entry);
     arena_fini(&w->arena);
 }

@@ -23,6 +23,9 @@ enum carry_column {
     CARRY_REASONS,
     CARRY_COLUMNS
 };
+/* Behind an origin, with the number of a pair made by hand: that this task takes up; that an earlier one did. */
+#define CARRY_HAND_NOW '!'
+#define CARRY_HAND_BEFORE '#'
 const char *carry_column_name(enum carry_column column);
 /* "biz_id" and so on; attrs are "attr:NAME". */
 const char *carry_field_name(unsigned field);

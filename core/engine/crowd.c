@@ -589,8 +589,7 @@ static enum err occurrence_slice(struct crowd *c, void *context, struct item *it
         if (err == OK && is)
             c->order[awake++] = row;
         else if (err == OK)
-            err = judge_drop(c->w, &c->w->dropped, &c->w->dropped_count[row->side], row, row->currency,
-                             row->amount_micro);
+            err = judge_sleep_on(c->w, row, &c->refs[row - c->rows]);
     }
     if (err != OK || !awake)
         return err;
@@ -668,8 +667,7 @@ static enum err tell_repeats(struct crowd *c, void *context, struct item *items,
         if (items[i].apart)
             err = is_awake(c, row, &awake);
         if (err == OK && !awake)
-            err = judge_drop(c->w, &c->w->dropped, &c->w->dropped_count[row->side], row, row->currency,
-                             row->amount_micro);
+            err = judge_sleep_on(c->w, row, &c->refs[row - c->rows]);
         if (err != OK || !awake || !is_same_occurrence(&r->lowest.row, row))
             continue;
         if (!r->is_conflict && stays->is_there && row->place == stays->row.place &&

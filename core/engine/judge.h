@@ -28,6 +28,8 @@ enum err judge_go_on(struct worker *w, struct full *row, const struct row_ref *r
 /* A carried record that is no part of this run after all. */
 enum err judge_drop(struct worker *w, struct tally *tally, uint64_t *count, const struct full *row,
                     uint8_t currency, int64_t amount);
+/* A final record that nothing reopened: dropped, unless somebody paired it by hand. */
+enum err judge_sleep_on(struct worker *w, const struct full *row, const struct row_ref *ref);
 /* qsort's: struct row_ref by side and place. */
 int judge_by_place(const void *a, const void *b);
 

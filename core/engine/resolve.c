@@ -31,9 +31,10 @@ static void book(struct worker *w, const struct full *row)
     const money_total amount = (money_total)row->amount_micro * sign;
     money_total rest = (money_total)(row->partner ? full_gross(row) : row->value_micro) * sign;
     w->booked[BOOKED_FEES][row->currency] += amount - rest;
-    w->booked[!row->partner                             ? BOOKED_SETS
-              : row->currency != row->partner->currency ? BOOKED_FX
-                                                        : BOOKED_TOLERANCE][row->currency] += rest;
+    w->booked[!row->partner                              ? BOOKED_SETS
+              : row->reasons & REASON_BIT(REASON_MANUAL) ? BOOKED_HAND
+              : row->currency != row->partner->currency  ? BOOKED_FX
+                                                         : BOOKED_TOLERANCE][row->currency] += rest;
 }
 
 static void count_verdict(struct worker *w, const struct full *row)
@@ -274,6 +275,28 @@ static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count
     return err;
 }
 
+/* A final record that somebody paired by hand waits for its partner, which may have any key. */
+static enum err set_aside(struct worker *w, const struct full *row, const struct row_ref *ref)
+{
+    if (w->hand_count == w->hand_room) {
+        const uint32_t room = w->hand_room ? w->hand_room * 2 : 16;
+        struct hand_ref *grown = mem_grow(w->hands, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(&w->diag, room * sizeof *grown, "pairs made by hand");
+        w->hands = grown;
+        w->hand_room = room;
+    }
+    w->hands[w->hand_count++] = (struct hand_ref){row->carry->hand, *ref};
+    return OK;
+}
+
+enum err judge_sleep_on(struct worker *w, const struct full *row, const struct row_ref *ref)
+{
+    if (row->carry && row->carry->hand && !row->before)
+        return set_aside(w, row, ref);
+    return judge_drop(w, &w->dropped, &w->dropped_count[row->side], row, row->currency, row->amount_micro);
+}
+
 /* Final records of one first key sleep on unless a record of this task's own inputs has come on the other side. How many
  * of the group are left. */
 static enum err wake(struct worker *w, struct full **order, uint32_t *count)
@@ -285,8 +308,7 @@ static enum err wake(struct worker *w, struct full **order, uint32_t *count)
         fresh[order[i]->side] |= !order[i]->carry && order[i]->repeated != REPEAT_EQUAL;
     for (uint32_t i = 0; err == OK && i < *count; i++) {
         if (order[i]->carry && order[i]->carry->is_late && !fresh[!order[i]->side])
-            err = judge_drop(w, &w->dropped, &w->dropped_count[order[i]->side], order[i], order[i]->currency,
-                             order[i]->amount_micro);
+            err = judge_sleep_on(w, order[i], &w->refs_at_hand[order[i] - w->rows_at_hand]);
         else
             order[kept++] = order[i];
     }
@@ -373,6 +395,8 @@ enum err judge_admit(struct worker *w, struct full *row, const struct row_ref *r
     }
     if (!judge_key_of(job, pass, &w->arena, row))
         return mem_fail(&w->diag, 0, "a key");
+    if (!row->key.data && row->carry && row->carry->hand)
+        return judge_sleep_on(w, row, ref);
     if (!row->key.data)
         return judge_go_on(w, row, ref, before, pass);
     *admitted = 1;
@@ -671,6 +695,73 @@ static enum err settle_budget(struct worker *w, enum err err)
     return err;
 }
 
+static int by_hand(const void *a, const void *b)
+{
+    const struct hand_ref *x = a, *y = b;
+    return x->hand != y->hand ? (x->hand > y->hand) - (x->hand < y->hand) : x->ref.side - y->ref.side;
+}
+
+/* Both of a pair are as they were: they are a match because somebody said so. One alone sleeps on: the other was reopened. */
+static enum err pair_by_hand(struct worker *w, const struct hand_ref *hands, uint32_t count)
+{
+    const struct run_config *config = w->run->config;
+    struct full rows[SIDES];
+    enum err err = OK;
+    arena_reset(&w->arena);
+    for (uint32_t i = 0; err == OK && i < count && i < SIDES; i++) {
+        struct source *source = config->sources[hands[i].ref.side];
+        err = source->ops->fetch(source, w->io, &hands[i].ref, &rows[i], 1, &w->arena, &w->diag);
+    }
+    if (err != OK)
+        return err;
+    if (count != SIDES || rows[LOCAL].side != LOCAL || rows[CHANNEL].side != CHANNEL ||
+        rows[LOCAL].currency != rows[CHANNEL].currency || rows[LOCAL].out != rows[CHANNEL].out) {
+        for (uint32_t i = 0; err == OK && i < count; i++)
+            err = judge_drop(w, &w->dropped, &w->dropped_count[rows[i].side], &rows[i], rows[i].currency,
+                             rows[i].amount_micro);
+        return err;
+    }
+    for (int side = 0; side < SIDES; side++) {
+        rows[side].partner = &rows[!side];
+        rows[side].verdict = CLASS_MATCH;
+        rows[side].reasons |= REASON_BIT(REASON_MANUAL) | REASON_BIT(REASON_LATE) |
+                              (rows[LOCAL].day != rows[CHANNEL].day ? REASON_BIT(REASON_DAY_CUT) : 0);
+    }
+    rows[LOCAL].reasons = rows[CHANNEL].reasons |= rows[LOCAL].reasons;
+    for (int side = 0; err == OK && side < SIDES; side++)
+        err = judge_emit(w, &rows[side]);
+    return err;
+}
+
+/* Pairs made by hand, of all workers: whatever the passes reopened is theirs, so this comes behind them. */
+static enum err settle_hands(struct worker *w, enum err err)
+{
+    struct run *run = w->run;
+    if (err != OK)
+        run_fail(run, &w->diag);
+    pthread_barrier_wait(&run->barrier);
+    if (w->number || err != OK || run_failed(run))
+        return err;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->worker_count; i++)
+        count += run->workers[i].hand_count;
+    struct hand_ref *hands = mem_take_zero((size_t)count + 1, sizeof *hands);
+    if (!hands)
+        return mem_fail(&w->diag, count * sizeof *hands, "pairs made by hand");
+    count = 0;
+    for (uint32_t i = 0; i < run->worker_count; i++)
+        for (uint32_t k = 0; k < run->workers[i].hand_count; k++)
+            hands[count++] = run->workers[i].hands[k];
+    qsort(hands, count, sizeof *hands, by_hand);
+    for (uint32_t i = 0, next; err == OK && i < count; i = next) {
+        for (next = i + 1; next < count && hands[next].hand == hands[i].hand; next++) {
+        }
+        err = pair_by_hand(w, hands + i, next - i);
+    }
+    mem_give(hands);
+    return err;
+}
+
 /* All verdicts are given: the workers write match.csv together, if it is asked for. */
 static enum err write_matches(struct worker *w, enum err err)
 {
@@ -724,5 +815,7 @@ enum err worker_resolve(struct worker *w)
     }
     if (job->match.has_budget)
         err = settle_budget(w, err);
+    if (run->config->hands)
+        err = settle_hands(w, err);
     return write_matches(w, err);
 }

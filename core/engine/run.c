@@ -418,6 +418,7 @@ static void worker_teardown(struct worker *w)
     aggregate_fini(&w->aggregate);
     tally_fini(&w->dropped);
     mem_give(w->carry);
+    mem_give(w->hands);
     run->config->io.close(w->io);
 }
 

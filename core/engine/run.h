@@ -54,9 +54,10 @@ struct run_config {
     uint64_t ids_memory;  /* bytes for what is told to it */
     const struct bloom *dormant; /* both as in struct outbox */
     struct bloom *met;
-    uint64_t memory;      /* bytes for all shards together */
-    uint64_t hash_seed;   /* the run's, from the system: whoever chooses keys must not choose hashes */
-    uint32_t group_rows;  /* for tests: records of one key that are judged at once; 0: by memory */
+    int hands;           /* 1: some final records were paired by hand, and this task takes the pairs up */
+    uint64_t memory;     /* bytes for all shards together */
+    uint64_t hash_seed;  /* the run's, from the system: whoever chooses keys must not choose hashes */
+    uint32_t group_rows; /* for tests: records of one key that are judged at once; 0: by memory */
     void (*progress)(void *context,
                      const struct run_progress *progress); /* may be NULL; about five times a second */
     void *progress_context;
@@ -64,7 +65,14 @@ struct run_config {
 };
 
 /* Deltas of matches, channel - local, by what explains them (I5). */
-enum booking { BOOKED_TOLERANCE, BOOKED_FEES, BOOKED_FX, BOOKED_SETS /* always 0 in all */, BOOKINGS };
+enum booking {
+    BOOKED_TOLERANCE,
+    BOOKED_FEES,
+    BOOKED_FX,
+    BOOKED_HAND,
+    BOOKED_SETS /* always 0 in all */,
+    BOOKINGS
+};
 
 struct worker_times {
     double read_seconds, resolve_seconds;

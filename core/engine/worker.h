@@ -28,6 +28,12 @@ struct lane { /* from one worker to one shard's owner, and the empties back */
     void *full_slots[RING_SLOTS], *empty_slots[RING_SLOTS];
 };
 
+/* A final record that somebody paired with another by hand, and that nothing else reopened. */
+struct hand_ref {
+    uint32_t hand;
+    struct row_ref ref;
+};
+
 struct worker {
     struct outbox outbox; /* first: flush finds the worker by it */
     struct run *run;
@@ -52,6 +58,8 @@ struct worker {
     /* of judge: its rows, and where each was found */
     const struct full *rows_at_hand;
     const struct row_ref *refs_at_hand;
+    struct hand_ref *hands;
+    uint32_t hand_count, hand_room;
     struct subset *subset; /* taken when the first pool is there */
     struct arena arena;
     struct class_totals totals;

@@ -1991,6 +1991,11 @@ static int take_carry(const struct normalizer *n, struct norm_scratch *s, const 
     carry->task = text[CARRY_TASK];
     carry->reasons = text[CARRY_REASONS];
     carry->origin = text[CARRY_ORIGIN];
+    const char *hand =
+        carry->origin.size ? memchr(carry->origin.data, CARRY_HAND_NOW, carry->origin.size) : NULL;
+    for (const char *p = hand ? hand + 1 : NULL;
+         p && p < carry->origin.data + carry->origin.size && *p >= '0' && *p <= '9'; p++)
+        carry->hand = carry->hand * 10 + (uint32_t)(*p - '0');
     f->dup_suspect = (uint8_t)number[CARRY_DOUBT];
     f->carry = carry;
     return carry->since != DAY_NONE && text[CARRY_DELAYED_TIMES].size > 0;

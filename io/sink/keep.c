@@ -113,12 +113,15 @@ void keep_row(struct text *out, const struct job *job, const struct keep_task *t
               struct span place, const char *reasons)
 {
     char head[64 + DAY_TEXT_MAX], *at = head;
-    text_put(out, ",", 1); /* no origin */
+    const int by_hand = reasons && f->carry && f->carry->hand && f->reasons & REASON_BIT(REASON_MANUAL);
+    if (by_hand)
+        text_format(out, "%c%u", CARRY_HAND_BEFORE, f->carry->hand);
+    text_put(out, ",", 1); /* else no origin */
     cell(out, f->carry ? f->carry->batch_no : span_of(task->name));
     *at++ = ',';
     *at++ = (char)('0' + f->side);
     *at++ = ',';
-    at = put_number(at, verdict_tries(f));
+    at = put_number(at, by_hand ? f->carry->tries : verdict_tries(f));
     *at++ = ',';
     at += day_print(at, f->carry ? f->carry->since : task->date);
     *at++ = ',';
@@ -126,7 +129,12 @@ void keep_row(struct text *out, const struct job *job, const struct keep_task *t
     *at++ = ',';
     text_put(out, head, (size_t)(at - head));
     cell(out, place);
-    if (reasons) {
+    if (by_hand) {
+        text_put(out, ",", 1);
+        cell(out, f->carry->task);
+        text_format(out, ",%u,", f->carry->revision);
+        cell(out, f->carry->reasons);
+    } else if (reasons) {
         text_put(out, ",", 1);
         cell(out, span_of(task->name));
         text_format(out, ",%u,", task->revision);

@@ -54,7 +54,8 @@ struct keep_task {
 void keep_entry(struct text *out, const struct job *job, const struct keep_task *task, enum entry_kind kind,
                 const struct full *row, const struct full *partner, const struct span places[2],
                 const char *reasons);
-/* A row without its newline. `reasons`: of a final one, NULL else. */
+/* A row without its newline. `reasons`: of a final one, NULL else. One of a pair made by hand keeps its old verdict's: should the pair be
+ * no more, that verdict stands again. */
 void keep_row(struct text *out, const struct job *job, const struct keep_task *task, const struct full *row,
               struct span place, const char *reasons);
 /* The first line of a file of such rows, without its newline. */

@@ -839,6 +839,30 @@ static enum err keep_reopened(struct results *s, struct results_lane *lane, cons
     return err == OK ? store_kept(s, lane, BOOK_GONE, row, 0, diag) : err;
 }
 
+/* A row of what goes on, behind its print: among the open ones, or with `reasons` among the final ones. */
+static enum err keep_one(struct results *s, struct results_lane *lane, const struct full *row,
+                         struct span place, const char *reasons, struct diag *diag)
+{
+    struct final_print print = {0};
+    struct open_print open = {0};
+    _Static_assert(sizeof print == sizeof open, "both are 16 bytes");
+    text_put(&lane->kept, &print, sizeof print);
+    keep_row(&lane->kept, s->config.job, s->config.keep, row, place, reasons);
+    if (!lane->kept.failed) {
+        const size_t size = lane->kept.size - sizeof print;
+        const uint64_t hash = keep_print(s->config.keep, row);
+        const uint32_t tries = verdict_tries(row);
+        print = (struct final_print){.hash = hash,
+                                     .size = (uint32_t)size + 1,
+                                     .sum = (uint32_t)hash_bytes(lane->kept.data + sizeof print, size, 0)};
+        open = (struct open_print){.hash = hash,
+                                   .size = (uint32_t)size + 1,
+                                   .tries = (uint16_t)(tries < OPEN_TRIES_MAX ? tries : OPEN_TRIES_MAX)};
+        memcpy(lane->kept.data, reasons ? (void *)&print : (void *)&open, sizeof print);
+    }
+    return store_kept(s, lane, (enum kept)((reasons ? BOOK_FINAL : BOOK_OPEN) + row->side), row, 0, diag);
+}
+
 static enum err keep_in(struct results *s, struct results_lane *lane, struct worker_io *io,
                         const struct full *row, const struct full *partner, struct diag *diag)
 {
@@ -859,27 +883,12 @@ static enum err keep_in(struct results *s, struct results_lane *lane, struct wor
         keep_entry(&lane->kept, s->config.job, s->config.keep, ENTRY_VERDICT, row, partner, at, reasons);
         err = store_kept(s, lane, BOOK_LOG, row, 1, diag);
     }
+    for (int i = 0; err == OK && i < 2 && rows[i]; i++)
+        if (row->reasons & REASON_BIT(REASON_MANUAL)) /* its real partner may still come */
+            err = keep_one(s, lane, rows[i], at[i], reasons, diag);
     if (err != OK || partner || (row->verdict != CLASS_SUSPENSE && !verdict_is_final(row)))
         return err;
-    const int is_final = row->verdict != CLASS_SUSPENSE;
-    struct final_print print = {0};
-    struct open_print open = {0};
-    _Static_assert(sizeof print == sizeof open, "both are 16 bytes");
-    text_put(&lane->kept, &print, sizeof print);
-    keep_row(&lane->kept, s->config.job, s->config.keep, row, at[0], is_final ? reasons : NULL);
-    if (!lane->kept.failed) {
-        const size_t size = lane->kept.size - sizeof print;
-        const uint64_t hash = keep_print(s->config.keep, row);
-        const uint32_t tries = verdict_tries(row);
-        print = (struct final_print){.hash = hash,
-                                     .size = (uint32_t)size + 1,
-                                     .sum = (uint32_t)hash_bytes(lane->kept.data + sizeof print, size, 0)};
-        open = (struct open_print){.hash = hash,
-                                   .size = (uint32_t)size + 1,
-                                   .tries = (uint16_t)(tries < OPEN_TRIES_MAX ? tries : OPEN_TRIES_MAX)};
-        memcpy(lane->kept.data, is_final ? (void *)&print : (void *)&open, sizeof print);
-    }
-    return store_kept(s, lane, (enum kept)((is_final ? BOOK_FINAL : BOOK_OPEN) + row->side), row, 0, diag);
+    return keep_one(s, lane, row, at[0], row->verdict != CLASS_SUSPENSE ? reasons : NULL, diag);
 }
 
 static enum err keep(struct sink *sink, uint32_t number, struct worker_io *io, const struct full *row,

@@ -2,6 +2,7 @@
 #include "io/store/carry_file.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/config/carry.h"
 #include "io/ring/sys.h"
 #include "io/sink/digest.h"
 #include "io/sink/out_file.h"
@@ -143,9 +144,17 @@ enum err carry_check(const struct state *state, const struct carry_file *file, s
 
 /* ---- final records whose partner may have come ---- */
 
+/* A row that is taken whatever its key. */
+struct wanted_row {
+    uint64_t at;
+    uint32_t hand;
+};
+
 struct final_file {
     struct carry_file rows, prints;
     uint64_t *gone, gone_count; /* offsets of rows that earlier tasks reopened */
+    struct wanted_row *wanted;  /* ascending */
+    uint32_t wanted_count;
 };
 
 struct late {
@@ -234,11 +243,115 @@ void late_close(struct late *late)
         for (int i = 0; i < LATE_FILES_MAX; i++)
             if (late->names[side][i][0])
                 sys_unlink(late->names[side][i]);
-        for (uint32_t i = 0; i < late->count[side]; i++)
+        for (uint32_t i = 0; i < late->count[side]; i++) {
             mem_give(late->files[side][i].gone);
+            mem_give(late->files[side][i].wanted);
+        }
         mem_give(late->files[side]);
     }
     mem_give(late);
+}
+
+/* ---- rows of pairs made by hand ---- */
+
+/* Whether cell `number` of a row is `want`. Rows are this program's own. */
+static int cell_is(const char *row, size_t size, int number, struct span want)
+{
+    size_t at = 0, k = 0;
+    for (int quoted = 0; number > 0 && at < size; at++) {
+        quoted ^= row[at] == '"';
+        number -= !quoted && row[at] == ',';
+    }
+    const int quoted = at < size && row[at] == '"';
+    for (at += (size_t)quoted; at < size && (quoted || (row[at] != ',' && row[at] != '\n')); at++, k++) {
+        if (quoted && row[at] == '"' && (++at == size || row[at] != '"'))
+            break; /* of two in a row the second one counts */
+        if (k == want.size || row[at] != want.data[k])
+            return 0;
+    }
+    return k == want.size;
+}
+
+static int row_is(const char *row, size_t size, const struct late_row *want)
+{
+    return cell_is(row, size, CARRY_PLACE, want->place) &&
+           cell_is(row, size, CARRY_COLUMNS + FIELD_BIZ_ORDER_NO, want->biz_order_no) &&
+           cell_is(row, size, CARRY_COLUMNS + FIELD_CHANNEL_ORDER_NO, want->channel_order_no) &&
+           cell_is(row, size, CARRY_COLUMNS + FIELDS, want->occurrence);
+}
+
+static enum err want_at(struct final_file *file, uint64_t at, uint32_t hand, struct diag *diag)
+{
+    struct wanted_row *grown = mem_grow(file->wanted, (file->wanted_count + 1) * sizeof *grown);
+    if (!grown)
+        return mem_fail(diag, sizeof *grown, "final records");
+    file->wanted = grown;
+    uint32_t i = file->wanted_count++;
+    for (; i > 0 && grown[i - 1].at > at; i--)
+        grown[i] = grown[i - 1];
+    grown[i] = (struct wanted_row){at, hand};
+    return OK;
+}
+
+static enum err want_in(struct late *late, struct final_file *file, const struct late_row *want, int *found,
+                        struct diag *diag)
+{
+    char path[STATE_PATH_MAX], prints_path[STATE_PATH_MAX];
+    enum err err = state_path(late->state, path, file->rows.file, diag);
+    if (err == OK)
+        err = state_path(late->state, prints_path, file->prints.file, diag);
+    if (err != OK)
+        return err;
+    int fd = sys_open(path, O_RDONLY, 0), prints_fd = sys_open(prints_path, O_RDONLY, 0);
+    char *rows = mem_take(file->rows.bytes + 1);
+    struct final_print *prints = mem_take(file->prints.bytes + 1);
+    int error = fd < 0 ? fd : prints_fd < 0 ? prints_fd : 0;
+    if (!rows || !prints) {
+        err = mem_fail(diag, file->rows.bytes + file->prints.bytes, "final records");
+    } else if (error == 0) {
+        const ssize_t n = sys_pread_full(fd, rows, file->rows.bytes, 0),
+                      m = sys_pread_full(prints_fd, prints, file->prints.bytes, 0);
+        error = n < 0 ? (int)n : m < 0 ? (int)m : 0;
+        if (error == 0 && ((uint64_t)n != file->rows.bytes || (uint64_t)m != file->prints.bytes))
+            err = damaged(path, "is damaged: it is shorter than it was written", diag);
+    }
+    if (error)
+        err = diag_set_errno(diag, -error, "state.read", "%s: cannot read it", path);
+    const char *header_end = err == OK ? memchr(rows, '\n', file->rows.bytes) : NULL;
+    uint64_t at = header_end ? (uint64_t)(header_end - rows) + 1 : file->rows.bytes, next_gone = 0;
+    for (uint64_t i = 0; err == OK && !*found && i < file->prints.bytes / sizeof *prints; i++) {
+        if (prints[i].size > file->rows.bytes - at)
+            break; /* late_find says that it is damaged */
+        while (next_gone < file->gone_count && file->gone[next_gone] < at)
+            next_gone++;
+        if (!(next_gone < file->gone_count && file->gone[next_gone] == at) &&
+            row_is(rows + at, prints[i].size, want)) {
+            *found = 1;
+            err = want_at(file, at, want->hand, diag);
+        }
+        at += prints[i].size;
+    }
+    if (fd >= 0)
+        sys_close(fd);
+    if (prints_fd >= 0)
+        sys_close(prints_fd);
+    mem_give(rows);
+    mem_give(prints);
+    return err;
+}
+
+enum err late_want(struct late *late, const struct late_row *row, int *found, struct diag *diag)
+{
+    int from_here = 0;
+    enum err err = OK;
+    *found = 0;
+    /* Where a pair made by hand was broken up the row stands behind the task that had taken the pair up. */
+    for (uint32_t i = 0; late && err == OK && !*found && i < late->count[row->side]; i++) {
+        from_here |= late->files[row->side][i].rows.task == row->task;
+        if (from_here)
+            err = want_in(late, &late->files[row->side][i], row, found, diag);
+    }
+    return err;
 }
 
 /* What is being written: rows of files with one and the same header go into one. */
@@ -283,10 +396,12 @@ static enum err begin_file(struct found *f, const char *header, size_t size, str
 
 /* One row that may be reopened, with its origin before it. */
 static enum err take_row(struct found *f, int rows_fd, const char *path, const char *name, uint64_t at,
-                         const struct final_print *print, struct diag *diag)
+                         uint32_t hand, const struct final_print *print, struct diag *diag)
 {
-    char origin[NAME_ROOM + 24];
-    const size_t head = (size_t)snprintf(origin, sizeof origin, "%s@%llu", name, (unsigned long long)at);
+    char origin[NAME_ROOM + 40];
+    size_t head = (size_t)snprintf(origin, sizeof origin, "%s@%llu", name, (unsigned long long)at);
+    if (hand)
+        head += (size_t)snprintf(origin + head, sizeof origin - head, "%c%u", CARRY_HAND_NOW, hand);
     if (head + print->size > f->row_room) {
         mem_give(f->row);
         f->row_room = (head + print->size) * 2;
@@ -316,6 +431,7 @@ static enum err look_through(struct found *f, const struct final_file *file, con
     char path[STATE_PATH_MAX], prints_path[STATE_PATH_MAX], header[HEADER_MAX], text[DIGEST_TEXT];
     const uint64_t *gone = file->gone, gone_count = file->gone_count;
     uint64_t next_gone = 0;
+    uint32_t next_wanted = 0;
     struct digest *digest = digest_open();
     enum err err =
         digest ? state_path(f->late->state, path, file->rows.file, diag) : mem_fail(diag, 0, "final records");
@@ -358,13 +474,19 @@ static enum err look_through(struct found *f, const struct final_file *file, con
             memcpy(&print, block + i, sizeof print);
             while (next_gone < gone_count && gone[next_gone] < at)
                 next_gone++;
-            if (print.hash != FINAL_NEVER && (print.hash == FINAL_ALWAYS || bloom_has(fresh, print.hash)) &&
+            while (next_wanted < file->wanted_count && file->wanted[next_wanted].at < at)
+                next_wanted++;
+            const uint32_t hand = next_wanted < file->wanted_count && file->wanted[next_wanted].at == at
+                                      ? file->wanted[next_wanted].hand
+                                      : 0;
+            if ((hand || (print.hash != FINAL_NEVER &&
+                          (print.hash == FINAL_ALWAYS || bloom_has(fresh, print.hash)))) &&
                 !(next_gone < gone_count && gone[next_gone] == at)) {
                 err = begin_file(f, header, header_size, diag);
                 if (f->met)
                     bloom_put(f->met, print.hash);
                 if (err == OK)
-                    err = take_row(f, fd, path, file->rows.file, at, &print, diag);
+                    err = take_row(f, fd, path, file->rows.file, at, hand, &print, diag);
             }
             at += print.size;
             seen++;

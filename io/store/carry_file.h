@@ -31,6 +31,15 @@ struct late;
 /* Final records of the task's queue before its day. `*out` is NULL where there are none. All that the state's database says of them
  * is read here: late_find runs beside the control thread and may not ask it. */
 enum err late_open(struct late **out, struct state *state, const struct task *task, struct diag *diag);
+/* The row of a final record that `task` left is taken by late_find, fresh key or not, as one of pair `hand`. Before late_find.
+ * `*found` 0: there is no such row, or a task before reopened it. */
+struct late_row {
+    int64_t task;
+    enum side side;
+    struct span place, occurrence, biz_order_no, channel_order_no;
+    uint32_t hand;
+};
+enum err late_want(struct late *late, const struct late_row *row, int *found, struct diag *diag);
 /* Final records of both sides together: how large the sets of fresh keys may be worth. */
 uint64_t late_records(const struct late *late);
 /* Writes those of `side` whose first key `fresh` has, and that no task before reopened, into files; the names are its own.

@@ -260,7 +260,7 @@ struct adder {
     const struct task *task;
     const struct book *book;
     int64_t now_s;
-    struct sqlite_statement *insert, *find, *reverse, *restore;
+    struct sqlite_statement *insert, *find, *reverse, *restore, *pair;
     struct text text, queue;
     char recent[RECENT][ERROR_ID_TEXT]; /* ids of this segment: equal records are neighbours in it */
     unsigned recent_next;
@@ -397,14 +397,21 @@ static enum err reverse(struct adder *a, const struct entry *e, struct diag *dia
     enum err err = find_standing(a, e, 1, &o, diag);
     if (err != OK || !o.no)
         return err; /* no error of its time: its class was not pushed */
+    const int is_matched = strcmp(o.status, "force_matched") == 0;
+    const int by_hand = is_matched ? force_pair_is_of(a->db, o.id, a->task->name, diag) : 0;
+    if (by_hand < 0)
+        return diag->err;
+    if (by_hand) { /* its match is in this log: the order stays what somebody made it, and who was told heard of it then */
+        sqlite_bind_int(a->pair, 1, o.no);
+        return sqlite_step(a->pair, diag) == STEP_FAILED ? diag->err : OK;
+    }
     sqlite_bind_int(a->reverse, 1, o.no);
     sqlite_bind_int(a->reverse, 2, a->now_s);
     if (sqlite_step(a->reverse, diag) == STEP_FAILED)
         return diag->err;
     if (o.reversals)
         return OK; /* it was told: somebody else takes it back as well */
-    if (strcmp(o.status, "force_matched") == 0 &&
-        force_pair_break(a->db, o.id, a->task->name, a->now_s, diag) != OK)
+    if (is_matched && force_pair_break(a->db, o.id, a->task->name, a->now_s, diag) != OK)
         return diag->err;
     if (o.visible != VISIBLE_TOLD)
         return OK; /* nobody ever saw it */
@@ -495,6 +502,10 @@ static enum err prepare(struct adder *a, struct diag *diag)
             "'void') THEN 1\n"
             "  ELSE visible END WHERE no = ?1",
             diag);
+    if (err == OK)
+        err = sqlite_prepare(
+            &a->pair, a->db,
+            "UPDATE error_order SET reversals = reversals + 1, status_before = 'open' WHERE no = ?1", diag);
     return err;
 }
 
@@ -570,12 +581,11 @@ enum err error_orders_add(struct sqlite *db, const struct task *task, const char
     }
     if (err == OK)
         err = show_waiting(&a, diag);
-    if (err == OK)
-        err = force_pair_take_up(db, a.queue.data, task->name, diag);
     sqlite_finish(a.insert);
     sqlite_finish(a.find);
     sqlite_finish(a.reverse);
     sqlite_finish(a.restore);
+    sqlite_finish(a.pair);
     text_fini(&a.text);
     text_fini(&a.queue);
     return err;

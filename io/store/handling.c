@@ -16,9 +16,9 @@ const char handling_schema[] =
     "added to'); END;\n"
     "CREATE TABLE force_pair (no INTEGER PRIMARY KEY, queue TEXT NOT NULL, local_id TEXT NOT NULL, "
     "channel_id TEXT NOT NULL,\n"
-    "  actor TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, state INTEGER NOT NULL DEFAULT 0,\n"
-    "  task TEXT NOT NULL DEFAULT '');\n"
-    "CREATE INDEX force_pair_waits ON force_pair (queue, no) WHERE state = 0;\n"
+    "  actor TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, difference_micro INTEGER NOT NULL,\n"
+    "  used_by TEXT NOT NULL DEFAULT '', broken_by TEXT NOT NULL DEFAULT '');\n"
+    "CREATE INDEX force_pair_queue ON force_pair (queue, no);\n"
     "CREATE INDEX force_pair_local ON force_pair (local_id);\n"
     "CREATE INDEX force_pair_channel ON force_pair (channel_id);\n";
 
@@ -42,7 +42,7 @@ const char *handle_action_name(enum handle_action action)
 struct standing {
     char id[ERROR_ID_TEXT], status[40], assignee[200], class_name[20], queue[400], kind[20], currency[8];
     int visible;
-    int64_t no, amount_micro;
+    int64_t no, amount_micro, reversals;
 };
 
 static enum err finish(struct sqlite_statement *s, struct diag *diag)
@@ -65,7 +65,7 @@ static enum err find(struct sqlite *db, const char *id, struct standing *o, enum
     }
     enum err err = sqlite_prepare(&s, db,
                                   "SELECT id, node_status, assignee, class, queue, visible, no, kind, "
-                                  "currency, amount_micro FROM error_order\n"
+                                  "currency, amount_micro, reversals FROM error_order\n"
                                   "  WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2",
                                   diag);
     if (err != OK)
@@ -83,6 +83,7 @@ static enum err find(struct sqlite *db, const char *id, struct standing *o, enum
         snprintf(o->kind, sizeof o->kind, "%s", sqlite_text(s, 7));
         snprintf(o->currency, sizeof o->currency, "%s", sqlite_text(s, 8));
         o->amount_micro = sqlite_int(s, 9);
+        o->reversals = sqlite_int(s, 10);
         step = sqlite_step(s, diag);
         if (step == STEP_DONE)
             *end = HANDLED;
@@ -234,7 +235,7 @@ enum err handle(struct sqlite *db, enum handle_action action, const char *id, co
 }
 
 enum err handle_match(struct sqlite *db, const char *id, const char *partner, const struct handling *h,
-                      enum handle_end *end, char why[HANDLE_WHY], struct diag *diag)
+                      int64_t accept, enum handle_end *end, char why[HANDLE_WHY], struct diag *diag)
 {
     struct standing o[2];
     why[0] = 0;
@@ -244,6 +245,7 @@ enum err handle_match(struct sqlite *db, const char *id, const char *partner, co
     if (err != OK || *end != HANDLED)
         return err;
     *end = HANDLE_CONFLICT;
+    int64_t difference = 0;
     const struct standing *local = strcmp(o[0].class_name, "missing") == 0 ? &o[0] : &o[1],
                           *channel = local == &o[0] ? &o[1] : &o[0];
     if (!is_as_expected(&o[0], h, why))
@@ -258,22 +260,30 @@ enum err handle_match(struct sqlite *db, const char *id, const char *partner, co
         snprintf(why, HANDLE_WHY, "they are of different queues: %.120s and %.120s", o[0].queue, o[1].queue);
     else if (strcmp(local->currency, channel->currency) != 0)
         snprintf(why, HANDLE_WHY, "they have different currencies: %s and %s", o[0].currency, o[1].currency);
-    else if (local->amount_micro !=
-             channel->amount_micro) { /* closed as one, the difference would be on no list */
-        char amounts[2][MONEY_TEXT_MAX];
+    else if ((local->amount_micro < 0) != (channel->amount_micro < 0))
+        snprintf(why, HANDLE_WHY, "one of them is IN and the other OUT");
+    else if (__builtin_sub_overflow(channel->amount_micro, local->amount_micro, &difference) ||
+             difference != accept) { /* closed as one, the difference would be on no list */
+        char amounts[3][MONEY_TEXT_MAX];
         const int exponent = currency_exponent(currency_find(local->currency, strlen(local->currency)));
         money_print(amounts[0], local->amount_micro, exponent);
         money_print(amounts[1], channel->amount_micro, exponent);
-        snprintf(why, HANDLE_WHY,
-                 "their amounts differ: %s local, %s channel %s; resolve each with its own reason",
-                 amounts[0], amounts[1], local->currency);
+        money_print(amounts[2], (money_total)channel->amount_micro - local->amount_micro, exponent);
+        if (accept)
+            snprintf(why, HANDLE_WHY, "their difference is %s, channel %s less local %s %s", amounts[2],
+                     amounts[1], amounts[0], local->currency);
+        else
+            snprintf(why, HANDLE_WHY,
+                     "their amounts differ: %s local, %s channel %s; resolve each with its own reason, or "
+                     "--accept-difference=%s",
+                     amounts[0], amounts[1], local->currency, amounts[2]);
     }
     if (why[0])
         return OK;
     struct sqlite_statement *s;
     err = sqlite_prepare(&s, db,
-                         "INSERT INTO force_pair (queue, local_id, channel_id, actor, reason, at) VALUES "
-                         "(?1, ?2, ?3, ?4, ?5, ?6)",
+                         "INSERT INTO force_pair (queue, local_id, channel_id, actor, reason, at, "
+                         "difference_micro) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                          diag);
     if (err != OK)
         return err;
@@ -281,10 +291,14 @@ enum err handle_match(struct sqlite *db, const char *id, const char *partner, co
     for (int i = 0; i < 5; i++)
         sqlite_bind_text(s, 1 + i, texts[i]);
     sqlite_bind_int(s, 6, h->now_s);
+    sqlite_bind_int(s, 7, difference);
     err = finish(s, diag);
     for (int i = 0; err == OK && i < 2; i++) {
-        char what[100];
-        snprintf(what, sizeof what, "%s with %.64s", ACTIONS[HANDLE_MATCH], o[1 - i].id);
+        char what[160], money[MONEY_TEXT_MAX];
+        money_print(money, difference,
+                    currency_exponent(currency_find(local->currency, strlen(local->currency))));
+        snprintf(what, sizeof what, "%s with %.64s%s%s", ACTIONS[HANDLE_MATCH], o[1 - i].id,
+                 difference ? ", difference accepted: " : "", difference ? money : "");
         err = move(db, &o[i], what, "force_matched", o[i].assignee, h, diag);
     }
     *end = HANDLED;
@@ -321,6 +335,124 @@ enum err handling_each(struct sqlite *db, const char *id, action_fn *each, void 
     return err;
 }
 
+/* ---- pairs made by hand ---- */
+
+enum err force_pair_each(struct sqlite *db, const char *queue, force_pair_fn *each, void *context,
+                         struct diag *diag)
+{
+    struct sqlite_statement *s;
+    enum step step = STEP_DONE;
+    enum err err = sqlite_prepare(
+        &s, db,
+        "SELECT p.no, p.difference_micro, p.used_by, p.broken_by, l.id, l.task, "
+        "l.biz_order_no, lt.bill_date,\n"
+        "  c.id, c.task, c.biz_order_no, ct.bill_date, EXISTS (SELECT 1 FROM force_pair n WHERE n.no > p.no\n"
+        "  AND (n.local_id = p.local_id OR n.channel_id = p.channel_id)), ut.bill_date FROM force_pair p "
+        "JOIN error_order l ON "
+        "l.id = p.local_id\n"
+        "  JOIN error_order c ON c.id = p.channel_id LEFT JOIN task lt ON lt.name = l.task\n"
+        "  LEFT JOIN task ct ON ct.name = c.task LEFT JOIN task ut ON ut.name = p.used_by\n"
+        "  WHERE p.queue = ?1 ORDER BY p.no",
+        diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_text(s, 1, queue);
+    while (err == OK && (step = sqlite_step(s, diag)) == STEP_MORE) {
+        struct force_pair pair = {.no = sqlite_int(s, 0),
+                                  .difference_micro = sqlite_int(s, 1),
+                                  .is_replaced = (int)sqlite_int(s, 12)};
+        snprintf(pair.used_by, sizeof pair.used_by, "%s", sqlite_text(s, 2));
+        snprintf(pair.broken_by, sizeof pair.broken_by, "%s", sqlite_text(s, 3));
+        const char *used_day = sqlite_text(s, 13);
+        pair.used_day = day_parse(used_day, strlen(used_day));
+        for (int side = 0; side < SIDES; side++) {
+            struct force_side *f = &pair.side[side];
+            snprintf(f->id, sizeof f->id, "%s", sqlite_text(s, 4 + 4 * side));
+            snprintf(f->task, sizeof f->task, "%s", sqlite_text(s, 5 + 4 * side));
+            snprintf(f->biz_order_no, sizeof f->biz_order_no, "%s", sqlite_text(s, 6 + 4 * side));
+            const char *day = sqlite_text(s, 7 + 4 * side);
+            f->day = day_parse(day, strlen(day));
+        }
+        err = each(context, &pair, diag);
+    }
+    if (err == OK && step == STEP_FAILED)
+        err = diag->err;
+    sqlite_finish(s);
+    return err;
+}
+
+enum err force_pair_mark(struct sqlite *db, const struct force_pair *pair, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    enum err err =
+        sqlite_prepare(&s, db, "UPDATE force_pair SET used_by = ?2, broken_by = ?3 WHERE no = ?1", diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_int(s, 1, pair->no);
+    sqlite_bind_text(s, 2, pair->used_by);
+    sqlite_bind_text(s, 3, pair->broken_by);
+    return finish(s, diag);
+}
+
+enum err force_pair_settle(struct sqlite *db, const struct force_pair *pair, const char *task, int64_t now_s,
+                           struct diag *diag)
+{
+    const struct handling h = {.actor = "tieout", .reason = task, .now_s = now_s};
+    const int stands = pair->used_by[0] && !pair->broken_by[0];
+    enum err err = OK;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        struct standing o;
+        enum handle_end end;
+        char why[HANDLE_WHY], what[120];
+        err = find(db, pair->side[side].id, &o, &end, why, diag);
+        if (err != OK || end != HANDLED)
+            continue;
+        const int is_matched = strcmp(o.status, "force_matched") == 0;
+        snprintf(what, sizeof what, "pair with %.64s %s", pair->side[!side].id,
+                 stands ? "stands again" : "is no more");
+        if (stands ? is_open(&o) || strcmp(o.status, "reversed") == 0 : is_matched)
+            err = move(db, &o, what,
+                       stands        ? "force_matched"
+                       : o.reversals ? "reversed"
+                                     : "open",
+                       stands ? o.assignee : "", &h, diag);
+    }
+    return err;
+}
+
+/* The newest pair of order `id` that stands. no 0: there is none. */
+static enum err pair_of(struct sqlite *db, const char *id, int64_t *no, char partner[ERROR_ID_TEXT],
+                        char used_by[TASK_NAME_MAX], struct diag *diag)
+{
+    struct sqlite_statement *s;
+    *no = 0;
+    enum err err = sqlite_prepare(
+        &s, db,
+        "SELECT no, CASE local_id WHEN ?1 THEN channel_id ELSE local_id END, used_by FROM force_pair\n"
+        "  WHERE (local_id = ?1 OR channel_id = ?1) AND broken_by = '' ORDER BY no DESC LIMIT 1",
+        diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_text(s, 1, id);
+    const enum step step = sqlite_step(s, diag);
+    if (step == STEP_MORE) {
+        *no = sqlite_int(s, 0);
+        snprintf(partner, ERROR_ID_TEXT, "%s", sqlite_text(s, 1));
+        snprintf(used_by, TASK_NAME_MAX, "%s", sqlite_text(s, 2));
+    }
+    sqlite_finish(s);
+    return step == STEP_FAILED ? diag->err : OK;
+}
+
+int force_pair_is_of(struct sqlite *db, const char *id, const char *task, struct diag *diag)
+{
+    int64_t no;
+    char partner[ERROR_ID_TEXT], used_by[TASK_NAME_MAX];
+    if (pair_of(db, id, &no, partner, used_by, diag) != OK)
+        return -1;
+    return no && strcmp(used_by, task) == 0;
+}
+
 enum err force_pair_break(struct sqlite *db, const char *id, const char *task, int64_t now_s,
                           struct diag *diag)
 {
@@ -328,24 +460,11 @@ enum err force_pair_break(struct sqlite *db, const char *id, const char *task, i
     struct standing o;
     enum handle_end end;
     int64_t no = 0;
-    char partner[ERROR_ID_TEXT] = "", why[HANDLE_WHY];
-    enum err err =
-        sqlite_prepare(&s, db,
-                       "SELECT no, CASE local_id WHEN ?1 THEN channel_id ELSE local_id END FROM force_pair\n"
-                       "  WHERE (local_id = ?1 OR channel_id = ?1) AND state <> 2",
-                       diag);
-    if (err != OK)
+    char partner[ERROR_ID_TEXT] = "", used_by[TASK_NAME_MAX], why[HANDLE_WHY], what[120];
+    enum err err = pair_of(db, id, &no, partner, used_by, diag);
+    if (err != OK || !no)
         return err;
-    sqlite_bind_text(s, 1, id);
-    enum step step = sqlite_step(s, diag);
-    if (step == STEP_MORE) {
-        no = sqlite_int(s, 0);
-        snprintf(partner, sizeof partner, "%s", sqlite_text(s, 1));
-    }
-    sqlite_finish(s);
-    if (step != STEP_MORE)
-        return step == STEP_FAILED ? diag->err : OK;
-    err = sqlite_prepare(&s, db, "UPDATE force_pair SET state = 2, task = ?2 WHERE no = ?1", diag);
+    err = sqlite_prepare(&s, db, "UPDATE force_pair SET broken_by = ?2 WHERE no = ?1", diag);
     if (err != OK)
         return err;
     sqlite_bind_int(s, 1, no);
@@ -353,22 +472,10 @@ enum err force_pair_break(struct sqlite *db, const char *id, const char *task, i
     err = finish(s, diag);
     if (err == OK)
         err = find(db, partner, &o, &end, why, diag);
-    if (err != OK || end != HANDLED || strcmp(o.status, "force_matched") != 0)
+    /* One that the log takes back for the pair's sake opens when that task is done again. */
+    if (err != OK || end != HANDLED || strcmp(o.status, "force_matched") != 0 || o.reversals)
         return err;
-    char what[120];
     snprintf(what, sizeof what, "pair with %.64s is no more", id);
     const struct handling h = {.actor = "tieout", .reason = task, .now_s = now_s};
     return move(db, &o, what, "open", "", &h, diag);
-}
-
-enum err force_pair_take_up(struct sqlite *db, const char *queue, const char *task, struct diag *diag)
-{
-    struct sqlite_statement *s;
-    enum err err = sqlite_prepare(
-        &s, db, "UPDATE force_pair SET state = 1, task = ?2 WHERE queue = ?1 AND state = 0", diag);
-    if (err != OK)
-        return err;
-    sqlite_bind_text(s, 1, queue);
-    sqlite_bind_text(s, 2, task);
-    return finish(s, diag);
 }

@@ -10,10 +10,10 @@
  * | resolve, void | checking, open, claimed | resolved: it was mended; void: it never was an error |
  * | reopen | claimed, resolved, void | open |
  * | note | any | as it was |
- * | force-match | missing and extra of one amount, each checking, open or claimed | force_matched, both |
+ * | force-match | missing and extra, each checking, open or claimed; of one currency and direction, and of one amount unless `accept` is the difference | force_matched, both |
  *
- * A pair made by hand stands until the log takes back the verdict of one of the two (its record changed, or its real partner came late):
- * then the other is open again. The next task of the queue that finds both as they were takes it up (FORCE_USED).
+ * A pair made by hand is taken up by the next task of its queue behind both verdicts: a match (`manual`) in its results, and two reversals
+ * in its log (cli/by_hand.h). It stands until a record of it changes, or its real partner comes: then the other one is open again.
  *
  * Nothing is done without an entry in the audit log, which is only added to. An order's id follows from its record, so actions stay
  * with it over reruns; a record that changed has another order, which is open. Threads: the control thread.
@@ -54,8 +54,9 @@ enum { HANDLE_WHY = 300 };
 /* `id`: whole, or its first 8 digits or more. */
 enum err handle(struct sqlite *db, enum handle_action action, const char *id, const struct handling *handling,
                 enum handle_end *end, char why[HANDLE_WHY], struct diag *diag);
+/* `accept`: channel - local that is taken as settled, in millionths; 0: none. */
 enum err handle_match(struct sqlite *db, const char *id, const char *partner, const struct handling *handling,
-                      enum handle_end *end, char why[HANDLE_WHY], struct diag *diag);
+                      int64_t accept, enum handle_end *end, char why[HANDLE_WHY], struct diag *diag);
 
 struct action {
     int64_t at;
@@ -66,11 +67,36 @@ typedef enum err action_fn(void *context, const struct action *action, struct di
 enum err handling_each(struct sqlite *db, const char *id, action_fn *each, void *context, struct diag *diag);
 
 /* ---- pairs made by hand ---- */
-enum force_state { FORCE_WAITS, FORCE_USED, FORCE_STALE };
-/* The verdict of order `id` is taken back: the pair it is in, if any, is no more, and its partner is open again. */
+/* Made by handle_match. `used_by`: the task whose results hold its match; "": none yet. `broken_by`: the task that found one of the two
+ * changed or reopened; "": it stands. */
+struct force_side {
+    char id[ERROR_ID_TEXT];
+    char task[TASK_NAME_MAX]; /* that gave the verdict */
+    char biz_order_no[300];
+    uint16_t day; /* of that task */
+};
+struct force_pair {
+    int64_t no, difference_micro;
+    struct force_side side[SIDES];
+    char used_by[TASK_NAME_MAX], broken_by[TASK_NAME_MAX];
+    uint16_t used_day; /* bill date of used_by */
+    int is_replaced;   /* somebody paired one of the two again since it was broken */
+};
+typedef enum err force_pair_fn(void *context, const struct force_pair *pair, struct diag *diag);
+/* All of a queue, by number. */
+enum err force_pair_each(struct sqlite *db, const char *queue, force_pair_fn *each, void *context,
+                         struct diag *diag);
+/* used_by and broken_by are as in `pair` from now on. */
+enum err force_pair_mark(struct sqlite *db, const struct force_pair *pair, struct diag *diag);
+/* Behind the reversals of `task`: the orders of a pair that stands and is used are force_matched; those of one that is broken, and were,
+ * are open, or reversed where the log takes their verdicts back. */
+enum err force_pair_settle(struct sqlite *db, const struct force_pair *pair, const char *task, int64_t now_s,
+                           struct diag *diag);
+/* 1: the verdict of order `id` is taken back because `task` took its pair up; 0: not so; -1: failed. */
+int force_pair_is_of(struct sqlite *db, const char *id, const char *task, struct diag *diag);
+/* The verdict of order `id` is taken back otherwise: the pair it is in, if any, is no more, and its partner is open again unless that is
+ * taken back too. */
 enum err force_pair_break(struct sqlite *db, const char *id, const char *task, int64_t now_s,
                           struct diag *diag);
-/* In the transaction of a task's commit, behind its reversals: the queue's pairs that stand were taken up by `task`. */
-enum err force_pair_take_up(struct sqlite *db, const char *queue, const char *task, struct diag *diag);
 
 #endif

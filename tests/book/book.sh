@@ -7,46 +7,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 cd "$work"
-failures=0
-
-# expect CODE TEXT COMMAND...: the exit code, and a piece of what it says.
-expect() {
-    want=$1 text=$2
-    shift 2
-    code=0
-    "$@" >said 2>&1 || code=$?
-    if [ "$code" -ne "$want" ] || ! grep -qF -- "$text" said; then
-        echo "FAILED: $*: exit code $code, expected $want and \"$text\":"
-        cat said
-        failures=$((failures + 1))
-    fi
-}
-t() { "$tieout" "$@"; }
+. "$root/tests/book/common.sh"
 
 mkdir -p book/local book/bill
-job() { # CHANNEL
-    cat <<YAML
-version: 1
-job: $1
-channel_code: $1
-timezone: Asia/Shanghai
-currency: CNY
-local:
-  files: "local/$1-{date}.csv"
-  format: csv
-  fields: {biz_order_no: order_no, amount: {column: amount, unit: major}, status: status}
-channel:
-  files: "bill/$1-{date}.csv"
-  format: csv
-  fields: {biz_order_no: order_no, channel_order_no: trade_no, amount: {column: amount, unit: major}, status: status}
-match:
-  keys: [[channel_code, biz_order_no]]
-  compare: [status]
-  window: none
-suspense: {threshold: {local: 1, channel: 1}}
-output: {dir: out}
-YAML
-}
 job A >book/a.yaml
 job B >book/b.yaml
 day() { # CHANNEL DAY LOCALROW... : a day of one row a side, equal unless a third says otherwise
@@ -378,8 +341,4 @@ for try in 1 2 3 4 5; do
     expect 0 'INIT' t task list --jobs=gap
 done
 
-if [ "$failures" -ne 0 ]; then
-    echo "$failures failed"
-    exit 1
-fi
-echo "a book's days: as they should be"
+finish "a book's days: as they should be"

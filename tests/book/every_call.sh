@@ -56,7 +56,6 @@ calls=$(sed -n 's/.* io \([0-9]*\)$/\1/p' said)
 want=$(digest)
 rm -rf book
 
-failures=0
 round() { # N MODE
     rm -rf book
     cp -a base book

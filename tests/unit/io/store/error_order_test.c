@@ -242,16 +242,16 @@ TEST(hands_move_errors_along_and_leave_their_names)
     enum handle_end is;
     id_of("A2", id);
     id_of("A3", other);
-    EXPECT(handle_match(db, id, id, &h, &is, why, &diag) == OK && is == HANDLE_CONFLICT);
+    EXPECT(handle_match(db, id, id, &h, 0, &is, why, &diag) == OK && is == HANDLE_CONFLICT);
     /* 5.00 and 7.00 closed as one payment would hide 2.00. */
-    EXPECT(handle_match(db, other, id, &h, &is, why, &diag) == OK && is == HANDLE_CONFLICT);
+    EXPECT(handle_match(db, other, id, &h, 0, &is, why, &diag) == OK && is == HANDLE_CONFLICT);
     EXPECT(strstr(why, "5.00 local, 7.00 channel CNY") && count("node_status = 'force_matched'") == 0);
     static const struct made_verdict SAME[] = {{"A9", 0, 500, CLASS_EXTRA, "", 1, 0, NULL, NULL}};
     EXPECT(add("ALIPAY/pay/2026-11-19/2", "2026-11-19", SAME, 1, 1500) == OK);
     id_of("A9", other);
-    EXPECT(handle_match(db, other, id, &h, &is, why, &diag) == OK && is == HANDLED);
+    EXPECT(handle_match(db, other, id, &h, 0, &is, why, &diag) == OK && is == HANDLED);
     EXPECT(count("node_status = 'force_matched'") == 2);
-    EXPECT(handle_match(db, other, id, &h, &is, why, &diag) == OK && is == HANDLE_CONFLICT);
+    EXPECT(handle_match(db, other, id, &h, 0, &is, why, &diag) == OK && is == HANDLE_CONFLICT);
     /* The next task leaves it; the one behind it takes the verdict of one of the two back: the other is open again. */
     static const struct made_verdict BACK[] = {{"A2", 500, 0, CLASS_MISSING, "", 1, 1, TASK_NAME, NULL}};
     EXPECT(add("ALIPAY/pay/2026-11-20/1", "2026-11-20", BACK, 0, 8000) == OK &&

@@ -1,0 +1,344 @@
+/* cli/by_hand.c: see by_hand.h */
+#include "cli/by_hand.h"
+#include "core/base/mem.h"
+#include "core/config/carry.h"
+#include "io/store/error_order.h"
+#include "io/store/generation.h"
+#include "io/store/verdict_log.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- which pairs there are ---- */
+
+static enum err note_pair(void *context, const struct force_pair *pair, struct diag *diag)
+{
+    struct by_hand *by = context;
+    if (by->count == by->room) {
+        const uint32_t room = by->room ? by->room * 2 : 16;
+        struct hand_pair *grown = mem_grow(by->pairs, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "pairs made by hand");
+        by->pairs = grown;
+        by->room = room;
+    }
+    by->pairs[by->count++] = (struct hand_pair){.pair = *pair};
+    return OK;
+}
+
+static struct hand_pair *find_pair(struct by_hand *by, uint32_t no)
+{
+    uint32_t low = 0, high = by->count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (by->pairs[middle].pair.no < no)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < by->count && by->pairs[low].pair.no == no ? &by->pairs[low] : NULL;
+}
+
+/* The segment that holds the last revision of a task. 1; 0: there is none; -1. */
+static int open_segment(struct by_hand *by, const char *name, struct task *task, struct arena *arena,
+                        struct verdict_reader **reader, struct diag *diag)
+{
+    struct segment segment;
+    char path[STATE_PATH_MAX];
+    struct sqlite *db = state_db(by->state);
+    int found = task_find(db, &(struct task_filter){.name = name}, arena, task, diag);
+    if (found > 0)
+        found = segment_find(db, task->id, task->revision, &segment, diag);
+    if (found > 0 &&
+        (state_path(by->state, path, segment.file, diag) != OK || verdict_log_open(reader, path, diag) != OK))
+        return -1;
+    return found;
+}
+
+struct seeker {
+    uint64_t prints[8]; /* of entries that are equal in all: told apart by their number */
+    unsigned count;
+};
+
+/* Whether the entry is the one that order `id` speaks of. */
+static int is_of(struct seeker *s, const struct entry *e, const char *id)
+{
+    char own[ERROR_ID_TEXT];
+    const uint64_t print = entry_print(e) * 31 + e->revision;
+    unsigned ordinal = 0;
+    for (unsigned i = 0; i < s->count; i++)
+        ordinal += s->prints[i] == print;
+    s->prints[s->count % 8] = print;
+    s->count += s->count < 8;
+    return error_order_id(own, e, ordinal) && strcmp(own, id) == 0;
+}
+
+static int is_about(const struct entry *e, enum side side, const struct force_side *want)
+{
+    return e->side[side].present && !e->side[!side].present &&
+           span_is(e->side[side].text[FIELD_BIZ_ORDER_NO], want->biz_order_no);
+}
+
+/* Tells `late` where the record of one side stands. 1: found; 0: it is not as it was; -1. */
+static int want_side(struct by_hand *by, const struct hand_pair *pair, enum side side, struct late *late,
+                     struct diag *diag)
+{
+    const struct force_side *want = &pair->pair.side[side];
+    struct arena arena;
+    struct task task;
+    struct verdict_reader *reader = NULL;
+    struct entry e;
+    struct seeker seeker = {.count = 0};
+    int found = 0;
+    arena_init(&arena);
+    int opened = open_segment(by, want->task, &task, &arena, &reader, diag);
+    enum step step = STEP_DONE;
+    while (opened > 0 && !found && (step = verdict_log_next(reader, &e, NULL, diag)) == STEP_MORE) {
+        if (e.kind != ENTRY_VERDICT || !is_about(&e, side, want) || !is_of(&seeker, &e, want->id))
+            continue;
+        const struct late_row row = {.task = task.id,
+                                     .side = side,
+                                     .place = e.side[side].place,
+                                     .occurrence = e.side[side].occurrence,
+                                     .biz_order_no = e.side[side].text[FIELD_BIZ_ORDER_NO],
+                                     .channel_order_no = e.side[side].text[FIELD_CHANNEL_ORDER_NO],
+                                     .hand = (uint32_t)pair->pair.no};
+        if (late_want(late, &row, &found, diag) != OK)
+            opened = -1;
+        by->takes_up |=
+            found; /* also where its partner is not as it was: it is read, and must be laid aside */
+        break;
+    }
+    verdict_log_close(reader);
+    arena_fini(&arena);
+    return opened < 0 || step == STEP_FAILED ? -1 : found;
+}
+
+/* 1: a task before this one took the pair up. */
+static int is_before(const struct force_pair *pair, const struct task *task)
+{
+    return pair->used_by[0] && pair->used_day != DAY_NONE && pair->used_day < task->day;
+}
+
+enum err by_hand_open(struct by_hand *by, struct state *state, const struct task *task, struct late *late,
+                      struct diag *diag)
+{
+    by->state = state;
+    by->task = task;
+    snprintf(by->queue, sizeof by->queue, "%s/%s", task->channel_code, task->biz_type);
+    enum err err = force_pair_each(state_db(state), by->queue, note_pair, by, diag);
+    for (uint32_t i = 0; err == OK && i < by->count; i++) {
+        struct hand_pair *p = &by->pairs[i];
+        const struct force_pair *pair = &p->pair;
+        const int broken_here = strcmp(pair->broken_by, task->name) == 0,
+                  waits = !pair->used_by[0] && !pair->is_replaced && (!pair->broken_by[0] || broken_here),
+                  is_mine = strcmp(pair->used_by, task->name) == 0 && !(pair->is_replaced && broken_here);
+        /* What was broken up here stays so once one of the two belongs to another pair. */
+        p->touched = pair->is_replaced && broken_here && is_before(pair, task);
+        if (!(waits || is_mine) || pair->side[LOCAL].day >= task->day || pair->side[CHANNEL].day >= task->day)
+            continue;
+        p->wanted = 1;
+        int found = want_side(by, p, LOCAL, late, diag);
+        if (found > 0)
+            found = want_side(by, p, CHANNEL, late, diag);
+        if (found < 0)
+            err = diag->err;
+    }
+    return err;
+}
+
+/* ---- what the run made of them ---- */
+
+static uint32_t number_behind(struct span text, char mark)
+{
+    const char *at = text.size ? memchr(text.data, mark, text.size) : NULL;
+    uint32_t no = 0;
+    for (; at && ++at < text.data + text.size && *at >= '0' && *at <= '9';)
+        no = no * 10 + (uint32_t)(*at - '0');
+    return no;
+}
+
+void by_hand_given(struct by_hand *by, struct span row)
+{
+    struct hand_pair *p =
+        row.size && row.data[0] == CARRY_HAND_BEFORE
+            ? find_pair(by, number_behind((struct span){row.data, row.size < 12 ? row.size : 12},
+                                          CARRY_HAND_BEFORE))
+            : NULL;
+    if (p)
+        p->given = 1;
+}
+
+void by_hand_touched(struct by_hand *by, struct span origin)
+{
+    struct hand_pair *p = find_pair(by, number_behind(origin, CARRY_HAND_BEFORE));
+    if (p && is_before(&p->pair, by->task) &&
+        (!p->pair.broken_by[0] || strcmp(p->pair.broken_by, by->task->name) == 0))
+        p->touched = 1;
+}
+
+/* ---- what the log says when a pair is broken up ---- */
+
+static enum err add_entry(struct by_hand *by, struct entry *e, enum entry_kind kind, struct diag *diag)
+{
+    static const char zeros[256];
+    e->kind = (uint8_t)kind;
+    e->repeated = e->undo = 0;
+    const size_t size = entry_size(e), at = by->extra.size;
+    for (size_t left = size; left && !by->extra.failed; left -= left < sizeof zeros ? left : sizeof zeros)
+        text_put(&by->extra, zeros, left < sizeof zeros ? left : sizeof zeros);
+    if (by->entry_count == by->entry_room) {
+        const uint32_t room = by->entry_room ? by->entry_room * 2 : 16;
+        struct hand_entry *grown = mem_grow(by->entries, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "the verdict log");
+        by->entries = grown;
+        by->entry_room = room;
+    }
+    if (by->extra.failed)
+        return mem_fail(diag, size, "the verdict log");
+    entry_encode(e, (uint8_t *)by->extra.data + at);
+    by->entries[by->entry_count++] = (struct hand_entry){.at = at, .size = size};
+    return OK;
+}
+
+static int read_entry(const struct hand_entry *e, struct entry *out)
+{
+    return entry_decode(out, (const uint8_t *)e->extra + e->at, e->size);
+}
+
+static int by_order(const void *a, const void *b)
+{
+    struct entry x, y;
+    if (!read_entry(a, &x) || !read_entry(b, &y))
+        return 0;
+    const int c = entry_compare(&x, &y);
+    return c ? c : (int)y.kind - (int)x.kind;
+}
+
+static int same_record(const struct entry *a, const struct entry *b, enum side side)
+{
+    const struct entry_side *x = &a->side[side], *y = &b->side[side];
+    if (!x->present || !y->present || x->day != y->day || !span_equal(x->occurrence, y->occurrence) ||
+        !span_equal(x->place, y->place) || a->field_count != b->field_count)
+        return 0;
+    for (int i = 0; i < a->field_count; i++)
+        if (!span_equal(x->text[i], y->text[i]))
+            return 0;
+    return 1;
+}
+
+static enum err entries_of(struct by_hand *by, const struct hand_pair *p, struct diag *diag)
+{
+    struct arena arena;
+    struct task task;
+    enum err err = OK;
+    struct entry back[SIDES] = {{0}, {0}}, e;
+    uint8_t *bytes[SIDES] = {NULL, NULL};
+    struct seeker seekers[SIDES] = {{.count = 0}, {.count = 0}};
+    arena_init(&arena);
+    /* First what the match took back, then the match: it is of the same two rows. */
+    for (int pass = 0; err == OK && pass < 2; pass++) {
+        struct verdict_reader *reader = NULL;
+        struct span raw;
+        enum step step = STEP_DONE;
+        int done = 0;
+        const int opened = open_segment(by, p->pair.used_by, &task, &arena, &reader, diag);
+        while (err == OK && opened > 0 && !done &&
+               (step = verdict_log_next(reader, &e, &raw, diag)) == STEP_MORE) {
+            for (int side = 0; err == OK && pass == 0 && e.kind == ENTRY_REVERSAL && side < SIDES; side++) {
+                if (bytes[side] || !is_about(&e, (enum side)side, &p->pair.side[side]) ||
+                    !is_of(&seekers[side], &e, p->pair.side[side].id))
+                    continue;
+                bytes[side] = mem_take(raw.size);
+                if (!bytes[side])
+                    err = mem_fail(diag, raw.size, "the verdict log");
+                else if (memcpy(bytes[side], raw.data, raw.size),
+                         entry_decode(&back[side], bytes[side], raw.size))
+                    err = add_entry(by, &e, ENTRY_AGAIN, diag);
+            }
+            if (pass == 1 && e.kind == ENTRY_VERDICT && e.class_id == CLASS_MATCH && bytes[LOCAL] &&
+                bytes[CHANNEL] && same_record(&e, &back[LOCAL], LOCAL) &&
+                same_record(&e, &back[CHANNEL], CHANNEL)) {
+                err = add_entry(by, &e, ENTRY_REVERSAL, diag);
+                done = 1;
+            }
+        }
+        if (opened < 0 || step == STEP_FAILED)
+            err = diag->err;
+        verdict_log_close(reader);
+        if (err == OK && pass == 1 && !done)
+            err = diag_set(diag, ERR_STATE, "hand.pair", "tieout verify",
+                           "pair %lld made by hand is not in the log of task %s, which took it up",
+                           (long long)p->pair.no, p->pair.used_by);
+    }
+    for (int side = 0; side < SIDES; side++)
+        mem_give(bytes[side]);
+    arena_fini(&arena);
+    return err;
+}
+
+enum err by_hand_entries(struct by_hand *by, struct diag *diag)
+{
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < by->count; i++)
+        if (by->pairs[i].touched)
+            err = entries_of(by, &by->pairs[i], diag);
+    for (uint32_t i = 0; i < by->entry_count; i++)
+        by->entries[i].extra = by->extra.data;
+    if (by->entry_count)
+        qsort(by->entries, by->entry_count, sizeof *by->entries, by_order);
+    return err;
+}
+
+int by_hand_next(struct by_hand *by, const struct entry *before, struct entry *out)
+{
+    if (by->next_entry == by->entry_count)
+        return 0;
+    if (!read_entry(&by->entries[by->next_entry], out) || (before && entry_compare(out, before) > 0))
+        return 0;
+    by->next_entry++;
+    return 1;
+}
+
+/* ---- the commit ---- */
+
+enum err by_hand_mark(struct by_hand *by, struct diag *diag)
+{
+    const char *name = by->task->name;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < by->count; i++) {
+        struct hand_pair *p = &by->pairs[i];
+        struct force_pair *pair = &p->pair;
+        const int broken_here = strcmp(pair->broken_by, name) == 0;
+        if (p->given) {
+            snprintf(pair->used_by, sizeof pair->used_by, "%s", name);
+            if (broken_here)
+                pair->broken_by[0] = 0;
+        } else if (p->wanted || p->touched) {
+            snprintf(pair->broken_by, sizeof pair->broken_by, "%s", name);
+        } else if (broken_here && is_before(pair, by->task)) {
+            pair->broken_by[0] = 0; /* the real partner that had broken it up is no more */
+            p->wanted = 1;
+        } else {
+            continue;
+        }
+        err = force_pair_mark(state_db(by->state), pair, diag);
+    }
+    return err;
+}
+
+enum err by_hand_settle(struct by_hand *by, int64_t now_s, struct diag *diag)
+{
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < by->count; i++)
+        if ((by->pairs[i].wanted || by->pairs[i].touched) && !by->pairs[i].pair.is_replaced)
+            err = force_pair_settle(state_db(by->state), &by->pairs[i].pair, by->task->name, now_s, diag);
+    return err;
+}
+
+void by_hand_close(struct by_hand *by)
+{
+    mem_give(by->pairs);
+    mem_give(by->entries);
+    text_fini(&by->extra);
+}
