@@ -1,6 +1,7 @@
 #!/bin/sh
 # bench/bills.sh TIEOUT [ROWS [RUNS]]: the same Alipay bill in GB18030 and in UTF-8, with and without a Chinese column compared, and a UnionPay
-# file of fixed widths, with line ends and without: each against itself on one thread, the roads in turn, the fastest of RUNS runs of each.
+# file of fixed widths, with line ends and without, and with 3000 bytes more in each row: each against itself on one thread; and the Alipay bill on
+# two threads, plain and as .gz, .zst and .zip, beside what gzip -dc alone takes. The roads in turn, the fastest of RUNS runs of each.
 set -eu
 tieout=$1
 count=${2:-400000}
@@ -35,6 +36,14 @@ head -n 1 "$root/fixtures/corpus/bill/unionpay_zm" | LC_ALL=C awk -v count="$cou
 }' >INN24011588ZM_1
 tr -d '\r\n' <INN24011588ZM_1 >INN24011588ZM_2
 sed 's/^  gap: 1/  gap: 1\n  line_ends: none/' "$root/core/config/profiles/unionpay-zm.yaml" >endless.yaml
+# The width alone: a quarter of the rows, each 3000 bytes wider.
+LC_ALL=C awk -v count="$((count / 4))" 'BEGIN { pad = sprintf("%3000s", "") } NR <= count { sub(/\r$/, ""); print $0 pad }' INN24011588ZM_1 >INN24011588ZM_3
+tr -d '\n' <INN24011588ZM_3 >INN24011588ZM_4
+sed 's/{保留: 98}/{保留: 3098}/' "$root/core/config/profiles/unionpay-zm.yaml" >wide.yaml
+sed 's/^  gap: 1/  gap: 1\n  line_ends: none/' wide.yaml >wide-endless.yaml
+gzip -kn gbk.csv
+zstd -qk gbk.csv
+zip -q gbk.csv.zip gbk.csv
 job()
 {
     printf 'version: 1\njob: b\nchannel_code: X\ncurrency: CNY\nlocal: {files: %s, profile: %s%s}\nchannel: {files: %s, profile: %s%s}\nmatch: {keys: [[biz_order_no]], compare: [amount, status%s]}\n' \
@@ -47,11 +56,27 @@ job gbk-title gbk.csv alipay "$title" ', title'
 job utf8-title utf8.csv utf8.yaml "$title" ', title'
 job fixed INN24011588ZM_1 unionpay-zm '' ''
 job endless INN24011588ZM_2 endless.yaml '' ''
+job wide INN24011588ZM_3 wide.yaml '' ''
+job wide-endless INN24011588ZM_4 wide-endless.yaml '' ''
+for packing in '' .gz .zst .zip; do
+    printf 'version: 1\njob: b\nchannel_code: X\ncurrency: CNY\nlocal: {files: gbk.csv, profile: alipay}\nchannel: {files: "gbk.csv%s", profile: alipay}\nmatch: {keys: [[biz_order_no]], compare: [amount, status]}\n' \
+        $packing >two$packing.job
+done
+# went NAME THREADS: "NAME SECONDS s  ROWS and bytes".
+went()
+{
+    rm -rf out
+    "$tieout" run "$1.job" --date=2024-01-15 --out=out "--threads=$2" 2>&1 | sed -n "s/^ *\(.* rows, .*\) in \([0-9.]*\) s: .*/$1 \2 s  \1/p"
+}
 run=0
 while [ $run -lt "$runs" ]; do
     run=$((run + 1))
-    for name in gbk utf8 gbk-title utf8-title fixed endless; do
-        rm -rf out
-        "$tieout" run $name.job --date=2024-01-15 --out=out --threads=1 2>&1 | sed -n "s/^ *\(.* rows, .*\) in \([0-9.]*\) s: .*/$name \2 s  \1/p"
+    for name in gbk utf8 gbk-title utf8-title fixed endless wide wide-endless; do
+        went $name 1
     done
-done | sort -k1,1 -k2,2n | awk '!seen[$1]++ { print; n++ } END { exit n != 6 }'
+    for name in two two.gz two.zst two.zip; do
+        went $name 2
+    done
+    # zlib alone; all that a packed bill may cost more than a plain one.
+    { command time -f '%e' gzip -dc gbk.csv.gz >/dev/null; } 2>&1 | sed 's/.*/gzip-dc & s  unpacked to \/dev\/null/'
+done | sort -k1,1 -k2,2n | awk '!seen[$1]++ { print; n++ } END { exit n != 13 }'

@@ -243,8 +243,8 @@ static enum err find_header(struct bill *bill, const uint8_t *bytes, uint32_t si
     return diag_set(diag, ERR_INPUT, "bill.header",
                     "is it another kind of bill, or another charset? tieout inspect --explain FILE says "
                     "which profile fits",
-                    "%s: no line among the first %u names the columns that profile %s knows it by (%s)", path, lines,
-                    spec->name, wanted);
+                    "%s: no line among the first %u names the columns that profile %s knows it by (%s)", path,
+                    lines, spec->name, wanted);
 }
 
 static enum err open_fixed(struct bill *bill, struct diag *diag)
