@@ -116,27 +116,16 @@ static enum err read_compare(struct loader *l, const struct yaml_node *node, int
     return OK;
 }
 
-static enum err read_tolerance_amount(struct loader *l, const struct yaml_node *node, const char *where,
-                                      int64_t *out)
-{
-    static const char *const expected = "an amount in the major unit such as 0.01, not negative";
-    const char *text = "";
-    enum err err = read_text(l, node, where, expected, &text);
-    if (err == OK && (!money_parse(text, strlen(text), out) || *out < 0))
-        err = BAD(l, node, "job.value", NULL, "%s: \"%s\": expected %s", where, text, expected);
-    return err;
-}
-
 static enum err read_tolerance(struct loader *l, const struct yaml_node *node, const char *where,
                                struct tolerance *out)
 {
     static const char *const NAMES[] = {"absolute", "ppm"};
     if (node->kind == YAML_SCALAR)
-        return read_tolerance_amount(l, node, where, &out->absolute_micro);
+        return read_amount(l, node, where, &out->absolute_micro);
     enum err err = check_names(l, node, where, NAMES, COUNT_OF(NAMES), NULL, 0);
     const struct yaml_node *absolute = yaml_get(node, "absolute"), *ppm = yaml_get(node, "ppm");
     if (err == OK && absolute)
-        err = read_tolerance_amount(l, absolute, below(where, "absolute").text, &out->absolute_micro);
+        err = read_amount(l, absolute, below(where, "absolute").text, &out->absolute_micro);
     if (err == OK && ppm)
         err = read_number(l, ppm, below(where, "ppm").text, 0, 1000000, &out->ppm);
     return err;

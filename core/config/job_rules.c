@@ -4,16 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum err read_amount(struct loader *l, const struct yaml_node *node, const char *where, int64_t *out)
-{
-    static const char *const expected = "an amount in the major unit such as 0.01, not negative";
-    const char *text = "";
-    enum err err = read_text(l, node, where, expected, &text);
-    if (err == OK && (!money_parse(text, strlen(text), out) || *out < 0))
-        err = BAD(l, node, "job.value", NULL, "%s: \"%s\": expected %s", where, text, expected);
-    return err;
-}
-
 /* One of `words`: its number. */
 static enum err read_choice(struct loader *l, const struct yaml_node *node, const char *where,
                             const char *const *words, int count, int *out)

@@ -48,6 +48,8 @@ enum err read_word(struct loader *l, const struct yaml_node *node, const char *w
 enum err read_number(struct loader *l, const struct yaml_node *node, const char *where, int64_t min,
                      int64_t max, int64_t *out);
 enum err read_bool(struct loader *l, const struct yaml_node *node, const char *where, int *out);
+/* An amount in the major unit, not negative. */
+enum err read_amount(struct loader *l, const struct yaml_node *node, const char *where, int64_t *out);
 enum err read_texts(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
                     int max, const char ***out, int *count);
 /* env:NAME or file:PATH, never the secret itself. */
@@ -56,6 +58,8 @@ enum err read_secret(struct loader *l, const struct yaml_node *node, const char 
 enum err read_seconds(struct loader *l, const struct yaml_node *node, const char *where, int *out);
 /* "1d", or 0. */
 enum err read_days(struct loader *l, const struct yaml_node *node, const char *where, int *out);
+int has_control(const char *text);
+enum err check_zone(struct loader *l, const struct yaml_node *node, const char *where, const char *name);
 enum err read_zone(struct loader *l, const struct yaml_node *node, const char *where, const char **out);
 enum err read_byte(struct loader *l, const struct yaml_node *node, const char *where, const char *expected,
                    char *out);
@@ -69,6 +73,25 @@ int has_column(const struct field_rule *rule);
 /* Digits only, in [min, max]; 0 when it is anything else. */
 int parse_number(const char *text, int64_t min, int64_t max, int64_t *out);
 unsigned slot_find(const struct job *job, const char *name); /* FIELD_SLOTS: there is none */
+
+/* job_fields.c: the job's status words, the names of all attrs, and a side's `fields`. */
+int word_in(const char *word, const char *const *words, int count);
+enum err read_status(struct loader *l);
+enum err collect_attrs(struct loader *l);
+enum err read_fields(struct loader *l, const struct yaml_node *node, const char *section,
+                     struct source_spec *source);
+
+/* job_server.c: a side's `binlog`, `replica`, `query`; job_fetch.c: its `fetch`; job_load.c: its `files`. */
+enum err read_binlog(struct loader *l, const struct yaml_node *node, const char *section,
+                     struct source_spec *source);
+enum err read_replica(struct loader *l, const struct yaml_node *node, const char *section,
+                      struct source_spec *source);
+enum err read_query(struct loader *l, const struct yaml_node *node, const char *section,
+                    struct source_spec *source);
+enum err read_fetch(struct loader *l, const struct yaml_node *node, const char *section,
+                    struct fetch_spec *fetch);
+enum err read_patterns(struct loader *l, const struct yaml_node *node, const char *where,
+                       struct source_spec *source);
 
 /* job_match.c: the section `match`. */
 enum err read_match(struct loader *l);

@@ -1,6 +1,7 @@
 /* core/config/yaml.c: see yaml.h */
 #include "core/config/yaml.h"
 #include "core/base/mem.h"
+#include "core/base/text.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <libfyaml.h>
@@ -75,28 +76,6 @@ static enum err read_bytes(const char *path, char **bytes, size_t *size, struct 
     return OK;
 }
 
-/* Bytes of the UTF-8 character that begins here: 1 to 4, or 0 when there is none. */
-static int character_size(const char *bytes, size_t size)
-{
-    const unsigned char *b = (const unsigned char *)bytes;
-    if (b[0] < 0x80)
-        return 1;
-    int n = b[0] >= 0xc2 && b[0] < 0xe0   ? 2
-            : b[0] >= 0xe0 && b[0] < 0xf0 ? 3
-            : b[0] >= 0xf0 && b[0] < 0xf5 ? 4
-                                          : 0;
-    if (n == 0 || (size_t)n > size)
-        return 0;
-    for (int i = 1; i < n; i++)
-        if ((b[i] & 0xc0) != 0x80)
-            return 0;
-    /* Overlong forms, surrogates, and what lies above U+10FFFF. */
-    if ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) || (b[0] == 0xf0 && b[1] < 0x90) ||
-        (b[0] == 0xf4 && b[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 /* What can be said better before the YAML library sees the bytes. It also takes invalid UTF-8 for the end of
  * the input, without a word, so that has to be found here. */
 static enum err check_bytes(const char *path, const char *bytes, size_t size, struct diag *diag)
@@ -107,7 +86,7 @@ static enum err check_bytes(const char *path, const char *bytes, size_t size, st
     int line = 1, column = 1, in_indent = 1, is_comment = 0, tab_column = 0, has_text = 0;
     for (size_t i = 0; i < size; i++) {
         char c = bytes[i];
-        int character = character_size(bytes + i, size - i);
+        int character = text_utf8(bytes + i, size - i);
         if (character == 0)
             return diag_set(diag, ERR_USAGE, "job.charset", "save it as UTF-8",
                             "%s:%d:%d: byte 0x%02x is not UTF-8", path, line, column, (unsigned char)c);
