@@ -7,6 +7,7 @@
 #include "core/base/mem.h"
 #include "core/base/short.h"
 #include "core/rules/verdict.h"
+#include "index/image_ids.h"
 #include "index/pairs.h"
 #include "index/table.h"
 #include <stdlib.h>
@@ -49,6 +50,7 @@ struct index {
     uint32_t unit_limit; /* in it, as far as memory is accounted for */
     uint32_t last_limit; /* of the newest segment */
     int huge, plain;
+    struct image_ids image_ids;                /* of long chains */
     uint64_t entry_bytes_top, table_bytes_top; /* when they were given back before the end */
     uint32_t free_list[SIZE_CLASSES + 1];
     struct spool *pairs; /* by partition: as index/pairs.h says; behind them, one of struct row_ref: records
@@ -89,7 +91,8 @@ static inline struct record *entry_at(const struct index *s, uint32_t number)
 /* 1 when the shard may hold so many bytes more. */
 static int may_grow(const struct index *s, uint64_t more)
 {
-    uint64_t held = s->counts.entry_bytes + ((uint64_t)s->table.mask + 1) * sizeof(struct bucket);
+    uint64_t held = s->counts.entry_bytes + ((uint64_t)s->table.mask + 1) * sizeof(struct bucket) +
+                    image_ids_bytes(&s->image_ids);
     return s->live_max == 0 || held + more <= s->live_max;
 }
 
@@ -167,6 +170,7 @@ static inline uint32_t entry_take(struct index *s, uint32_t units, struct diag *
 /* All entries are free: give them out from the first one on. */
 static void entries_reset(struct index *s)
 {
+    image_ids_fini(&s->image_ids);
     for (unsigned i = 0; i <= SIZE_CLASSES; i++)
         s->free_list[i] = NO_ENTRY;
     s->segment_at = 0;
@@ -348,38 +352,94 @@ static inline const uint8_t *occurrence_of(const struct index *s, const struct r
     return layout_of(s, r).has_extras ? at + 2 + record_u16(at) : at;
 }
 
+static inline int is_image_of(const struct index *s, const struct record *e, const uint8_t *id)
+{
+    if (!(e->flags & RECORD_IMAGE) || (e->flags & RECORD_DEAD))
+        return 0;
+    const uint8_t *other = occurrence_of(s, e);
+    return record_u16(id) == record_u16(other) && memcmp(id + 2, other + 2, record_u16(id)) == 0;
+}
+
+/* Notes an entry of a long chain. What does not fit is forgotten as a whole: then the chain is walked. */
+static int note_image(struct index *s, uint32_t tag, uint32_t number)
+{
+    const uint64_t more = image_ids_more(&s->image_ids);
+    if ((more == 0 || may_grow(s, more)) && image_ids_add(&s->image_ids, tag, number))
+        return 1;
+    image_ids_fini(&s->image_ids);
+    return 0;
+}
+
+static uint32_t image_tag(const struct index *s, uint32_t head, const struct record *e)
+{
+    const uint8_t *id = occurrence_of(s, e);
+    return image_ids_tag(head, id + 2, record_u16(id));
+}
+
+static void note_chain(struct index *s, uint32_t head)
+{
+    if (!note_image(s, image_ids_tag(head, NULL, 0), head))
+        return;
+    for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi) {
+        const struct record *e = entry_at(s, number);
+        if ((e->flags & RECORD_IMAGE) && !(e->flags & RECORD_DEAD) &&
+            !note_image(s, image_tag(s, head, e), number))
+            return;
+    }
+}
+
+/* The entry of a chain that stands for the row of an image; NO_ENTRY: it has none. */
+static uint32_t image_entry(struct index *s, uint32_t head, const struct record *r)
+{
+    const uint8_t *id = occurrence_of(s, r);
+    if (s->image_ids.slots && image_ids_has(&s->image_ids, head)) {
+        const uint32_t tag = image_ids_tag(head, id + 2, record_u16(id));
+        uint32_t at = image_ids_first(tag), number;
+        /* Another head's entries may have the tag too. */
+        while ((number = image_ids_next(&s->image_ids, tag, &at)) != UINT32_MAX) {
+            const struct record *e = entry_at(s, number);
+            if (is_image_of(s, e, id) && e->hash_lo == r->hash_lo && key_equal(s, e, r, (struct road){0}))
+                return number;
+        }
+        return NO_ENTRY;
+    }
+    uint32_t walked = 0;
+    for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi, walked++)
+        if (is_image_of(s, entry_at(s, number), id)) {
+            if (walked > IMAGE_CHAIN_WALKED)
+                note_chain(s, head);
+            return number;
+        }
+    if (walked > IMAGE_CHAIN_WALKED)
+        note_chain(s, head);
+    return NO_ENTRY;
+}
+
 /* Folds an image into the chain of its key. 1: `r` was taken in or is older than what is here; 0: it must be
  * chained; -1: failed. */
 static int fold(struct index *s, uint32_t head, const struct record *r, struct diag *diag)
 {
-    const uint8_t *id = occurrence_of(s, r);
-    uint32_t next;
-    for (uint32_t number = head; number != NO_ENTRY; number = next) {
-        struct record *e = entry_at(s, number);
-        next = e->hash_hi;
-        if (!(e->flags & RECORD_IMAGE) || (e->flags & RECORD_DEAD))
-            continue;
-        const uint8_t *other = occurrence_of(s, e);
-        if (record_u16(id) != record_u16(other) || memcmp(id + 2, other + 2, record_u16(id)) != 0)
-            continue;
-        const struct record *older = r->place > e->place ? e : r;
-        s->counts.superseded++;
-        if (!tally_add(&s->superseded, older)) {
-            mem_fail(diag, 0, "a tally");
-            return -1;
-        }
-        if (older == r)
-            return 1;
-        uint32_t units = record_units(record_var_size(r, layout_of(s, r)));
-        if (units <= record_units(record_var_size(e, layout_of(s, e)))) {
-            memcpy(e, r, (size_t)units * RECORD_UNIT);
-            e->hash_hi = next;
-            return 1;
-        }
-        e->flags |= RECORD_DEAD; /* the new image is longer and gets an entry of its own; the chain's key
-                                    bytes stay */
+    const uint32_t number = image_entry(s, head, r);
+    if (number == NO_ENTRY)
         return 0;
+    struct record *e = entry_at(s, number);
+    const struct record *older = r->place > e->place ? e : r;
+    s->counts.superseded++;
+    if (!tally_add(&s->superseded, older)) {
+        mem_fail(diag, 0, "a tally");
+        return -1;
     }
+    if (older == r)
+        return 1;
+    uint32_t units = record_units(record_var_size(r, layout_of(s, r)));
+    if (units <= record_units(record_var_size(e, layout_of(s, e)))) {
+        const uint32_t next = e->hash_hi;
+        memcpy(e, r, (size_t)units * RECORD_UNIT);
+        e->hash_hi = next;
+        return 1;
+    }
+    e->flags |= RECORD_DEAD; /* the new image is longer and gets an entry of its own; the chain's key
+                                bytes stay */
     return 0;
 }
 
@@ -417,6 +477,7 @@ static enum err keep(struct index *s, uint32_t partition, const struct record *r
 static enum err move_left(struct index *s, struct diag *diag)
 {
     enum err err = OK;
+    image_ids_fini(&s->image_ids);
     for (uint32_t i = 0; err == OK && i <= s->table.mask; i++) {
         struct bucket *bucket = &s->table.buckets[i];
         for (unsigned slot = 0; err == OK && slot < BUCKET_SLOTS; slot++) {
@@ -616,6 +677,9 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
                 e = entry_at(s, found.head);
                 fresh->hash_hi = e->hash_hi; /* behind the head, so that the slot stays as it is */
                 e->hash_hi = number;
+                if (!road.plain && UNLIKELY(s->image_ids.slots != NULL) && (r->flags & RECORD_IMAGE) &&
+                    image_ids_has(&s->image_ids, found.head))
+                    note_image(s, image_tag(s, found.head, fresh), number);
             }
         } else {
             int grown = 1;
@@ -1147,6 +1211,7 @@ static void shard_reset(struct index *s)
 /* Table and entries are not needed any more: all that stayed is judged. */
 static void release_live(struct index *s)
 {
+    image_ids_fini(&s->image_ids);
     if (s->entry_bytes_top == 0 || s->segment_count)
         s->entry_bytes_top = s->counts.entry_bytes;
     for (uint32_t i = 0; i < s->segment_count; i++)
@@ -1299,6 +1364,7 @@ static void shard_close(struct index *s)
     if (s->kept)
         s->kept->ops->close(s->kept);
     table_fini(&s->table);
+    image_ids_fini(&s->image_ids);
     for (uint32_t i = 0; i < s->segment_count; i++)
         mem_unmap(s->segments[i], (size_t)SEGMENT_UNITS * RECORD_UNIT);
     tally_fini(&s->superseded);

@@ -31,6 +31,7 @@ struct setting {
     int window;  /* days; -1: none */
     int long_keys;
     uint32_t memory; /* of the shard; 0: no limit */
+    uint32_t ids;    /* of a key's images; 0: two */
     int deep;        /* hashes that agree where partitions and their parts are told apart */
 };
 
@@ -149,7 +150,7 @@ static int run(const struct setting *s)
         a->amount = (int64_t)prng_below(&prng, 3) + 100;
         a->status = (uint16_t)prng_below(&prng, 8) == 0;
         a->day = (uint16_t)(prng_below(&prng, 10) == 0 ? 0 : 20000 + prng_below(&prng, 6) / 2);
-        a->occurrence = (uint32_t)prng_below(&prng, 2);
+        a->occurrence = (uint32_t)prng_below(&prng, s->ids ? s->ids : 2);
         a->flags = is_channel ? RECORD_CHANNEL : 0;
         if (s->images && !is_channel) {
             uint64_t kind = prng_below(&prng, 12);
@@ -305,6 +306,31 @@ TEST(images_of_a_log_fold_to_the_newest)
     run_many((struct setting){.window = -1, .images = 1});
     run_many((struct setting){.window = 1, .images = 1, .extras = 1, .long_keys = 1});
     run_many((struct setting){.window = 1, .images = 1, .collide = 1});
+}
+
+TEST(a_key_with_many_images_is_folded_all_the_same)
+{
+    for (uint64_t seed = 1; seed <= 6; seed++) {
+        for (uint32_t keys = 1; keys <= 5; keys += 2) {
+            struct setting s = {
+                .seed = seed, .records = 3001, .keys = keys, .window = -1, .images = 1, .ids = 700};
+            EXPECT(run(&s));
+            s.extras = s.long_keys = s.collide = 1;
+            EXPECT(run(&s));
+        }
+        uint64_t before = spilled;
+        for (uint32_t memory = 64 << 10; memory <= 256 << 10; memory *= 2) {
+            struct setting s = {.seed = seed,
+                                .records = 3001,
+                                .keys = 16,
+                                .window = -1,
+                                .images = 1,
+                                .ids = 300,
+                                .memory = memory};
+            EXPECT(run(&s));
+        }
+        EXPECT(spilled > before);
+    }
 }
 
 TEST(partitions_leave_and_come_back)
