@@ -78,6 +78,8 @@ struct task_work {
     struct verdict_log *log;
     struct differ differ;
     struct carry_file files[SIDES][CARRY_KINDS];
+    const char *fresh_files[SIDES * CARRY_KINDS + 1]; /* written and not published yet, by folder */
+    unsigned fresh_count;
     struct dormant *dormant;
     int late_found[SIDES];
     const char **late_paths[SIDES];
@@ -275,7 +277,7 @@ static enum err write_log(struct task_work *w, struct results *results, struct d
     if (err == OK)
         err = verdict_log_seal(w->log, &w->segment.entries, w->segment.sha, diag);
     if (err == OK)
-        err = state_file_publish(state, w->segment.file, diag);
+        w->fresh_files[w->fresh_count++] = w->segment.file;
     if (err == OK && w->differ.reader)
         fprintf(
             stderr,
@@ -321,14 +323,20 @@ static enum err gone_row(void *context, struct span row, struct diag *diag)
     return OK;
 }
 
-static enum err begin_carry(struct task_work *w, int side, enum carry_kind kind, struct carry_writer **writer,
-                            struct diag *diag)
+/* A list of nothing has no file: its row in the state says so. */
+static void name_carry(struct task_work *w, int side, enum carry_kind kind)
 {
     static const char *const kinds[] = {"open", "final", "prints", "open-prints"};
     struct carry_file *file = &w->files[side][kind];
     *file = (struct carry_file){.task = w->task.id, .revision = w->task.wanted, .kind = kind, .side = side};
     snprintf(file->file, sizeof file->file, "suspense/%06lld-r%lld-%s-%s.csv", (long long)w->task.id,
              (long long)w->task.wanted, kinds[kind], side_name((enum side)side));
+}
+
+static enum err begin_carry(struct task_work *w, int side, enum carry_kind kind, struct carry_writer **writer,
+                            struct diag *diag)
+{
+    struct carry_file *file = &w->files[side][kind];
     struct text header = {0};
     if (kind != CARRY_PRINTS && kind != CARRY_OPEN_PRINTS)
         keep_header(&header, w->job->job);
@@ -341,6 +349,10 @@ static enum err begin_carry(struct task_work *w, int side, enum carry_kind kind,
 
 static enum err write_carried(struct carrying *c, struct results *results, struct diag *diag)
 {
+    name_carry(c->w, c->side, c->rows);
+    name_carry(c->w, c->side, c->prints);
+    if (results_book_is_empty(results, c->list))
+        return OK;
     enum err err = begin_carry(c->w, c->side, c->rows, &c->rows_writer, diag);
     if (err == OK)
         err = begin_carry(c->w, c->side, c->prints, &c->prints_writer, diag);
@@ -604,7 +616,11 @@ static enum err keep_files(void *context, struct results *results, struct diag *
                                  .prints = CARRY_PRINTS};
         err = write_carried(&final, results, diag);
     }
-    return err;
+    for (int side = 0; side < SIDES; side++)
+        for (int kind = 0; kind < CARRY_KINDS; kind++)
+            if (w->files[side][kind].records)
+                w->fresh_files[w->fresh_count++] = w->files[side][kind].file;
+    return err == OK ? state_files_publish(w->folder->state, w->fresh_files, w->fresh_count, diag) : err;
 }
 
 static enum err keep_all(void *context, const struct session_outcome *o, struct diag *diag)

@@ -131,9 +131,14 @@ enum err out_end(struct out_file *f, enum err err, struct diag *diag)
     if (err == OK && (f->reserved || padded) && (error = sys_truncate(f->fd, size)) != 0)
         err = diag_set_errno(diag, -error, "out.write", "%s: cannot cut it to %llu bytes", f->path,
                              (unsigned long long)size);
-    if (err == OK && (error = sys_fsync(f->fd)) != 0)
+    if (err == OK && f->sync) {
+        err = sync_set_add(f->sync, f->fd, f->path, diag);
+        f->fd = -1;
+    } else if (err == OK && (error = sys_fsync(f->fd)) != 0) {
         err = diag_set_errno(diag, -error, "out.fsync", "%s: cannot make it durable", f->path);
-    sys_close(f->fd);
+    }
+    if (f->fd >= 0)
+        sys_close(f->fd);
     f->fd = -1;
     f->used = 0;
     return err;

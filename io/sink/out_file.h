@@ -9,6 +9,7 @@
 #define TIEOUT_IO_SINK_OUT_FILE_H
 
 #include "io/ring/ring.h"
+#include "io/ring/sync_set.h"
 #include "io/sink/digest.h"
 #include <string.h>
 
@@ -23,7 +24,9 @@ struct out_file {
     unsigned block_count, filling;
     size_t sent[OUT_BLOCKS_MAX]; /* bytes on their way; 0: the block is free */
     size_t used;
-    uint64_t offset;       /* in the file, of the block that is being filled */
+    uint64_t offset; /* in the file, of the block that is being filled */
+    struct sync_set
+        *sync; /* the caller's: out_end leaves the file there to be made durable; NULL: it does so itself */
     struct digest *digest; /* the caller's: takes in what is written; NULL: nobody asks */
     uint64_t reserved;     /* bytes of the disk, when direct */
 };

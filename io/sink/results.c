@@ -76,6 +76,7 @@ struct results {
     struct match *match;       /* NULL: match.csv is not asked for */
     struct sleepers *sleepers; /* borrowed; NULL: none */
     char seals[FILES][DIGEST_TEXT];
+    struct sync_set sync; /* written, and not yet durable */
     char match_head[4096];
 };
 
@@ -1033,6 +1034,7 @@ void results_close(struct results *s)
             sys_close(lane->spill_fd);
     }
     mem_give(s->lanes);
+    sync_set_drop(&s->sync);
     match_close(s->match);
     stage_close(s->stage);
     mem_give(s);
@@ -1251,6 +1253,16 @@ enum err results_book(struct results *s, enum kept book, results_book_fn *each, 
     return merge(s, s->sleepers, BOOK_LISTS + (int)book, book_item, &reading, diag);
 }
 
+int results_book_is_empty(const struct results *s, enum kept book)
+{
+    const int list = BOOK_LISTS + (int)book;
+    for (uint32_t i = 0; i < s->config.lanes; i++)
+        if (s->lanes[i].classes[list].item_count || s->lanes[i].classes[list].run_count)
+            return 0;
+    return !s->sleepers || (book != BOOK_LOG && !(book == BOOK_OPEN && s->sleepers->has[LOCAL]) &&
+                            !(book == BOOK_OPEN_CHANNEL && s->sleepers->has[CHANNEL]));
+}
+
 enum err results_book_of_run(struct results *s, enum kept book, results_book_fn *each, void *context,
                              struct diag *diag)
 {
@@ -1324,6 +1336,7 @@ enum err results_write(struct results *s, struct worker_io *io, char digest_line
     if (err == OK && (!digest || (s->config.keep && !whole)))
         err = mem_fail(diag, 0, "writing results");
     f.digest = whole;
+    f.sync = &s->sync;
     for (int file = 0; err == OK && file < FILES; file++) {
         if ((file == CLASS_MATCH && !s->match) ||
             (file == PROPOSAL_FILE && !s->config.job->match.subset.given))
@@ -1381,12 +1394,13 @@ enum err results_extra(struct results *s, const char *name, const void *bytes, s
         return diag_set_errno(diag, -fd, "out.open", "%s: cannot make it", path);
     int error = sys_pwrite_full(fd, bytes, size, 0);
     if (!error)
-        error = sys_fsync(fd);
+        return sync_set_add(&s->sync, fd, path, diag);
     sys_close(fd);
-    return error ? out_write_failed(diag, -error, "out.write", path, size) : OK;
+    return out_write_failed(diag, -error, "out.write", path, size);
 }
 
 enum err results_publish(struct results *s, struct diag *diag)
 {
-    return stage_publish(s->stage, diag);
+    enum err err = sync_set_all(&s->sync, diag);
+    return err == OK ? stage_publish(s->stage, diag) : err;
 }

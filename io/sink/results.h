@@ -76,6 +76,7 @@ enum err results_extra(struct results *results, const char *name, const void *by
 typedef enum err results_book_fn(void *context, struct span row, struct diag *diag);
 enum err results_book(struct results *results, enum kept book, results_book_fn *each, void *context,
                       struct diag *diag);
+int results_book_is_empty(const struct results *results, enum kept book);
 /* The same without what comes from beside the run; any number of times. */
 enum err results_book_of_run(struct results *results, enum kept book, results_book_fn *each, void *context,
                              struct diag *diag);

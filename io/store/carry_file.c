@@ -99,7 +99,7 @@ enum err carry_write_end(struct carry_writer *w, struct carry_file *file, struct
     snprintf(file->sha, sizeof file->sha, "%s", text + strlen("sha256:"));
     file->records = w->rows;
     file->bytes = w->offset;
-    return err == OK ? state_file_publish(w->state, w->name, diag) : err;
+    return err;
 }
 
 void carry_write_drop(struct carry_writer *w)

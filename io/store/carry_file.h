@@ -1,6 +1,6 @@
 /* io/store/carry_file.h: files of carried records: written, held against what state.db says of them, searched.
  *
- *     carry_write_open -> carry_write_row ... -> carry_write_end      NAME appears whole, durable, with its hash
+ *     carry_write_open -> carry_write_row ... -> carry_write_end      NAME.new is whole, with its hash
  *     carry_check                                                     before its records are believed
  *     late_open -> late_find (once a side) -> late_close              final records whose partner may have come
  *
@@ -20,7 +20,7 @@ enum err carry_write_open(struct carry_writer **out, const struct state *state, 
                           struct span header, struct diag *diag);
 /* Bytes of a row; `newline` 1: one is put behind it. */
 enum err carry_write_row(struct carry_writer *writer, struct span row, int newline, struct diag *diag);
-/* Publishes it and fills sha, records and bytes of `file`. */
+/* Fills sha, records and bytes of `file`; the caller publishes it (state_files_publish). */
 enum err carry_write_end(struct carry_writer *writer, struct carry_file *file, struct diag *diag);
 void carry_write_drop(struct carry_writer *writer);
 

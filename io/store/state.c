@@ -1,6 +1,7 @@
 /* io/store/state.c: see state.h */
 #include "io/store/state.h"
 #include "core/base/mem.h"
+#include "io/ring/sync_set.h"
 #include "io/ring/sys.h"
 #include "io/store/alarm.h"
 #include "io/store/budget_book.h"
@@ -528,21 +529,42 @@ enum err state_path(const struct state *state, char out[STATE_PATH_MAX], const c
     return OK;
 }
 
+enum err state_files_publish(const struct state *state, const char *const *names, unsigned count,
+                             struct diag *diag)
+{
+    char path[STATE_PATH_MAX], fresh[STATE_PATH_MAX + 8], folder[STATE_PATH_MAX] = "";
+    struct sync_set *set = mem_take_zero(1, sizeof *set);
+    enum err err = set ? OK : mem_fail(diag, sizeof *set, "the state's files");
+    for (unsigned i = 0; err == OK && i < count; i++) {
+        err = state_path(state, path, names[i], diag);
+        snprintf(fresh, sizeof fresh, "%s.new", path);
+        int fd = err == OK ? sys_open(fresh, O_RDWR, 0) : -1;
+        if (err == OK)
+            err = fd < 0 ? diag_set_errno(diag, -fd, "state.write", "%s: cannot put it in place", path)
+                         : sync_set_add(set, fd, path, diag);
+    }
+    if (err == OK)
+        err = sync_set_all(set, diag);
+    for (unsigned i = 0; err == OK && i < count; i++) {
+        err = state_path(state, path, names[i], diag);
+        snprintf(fresh, sizeof fresh, "%s.new", path);
+        const int error = err == OK ? sys_rename(fresh, path) : 0;
+        if (error)
+            err = diag_set_errno(diag, -error, "state.write", "%s: cannot put it in place", path);
+        *strrchr(path, '/') = 0;
+        if (err == OK && folder[0] && strcmp(folder, path) != 0)
+            err = sync_directory(folder, diag);
+        snprintf(folder, sizeof folder, "%s", path);
+    }
+    if (err == OK && count)
+        err = sync_directory(folder, diag);
+    if (set)
+        sync_set_drop(set);
+    mem_give(set);
+    return err;
+}
+
 enum err state_file_publish(const struct state *state, const char *name, struct diag *diag)
 {
-    char path[STATE_PATH_MAX], fresh[STATE_PATH_MAX + 8];
-    enum err err = state_path(state, path, name, diag);
-    if (err != OK)
-        return err;
-    snprintf(fresh, sizeof fresh, "%s.new", path);
-    int fd = sys_open(fresh, O_RDWR, 0);
-    int error = fd < 0 ? fd : sys_fsync(fd);
-    if (fd >= 0)
-        sys_close(fd);
-    if (!error)
-        error = sys_rename(fresh, path);
-    if (error)
-        return diag_set_errno(diag, -error, "state.write", "%s: cannot put it in place", path);
-    *strrchr(path, '/') = 0;
-    return sync_directory(path, diag);
+    return state_files_publish(state, &name, 1, diag);
 }

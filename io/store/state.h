@@ -55,5 +55,9 @@ enum err state_advance(struct state *state, int64_t number, const char *chain, s
  * relative to the folder and may hold one '/'. */
 enum err state_path(const struct state *state, char out[STATE_PATH_MAX], const char *name, struct diag *diag);
 enum err state_file_publish(const struct state *state, const char *name, struct diag *diag);
+/* The same of several, of which those of one folder stand together: each is durable before any has its name, and each folder is made
+ * durable once. */
+enum err state_files_publish(const struct state *state, const char *const *names, unsigned count,
+                             struct diag *diag);
 
 #endif

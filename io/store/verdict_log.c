@@ -136,9 +136,6 @@ enum err verdict_log_seal(struct verdict_log *log, uint64_t *entries, char sha[V
         log->used = FRAME_HEAD + 8;
         err = flush(log, diag);
     }
-    int error = err == OK ? sys_fsync(log->fd) : 0;
-    if (error)
-        err = diag_set_errno(diag, -error, "state.fsync", "%s: cannot make it durable", log->path);
     char text[DIGEST_TEXT];
     digest_end(log->digest, text);
     snprintf(sha, VERDICT_SHA_TEXT, "%s", text + strlen("sha256:"));

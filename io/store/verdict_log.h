@@ -1,6 +1,6 @@
 /* io/store/verdict_log.h: segments of the verdict log: files that are written once, and read from their beginning.
  *
- *     verdict_log_create -> verdict_log_put ... -> verdict_log_seal       writes NAME.new, and makes it durable
+ *     verdict_log_create -> verdict_log_put ... -> verdict_log_seal       writes NAME.new; its publisher makes it durable
  *     verdict_log_open -> verdict_log_next until STEP_DONE -> verdict_log_close
  *
  * A segment is one revision of one task: all its verdicts but those of plain exact pairs, in the order of entry_compare, and the
