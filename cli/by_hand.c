@@ -78,9 +78,10 @@ static int is_about(const struct entry *e, enum side side, const struct force_si
            span_is(e->side[side].text[FIELD_BIZ_ORDER_NO], want->biz_order_no);
 }
 
-/* Tells `late` where the record of one side stands. 1: found; 0: it is not as it was; -1. */
-static int want_side(struct by_hand *by, const struct hand_pair *pair, enum side side, struct late *late,
-                     struct diag *diag)
+/* The verdict of one side's order, as its task's last revision has it: its print, and where its row stands. With `late` that row is
+ * wanted. 1: found; 0: it is not as it was; -1. */
+static int find_side(struct by_hand *by, const struct hand_pair *pair, enum side side, struct late *late,
+                     uint64_t *print, struct diag *diag)
 {
     const struct force_side *want = &pair->pair.side[side];
     struct arena arena;
@@ -102,10 +103,12 @@ static int want_side(struct by_hand *by, const struct hand_pair *pair, enum side
                                      .biz_order_no = e.side[side].text[FIELD_BIZ_ORDER_NO],
                                      .channel_order_no = e.side[side].text[FIELD_CHANNEL_ORDER_NO],
                                      .hand = (uint32_t)pair->pair.no};
-        if (late_want(late, &row, &found, diag) != OK)
+        *print = entry_print(&e);
+        found = 1;
+        if (late && late_want(late, &row, &found, diag) != OK)
             opened = -1;
         by->takes_up |=
-            found; /* also where its partner is not as it was: it is read, and must be laid aside */
+            late && found; /* also where its partner is not as it was: it is read, and must be laid aside */
         break;
     }
     verdict_log_close(reader);
@@ -137,9 +140,10 @@ enum err by_hand_open(struct by_hand *by, struct state *state, const struct task
         if (!(waits || is_mine) || pair->side[LOCAL].day >= task->day || pair->side[CHANNEL].day >= task->day)
             continue;
         p->wanted = 1;
-        int found = want_side(by, p, LOCAL, late, diag);
+        uint64_t print;
+        int found = late ? find_side(by, p, LOCAL, late, &print, diag) : 0;
         if (found > 0)
-            found = want_side(by, p, CHANNEL, late, diag);
+            found = find_side(by, p, CHANNEL, late, &print, diag);
         if (found < 0)
             err = diag->err;
     }
@@ -234,8 +238,12 @@ static enum err entries_of(struct by_hand *by, const struct hand_pair *p, struct
     enum err err = OK;
     struct entry back[SIDES] = {{0}, {0}}, e;
     uint8_t *bytes[SIDES] = {NULL, NULL};
-    struct seeker seekers[SIDES] = {{.count = 0}, {.count = 0}};
+    uint64_t prints[SIDES] = {0, 0};
     arena_init(&arena);
+    /* By their prints: of records that are equal in all, any reversal will do. */
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (find_side(by, p, (enum side)side, NULL, &prints[side], diag) < 0)
+            err = diag->err;
     /* First what the match took back, then the match: it is of the same two rows. */
     for (int pass = 0; err == OK && pass < 2; pass++) {
         struct verdict_reader *reader = NULL;
@@ -246,8 +254,7 @@ static enum err entries_of(struct by_hand *by, const struct hand_pair *p, struct
         while (err == OK && opened > 0 && !done &&
                (step = verdict_log_next(reader, &e, &raw, diag)) == STEP_MORE) {
             for (int side = 0; err == OK && pass == 0 && e.kind == ENTRY_REVERSAL && side < SIDES; side++) {
-                if (bytes[side] || !is_about(&e, (enum side)side, &p->pair.side[side]) ||
-                    !is_of(&seekers[side], &e, p->pair.side[side].id))
+                if (bytes[side] || e.undo || entry_print(&e) != prints[side])
                     continue;
                 bytes[side] = mem_take(raw.size);
                 if (!bytes[side])

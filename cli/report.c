@@ -230,7 +230,7 @@ enum err report_summary(const struct report *report, char **out, struct diag *di
     else
         json_decref(schedule);
 
-    /* The digest: every class file without places, and all that stands above. */
+    /* The digest: every class file without places, aggregate.csv, and all that stands above. */
     char *body = json_dumps(root, JSON_INDENT(2)), digest_text[DIGEST_TEXT];
     struct digest *digest = digest_open();
     if (!body || !digest) {

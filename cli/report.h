@@ -11,7 +11,7 @@ struct report {
     const struct run_result *result;
     uint16_t date;
     const char *out_dir;
-    const char *digest_lines; /* "name hash" per class file */
+    const char *digest_lines; /* "name hash" per class file, and of aggregate.csv */
     double seconds;
     uint32_t threads;
     const char *io_name;

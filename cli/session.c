@@ -7,6 +7,7 @@
 #include "core/base/topology.h"
 #include "core/engine/run.h"
 #include "core/rules/rates.h"
+#include "io/sink/digest.h"
 #include "io/source/capture.h"
 #include "io/source/segments.h"
 #include "io/source/worker_io.h"
@@ -283,6 +284,22 @@ static enum err write_classes(struct session *s, char digest_lines[4096], struct
     return err == OK ? run_add(s->result, s->job, sums, diag) : err;
 }
 
+/* A file without places, behind the class files. */
+static enum err add_digest(char digest_lines[4096], const char *name, const char *text, struct diag *diag)
+{
+    char hash[DIGEST_TEXT];
+    struct digest *digest = digest_open();
+    if (!digest)
+        return mem_fail(diag, 0, "a digest");
+    digest_begin(digest);
+    digest_put(digest, text, strlen(text));
+    digest_end(digest, hash);
+    digest_close(digest);
+    const size_t used = strlen(digest_lines);
+    snprintf(digest_lines + used, 4096 - used, "%s %s\n", name, hash);
+    return OK;
+}
+
 static enum err write_reports(struct session *s, char **summary, struct diag *diag)
 {
     char digest_lines[4096], *text = NULL;
@@ -305,6 +322,8 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
         err = report_aggregate(&report, &text, diag);
     if (err == OK)
         err = results_extra(s->results, "aggregate.csv", text, strlen(text), diag);
+    if (err == OK)
+        err = add_digest(digest_lines, "aggregate.csv", text, diag);
     free(text);
     text = NULL;
     if (err == OK)

@@ -473,9 +473,10 @@ static enum err find_woken(void *context, enum side side, const char **path, str
 }
 
 /* What of the outputs must be there as it is now. */
-static const char *const sealed[] = {"mismatch.csv",  "missing.csv",   "extra.csv",    "suspense.csv",
-                                     "duplicate.csv", "ambiguous.csv", "excluded.csv", "reject.csv",
-                                     "aggregate.csv", "summary.json",  "match.csv",    NULL};
+static const char *const sealed[] = {
+    "mismatch.csv",  "missing.csv",  "extra.csv",  "suspense.csv",  "duplicate.csv",
+    "ambiguous.csv", "excluded.csv", "reject.csv", "aggregate.csv", "summary.json",
+    "match.csv",     "proposal.csv", NULL};
 
 static enum err seal_files(struct text *t, const struct results *results, struct diag *diag)
 {
@@ -492,7 +493,7 @@ static enum err seal_files(struct text *t, const struct results *results, struct
         }
         snprintf(path, sizeof path, "%s/%s", directory, sealed[i]);
         int fd = sys_open(path, O_RDONLY, 0);
-        if (fd == -ENOENT && strcmp(sealed[i], "match.csv") == 0)
+        if (fd == -ENOENT && (strcmp(sealed[i], "match.csv") == 0 || strcmp(sealed[i], "proposal.csv") == 0))
             continue; /* it was not asked for */
         int error = fd < 0 ? fd : sys_fstat(fd, &st);
         if (!error)

@@ -153,6 +153,20 @@ expect 6 'rerun makes it again' t verify --jobs=book
 expect 1 '0 verdicts taken back, 0 given anew' t task rerun --date=2026-11-07 --jobs=book
 expect 0 'all agree' t verify --jobs=book
 
+mkdir -p whole/local whole/bill
+job G | sed 's/output: {dir: out}/output: {dir: out, match: true}/; s/^  window: none/  subset_sum: {by: [], parts: 3, work: 100, pool: 10}/' >whole/g.yaml
+printf 'order_no,amount,status\nz,1.00,SUCCESS\n' >whole/local/G-2026-11-01.csv
+printf 'trade_no,order_no,amount,status\nt2,z,1.00,SUCCESS\n' >whole/bill/G-2026-11-01.csv
+expect 0 'made' t task init --date=2026-11-01 --jobs=whole
+expect 0 '1 task done' t task run --jobs=whole
+for file in match proposal aggregate suspense; do
+    cp whole/out/G/2026-11-01/$file.csv kept.csv
+    echo 'made up' >>whole/out/G/2026-11-01/$file.csv
+    expect 6 "$file.csv is not what was published" t verify --jobs=whole
+    cp kept.csv whole/out/G/2026-11-01/$file.csv
+done
+expect 0 'all agree' t verify --jobs=whole
+
 # done again, with the days behind it: a late partner's reversal is told once
 job L | sed 's/threshold: {local: 1, channel: 1}/threshold: {local: 0, channel: 0}/' >l.yaml
 mkdir -p late/local late/bill

@@ -5,35 +5,17 @@
 set -eu
 tieout=$(realpath "$1")
 step=$2
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 cd "$work"
+. "$root/tests/book/common.sh"
 
 mkdir -p base/local base/bill
 # Two queues: while one task is read, the other one's is written and committed.
 for name in A B; do
-    cat >base/$name.yaml <<YAML
-version: 1
-job: $name
-channel_code: $name
-timezone: Asia/Shanghai
-currency: CNY
-local:
-  files: "local/{date}.csv"
-  format: csv
-  fields: {biz_order_no: order_no, amount: {column: amount, unit: major}, status: status}
-channel:
-  files: "bill/{date}.csv"
-  format: csv
-  fields: {biz_order_no: order_no, channel_order_no: trade_no, amount: {column: amount, unit: major}, status: status}
-match:
-  keys: [[channel_code, biz_order_no]]
-  compare: [status]
-  window: none
-suspense: {threshold: {local: 1, channel: 1}}
-output: {dir: out}
-YAML
+    job $name | sed "s#/$name-{date}#/{date}#" >base/$name.yaml
 done
 # Day 1 opens, day 2 makes final, day 3 reopens one, matches, opens and ends in between.
 day() {
