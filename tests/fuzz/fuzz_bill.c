@@ -151,15 +151,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef TIEOUT_FUZZ
-static void once(const uint8_t *bytes, size_t size)
-{
-    LLVMFuzzerTestOneInput(bytes, size);
-    for (size_t cut = 1; cut < size && size < 20000; cut += size / 37 + 1) /* and cut at some places */
-        LLVMFuzzerTestOneInput(bytes, cut);
-}
-
 int main(int count, char **paths)
 {
-    return replay(count, paths, once);
+    return replay(count, paths, LLVMFuzzerTestOneInput, 37);
 }
 #endif

@@ -42,13 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef TIEOUT_FUZZ
-static void once(const uint8_t *bytes, size_t size)
-{
-    LLVMFuzzerTestOneInput(bytes, size);
-}
-
 int main(int count, char **paths)
 {
-    return replay(count, paths, once);
+    return replay(count, paths, LLVMFuzzerTestOneInput, 0);
 }
 #endif

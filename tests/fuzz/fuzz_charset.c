@@ -57,14 +57,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 #ifndef TIEOUT_FUZZ
-static void once(const uint8_t *bytes, size_t size)
-{
-    for (size_t cut = 0; cut <= size; cut++)
-        LLVMFuzzerTestOneInput(bytes, cut);
-}
-
 int main(int count, char **paths)
 {
-    return replay(count, paths, once);
+    return replay(count, paths, LLVMFuzzerTestOneInput, 100);
 }
 #endif

@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef void replay_fn(const uint8_t *bytes, size_t size);
+typedef int replay_fn(const uint8_t *bytes, size_t size);
+
+static size_t replay_cuts;
 
 static int replay_file(const char *path, replay_fn *each)
 {
@@ -30,6 +32,8 @@ static int replay_file(const char *path, replay_fn *each)
     }
     fclose(file);
     each(bytes, size);
+    for (size_t cut = 1; replay_cuts && cut < size && size < 20000; cut += size / replay_cuts + 1)
+        each(bytes, cut);
     free(bytes);
     return 1;
 }
@@ -51,10 +55,11 @@ static int replay_path(const char *path, replay_fn *each)
     return count;
 }
 
-/* The exit code: no input at all is a failure. */
-static int replay(int count, char **paths, replay_fn *each)
+/* Each input whole, and cut at about `cuts` places. The exit code: no input at all is a failure. */
+static int replay(int count, char **paths, replay_fn *each, size_t cuts)
 {
     int inputs = 0;
+    replay_cuts = cuts;
     for (int i = 1; i < count; i++)
         inputs += replay_path(paths[i], each);
     printf("%d inputs replayed\n", inputs);
