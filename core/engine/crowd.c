@@ -14,23 +14,32 @@ enum {
     SLICE = 4096,        /* rows at hand, usually */
     ROW_BYTES = 1024,    /* of a whole record, with its texts */
     ROWS_MAX = 64 << 10, /* of one key at hand, at most: what is more is done faster in parts */
-    SHARE = 32,          /* of a worker's memory, for each spool */
+    PARTITION_BITS = 7,
+    PARTITIONS = 1 << PARTITION_BITS, /* of a stage */
+    SHARE = 8,           /* of a worker's memory, for each spool: the index has given its own back by now */
     SHED_MAX = 240,      /* crowds that are told apart in a partition */
     SPLITTERS_MAX = 255, /* that put records in order, at once */
     SAMPLES = 4,         /* for each of them */
     BUCKETS_MAX = 128    /* of pairs */
 };
 
-/* A record of a crowd. */
+/* A record of a crowd: what tells it apart, so that its row is fetched only where more of it matters. */
 struct item {
     struct row_ref ref;
-    uint64_t hash;   /* of what the next stage brings together; in a list of pairs, the pair's number */
-    uint64_t sigma;  /* of key and sigma */
-    uint8_t matched; /* its sigma was matched under its key */
-    uint8_t apart;   /* P1 has to look at the row, whatever its hash */
-    uint8_t spare[6];
+    uint64_t hash;  /* of what the next stage brings together; in a list of pairs, the pair's number */
+    uint64_t sigma; /* of key and sigma */
+    int64_t amount_micro;
+    uint32_t name; /* of key and sigma without the amount, exactly; 0: only the row can tell */
+    uint16_t day;
+    uint8_t currency;
+    uint8_t flags; /* enum item_flag */
 };
-_Static_assert(sizeof(struct item) == 56, "an item's bytes are those of crowd.h");
+enum item_flag {
+    ITEM_MATCHED = 1, /* its sigma was matched under its key */
+    ITEM_APART = 2    /* P1 has to look at the row, whatever its hash */
+};
+_Static_assert((int)CROWD_SHARES <= (int)PARTITIONS, "all partitions are taken");
+_Static_assert(sizeof(struct item) == 64, "an item is one cache line");
 
 /* Records in a spool. */
 struct bag {
@@ -157,12 +166,13 @@ enum err crowd_put(struct worker *w, const struct row_ref *ref)
 static enum err to_stage(struct crowd *c, int stage, struct item *item)
 {
     struct worker *w = c->w;
-    enum err err = w->crowd[stage] ? OK : bag_open(c, &w->crowd[stage], HASH_PARTITIONS);
+    enum err err = w->crowd[stage] ? OK : bag_open(c, &w->crowd[stage], PARTITIONS);
     item->hash = stage == CROWD_SIGMA ? item->sigma
                  : stage == CROWD_REST
                      ? item->ref.key_hash * 0x9E3779B97F4A7C15ull /* all of a key have the same */
                      : item->hash;
-    return err == OK ? bag_put(c, w->crowd[stage], (uint32_t)(item->hash >> 56), item) : err;
+    return err == OK ? bag_put(c, w->crowd[stage], (uint32_t)(item->hash >> (64 - PARTITION_BITS)), item)
+                     : err;
 }
 
 /* What P1 is done with. */
@@ -251,7 +261,7 @@ static enum err fill(struct crowd *c, const struct item *items, struct full *row
         struct full *row = &rows[i];
         if (row->carry)
             row->reasons |= verdict_carry_reasons(row->carry);
-        row->sigma_matched = items[i].matched;
+        row->sigma_matched = items[i].flags & ITEM_MATCHED;
         if (!judge_key_of(c->job, c->pass, arena, row) || !row->key.data)
             return mem_fail(&c->w->diag, 0, "a key");
         /* What many rows have in common is compared over and over: by its address, where it is the same text. */
@@ -360,6 +370,84 @@ static void forget_fresh(struct run *run)
     run->fresh_keys = NULL;
 }
 
+/* ---- names of keys and sigmas ---- */
+
+enum { NAMES_MAX = 1 << 16, NAME_SLOTS = NAMES_MAX * 2 };
+
+struct crowd_names {
+    uint32_t slots[NAME_SLOTS]; /* 1 + number of a text; 0: free */
+    struct span texts[NAMES_MAX];
+    uint64_t hashes[NAMES_MAX];
+    struct arena arena;
+    uint32_t count;
+};
+
+/* The number of a text, from 1, the same for all workers; 0 when there are too many, or memory is out. */
+static uint32_t name_of(struct run *run, struct span text)
+{
+    const uint64_t hash = hash_bytes(text.data, text.size, run->config->hash_seed);
+    uint32_t name = 0;
+    pthread_mutex_lock(&run->fresh_lock);
+    struct crowd_names *all = run->crowd_names;
+    if (!all && (all = run->crowd_names = mem_map(sizeof *all, 0)))
+        arena_init(&all->arena);
+    for (uint64_t at = hash % NAME_SLOTS; all; at = (at + 1) % NAME_SLOTS) {
+        const uint32_t number = all->slots[at];
+        if (number && all->hashes[number - 1] == hash && span_equal(all->texts[number - 1], text)) {
+            name = number;
+            break;
+        }
+        if (number)
+            continue;
+        struct span copy = {0};
+        if (all->count < NAMES_MAX)
+            copy = arena_copy(&all->arena, text);
+        if (copy.data) {
+            all->texts[all->count] = copy;
+            all->hashes[all->count] = hash;
+            name = all->slots[at] = ++all->count;
+        }
+        break;
+    }
+    pthread_mutex_unlock(&run->fresh_lock);
+    return name;
+}
+
+static void forget_names(struct run *run)
+{
+    if (!run->crowd_names)
+        return;
+    arena_fini(&run->crowd_names->arena);
+    mem_unmap(run->crowd_names, sizeof *run->crowd_names);
+    run->crowd_names = NULL;
+}
+
+/* Rows of a crowd usually have the key and sigma of the one before. */
+struct name_memo {
+    struct span key, sigma;
+    uint32_t name;
+};
+
+static uint32_t name_row(struct crowd *c, const struct full *row, struct name_memo *memo)
+{
+    const struct run_config *config = c->w->run->config;
+    if (config->write_match || compares_fee(c->job) || row->taken_micro || row->reasons || row->carry)
+        return 0;
+    if (memo->name && span_equal(memo->key, row->key) && span_equal(memo->sigma, row->sigma))
+        return memo->name;
+    const uint32_t size = (uint32_t)row->key.size;
+    char *text = arena_take(&c->w->arena, sizeof size + row->key.size + row->sigma.size);
+    if (!text)
+        return 0;
+    memcpy(text, &size, sizeof size);
+    memcpy(text + sizeof size, row->key.data, row->key.size);
+    memcpy(text + sizeof size + row->key.size, row->sigma.data, row->sigma.size);
+    *memo = (struct name_memo){
+        row->key, row->sigma,
+        name_of(c->w->run, (struct span){text, sizeof size + row->key.size + row->sigma.size})};
+    return memo->name;
+}
+
 /* A task: a record of its own inputs wakes final ones of its key, on the other side. */
 static enum err note_fresh(struct crowd *c, const struct full *row)
 {
@@ -389,6 +477,7 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
 {
     struct worker *w = c->w;
     struct span noted[SIDES] = {{0}};
+    struct name_memo memo[SIDES] = {{.name = 0}, {.name = 0}};
     arena_reset(&w->arena);
     enum err err = judge_fetch(w, refs, &count, c->rows, &w->arena);
     w->rows_at_hand = c->rows;
@@ -399,20 +488,26 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
         err = judge_admit(w, row, &refs[i], NULL, c->pass, &admitted);
         if (err != OK || !admitted)
             continue;
-        struct item item = {.ref = refs[i], .sigma = sigma_hash(c, row)};
+        struct item item = {.ref = refs[i],
+                            .sigma = sigma_hash(c, row),
+                            .amount_micro = row->amount_micro,
+                            .name = name_row(c, row, &memo[row->side]),
+                            .day = row->day,
+                            .currency = row->currency};
         item.ref.revisited = 0; /* it is counted */
         if (w->carry && c->pass == 0 && !row->carry && row->repeated != REPEAT_EQUAL &&
             !span_equal(noted[row->side], row->key)) {
             err = note_fresh(c, row);
             noted[row->side] = row->key;
         }
-        item.apart =
-            (w->carry && c->pass == 0 && row->carry && row->carry->is_late) || (!row->met && row->repeated);
+        if ((w->carry && c->pass == 0 && row->carry && row->carry->is_late) || (!row->met && row->repeated))
+            item.flags |= ITEM_APART;
         if (err != OK)
             continue;
         item.hash = occurrence_hash(c, row);
-        err = item.apart || (!row->met && row->occurrence.size) ? to_stage(c, CROWD_OCCURRENCE, &item)
-                                                                : behind_occurrence(c, &item);
+        err = item.flags & ITEM_APART || (!row->met && row->occurrence.size)
+                  ? to_stage(c, CROWD_OCCURRENCE, &item)
+                  : behind_occurrence(c, &item);
     }
     return err;
 }
@@ -573,7 +668,7 @@ static enum err occurrence_slice(struct crowd *c, void *context, struct item *it
     (void)context;
     for (uint32_t from = 0, to; err == OK && from < count; from = to) {
         to = same_hash(items, count, from);
-        if (to - from == 1 && !items[from].apart)
+        if (to - from == 1 && !(items[from].flags & ITEM_APART))
             err = behind_occurrence(c, &items[from]);
         else
             for (uint32_t i = from; i < to; i++)
@@ -628,7 +723,7 @@ static enum err find_lowest(struct crowd *c, void *context, struct item *items, 
     for (uint32_t i = 0; err == OK && i < count; i++) {
         const struct full *row = &c->rows[i];
         int awake = 1;
-        if (items[i].apart)
+        if (items[i].flags & ITEM_APART)
             err = is_awake(c, row, &awake);
         if (err != OK || !awake)
             continue;
@@ -664,7 +759,7 @@ static enum err tell_repeats(struct crowd *c, void *context, struct item *items,
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &c->rows[i];
         int awake = 1;
-        if (items[i].apart)
+        if (items[i].flags & ITEM_APART)
             err = is_awake(c, row, &awake);
         if (err == OK && !awake)
             err = judge_sleep_on(c->w, row, &c->refs[row - c->rows]);
@@ -908,7 +1003,7 @@ static enum err number_pair(struct crowd *c, void *context, struct item *item, c
     while (p->run < p->run_count && rank >= p->runs[p->run].from[p->side] + p->runs[p->run].count)
         p->run++;
     if (p->run == p->run_count || rank < p->runs[p->run].from[p->side]) {
-        item->matched |= p->total != 0;
+        item->flags |= p->total ? ITEM_MATCHED : 0;
         return to_stage(c, CROWD_REST, item);
     }
     item->hash = p->runs[p->run].first + rank - p->runs[p->run].from[p->side];
@@ -987,18 +1082,70 @@ static enum err pair_by_rank(struct crowd *c, struct pairing *p, const struct ba
 
 /* ---- SIGMA: P2 ---- */
 
+/* Records of which it is known, without their rows, that they are of one key and sigma, and of one date a side. */
+struct uniform {
+    struct item kept[SIDES]; /* the first */
+    uint64_t count[SIDES];
+    int is_not;
+};
+
+static void uniform_add(struct uniform *u, const struct item *item)
+{
+    const int side = item->ref.side;
+    if (!u->count[side]++)
+        u->kept[side] = *item;
+    for (int other = 0; other < SIDES; other++)
+        if (u->count[other])
+            u->is_not |= item->name != u->kept[other].name ||
+                         item->amount_micro != u->kept[other].amount_micro ||
+                         item->currency != u->kept[other].currency;
+    u->is_not |= !item->name || item->day != u->kept[side].day;
+}
+
+/* When there are as many on each side, who is whose partner is nowhere written: all are matched. */
+static int uniform_meets(const struct crowd *c, const struct uniform *u)
+{
+    return !u->is_not && u->count[LOCAL] == u->count[CHANNEL] && u->count[LOCAL] &&
+           window_holds(&c->job->match, u->kept[LOCAL].day, u->kept[CHANNEL].day);
+}
+
+static enum err uniform_tell(struct crowd *c, const struct uniform *u)
+{
+    enum err err = OK;
+    for (uint64_t i = 0; err == OK && i < u->count[LOCAL]; i++) {
+        struct full rows[SIDES];
+        for (int side = 0; side < SIDES; side++) {
+            const struct item *item = &u->kept[side];
+            rows[side] = (struct full){.side = (uint8_t)side,
+                                       .amount_micro = item->amount_micro,
+                                       .currency = item->currency,
+                                       .day = item->day,
+                                       .verdict = VERDICT_OPEN};
+        }
+        resolve_alike(&rows[LOCAL], &rows[CHANNEL], c->pass + 1);
+        err = judge_emit(c->w, &rows[LOCAL]);
+        if (err == OK)
+            err = judge_emit(c->w, &rows[CHANNEL]);
+    }
+    return err;
+}
+
 static enum err sigma_slice(struct crowd *c, void *context, struct item *items, uint32_t count)
 {
     uint32_t met = 0;
     enum err err = OK;
     (void)context;
     for (uint32_t from = 0, to; err == OK && from < count; from = to) {
-        unsigned sides = 0;
+        struct uniform uniform = {.is_not = 0};
         to = same_hash(items, count, from);
         for (uint32_t i = from; i < to; i++)
-            sides |= 1u << items[i].ref.side;
+            uniform_add(&uniform, &items[i]);
+        if (uniform_meets(c, &uniform)) {
+            err = uniform_tell(c, &uniform);
+            continue;
+        }
         for (uint32_t i = from; err == OK && i < to; i++)
-            if (sides == 3)
+            if (uniform.count[LOCAL] && uniform.count[CHANNEL])
                 items[met++] = items[i];
             else
                 err = to_stage(c, CROWD_REST, &items[i]);
@@ -1017,7 +1164,7 @@ static enum err sigma_slice(struct crowd *c, void *context, struct item *items, 
     for (uint32_t i = 0; err == OK && i < met; i++) {
         struct full *row = c->order[i];
         struct item *item = &items[row - c->rows];
-        item->matched |= row->sigma_matched;
+        item->flags |= row->sigma_matched ? ITEM_MATCHED : 0;
         err = row->verdict == VERDICT_OPEN ? to_stage(c, CROWD_REST, item) : judge_emit(c->w, row);
     }
     return err;
@@ -1089,11 +1236,11 @@ static enum err rest_as_it_is(struct crowd *c, void *context, struct item *items
     return err;
 }
 
-static enum err sides_of(struct crowd *c, void *context, struct item *items, uint32_t count)
+static enum err uniform_slice(struct crowd *c, void *context, struct item *items, uint32_t count)
 {
     (void)c;
     for (uint32_t i = 0; i < count; i++)
-        *(unsigned *)context |= 1u << items[i].ref.side;
+        uniform_add(context, &items[i]);
     return OK;
 }
 
@@ -1102,9 +1249,11 @@ static enum err sigma_bag(struct crowd *c, const struct bag *bag)
     enum { DAYS = UINT16_MAX + 1 };
     struct alike a = {.parts = NULL};
     struct pairing pairing = {.run_count = 0};
-    unsigned sides = 0;
-    enum err err = bag_each(c, bag, sides_of, &sides);
-    if (err != OK || sides != 3)
+    struct uniform uniform = {.is_not = 0};
+    enum err err = bag_each(c, bag, uniform_slice, &uniform);
+    if (err == OK && uniform_meets(c, &uniform))
+        return uniform_tell(c, &uniform);
+    if (err != OK || !uniform.count[LOCAL] || !uniform.count[CHANNEL])
         return err == OK ? bag_each(c, bag, rest_as_it_is, NULL) : err;
     arena_init(&a.first.arena);
     for (int side = 0; side < SIDES; side++)
@@ -1255,9 +1404,9 @@ struct runs {
     struct spool *ordered, *left;
     uint64_t ordered_count, number;
     int64_t amount_micro;
-    struct kept last;   /* of the sigma at hand */
-    struct item *items; /* whole runs */
-    uint32_t count, room;
+    struct kept last;          /* of the sigma at hand */
+    struct item *items;        /* whole runs */
+    uint32_t count, room, run; /* run: where the last one begins */
     struct rest *rest;
 };
 
@@ -1304,7 +1453,7 @@ static enum err judge_runs(struct crowd *c, struct runs *t, struct item *items, 
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = c->order[i];
         struct item *item = &items[row - c->rows];
-        item->matched |= row->sigma_matched;
+        item->flags |= row->sigma_matched ? ITEM_MATCHED : 0;
         err = row->verdict == VERDICT_OPEN ? rest_add(c, t->rest, item, row) : judge_emit(c->w, row);
     }
     return err;
@@ -1315,9 +1464,13 @@ static enum err gather_runs(struct crowd *c, void *context, struct item *items, 
     struct runs *t = context;
     enum err err = OK;
     for (uint32_t i = 0; err == OK && i < count; i++) {
-        if (t->count >= c->slice && t->items[t->count - 1].hash != items[i].hash) {
-            err = judge_runs(c, t, t->items, t->count);
-            t->count = 0;
+        if (t->count && t->items[t->count - 1].hash != items[i].hash)
+            t->run = t->count;
+        if (t->count >= c->slice && t->run) { /* whole runs, that is all before the one at hand */
+            err = judge_runs(c, t, t->items, t->run);
+            t->count -= t->run;
+            memmove(t->items, t->items + t->run, t->count * sizeof *t->items);
+            t->run = 0;
         }
         if (t->count == t->room) {
             const uint32_t room = t->room ? t->room * 2 : c->slice;
@@ -1454,7 +1607,8 @@ static enum err crowd_begin(struct crowd *c, struct worker *w, int pass)
 {
     *c = (struct crowd){.w = w, .job = w->run->config->job, .pass = pass};
     c->rows_max = crowd_rows(w->run->config);
-    c->slice = c->rows_max < SLICE ? c->rows_max : SLICE;
+    /* The more rows at hand, the closer they lie in their files. */
+    c->slice = c->rows_max;
     const uint64_t whole = w->run->config->memory / w->run->config->workers / ROW_BYTES;
     c->whole_max = whole > INT32_MAX ? INT32_MAX : whole < SLICE ? SLICE : (uint32_t)whole;
     c->stream = mem_take(c->slice * sizeof *c->stream);
@@ -1490,14 +1644,15 @@ enum err crowd_judge(struct worker *w, int pass, enum err err)
         if (w->number == 0)
             atomic_store(&run->next_partition, 0);
         pthread_barrier_wait(&run->barrier);
-        for (uint32_t p; err == OK && !run_failed(run) &&
-                         (p = atomic_fetch_add(&run->next_partition, 1)) < HASH_PARTITIONS;)
+        for (uint32_t p;
+             err == OK && !run_failed(run) && (p = atomic_fetch_add(&run->next_partition, 1)) < PARTITIONS;)
             err = judge_partition(&c, stage, p);
         if (err != OK)
             run_fail(run, &w->diag);
         if (w->number == 0 && stage == CROWD_STAGES - 1) {
             atomic_store(&run->crowded, 0);
             forget_fresh(run);
+            forget_names(run);
         }
         pthread_barrier_wait(&run->barrier);
         if (w->crowd[stage])

@@ -8,10 +8,13 @@
  *     SIGMA        P2: rows of one key and sigma
  *     REST         P3 to P3d, P6: what is left of a key: usually little; else one question about all of it
  *
- * Between two stages rows are references of 56 bytes in spools, by a hash of what the next stage brings together, and all workers
+ * Between two stages rows are references of 64 bytes in spools, by a hash of what the next stage brings together, and all workers
  * take partitions of them. What even then is more than can be held (one occurrence id, one sigma, one key) is judged in streams:
  * the lowest of a set, pairs by their rank in the order of the records, sums, or tolerance pairs by runs of amounts so far apart
  * that nothing pairs across. Nothing costs more than n log n.
+ *
+ * A sigma with as many records on each side, of one date a side, is matched without fetching rows again, where no match.csv is
+ * wanted: most of a crowd's rows are read twice in all, both times in their files' order.
  *
  * What is not split: what P2 left of a key of several currencies where there are rates (P3x), a run of amounts within tolerance of
  * each other, and netting of reversals (P7). Where that is more than a worker's memory the run stops with memory.group.

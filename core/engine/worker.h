@@ -92,8 +92,9 @@ struct run {
     _Atomic int failed;
     _Atomic uint64_t bytes_done, rows_done;
     _Atomic uint32_t next_partition;
-    _Atomic uint64_t crowded; /* records put to CROWD_IN in the pass at hand */
-    pthread_mutex_t fresh_lock;
+    _Atomic uint64_t crowded;        /* records put to CROWD_IN in the pass at hand */
+    pthread_mutex_t fresh_lock;      /* of both */
+    struct crowd_names *crowd_names; /* crowd.c's, while it judges */
     struct fresh_keys *fresh_keys; /* crowd.c's, while it judges the first key of a task; under fresh_lock */
     _Atomic int stage;
     _Atomic uint32_t finished; /* workers */
