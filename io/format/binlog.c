@@ -630,7 +630,7 @@ const struct binlog_table *binlog_rows_table(const struct binlog_rows *rows)
     return &rows->version->table;
 }
 
-int binlog_run_open(struct binlog_run *run, struct binlog_rows *rows, const struct image_plan *plan)
+int binlog_lanes_open(struct binlog_lanes *run, struct binlog_rows *rows, const struct image_plan *plan)
 {
     if (!rows->out.is_whole || rows->is_packed || rows->is_partial)
         return 0;
@@ -642,8 +642,8 @@ int binlog_run_open(struct binlog_run *run, struct binlog_rows *rows, const stru
     return binlog_lane_begin(run, rows->version, plan, rows->end);
 }
 
-int binlog_run_close(const struct binlog_run *run, struct binlog_rows *rows, const uint8_t *at,
-                     uint32_t count)
+int binlog_lanes_close(const struct binlog_lanes *run, struct binlog_rows *rows, const uint8_t *at,
+                       uint32_t count)
 {
     CHECK2(at >= run->at && at <= rows->row_end, at - run->at, rows->row_end - run->at);
     rows->row_at = at;

@@ -181,7 +181,7 @@ const struct binlog_lane *binlog_lane_find(struct table_version *version, const 
 
 /* ---- a run ---- */
 
-int binlog_lane_begin(struct binlog_run *run, struct table_version *version, const struct image_plan *plan,
+int binlog_lane_begin(struct binlog_lanes *run, struct table_version *version, const struct image_plan *plan,
                       const uint8_t *readable)
 {
     if (version->table.column_count > 64 || readable - run->at < (ptrdiff_t)(2 * LANE_READ_MAX))

@@ -6,9 +6,9 @@
  * is cut) is left to binlog_rows_step, which has the last word.
  *
  *     binlog_rows_next           the next event with rows (or binlog_rows_step was called, and there are more in its event)
- *       binlog_run_open          0: these rows are not for lanes
- *         binlog_run_read        any number of times, image after image; in line
- *       binlog_run_close         how many rows were taken, and where the next begins
+ *       binlog_lanes_open          0: these rows are not for lanes
+ *         binlog_lanes_read        any number of times, image after image; in line
+ *       binlog_lanes_close         how many rows were taken, and where the next begins
  *       binlog_rows_step         one row by the other way
  *
  * Memory   Lanes are from the table's arena. Threads  One owner.
@@ -26,7 +26,7 @@
 #endif
 
 /* The rows that are left of a row event. */
-struct binlog_run {
+struct binlog_lanes {
     const uint8_t *at, *end;      /* end: what was taken ends at or before it */
     const struct binlog_row *row; /* op, table, event_offset, table_map_offset; nothing else of it */
     uint32_t row_index;           /* of the row at `at` */
@@ -39,10 +39,10 @@ struct binlog_run {
 };
 
 /* 1: there are rows, whole ones, at their place in the file. `plan` is the same for each version of a table. */
-int binlog_run_open(struct binlog_run *run, struct binlog_rows *rows, const struct image_plan *plan);
+int binlog_lanes_open(struct binlog_lanes *run, struct binlog_rows *rows, const struct image_plan *plan);
 /* `count` rows before `at` were taken. 1: there are no more in the event. */
-int binlog_run_close(const struct binlog_run *run, struct binlog_rows *rows, const uint8_t *at,
-                     uint32_t count);
+int binlog_lanes_close(const struct binlog_lanes *run, struct binlog_rows *rows, const uint8_t *at,
+                       uint32_t count);
 
 /* ---- private: here so that reading is in line ---- */
 
@@ -94,7 +94,7 @@ struct binlog_lane {
 
 struct table_version;
 /* The lane of the row at run->at, for bytes that can be read up to `readable`. 0: none. */
-int binlog_lane_begin(struct binlog_run *run, struct table_version *version, const struct image_plan *plan,
+int binlog_lane_begin(struct binlog_lanes *run, struct table_version *version, const struct image_plan *plan,
                       const uint8_t *readable);
 /* NULL: there is none for rows with these NULLs. */
 const struct binlog_lane *binlog_lane_find(struct table_version *version, const struct image_plan *plan,
@@ -194,7 +194,7 @@ LANE_INLINE int lane_time(uint64_t *time, const struct lane_value *value, const 
 }
 
 /* Reads the image at `p`; the byte behind it, or NULL. What is common is asked once per row. */
-LANE_INLINE const uint8_t *lane_read(const struct binlog_run *run, const struct binlog_lane *lane,
+LANE_INLINE const uint8_t *lane_read(const struct binlog_lanes *run, const struct binlog_lane *lane,
                                      const uint8_t *p, struct image_raw *raw, int is_common)
 {
     const uint8_t *const end = run->end, *at[LANE_LENGTHS_MAX + 1];
@@ -254,7 +254,8 @@ LANE_INLINE const uint8_t *lane_read(const struct binlog_run *run, const struct 
 }
 
 /* Reads the image at `p`; the byte behind it, or NULL: it is not usual. `raw` is filled in as far as it goes. */
-LANE_INLINE const uint8_t *binlog_run_read(struct binlog_run *run, const uint8_t *p, struct image_raw *raw)
+LANE_INLINE const uint8_t *binlog_lanes_read(struct binlog_lanes *run, const uint8_t *p,
+                                             struct image_raw *raw)
 {
     const struct binlog_lane *lane = run->lane;
     if (UNLIKELY((size_t)(run->end - p) < lane->null_bytes))

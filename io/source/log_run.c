@@ -72,7 +72,7 @@ static __attribute__((noinline)) int common_turn(struct log_run *run, uint32_t l
 
 /* INSERT and DELETE of tables whose order number is a text, whose key is a number, and so on (lane->is_common), row after row up
  * to the first that is not like that. */
-static enum err run_common(struct log_run *run, const struct binlog_run *b, const uint8_t **from,
+static enum err run_common(struct log_run *run, const struct binlog_lanes *b, const uint8_t **from,
                            uint32_t *row_index, unsigned more_flags, struct diag *diag)
 {
     const struct binlog_lane *const lane = b->lane;
@@ -181,10 +181,10 @@ static enum err run_common(struct log_run *run, const struct binlog_run *b, cons
 
 enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, struct diag *diag)
 {
-    struct binlog_run b;
+    struct binlog_lanes b;
     run->may_learn = *is_done = 0;
     if (!run->plan || (run->misses > MISSES_FREE && run->misses > run->records) ||
-        !binlog_run_open(&b, rows, run->plan))
+        !binlog_lanes_open(&b, rows, run->plan))
         return OK;
     const uint8_t *at = b.at;
     const uint32_t op = b.row->op, first = b.row_index;
@@ -203,12 +203,12 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
             if (UNLIKELY(err != OK) || at == b.end)
                 break;
         }
-        const uint8_t *behind = binlog_run_read(&b, at, &run->raw);
+        const uint8_t *behind = binlog_lanes_read(&b, at, &run->raw);
         if (UNLIKELY(!behind))
             break;
         if (op == BINLOG_UPDATE) {
             const struct image_raw before = run->raw;
-            behind = binlog_run_read(&b, behind, &run->raw);
+            behind = binlog_lanes_read(&b, behind, &run->raw);
             if (UNLIKELY(!behind ||
                          !spans_equal(before.key, before.key_number, run->raw.key, run->raw.key_number) ||
                          !spans_equal(before.occurrence, before.occurrence_number, run->raw.occurrence,
@@ -240,6 +240,6 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
     }
     run->misses += at != b.end;
     run->records += row_index - first;
-    *is_done = binlog_run_close(&b, rows, at, row_index - first);
+    *is_done = binlog_lanes_close(&b, rows, at, row_index - first);
     return err;
 }

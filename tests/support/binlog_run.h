@@ -8,6 +8,7 @@
 #define TIEOUT_TESTS_SUPPORT_BINLOG_RUN_H
 
 #include "io/format/binlog.h"
+#include "io/format/binlog_lane.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,8 @@ struct binlog_run {
     size_t chunk; /* bytes that are added to the window when the walk wants more */
     size_t want;
     int keep, is_newest;
+    const struct image_plan *(*plan_fn)(
+        const struct binlog_table *table); /* rows go by lanes where it says how; NULL: by cells */
     struct kept_row *rows;
     size_t row_count, row_room;
     uint64_t checksum; /* over all cells, so that they are read even when not kept */
@@ -126,6 +129,31 @@ static inline void run_free(struct binlog_run *run)
     run->row_count = run->row_room = 0;
 }
 
+/* Usual rows of the event at hand, by their lane. 1: no row of it is left. */
+static inline int run_lane(struct binlog_run *run, struct binlog_rows *rows)
+{
+    struct binlog_lanes lanes;
+    const struct image_plan *plan = run->plan_fn(binlog_rows_table(rows));
+    if (!plan || !binlog_lanes_open(&lanes, rows, plan))
+        return 0;
+    const uint8_t *at = lanes.at;
+    uint32_t count = 0;
+    while (at != lanes.end) {
+        struct image_raw raw;
+        const uint8_t *behind = binlog_lanes_read(&lanes, at, &raw);
+        if (behind && lanes.row->op == BINLOG_UPDATE)
+            behind = binlog_lanes_read(&lanes, behind, &raw);
+        if (!behind)
+            break;
+        for (size_t i = 0; raw.key.data && i < raw.key.size; i++)
+            run->checksum = run->checksum * 31 + (unsigned char)raw.key.data[i];
+        at = behind;
+        count++;
+    }
+    run->row_count += count;
+    return binlog_lanes_close(&lanes, rows, at, count);
+}
+
 /* Rows of one piece; `*taken` says how far it went. */
 static inline enum step run_piece(struct binlog_run *run, struct binlog_rows *rows,
                                   const struct binlog_piece *piece, size_t *taken, struct diag *diag)
@@ -133,7 +161,9 @@ static inline enum step run_piece(struct binlog_run *run, struct binlog_rows *ro
     binlog_rows_begin(rows, piece);
     for (;;) {
         const struct binlog_row *row;
-        enum step step = binlog_rows_step(rows, &row, diag);
+        if (run->plan_fn && binlog_rows_next(rows, diag) == STEP_MORE && run_lane(run, rows))
+            continue;
+        enum step step = diag->err == OK ? binlog_rows_step(rows, &row, diag) : STEP_FAILED;
         if (step == STEP_MORE) {
             run_keep(run, row);
             continue;
