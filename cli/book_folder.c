@@ -3,6 +3,7 @@
 #include "core/base/mem.h"
 #include <dirent.h>
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,4 +175,28 @@ enum err task_out_directory(const struct book_folder *f, const struct job *job, 
                  job->name, date) >= (int)room)
         return diag_set(diag, ERR_USAGE, "out.directory", NULL, "the output directory's name is too long");
     return OK;
+}
+
+int task_results_stand(const struct book_folder *f, const struct job *job, uint16_t day, struct diag *diag)
+{
+    char path[STATE_PATH_MAX], file[STATE_PATH_MAX + 32];
+    if (task_out_directory(f, job, day, path, sizeof path, diag) != OK)
+        return -1;
+    snprintf(file, sizeof file, "%s/certificate.json", path);
+    struct stat st;
+    if (stat(file, &st) != 0)
+        return 0;
+    /* One that cannot be read says nothing of whose it is: `verify` tells it. */
+    json_t *certificate = json_load_file(file, 0, NULL);
+    const char *book = json_string_value(json_object_get(certificate, "book"));
+    const int foreign = book && strcmp(book, state_id(f->state)) != 0;
+    if (foreign)
+        diag_set(
+            diag, ERR_STATE, "state.foreign",
+            "bring this book's own state back; if the results are those of a book that is given up, move "
+            "them away",
+            "%s is of book %s, and %s is the state of book %s", file, book, f->state_path,
+            state_id(f->state));
+    json_decref(certificate);
+    return foreign ? -1 : 1;
 }

@@ -1051,6 +1051,27 @@ static int64_t days_between(struct sqlite *db, const struct task *task, uint16_t
     return count;
 }
 
+/* The results that stand, of this day and the one before it, are this book's own. */
+static enum err own_results(struct task_work *w, struct diag *diag)
+{
+    char day[DAY_TEXT_MAX];
+    if (w->before.id && task_results_stand(w->folder, w->job->job, w->before.day, diag) < 0)
+        return diag->err;
+    const int stands = task_results_stand(w->folder, w->job->job, w->task.day, diag);
+    if (stands < 0)
+        return diag->err;
+    if (stands && !w->task.revision && !w->task.attempts) {
+        day_print(day, w->task.day);
+        fprintf(
+            stderr,
+            "note: task %s: results of %s stand there already, and the state knows nothing of them: a run "
+            "that was killed in its last moment, or a state from a backup, which lacks what people "
+            "did to errors since. They are made anew\n",
+            w->task.name, day);
+    }
+    return OK;
+}
+
 /* Suspense is counted by bill days, so none may be left out, and none slipped in behind the back of a later one. */
 static enum err may_begin(struct task_work *w, struct diag *diag)
 {
@@ -1132,6 +1153,8 @@ static struct task_work *task_begin(struct book_folder *folder, const struct opt
                                   due->name);
     if (err == OK)
         err = may_begin(w, &why);
+    if (err == OK)
+        err = own_results(w, &why);
     if (err != OK) {
         diag_print(&why, stderr);
         end->skipped++;

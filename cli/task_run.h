@@ -55,6 +55,11 @@ struct task_run_end {
 enum err task_run_all(struct book_folder *folder, const struct options *options,
                       const struct task_run_ask *ask, struct task_run_end *end, struct diag *diag);
 
+/* Whether results of `day` stand in the job's folder, by their certificate: 1 or 0. One that is another book's is ERR_STATE (-1): the
+ * state beside it would carry what is open there, and not what is open here. */
+int task_results_stand(const struct book_folder *folder, const struct job *job, uint16_t day,
+                       struct diag *diag);
+
 /* Where a task's outputs are. */
 enum err task_out_directory(const struct book_folder *folder, const struct job *job, uint16_t day, char *out,
                             size_t room, struct diag *diag);

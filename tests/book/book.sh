@@ -131,10 +131,23 @@ expect 6 'was removed' t task init --date=2026-11-07 --jobs=book
 rm -r book/state
 cp -a before book/state
 expect 0 'made' t task init --date=2026-11-06 --jobs=book # the whole folder from a backup: the day is simply done again
-expect 0 '2 tasks done' t task run --jobs=book
+expect 0 'the state knows nothing of them' t task run --jobs=book
+grep -q '2 tasks done' said || { echo "FAILED: the day was not done again"; failures=$((failures + 1)); }
 expect 0 'made' t task init --date=2026-11-07 --jobs=book
 day A 07 "A07,1.00,SUCCESS"
 day B 07 "B07,1.00,SUCCESS"
+mkdir -p other/local other/bill # the state of another book, beside this one's results
+cp book/*.yaml other
+cp book/local/?-2026-11-06.csv other/local
+cp book/bill/?-2026-11-06.csv other/bill
+expect 0 'made' t task init --date=2026-11-06 --jobs=other
+expect 0 "2 tasks done" t task run --jobs=other
+mv book/state kept.state
+cp -a other/state book/state
+expect 0 'made' t task init --date=2026-11-07 --jobs=book
+expect 6 'state.foreign' t task run --jobs=book
+rm -r book/state
+mv kept.state book/state
 carried=$(ls book/state/suspense/*-open-local.csv | tail -2 | head -1)
 for f in book/state/suspense/*-open-*.csv; do [ "$(wc -l <"$f")" -lt 2 ] || carried=$f; done
 cp "$carried" kept.csv
