@@ -464,6 +464,7 @@ static enum err match(struct session *s, struct diag *diag)
                                    .counts_only = s->options->aggregate_only,
                                    .is_task = s->task != NULL,
                                    .fresh = s->task ? s->task->fresh : NULL,
+                                   .later = s->task ? s->task->later : (struct late_ops){0},
                                    .ids = s->task ? s->task->ids : NULL,
                                    .ids_memory = s->ids_bytes,
                                    .dormant = dormant ? dormant_keys(dormant) : NULL,

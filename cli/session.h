@@ -25,6 +25,7 @@ struct session_task {
     struct sqlite *db;     /* for the manifest */
     struct carried_source carried[SIDES];
     struct bloom *fresh;     /* [SIDES]; NULL: there are no final records */
+    struct late_ops later;   /* with `fresh` */
     struct id_store *ids;    /* who came before; NULL: nobody asks */
     struct dormant *dormant; /* open records that nobody may meet; NULL: all are fed to the run */
     /* Writes what the state keeps; where there are dormant records, beside results_write. */

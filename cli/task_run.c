@@ -304,8 +304,8 @@ static enum err carried_row(void *context, struct span row, struct diag *diag)
 {
     struct carrying *c = context;
     _Static_assert(sizeof(struct final_print) == sizeof(struct open_print), "prints are of one size");
-    const struct span print = {row.data, sizeof(struct final_print)},
-                      text = {row.data + sizeof(struct final_print), row.size - sizeof(struct final_print)};
+    const size_t prints = (uint8_t)row.data[0] * sizeof(struct final_print);
+    const struct span print = {row.data + 1, prints}, text = {row.data + 1 + prints, row.size - 1 - prints};
     if (c->rows == CARRY_FINAL &&
         c->side == LOCAL) /* both sides are written at once, and a pair has one of each */
         by_hand_given(&c->w->by_hand, text);
@@ -452,8 +452,9 @@ static enum err find_late(void *context, enum side side, const char ***paths, in
     enum err err = OK;
     if (!w->late_found[side]) {
         w->late_found[side] = 1;
-        err = late_find(w->late, side, &w->fresh[!side], w->dormant ? dormant_met(w->dormant) : NULL,
-                        &w->late_paths[side], &w->late_count[side], diag);
+        const struct late_ask ask = {.fresh = {&w->fresh[LOCAL], &w->fresh[CHANNEL]},
+                                     .met = w->dormant ? dormant_met(w->dormant) : NULL};
+        err = late_find(w->late, side, &ask, &w->late_paths[side], &w->late_count[side], diag);
     }
     *paths = w->late_paths[side];
     *count = w->late_count[side];
@@ -470,6 +471,13 @@ static enum err find_woken(void *context, enum side side, const char **path, str
     for (int late = 0; err == OK && w->late && late < SIDES; late++)
         err = find_late(w, (enum side)late, &paths, &count, diag);
     return err == OK ? dormant_wake(w->dormant, side, path, diag) : err;
+}
+
+static enum err find_later(void *context, enum side side, const struct late_ask *ask, const char ***paths,
+                           int *count, struct diag *diag)
+{
+    struct task_work *w = context;
+    return late_find(w->late, side, ask, paths, count, diag);
 }
 
 /* What of the outputs must be there as it is now. */
@@ -860,6 +868,7 @@ static enum err look_back(struct task_work *w, const struct options *options, st
         w->ask.carried[side].late = find_late;
     }
     w->ask.fresh = w->fresh;
+    w->ask.later = (struct late_ops){find_later, w, state_seed(state)};
     return err;
 }
 

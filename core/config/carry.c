@@ -6,8 +6,8 @@
 const char *carry_column_name(enum carry_column column)
 {
     static const char *const names[CARRY_COLUMNS] = {
-        "origin",      "batch_no", "buffer_type", "delayed_times",  "since",
-        "dup_suspect", "place",    "final_task",  "final_revision", "final_reasons"};
+        "origin", "batch_no",   "buffer_type",    "delayed_times", "since",     "dup_suspect",
+        "place",  "final_task", "final_revision", "final_reasons", "final_pair"};
     return names[column];
 }
 

@@ -21,11 +21,13 @@ enum carry_column {
     CARRY_TASK,
     CARRY_REVISION,
     CARRY_REASONS,
+    CARRY_PAIR, /* of one of a pair (a mismatch): 16 digits that its partner has too; on the local row then its whole entry, in hex */
     CARRY_COLUMNS
 };
 /* Behind an origin, with the number of a pair made by hand: that this task takes up; that an earlier one did. */
 #define CARRY_HAND_NOW '!'
 #define CARRY_HAND_BEFORE '#'
+enum { CARRY_LINK_DIGITS = 16 };
 const char *carry_column_name(enum carry_column column);
 /* "biz_id" and so on; attrs are "attr:NAME". */
 const char *carry_field_name(unsigned field);

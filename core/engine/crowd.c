@@ -460,17 +460,54 @@ static enum err note_fresh(struct crowd *c, const struct full *row)
     return key ? OK : mem_fail(&c->w->diag, row->key.size, "a key");
 }
 
+/* A final record that is to be looked at: does anybody wake it? */
+static int sleeps_here(const struct crowd *c, const struct full *row)
+{
+    return c->pass == 0 ? row->carry && row->carry->is_late : row->sleeps;
+}
+
+/* A pair whose records have both come to a key, as a number. */
+static uint64_t both_of(const struct crowd *c, const struct full *row)
+{
+    return hash_bytes(row->key.data, row->key.size, row->carry->link + (uint64_t)c->pass);
+}
+
+/* The first record of a pair is noted by its side, the second completes it. */
+static enum err note_pair(struct crowd *c, const struct full *row)
+{
+    struct reopened *together = &c->w->run->together;
+    const uint64_t both = both_of(c, row), own = both + 1u + row->side, other = both + 1u + !row->side;
+    enum err err = reopened_put_pair(together, own, &c->w->diag);
+    return err == OK && reopened_has_pair(together, other) ? reopened_put_pair(together, both, &c->w->diag)
+                                                           : err;
+}
+
 static enum err is_awake(struct crowd *c, const struct full *row, int *awake)
 {
     struct run *run = c->w->run;
     *awake = 1;
-    if (c->pass || !row->carry || !row->carry->is_late)
+    if (!sleeps_here(c, row))
         return OK;
     pthread_mutex_lock(&run->fresh_lock);
     const struct fresh_key *key = fresh_key(run, row->key);
     *awake = key && key->fresh[!row->side];
+    if (key && !*awake && key->fresh[row->side] && row->carry->link)
+        *awake = reopened_has_pair(&run->together, both_of(c, row));
     pthread_mutex_unlock(&run->fresh_lock);
     return key ? OK : mem_fail(&c->w->diag, row->key.size, "a key");
+}
+
+static enum err wake_up(struct crowd *c, struct full *row, struct item *item)
+{
+    if (!sleeps_here(c, row))
+        return OK;
+    item->ref.sleeps = 0;
+    return judge_wake(c->w, row, c->pass);
+}
+
+static enum err sleep_on(struct crowd *c, const struct full *row)
+{
+    return c->pass ? OK : judge_sleep_on(c->w, row, &c->refs[row - c->rows]);
 }
 
 static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count)
@@ -495,12 +532,15 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
                             .day = row->day,
                             .currency = row->currency};
         item.ref.revisited = 0; /* it is counted */
-        if (w->carry && c->pass == 0 && !row->carry && row->repeated != REPEAT_EQUAL &&
+        if (w->carry && !row->carry && row->repeated != REPEAT_EQUAL &&
             !span_equal(noted[row->side], row->key)) {
             err = note_fresh(c, row);
             noted[row->side] = row->key;
         }
-        if ((w->carry && c->pass == 0 && row->carry && row->carry->is_late) || (!row->met && row->repeated))
+        const int sleeps = w->carry && sleeps_here(c, row);
+        if (err == OK && sleeps && row->carry->link)
+            err = note_pair(c, row);
+        if (sleeps || (!row->met && row->repeated))
             item.flags |= ITEM_APART;
         if (err != OK)
             continue;
@@ -682,9 +722,11 @@ static enum err occurrence_slice(struct crowd *c, void *context, struct item *it
         int is;
         err = is_awake(c, row, &is);
         if (err == OK && is)
+            err = wake_up(c, row, &items[i]);
+        if (err == OK && is)
             c->order[awake++] = row;
         else if (err == OK)
-            err = judge_sleep_on(c->w, row, &c->refs[row - c->rows]);
+            err = sleep_on(c, row);
     }
     if (err != OK || !awake)
         return err;
@@ -762,9 +804,11 @@ static enum err tell_repeats(struct crowd *c, void *context, struct item *items,
         if (items[i].flags & ITEM_APART)
             err = is_awake(c, row, &awake);
         if (err == OK && !awake)
-            err = judge_sleep_on(c->w, row, &c->refs[row - c->rows]);
+            err = sleep_on(c, row);
         if (err != OK || !awake || !is_same_occurrence(&r->lowest.row, row))
             continue;
+        if ((err = wake_up(c, row, &items[i])) != OK)
+            break;
         if (!r->is_conflict && stays->is_there && row->place == stays->row.place &&
             row->row_index == stays->row.row_index) {
             err = behind_occurrence(c, &items[i]);

@@ -25,6 +25,8 @@ enum err judge_emit(struct worker *w, const struct full *row);
 /* What is still open after a pass: to the next one that it takes part in, or its end. */
 enum err judge_go_on(struct worker *w, struct full *row, const struct row_ref *ref,
                      const struct row_ref *before, int pass);
+/* A final record that sleeps is reopened: it and its pair are noted, and under a later key it is in all sums from now on. */
+enum err judge_wake(struct worker *w, struct full *row, int pass);
 /* A carried record that is no part of this run after all. */
 enum err judge_drop(struct worker *w, struct tally *tally, uint64_t *count, const struct full *row,
                     uint8_t currency, int64_t amount);

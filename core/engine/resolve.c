@@ -163,6 +163,7 @@ static enum err put_later(struct worker *w, const struct full *row, const struct
     later.key_hash = hash;
     later.dup_suspect = row->dup_suspect;
     later.met = row->met;
+    later.sleeps = row->sleeps;
     later.revisited = 0;
     return spool_put(*spool, hash % HASH_PARTITIONS, &later, sizeof later, &w->diag);
 }
@@ -195,6 +196,12 @@ enum err judge_go_on(struct worker *w, struct full *row, const struct row_ref *r
         if (!judge_key_of(job, next, &w->arena, row))
             return mem_fail(&w->diag, 0, "a key");
         if (row->key.data) {
+            if (w->run->config->later.find && next < job->match.key_count && !row->carry &&
+                row->repeated != REPEAT_EQUAL) {
+                bloom_put(&w->run->later_fresh[next][row->side],
+                          normalize_later_print(job, w->run->config->later.seed, row, next));
+                atomic_store_explicit(&w->run->later_has[next][row->side], 1, memory_order_relaxed);
+            }
             enum err err = put_later(w, row, ref, next);
             if (err == OK && row->before) /* they are laid together again where they are judged next */
                 err = put_later(w, row, before, next);
@@ -238,7 +245,7 @@ static int by_identity(const void *a, const void *b)
 
 static int takes_part(const struct full *row)
 {
-    return !row->asleep && !(row->record_flags & RECORD_VOIDED);
+    return !row->asleep && !row->sleeps && !(row->record_flags & RECORD_VOIDED);
 }
 
 /* A log may tell again a row that is carried: its newest image stands in the carried one's place and has its age. What else the
@@ -297,20 +304,70 @@ enum err judge_sleep_on(struct worker *w, const struct full *row, const struct r
     return judge_drop(w, &w->dropped, &w->dropped_count[row->side], row, row->currency, row->amount_micro);
 }
 
-/* Final records of one first key sleep on unless a record of this task's own inputs has come on the other side. How many
- * of the group are left. */
-static enum err wake(struct worker *w, struct full **order, uint32_t *count)
+/* A final record that came in under a later key takes part from now on, in all sums. */
+static enum err count_in(struct worker *w, const struct full *row)
+{
+    struct tally_row *sums =
+        tally_row(&w->outbox.tally, tally_key(row->side, row->day, row->currency, row->out));
+    if (!sums)
+        return mem_fail(&w->diag, 0, "a tally");
+    sums->count++;
+    sums->sum += row->amount_micro;
+    w->woken_count[row->side]++;
+    if (!w->outbox.aggregate[row->side])
+        return OK;
+    struct row_note note;
+    normalize_note(w->run->config->job, row, &note);
+    return outbox_note(&w->outbox,
+                       (row->side == CHANNEL ? RECORD_CHANNEL : 0u) | (row->out ? RECORD_OUT : 0u), row->day,
+                       row->currency, row->amount_micro, &note, &w->diag);
+}
+
+enum err judge_wake(struct worker *w, struct full *row, int pass)
+{
+    row->sleeps = 0;
+    enum err err = reopened_put(&w->run->reopened, row, &w->diag);
+    return err == OK && pass > 0 ? count_in(w, row) : err;
+}
+
+static int has_partner(struct full *const *order, uint32_t count, const struct full *row)
+{
+    for (uint32_t i = 0; row->carry->link && i < count; i++)
+        if (order[i] != row && order[i]->carry && order[i]->carry->link == row->carry->link)
+            return 1;
+    return 0;
+}
+
+/* Final records of one key sleep on unless a record of this task's own inputs has come on the other side; of a pair whose records
+ * both have the key, on any side, which is the other one of one of them. How many of the group are left. */
+static enum err wake(struct worker *w, struct full **order, uint32_t *count, int pass)
 {
     int fresh[SIDES] = {0, 0};
-    uint32_t kept = 0;
+    uint32_t sleepers = 0, kept = 0;
     enum err err = OK;
+    for (uint32_t i = 0; i < *count; i++) {
+        struct full *row = order[i];
+        fresh[row->side] |= !row->carry && row->repeated != REPEAT_EQUAL;
+        if (pass == 0)
+            row->sleeps = row->carry && row->carry->is_late;
+        sleepers += row->sleeps;
+    }
+    if (sleepers == 0)
+        return OK;
     for (uint32_t i = 0; i < *count; i++)
-        fresh[order[i]->side] |= !order[i]->carry && order[i]->repeated != REPEAT_EQUAL;
+        if (order[i]->sleeps && !fresh[!order[i]->side] &&
+            !(fresh[order[i]->side] && has_partner(order, *count, order[i])))
+            order[i]->asleep = 1;
     for (uint32_t i = 0; err == OK && i < *count; i++) {
-        if (order[i]->carry && order[i]->carry->is_late && !fresh[!order[i]->side])
-            err = judge_sleep_on(w, order[i], &w->refs_at_hand[order[i] - w->rows_at_hand]);
-        else
-            order[kept++] = order[i];
+        struct full *row = order[i];
+        if (row->sleeps && row->asleep) {
+            if (pass == 0)
+                err = judge_sleep_on(w, row, &w->refs_at_hand[row - w->rows_at_hand]);
+            continue;
+        }
+        if (row->sleeps)
+            err = judge_wake(w, row, pass);
+        order[kept++] = row;
     }
     *count = kept;
     return err;
@@ -369,6 +426,7 @@ enum err judge_fetch(struct worker *w, struct row_ref *refs, uint32_t *count, st
     for (uint32_t i = 0; err == OK && i < kept; i++) {
         rows[i].dup_suspect |= refs[i].dup_suspect;
         rows[i].met = refs[i].met;
+        rows[i].sleeps = refs[i].sleeps;
         rows[i].repeated = (uint8_t)repeats_find(&w->run->repeats, rows[i].side, refs[i].place);
     }
     return err;
@@ -447,8 +505,8 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
         for (next = i + 1; next < grouped && span_equal(order[next]->key, order[i]->key); next++) {
         }
         uint32_t members = next - i;
-        if (w->carry && pass == 0)
-            err = wake(w, order + i, &members);
+        if (w->carry && pass < job->match.key_count)
+            err = wake(w, order + i, &members, pass);
         if (err == OK && members)
             err = judge_key(w, order + i, members, pass, is_part);
         for (uint32_t k = i; err == OK && k < i + members; k++) {
@@ -631,6 +689,69 @@ static enum err later_pass(struct worker *w, int pass, uint32_t partition)
     return err;
 }
 
+/* ---- final records that a later key reopens ---- */
+
+struct bringing {
+    struct worker *w;
+    int pass; /* key_count: behind the last key, where only partners of reopened ones come */
+};
+
+static enum err bring(void *context, const struct full *full, struct diag *diag)
+{
+    const struct bringing *b = context;
+    struct worker *w = b->w;
+    const struct job *job = w->run->config->job;
+    struct full row = *full;
+    (void)diag; /* the worker's own */
+    if (!row.carry || reopened_has(&w->run->reopened, &row))
+        return OK;
+    const int is_partner = row.carry->link && reopened_has_pair(&w->run->reopened, row.carry->link);
+    const struct row_ref ref = {.place = row.place,
+                                .side = row.side,
+                                .record_flags = (uint16_t)(RECORD_CARRIED | RECORD_LATE |
+                                                           (row.side == CHANNEL ? RECORD_CHANNEL : 0) |
+                                                           (row.out ? RECORD_OUT : 0))};
+    arena_reset(&w->arena);
+    if (!is_partner) {
+        if (b->pass == job->match.key_count)
+            return OK;
+        if (!judge_key_of(job, b->pass, &w->arena, &row))
+            return mem_fail(&w->diag, 0, "a key");
+        row.sleeps = 1;
+        return row.key.data ? put_later(w, &row, &ref, b->pass) : OK;
+    }
+    enum err err = reopened_put(&w->run->reopened, &row, &w->diag);
+    if (err == OK)
+        err = count_in(w, &row);
+    row.reasons |= verdict_carry_reasons(row.carry);
+    return err == OK ? judge_go_on(w, &row, &ref, NULL, b->pass - 1) : err;
+}
+
+/* One worker, while the others wait. */
+static enum err bring_late(struct worker *w, int pass)
+{
+    struct run *run = w->run;
+    const struct late_ops *later = &run->config->later;
+    const int is_key = pass < run->config->job->match.key_count;
+    struct late_ask ask = {.key = pass, .links = run->reopened.links ? &run->reopened.pairs : NULL};
+    struct bringing bringing = {w, pass};
+    enum err err = OK;
+    for (int side = 0; is_key && side < SIDES; side++)
+        if (atomic_load_explicit(&run->later_has[pass][side], memory_order_relaxed))
+            ask.fresh[side] = &run->later_fresh[pass][side];
+    if (!ask.fresh[LOCAL] && !ask.fresh[CHANNEL] && !ask.links)
+        return OK;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        const char **paths = NULL;
+        int count = 0;
+        err = later->find(later->context, (enum side)side, &ask, &paths, &count, &w->diag);
+        if (err == OK && count)
+            err = run->config->sources[side]->ops->reopen(run->config->sources[side], w->io, paths, count,
+                                                          bring, &bringing, &w->diag);
+    }
+    return err;
+}
+
 /* A task: the log has not heard of the pair, since nobody knew what it would be. Its rows are fetched again. */
 static enum err keep_settled(struct worker *w, const struct settled_pair *pair)
 {
@@ -714,7 +835,10 @@ static enum err pair_by_hand(struct worker *w, const struct hand_ref *hands, uin
     }
     if (err != OK)
         return err;
-    if (count != SIDES || rows[LOCAL].side != LOCAL || rows[CHANNEL].side != CHANNEL ||
+    int reopened = 0; /* under a later key: that is another copy of it */
+    for (uint32_t i = 0; i < count && i < SIDES; i++)
+        reopened |= reopened_has(&w->run->reopened, &rows[i]);
+    if (reopened || count != SIDES || rows[LOCAL].side != LOCAL || rows[CHANNEL].side != CHANNEL ||
         rows[LOCAL].currency != rows[CHANNEL].currency || rows[LOCAL].out != rows[CHANNEL].out) {
         for (uint32_t i = 0; err == OK && i < count; i++)
             err = judge_drop(w, &w->dropped, &w->dropped_count[rows[i].side], &rows[i], rows[i].currency,
@@ -795,6 +919,14 @@ enum err worker_resolve(struct worker *w)
     const struct job *job = run->config->job;
     enum err err = crowd_judge(w, 0, run_failed(run) ? OK : first_key(w));
     for (int pass = 1; pass < pass_count(job); pass++) {
+        if (run->config->later.find && pass <= job->match.key_count) {
+            if (err != OK)
+                run_fail(run, &w->diag);
+            pthread_barrier_wait(&run->barrier);
+            if (w->number == 0 && err == OK && !run_failed(run) && (err = bring_late(w, pass)) != OK)
+                run_fail(run, &w->diag);
+            pthread_barrier_wait(&run->barrier);
+        }
         if (!pass_is_on(job, pass))
             continue;
         if (err == OK && w->later[pass])

@@ -17,6 +17,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { LATER_HASHES = 1 << 20, LATER_BYTES_MAX = 4 << 20 }; /* of one later key and side */
+
 double run_seconds(void)
 {
     struct timespec t;
@@ -707,6 +709,9 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
                                                              diag);
     for (int side = 0; side < SIDES; side++)
         run->config->sources[side]->ops->counts(run->config->sources[side], &r->counts[side]);
+    for (uint32_t i = 0; i < run->worker_count; i++)
+        for (int side = 0; side < SIDES; side++)
+            r->counts[side].records += run->workers[i].woken_count[side];
     if (err == OK)
         err = run->config->counts_only ? check_aggregates(run->config->job, r, diag)
                                        : check_sums(run->config->job, r, diag);
@@ -756,6 +761,13 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
     pthread_mutex_init(&run.diag_lock, NULL);
     repeats_init(&run.repeats);
     pthread_mutex_init(&run.fresh_lock, NULL);
+    reopened_init(&run.reopened);
+    reopened_init(&run.together);
+    if (config->later.find)
+        for (int key = 1; key < config->job->match.key_count; key++)
+            for (int side = 0; side < SIDES; side++)
+                if (!bloom_init(&run.later_fresh[key][side], LATER_HASHES, LATER_BYTES_MAX))
+                    mem_fail(diag, LATER_BYTES_MAX, "the set of fresh keys");
     for (int side = 0; side < SIDES; side++)
         atomic_init(&run.size[side], config->sources[side]->ops->size(config->sources[side]));
     struct run_result *result = mem_take_zero(1, sizeof *result);
@@ -763,7 +775,7 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
     size_t workers_size = run.worker_count * sizeof *run.workers;
     run.lanes = mem_map(lanes_size, 0);
     run.workers = mem_map(workers_size, 0);
-    enum err err = OK;
+    enum err err = diag->err;
     if (result)
         result->worker = mem_take_zero(run.worker_count, sizeof *result->worker);
     if (!result || !result->worker || !run.lanes || !run.workers)
@@ -807,6 +819,11 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
     }
     pthread_barrier_destroy(&run.barrier);
     repeats_fini(&run.repeats);
+    reopened_fini(&run.reopened);
+    reopened_fini(&run.together);
+    for (int key = 1; key < KEYS_MAX; key++)
+        for (int side = 0; side < SIDES; side++)
+            bloom_fini(&run.later_fresh[key][side]);
     mem_unmap(run.lanes, lanes_size);
     mem_unmap(run.workers, workers_size);
     if (err != OK)

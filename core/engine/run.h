@@ -12,6 +12,7 @@
 
 #include "core/ops/id_store.h"
 #include "core/ops/index.h"
+#include "core/ops/late.h"
 #include "core/ops/sink.h"
 #include "core/rules/beside.h"
 
@@ -47,11 +48,12 @@ struct run_config {
     uint32_t depth;           /* chunks in flight per worker */
     int pin;                  /* 1: pin workers to cores */
     int write_match;
-    int counts_only;      /* 1: records are counted and go nowhere; no index is made and nothing is judged */
-    int is_task;          /* a day of a book: other days' log records are apart, records may be carried */
-    struct bloom *fresh;  /* [SIDES]: as in struct outbox; NULL: nobody asks */
-    struct id_store *ids; /* of a book; NULL: nobody asks who came before */
-    uint64_t ids_memory;  /* bytes for what is told to it */
+    int counts_only;       /* 1: records are counted and go nowhere; no index is made and nothing is judged */
+    int is_task;           /* a day of a book: other days' log records are apart, records may be carried */
+    struct bloom *fresh;   /* [SIDES]: as in struct outbox; NULL: nobody asks */
+    struct late_ops later; /* with `fresh`; find NULL: there are no final records */
+    struct id_store *ids;  /* of a book; NULL: nobody asks who came before */
+    uint64_t ids_memory;   /* bytes for what is told to it */
     const struct bloom *dormant; /* both as in struct outbox */
     struct bloom *met;
     int hands;           /* 1: some final records were paired by hand, and this task takes the pairs up */

@@ -3,6 +3,7 @@
 #define TIEOUT_CORE_ENGINE_WORKER_H
 
 #include "core/base/spsc.h"
+#include "core/engine/reopen.h"
 #include "core/engine/run.h"
 #include "core/rules/verdict.h"
 #include <pthread.h>
@@ -67,6 +68,7 @@ struct worker {
     struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */
     struct tally apart, dropped; /* a task: records of other days; carried ones that are no part of the run */
     uint64_t apart_count, dropped_count[SIDES];
+    uint64_t woken_count[SIDES]; /* final records that came in under a later key */
     money_total booked[BOOKINGS][CURRENCY_COUNT_MAX];
     uint64_t reason_count[64];
     uint64_t revisited_count[SIDES][CURRENCY_COUNT_MAX];
@@ -86,7 +88,12 @@ struct run {
     _Atomic uint64_t size[SIDES];    /* written under claim_lock */
     int side_done[SIDES];
     pthread_barrier_t barrier;
-    struct repeats repeats; /* records that an earlier day took in */
+    struct reopened reopened;
+    struct reopened together; /* crowds: pairs whose records both have a key */
+    _Atomic int later_has[KEYS_MAX][SIDES];
+    struct bloom later_fresh[KEYS_MAX]
+                            [SIDES]; /* later keys of records that are left open; empty: nobody asks */
+    struct repeats repeats;          /* records that an earlier day took in */
     unsigned id_group_bits;
     int asks_ids; /* worker 0 says so for all, between barriers */
     _Atomic int failed;

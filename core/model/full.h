@@ -21,7 +21,9 @@ struct carry {
     int64_t amount_micro; /* as it was carried */
     struct span batch_no, place;
     struct span task, reasons,
-        origin; /* is_late: the verdict that a reversal takes back, and where its row stands */
+        origin;    /* is_late: the verdict that a reversal takes back, and where its row stands */
+    uint64_t link; /* is_late: it was one of a pair, and its partner has the same number; 0: it stood alone */
+    struct span pair; /* of the local one: the pair's entry of the verdict log, in hex */
 };
 
 struct full {
@@ -51,6 +53,7 @@ struct full {
     uint8_t key_no;        /* of the key that decided, from 1 */
     uint8_t dup_suspect;
     uint8_t asleep;        /* a final record that nothing reopened: no part of this run */
+    uint8_t sleeps;        /* a final record that may be reopened under a later key, and is in no sum yet */
     uint8_t repeated;      /* enum repeat_kind */
     uint8_t sigma_matched; /* its σ was matched on its own side under the key at hand */
     uint8_t met;           /* an earlier key was judged already; P1 looks at the others only */

@@ -324,8 +324,9 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
     if (spec->carried) {
         n->carry_flags = (uint16_t)(RECORD_CARRIED | (spec->carried == CARRIED_LATE ? RECORD_LATE : 0));
         for (int i = 0; i < CARRY_COLUMNS; i++) {
-            enum err err = find_column(n, file, carry_column_name((enum carry_column)i), NULL, find, context,
-                                       &n->carry[i], diag);
+            static const struct field_rule may_lack = {.optional = 1}; /* files of before there were pairs */
+            enum err err = find_column(n, file, carry_column_name((enum carry_column)i),
+                                       i == CARRY_PAIR ? &may_lack : NULL, find, context, &n->carry[i], diag);
             if (err != OK) {
                 normalizer_close(n);
                 return err;
@@ -1976,7 +1977,7 @@ static int take_carry(const struct normalizer *n, struct norm_scratch *s, const 
     struct span text[CARRY_COLUMNS];
     uint64_t number[CARRY_COLUMNS] = {0};
     for (int i = 0; i < CARRY_COLUMNS; i++) {
-        text[i] = cell_text(s, &cells[n->carry[i]]);
+        text[i] = n->carry[i] < 0 ? (struct span){"", 0} : cell_text(s, &cells[n->carry[i]]);
         text[i] = text[i].size ? arena_copy(arena, text[i]) : (struct span){"", 0};
         if (!text[i].data)
             return -1;
@@ -1996,6 +1997,13 @@ static int take_carry(const struct normalizer *n, struct norm_scratch *s, const 
     for (const char *p = hand ? hand + 1 : NULL;
          p && p < carry->origin.data + carry->origin.size && *p >= '0' && *p <= '9'; p++)
         carry->hand = carry->hand * 10 + (uint32_t)(*p - '0');
+    const struct span pair = text[CARRY_PAIR];
+    for (size_t i = 0; i < pair.size && i < CARRY_LINK_DIGITS; i++) {
+        const char c = pair.data[i];
+        carry->link = carry->link << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    if (pair.size > CARRY_LINK_DIGITS)
+        carry->pair = (struct span){pair.data + CARRY_LINK_DIGITS, pair.size - CARRY_LINK_DIGITS};
     f->dup_suspect = (uint8_t)number[CARRY_DOUBT];
     f->carry = carry;
     return carry->since != DAY_NONE && text[CARRY_DELAYED_TIMES].size > 0;
@@ -2279,6 +2287,19 @@ int normalize_first_key(const struct job *job, struct arena *arena, struct full 
 int normalize_pool(const struct job *job, struct arena *arena, struct full *f)
 {
     return put_tuple(&job->match.subset.by, f->text[FIELD_CURRENCY], 1, arena, f);
+}
+
+uint64_t normalize_later_print(const struct job *job, uint64_t seed, const struct full *f, int key_index)
+{
+    const struct key_spec *key = &job->match.keys[key_index];
+    uint64_t hash = seed + (uint64_t)key_index;
+    for (int i = 0; i < key->part_count; i++) {
+        const struct span part = f->text[key->parts[i]];
+        if (part.size == 0)
+            return 0;
+        hash = hash_bytes(part.data, part.size, hash + part.size);
+    }
+    return hash ? hash : 1;
 }
 
 uint64_t normalize_key_print(const struct norm_shared *shared, const struct full *f)

@@ -196,6 +196,8 @@ static inline void image_row_put(const struct image_row *row, const uint32_t fol
 /* The hash of the first key that normalize_hot gives a record, made of its whole fields: the same in every run with the same seed.
  * 0: it cannot be told (another channel's, or a key of dates and amounts); UINT64_MAX: it has no first key. */
 uint64_t normalize_key_print(const struct norm_shared *shared, const struct full *full);
+/* The same of a later key (from 0): made of whole fields only. 0: a part of it is empty. */
+uint64_t normalize_later_print(const struct job *job, uint64_t seed, const struct full *full, int key_index);
 /* Whether the job's `where` lets a row in; 1 always where there is none (normalizer_filters 0). normalize_hot and
  * normalize_full answer REJECT_NOT_OURS to the others. */
 int normalizer_filters(const struct normalizer *normalizer);

@@ -110,7 +110,7 @@ static char *put_number(char *at, uint32_t number)
 }
 
 void keep_row(struct text *out, const struct job *job, const struct keep_task *task, const struct full *f,
-              struct span place, const char *reasons)
+              struct span place, const char *reasons, struct span pair)
 {
     char head[64 + DAY_TEXT_MAX], *at = head;
     const int by_hand = reasons && f->carry && f->carry->hand && f->reasons & REASON_BIT(REASON_MANUAL);
@@ -134,13 +134,16 @@ void keep_row(struct text *out, const struct job *job, const struct keep_task *t
         cell(out, f->carry->task);
         text_format(out, ",%u,", f->carry->revision);
         cell(out, f->carry->reasons);
+        text_put(out, ",", 1); /* it was in no pair of a verdict's */
     } else if (reasons) {
         text_put(out, ",", 1);
         cell(out, span_of(task->name));
         text_format(out, ",%u,", task->revision);
         cell(out, span_of(reasons));
+        text_put(out, ",", 1);
+        text_put(out, pair.data, pair.size);
     } else {
-        text_words(out, ",,,");
+        text_words(out, ",,,,");
     }
     for (unsigned field = 0; field < FIELDS; field++) {
         text_put(out, ",", 1);
@@ -158,6 +161,31 @@ void keep_row(struct text *out, const struct job *job, const struct keep_task *t
         text_put(out, ",", 1);
         cell(out, f->text[FIELD_ATTR0 + i]);
     }
+}
+
+static int same_key(const struct job *job, int key_index, const struct full *a, const struct full *b)
+{
+    const struct key_spec *key = &job->match.keys[key_index];
+    int same = 1;
+    for (int i = 0; same && i < key->part_count; i++)
+        same = span_equal(a->text[key->parts[i]], b->text[key->parts[i]]);
+    return same;
+}
+
+int keep_more_prints(struct final_print out[PRINTS_MAX], const struct job *job, const struct keep_task *task,
+                     const struct full *row, const struct full *partner, uint64_t link)
+{
+    int count = 0;
+    for (int k = 0; k < job->match.key_count; k++) {
+        const uint64_t hash = normalize_later_print(job, task->shared->hash_seed, row, k);
+        const int both = partner && hash && same_key(job, k, row, partner);
+        if (hash && (k > 0 || both))
+            out[count++] = (struct final_print){
+                .hash = hash, .sum = (uint32_t)k | (both ? (uint32_t)PRINT_BOTH_SIDES : 0u)};
+    }
+    if (link)
+        out[count++] = (struct final_print){.hash = link, .sum = PRINT_LINK};
+    return count;
 }
 
 uint64_t keep_print(const struct keep_task *task, const struct full *f)

@@ -32,6 +32,10 @@ struct final_print {
 };
 #define FINAL_ALWAYS 0
 #define FINAL_NEVER UINT64_MAX
+/* Behind the first print of a record may stand others of it: `size` 0, `sum` says what they are: the number of a later key (from 1),
+ * with PRINT_BOTH_SIDES where its partner of a pair has the same key, so that a record of its own side reopens both; PRINT_BOTH_SIDES
+ * alone says so of the first key; PRINT_LINK: the pair's number. */
+enum { PRINT_BOTH_SIDES = 16, PRINT_LINK = 32, PRINTS_MAX = 1 + KEYS_MAX + 2 };
 
 /* By what the next task tells that nobody meets an open record, without its row. */
 struct open_print {
@@ -54,12 +58,15 @@ struct keep_task {
 void keep_entry(struct text *out, const struct job *job, const struct keep_task *task, enum entry_kind kind,
                 const struct full *row, const struct full *partner, const struct span places[2],
                 const char *reasons);
-/* A row without its newline. `reasons`: of a final one, NULL else. One of a pair made by hand keeps its old verdict's: should the pair be
+/* A row without its newline. `reasons`: of a final one, NULL else; `pair`: what stands in CARRY_PAIR. One of a pair made by hand keeps its old verdict's: should the pair be
  * no more, that verdict stands again. */
 void keep_row(struct text *out, const struct job *job, const struct keep_task *task, const struct full *row,
-              struct span place, const char *reasons);
+              struct span place, const char *reasons, struct span pair);
 /* The first line of a file of such rows, without its newline. */
 void keep_header(struct text *out, const struct job *job);
 uint64_t keep_print(const struct keep_task *task, const struct full *row);
+/* The prints behind the first of a final record; `partner` of a pair, whose number is `link`. How many. */
+int keep_more_prints(struct final_print out[PRINTS_MAX], const struct job *job, const struct keep_task *task,
+                     const struct full *row, const struct full *partner, uint64_t link);
 
 #endif

@@ -2,6 +2,7 @@
 #include "io/sink/results.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/config/carry.h"
 #include "core/model/currency.h"
 #include "core/rules/verdict.h"
 #include "io/ring/sys.h"
@@ -66,6 +67,7 @@ struct results_lane {
     int no_memory;
     int is_slice;     /* of struct sleepers: it holds what it holds, in order */
     struct text kept; /* what a task keeps, being made */
+    struct text pair; /* CARRY_PAIR of a local record */
 };
 
 struct results {
@@ -634,8 +636,10 @@ static enum err hold(struct sink *sink, uint32_t number, struct worker_io *io, c
     struct results *s = (struct results *)sink;
     struct results_lane *lane = &s->lanes[number];
     const struct full *l = pair->local, *r = pair->channel;
-    const uint64_t reasons = (l->reasons & (REASON_BIT(REASON_DAY_CUT) | REASON_BIT(REASON_DATE_DISAGREES))) |
-                             REASON_BIT(REASON_BUDGET);
+    const uint64_t stays = REASON_BIT(REASON_DAY_CUT) | REASON_BIT(REASON_DATE_DISAGREES) |
+                           REASON_BIT(REASON_CARRIED) | REASON_BIT(REASON_SECOND_PASS) |
+                           REASON_BIT(REASON_LATE);
+    const uint64_t reasons = (l->reasons & stays) | REASON_BIT(REASON_BUDGET);
     struct held held = {.pair = {.amount_micro = {l->amount_micro, r->amount_micro},
                                  .kept_micro = r->taken_micro,
                                  .reasons = reasons,
@@ -828,40 +832,83 @@ static enum err store_kept(struct results *s, struct results_lane *lane, enum ke
     return store(s, lane, BOOK_LISTS + (int)book, diag);
 }
 
+/* The entry of a pair's verdict, as hex, becomes that of its reversal. 0: it is none. */
+static int put_reversed(struct results_lane *lane, struct span hex)
+{
+    struct entry e;
+    const size_t size = hex.size / 2, at = lane->kept.size;
+    for (size_t i = 0; i < size; i++) {
+        const char high = hex.data[2 * i], low = hex.data[2 * i + 1];
+        const char byte = (char)((high <= '9' ? high - '0' : high - 'a' + 10) << 4 |
+                                 (low <= '9' ? low - '0' : low - 'a' + 10));
+        text_put(&lane->kept, &byte, 1);
+    }
+    if (lane->kept.failed)
+        return 1; /* store_kept says so */
+    uint8_t *bytes = (uint8_t *)lane->kept.data + at;
+    if (!entry_decode(&e, bytes, size))
+        return 0;
+    bytes[1] = ENTRY_REVERSAL;
+    return entry_decode(&e, bytes, size) && e.kind == ENTRY_REVERSAL;
+}
+
 /* A reopened record: its old verdict is taken back, and its row is no final one's any more. */
 static enum err keep_reopened(struct results *s, struct results_lane *lane, const struct full *row,
                               struct diag *diag)
 {
     if (!row->carry || !row->carry->is_late)
         return OK;
-    keep_entry(&lane->kept, s->config.job, s->config.keep, ENTRY_REVERSAL, row, NULL, NULL, "");
-    enum err err = store_kept(s, lane, BOOK_LOG, row->before ? row->before : row, 0, diag);
+    enum err err = OK;
+    if (row->carry->link) { /* of a pair: its local one says it for both */
+        if (row->carry->pair.size && !put_reversed(lane, row->carry->pair))
+            return diag_set(diag, ERR_STATE, "state.carried", "bring the state folder back from a backup",
+                            "%.*s: is damaged: the verdict that it takes back cannot be read",
+                            (int)row->carry->origin.size, row->carry->origin.data);
+    } else {
+        keep_entry(&lane->kept, s->config.job, s->config.keep, ENTRY_REVERSAL, row, NULL, NULL, "");
+    }
+    if (lane->kept.size)
+        err = store_kept(s, lane, BOOK_LOG, row->before ? row->before : row, 0, diag);
     text_put(&lane->kept, row->carry->origin.data, row->carry->origin.size);
     return err == OK ? store_kept(s, lane, BOOK_GONE, row, 0, diag) : err;
 }
 
-/* A row of what goes on, behind its print: among the open ones, or with `reasons` among the final ones. */
-static enum err keep_one(struct results *s, struct results_lane *lane, const struct full *row,
-                         struct span place, const char *reasons, struct diag *diag)
+/* A record that P9 gave for good, or one of a mismatch: what is needed to find and reopen it. */
+static enum err keep_final(struct results *s, struct results_lane *lane, const struct full *row,
+                           const struct full *partner, struct span place, const char *reasons,
+                           struct span pair, uint64_t link, struct diag *diag)
 {
-    struct final_print print = {0};
-    struct open_print open = {0};
-    _Static_assert(sizeof print == sizeof open, "both are 16 bytes");
-    text_put(&lane->kept, &print, sizeof print);
-    keep_row(&lane->kept, s->config.job, s->config.keep, row, place, reasons);
+    struct final_print prints[1 + PRINTS_MAX] = {{0}};
+    const int more = keep_more_prints(prints + 1, s->config.job, s->config.keep, row, partner, link);
+    const uint8_t count = (uint8_t)(1 + more);
+    const size_t head = 1 + count * sizeof *prints;
+    text_put(&lane->kept, &count, 1);
+    text_put(&lane->kept, prints, count * sizeof *prints);
+    keep_row(&lane->kept, s->config.job, s->config.keep, row, place, reasons, pair);
     if (!lane->kept.failed) {
-        const size_t size = lane->kept.size - sizeof print;
-        const uint64_t hash = keep_print(s->config.keep, row);
-        const uint32_t tries = verdict_tries(row);
-        print = (struct final_print){.hash = hash,
-                                     .size = (uint32_t)size + 1,
-                                     .sum = (uint32_t)hash_bytes(lane->kept.data + sizeof print, size, 0)};
-        open = (struct open_print){.hash = hash,
-                                   .size = (uint32_t)size + 1,
-                                   .tries = (uint16_t)(tries < OPEN_TRIES_MAX ? tries : OPEN_TRIES_MAX)};
-        memcpy(lane->kept.data, reasons ? (void *)&print : (void *)&open, sizeof print);
+        const size_t size = lane->kept.size - head;
+        prints[0] = (struct final_print){.hash = keep_print(s->config.keep, row),
+                                         .size = (uint32_t)size + 1,
+                                         .sum = (uint32_t)hash_bytes(lane->kept.data + head, size, 0)};
+        memcpy(lane->kept.data + 1, prints, sizeof *prints);
     }
-    return store_kept(s, lane, (enum kept)((reasons ? BOOK_FINAL : BOOK_OPEN) + row->side), row, 0, diag);
+    return store_kept(s, lane, (enum kept)(BOOK_FINAL + row->side), row, 0, diag);
+}
+
+/* Both records of a mismatch. Their entry is at hand in lane->kept. */
+static enum err pair_text(struct results_lane *lane, uint64_t *link, struct diag *diag)
+{
+    static const char digits[] = "0123456789abcdef";
+    const size_t size = lane->kept.size;
+    *link = hash_bytes(lane->kept.data, size, 0) | 1;
+    text_reset(&lane->pair);
+    text_format(&lane->pair, "%016llx", (unsigned long long)*link);
+    for (size_t i = 0; i < size; i++) {
+        const uint8_t byte = (uint8_t)lane->kept.data[i];
+        const char two[2] = {digits[byte >> 4], digits[byte & 15]};
+        text_put(&lane->pair, two, 2);
+    }
+    return lane->pair.failed ? mem_fail(diag, 2 * size, "a final pair") : OK;
 }
 
 static enum err keep_in(struct results *s, struct results_lane *lane, struct worker_io *io,
@@ -870,6 +917,8 @@ static enum err keep_in(struct results *s, struct results_lane *lane, struct wor
     const struct full *rows[2] = {row, partner};
     char places[2][4400], reasons[512];
     struct span at[2] = {{"", 0}, {"", 0}};
+    const int is_pair = row->verdict == CLASS_MISMATCH && partner != NULL;
+    uint64_t link = 0;
     enum err err = OK;
     for (int i = 0; err == OK && i < 2 && rows[i]; i++) {
         struct source *source = s->config.sources[rows[i]->side];
@@ -882,14 +931,36 @@ static enum err keep_in(struct results *s, struct results_lane *lane, struct wor
     reasons_text(s->config.job, row->reasons, reasons, sizeof reasons);
     if (err == OK) {
         keep_entry(&lane->kept, s->config.job, s->config.keep, ENTRY_VERDICT, row, partner, at, reasons);
-        err = store_kept(s, lane, BOOK_LOG, row, 1, diag);
+        if (is_pair && !lane->kept.failed)
+            err = pair_text(lane, &link, diag);
+        if (err == OK)
+            err = store_kept(s, lane, BOOK_LOG, row, 1, diag);
+    }
+    for (int i = 0; err == OK && is_pair && i < 2; i++) {
+        const size_t digits = rows[i]->side == LOCAL ? lane->pair.size : CARRY_LINK_DIGITS;
+        err = keep_final(s, lane, rows[i], rows[!i], at[i], reasons, (struct span){lane->pair.data, digits},
+                         link, diag);
     }
     for (int i = 0; err == OK && i < 2 && rows[i]; i++)
         if (row->reasons & REASON_BIT(REASON_MANUAL)) /* its real partner may still come */
-            err = keep_one(s, lane, rows[i], at[i], reasons, diag);
+            err = keep_final(s, lane, rows[i], NULL, at[i], reasons, (struct span){"", 0}, 0, diag);
     if (err != OK || partner || (row->verdict != CLASS_SUSPENSE && !verdict_is_final(row)))
         return err;
-    return keep_one(s, lane, row, at[0], row->verdict != CLASS_SUSPENSE ? reasons : NULL, diag);
+    if (row->verdict != CLASS_SUSPENSE)
+        return keep_final(s, lane, row, NULL, at[0], reasons, (struct span){"", 0}, 0, diag);
+    const uint8_t count = 1;
+    struct open_print open = {0};
+    text_put(&lane->kept, &count, 1);
+    text_put(&lane->kept, &open, sizeof open);
+    keep_row(&lane->kept, s->config.job, s->config.keep, row, at[0], NULL, (struct span){"", 0});
+    if (!lane->kept.failed) {
+        const uint32_t tries = verdict_tries(row);
+        open = (struct open_print){.hash = keep_print(s->config.keep, row),
+                                   .size = (uint32_t)(lane->kept.size - 1 - sizeof open) + 1,
+                                   .tries = (uint16_t)(tries < OPEN_TRIES_MAX ? tries : OPEN_TRIES_MAX)};
+        memcpy(lane->kept.data + 1, &open, sizeof open);
+    }
+    return store_kept(s, lane, (enum kept)(BOOK_OPEN + row->side), row, 0, diag);
 }
 
 static enum err keep(struct sink *sink, uint32_t number, struct worker_io *io, const struct full *row,
@@ -930,6 +1001,7 @@ static void lane_fini(struct results_lane *lane)
     mem_give(lane->key);
     mem_give(lane->place);
     text_fini(&lane->kept);
+    text_fini(&lane->pair);
 }
 
 void results_slice_close(struct results_lane *lane)

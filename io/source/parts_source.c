@@ -15,7 +15,16 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { PART_BITS = 38, PART_BITS_LEAST = 37, CALM_CHUNK = 64 * 1024, CARRIED_PARTS = 2 };
+enum {
+    PART_BITS = 38,
+    PART_BITS_LEAST = 37,
+    CALM_CHUNK = 64 * 1024,
+    CARRIED_PARTS = 2,
+    /* Late records come in several parts, one for each key: they share the places of one. */
+    LATE_BITS = 4,
+    LATE_PARTS = 1 << LATE_BITS
+};
+_Static_assert(LATE_PARTS >= KEYS_MAX + 1, "a part for each key, and one behind them");
 _Static_assert(((uint64_t)PARTS_MAX << PART_BITS) <= 1ull << 40, "all parts fit into the places of a side");
 _Static_assert(((uint64_t)(PARTS_MAX + CARRIED_PARTS) << PART_BITS_LEAST) <= 1ull << 40,
                "and a task's as well");
@@ -49,9 +58,23 @@ static struct parts_source *of(const struct source *source)
     return (struct parts_source *)source;
 }
 
+/* The first part of late records, where there are any. */
+static uint32_t late_at(const struct parts_source *s)
+{
+    if (s->own == 0) /* a file of carried records by itself */
+        return UINT32_MAX;
+    return s->own + (s->carried.path[0] != NULL) + (s->carried.woken != NULL);
+}
+
+static uint32_t index_of(const struct parts_source *s, uint64_t place)
+{
+    const uint32_t index = (uint32_t)(place >> s->bits);
+    return index < late_at(s) ? index : index + (uint32_t)(place >> (s->bits - LATE_BITS) & (LATE_PARTS - 1));
+}
+
 static struct source *part_of(struct parts_source *s, uint64_t place)
 {
-    return s->parts[place >> s->bits].source;
+    return s->parts[index_of(s, place)].source;
 }
 
 static const struct source_ops parts_ops, parts_lean_ops;
@@ -76,12 +99,14 @@ static enum err open_part(struct parts_source *s, uint32_t index, struct diag *d
     struct source_config config = s->config;
     config.shared = &part->shared;
     config.carried = NULL;
-    config.place_base = (uint64_t)index << s->bits;
+    const uint32_t late = index > late_at(s) ? index - late_at(s) : 0;
+    const unsigned bits = index >= late_at(s) ? s->bits - LATE_BITS : s->bits;
+    config.place_base = ((uint64_t)(index - late) << s->bits) + ((uint64_t)late << (s->bits - LATE_BITS));
     enum err err = s->open(&part->source, &config, diag);
-    if (err == OK && part->source->ops->size(part->source) >> s->bits)
+    if (err == OK && part->source->ops->size(part->source) >> bits)
         err = diag_set(diag, ERR_INPUT, "files.size", "split the day over several runs",
                        "part %u of the %s side has more than %u GiB", index + 1, side_name(s->side),
-                       1u << (s->bits - 30));
+                       1u << (bits - 30));
     return err;
 }
 
@@ -122,7 +147,7 @@ enum err parts_source_open(struct source **out, const struct source_config *conf
     s->has_late = s->carried.late || s->carried.woken;
     s->count = s->own + (s->carried.path[0] != NULL) + (s->carried.woken != NULL) + (s->carried.late != NULL);
     s->bits = s->count > PARTS_MAX ? PART_BITS_LEAST : PART_BITS;
-    s->parts = mem_take_zero(s->count, sizeof *s->parts);
+    s->parts = mem_take_zero(s->count + LATE_PARTS, sizeof *s->parts);
     enum err err = s->parts ? OK : mem_fail(diag, s->count * sizeof *s->parts, "a side's parts");
     int lean = 1;
     for (uint32_t i = 0; err == OK && i < s->own; i++) {
@@ -386,7 +411,8 @@ static void parts_counts(const struct source *source, struct source_counts *coun
             continue;
         part->ops->counts(part, &one);
         if (i >= of(source)->own) /* the state's own file is no input: I1 and the limits do not speak of it */
-            one = (struct source_counts){.records = one.records};
+            one = (struct source_counts){
+                .records = i > late_at(of(source)) ? 0 : one.records}; /* reopen: the caller counts */
         /* Every member is a count. */
         for (size_t k = 0; k < sizeof one / sizeof(uint64_t); k++)
             ((uint64_t *)counts)[k] += ((const uint64_t *)&one)[k];
@@ -400,7 +426,8 @@ static enum err parts_fetch(struct source *source, struct worker_io *io, const s
     struct parts_source *s = of(source);
     enum err err = OK;
     for (uint32_t from = 0, to; err == OK && from < count; from = to) {
-        for (to = from + 1; to < count && refs[to].place >> s->bits == refs[from].place >> s->bits; to++) {
+        for (to = from + 1; to < count && index_of(s, refs[to].place) == index_of(s, refs[from].place);
+             to++) {
         }
         struct source *part = part_of(s, refs[from].place);
         err = part->ops->fetch(part, io, refs + from, rows + from, to - from, arena, diag);
@@ -457,6 +484,21 @@ static enum err parts_scan(struct source *source, struct worker_io *io,
     return err;
 }
 
+static enum err parts_reopen(struct source *source, struct worker_io *io, const char **paths, int count,
+                             enum err (*row)(void *context, const struct full *full, struct diag *diag),
+                             void *context, struct diag *diag)
+{
+    struct parts_source *s = of(source);
+    const uint32_t index = s->count;
+    CHECK2(index < late_at(s) + LATE_PARTS, index, s->own);
+    s->count++;
+    enum err err = open_carried(s, index, CARRIED_LATE, paths, count, diag);
+    struct source *part = s->parts[index].source;
+    if (err == OK && part->ops->begin)
+        err = part->ops->begin(part, s->folder, diag);
+    return err == OK ? part->ops->scan(part, io, row, context, diag) : err;
+}
+
 static int parts_file(const struct source *source, uint32_t index, struct source_file *file)
 {
     for (uint32_t i = 0; i < of(source)->own; i++) {
@@ -482,7 +524,7 @@ static enum err parts_leans(struct source *source, struct worker_io *io, const s
     struct parts_source *s = of(source);
     enum err err = OK;
     for (uint32_t from = 0, to; err == OK && from < count; from = to) {
-        for (to = from + 1; to < count && places[to] >> s->bits == places[from] >> s->bits; to++) {
+        for (to = from + 1; to < count && index_of(s, places[to]) == index_of(s, places[from]); to++) {
         }
         struct source *part = part_of(s, places[from]);
         err = part->ops->leans(part, io, plan, places + from, to - from, list, diag);
@@ -502,7 +544,8 @@ static const char *parts_place_file(const struct source *source, uint64_t place,
     .arrive = parts_arrive, .process = parts_process, .finish = parts_finish,                                \
     .late_reject = parts_late_reject, .limit_rejects = parts_limit_rejects, .counts = parts_counts,          \
     .fetch = parts_fetch, .place_text = parts_place_text, .rejects = parts_rejects, .file = parts_file,      \
-    .reject_text = parts_reject_text, .layout = parts_layout, .scan = parts_scan, .close = parts_close
+    .reject_text = parts_reject_text, .layout = parts_layout, .scan = parts_scan, .reopen = parts_reopen,    \
+    .close = parts_close
 static const struct source_ops parts_ops = {PARTS_OPS};
 static const struct source_ops parts_lean_ops = {PARTS_OPS, .leans = parts_leans,
                                                  .place_file = parts_place_file};

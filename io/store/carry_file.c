@@ -160,6 +160,7 @@ struct final_file {
 struct late {
     struct state *state;
     int64_t task;
+    int used[SIDES]; /* files */
     struct final_file *files[SIDES];
     uint32_t count[SIDES], room[SIDES];
     uint64_t records;
@@ -365,7 +366,6 @@ struct found {
     size_t header_size;
     char *row;
     size_t row_room;
-    struct bloom *met; /* NULL: nobody asks */
 };
 
 static enum err begin_file(struct found *f, const char *header, size_t size, struct diag *diag)
@@ -375,17 +375,19 @@ static enum err begin_file(struct found *f, const char *header, size_t size, str
     if (f->fd >= 0)
         sys_close(f->fd);
     f->fd = -1;
-    if (f->count == LATE_FILES_MAX)
+    const int number = f->late->used[f->side];
+    if (number == LATE_FILES_MAX)
         return diag_set(diag, ERR_STATE, "state.carried", NULL,
                         "final records of more than %d layouts of the job would have to be reopened at once",
                         LATE_FILES_MAX);
-    char name[80], *path = f->late->names[f->side][f->count];
+    char name[80], *path = f->late->names[f->side][number];
     snprintf(name, sizeof name, "suspense/late-%06lld-%s-%d.csv", (long long)f->late->task,
-             side_name(f->side), f->count);
+             side_name(f->side), number);
     enum err err = state_path(f->late->state, path, name, diag);
     if (err != OK)
         return err;
-    f->late->paths[f->side][f->count++] = path;
+    f->late->paths[f->side][f->late->used[f->side]++] = path;
+    f->count++;
     f->fd = sys_open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
     int error = f->fd < 0 ? f->fd : sys_pwrite_full(f->fd, header, size, 0);
     f->offset = size;
@@ -420,12 +422,35 @@ static enum err take_row(struct found *f, int rows_fd, const char *path, const c
         return damaged(path, "is damaged: a row of it is not what was written", diag);
     const int error = sys_pwrite_full(f->fd, f->row, head + print->size, f->offset);
     f->offset += head + print->size;
-    return error ? out_write_failed(diag, -error, "state.write", f->late->names[f->side][f->count - 1],
-                                    print->size)
+    return error ? out_write_failed(diag, -error, "state.write",
+                                    f->late->names[f->side][f->late->used[f->side] - 1], print->size)
                  : OK;
 }
 
-static enum err look_through(struct found *f, const struct final_file *file, const struct bloom *fresh,
+static int has(const struct bloom *set, uint64_t hash)
+{
+    return set && bloom_has(set, hash);
+}
+
+/* Whether one of a record's prints is asked for. */
+static int is_meant(const struct late_ask *ask, enum side side, const struct final_print *first,
+                    const struct final_print *print)
+{
+    const struct bloom *others = ask->fresh[!side], *own = ask->fresh[side];
+    if (print->size) /* the first key, as the sources know it */
+        return ask->key == 0 && print->hash != FINAL_NEVER &&
+               (print->hash == FINAL_ALWAYS || has(others, print->hash));
+    if (print->sum == PRINT_LINK)
+        return has(ask->links, print->hash);
+    if ((int)(print->sum & (PRINT_BOTH_SIDES - 1)) != ask->key)
+        return 0;
+    const int both = (print->sum & PRINT_BOTH_SIDES) != 0;
+    if (ask->key == 0)
+        return both && first->hash != FINAL_NEVER && has(own, first->hash);
+    return has(others, print->hash) || (both && has(own, print->hash));
+}
+
+static enum err look_through(struct found *f, const struct final_file *file, const struct late_ask *ask,
                              char *block, struct diag *diag)
 {
     char path[STATE_PATH_MAX], prints_path[STATE_PATH_MAX], header[HEADER_MAX], text[DIGEST_TEXT];
@@ -458,6 +483,8 @@ static enum err look_through(struct found *f, const struct final_file *file, con
         digest_begin(digest);
     }
     uint64_t at = header_size, seen = 0;
+    struct final_print row = {.size = 0}; /* the record whose prints go by */
+    int meant = 0;
     for (uint64_t offset = 0; err == OK && offset < file->prints.bytes;) {
         const uint64_t left = file->prints.bytes - offset;
         const size_t want = left < BLOCK ? (size_t)left : BLOCK;
@@ -467,35 +494,47 @@ static enum err look_through(struct found *f, const struct final_file *file, con
                         : damaged(prints_path, "is damaged: it is shorter than it was written", diag);
             break;
         }
-        digest_put(digest, block, want);
+        if (ask->key == 0) /* later ones read the same bytes */
+            digest_put(digest, block, want);
         offset += want;
-        for (size_t i = 0; err == OK && i < want; i += sizeof(struct final_print)) {
-            struct final_print print;
-            memcpy(&print, block + i, sizeof print);
-            while (next_gone < gone_count && gone[next_gone] < at)
-                next_gone++;
-            while (next_wanted < file->wanted_count && file->wanted[next_wanted].at < at)
-                next_wanted++;
-            const uint32_t hand = next_wanted < file->wanted_count && file->wanted[next_wanted].at == at
-                                      ? file->wanted[next_wanted].hand
-                                      : 0;
-            if ((hand || (print.hash != FINAL_NEVER &&
-                          (print.hash == FINAL_ALWAYS || bloom_has(fresh, print.hash)))) &&
-                !(next_gone < gone_count && gone[next_gone] == at)) {
-                err = begin_file(f, header, header_size, diag);
-                if (f->met)
-                    bloom_put(f->met, print.hash);
-                if (err == OK)
-                    err = take_row(f, fd, path, file->rows.file, at, hand, &print, diag);
+        for (size_t i = 0; err == OK && i <= want; i += sizeof(struct final_print)) {
+            struct final_print print = {.size = 1}; /* an end, behind the last */
+            if (i == want && offset < file->prints.bytes)
+                break;
+            if (i < want)
+                memcpy(&print, block + i, sizeof print);
+            if (print.size && seen) { /* the record before has no more prints */
+                while (next_gone < gone_count && gone[next_gone] < at)
+                    next_gone++;
+                while (next_wanted < file->wanted_count && file->wanted[next_wanted].at < at)
+                    next_wanted++;
+                const uint32_t hand =
+                    ask->key == 0 && next_wanted < file->wanted_count && file->wanted[next_wanted].at == at
+                        ? file->wanted[next_wanted].hand
+                        : 0;
+                if ((meant || hand) && !(next_gone < gone_count && gone[next_gone] == at)) {
+                    err = begin_file(f, header, header_size, diag);
+                    if (ask->met)
+                        bloom_put(ask->met, row.hash);
+                    if (err == OK)
+                        err = take_row(f, fd, path, file->rows.file, at, hand, &row, diag);
+                }
+                at += row.size;
+                meant = 0;
             }
-            at += print.size;
-            seen++;
+            if (i == want)
+                break;
+            if (print.size) {
+                row = print;
+                seen++;
+            }
+            meant |= is_meant(ask, f->side, &row, &print);
         }
     }
     if (digest && prints_fd >= 0)
         digest_end(digest, text);
     if (err == OK && (seen != file->rows.records || at != file->rows.bytes ||
-                      strcmp(text + strlen("sha256:"), file->prints.sha) != 0))
+                      (ask->key == 0 && strcmp(text + strlen("sha256:"), file->prints.sha) != 0)))
         err = damaged(prints_path, "is damaged: its hash is not that of the bytes that were written", diag);
     digest_close(digest);
     if (fd >= 0)
@@ -505,8 +544,8 @@ static enum err look_through(struct found *f, const struct final_file *file, con
     return err;
 }
 
-enum err late_find(struct late *late, enum side side, const struct bloom *fresh, struct bloom *met,
-                   const char ***paths, int *count, struct diag *diag)
+enum err late_find(struct late *late, enum side side, const struct late_ask *ask, const char ***paths,
+                   int *count, struct diag *diag)
 {
     struct found *f = mem_take_zero(1, sizeof *f);
     char *block = mem_take(BLOCK);
@@ -515,11 +554,10 @@ enum err late_find(struct late *late, enum side side, const struct bloom *fresh,
         f->late = late;
         f->side = side;
         f->fd = -1;
-        f->met = met;
     }
     for (uint32_t i = 0; err == OK && i < late->count[side]; i++)
-        err = look_through(f, &late->files[side][i], fresh, block, diag);
-    *paths = late->paths[side];
+        err = look_through(f, &late->files[side][i], ask, block, diag);
+    *paths = late->paths[side] + late->used[side] - (f ? f->count : 0);
     *count = f ? f->count : 0;
     if (f && f->fd >= 0)
         sys_close(f->fd);

@@ -10,6 +10,7 @@
 #define TIEOUT_IO_STORE_CARRY_FILE_H
 
 #include "core/base/bloom.h"
+#include "core/ops/late.h"
 #include "io/sink/keep.h"
 #include "io/store/generation.h"
 #include "io/store/state.h"
@@ -42,10 +43,10 @@ struct late_row {
 enum err late_want(struct late *late, const struct late_row *row, int *found, struct diag *diag);
 /* Final records of both sides together: how large the sets of fresh keys may be worth. */
 uint64_t late_records(const struct late *late);
-/* Writes those of `side` whose first key `fresh` has, and that no task before reopened, into files; the names are its own.
- * Their keys go into `met` as well, unless it is NULL. */
-enum err late_find(struct late *late, enum side side, const struct bloom *fresh, struct bloom *met,
-                   const char ***paths, int *count, struct diag *diag);
+/* Writes those of `side` that `ask` means, and that no task before reopened, into files; the names are its own. May be asked once
+ * for each key. */
+enum err late_find(struct late *late, enum side side, const struct late_ask *ask, const char ***paths,
+                   int *count, struct diag *diag);
 void late_close(struct late *late);
 
 #endif

@@ -167,6 +167,56 @@ has 2 match 'A,b,,tolerance;carried'
 has 3 match 'A,e,,tolerance'
 expect 0 'all agree' t verify
 
+# ---- a late row that shares only a later key with a final one reopens it ----
+thresholds=0 make later
+rows l 1 l1,o1,t1,100 l2,o2,t2,7; rows c 1 c0,z,,5
+rows l 2 z2,z2,,1; rows c 2 c1,,t1,100 cz,z2,,1
+rows l 3 l3,,t9,1; rows c 3 c3,o9,t2,7
+rows l 4; rows c 4 c4,,t7,100
+day 1 1 done
+has 1 missing l1
+day 2 0 done
+has 2 match 'A,o1,t1,day_cut;late,100.00,100.00,0.00,2'
+day 3 1 done
+has 3 match 'A,o2,t2,day_cut;late,7.00,7.00,0.00,2'
+has 3 missing l3
+day 4 1 done
+has 4 extra c4
+t errors list >said 2>&1
+grep -q 'o1\|o2' said && { fail "errors of reopened records stand"; cat said; }
+expect 0 'takes back: missing' t trace o1
+expect 0 'all agree' t verify
+expect 1 done t task rerun --date=2026-11-01 --cascade
+has 2 match 'A,o1,t1,day_cut;late,100.00,100.00,0.00,2'
+expect 0 'all agree' t verify
+
+# ---- a mismatch is reopened by whatever shares a key with one of its records ----
+thresholds=0 make corrected
+rows l 1 l1,o1,,100 l2,o2,t2,50 l3,o3,,9; rows c 1 c1,o1,,90 c2,,t2,40 c3,o3,,8
+rows l 2 z,z,,1; rows c 2 c1b,o1,,100 cz,z,,1
+rows l 3; rows c 3 c2b,o2,,50
+rows l 4 l3b,o3,,8; rows c 4 cy,y,,2
+day 1 1 done
+has 1 mismatch 'A,o1,,amount,100.00,90.00'
+has 1 mismatch 'A,o2,t2,amount,50.00,40.00'
+day 2 1 done
+has 2 match 'A,o1,,day_cut;late,100.00,100.00'
+has 2 extra 'c1,,late'
+not 2 mismatch o1
+day 3 1 done
+has 3 match 'A,o2,t2,day_cut;late,50.00,50.00'
+has 3 extra 'c2,,late' # its partner of then is taken, and it shares no key with the newcomer
+day 4 1 done
+has 4 match 'A,o3,,day_cut;late,8.00,8.00'
+has 4 missing 'l3,,late'
+expect 0 'takes back: mismatch' t trace o1
+expect 0 'all agree' t verify
+t errors list >said 2>&1
+[ "$(grep -c mismatch said)" -eq 0 ] || { fail "errors of mismatches that were taken back stand"; cat said; }
+expect 1 done t task rerun --date=2026-11-01 --cascade
+has 3 extra 'c2,,late'
+expect 0 'all agree' t verify
+
 if [ "$failures" -ne 0 ]; then
     echo "$failures failed"
     exit 1
