@@ -21,7 +21,11 @@ enum {
     SIZE_CLASSES = 8,       /* free lists for entries of 1..8 units; longer ones are freed in parts */
     BUCKETS_AT_FIRST = 2048,
     PREFETCH = 24,
-    GROUP = 16,
+    /* A core follows some twenty misses at once, and what is asked for while it does is dropped, not queued: so lines are
+     * asked for a few at a time, between records. */
+    BUCKETS_AHEAD = 20,
+    ENTRIES_AHEAD = 10,
+    ASK_AT_ONCE = 4,
     /* A shard whose memory is full gives partitions away and takes them back one by one, each into a shard of
      * the next level, which divides by other bits of the hash: 256 ways, then 64 ways a level. */
     SUB_PARTITIONS = 64,
@@ -751,25 +755,29 @@ apply_units(struct index *s, const struct record *r, uint32_t used, const struct
     return OK;
 }
 
-/* The same for records of one line each, plain ones: in groups, so that asking ahead is a loop without branches. */
+/* The same for records of one line each, plain ones: asking ahead is a loop without branches. */
 static __attribute__((noinline)) enum err apply_lines(struct index *s, const struct record *r, uint32_t count,
                                                       struct diag *diag)
 {
     const struct road road = {.plain = 1};
-    const struct record *const end = r + count;
-    for (uint32_t i = 0; i < count && i < 2 * GROUP; i++)
+    const uint32_t ahead = count < BUCKETS_AHEAD ? count : BUCKETS_AHEAD;
+    for (uint32_t i = 0; i < ahead; i++)
         prefetch_bucket(s, r[i].hash_hi);
-    for (uint32_t i = 0; i < count && i < GROUP; i++)
+    for (uint32_t i = 0; i < ahead && i < ENTRIES_AHEAD; i++)
         prefetch_first_entry(s, r[i].hash_hi);
-    for (; r < end; r += GROUP) {
-        const uint32_t left = (uint32_t)(end - r), here = left < GROUP ? left : GROUP,
-                       ahead = left < 2 * GROUP ? left - here : GROUP,
-                       further = left < 3 * GROUP ? left - here - ahead : GROUP;
-        for (uint32_t i = 0; i < further; i++)
-            prefetch_bucket(s, r[2 * GROUP + i].hash_hi);
-        for (uint32_t i = 0; i < ahead; i++)
-            prefetch_first_entry(s, r[GROUP + i].hash_hi);
-        for (uint32_t i = 0; i < here; i++) {
+    for (uint32_t done = 0; done < count; done += ASK_AT_ONCE) {
+        if (LIKELY(done + BUCKETS_AHEAD + ASK_AT_ONCE <= count)) {
+            for (uint32_t i = 0; i < ASK_AT_ONCE; i++)
+                prefetch_bucket(s, r[done + BUCKETS_AHEAD + i].hash_hi);
+            for (uint32_t i = 0; i < ASK_AT_ONCE; i++)
+                prefetch_first_entry(s, r[done + ENTRIES_AHEAD + i].hash_hi);
+        } else {
+            for (uint32_t i = done + BUCKETS_AHEAD; i < count; i++)
+                prefetch_bucket(s, r[i].hash_hi);
+            for (uint32_t i = done + ENTRIES_AHEAD; i < done + ENTRIES_AHEAD + ASK_AT_ONCE && i < count; i++)
+                prefetch_first_entry(s, r[i].hash_hi);
+        }
+        for (uint32_t i = done; i < done + ASK_AT_ONCE && i < count; i++) {
             enum err err = UNLIKELY(r[i].flags & RECORD_NO_KEY) ? keep_loose(s, &r[i], diag)
                                                                 : take_in(s, &r[i], 1, road, diag);
             if (UNLIKELY(err != OK))
