@@ -103,9 +103,10 @@ static enum err try_profile(const char *path, struct tried *tried, struct diag *
             source->ops->counts(source, &counts);
         tried->rejects = counts.rejects;
         /* Statements are read whole before their first row is made. */
-        const int is_like = tried->records || strncmp(tried->why.code, "mt940.sum", 9) == 0 ||
-                            strncmp(tried->why.code, "mt940.cut", 9) == 0 ||
-                            strncmp(tried->why.code, "camt.sum", 8) == 0;
+        const int is_like =
+            tried->records || strncmp(tried->why.code, "mt940.sum", 9) == 0 ||
+            strncmp(tried->why.code, "mt940.cut", 9) == 0 || strncmp(tried->why.code, "camt.sum", 8) == 0 ||
+            strncmp(tried->why.code, "bai2.sum", 8) == 0 || strncmp(tried->why.code, "bai2.cut", 8) == 0;
         tried->fit = tried_err != OK                   ? (is_like ? FIT_PART : FIT_NO)
                      : tried->rejects > tried->records ? FIT_NO
                                                        : FIT_YES;

@@ -144,7 +144,7 @@ struct trailer_line {
 };
 
 /* Statements that are no lines of cells are made rows of first (io/format/statement.h). */
-enum flatten_kind { FLATTEN_NONE, FLATTEN_CAMT, FLATTEN_MT940 };
+enum flatten_kind { FLATTEN_NONE, FLATTEN_CAMT, FLATTEN_MT940, FLATTEN_BAI2 };
 
 struct bill_spec {
     const char *name, *title, *path; /* of the profile; path as messages show it */

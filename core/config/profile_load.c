@@ -94,7 +94,7 @@ static enum err read_widths(struct loader *l, const struct yaml_node *node, cons
     return OK;
 }
 
-/* `statement: camt` or `mt940`: rows are made of it, in a layout of our own. */
+/* `statement: camt`, `mt940` or `bai2`: rows are made of it, in a layout of our own. */
 static enum err read_statement(struct loader *l, const struct yaml_node *node, struct bill_spec *bill)
 {
     static const char *const NAMES[] = {"statement"};
@@ -103,10 +103,14 @@ static enum err read_statement(struct loader *l, const struct yaml_node *node, s
     const char *word = "";
     enum err err = check_names(l, node, "layout", NAMES, COUNT_OF(NAMES), NULL, 0);
     if (err == OK)
-        err = read_text(l, statement, "layout.statement", "camt or mt940", &word);
-    if (err == OK && strcmp(word, "camt") != 0 && strcmp(word, "mt940") != 0)
-        err = BAD(l, statement, "job.value", NULL, "layout.statement: \"%s\": expected camt or mt940", word);
-    bill->flatten = strcmp(word, "camt") == 0 ? FLATTEN_CAMT : FLATTEN_MT940;
+        err = read_text(l, statement, "layout.statement", "camt, mt940 or bai2", &word);
+    bill->flatten = strcmp(word, "camt") == 0    ? FLATTEN_CAMT
+                    : strcmp(word, "mt940") == 0 ? FLATTEN_MT940
+                    : strcmp(word, "bai2") == 0  ? FLATTEN_BAI2
+                                                 : FLATTEN_NONE;
+    if (err == OK && bill->flatten == FLATTEN_NONE)
+        err = BAD(l, statement, "job.value", NULL, "layout.statement: \"%s\": expected camt, mt940 or bai2",
+                  word);
     bill->format = FORMAT_CSV;
     bill->delimiter = ',';
     bill->quote = '"';

@@ -84,8 +84,9 @@ enum err flatten_open(struct filter **out, enum flatten_kind kind, struct filter
     f->inner = inner;
     f->fd = fd;
     f->path = path;
-    enum err err =
-        kind == FLATTEN_CAMT ? camt_open(&f->statement, path, diag) : mt940_open(&f->statement, path, diag);
+    enum err err = kind == FLATTEN_CAMT   ? camt_open(&f->statement, path, diag)
+                   : kind == FLATTEN_BAI2 ? bai2_open(&f->statement, path, diag)
+                                          : mt940_open(&f->statement, path, diag);
     if (err == OK) {
         statement_write_text(f->statement, STATEMENT_HEADER, strlen(STATEMENT_HEADER));
         if (f->statement->no_memory)

@@ -4,9 +4,10 @@
  * columns, into `text`, from where the caller takes them. What a statement says of itself is held against its entries:
  * opening + entries = closing, or the file is refused; so is one that ends before its closing balance.
  *
- *     mt940_open or camt_open -> statement_feed any number of times, the last with at_end -> statement_close
+ *     mt940_open, camt_open or bai2_open -> statement_feed any number of times, the last with at_end -> statement_close
  *
- * Formats: SWIFT MT940 (User Handbook, category 9), ISO 20022 camt.052/053/054. Opens nothing, waits for nothing.
+ * Formats: SWIFT MT940 (User Handbook, category 9), ISO 20022 camt.052/053/054, BAI2 (whose trailers state sums and numbers of
+ * lines instead of balances). Opens nothing, waits for nothing.
  * Threads: one owner.
  */
 #ifndef TIEOUT_IO_FORMAT_STATEMENT_H
@@ -45,6 +46,7 @@ struct statement {
 
 enum err mt940_open(struct statement **out, const char *path, struct diag *diag);
 enum err camt_open(struct statement **out, const char *path, struct diag *diag);
+enum err bai2_open(struct statement **out, const char *path, struct diag *diag);
 
 static inline enum err statement_feed(struct statement *statement, const uint8_t *bytes, size_t size,
                                       int at_end, struct diag *diag)

@@ -147,6 +147,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         try_bill(jobs[i]->sources[CHANNEL].bill, data, (uint32_t)size);
     try_statement(mt940_open, data, size);
     try_statement(camt_open, data, size);
+    try_statement(bai2_open, data, size);
     return 0;
 }
 

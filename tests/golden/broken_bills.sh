@@ -226,6 +226,38 @@ refused "corrections read as a ZM file" "reject columns"
 run unionpay-zme INN24011588ZM_1
 refused "a ZM file read as corrections" "reject columns"
 
+# ---- BAI2: sums and lines are stated ----
+bai=$samples/bank/bai2_sample2.txt
+run bai2 "$bai"
+read_right "BAI2" 4 SP4738
+sed '5s/450000/450001/' "$bai" >changed.bai
+run bai2 changed.bai
+refused "an entry's amount was changed" "of the account states a sum of 9150000"
+sed '5d' "$bai" >lost.bai
+run bai2 lost.bai
+refused "an entry is lost" "of the account states a sum"
+sed '5p' "$bai" >doubled.bai
+run bai2 doubled.bai
+refused "an entry is doubled" "of the account states a sum"
+sed '$d' "$bai" >cut.bai
+run bai2 cut.bai
+refused "the end is cut off" "the report has no end (99)"
+head -c 300 "$bai" >cut.bai
+run bai2 cut.bai
+refused "cut in the middle" "line"
+sed '16s/^16,218/16,890/' "$bai" >code.bai
+run bai2 code.bai
+refused "a type code that is neither credit nor debit" "reject row_type"
+tr -d '\n' <"$bai" >one_line.bai
+run bai2 one_line.bai
+refused "records run together" "line 1"
+sed '16,17{N;s/\n//}' "$bai" >run_together.bai
+run bai2 run_together.bai
+refused "two records on a line" "line"
+sed 's/$/   \r/' "$bai" >blanks.bai
+run bai2 blanks.bai
+read_right "blanks and CR behind the slash" 4 SP4738
+
 # ---- PayPal: row types, reports in parts ----
 day=$root/fixtures/days/02-five-channels/bills/paypal
 run paypal "$day/STL-20260104.01.011.CSV" "$day/STL-20260104.02.011.CSV"

@@ -87,6 +87,7 @@ done <<'END'
 adyen settlement_detail_report_batch_12.csv report.csv UTF-8
 alipay alipay_trade.csv trade.csv GB18030
 alipay-fund alipay_fund.csv fund.csv GB18030
+bai2 bai2_sample1.txt report.bai bytes
 camt053 camt053.v4.xml statement.xml XML
 mt940 mBank_mt940.sta statement.sta bytes
 paypal STL-20240115.01.011.CSV STL.csv UTF-8

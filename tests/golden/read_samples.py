@@ -384,9 +384,55 @@ def mt940(data):
     return rows
 
 
+def bai2(data):
+    """Records joined with their continuations; every trailer's sum and number of lines."""
+    records = []
+    for line in data.decode("ascii").replace("\r", "").split("\n"):
+        line = line.rstrip()
+        if not line:
+            continue
+        ended, body = line.endswith("/"), line.rstrip("/") if line.endswith("/") else line
+        if body[:2] == "88":
+            records[-1][0] += ("," if records[-1][1] else " ") + body[3:]
+            records[-1][2] += 1
+        else:
+            records.append([body, ended, 1])
+        records[-1][1] = ended
+    rows, sums, lines, currency = [], [0, 0, 0], [0, 0, 0], ""
+    for text, _, count in records:
+        f = text.split(",")
+        lines = [n + count for n in lines]
+        if f[0] in ("01", "02", "03"):
+            level = int(f[0]) - 1
+            sums[level], lines[level] = 0, count
+        if f[0] == "02":
+            day, group_currency = f"20{f[4][:2]}-{f[4][2:4]}-{f[4][4:]}", f[6]
+        def behind(i):
+            """Past the fields of a funds type."""
+            kind = f[i] if i < len(f) else ""
+            return i + ({"S": 4, "V": 3}.get(kind, 1) if kind != "D" else 2 + 2 * int(f[i + 1]))
+        if f[0] == "03":
+            currency, i = f[2] or group_currency or "CNY", 3  # or the job's
+            while i < len(f):
+                sums[2] += int(f[i + 1] or 0)
+                i = behind(i + 3)
+        if f[0] == "16":
+            bank = behind(3)
+            sign = 1 if 100 <= int(f[1]) <= 399 else -1
+            assert sign == 1 or 400 <= int(f[1]) <= 699
+            sums[2] += int(f[2])
+            rows.append(row(f[1], f[bank + 1], f[bank], None, currency, sign * Decimal(f[2]) / 100, None, day=day))
+        if f[0] in ("49", "98", "99"):
+            level = {"49": 2, "98": 1, "99": 0}[f[0]]
+            assert (int(f[1]), int(f[-1])) == (sums[level], lines[level]), text
+            if level:
+                sums[level - 1] += sums[level]
+    return rows
+
+
 READERS = {
     "alipay": alipay, "alipay-fund": alipay_fund, "wechat-tradebill": wechat, "wechat-fundflow": wechat_fund, "unionpay-zm": unionpay_zm,
-    "unionpay-zme": unionpay_zme, "stripe": stripe, "paypal": paypal, "adyen": adyen, "camt053": camt, "mt940": mt940,
+    "unionpay-zme": unionpay_zme, "stripe": stripe, "paypal": paypal, "adyen": adyen, "camt053": camt, "mt940": mt940, "bai2": bai2,
     "own/shopify.yaml": shopify, "own/square.yaml": square, "own/simple.yaml": simple, "own/chinaums.yaml": chinaums, "own/nacha.yaml": nacha,
     "own/nacha-endless.yaml": nacha,
 }
