@@ -3,9 +3,11 @@
 # bench/whole_day.sh: whole runs of `tieout diff` over gen's days.
 #
 #     bench/whole_day.sh [--rows=1000000[,10000000,...]] [--runs=5] [--orders=time,shuffled] [--threads=1,2]
-#                        [--write=breaks,all,gz] [--memory=SIZE] [--build=DIR[,OTHER]] [--work=DIR] [--data=DIR] [--results=FILE]
+#                        [--write=breaks,all,gz,sink] [--memory=SIZE,SIZE] [--build=DIR[,OTHER]] [--work=DIR] [--data=DIR] [--results=FILE]
 #
-# --write=all is --write-match; gz is breaks, of a channel's bill packed with gzip -1. With two builds, old and new are run in turns and stand side by side. --data may hold days
+# --write=all is --write-match; gz is breaks, of a channel's bill packed with gzip -1; sink is a day on which
+# every row breaks (order numbers are held against the other side's own ones), so that all rows are fetched again, sorted and written.
+# --memory: each work with each of the budgets; written `breaks@64MiB`. With two builds, old and new are run in turns and stand side by side. --data may hold days
 # that gen made before (DIR/time, DIR/shuffled) of one size; others are made in --work (30 million rows a side take 8 GB).
 #
 # Each run follows a reading of both files, until they are in memory; its result must be gen's truth, in counts and money,
@@ -24,7 +26,7 @@ for arg in "$@"; do
     --orders=*) orders=${arg#*=} ;;
     --threads=*) threads=${arg#*=} ;;
     --write=*) writes=${arg#*=} ;;
-    --memory=*) memory=$arg ;;
+    --memory=*) memory=${arg#*=} ;;
     --build=*) build=${arg#*=} ;;
     --work=*) work=${arg#*=} ;;
     --data=*) data=${arg#*=} ;;
@@ -48,8 +50,10 @@ words()
 # One run; a line of results.
 one_run()
 {
-    name=$1 rows=$2 order=$3 count=$4 write=$5 run=$6 day=$data/$3
-    match='' bill=$day/channel.csv
+    name=$1 rows=$2 order=$3 count=$4 write=${5%@*} label=$5 run=$6 day=$data/$3
+    match='' bill=$day/channel.csv key=channel_code,biz_order_no budget=
+    [ "$label" = "$write" ] || budget=--memory=${label#*@}
+    [ "$write" = sink ] && key=biz_order_no:channel_order_no
     if [ "$write" = gz ]; then
         bill=$work/channel-$order-$rows.csv.gz
         [ -s "$bill" ] || gzip -1 -c "$day/channel.csv" >"$bill"
@@ -58,21 +62,32 @@ one_run()
     rm -rf "$work/out"
     # shellcheck disable=SC2086 # words on purpose
     cost=$("$measure" --warm="$day/local.csv" --warm="$bill" --log="$work/run.log" -- "$name/cli/tieout" diff "$day/local.csv" "$bill" \
-        --key=channel_code,biz_order_no --amount=amount --compare=status --threads="$count" --out="$work/out" $match $memory)
+        --key="$key" --amount=amount --compare=status --threads="$count" --out="$work/out" $match $budget)
     # shellcheck disable=SC2086
     set -- $cost
     verdict=ok
     if [ "$7" != 0 ] && [ "$7" != 1 ]; then
         verdict="exit $7"
+    elif [ "$write" = sink ]; then
+        [ "$(cat "$work/out/missing.csv" "$work/out/extra.csv" | wc -l)" -ge $((2 * rows - rows / 10)) ] || verdict="other answer"
     elif ! "$agree" "$day/truth.json" "$work/out/summary.json" >"$work/agree.log" 2>&1; then
         verdict="other answer"
     fi
-    [ "$verdict" = ok ] || echo "whole_day.sh: $rows rows, $order, $count threads, $write: does not count: $verdict ($(tail -n 1 "$work/run.log"))" >&2
+    [ "$verdict" = ok ] || echo "whole_day.sh: $rows rows, $order, $count threads, $label: does not count: $verdict ($(tail -n 1 "$work/run.log"))" >&2
     bytes=$(cat "$day/local.csv" "$bill" | wc -c)
-    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$rows" "$order" "$count" "$write" "${name##*/}" "$run" "$1" "$2" "$3" "$4" "$6" "$bytes" \
+    printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$rows" "$order" "$count" "$label" "${name##*/}" "$run" "$1" "$2" "$3" "$4" "$6" "$bytes" \
         "$verdict" >>"$results"
 }
 
+if [ -n "$memory" ]; then
+    with=
+    for write in $(words "$writes"); do
+        for budget in $(words "$memory"); do
+            with=$with${with:+,}$write@$budget
+        done
+    done
+    writes=$with
+fi
 printf '# %s\n# rows\torder\tthreads\twrite\tbuild\trun\twall\tuser\tsys\trss_kb\tload\tbytes\tverdict\n' "$(bench_machine)" >"$results"
 for rows in $(words "$sizes"); do
     data=${given:-$work/day-$rows}
