@@ -80,6 +80,23 @@ static void say_fit(FILE *out, const char *order, uint64_t needed, uint64_t ther
                 mib(needed - there));
 }
 
+static void say_direct(FILE *out, enum side side, const struct source *source)
+{
+    struct source_file file;
+    unsigned files = 0, direct = 0;
+    for (uint32_t i = 0; source->ops->file && source->ops->file(source, i, &file); i++, files++)
+        direct += file.is_direct != 0;
+    if (direct)
+        fprintf(
+            out,
+            "  %-8s %u of %u files past the page cache (O_DIRECT): they are large and not in memory, so the\n"
+            "  cache would only cost a copy and drive out what is there\n",
+            side_name(side), direct, files);
+    else if (files)
+        fprintf(out, "  %-8s through the page cache: in memory already, below 16 MiB, or packed\n",
+                side_name(side));
+}
+
 enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struct diag *diag)
 {
     struct side_plan sides[SIDES];
@@ -105,6 +122,8 @@ enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struc
             "  %u worker%s, each with %u chunks of %u KiB in flight (%s); a chunk is scanned and decoded by\n"
             "  the worker that read it, and each record goes to the one that owns its key\n",
             p->threads, p->threads == 1 ? "" : "s", p->depth, p->chunk >> 10, p->io_name);
+    for (int side = 0; side < SIDES; side++)
+        say_direct(out, (enum side)side, p->sources[side]);
     fprintf(out,
             "index\n"
             "  %u shard%s, each of %d partitions; a record that waits takes %u bytes and %d of table, an\n"

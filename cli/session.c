@@ -9,6 +9,7 @@
 #include "core/rules/rates.h"
 #include "io/sink/digest.h"
 #include "io/source/capture.h"
+#include "io/source/direct.h"
 #include "io/source/segments.h"
 #include "io/source/worker_io.h"
 #include "io/spill/spool.h"
@@ -169,6 +170,13 @@ static enum err plan(struct session *s, struct diag *diag)
     return OK;
 }
 
+static int direct_mode(const char *word)
+{
+    return word && strcmp(word, "always") == 0  ? DIRECT_ALWAYS
+           : word && strcmp(word, "never") == 0 ? DIRECT_NEVER
+                                                : DIRECT_AUTO;
+}
+
 static enum err open_sources(struct session *s, struct diag *diag)
 {
     enum err err = OK;
@@ -177,6 +185,7 @@ static enum err open_sources(struct session *s, struct diag *diag)
                                        .side = (enum side)side,
                                        .date = s->date,
                                        .chunk = s->io.config.chunk,
+                                       .direct = direct_mode(s->options->direct),
                                        .workers = s->threads,
                                        .carried = s->task ? &s->task->carried[side] : NULL};
         err = registry_source(&s->sources[side], &config, diag);

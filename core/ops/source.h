@@ -69,6 +69,7 @@ struct source_file {
     const char *path;         /* as opened */
     int fd;                   /* of the file, as it lies on the disk; -1: too many to be open all at once */
     uint64_t fd_of;           /* the same for entries of one archive */
+    int is_direct;            /* read past the page cache */
     uint64_t file_size, rows; /* rows: known once the source is finished */
 };
 

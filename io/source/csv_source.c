@@ -1,5 +1,6 @@
 /* io/source/csv_source.c: CSV files and bills, decoded in parallel (csv_inner.h says how): opened, claimed, counted, closed. */
 #include "io/source/csv_inner.h"
+#include "io/source/direct.h"
 
 static void csv_close(struct source *source)
 {
@@ -52,6 +53,7 @@ enum err csv_source_open(struct source **out, const struct source_config *config
     enum err err = file_set_open(&s->set, s->job, config->side, config->date, 0, diag);
     file_set_shift(&s->set, config->place_base);
     if (err == OK) {
+        direct_choose(&s->set, (enum direct_mode)config->direct);
         size_t size = s->set.count * sizeof *s->files;
         s->files = mem_take_zero(1, size);
         if (!s->files)
@@ -156,7 +158,9 @@ static enum err csv_start(struct source *source, struct worker_io *io, struct ti
     const int fd = input_take(input);
     if (fd < 0)
         return input_open_failed(input, fd, diag);
-    enum err err = worker_io_read(io, ticket, fd, ticket->begin, size, input->path, diag);
+    const struct worker_read read = {
+        .fd = fd, .direct_fd = direct_fd(input), .offset = ticket->begin, .size = size, .path = input->path};
+    enum err err = worker_io_read(io, ticket, &read, diag);
     if (err != OK)
         input_give(input);
     return err;
@@ -202,6 +206,7 @@ static int csv_file(const struct source *source, uint32_t index, struct source_f
                                  .path = input->file,
                                  .fd = input->own_fd,
                                  .fd_of = input->stat.st_ino ^ (uint64_t)input->stat.st_dev << 48,
+                                 .is_direct = input->is_direct,
                                  .file_size = (uint64_t)input->stat.st_size,
                                  .rows = s->files[index].rows};
     return 1;

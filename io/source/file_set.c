@@ -4,6 +4,7 @@
 #include "io/filter/flatten.h"
 #include "io/filter/utf16.h"
 #include "io/ring/sys.h"
+#include "io/source/direct.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -247,6 +248,7 @@ static uint32_t held_max(void)
 static void input_fini(struct input_file *input)
 {
     unpack_close(input->unpack);
+    direct_forget(input);
     if (input->own_fd >= 0) {
         sys_close(input->own_fd);
         if (!input->in_turn)

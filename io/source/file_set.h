@@ -29,16 +29,17 @@
 #include <sys/stat.h>
 
 struct input_file {
-    char *path;          /* as messages show it: of an archive's entry, ARCHIVE!ENTRY */
-    char *shown;         /* as places show it: relative to the job's directory where it lies below it */
-    char *file;          /* as opened */
-    int fd;              /* of the bytes that rows are read from, through input_pread or input_take */
-    int own_fd;          /* of the file; -1 between two uses when in_turn */
-    int in_turn, users;  /* more files than descriptors: it is open only while somebody reads */
-    uint64_t size, base; /* size: until it is settled, what a packed file may have at most */
-    uint64_t serial;     /* of all files that this process opened, from 1: what caches go by */
-    struct stat stat;    /* when it was opened */
-    int may_grow;        /* behind `size` something is still appended to it */
+    char *path;               /* as messages show it: of an archive's entry, ARCHIVE!ENTRY */
+    char *shown;              /* as places show it: relative to the job's directory where it lies below it */
+    char *file;               /* as opened */
+    int fd;                   /* of the bytes that rows are read from, through input_pread or input_take */
+    int own_fd;               /* of the file; -1 between two uses when in_turn */
+    int is_direct, direct_fd; /* chunks are read past the page cache (direct.h) */
+    int in_turn, users;       /* more files than descriptors: it is open only while somebody reads */
+    uint64_t size, base;      /* size: until it is settled, what a packed file may have at most */
+    uint64_t serial;          /* of all files that this process opened, from 1: what caches go by */
+    struct stat stat;         /* when it was opened */
+    int may_grow;             /* behind `size` something is still appended to it */
     enum packing packing;
     enum flatten_kind flatten; /* a statement of which rows are made */
     int is_text;               /* rows of text, which may be UTF-16; else bytes that are taken as they are */

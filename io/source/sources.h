@@ -11,6 +11,7 @@ struct source_config {
     uint16_t date;  /* --date, or DAY_NONE */
     uint32_t chunk; /* bytes a worker decodes at a time */
     uint32_t workers;
+    int direct;                           /* enum direct_mode */
     int quiet;                            /* scan does not show rejects; counts has their number */
     const struct carried_source *carried; /* NULL: no task; parts have none */
     uint64_t place_base;                  /* of a part of a side: where its places begin */

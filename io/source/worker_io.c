@@ -3,6 +3,7 @@
 #include "core/base/mem.h"
 #include "io/format/csv.h"
 #include "io/format/csv_scan.h"
+#include "io/ring/sys.h"
 #include <errno.h>
 
 enum { SCAN_FRONT = 16 };
@@ -56,7 +57,7 @@ enum err worker_io_open(struct worker_io **out, const struct worker_io_config *c
     io->buffer_count = config->depth;
     io->buffer_size = ((config->chunk + IO_OVERLAP) + 4095u) & ~4095u;
     enum err err = ring_open(&io->ring, config->backend, config->depth, fell_back, diag);
-    size_t block = (size_t)io->buffer_count * (io->buffer_size + IO_SLACK);
+    size_t block = (size_t)io->buffer_count * worker_io_stride(io);
     io->scans = mem_take_zero(io->buffer_count, sizeof *io->scans);
     if (err == OK && !io->scans)
         err = mem_fail(diag, io->buffer_count * sizeof *io->scans, "a worker's buffers");
@@ -69,6 +70,7 @@ enum err worker_io_open(struct worker_io **out, const struct worker_io_config *c
     if (err == OK) {
         io->block = mem_map(block, 0);
         io->in_buffer = mem_take_zero(io->buffer_count, sizeof *io->in_buffer);
+        io->reads = mem_take_zero(io->buffer_count, sizeof *io->reads);
         io->cells = mem_take((CSV_COLUMNS_MAX + 1) * sizeof *io->cells);
         io->record = mem_take(RECORD_VAR_MAX + 4096);
         io->window_room = IO_WINDOW;
@@ -76,7 +78,7 @@ enum err worker_io_open(struct worker_io **out, const struct worker_io_config *c
         for (int side = 0; side < SIDES; side++)
             io->lines[side].bytes = mem_take(IO_WINDOW + IO_SLACK);
         if (!io->lines[LOCAL].bytes || !io->lines[CHANNEL].bytes || !io->block || !io->in_buffer ||
-            !io->cells || !io->record || !io->window)
+            !io->reads || !io->cells || !io->record || !io->window)
             err = mem_fail(diag, block, "a worker's buffers");
     }
     if (err != OK) {
@@ -95,7 +97,8 @@ void worker_io_close(struct worker_io *io)
     ring_close(io->ring); /* waits for reads in flight: after this the buffers may go */
     if (io->binlog_rows_free)
         io->binlog_rows_free(io->binlog_rows);
-    mem_unmap(io->block, (size_t)io->buffer_count * (io->buffer_size + IO_SLACK));
+    mem_unmap(io->block, (size_t)io->buffer_count * worker_io_stride(io));
+    mem_give(io->reads);
     mem_give(io->again[0]);
     mem_give(io->again[1]);
     mem_give(io->in_buffer);
@@ -114,16 +117,25 @@ void worker_io_close(struct worker_io *io)
     mem_give(io);
 }
 
-enum err worker_io_read(struct worker_io *io, struct ticket *ticket, int fd, uint64_t offset, size_t size,
-                        const char *path, struct diag *diag)
+enum err worker_io_read(struct worker_io *io, struct ticket *ticket, const struct worker_read *read,
+                        struct diag *diag)
 {
-    CHECK2(ticket->buffer < io->buffer_count && size <= io->buffer_size, ticket->buffer, size);
+    CHECK2(ticket->buffer < io->buffer_count && read->size <= io->buffer_size, ticket->buffer, read->size);
+    _Static_assert(IO_SLACK <= IO_PAGE, "the slack lies behind the buffer");
+    struct worker_read *here = &io->reads[ticket->buffer];
+    size_t size = read->size;
     ticket->bytes_read = -1;
     io->in_buffer[ticket->buffer] = ticket;
-    int error = ring_read(io->ring, fd, worker_io_buffer(io, ticket->buffer), size, offset, ticket->buffer);
+    *here = *read;
+    if (here->direct_fd >= 0 && read->offset % IO_PAGE == 0) /* whole pages; buffer_size is so many */
+        size = (size + IO_PAGE - 1) / IO_PAGE * IO_PAGE;
+    else
+        here->direct_fd = -1;
+    int error = ring_read(io->ring, here->direct_fd >= 0 ? here->direct_fd : here->fd,
+                          worker_io_buffer(io, ticket->buffer), size, read->offset, ticket->buffer);
     if (error)
-        return diag_set_errno(diag, -error, "read", "%s: cannot start a read of %zu bytes at byte %llu", path,
-                              size, (unsigned long long)offset);
+        return diag_set_errno(diag, -error, "read", "%s: cannot start a read of %zu bytes at byte %llu",
+                              read->path, read->size, (unsigned long long)read->offset);
     return OK;
 }
 
@@ -135,10 +147,16 @@ int worker_io_arrived(struct worker_io *io, struct ticket *ticket, int wait)
             return 0;
         struct ticket *other = io->in_buffer[done.tag];
         CHECK2(other != NULL, done.tag, 0);
+        const struct worker_read *read = &io->reads[done.tag];
+        uint8_t *buffer = worker_io_buffer(io, (uint32_t)done.tag);
         io->in_buffer[done.tag] = NULL;
+        if (done.result == -EINVAL && read->direct_fd >= 0) /* a file system that wants other sizes */
+            done.result = sys_pread_full(read->fd, buffer, read->size, read->offset);
+        if (done.result > (int64_t)read->size) /* the rest of its last page */
+            done.result = (int64_t)read->size;
         other->bytes_read = done.result;
         if (done.result >= 0)
-            memset(worker_io_buffer(io, (uint32_t)done.tag) + done.result, 0, IO_SLACK);
+            memset(buffer + done.result, 0, IO_SLACK);
     }
     return 1;
 }

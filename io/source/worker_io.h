@@ -12,7 +12,8 @@
 #include "io/ring/ring.h"
 
 enum {
-    IO_OVERLAP = 8192,    /* read behind a chunk, so that its last row is nearly always whole */
+    IO_OVERLAP = 8192, /* read behind a chunk, so that its last row is nearly always whole */
+    IO_PAGE = 4096,
     IO_SLACK = 256,       /* zero bytes behind what was read, for the scanner */
     IO_WINDOW = 64 * 1024 /* what fetch reads at once */
 };
@@ -30,8 +31,9 @@ struct worker_io {
     struct ring *ring;
     uint32_t chunk; /* nominal chunk size */
     uint32_t buffer_count, buffer_size;
-    uint8_t *block;            /* buffer_count buffers of buffer_size + IO_SLACK; registered */
+    uint8_t *block; /* buffer_count buffers of buffer_size + IO_SLACK, each from a page on; registered */
     struct ticket **in_buffer; /* whose read is in which buffer */
+    struct worker_read *reads; /* and what it is */
     struct chunk_scan *scans;  /* one a buffer: what the scanner found in it */
     uint32_t scan_room;
     uint8_t *unquoted; /* scan_room bytes: cells whose doubled quotes were undone */
@@ -84,13 +86,23 @@ enum err worker_io_open(struct worker_io **out, const struct worker_io_config *c
                         struct diag *diag);
 void worker_io_close(struct worker_io *io);
 
+static inline size_t worker_io_stride(const struct worker_io *io)
+{
+    return io->buffer_size + IO_PAGE;
+}
 static inline uint8_t *worker_io_buffer(const struct worker_io *io, uint32_t index)
 {
-    return io->block + (size_t)index * (io->buffer_size + IO_SLACK);
+    return io->block + (size_t)index * worker_io_stride(io);
 }
 /* Starts a ticket's read. */
-enum err worker_io_read(struct worker_io *io, struct ticket *ticket, int fd, uint64_t offset, size_t size,
-                        const char *path, struct diag *diag);
+struct worker_read {
+    int fd, direct_fd; /* direct_fd: of the same file past the page cache; -1: none */
+    uint64_t offset;
+    size_t size;
+    const char *path;
+};
+enum err worker_io_read(struct worker_io *io, struct ticket *ticket, const struct worker_read *read,
+                        struct diag *diag);
 /* Takes in finished reads; 1 when `ticket`'s is among them. */
 int worker_io_arrived(struct worker_io *io, struct ticket *ticket, int wait);
 /* Makes a buffer's scan hold `size` bytes of text. */

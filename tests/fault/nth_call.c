@@ -271,6 +271,15 @@ int main(int argc, char **argv)
         snprintf(name, sizeof name, "diff that spills, %s", ways[way][0]);
         snprintf(spilled.out, sizeof spilled.out, "%s/out", scratch);
         fail_all(&spilled, way < 2 ? step * 2 : step * 6);
+        /* One key on all rows, judged in parts: once with one thread, once with two. */
+        struct job crowd = {.name = name,
+                            .words = {tieout, "diff", local, channel, "--key=currency", "--amount=amount",
+                                      "--compare=status", "--max-rejects=5", "--group-rows=3",
+                                      "--index-memory=1KiB", out, ways[way][1], ways[way][2], NULL}};
+        snprintf(name, sizeof name, "diff of one key, %s", ways[way][0]);
+        snprintf(crowd.out, sizeof crowd.out, "%s/out", scratch);
+        if (way % 3 == 0)
+            fail_all(&crowd, step * 6);
         struct job job = {.name = name,
                           .words = {tieout, "run", yaml, "--date=2026-01-01", "--chunk=1KiB", out,
                                     ways[way][1], ways[way][2], NULL}};

@@ -35,7 +35,7 @@ extern char **environ;
 struct road {
     const char *name;
     struct day_road files;
-    char options[8][32]; /* of the engine; empty: not given */
+    char options[9][32]; /* of the engine; empty: not given */
     int runs;            /* how often the same command is run; 0 is once */
 };
 
@@ -400,7 +400,7 @@ static void make_command(const struct driver *d, const struct day *day, const st
         add_word(c, "--date=%s", day->date);
     }
     add_word(c, "--out=%s/out", d->directory);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 9; i++)
         if (road->options[i][0])
             add_word(c, "%s", road->options[i]);
 }
@@ -605,6 +605,8 @@ static void make_road(struct prng *prng, const struct day *day, int is_big, stru
     if (prng_below(prng, 10) < 5) /* so few that nearly every key is judged in parts */
         snprintf(road->options[7], 32, "--group-rows=%d",
                  2 + (int)prng_below(prng, prng_below(prng, 2) ? 2 : 12));
+    if (prng_below(prng, 10) < 3)
+        snprintf(road->options[8], 32, "--direct=always");
     if (prng_below(prng, 2))
         road->files.shuffle = 1 + prng_next(prng) % 1000000;
     for (int side = 0; !day->is_diff && side < ORACLE_SIDES; side++)
