@@ -475,7 +475,8 @@ static enum err save(struct capture *c, struct diag *diag)
     sqlite_bind_int(s, 9, c->number);
     sqlite_bind_int(s, 10, c->xa_segment);
     sqlite_bind_int(s, 11, (int64_t)c->counts.transactions);
-    sqlite_bind_int(s, 12, (int64_t)c->counts.rows);
+    /* Those of a transaction that is not over yet are not covered. */
+    sqlite_bind_int(s, 12, (int64_t)(group_is_open(c) && c->has_wanted ? c->group_rows : c->counts.rows));
     sqlite_bind_int(s, 13, (int64_t)c->counts.bytes);
     sqlite_bind_int(s, 14, c->counts.commit_time);
     mem_give(gtids);
@@ -502,7 +503,6 @@ static enum err save_origins(struct capture *c, struct diag *diag)
         if (sqlite_step(c->put_origin, diag) == STEP_FAILED)
             return diag->err;
     }
-    c->origin_count = 0;
     return OK;
 }
 
@@ -593,6 +593,8 @@ static enum err commit(struct capture *c, uint64_t size, uint32_t old_number, co
         err = sqlite_commit(c->db, diag);
     if (err != OK)
         sqlite_rollback(c->db);
+    else
+        c->origin_count = 0; /* not before: the next try must bring them again */
     return err;
 }
 

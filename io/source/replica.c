@@ -519,7 +519,9 @@ static enum err take_packets(struct replica *r, struct diag *diag)
             r->checkpoint_at = now_us();
         }
         if (err == OK && now - r->status_at > 1000000) {
-            int64_t lag = waiting ? now / 1000 - capture_counts(r->capture)->commit_time * 1000 : 0;
+            const int64_t committed = capture_counts(r->capture)->commit_time;
+            /* Nothing was committed since the capture began: there is nothing to be late with. */
+            int64_t lag = waiting && committed ? now / 1000 - committed * 1000 : 0;
             err = write_status(r, "streaming", "", lag > 0 ? lag : 0, diag);
         }
         if (err != OK)

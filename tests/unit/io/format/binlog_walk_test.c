@@ -745,3 +745,43 @@ TEST(a_row_is_found_again_by_its_place)
         again_agrees("fixtures/binlogs/recorded/mysql-9.7.4/09_transaction_payload_zstd/binlog.000025", 73));
 #endif
 }
+
+/* A transaction of a file that is larger than what a position of 32 bits can say (a server does not cut a transaction in two). */
+TEST(positions_behind_4_gib_are_told_as_they_are)
+{
+    static const uint64_t begin = ((uint64_t)5 << 30) + 7;
+    struct log log = {0};
+    log_begin(&log, "8.0.36");
+    const size_t head = log.size;
+    put_group(&log, 7);
+    const struct binlog_options options = {.unnamed_ok = 1};
+    struct binlog_walk *walk = NULL;
+    struct binlog_rows *rows = NULL;
+    struct diag diag = {0};
+    size_t taken = 0, count = 0;
+    EXPECT(binlog_walk_open(&walk, &options, &diag) == OK && binlog_rows_open(&rows, &options, &diag) == OK);
+    binlog_walk_file(walk, "large", 0, begin + log.size - head);
+    EXPECT(binlog_walk_step(walk, log.bytes, head, 0, SIZE_MAX, &taken, &diag) == STEP_IDLE && taken == head);
+    binlog_walk_skip(walk, begin);
+    EXPECT(binlog_walk_step(walk, log.bytes + head, log.size - head, begin, SIZE_MAX, &taken, &diag) ==
+           STEP_DONE);
+    const struct binlog_group *groups = binlog_walk_groups(walk, &count);
+    EXPECT(count == 1 && groups[0].begin == begin && groups[0].end == begin + log.size - head);
+    const struct binlog_piece piece = {
+        "large", log.bytes + head, log.size - head, begin, binlog_walk_format(walk), groups, count};
+    const struct binlog_row *row = NULL;
+    binlog_rows_begin(rows, &piece);
+    EXPECT(binlog_rows_step(rows, &row, &diag) == STEP_MORE && row->event_offset > begin &&
+           row->table_map_offset > begin && row->table_map_offset < row->event_offset &&
+           row->image_offset > row->event_offset && row->image_offset < groups[0].end);
+    /* What is wrong there is told with its place. */
+    log.bytes[log.size - 40] ^= 1;
+    binlog_rows_begin(rows, &piece);
+    enum step step;
+    while ((step = binlog_rows_step(rows, &row, &diag)) == STEP_MORE) {
+    }
+    EXPECT(step == STEP_FAILED && strstr(diag.what, "large@53687") != NULL);
+    binlog_rows_close(rows);
+    binlog_walk_close(walk);
+    log_free(&log);
+}
