@@ -75,6 +75,7 @@ struct task_work {
     struct arena arena;
     /* what is to be committed */
     struct segment segment;
+    struct verdict_head head; /* of the segment */
     struct verdict_log *log;
     struct differ differ;
     struct carry_file files[SIDES][CARRY_KINDS];
@@ -275,7 +276,7 @@ static enum err write_log(struct task_work *w, struct results *results, struct d
     if (err == OK && w->differ.reader)
         err = catch_up(w, NULL, diag);
     if (err == OK)
-        err = verdict_log_seal(w->log, &w->segment.entries, w->segment.sha, diag);
+        err = verdict_log_seal(w->log, &w->segment.entries, w->segment.sha, &w->head, diag);
     if (err == OK)
         w->fresh_files[w->fresh_count++] = w->segment.file;
     if (err == OK && w->differ.reader)
@@ -757,7 +758,7 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
     if (err == OK)
         err = by_hand_mark(&w->by_hand, diag);
     if (err == OK)
-        err = error_orders_add(db, &w->task, path, w->folder->book, now, diag);
+        err = error_orders_add(db, &w->task, path, &w->head, w->folder->book, now, diag);
     if (err == OK)
         err = by_hand_settle(&w->by_hand, now, diag);
     if (err == OK)

@@ -63,7 +63,8 @@ static inline const struct record *outbox_put_untold(struct outbox *outbox, stru
     if (UNLIKELY(outbox->fresh != NULL) &&
         !(record->flags & (RECORD_CARRIED | RECORD_NO_KEY | RECORD_OTHER_DAY | RECORD_GONE)))
         bloom_put(&outbox->fresh[record->flags & RECORD_CHANNEL], record_hash(record));
-    if (UNLIKELY(outbox->dormant != NULL) && !(record->flags & RECORD_NO_KEY) &&
+    /* Carried ones come when it was asked already who is met, and from then on the answer may not change. */
+    if (UNLIKELY(outbox->dormant != NULL) && !(record->flags & (RECORD_NO_KEY | RECORD_CARRIED)) &&
         bloom_has(outbox->dormant, record_hash(record)))
         bloom_put(outbox->met, record_hash(record));
     return record;

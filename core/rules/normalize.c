@@ -1952,11 +1952,9 @@ static struct span length_prefixed(struct arena *arena, const struct span *parts
     if (!p)
         return (struct span){NULL, 0};
     for (size_t i = 0; i < count; i++) {
-        uint32_t n = (uint32_t)parts[i].size;
-        *q++ = (char)(n >> 24);
-        *q++ = (char)(n >> 16);
-        *q++ = (char)(n >> 8);
-        *q++ = (char)n;
+        const uint32_t n = (uint32_t)parts[i].size, big_endian = __builtin_bswap32(n);
+        memcpy(q, &big_endian, 4);
+        q += 4;
         if (n)
             memcpy(q, parts[i].data, n);
         q += n;

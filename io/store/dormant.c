@@ -468,6 +468,10 @@ static enum err make_slice(struct dormant_worker *w, enum side number, uint64_t 
     enum err err =
         kept ? side->source->ops->fetch(side->source, w->io, w->refs, w->rows, kept, &w->arena, &w->diag)
              : OK;
+    if (err == ERR_INPUT) { /* a row that cannot be read: it was no input */
+        w->diag = (struct diag){0};
+        return damaged(side->path, "is damaged: a row of it is not what was written", &w->diag);
+    }
     for (uint32_t i = 0; err == OK && i < kept; i++) {
         struct full *row = &w->rows[i];
         if (!row->carry || (row->carry->tries != w->prints[i].tries))

@@ -510,18 +510,20 @@ static enum err prepare(struct adder *a, struct diag *diag)
 }
 
 /* Reversals count, so a segment may be taken in once only. 1: it was. */
-static int is_known(struct adder *a, const char *segment, struct verdict_wish *seen, struct diag *diag)
+static int is_known(struct adder *a, const char *segment, const struct verdict_head *head,
+                    struct verdict_head *at_hand, struct diag *diag)
 {
     struct verdict_reader *reader = NULL;
     struct sqlite_statement *s = NULL;
     struct entry entry;
     const struct verdict_wish none = {{0}};
-    enum step step = STEP_FAILED;
-    uint64_t print = 0;
-    if (verdict_log_open(&reader, segment, diag) == OK) {
-        verdict_log_only(reader, &none, seen);
+    enum step step = head ? STEP_DONE : STEP_FAILED;
+    if (head) {
+        *at_hand = *head;
+    } else if (verdict_log_open(&reader, segment, diag) == OK) {
+        verdict_log_only(reader, &none, &at_hand->seen);
         step = verdict_log_next(reader, &entry, NULL, diag);
-        print = verdict_log_print(reader);
+        at_hand->print = verdict_log_print(reader);
     }
     verdict_log_close(reader);
     if (step == STEP_FAILED ||
@@ -529,14 +531,15 @@ static int is_known(struct adder *a, const char *segment, struct verdict_wish *s
         return -1;
     sqlite_bind_text(s, 1, a->task->name);
     sqlite_bind_int(s, 2, a->task->wanted);
-    sqlite_bind_int(s, 3, (int64_t)print);
+    sqlite_bind_int(s, 3, (int64_t)at_hand->print);
     step = sqlite_step(s, diag);
     sqlite_finish(s);
     return step == STEP_FAILED ? -1 : sqlite_changes(a->db) == 0;
 }
 
 enum err error_orders_add(struct sqlite *db, const struct task *task, const char *segment,
-                          const struct book *book, int64_t now_s, struct diag *diag)
+                          const struct verdict_head *head, const struct book *book, int64_t now_s,
+                          struct diag *diag)
 {
     /* Where a verdict is taken back and given again, the new order stands behind the old one's end. */
     static const uint8_t passes[] = {ENTRY_AGAIN, ENTRY_REVERSAL, ENTRY_VERDICT};
@@ -545,14 +548,14 @@ enum err error_orders_add(struct sqlite *db, const struct task *task, const char
     struct entry entry;
     enum step step = STEP_FAILED;
     enum err err = prepare(&a, diag);
-    struct verdict_wish seen = {{0}};
-    const int known = err == OK ? is_known(&a, segment, &seen, diag) : 0;
+    struct verdict_head at_hand = {0};
+    const int known = err == OK ? is_known(&a, segment, head, &at_hand, diag) : 0;
     if (known < 0)
         err = diag->err;
     for (int pass = 0; err == OK && !known && pass < 3; pass++) {
         struct verdict_wish wish = {{0}};
         wish.classes[passes[pass]] = passes[pass] == ENTRY_VERDICT ? book->push.classes : UINT32_MAX;
-        if (!(seen.classes[passes[pass]] & wish.classes[passes[pass]]))
+        if (!(at_hand.seen.classes[passes[pass]] & wish.classes[passes[pass]]))
             continue; /* there are none */
         memset(a.recent, 0, sizeof a.recent);
         err = verdict_log_open(&reader, segment, diag);

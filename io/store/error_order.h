@@ -25,6 +25,7 @@
 #include "core/model/entry.h"
 #include "io/store/sqlite.h"
 #include "io/store/task.h"
+#include "io/store/verdict_log.h"
 
 extern const char error_order_schema[];
 
@@ -33,9 +34,10 @@ enum { ERROR_ID_TEXT = 65, SEVERITIES = 5 };
 enum error_visible { VISIBLE_LATER, VISIBLE_NOW, VISIBLE_TOLD, VISIBLE_NEVER };
 #define CHECK_NEXT_RUN INT64_MAX
 
-/* `segment` is a file's path. The same segment twice changes nothing. ERR_STATE when it is damaged. */
+/* `segment` is a file's path; `head` what verdict_log_seal told of it, NULL: it is looked at. The same segment twice changes nothing. ERR_STATE when it is damaged. */
 enum err error_orders_add(struct sqlite *db, const struct task *task, const char *segment,
-                          const struct book *book, int64_t now_s, struct diag *diag);
+                          const struct verdict_head *head, const struct book *book, int64_t now_s,
+                          struct diag *diag);
 /* Order `no` is in another state than its sinks were told: they hear of it. Those that were told nothing still do not. */
 enum err error_order_tell_change(struct sqlite *db, int64_t no, const char *actor, const char *reason,
                                  int64_t now_s, struct diag *diag);

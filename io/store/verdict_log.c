@@ -53,6 +53,7 @@ struct verdict_log {
     uint32_t in_frame;
     uint64_t entries, offset;
     struct digest *digest;
+    struct verdict_head head;
 };
 
 static enum err write_out(struct verdict_log *log, const void *bytes, size_t size, struct diag *diag)
@@ -68,6 +69,7 @@ static enum err flush(struct verdict_log *log, struct diag *diag)
     put32(log->frame, (uint32_t)(log->used - FRAME_HEAD));
     put32(log->frame + 4, log->in_frame);
     put64(log->frame + 8, frame_hash(log->frame, log->used - FRAME_HEAD));
+    log->head.print = hash_bytes(log->frame + 8, 8, log->head.print);
     enum err err = write_out(log, log->frame, log->used, diag);
     log->used = FRAME_HEAD;
     log->in_frame = 0;
@@ -119,6 +121,11 @@ enum err verdict_log_put(struct verdict_log *log, const void *entry, size_t size
         log->frame = grown;
         log->room = log->used + 4 + size;
     }
+    unsigned kind, class_id;
+    if (!entry_peek(entry, size, &kind, &class_id))
+        return diag_set(diag, ERR_BUG, "verdicts.entry", NULL, "%s: what was to be written is no entry",
+                        log->path);
+    log->head.seen.classes[kind] |= 1u << class_id;
     put32(log->frame + log->used, (uint32_t)size);
     memcpy(log->frame + log->used + 4, entry, size);
     log->used += 4 + size;
@@ -128,7 +135,7 @@ enum err verdict_log_put(struct verdict_log *log, const void *entry, size_t size
 }
 
 enum err verdict_log_seal(struct verdict_log *log, uint64_t *entries, char sha[VERDICT_SHA_TEXT],
-                          struct diag *diag)
+                          struct verdict_head *head, struct diag *diag)
 {
     enum err err = log->in_frame ? flush(log, diag) : OK;
     if (err == OK) {
@@ -140,6 +147,8 @@ enum err verdict_log_seal(struct verdict_log *log, uint64_t *entries, char sha[V
     digest_end(log->digest, text);
     snprintf(sha, VERDICT_SHA_TEXT, "%s", text + strlen("sha256:"));
     *entries = log->entries;
+    if (head)
+        *head = log->head;
     return err;
 }
 

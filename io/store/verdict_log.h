@@ -19,12 +19,21 @@
 
 enum { VERDICT_SHA_TEXT = 65 };
 
+/* Kinds and classes of entries. */
+struct verdict_wish {
+    uint32_t classes[ENTRY_KINDS]; /* bits, by kind */
+};
+/* What a segment says as a whole. */
+struct verdict_head {
+    uint64_t print;           /* of all its frames */
+    struct verdict_wish seen; /* what stands in it */
+};
 struct verdict_log; /* being written */
 enum err verdict_log_create(struct verdict_log **out, const char *path, struct diag *diag);
 enum err verdict_log_put(struct verdict_log *log, const void *entry, size_t size, struct diag *diag);
-/* The last frame, and fsync. `sha` is that of the file. */
+/* The last frame. `sha` is that of the file; `head` may be NULL. */
 enum err verdict_log_seal(struct verdict_log *log, uint64_t *entries, char sha[VERDICT_SHA_TEXT],
-                          struct diag *diag);
+                          struct verdict_head *head, struct diag *diag);
 void verdict_log_drop(struct verdict_log *log);
 
 struct verdict_reader;
@@ -35,9 +44,6 @@ enum step verdict_log_next(struct verdict_reader *reader, struct entry *entry, s
                            struct diag *diag);
 /* Of which kinds and classes entries are wanted: the others pass by unread, but frames are checked all the same. What stood there goes
  * into `seen`, unless it is NULL. Before the first verdict_log_next; both are borrowed. */
-struct verdict_wish {
-    uint32_t classes[ENTRY_KINDS]; /* bits, by kind */
-};
 void verdict_log_only(struct verdict_reader *reader, const struct verdict_wish *wish,
                       struct verdict_wish *seen);
 /* Of the frames read so far: at the end, of all entries. */

@@ -72,7 +72,7 @@ int main(int argc, char **argv)
     struct timespec from, to;
     clock_gettime(CLOCK_MONOTONIC, &from);
     check(sqlite_begin(state_db(state), &diag), &diag);
-    check(error_orders_add(state_db(state), &task, path, book, time(NULL), &diag), &diag);
+    check(error_orders_add(state_db(state), &task, path, NULL, book, time(NULL), &diag), &diag);
     check(sqlite_commit(state_db(state), &diag), &diag);
     clock_gettime(CLOCK_MONOTONIC, &to);
     printf("%ld verdicts in %.2f s\n", all,

@@ -81,7 +81,7 @@ static inline int made_segment(const char *path, const char *task, const struct 
         if (!ok)
             return 0;
     }
-    int sealed = verdict_log_seal(log, &entries, sha, &diag) == OK;
+    int sealed = verdict_log_seal(log, &entries, sha, NULL, &diag) == OK;
     snprintf(fresh, sizeof fresh, "%s.new", path);
     if (sealed)
         rename(fresh, path); /* as state_file_publish does */

@@ -54,7 +54,7 @@ static enum err add(const char *task_name, const char *day, const struct made_ve
     struct task task = made_task(task_name, day);
     EXPECT(made_segment(segment, task_name, verdicts, count));
     EXPECT(sqlite_begin(db, &diag) == OK);
-    enum err err = error_orders_add(db, &task, segment, book, now, &diag);
+    enum err err = error_orders_add(db, &task, segment, NULL, book, now, &diag);
     EXPECT(sqlite_commit(db, &diag) == OK);
     return err;
 }

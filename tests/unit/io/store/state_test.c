@@ -330,7 +330,7 @@ static void write_log(const char *path, int count, char sha[VERDICT_SHA_TEXT])
         EXPECT(verdict_log_put(log, bytes, entry_size(&e), &diag) == OK);
         mem_give(bytes);
     }
-    EXPECT(verdict_log_seal(log, &entries, sha, &diag) == OK && entries == (uint64_t)count);
+    EXPECT(verdict_log_seal(log, &entries, sha, NULL, &diag) == OK && entries == (uint64_t)count);
     verdict_log_drop(log);
 }
 
