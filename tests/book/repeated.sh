@@ -147,6 +147,28 @@ has 2 duplicate 'c0,,repeated'
 has 2 missing 'l1,,carried'
 has 2 extra 'c0,,carried'
 
+# ---- in a large file a few rows are looked for one by one, many beside each other ----
+make large
+many() { # SIDE DAY
+    awk -v s="$1" 'BEGIN { print "id,order_no,txn,amount,status,day"; for (i = 1; i <= 20000; i++) print s i ",o" i ",,1,SUCCESS,2026-11-01" }' >"$book/in/$1-2026-11-0$2.csv"
+}
+many l 1
+many c 1
+for side in l c; do rows $side 2 "${side}1,o1,,1,,1" "${side}777,o777,,1,,1" "${side}20000,o20000,,1,,1" "${side}20001,o20001,,1,,1" "${side}5,o5,,2,,1"; done
+day 1 0 done
+day 2 1 '3 records of the channel side came before'
+for id in l1 l777 l20000 c1 c777 c20000; do has 2 duplicate ",$id,,repeated"; done
+has 2 ambiguous ',l5,'
+has 2 match o20001
+[ "$(wc -l <"$book/out/a/2026-11-02/match.csv")" -eq 2 ] || fail 'what came before was matched again'
+many l 3
+many c 3
+echo l20002,o20002,,1,SUCCESS,2026-11-03 >>"$book/in/l-2026-11-03.csv"
+echo c20002,o20002,,1,SUCCESS,2026-11-03 >>"$book/in/c-2026-11-03.csv"
+day 3 0 done
+[ "$(wc -l <"$book/out/a/2026-11-03/duplicate.csv")" -eq 40001 ] || fail 'a whole day that comes again is not known'
+[ "$(wc -l <"$book/out/a/2026-11-03/match.csv")" -eq 2 ] || fail 'a whole day that comes again was matched again'
+
 # ---- a tolerance budget counts over all days: what the first spent the second has not ----
 make budget 'tolerance: {amount: 0.10, budget: 0.10}'
 rows l 1 a1,a,,100 b1,b,,100; rows c 1 a2,a,,100.06 b3,b3,,100
