@@ -164,12 +164,10 @@ const struct book_job *book_folder_find(const struct book_folder *f, const char 
     return NULL;
 }
 
-enum err task_out_directory(const struct book_folder *f, const struct job *job, uint16_t day, char *out,
-                            size_t room, struct diag *diag)
+enum err task_out_directory(const struct job *job, uint16_t day, char *out, size_t room, struct diag *diag)
 {
     char date[DAY_TEXT_MAX];
     day_print(date, day);
-    (void)f;
     const int relative = job->out_dir[0] != '/';
     if (snprintf(out, room, "%s%s%s/%s/%s", relative ? job->directory : "", relative ? "/" : "", job->out_dir,
                  job->name, date) >= (int)room)

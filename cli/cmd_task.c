@@ -331,13 +331,11 @@ static enum err change(struct book_folder *f, const struct options *o, const cha
             if (err == OK)
                 err = begin_behind(&c, task, o->cascade, diag);
         } else if (strcmp(verb, "cancel") == 0) {
-            struct task after;
             if (task->phase == PHASE_CANCELLED)
                 continue;
             if (task->revision || task->phase == PHASE_DONE)
                 err = diag_set(diag, ERR_STATE, "task.phase", NULL,
                                "task %s was done: it cannot be cancelled", task->name);
-            (void)after;
             if (err == OK)
                 err = task_cancel(db, task, diag);
         } else {

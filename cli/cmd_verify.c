@@ -159,7 +159,7 @@ static enum err hold_outputs(struct verify *v, const struct task *task, const st
               task->name);
         return OK;
     }
-    enum err err = task_out_directory(&v->folder, job->job, task->day, directory, sizeof directory, diag);
+    enum err err = task_out_directory(job->job, task->day, directory, sizeof directory, diag);
     if (err != OK)
         return err;
     v->tasks++;

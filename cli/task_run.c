@@ -942,7 +942,7 @@ static enum err begin(struct task_work *w, const struct options *options, struct
     if (err == OK)
         err = look_back(w, options, diag);
     if (err == OK)
-        err = task_out_directory(w->folder, job, w->task.day, out, sizeof out, diag);
+        err = task_out_directory(job, w->task.day, out, sizeof out, diag);
     if (err != OK)
         return err;
     w->ask.keep = (struct keep_task){.name = w->task.name,

@@ -61,7 +61,6 @@ int task_results_stand(const struct book_folder *folder, const struct job *job, 
                        struct diag *diag);
 
 /* Where a task's outputs are. */
-enum err task_out_directory(const struct book_folder *folder, const struct job *job, uint16_t day, char *out,
-                            size_t room, struct diag *diag);
+enum err task_out_directory(const struct job *job, uint16_t day, char *out, size_t room, struct diag *diag);
 
 #endif

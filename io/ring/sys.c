@@ -3,8 +3,10 @@
 #include "core/base/fault.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define FAULT()                                                                                              \
@@ -155,4 +157,34 @@ int sys_truncate(int fd, uint64_t size)
         done = ftruncate(fd, (off_t)size);
     while (done && errno == EINTR);
     return done ? -errno : 0;
+}
+
+int sys_fsync_folder(const char *folder)
+{
+    const int fd = sys_open(folder, O_RDONLY | O_DIRECTORY, 0);
+    const int error = fd < 0 ? fd : sys_fsync(fd);
+    if (fd >= 0)
+        sys_close(fd);
+    return error;
+}
+
+int sys_replace(const char *path, const void *bytes, size_t size)
+{
+    char fresh[PATH_MAX + 8];
+    if (snprintf(fresh, sizeof fresh, "%s.new", path) >= (int)sizeof fresh)
+        return -ENAMETOOLONG;
+    const int fd = sys_open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+    int error = fd < 0 ? fd : sys_pwrite_full(fd, bytes, size, 0);
+    if (!error)
+        error = sys_fsync(fd);
+    if (fd >= 0)
+        sys_close(fd);
+    if (!error)
+        error = sys_rename(fresh, path);
+    if (error)
+        return error;
+    char *slash = strrchr(fresh, '/'); /* fresh is its folder's name from here on */
+    if (slash)
+        slash[slash == fresh] = 0;
+    return sys_fsync_folder(slash ? fresh : ".");
 }

@@ -34,5 +34,9 @@ int sys_direct(int fd, int on);
 /* Reserves room on the disk; where the file system cannot, nothing happens and 0 is returned. */
 int sys_reserve(int fd, uint64_t offset, uint64_t size);
 int sys_truncate(int fd, uint64_t size);
+/* A small file, whole or as it was, also after a power cut: writes PATH.new, fsyncs it, renames it, fsyncs its folder. */
+int sys_replace(const char *path, const void *bytes, size_t size);
+/* What was made, renamed or removed in the folder is so for good. */
+int sys_fsync_folder(const char *folder);
 
 #endif

@@ -60,6 +60,14 @@ static enum err make_parents(struct stage *stage, struct diag *diag)
             const char *slash = strrchr(path, '/');
             stage->parent_kept = slash ? (size_t)(slash - path) : 0;
         }
+        if (error == 0) { /* results in a folder that a power cut takes away would be none */
+            char *slash = strrchr(path, '/');
+            if (slash)
+                *slash = 0;
+            error = sys_fsync_folder(!slash ? "." : slash == path ? "/" : path);
+            if (slash)
+                *slash = '/';
+        }
         if (error == -EEXIST && stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
             err = diag_set(diag, ERR_USAGE, "out.directory",
                            "name another directory with --out=", "%s is a file, not a directory", path);

@@ -107,18 +107,10 @@ static int read_mark(const char *manifest, char id[ID_TEXT], int64_t *serial, st
 /* Beside, fsynced, renamed: whole or not at all. */
 static enum err write_mark(const struct manifest *m, struct diag *diag)
 {
-    char path[4200], fresh[4200], text[200];
+    char path[4200], text[200];
     snprintf(path, sizeof path, "%s.mark", m->path);
-    snprintf(fresh, sizeof fresh, "%s.mark.new", m->path);
-    int n = snprintf(text, sizeof text, "tieout manifest 1\n%s %lld\n", m->id, (long long)m->serial);
-    int fd = sys_open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-    int error = fd < 0 ? fd : sys_pwrite_full(fd, text, (size_t)n, 0);
-    if (!error)
-        error = sys_fsync(fd);
-    if (fd >= 0)
-        sys_close(fd);
-    if (!error)
-        error = sys_rename(fresh, path);
+    const int n = snprintf(text, sizeof text, "tieout manifest 1\n%s %lld\n", m->id, (long long)m->serial);
+    const int error = sys_replace(path, text, (size_t)n);
     return error ? diag_set_errno(diag, -error, "state.write", "%s: cannot write it", path) : OK;
 }
 

@@ -6,17 +6,37 @@
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+#undef SQLITE_READ /* the library's own word for something else; here it is enum sqlite_mode's */
 
 struct sqlite {
     sqlite3 *db;
     char *path;
+    int busy_ms;
 };
 
 struct sqlite_statement {
     sqlite3_stmt *stmt;
     struct sqlite *db; /* borrowed */
 };
+
+/* SQLite needs that much beside its file: the index of its log, or a page and a header of the log itself. */
+enum { ROOM_LEAST = 32768, BUSY_MS = 60000 };
+
+static uint64_t free_bytes(const char *path)
+{
+    struct statvfs fs;
+    return statvfs(path, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : UINT64_MAX;
+}
+
+static enum err disk_full(const struct sqlite *db, const char *what, const char *text, struct diag *diag)
+{
+    return diag_set(diag, ERR_MACHINE, "state.full", "make room on that disk, and run the same command again",
+                    "%s: %s: %s: the disk is full: at least %d bytes are wanted, %llu are free there",
+                    db->path, what, text, ROOM_LEAST, (unsigned long long)free_bytes(db->path));
+}
 
 static enum err fail(struct sqlite *db, int code, const char *what, struct diag *diag)
 {
@@ -25,17 +45,20 @@ static enum err fail(struct sqlite *db, int code, const char *what, struct diag 
     case SQLITE_NOMEM:
         return mem_fail(diag, 0, "SQLite");
     case SQLITE_FULL:
-        return diag_set_errno(diag, ENOSPC, "state.full", "%s: %s: %s", db->path, what, text);
+        return disk_full(db, what, text, diag);
     case SQLITE_IOERR:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_READONLY:
+        if (free_bytes(db->path) < ROOM_LEAST)
+            return disk_full(db, what, text, diag);
         return diag_set(diag, ERR_MACHINE, "state.io", "look at the disk and at who may write there",
                         "%s: %s: %s", db->path, what, text);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return diag_set(diag, ERR_STATE, "state.busy", "wait for the other program, or end it", "%s: %s: %s",
-                        db->path, what, text);
+        return diag_set(diag, ERR_STATE, "state.busy", "wait for the other program, or end it",
+                        "%s: %s: %s: another program held it for %d s (SQLITE_BUSY)", db->path, what, text,
+                        db->busy_ms / 1000);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return diag_set(diag, ERR_STATE, "state.damaged",
@@ -44,6 +67,24 @@ static enum err fail(struct sqlite *db, int code, const char *what, struct diag 
     default:
         return diag_set(diag, ERR_STATE, "state.sql", NULL, "%s: %s: %s", db->path, what, text);
     }
+}
+
+/* On a disk that has no room for the index of the log: with that index in memory, for which nobody else may have the file open. Whoever
+ * had it open had made the index. Nothing is written. */
+static int open_without_room(struct sqlite *db)
+{
+    int code = sqlite3_open_v2(db->path, &db->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_busy_timeout(db->db, BUSY_MS);
+    if (code == SQLITE_OK)
+        code = sqlite3_extended_result_codes(db->db, 1);
+    if (code == SQLITE_OK)
+        code = sqlite3_db_config(db->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    if (code == SQLITE_OK)
+        code =
+            sqlite3_exec(db->db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=ON; PRAGMA schema_version",
+                         NULL, NULL, NULL);
+    return code;
 }
 
 enum err sqlite_open(struct sqlite **out, const char *path, enum sqlite_mode mode, struct diag *diag)
@@ -59,12 +100,13 @@ enum err sqlite_open(struct sqlite **out, const char *path, enum sqlite_mode mod
         if (fd >= 0)
             close(fd);
     }
+    db->busy_ms = BUSY_MS;
     int flags = mode == SQLITE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     if (mode == SQLITE_CREATE)
         flags |= SQLITE_OPEN_CREATE;
     int code = sqlite3_open_v2(path, &db->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
     if (code == SQLITE_OK)
-        code = sqlite3_busy_timeout(db->db, 5000);
+        code = sqlite3_busy_timeout(db->db, BUSY_MS);
     if (code == SQLITE_OK)
         code = sqlite3_extended_result_codes(db->db, 1);
     if (code == SQLITE_OK && mode != SQLITE_READ)
@@ -73,6 +115,12 @@ enum err sqlite_open(struct sqlite **out, const char *path, enum sqlite_mode mod
                          NULL, NULL, NULL);
     if (code == SQLITE_OK && mode == SQLITE_READ) /* so that a damaged file is found here */
         code = sqlite3_exec(db->db, "PRAGMA schema_version", NULL, NULL, NULL);
+    if (code != SQLITE_OK && mode == SQLITE_READ &&
+        ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN)) {
+        sqlite3_close(db->db);
+        db->db = NULL;
+        code = open_without_room(db);
+    }
     if (code != SQLITE_OK) {
         enum err err = fail(db, code, "cannot open it", diag);
         sqlite_close(db);
@@ -93,6 +141,7 @@ void sqlite_close(struct sqlite *db)
 
 void sqlite_wait(struct sqlite *db, int busy_ms)
 {
+    db->busy_ms = busy_ms;
     sqlite3_busy_timeout(db->db, busy_ms);
 }
 

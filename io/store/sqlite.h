@@ -25,7 +25,7 @@ enum sqlite_mode { SQLITE_READ, SQLITE_WRITE, SQLITE_CREATE };
 /* READ and WRITE: the file must be there. CREATE: it is made, with mode 0600, if it is not. */
 enum err sqlite_open(struct sqlite **out, const char *path, enum sqlite_mode mode, struct diag *diag);
 void sqlite_close(struct sqlite *db);
-/* How long a lock of others is waited for; five seconds without it. */
+/* How long a lock of others is waited for; a minute without it. */
 void sqlite_wait(struct sqlite *db, int busy_ms);
 /* Writes the log back into the file; how many bytes of it could not be, since others read in it. */
 int64_t sqlite_checkpoint(struct sqlite *db);

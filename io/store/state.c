@@ -19,13 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    BUSY_MS_READ = 5000,
-    BUSY_MS_WRITE = 65000,
-    CHAIN_ROOM = 80,
-    CHECK_BYTES_MAX = 16 << 20,
-    WAL_WARN = 64 << 20
-};
+enum { CHAIN_ROOM = 80, CHECK_BYTES_MAX = 16 << 20, WAL_WARN = 64 << 20 };
 
 struct state {
     struct sqlite *db;
@@ -66,30 +60,9 @@ static int exists(const char *directory, const char *name)
 
 static enum err sync_directory(const char *path, struct diag *diag)
 {
-    int fd = sys_open(path, O_RDONLY | O_DIRECTORY, 0);
-    int error = fd < 0 ? fd : sys_fsync(fd);
-    if (fd >= 0)
-        sys_close(fd);
+    const int error = sys_fsync_folder(path);
     return error ? diag_set_errno(diag, -error, "state.fsync", "%s: cannot make the folder durable", path)
                  : OK;
-}
-
-static enum err write_whole(const char *directory, const char *name, const char *text, struct diag *diag)
-{
-    char path[STATE_PATH_MAX + 64], fresh[STATE_PATH_MAX + 80];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    snprintf(fresh, sizeof fresh, "%s.new", path);
-    int fd = sys_open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-    int error = fd < 0 ? fd : sys_pwrite_full(fd, text, strlen(text), 0);
-    if (!error)
-        error = sys_fsync(fd);
-    if (fd >= 0)
-        sys_close(fd);
-    if (!error)
-        error = sys_rename(fresh, path);
-    if (error)
-        return diag_set_errno(diag, -error, "state.write", "%s: cannot write it", path);
-    return sync_directory(directory, diag);
 }
 
 struct head {
@@ -100,10 +73,12 @@ struct head {
 
 static enum err write_book(const char *directory, const struct head *head, struct diag *diag)
 {
-    char text[400];
+    char path[STATE_PATH_MAX + 64], text[400];
     snprintf(text, sizeof text, "tieout book 1\nid %s\nhead %lld %s\n", head->id, (long long)head->number,
              head->chain[0] ? head->chain : "-");
-    return write_whole(directory, "BOOK", text, diag);
+    snprintf(path, sizeof path, "%s/BOOK", directory);
+    const int error = sys_replace(path, text, strlen(text));
+    return error ? diag_set_errno(diag, -error, "state.write", "%s: cannot write it", path) : OK;
 }
 
 /* 1: read; 0: not there; a damaged one is an error. */
@@ -318,8 +293,11 @@ static enum err check_identity(struct state *state, const struct head *head, con
                         "%s: has version %lld, and this program knows %d", path, (long long)version,
                         STATE_VERSION);
     if (version < STATE_VERSION)
-        return diag_set(diag, ERR_STATE, "state.version", hint_backup,
-                        "%s: has version %lld, which never was", path, (long long)version);
+        return diag_set(diag, ERR_STATE, "state.version",
+                        "use the tieout that made it; to begin anew, move the state folder away and run: "
+                        "tieout task init",
+                        "%s: was made by an older tieout (version %lld, this program's is %d)", path,
+                        (long long)version, STATE_VERSION);
     struct sqlite_statement *s = NULL;
     err = sqlite_prepare(&s, state->db, "SELECT id, seed FROM book", diag);
     if (err == OK && sqlite_step(s, diag) == STEP_MORE) {
@@ -386,8 +364,6 @@ enum err state_open(struct state **out, const char *directory, enum state_mode m
     snprintf(state->directory, sizeof state->directory, "%s", directory);
     who_am_i(state->owner, sizeof state->owner);
     enum err err = sqlite_open(&state->db, path, mode == STATE_READ ? SQLITE_READ : SQLITE_WRITE, diag);
-    if (err == OK)
-        sqlite_wait(state->db, mode == STATE_READ ? BUSY_MS_READ : BUSY_MS_WRITE);
     if (err == OK)
         err = check_pages(state, path, diag);
     if (err == OK && !known) { /* killed while it was made: complete it, if nothing stands in it yet */

@@ -18,7 +18,7 @@
 
 #include "io/store/sqlite.h"
 
-enum { STATE_VERSION = 1, STATE_PATH_MAX = 4096, STATE_ID_TEXT = 33 };
+enum { STATE_VERSION = 2, STATE_PATH_MAX = 4096, STATE_ID_TEXT = 33 };
 /* "TiEO", in the header of state.db. */
 #define STATE_APPLICATION 0x5469454F
 

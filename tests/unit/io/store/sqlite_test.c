@@ -76,6 +76,30 @@ TEST(a_transaction_is_there_whole_or_not_at_all)
     end();
 }
 
+TEST(a_lock_of_others_is_waited_for_and_then_told_by_its_name)
+{
+    begin();
+    struct diag diag = {0};
+    struct sqlite *db, *other;
+    EXPECT(sqlite_open(&db, path, SQLITE_CREATE, &diag) == OK);
+    EXPECT(sqlite_exec(db, "CREATE TABLE t (a INTEGER)", &diag) == OK);
+    EXPECT(sqlite_open(&other, path, SQLITE_WRITE, &diag) == OK);
+    sqlite_wait(other, 1000);
+    EXPECT(sqlite_begin(db, &diag) == OK && sqlite_exec(db, "INSERT INTO t VALUES (1)", &diag) == OK);
+    EXPECT(sqlite_exec(other, "INSERT INTO t VALUES (2)", &diag) == ERR_STATE);
+    EXPECT(strcmp(diag.code, "state.busy") == 0 && strstr(diag.what, "held it for 1 s (SQLITE_BUSY)"));
+    EXPECT(sqlite_commit(db, &(struct diag){0}) == OK);
+    diag = (struct diag){0};
+    EXPECT(sqlite_exec(other, "INSERT INTO t VALUES (2)", &diag) == OK);
+    sqlite_close(other);
+    /* One that only reads makes nothing and changes nothing. */
+    EXPECT(sqlite_open(&other, path, SQLITE_READ, &diag) == OK && count(other) == 2);
+    EXPECT(sqlite_exec(other, "INSERT INTO t VALUES (3)", &diag) == ERR_MACHINE);
+    sqlite_close(other);
+    sqlite_close(db);
+    end();
+}
+
 TEST(what_is_wrong_has_a_name)
 {
     begin();
