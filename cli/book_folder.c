@@ -178,7 +178,7 @@ enum err task_out_directory(const struct job *job, uint16_t day, char *out, size
 int task_results_stand(const struct book_folder *f, const struct job *job, uint16_t day, struct diag *diag)
 {
     char path[STATE_PATH_MAX], file[STATE_PATH_MAX + 32];
-    if (task_out_directory(f, job, day, path, sizeof path, diag) != OK)
+    if (task_out_directory(job, day, path, sizeof path, diag) != OK)
         return -1;
     snprintf(file, sizeof file, "%s/certificate.json", path);
     struct stat st;
