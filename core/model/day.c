@@ -345,6 +345,27 @@ size_t day_print(char out[DAY_TEXT_MAX], uint16_t day)
     return (size_t)(end - out);
 }
 
+size_t clock_print(char out[TIME_TEXT_MAX], int64_t wall_us)
+{
+    const int64_t s = floor_div(wall_us, US_PER_S), count = floor_div(s, S_PER_DAY);
+    const unsigned of_day = (unsigned)(s - count * S_PER_DAY), us = (unsigned)(wall_us - s * US_PER_S);
+    int y, m, d;
+    civil_from_count(count, &y, &m, &d);
+    char *end = put_date(out, y, m, d);
+    *end++ = ' ';
+    end = put_digits(end, 2, of_day / 3600);
+    *end++ = ':';
+    end = put_digits(end, 2, of_day / 60 % 60);
+    *end++ = ':';
+    end = put_digits(end, 2, of_day % 60);
+    if (us) {
+        *end++ = '.';
+        end = put_digits(end, 6, us);
+    }
+    *end = 0;
+    return (size_t)(end - out);
+}
+
 int time_parse(const char *text, size_t size, int64_t *us)
 {
     int year, month, day, hour = 0, minute = 0, second = 0;

@@ -51,5 +51,7 @@ int time_parse(const char *text, size_t size, int64_t *us);
 /* RFC 3339 in the zone: 2026-01-05T23:59:58+08:00, with microseconds when there are some. "" for TIME_NONE.
  */
 size_t time_print(char out[TIME_TEXT_MAX], const struct zone *zone, int64_t epoch_us);
+/* What a clock without a zone shows: 2026-01-05 23:59:58, with microseconds when there are some. */
+size_t clock_print(char out[TIME_TEXT_MAX], int64_t wall_us);
 
 #endif

@@ -490,8 +490,13 @@ static inline struct span cell_text(struct norm_scratch *s, const struct cell *c
         return cell_number_print(s->number, c->u64, 0);
     case CELL_DECIMAL:
         return cell_decimal_print(s->number, c);
-    case CELL_EPOCH:
-    case CELL_WALL: /* a time where text is wanted: its number of microseconds would help nobody */
+    case CELL_WALL:
+        return (struct span){s->number, clock_print(s->number, c->i64)};
+    case CELL_EPOCH: { /* a moment where text is wanted: in UTC, and saying so */
+        const size_t size = clock_print(s->number, c->i64);
+        s->number[size] = 'Z';
+        return (struct span){s->number, size + 1};
+    }
     default:
         return (struct span){"", 0};
     }

@@ -75,12 +75,12 @@ enum { WORD_MEMOS = 8 };
 
 struct norm_scratch {
     struct dict_cache words;
-    char number[24];        /* a number cell as text */
-    char *strip;            /* NORM_STRIP_MAX bytes */
-    char *wide;             /* NORM_STRIP_MAX bytes: a cell converted to UTF-8; taken when one is met */
-    struct to_utf8 charset; /* what it was converted with */
-    int bad_charset;        /* a cell of the row at hand could not be */
-    uint32_t currency_memo; /* the last currency's three bytes, and its index */
+    char number[TIME_TEXT_MAX]; /* a number or time cell as text */
+    char *strip;                /* NORM_STRIP_MAX bytes */
+    char *wide;                 /* NORM_STRIP_MAX bytes: a cell converted to UTF-8; taken when one is met */
+    struct to_utf8 charset;     /* what it was converted with */
+    int bad_charset;            /* a cell of the row at hand could not be */
+    uint32_t currency_memo;     /* the last currency's three bytes, and its index */
     uint8_t currency_memo_index;
     uint64_t date_memo; /* the last date text seen, and its day */
     uint32_t date_memo_rest;

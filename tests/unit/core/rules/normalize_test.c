@@ -307,6 +307,14 @@ TEST(minor_units_and_cells_of_a_log)
            span_is(f.text[FIELD_BIZ_ORDER_NO], "-9223372036854775808"));
     row[7] = text_cell("0000-00-00 00:00:00");
     EXPECT(read_row(&b, row, &f) == REJECT_NONE && f.text[FIELD_TRADE_TIME].size == 0);
+    /* A time that is compared as text is no empty text, which would agree with any other. */
+    row[10] = (struct cell){.i64 = 1763535600000000, .kind = CELL_WALL};
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE && span_is(f.text[FIELD_ATTR0], "2025-11-19 07:00:00"));
+    row[10] = (struct cell){.i64 = -1500000, .kind = CELL_WALL};
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE &&
+           span_is(f.text[FIELD_ATTR0], "1969-12-31 23:59:58.500000"));
+    row[10] = (struct cell){.i64 = 1763535600000000, .kind = CELL_EPOCH};
+    EXPECT(read_row(&b, row, &f) == REJECT_NONE && span_is(f.text[FIELD_ATTR0], "2025-11-19 07:00:00Z"));
     close_bench(&b);
 }
 
