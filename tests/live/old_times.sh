@@ -76,7 +76,7 @@ for no in sorted(texts):
     time = (times.get(no, {}).get("trade_time") or "").replace("T", " ").split("+")[0].rstrip("Z")
     if time and digits:
         time = ((time + ("" if "." in time else ".")) + "000000")[:20 + digits]
-    print(",".join([no, texts[no].get("value") or time, texts[no]["last"]]))
+    print(",".join([no, time or texts[no].get("value") or "", texts[no]["last"]]))
 PY
         diff "$work/table" "$work/seen" >&2
         ok $? "$kind($digits): $(cat "$work/text2.said")"
