@@ -309,6 +309,12 @@ static enum err add_digest(char digest_lines[4096], const char *name, const char
     return OK;
 }
 
+static const char *log_begin(const struct session *s, enum side side)
+{
+    const struct source *source = s->sources[side];
+    return source->ops->log_begin ? source->ops->log_begin(source) : NULL;
+}
+
 static enum err write_reports(struct session *s, char **summary, struct diag *diag)
 {
     char digest_lines[4096], *text = NULL;
@@ -354,6 +360,7 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
                                             .result = s->result,
                                             .digest_lines = digest_lines,
                                             .manifest = s->manifest,
+                                            .log_begin = {log_begin(s, LOCAL), log_begin(s, CHANNEL)},
                                             .exit_code = report_exit_code(s->result, s->task != NULL)};
     if (err == OK && s->task)
         err = s->task->keep_all(s->task->context, &outcome, diag);
@@ -478,6 +485,8 @@ static enum err match(struct session *s, struct diag *diag)
                                    .ids_memory = s->ids_bytes,
                                    .dormant = dormant ? dormant_keys(dormant) : NULL,
                                    .met = dormant ? dormant_met(dormant) : NULL,
+                                   .words = s->shared.words,
+                                   .date = s->date,
                                    .hands = s->task && s->task->hands,
                                    .memory = s->index_bytes,
                                    .hash_seed = s->shared.hash_seed,

@@ -16,6 +16,8 @@ struct session_outcome {
     const struct run_result *result;
     const char *digest_lines; /* of the outputs */
     struct manifest *manifest;
+    const char
+        *log_begin[SIDES]; /* the first file of a log; NULL: the side is none, or its log is not kept */
     int exit_code;
 };
 enum session_stage { SESSION_MATCHES, SESSION_SECOND, SESSION_ADDS_UP };

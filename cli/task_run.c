@@ -11,6 +11,7 @@
 #include "cli/task_run.h"
 #include "cli/by_hand.h"
 #include "cli/earlier.h"
+#include "cli/log_changes.h"
 #include "cli/session.h"
 #include "core/base/mem.h"
 #include "io/fetch/fetch.h"
@@ -31,7 +32,6 @@
 
 enum {
     CARRY_APART_LEAST = 4096, /* open records: fewer are fed to the run as they are */
-    LOG_DAYS_BACK = 40,       /* bill dates behind a task's own that its log is held against */
     RETRY_FIRST_S = 60,       /* after a failed try; then four times as long */
     LOOK_AGAIN_S = 300,       /* for a bill that is not there */
     BILL_DEADLINE_S = 86400,
@@ -89,7 +89,7 @@ struct task_work {
     struct text entry;
     struct earlier earlier;
     struct by_hand by_hand;
-    int must_look; /* something of an earlier day is not as its task had it, and a person must look */
+    struct text changed_days; /* that are done, and are not as their tasks had them: a person must look */
 };
 
 static enum err take_in(struct differ *d, struct diag *diag)
@@ -668,56 +668,19 @@ static enum err commit_gone(struct task_work *w, struct diag *diag)
     return err;
 }
 
-static uint64_t records_of(const struct tally *tally, int side, uint16_t day)
+static enum err commit_log(struct task_work *w, const struct session_outcome *o, int64_t now,
+                           struct diag *diag)
 {
-    uint64_t count = 0;
-    for (uint32_t i = 0; i < tally->room; i++) {
-        const struct tally_row *row = &tally->rows[i];
-        if (row->key && (int)tally_side(row->key) == side && tally_day(row->key) == day)
-            count += row->count;
-    }
-    return count;
-}
-
-/* A log is read up to some moment. What it tells of a day only after that day's task was done is in no task: it must be
- * said, since nothing else would show it. Records that are carried stand in `in`, the others of their day in `others`. */
-static enum err look_at_late_rows(struct task_work *w, const struct run_result *r, int side, uint16_t day,
-                                  int64_t now, struct diag *diag)
-{
-    uint64_t then = 0;
-    char name[TASK_NAME_MAX], text[900];
-    const uint64_t seen = records_of(&r->others, side, day) + records_of(&r->in, side, day);
-    const int found = log_day_find(state_db(w->folder->state), &w->task, day, side, &then, name, diag);
-    if (found < 0)
-        return diag->err;
-    if (!found || seen <= then)
-        return OK;
-    snprintf(
-        text, sizeof text,
-        "the %s log tells %llu records of this bill date, and told %llu when the task was done: %llu came "
-        "later and are in no result; do it again: tieout task rerun %s --cascade",
-        side_name((enum side)side), (unsigned long long)seen, (unsigned long long)then,
-        (unsigned long long)(seen - then), name);
-    fprintf(stderr, "warning: task %s: %s\n", name, text);
-    w->must_look = 1;
-    const struct alarm alarm = {
-        .grade = ALARM_CRITICAL, .kind = "book.changed", .subject = name, .text = text};
-    return alarm_raise(state_db(w->folder->state), &alarm, now, diag);
-}
-
-static enum err commit_log_days(struct task_work *w, const struct run_result *r, int64_t now,
-                                struct diag *diag)
-{
-    enum err err = OK;
-    for (int side = 0; err == OK && side < SIDES; side++) {
-        if (!source_tells_images(w->job->job->sources[side].kind))
-            continue;
-        err = log_day_add(state_db(w->folder->state), w->task.id, w->task.wanted, side,
-                          records_of(&r->in, side, w->task.day), diag);
-        for (int back = 1; err == OK && back <= LOG_DAYS_BACK && back < w->task.day; back++)
-            err = look_at_late_rows(w, r, side, (uint16_t)(w->task.day - back), now, diag);
-    }
-    return err == OK ? alarm_clear(state_db(w->folder->state), "book.changed", w->task.name, now, diag) : err;
+    const struct log_changes changes = {.db = state_db(w->folder->state),
+                                        .task = &w->task,
+                                        .before = &w->before,
+                                        .outcome = o,
+                                        .job = w->job->job,
+                                        .seed = state_seed(w->folder->state),
+                                        .same_rules = w->before.id &&
+                                                      strcmp(w->before.rule_version, w->rule_version) == 0,
+                                        .now = now};
+    return log_changes_commit(&changes, &w->changed_days, diag);
 }
 
 static enum err commit(void *context, const struct session_outcome *o, struct diag *diag)
@@ -748,7 +711,7 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
                 err = roll_add(db, w->task.id, w->task.wanted, &roll, diag);
         }
     if (err == OK)
-        err = commit_log_days(w, o->result, now, diag);
+        err = commit_log(w, o, now, diag);
     if (err == OK)
         err = segment_add(db, &w->segment, diag);
     if (err == OK && w->ids)
@@ -769,8 +732,7 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
         err = alarm_clear(db, "bill.missing", w->task.name, now, diag);
     if (err == OK)
         err = alarm_clear(db, "task.machine", w->task.name, now, diag);
-    const struct task_done done = {w->rule_version, manifest, w->certificate,
-                                   o->exit_code ? o->exit_code : w->must_look, now};
+    const struct task_done done = {w->rule_version, manifest, w->certificate, o->exit_code, now};
     if (err == OK)
         err = task_done(db, &w->task, &done, diag);
     if (err == OK)
@@ -888,6 +850,7 @@ static void work_close(struct task_work *w)
         mem_give(w->differ.group[i].bytes);
     mem_give(w->differ.group);
     text_fini(&w->gone);
+    text_fini(&w->changed_days);
     earlier_fini(&w->earlier);
     by_hand_close(&w->by_hand);
     text_fini(&w->entry);
@@ -1198,9 +1161,15 @@ static int task_end(struct task_work *w, struct task_run_end *end)
         end_badly(w, &why, end);
     } else {
         end->done++;
-        if (code == 0 && w->must_look)
-            code = 1;
         end->broken += code == 1;
+        if (w->changed_days.size) {
+            fprintf(stderr,
+                    "  a log has changed what is done already, in %.*s: exit code 1; the warnings above say "
+                    "what, "
+                    "and so does: tieout status\n",
+                    (int)w->changed_days.size, w->changed_days.data);
+            end->changed++;
+        }
     }
     work_free(w);
     return why.err != OK;
@@ -1336,10 +1305,10 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
     if (session_interrupted())
         end->code = ERR_INTERRUPTED;
     else if (!end->code)
-        end->code = end->failed    ? ERR_MACHINE
-                    : end->waiting ? ERR_PEER
-                    : end->skipped ? ERR_STATE
-                    : end->broken  ? 1
-                                   : 0;
+        end->code = end->failed                   ? ERR_MACHINE
+                    : end->waiting                ? ERR_PEER
+                    : end->skipped                ? ERR_STATE
+                    : end->broken || end->changed ? 1
+                                                  : 0;
     return err;
 }

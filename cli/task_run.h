@@ -48,8 +48,9 @@ struct task_run_ask {
 };
 struct task_run_end {
     int done, broken, failed, waiting, skipped; /* broken: of those done, do not tie out */
-    int code;                                   /* exit code */
-    int64_t next_at;                            /* when something waits for its time; 0: nothing does */
+    int changed;     /* of those done, had to tell that a log changed days that are done */
+    int code;        /* exit code */
+    int64_t next_at; /* when something waits for its time; 0: nothing does */
 };
 /* Takes the book's lock. Diagnostics of single tasks are printed as they come; `diag` is for what stops everything. */
 enum err task_run_all(struct book_folder *folder, const struct options *options,

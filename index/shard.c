@@ -8,6 +8,7 @@
 #include "core/base/short.h"
 #include "core/rules/verdict.h"
 #include "index/image_ids.h"
+#include "index/log_told.h"
 #include "index/pairs.h"
 #include "index/table.h"
 #include <stdlib.h>
@@ -85,6 +86,7 @@ struct index {
     uint32_t crowd_count, crowd_room;
     int all_crowd;
     uint64_t pair_bytes_top;
+    struct log_days log_days;
 };
 
 static inline struct record *entry_at(const struct index *s, uint32_t number)
@@ -828,6 +830,59 @@ static int settle_carried(struct index *s, uint32_t head)
     return carried;
 }
 
+/* Of a bill date too far back, or of one to come: NULL. */
+static struct log_sums *sums_of(struct log_sums sums[SIDES][LOG_DAYS], const struct index *s,
+                                const struct record *r)
+{
+    const int back = (int)s->config.unit_day - (int)r->day;
+    return back >= 0 && back < LOG_DAYS ? &sums[r->flags & RECORD_CHANNEL ? CHANNEL : LOCAL][back] : NULL;
+}
+
+static void tell_record(const struct index *s, struct log_sums *sums, const struct record *r)
+{
+    if (!sums)
+        return;
+    if (r->flags & RECORD_IMAGE && r->flags & RECORD_GONE) {
+        sums->deleted += (r->flags & RECORD_VOIDED) != 0;
+        return;
+    }
+    const struct log_print print = log_print_of(r, layout_of(s, r), s->config.words, s->config.seed);
+    log_sums_add(sums, &print);
+}
+
+/* 1: the log tells a carried record as it was carried. */
+static int is_as_carried(const struct index *s, const struct record *carried, const struct record *image)
+{
+    if (image->flags & RECORD_GONE || image->day != carried->day)
+        return 0;
+    return log_print_of(carried, layout_of(s, carried), s->config.words, s->config.seed).print ==
+           log_print_of(image, layout_of(s, image), s->config.words, s->config.seed).print;
+}
+
+/* Sums up what the log tells of the records of a chain, by bill date. Final records that may be reopened are as any other: that one
+ * of them changed is told. */
+static void tell_days(struct index *s, uint32_t head, int carried)
+{
+    for (uint32_t at = head; at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
+        const struct record *e = entry_at(s, at);
+        if ((e->flags & (RECORD_DEAD | RECORD_IMAGE | RECORD_REJECT)) == RECORD_IMAGE)
+            tell_record(s, sums_of(s->log_days.told, s, e), e);
+    }
+    for (uint32_t at = head; carried && at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
+        const struct record *e = entry_at(s, at);
+        if ((e->flags & (RECORD_DEAD | RECORD_IMAGE | RECORD_CARRIED | RECORD_LATE)) != RECORD_CARRIED ||
+            !layout_of(s, e).has_fold)
+            continue;
+        const uint32_t number = image_entry(s, head, e);
+        const struct record *image = number == NO_ENTRY ? NULL : entry_at(s, number);
+        if (!image || ((image->flags ^ e->flags) & RECORD_CHANNEL) || is_as_carried(s, e, image))
+            continue;
+        tell_record(s, sums_of(s->log_days.was, s, e), e);
+        if (!(image->flags & RECORD_REJECT))
+            tell_record(s, sums_of(s->log_days.is, s, image), image);
+    }
+}
+
 /* A key that one live image and one channel record share, exactly alike: what apply would have let go, had
  * the image been final. */
 static int settles_now(const struct index *s, uint32_t head, const struct record **local,
@@ -1111,6 +1166,8 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
         int settled = !left && !repeats_has_key(s->config.repeats, entry_at(s, head)->hash_lo) &&
                       settles_now(s, head, &local, &channel);
         const int carried = s->config.other_days_apart && settle_carried(s, head);
+        if (s->config.words)
+            tell_days(s, head, carried);
         if (entry_at(s, head)->flags & RECORD_CROWDED)
             err = call_crowd(s, &out, entry_at(s, head)->hash_lo, diag);
         if (err == OK && left)
@@ -1286,6 +1343,10 @@ static enum err merge_sub(struct index *s, struct diag *diag)
         err = tally_merge(&s->others, &sub->others, 1, diag);
     tally_fini(&s->sub->superseded);
     tally_fini(&s->sub->others);
+    if (s->config.words) {
+        log_days_merge(&s->log_days, &sub->log_days);
+        s->sub->log_days = (struct log_days){0};
+    }
     s->sub_open = 0;
     if (err == OK)
         err = tally_init(&s->sub->superseded, diag);
@@ -1432,6 +1493,11 @@ static const struct tally *shard_others(const struct index *s)
     return &s->others;
 }
 
+static const struct log_days *shard_log_days(const struct index *s)
+{
+    return &s->log_days;
+}
+
 static const struct tally *shard_superseded(const struct index *s)
 {
     return &s->superseded;
@@ -1455,6 +1521,7 @@ const struct index_ops shard_ops = {
     .totals = shard_totals,
     .superseded = shard_superseded,
     .others = shard_others,
+    .log_days = shard_log_days,
     .counts = shard_counts,
     .close = shard_close,
 };

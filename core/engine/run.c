@@ -352,6 +352,8 @@ static enum err worker_setup(struct worker *w)
                                  .holds_all = config->job->match.group.given,
                                  .gives_back = config->write_match && job_match_is_odd(config->job),
                                  .repeats = config->ids ? &run->repeats : NULL,
+                                 .seed = config->hash_seed,
+                                 .unit_day = config->date,
                                  .keep_pairs = config->write_match};
     if (err == OK && !config->counts_only && crowd_splits(config)) {
         err = crowd_open(w);
@@ -359,8 +361,11 @@ static enum err worker_setup(struct worker *w)
         index.crowd_rows = crowd_rows(config);
         index.crowd_shares = CROWD_SHARES;
     }
-    for (int side = 0; side < SIDES; side++)
+    for (int side = 0; side < SIDES; side++) {
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
+        if (index.layout[side].has_fold && config->is_task)
+            index.words = config->words;
+    }
     for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)
         if (shard_owner(run, shard) == w->number && !config->counts_only)
             err = config->index->open(&w->shards[shard], &index, &w->diag);
@@ -626,6 +631,8 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
         err = tally_init(&r->others, diag);
     if (err == OK && run->config->is_task && !(r->carry = mem_take_zero(SIDES, sizeof *r->carry)))
         err = mem_fail(diag, SIDES * sizeof *r->carry, "a run's sums");
+    if (err == OK && run->config->is_task && !(r->log_days = mem_take_zero(1, sizeof *r->log_days)))
+        err = mem_fail(diag, sizeof *r->log_days, "a run's sums");
     for (uint32_t i = 0; err == OK && i < run->worker_count; i++) {
         struct worker *w = &run->workers[i];
         err = tally_merge(&r->in, &w->outbox.tally, 1, diag);
@@ -635,6 +642,8 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             err = tally_merge(&r->in, run->config->index->superseded(w->shards[shard]), -1, diag);
             if (err == OK)
                 err = tally_merge(&r->others, run->config->index->others(w->shards[shard]), 1, diag);
+            if (r->log_days)
+                log_days_merge(r->log_days, run->config->index->log_days(w->shards[shard]));
             const struct pair_totals *pairs = run->config->index->totals(w->shards[shard]);
             for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
                 for (int side = 0; side < SIDES; side++) {
@@ -841,6 +850,7 @@ void run_close(struct run_result *result)
     aggregate_fini(&result->aggregate);
     mem_give(result->schedule);
     tally_fini(&result->others);
+    mem_give(result->log_days);
     mem_give(result->carry);
     mem_give(result->worker);
     mem_give(result);

@@ -56,6 +56,8 @@ struct run_config {
     uint64_t ids_memory;   /* bytes for what is told to it */
     const struct bloom *dormant; /* both as in struct outbox */
     struct bloom *met;
+    const struct dict *words; /* a task: the dictionary of its records; `date` with it */
+    uint16_t date;
     int hands;           /* 1: some final records were paired by hand, and this task takes the pairs up */
     uint64_t memory;     /* bytes for all shards together */
     uint64_t hash_seed;  /* the run's, from the system: whoever chooses keys must not choose hashes */
@@ -101,6 +103,7 @@ struct run_result {
     struct tally in; /* what came in, less replaced images */
     struct tally
         others; /* a task: records of other bill dates, which a log tells and which are not in `in` */
+    struct log_days *log_days; /* what a task's log tells of each bill date; NULL unless a task */
     uint64_t images_superseded, images_moved, other_days;
     uint64_t given_way
         [SIDES]; /* carried records in whose place a newer image came, and final ones that slept on */

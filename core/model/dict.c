@@ -64,6 +64,11 @@ uint16_t dict_number_slow(struct dict *dict, struct span word)
     return number;
 }
 
+struct span dict_word(const struct dict *dict, uint16_t number)
+{
+    return dict->words[number];
+}
+
 enum err dict_check(struct dict *dict, struct diag *diag)
 {
     pthread_mutex_lock(&dict->lock);

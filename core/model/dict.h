@@ -29,6 +29,8 @@ void dict_close(struct dict *dict);
 /* DICT_FULL when there is no room for a new word (or no memory): then the run must fail, since which words
  * came in time depends on timing. Whoever ends the reading asks dict_check. */
 uint16_t dict_number_slow(struct dict *dict, struct span word);
+/* The text of a number that was given; no lock is taken. "" for 0. */
+struct span dict_word(const struct dict *dict, uint16_t number);
 /* OK when every word that was asked for has its number. */
 enum err dict_check(struct dict *dict, struct diag *diag);
 

@@ -15,6 +15,8 @@
 #define TIEOUT_CORE_OPS_INDEX_H
 
 #include "core/model/currency.h"
+#include "core/model/dict.h"
+#include "core/model/log_days.h"
 #include "core/model/money.h"
 #include "core/model/repeats.h"
 #include "core/ops/source.h"
@@ -37,6 +39,10 @@ struct index_config {
     struct spool *
         crowd; /* takes references of keys with more than crowd_rows records, in place of next; NULL: nobody does */
     uint32_t crowd_rows, crowd_shares; /* crowd's partitions */
+    /* A task with a log: what it tells of each bill date is summed up, by this seed. NULL: nobody asks. */
+    const struct dict *words;
+    uint64_t seed;
+    uint16_t unit_day;
     int keep_pairs; /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
 };
 
@@ -71,6 +77,8 @@ struct index_ops {
     const struct pair_totals *(*totals)(const struct index *index);
     const struct tally *(*superseded)(const struct index *index);
     const struct tally *(*others)(const struct index *index);
+    /* Behind the last `next`; zero without `words`. */
+    const struct log_days *(*log_days)(const struct index *index);
     void (*counts)(const struct index *index, struct index_counts *counts);
     void (*close)(struct index *index);
 };

@@ -127,6 +127,8 @@ struct source_ops {
                             struct span *value, struct diag *diag);
     /* The files, in order; 0 behind the last. NULL: a source that keeps none apart. Control thread. */
     int (*file)(const struct source *source, uint32_t index, struct source_file *file);
+    /* A log that is kept: its first file, as places show it; the source's. NULL, or a NULL: there is none. */
+    const char *(*log_begin)(const struct source *source);
     struct record_layout (*layout)(const struct source *source);
     /* Calls `row` for every record in order, calm path; for inspect. */
     enum err (*scan)(struct source *source, struct worker_io *io,

@@ -1441,6 +1441,16 @@ static struct record_layout binlog_layout(const struct source *source)
     return of(source)->record_layout;
 }
 
+/* A query's file is made anew in each run, of the rows that are there and asked for; files by date are another log each day. */
+static const char *binlog_log_begin(const struct source *source)
+{
+    const struct binlog_source *s = of(source);
+    for (int i = 0; i < s->spec->pattern_count; i++)
+        if (strstr(s->spec->patterns[i], "{date"))
+            return NULL;
+    return s->spec->kind == SOURCE_QUERY || s->set.count == 0 ? NULL : s->set.files[0].shown;
+}
+
 static const struct source_ops binlog_ops = {
     .size = binlog_size,
     .begin = binlog_begin,
@@ -1456,6 +1466,7 @@ static const struct source_ops binlog_ops = {
     .rejects = binlog_rejects,
     .reject_text = binlog_reject_text,
     .layout = binlog_layout,
+    .log_begin = binlog_log_begin,
     .scan = binlog_scan,
     .close = binlog_close,
 };

@@ -539,13 +539,20 @@ static const char *parts_place_file(const struct source *source, uint64_t place,
     return part->ops->place_file(part, place, begin, size);
 }
 
+/* Of several logs each begins for itself: none is said. */
+static const char *parts_log_begin(const struct source *source)
+{
+    const struct source *part = of(source)->parts[0].source;
+    return of(source)->own == 1 && part->ops->log_begin ? part->ops->log_begin(part) : NULL;
+}
+
 #define PARTS_OPS                                                                                            \
     .size = parts_size, .begin = parts_begin, .claim = parts_claim, .start = parts_start,                    \
     .arrive = parts_arrive, .process = parts_process, .finish = parts_finish,                                \
     .late_reject = parts_late_reject, .limit_rejects = parts_limit_rejects, .counts = parts_counts,          \
     .fetch = parts_fetch, .place_text = parts_place_text, .rejects = parts_rejects, .file = parts_file,      \
-    .reject_text = parts_reject_text, .layout = parts_layout, .scan = parts_scan, .reopen = parts_reopen,    \
-    .close = parts_close
+    .reject_text = parts_reject_text, .layout = parts_layout, .log_begin = parts_log_begin,                  \
+    .scan = parts_scan, .reopen = parts_reopen, .close = parts_close
 static const struct source_ops parts_ops = {PARTS_OPS};
 static const struct source_ops parts_lean_ops = {PARTS_OPS, .leans = parts_leans,
                                                  .place_file = parts_place_file};

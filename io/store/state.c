@@ -9,6 +9,7 @@
 #include "io/store/generation.h"
 #include "io/store/handling.h"
 #include "io/store/id_book.h"
+#include "io/store/log_book.h"
 #include "io/store/manifest.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +43,7 @@ static const char *const schemas[] = {state_schema,    task_schema,        gener
                                       handling_schema, alarm_schema,       NULL};
 
 /* What states that were made before do not have: made where it is not there. */
-static const char *const later_schemas[] = {id_book_schema, budget_book_schema, NULL};
+static const char *const later_schemas[] = {id_book_schema, budget_book_schema, log_book_schema, NULL};
 static const char *const later_folders[] = {"ids", NULL};
 
 static const char hint_backup[] = "bring the whole state folder back from a backup; to begin anew on "

@@ -1,0 +1,171 @@
+/* cli/log_changes.c: see log_changes.h */
+#include "cli/log_changes.h"
+#include "core/base/mem.h"
+#include "io/store/alarm.h"
+#include "io/store/generation.h"
+#include "io/store/log_book.h"
+#include <stdio.h>
+#include <string.h>
+
+/* What was told, and what is, of one bill date. */
+struct two {
+    struct log_sums then, now;
+};
+
+enum compared {
+    COMPARED_NOT, /* the log begins before where it began: what is more than it was is older, not later */
+    COMPARED_MORE, /* records of earlier days may be gone, or be other ones; only that there are more is told */
+    COMPARED_ALL   /* the log was read from the same place by the same rules */
+};
+
+static enum compared may_compare(const struct log_changes *c, int side, const char *then, const char *now)
+{
+    const char *name = side_name((enum side)side);
+    const int order = strcmp(now, then);
+    if (!*now)
+        return COMPARED_MORE;
+    if (order != 0)
+        fprintf(
+            stderr,
+            "note: task %s: the %s log begins with %s, and began with %s when %s was done: what was changed, "
+            "deleted or moved of earlier days in between cannot be told%s\n",
+            c->task->name, name, now, then, c->before->name,
+            order > 0 ? ", and what came only where there is more than was" : ", nor what came");
+    else if (!c->same_rules)
+        fprintf(
+            stderr,
+            "note: task %s: the job file is not the one by which %s was done: what the %s log changed, "
+            "deleted or moved of earlier days in between cannot be told, and what came only where there is "
+            "more than was\n",
+            c->task->name, c->before->name, name);
+    return order < 0 ? COMPARED_NOT : order > 0 || !c->same_rules ? COMPARED_MORE : COMPARED_ALL;
+}
+
+/* 0: nothing changed that is not the task's own. Fills `two` with what is compared. */
+static int changed(const struct run_result *r, int side, int back, const struct log_sums *before,
+                   enum compared compared, struct two *two)
+{
+    const struct log_days *d = r->log_days;
+    const struct log_sums *told = &d->told[side][back];
+    *two = (struct two){*before, *told};
+    if (compared != COMPARED_ALL)
+        return compared == COMPARED_MORE && told->records > before->records;
+    if (log_sums_equal(told, before))
+        return 0;
+    log_sums_merge(&two->now, &d->is[side][back], -1);
+    /* A carried record whose first image had gone with the log's beginning, and which was changed now. */
+    if (log_sums_equal(&two->now, before))
+        return 0;
+    log_sums_merge(&two->then, &d->was[side][back], -1);
+    return !log_sums_equal(&two->now, &two->then);
+}
+
+static void put_name(struct text *t, const struct two *two, uint64_t seed)
+{
+    char name[LOG_NAME_MAX + 1];
+    const size_t size = log_sums_name(&two->then, &two->now, seed, name);
+    for (size_t i = 0; i < size; i++)
+        if ((uint8_t)name[i] < 0x20 || (uint8_t)name[i] > 0x7E)
+            name[i] = '?';
+    if (size)
+        text_format(t, " (primary key %s)", name);
+}
+
+/* What became of the day's records, in a few words. */
+static void put_kinds(struct text *t, const struct two *two, uint64_t seed)
+{
+    const int64_t more = (int64_t)(two->now.records - two->then.records),
+                  deleted = (int64_t)(two->now.deleted - two->then.deleted);
+    if (more > 0) {
+        text_format(t, "%lld came later and are in no result", (long long)more);
+        put_name(t, two, seed);
+    } else if (more < 0) {
+        const int64_t gone = deleted < 0 ? 0 : deleted > -more ? -more : deleted;
+        if (gone)
+            text_format(t, "%lld deleted%s", (long long)gone, gone < -more ? ", " : "");
+        if (gone < -more)
+            text_format(t, "%lld moved to another bill date, or no payment any more",
+                        (long long)(-more - gone));
+        put_name(t, two, seed);
+        if (gone < -more)
+            text_words(t, "; what moved to a later day is counted there once more");
+    } else if (two->now.ids == two->then.ids) {
+        text_words(t, "records changed (amount, status, number or what else is compared)");
+        put_name(t, two, seed);
+    } else {
+        text_words(t, "as many records came as were deleted or moved to another bill date");
+    }
+}
+
+static enum err tell(const struct log_changes *c, int side, int back, const struct two *two,
+                     struct text *days, struct diag *diag)
+{
+    uint64_t then = 0;
+    char name[TASK_NAME_MAX];
+    const int found = log_day_find(c->db, c->task, (uint16_t)(c->task->day - back), side, &then, name, diag);
+    if (found <= 0)
+        return found < 0 ? diag->err : OK;
+    struct text text = {0};
+    text_format(&text, "the %s log tells this bill date otherwise than when %s was done: ",
+                side_name((enum side)side), c->before->name);
+    put_kinds(&text, two, c->seed);
+    text_format(&text, "; its results stand as they were; do it again: tieout task rerun %s --cascade", name);
+    text_put(&text, "", 1);
+    text_format(days, "%s%s", days->size ? ", " : "", name);
+    enum err err = text.failed || days->failed ? mem_fail(diag, text.size, "an alarm") : OK;
+    if (err == OK) {
+        fprintf(stderr, "warning: task %s: %s\n", name, text.data);
+        const struct alarm alarm = {
+            .grade = ALARM_CRITICAL, .kind = "book.changed", .subject = name, .text = text.data};
+        err = alarm_raise(c->db, &alarm, c->now, diag);
+    }
+    text_fini(&text);
+    return err;
+}
+
+/* How many records of the task's own day the side has. */
+static uint64_t own_records(const struct run_result *r, int side, uint16_t day)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < r->in.room; i++) {
+        const struct tally_row *row = &r->in.rows[i];
+        if (row->key && (int)tally_side(row->key) == side && tally_day(row->key) == day)
+            count += row->count;
+    }
+    return count;
+}
+
+static enum err commit_side(const struct log_changes *c, int side, struct log_sums before[LOG_DAYS],
+                            struct text *days, struct diag *diag)
+{
+    const struct run_result *r = c->outcome->result;
+    const char *begin = c->outcome->log_begin[side] ? c->outcome->log_begin[side] : "";
+    char begin_then[LOG_BEGIN_MAX];
+    const int found =
+        c->before->id ? log_book_read(c->db, c->before, c->task->day, side, begin_then, before, diag) : 0;
+    if (found < 0)
+        return diag->err;
+    const enum compared compared = found ? may_compare(c, side, begin_then, begin) : COMPARED_NOT;
+    enum err err =
+        log_day_add(c->db, c->task->id, c->task->wanted, side, own_records(r, side, c->task->day), diag);
+    for (int back = 1; compared != COMPARED_NOT && err == OK && back < LOG_DAYS && back < c->task->day;
+         back++) {
+        struct two two;
+        if (changed(r, side, back, &before[back], compared, &two))
+            err = tell(c, side, back, &two, days, diag);
+    }
+    return err == OK ? log_book_add(c->db, c->task, side, begin, r->log_days->told[side], diag) : err;
+}
+
+enum err log_changes_commit(const struct log_changes *c, struct text *days, struct diag *diag)
+{
+    enum err err = OK;
+    struct log_sums *before = mem_take(LOG_DAYS * sizeof *before);
+    if (!before)
+        return mem_fail(diag, LOG_DAYS * sizeof *before, "what a log told");
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (source_tells_images(c->job->sources[side].kind))
+            err = commit_side(c, side, before, days, diag);
+    mem_give(before);
+    return err == OK ? alarm_clear(c->db, "book.changed", c->task->name, c->now, diag) : err;
+}

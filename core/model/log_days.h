@@ -1,0 +1,75 @@
+/* core/model/log_days.h: what a log tells of each bill date, in sums that are held from one task of a book to the next.
+ *
+ *     log_days_add     a record, or one that was deleted; any order gives the same sums
+ *     log_days_merge   of several shards
+ *     log_sums_*       what is left between two tasks, and whose record it was where it was one
+ *
+ * A record counts by its print: a hash of its primary key and its contents with the book's secret seed, the same in every run. Two sets of
+ * records are held for the same where numbers and sums agree. `weighted` are sums of print times primary key, four bytes each: where the
+ * sets differ by one record the key comes out by a division, so no record need be kept to be named. The last one, of print times the
+ * key's hash, proves it. Memory: fixed. Threads: one owner.
+ */
+#ifndef TIEOUT_CORE_MODEL_LOG_DAYS_H
+#define TIEOUT_CORE_MODEL_LOG_DAYS_H
+
+#include "core/model/id_print.h"
+#include "core/model/words.h"
+
+enum {
+    LOG_DAYS = 41,                     /* a task's own bill date and those behind it that are looked at */
+    LOG_NAME_LANES = 8,                /* 4 bytes each */
+    LOG_NAME_MAX = 4 * LOG_NAME_LANES, /* a longer primary key is not named */
+    LOG_SUMS_WORDS = 4 + LOG_NAME_LANES + 1
+};
+
+struct log_sums {
+    uint64_t records, deleted;
+    uint64_t ids, prints; /* of records */
+    uint64_t weighted[LOG_NAME_LANES + 1];
+};
+_Static_assert(sizeof(struct log_sums) == LOG_SUMS_WORDS * 8, "sums are kept as words");
+
+/* By side and by how many days behind the task's own. */
+struct log_days {
+    struct log_sums told[SIDES][LOG_DAYS]; /* all that the log tells */
+    /* carried records that it tells otherwise than they were carried: as they were, as they are. The task deals with them. */
+    struct log_sums was[SIDES][LOG_DAYS], is[SIDES][LOG_DAYS];
+};
+
+struct log_print {
+    uint64_t id, print;
+    struct span name;
+};
+
+/* One record more. */
+static inline void log_sums_add(struct log_sums *sums, const struct log_print *p)
+{
+    sums->records++;
+    sums->ids += p->id;
+    sums->prints += p->print;
+    for (size_t lane = 0; lane < LOG_NAME_LANES && lane * 4 < p->name.size; lane++) {
+        uint8_t bytes[4] = {0};
+        for (size_t i = 0; i < 4 && lane * 4 + i < p->name.size; i++)
+            bytes[i] = (uint8_t)p->name.data[lane * 4 + i];
+        sums->weighted[lane] += p->print * ((uint64_t)bytes[0] | (uint64_t)bytes[1] << 8 |
+                                            (uint64_t)bytes[2] << 16 | (uint64_t)bytes[3] << 24);
+    }
+    sums->weighted[LOG_NAME_LANES] += p->print * p->id;
+}
+
+void log_sums_merge(struct log_sums *into, const struct log_sums *from, int sign);
+void log_days_merge(struct log_days *into, const struct log_days *from);
+/* 1: the same records; what was deleted besides does not count. */
+int log_sums_equal(const struct log_sums *a, const struct log_sums *b);
+/* The primary key of the one record by which two sets differ, ended by 0; its size, 0 where they differ by more, or it is too long. `seed`
+ * is that of the prints. */
+size_t log_sums_name(const struct log_sums *then, const struct log_sums *now, uint64_t seed,
+                     char name[LOG_NAME_MAX + 1]);
+
+/* What tells a primary key from others. */
+static inline uint64_t log_id_hash(struct span id, uint64_t seed)
+{
+    return hash_bytes(id.data, id.size, seed + 0x106DA15ull);
+}
+
+#endif

@@ -1,0 +1,26 @@
+/* io/store/log_book.h: what a log told of each bill date when a task read it, in state.db, so that the next task of the queue sees what
+ * became of days that are done.
+ *
+ *     log_book_read    what the task before had read
+ *     log_book_add     in a task's commit: what it read itself
+ *
+ * At most LOG_DAYS rows of 104 bytes a task and side. Threads: the control thread.
+ */
+#ifndef TIEOUT_IO_STORE_LOG_BOOK_H
+#define TIEOUT_IO_STORE_LOG_BOOK_H
+
+#include "core/model/log_days.h"
+#include "io/store/sqlite.h"
+#include "io/store/task.h"
+
+extern const char log_book_schema[]; /* may be run again */
+
+enum { LOG_BEGIN_MAX = 1024 };
+/* Of one side. `begin` is the log's first file, "" where it is not known. `told` is by days behind task->day. */
+enum err log_book_add(struct sqlite *db, const struct task *task, int side, const char *begin,
+                      const struct log_sums told[LOG_DAYS], struct diag *diag);
+/* What `before` had read, in its newest revision; `told` is by days behind `day`. 1: found; 0: it kept none; -1. */
+int log_book_read(struct sqlite *db, const struct task *before, uint16_t day, int side,
+                  char begin[LOG_BEGIN_MAX], struct log_sums told[LOG_DAYS], struct diag *diag);
+
+#endif

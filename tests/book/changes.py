@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""tests/book/changes.py TIEOUT
+
+A book whose local side is a log: what the log does to records of a day that is done is told (decision D11), and nothing
+else is. A book for each kind of change: A is matched on the first day, others are carried; then the log goes on, and the second day is done.
+"""
+import concurrent.futures
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
+JOB = """version: 1
+job: j
+channel_code: CH
+biz_type: pay
+timezone: Asia/Shanghai
+currency: CNY
+local:
+  binlog: {files: "binlog/mysql-bin.*", table: shop.order}
+  fields:
+    biz_order_no: order_no
+    channel_order_no: trade_no
+    amount: {column: pay_amount, unit: minor}
+    status: state
+    trade_time: trade_at
+channel:
+  files: "data/channel_{date}.csv"
+  occurrence_id: id
+  fields: {biz_order_no: order, channel_order_no: trade, amount: amount, currency: cur, status: status, trade_time: time}
+match:
+  keys: [[channel_code, biz_order_no], [channel_code, channel_order_no]]
+  compare: [amount, status]
+suspense: {threshold: {local: 9, channel: 9}}
+"""
+NAMES = (b"id", b"order_no", b"trade_no", b"pay_amount", b"state", b"trade_at")
+TYPES = bytes([8, 15, 15, 8, 15, 15])  # BIGINT, VARCHAR(200)
+
+
+def short(size):
+    return bytes([size])
+
+
+class Log:
+    """A row log file of one table."""
+
+    def __init__(self, path):
+        self.file, self.at = open(path, "wb"), 4
+        self.name = os.path.basename(path)
+        self.file.write(b"\xfebin")
+        lengths = [56, 13, 0, 8, 0, 0, 0, 0, 4, 0, 4, 0, 0, 0, 98, 0, 4, 26, 8, 0, 0, 0, 8, 8, 8, 2, 0, 0, 0, 10, 10, 10, 42, 42,
+                   0, 18, 52, 0, 10, 40, 0]
+        self.event(15, struct.pack("<H50sIB", 4, b"8.0.35", 1793500000, 19) + bytes(lengths) + b"\x01")
+
+    def event(self, kind, body):
+        size = 19 + len(body) + 4
+        self.at += size
+        whole = struct.pack("<IBIIIH", 1793500000, kind, 1, size, self.at, 0) + body
+        self.file.write(whole + struct.pack("<I", zlib.crc32(whole)))
+
+    @staticmethod
+    def image(row):
+        out = b"\0"
+        for value in row:
+            out += struct.pack("<q", value) if isinstance(value, int) else short(len(value)) + value.encode()
+        return out
+
+    def transaction(self, *changes):
+        self.event(2, struct.pack("<IIBHH", 5, 0, 4, 0, 0) + b"shop\0BEGIN")
+        number = (100).to_bytes(6, "little")
+        meta = struct.pack("<H", 200) * 4
+        names = b"".join(short(len(n)) + n for n in NAMES)
+        table = (number + b"\1\0\4shop\0\5order\0" + short(6) + TYPES + short(len(meta)) + meta + b"\x3e"
+                 + b"\1\1\0\4" + short(len(names)) + names + b"\x08\1\0")
+        for kind, *rows in changes:
+            self.event(19, table)
+            head = number + struct.pack("<HH", 1, 2) + short(6)
+            masks = b"\x3f\x3f" if kind == "update" else b"\x3f"
+            self.event({"insert": 30, "update": 31, "delete": 32}[kind], head + masks + b"".join(map(self.image, rows)))
+        self.event(16, struct.pack("<q", 7))
+
+    def close(self):
+        stem, number = self.name.split(".")
+        self.event(4, struct.pack("<q", 4) + f"{stem}.{int(number) + 1:06d}".encode())
+        self.file.close()
+
+
+failures = 0
+
+
+def fail(what, said):
+    global failures
+    failures += 1
+    print(f"FAILED: {what}\n{said}")
+
+
+class Book:
+    def __init__(self, root):
+        self.root = root
+        shutil.rmtree(root, ignore_errors=True)
+        os.makedirs(root + "/data")
+        os.makedirs(root + "/binlog")
+        open(root + "/j.yaml", "w").write(JOB)
+        self.files = 0
+
+    def log(self, *changes):
+        self.files += 1
+        log = Log(f"{self.root}/binlog/mysql-bin.{self.files:06d}")
+        log.transaction(*changes)
+        log.close()
+
+    def call(self, *words):
+        done = subprocess.run([TIEOUT, *words], cwd=self.root, capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout + done.stderr
+
+    def day(self, day, *rows):
+        with open(f"{self.root}/data/channel_{day}.csv", "w") as file:
+            file.write("id,order,trade,amount,cur,status,time\n" + "".join(",".join(row) + "\n" for row in rows))
+        self.call("task", "init", "--date=" + day)
+        return self.call("task", "run", "--threads=2")
+
+    def alarm(self):
+        return "book.changed" in self.call("status")[1]
+
+
+ONE, TWO = "2026-11-01 10:00:00", "2026-11-02 10:00:00"
+
+
+def row(number, order, cents, status="SUCCESS", at=ONE):
+    return (number, order, "T" + order, cents, status, at)
+
+
+# A is matched on its day; the others are carried.
+A, B, C, E, F = row(1, "A", 10000), row(2, "B", 5000, "PROCESSING"), row(3, "C", 7000), row(4, "E", 600), row(5, "F", 700)
+QUIET = [
+    ("update", A, A),  # of a matched record, what nobody reads
+    ("insert", row(11, "L", 1000)), ("delete", row(11, "L", 1000)),  # came later, and went
+    ("insert", row(12, "M", 1000, at="2026-10-30 10:00:00")),  # from before the book
+    ("update", B, row(2, "B", 5000)), ("update", C, row(3, "C", 7100)), ("delete", E),
+    ("update", F, row(5, "F", 700, at=TWO)),  # what is carried is the task's own
+]
+CHANGED = "records changed (amount, status, number or what else is compared)"
+MOVED = "1 moved to another bill date, or no payment any more (primary key 1)"
+LATE = "1 came later and are in no result (primary key "
+CASES = (
+    # what, what the log tells then, what is said
+    ("a matched record's amount", [("update", A, row(1, "A", 9900))], CHANGED + " (primary key 1)"),
+    ("a matched record's status", [("update", A, row(1, "A", 10000, "CLOSED"))], CHANGED + " (primary key 1)"),
+    ("a matched record's order number", [("update", A, row(1, "AA", 10000))], CHANGED + " (primary key 1)"),
+    ("a matched record deleted", [("delete", A)], "1 deleted (primary key 1)"),
+    ("a matched record moved", [("update", A, row(1, "A", 10000, at=TWO))], MOVED),
+    ("deleted and put in again", [("delete", A), ("insert", row(1, "A", 10000, at=TWO))], MOVED),
+    ("a late record", [("insert", row(11, "L", 1000))], LATE + "11)"),
+    ("two late records", [("insert", row(11, "L", 1000)), ("insert", row(12, "M", 1000))], "2 came later and are in no result;"),
+    # under the new number it is in no result
+    ("a carried record's order number", [("update", C, row(3, "CC", 7000))], LATE + "3)"),
+    ("all at once", QUIET + [("update", A, row(1, "A", 9900))], CHANGED + " (primary key 1)"),
+)
+
+
+def first_day(root):
+    book = Book(root)
+    book.log(("insert", A, B, C, E, F))
+    code, said = book.day("2026-11-01", ("c1", "A", "TA", "100.00", "CNY", "SUCCESS", ONE))
+    if code != 0:
+        fail("the first day", said)
+    return book
+
+
+def quiet(root):
+    book = first_day(root)
+    book.log(*QUIET)
+    for day in ("2026-11-02", "2026-11-03"):
+        code, said = book.day(day)
+        if code != 0 or "otherwise" in said or "log begins with" in said or book.alarm():
+            fail(f"what is no change, {day}: exit code {code}", said)
+
+
+def one(root, what, changes, expected):
+    book = first_day(root)
+    book.log(*changes)
+    code, said = book.day("2026-11-02")
+    if code != 1 or expected not in said or "log begins with" in said:
+        fail(f"{what}: exit code {code}, expected {expected}", said)
+    if "task rerun CH/pay/2026-11-01/1 --cascade" not in said:
+        fail(f"{what}: no command", said)
+    if "a log has changed what is done already, in CH/pay/2026-11-01/1: exit code 1" not in said or "(0 of them" not in said:
+        fail(f"{what}: the summary", said)
+    if not book.alarm():
+        fail(f"{what}: no alarm", book.call("status")[1])
+    return book
+
+
+def done_again(root):
+    """It is told once; the alarm stands until the day is done again."""
+    book = one(root, *CASES[0])
+    code, said = book.day("2026-11-03")
+    if code != 0 or "otherwise" in said or not book.alarm():
+        fail(f"the day after, exit code {code}", said)
+    said = book.call("task", "rerun", "--cascade", "CH/pay/2026-11-01/1")[1]
+    if "otherwise" in said or "3 tasks done" not in said or book.alarm():
+        fail("done again", said)
+    code, said = book.call("verify")
+    if code != 0:
+        fail("verify", said)
+
+
+def beginning_gone(root):
+    """Old files of the log are removed: no false alarm, a note; what is there is compared again from the next day on."""
+    book = first_day(root)
+    book.log(("insert", row(7, "G", 300, at=TWO)))
+    code, said = book.day("2026-11-02", ("g", "G", "TG", "3.00", "CNY", "SUCCESS", TWO))
+    if code != 0:
+        fail("before the log's beginning goes", said)
+    os.remove(book.root + "/binlog/mysql-bin.000001")
+    book.log(("insert", row(8, "H", 400, at="2026-11-03 10:00:00")))
+    code, said = book.day("2026-11-03")
+    if code != 0 or "the local log begins with binlog/mysql-bin.000002, and began with binlog/mysql-bin.000001" not in said:
+        fail("the log's beginning is gone", said)
+    # C is carried, and its first image is gone.
+    book.log(("update", C, row(3, "C", 7100)), ("update", row(7, "G", 300, at=TWO), row(7, "G", 200, at=TWO)))
+    code, said = book.day("2026-11-04")
+    if code != 1 or CHANGED + " (primary key 7)" not in said or "2026-11-01/1: the local" in said or "log begins with" in said:
+        fail("after the log's beginning was gone", said)
+
+
+if __name__ == "__main__":
+    TIEOUT = os.path.abspath(sys.argv[1])
+    work = tempfile.mkdtemp()
+    try:
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            runs = [pool.submit(run, f"{work}/{run.__name__}") for run in (quiet, done_again, beginning_gone)]
+            runs += [pool.submit(one, f"{work}/{i}", *CASES[i]) for i in range(1, len(CASES))]
+            for run in runs:
+                run.result()
+    finally:
+        shutil.rmtree(work)
+    sys.exit(failures != 0)
