@@ -295,8 +295,8 @@ static enum err check_identity(struct state *state, const struct head *head, con
                         STATE_VERSION);
     if (version < STATE_VERSION)
         return diag_set(diag, ERR_STATE, "state.version",
-                        "use the tieout that made it; to begin anew, move the state folder away and run: "
-                        "tieout task init",
+                        "use the tieout that made it; to begin anew, move the state folder and the book's results "
+                        "away, and do its days again in order: tieout task init --date=YYYY-MM-DD",
                         "%s: was made by an older tieout (version %lld, this program's is %d)", path,
                         (long long)version, STATE_VERSION);
     struct sqlite_statement *s = NULL;

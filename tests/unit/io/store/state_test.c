@@ -101,14 +101,14 @@ TEST(another_books_state_a_newer_one_and_a_damaged_one_are_refused)
     begin();
     state = make();
     add_task(state, "2026-11-19");
-    EXPECT(sqlite_exec(state_db(state), "PRAGMA user_version = 3", &diag) == OK);
+    EXPECT(sqlite_exec(state_db(state), "PRAGMA user_version = 4", &diag) == OK);
     state_close(state);
     EXPECT(strcmp(told(ERR_STATE), "state.newer") == 0);
     char path[260];
     struct sqlite *db;
     snprintf(path, sizeof path, "%s/state.db", folder);
     EXPECT(sqlite_open(&db, path, SQLITE_WRITE, &diag) == OK);
-    EXPECT(sqlite_exec(db, "PRAGMA user_version = 1", &diag) == OK);
+    EXPECT(sqlite_exec(db, "PRAGMA user_version = 2", &diag) == OK);
     sqlite_close(db);
     EXPECT(strcmp(told(ERR_STATE), "state.version") == 0);
     EXPECT(sqlite_open(&db, path, SQLITE_WRITE, &diag) == OK);
