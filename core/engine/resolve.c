@@ -432,6 +432,19 @@ enum err judge_fetch(struct worker *w, struct row_ref *refs, uint32_t *count, st
     return err;
 }
 
+/* 1: no key of the job is whole; 0: one is; -1: memory is out. Leaves row->key to be found again. */
+static int is_without_key(struct worker *w, struct full *row)
+{
+    const struct job *job = w->run->config->job;
+    for (int key = 0; key < job->match.key_count; key++) {
+        if (!normalize_key(job, key, &w->arena, row))
+            return -1;
+        if (row->key.data)
+            return 0;
+    }
+    return 1;
+}
+
 enum err judge_admit(struct worker *w, struct full *row, const struct row_ref *ref,
                      const struct row_ref *before, int pass, int *admitted)
 {
@@ -450,6 +463,15 @@ enum err judge_admit(struct worker *w, struct full *row, const struct row_ref *r
     if (row->record_flags & (RECORD_VOIDED | RECORD_EXCLUDED)) {
         resolve_alone(job, row);
         return judge_emit(w, row);
+    }
+    if (row->repeated && !row->met) { /* no P1 will see one that has no key */
+        const int alone = is_without_key(w, row);
+        if (alone < 0)
+            return mem_fail(&w->diag, 0, "a key");
+        if (alone) {
+            resolve_came_before(row);
+            return judge_emit(w, row);
+        }
     }
     if (!judge_key_of(job, pass, &w->arena, row))
         return mem_fail(&w->diag, 0, "a key");

@@ -18,7 +18,7 @@ struct id_print {
     uint64_t print;
     uint32_t key;      /* of the first key's hash: the index's own, but for odd_key */
     uint32_t contents; /* of sigma */
-    uint8_t has;       /* 0: no occurrence id, or no key at all: nothing to be known again by */
+    uint8_t has;       /* 0: no occurrence id: nothing to be known again by */
     uint8_t undated;   /* its bill date is only the unit's */
     uint8_t odd_key;   /* the index knows the key by another hash in every run */
 };

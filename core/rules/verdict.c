@@ -64,6 +64,11 @@ void resolve_duplicate(struct full *row, int key_no, int conflict)
     row->set_id = set_number(row, key_no, row->occurrence, 1u + row->side);
 }
 
+void resolve_came_before(struct full *row)
+{
+    resolve_duplicate(row, 0, row->repeated == REPEAT_OTHER);
+}
+
 void resolve_occurrences(const struct job *job, struct full **rows, uint32_t count, int key_no)
 {
     qsort_r(rows, count, sizeof *rows, by_occurrence, (void *)job);

@@ -60,6 +60,9 @@ int compares_fee(const struct job *job);
  * have their verdict set; `rows` may be reordered. */
 void resolve_reversals(struct full **rows, uint32_t count);
 
+/* D8 for a record without any key, which an earlier day took in: as P1 says it of those with one. */
+void resolve_came_before(struct full *row);
+
 /* P9 for a record that no key decided: missing, extra, suspense or excluded. */
 void resolve_alone(const struct job *job, struct full *row);
 

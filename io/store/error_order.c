@@ -72,6 +72,19 @@ static int digest(char id[ERROR_ID_TEXT], struct text *text)
     return ok;
 }
 
+int error_order_is_old(const struct entry *e)
+{
+    static const char *const words[] = {"carried", "late"};
+    for (struct span rest = e->reasons; rest.size;) {
+        const char *end = memchr(rest.data, ';', rest.size);
+        const struct span word = {rest.data, end ? (size_t)(end - rest.data) : rest.size};
+        if (span_is(word, words[0]) || span_is(word, words[1]))
+            return 1;
+        rest = end ? (struct span){end + 1, rest.size - word.size - 1} : (struct span){"", 0};
+    }
+    return 0;
+}
+
 /* The same of a verdict and of its reversal: both name the task and revision that gave the verdict. */
 static int id_into(struct text *text, char id[ERROR_ID_TEXT], const struct entry *e, unsigned ordinal,
                    const char *kind)
@@ -95,7 +108,9 @@ static int id_into(struct text *text, char id[ERROR_ID_TEXT], const struct entry
             put_part(text, s->text[i]);
     }
     put_part(text, span_of(revision));
-    text_format(text, "%u%s", ordinal, kind);
+    /* A record that was open before, and one of the day that is equal to it, are two: where the log takes one of them back, it is that
+     * one's error that ends. */
+    text_format(text, "%u%s%s", ordinal, error_order_is_old(e) ? "c" : "", kind);
     return digest(id, text);
 }
 

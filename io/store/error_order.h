@@ -43,6 +43,8 @@ enum err error_order_tell_change(struct sqlite *db, int64_t no, const char *acto
                                  int64_t now_s, struct diag *diag);
 /* The id of a verdict; `ordinal` tells records apart that are equal in every field. 0: no memory. */
 int error_order_id(char id[ERROR_ID_TEXT], const struct entry *entry, unsigned ordinal);
+/* 1: the record was carried or reopened, by the verdict's reasons; part of the id. */
+int error_order_is_old(const struct entry *entry);
 
 /* Orders whose next re-check is due: those that still stand go on a step, and behind the last become visible. */
 enum err error_orders_due(struct sqlite *db, const struct book *book, int64_t now_s, int64_t *became_visible,

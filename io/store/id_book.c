@@ -25,6 +25,7 @@ const char id_book_schema[] =
 /* The file of an earlier task. */
 struct earlier {
     int64_t task;
+    uint16_t day;
     struct id_file_seal seal;
     char name[TASK_NAME_MAX];
     struct id_reader *reader; /* opened when it is asked for */
@@ -67,7 +68,7 @@ static enum err read_earlier(struct id_book *b, const char *from, const char *to
     struct sqlite_statement *s = NULL;
     enum err err = sqlite_prepare(
         &s, state_db(b->state),
-        "SELECT t.id, t.name, f.file, f.sha, f.records, f.bytes, f.chunks FROM task t LEFT JOIN id_file f\n"
+        "SELECT t.id, t.name, f.file, f.sha, f.records, f.bytes, f.chunks, t.bill_date FROM task t LEFT JOIN id_file f\n"
         "ON f.task = t.id AND f.revision = t.revision WHERE t.channel_code = ?1 AND t.biz_type = ?2\n"
         "AND t.phase = 'DONE' AND t.bill_date >= ?3 AND (t.bill_date, t.batch_no) < (?4, ?5)\n"
         "ORDER BY t.bill_date, t.batch_no",
@@ -108,6 +109,8 @@ static enum err read_earlier(struct id_book *b, const char *from, const char *to
         e->seal.records = (uint64_t)sqlite_int(s, 4);
         e->seal.bytes = (uint64_t)sqlite_int(s, 5);
         e->seal.chunks = (uint64_t)sqlite_int(s, 6);
+        const char *day = sqlite_text(s, 7);
+        e->day = day_parse(day, strlen(day));
     }
     sqlite_finish(s);
     return err;
@@ -217,15 +220,23 @@ static enum err need_reader(struct id_book *b, struct earlier *e, struct diag *d
     return err;
 }
 
-/* Entries of one day: what earlier tasks know of them. */
-static enum err ask(struct id_book *b, struct id_chunk_place place, const struct id_entry *entries,
-                    uint32_t count, struct repeats *repeats, struct diag *diag)
+/* Whether rows of `day` (0: only their unit's) may have come before among those of `d`. */
+static int may_hold(const struct id_book *b, const struct dated *d, uint16_t day)
 {
+    return d->day == day || !day || (!d->day && b->earlier[d->earlier].day == day);
+}
+
+/* Entries of one day: what earlier tasks know of them. `*known`: how many they do. */
+static enum err ask(struct id_book *b, struct id_chunk_place place, const struct id_entry *entries,
+                    uint32_t count, struct repeats *repeats, uint32_t *known, struct diag *diag)
+{
+    *known = 0;
     uint8_t *found = NULL, *before = NULL;
     enum err err = OK;
     for (uint32_t d = 0; err == OK && d < b->dated_count; d++) {
-        if (b->dated[d].day != place.day || b->dated[d].side != (uint8_t)place.side)
+        if (b->dated[d].side != (uint8_t)place.side || !may_hold(b, &b->dated[d], place.day))
             continue;
+        const struct id_chunk_place there = {place.side, b->dated[d].day};
         struct earlier *e = &b->earlier[b->dated[d].earlier];
         if (!found) {
             found = mem_take_zero(count, 1);
@@ -233,7 +244,7 @@ static enum err ask(struct id_book *b, struct id_chunk_place place, const struct
         }
         err = found && before ? need_reader(b, e, diag) : mem_fail(diag, count, "ids of records");
         if (err == OK)
-            err = id_file_look(e->reader, place, entries, count, found, diag);
+            err = id_file_look(e->reader, there, entries, count, found, diag);
         for (uint32_t i = 0; err == OK && i < count; i++) {
             if (found[i] == before[i])
                 continue;
@@ -247,6 +258,7 @@ static enum err ask(struct id_book *b, struct id_chunk_place place, const struct
     for (uint32_t i = 0; err == OK && found && i < count; i++) {
         const struct repeat repeat = {id_entry_place(&entries[i]), entries[i].key, (uint8_t)place.side,
                                       found[i]};
+        *known += found[i] != REPEAT_NONE;
         if (found[i] != REPEAT_NONE)
             err = repeats_add(repeats, &repeat, (int)(entries[i].at & 0xFF), diag);
     }
@@ -264,12 +276,13 @@ static enum err take(struct id_store *store, const struct id_group *group, struc
         const struct id_chunk_place place = {group->side, id_entry_day(&group->entries[from])};
         for (to = from + 1; to < group->count && id_entry_day(&group->entries[to]) == place.day; to++) {
         }
-        if (place.day && place.day + b->keep_days < b->task.day)
-            atomic_fetch_add(&b->too_old[group->side], to - from);
         pthread_mutex_lock(&b->lock);
         b->day_count[group->side][place.day] += to - from;
         pthread_mutex_unlock(&b->lock);
-        err = ask(b, place, group->entries + from, to - from, repeats, diag);
+        uint32_t known;
+        err = ask(b, place, group->entries + from, to - from, repeats, &known, diag);
+        if (place.day && place.day + b->keep_days < b->task.day)
+            atomic_fetch_add(&b->too_old[group->side], to - from - known);
         if (err == OK)
             err = id_file_put(b->writer, place, group->entries + from, to - from, diag);
     }

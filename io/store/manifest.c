@@ -398,7 +398,7 @@ enum err manifest_check(struct manifest *m, struct diag *diag)
         if (err == OK && elsewhere[0] && e->file.rows)
             return diag_set(
                 diag, ERR_INPUT, "manifest.doubled",
-                "get the file of this date; if one file is meant to serve both dates, use two manifests",
+                "get the file of this date; outside of a book, jobs with a manifest each may share one file",
                 "%s holds the very bytes that were admitted for %s (%s)", e->file.name, elsewhere,
                 e->content);
         if (err == OK)

@@ -92,10 +92,10 @@ class Record:
         return not self.known() and self.repeated != "equal"
 
     def has_identity(self):
-        return self.ident != "" and any(self.key(number) for number in KEYS)
+        return self.ident != ""
 
     def identity(self):
-        return (self.side, self.day, self.ident, ("order", self.order) if self.order else ("others", self.txn))
+        return (self.side, self.day, self.ident, ("order", self.order) if self.order else ("others", self.txn if 2 in KEYS else ""))
 
     def sigma(self):
         return (self.cents, self.status)
@@ -190,6 +190,12 @@ class Oracle:
         self.final = [g[0] for g in sleeping if len(g) == 1]
         self.pairs = [tuple(g) for g in sleeping if len(g) == 2]
         for r in pool:
+            if r.repeated and not r.met:  # no key at all: only its id tells who it is
+                if r.repeated == "equal":
+                    out["duplicate"].append(r.shown(r.own() | {"repeated"}))
+                else:
+                    out["ambiguous"].append(r.shown(r.own() | {"repeated", "conflict"}))
+                continue
             self.leave_open(r)
         self.settle_budget()
         self.pairs += self.fresh_pairs

@@ -128,6 +128,15 @@ day 2 0 done
 has 2 match o7
 day 3 0 'came before, in A/-/2026-11-01/1'
 has 3 duplicate 'c1,,repeated'
+make mixed # some rows say their date, the same ones on another day do not, either way round
+rows l 1 l1,o1,,100 l2,o2,,7; rows c 1 c1,o1,,100
+echo 'c2,o2,,7,SUCCESS,' >>mixed/in/c-2026-11-01.csv
+rows l 2 l3,o3,,9; rows c 2 c3,o3,,9 c2,o2,,7,,1
+echo 'c1,o1,,100,SUCCESS,' >>mixed/in/c-2026-11-02.csv
+day 1 0 done
+day 2 0 'came before, in A/-/2026-11-01/1'
+has 2 duplicate 'c1,,repeated'
+has 2 duplicate 'c2,,repeated'
 make off
 printf 'ids: {keep: 0}\n' >>off/a.yaml
 rows l 1 l1,o1,,100; rows c 1 c1,o1,,100
@@ -168,6 +177,44 @@ echo c20002,o20002,,1,SUCCESS,2026-11-03 >>"$book/in/c-2026-11-03.csv"
 day 3 0 done
 [ "$(wc -l <"$book/out/a/2026-11-03/duplicate.csv")" -eq 40001 ] || fail 'a whole day that comes again is not known'
 [ "$(wc -l <"$book/out/a/2026-11-03/match.csv")" -eq 2 ] || fail 'a whole day that comes again was matched again'
+
+# ---- without any key (a fee, interest): by its id alone, on either side, whatever became of it ----
+for thresholds in 0 2; do
+    make keyless$thresholds
+    rows l 1 i1,,,3; rows c 1 f1,,,5 f2,,,6
+    rows l 2 l2,o2,,7 i1,,,3,,1; rows c 2 c2,o2,,7 f1,,,5,,1 f2,,,8,,1
+    rows l 3 l3,o3,,7; rows c 3 c3,o3,,7 f1,,,5,,1 f1,,,5
+    day 1 $((thresholds == 0)) done
+    day 2 1 'came before, in A/-/2026-11-01/1'
+    has 2 duplicate 'i1,,repeated'
+    has 2 duplicate 'f1,,repeated'
+    has 2 ambiguous 'conflict;repeated'
+    not 2 extra 'f1,'
+    not 2 missing 'i1,'
+    day 3 1 done
+    has 3 duplicate 'f1,,repeated'
+    [ "$(grep -c f1 "$book/out/a/2026-11-03/duplicate.csv")" -eq 1 ] || fail "a fee of another day is a new one"
+    expect 0 'all agree' t verify
+done
+unset thresholds
+
+# ---- two rows that are alike, without ids, one of them carried: each keeps its own error over a restatement ----
+thresholds=2 make alike
+rows l 1 l0,z,,1; rows c 1 ,o1,t1,60
+rows l 2 la,o1,t1,10 lb,o1,t1,20; rows c 2 ,o1,t1,60,,1 c2,q,t7,7
+day 1 0 done
+day 2 1 done
+t errors list --format=json >said 2>&1
+carried=$(grep channel_place said | grep '"reasons":"carried"' | cut -c8-15)
+fresh=$(grep channel_place said | grep '"reasons":""' | cut -c8-15)
+expect 0 '1 done' t errors resolve "$carried" --reason='asked the channel'
+rows l 1 l0,z,,1 l6,o1,t1,60
+expect 1 done t task rerun --date=2026-11-01 --cascade
+has 1 match 'A,o1,t1'
+t errors list --all >said 2>&1
+grep "^$carried" said | grep -q reversed || { fail "the error of the row that is matched now stands"; cat said; }
+grep "^$fresh" said | grep -q ' open' || { fail "the error of the row that is ambiguous still is gone"; cat said; }
+expect 0 'all agree' t verify
 
 # ---- a tolerance budget counts over all days: what the first spent the second has not ----
 make budget 'tolerance: {amount: 0.10, budget: 0.10}'
