@@ -4,6 +4,7 @@
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/model/currency.h"
+#include "io/store/alarm.h"
 #include <string.h>
 #include <time.h>
 
@@ -38,6 +39,40 @@ static enum err must_be_there(struct book_folder *f, const struct options *o, st
 
 /* ---- init ---- */
 
+/* A date that was mistyped would stop its queue: said at once, with the way back. */
+static enum err warn_of_date(struct book_folder *f, const struct book_job *j, int64_t id, struct diag *diag)
+{
+    struct arena arena;
+    struct task task = {.day = DAY_NONE}, after;
+    struct zone *zone = NULL;
+    struct diag ignored = {0};
+    char day[DAY_TEXT_MAX] = "";
+    arena_init(&arena);
+    int found = task_find(state_db(f->state), &(struct task_filter){.id = id}, &arena, &task, diag);
+    if (found > 0) {
+        day_print(day, task.day);
+        found = task_after(state_db(f->state), &task, &arena, &after, diag);
+        if (found > 0)
+            fprintf(
+                stderr,
+                "note: task %s: %s behind it is done, so it cannot be done alone. If the date is a slip: "
+                "tieout "
+                "task cancel %s; if that day was left out: tieout task retry %s --cascade, and then run\n",
+                task.name, after.name, task.name, task.name);
+    }
+    if (found >= 0 && day_zone_open(&zone, j->job->timezone, &ignored) == OK) {
+        if (task.day > day_of_wall(day_epoch_to_wall(zone, (int64_t)time(NULL) * 1000000), 0))
+            fprintf(
+                stderr,
+                "note: task %s: %s is still to come, and days behind it wait for it. If the date is a slip: "
+                "tieout task cancel %s\n",
+                task.name, day, task.name);
+        day_zone_close(zone);
+    }
+    arena_fini(&arena);
+    return found < 0 ? diag->err : OK;
+}
+
 static enum err init(struct book_folder *f, const struct options *o, struct diag *diag)
 {
     int made_count = 0, asked = 0;
@@ -54,6 +89,8 @@ static enum err init(struct book_folder *f, const struct options *o, struct diag
         int64_t id;
         int made;
         err = task_make(state_db(f->state), &key, &id, &made, diag);
+        if (err == OK && made)
+            err = warn_of_date(f, j, id, diag);
         made_count += made;
         asked++;
     }
@@ -302,6 +339,67 @@ static enum err begin_anew(struct changing *c, const struct task *task, int casc
     return err == OK ? begin_behind(c, task, cascade, diag) : err;
 }
 
+/* What was told of a task that is no more to be done is over. */
+static enum err clear_alarms(struct sqlite *db, const struct task *task, struct diag *diag)
+{
+    static const char *const kinds[] = {"bill.missing", "task.failed", "task.machine"};
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < sizeof kinds / sizeof kinds[0]; i++)
+        err = alarm_clear(db, kinds[i], task->name, (int64_t)time(NULL), diag);
+    return err;
+}
+
+/* A rerun that is not wanted any more, or cannot begin: the day, and those behind it that were to be done again with it, stay as they
+ * were done. */
+static enum err keep_as_done(struct changing *c, const struct task *task, struct diag *diag)
+{
+    struct sqlite *db = state_db(c->folder->state);
+    struct task at = *task, after;
+    enum err err = OK;
+    for (int found = 1; err == OK && found; at = after) {
+        const int newest = at.phase == PHASE_DONE ? 1 : task_is_newest(db, &at, diag);
+        if (newest < 0)
+            return diag->err;
+        if (!newest)
+            return diag_set(
+                diag, ERR_STATE, "task.phase", "tieout task run",
+                "task %s was done, and a day before it was done again since: it must be done again too",
+                at.name);
+        if (at.phase != PHASE_DONE)
+            err = task_keep(db, &at, diag);
+        if (err == OK)
+            err = clear_alarms(db, &at, diag);
+        if (err == OK && at.phase != PHASE_DONE)
+            fprintf(stderr, "%s: stays as it was done\n", at.name);
+        found = err == OK ? task_after(db, &at, &c->arena, &after, diag) : 0;
+        if (found < 0)
+            return diag->err;
+    }
+    return err;
+}
+
+/* `listed` is read again: one before it may have moved it. */
+static enum err cancel_one(struct changing *c, const struct task *listed, struct diag *diag)
+{
+    struct sqlite *db = state_db(c->folder->state);
+    struct task task;
+    if (task_find(db, &(struct task_filter){.id = listed->id}, &c->arena, &task, diag) != 1)
+        return diag->err;
+    if (task.phase == PHASE_DONE && listed->phase != PHASE_DONE)
+        return OK; /* it went with the one before it */
+    if (task.phase == PHASE_DONE)
+        return diag_set(diag, ERR_STATE, "task.phase", NULL, "task %s was done: it cannot be cancelled",
+                        task.name);
+    if (task.revision)
+        return keep_as_done(c, &task, diag);
+    enum err err = task_cancel(db, &task, diag);
+    if (err == OK)
+        err = clear_alarms(db, &task, diag);
+    if (err == OK)
+        fprintf(stderr, "%s: is cancelled\n", task.name);
+    return err;
+}
+
 static enum err change(struct book_folder *f, const struct options *o, const char *verb, int *changed,
                        struct diag *diag)
 {
@@ -333,20 +431,14 @@ static enum err change(struct book_folder *f, const struct options *o, const cha
         } else if (strcmp(verb, "cancel") == 0) {
             if (task->phase == PHASE_CANCELLED)
                 continue;
-            if (task->revision || task->phase == PHASE_DONE)
-                err = diag_set(diag, ERR_STATE, "task.phase", NULL,
-                               "task %s was done: it cannot be cancelled", task->name);
-            if (err == OK)
-                err = task_cancel(db, task, diag);
+            err = cancel_one(&c, task, diag);
         } else {
             err = begin_anew(&c, task, o->cascade, diag);
         }
         *changed += err == OK;
-        if (err == OK)
+        if (err == OK && strcmp(verb, "cancel") != 0)
             fprintf(stderr, "%s: %s\n", task->name,
-                    strcmp(verb, "retry") == 0    ? "is due again"
-                    : strcmp(verb, "cancel") == 0 ? "is cancelled"
-                                                  : "will be done again");
+                    strcmp(verb, "retry") == 0 ? "is due again" : "will be done again");
     }
     if (err == OK)
         err = sqlite_commit(db, diag);

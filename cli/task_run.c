@@ -1056,10 +1056,12 @@ static enum err may_begin(struct task_work *w, struct diag *diag)
         return diag->err;
     /* Their suspense would follow from a day that never was: what this one opens would be in nobody's. */
     if (found && after.phase == PHASE_DONE) {
-        char hint[300];
+        char hint[400];
         snprintf(hint, sizeof hint,
-                 "tieout task retry %s --cascade, and then run: the days behind it are done again too",
-                 w->task.name);
+                 "if its date is a slip: tieout task cancel %s; else tieout task retry %s --cascade, and "
+                 "then run: the days "
+                 "behind it are done again too",
+                 w->task.name, w->task.name);
         return diag_set(diag, ERR_STATE, "task.behind", hint,
                         "task %s cannot be done alone: %s behind it is done", w->task.name, after.name);
     }

@@ -433,3 +433,27 @@ int task_after(struct sqlite *db, const struct task *task, struct arena *arena, 
                      "AND (bill_date, batch_no) > (?3, ?4) ORDER BY bill_date, batch_no LIMIT 1",
                      task, arena, after, diag);
 }
+
+int task_is_newest(struct sqlite *db, const struct task *task, struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    char day[DAY_TEXT_MAX];
+    int newest = -1;
+    day_print(day, task->day);
+    if (sqlite_prepare(&s, db,
+                       "SELECT count(*) FROM task t JOIN verdict_segment g ON g.task = t.id AND g.revision = "
+                       "t.revision\n"
+                       "WHERE t.channel_code = ?1 AND t.biz_type = ?2 AND t.bill_date < ?3 AND g.number >\n"
+                       "  (SELECT number FROM verdict_segment WHERE task = ?4 AND revision = ?5)",
+                       diag) != OK)
+        return -1;
+    sqlite_bind_text(s, 1, task->channel_code);
+    sqlite_bind_text(s, 2, task->biz_type);
+    sqlite_bind_text(s, 3, day);
+    sqlite_bind_int(s, 4, task->id);
+    sqlite_bind_int(s, 5, task->revision);
+    if (sqlite_step(s, diag) == STEP_MORE)
+        newest = sqlite_int(s, 0) == 0;
+    sqlite_finish(s);
+    return newest;
+}

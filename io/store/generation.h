@@ -94,5 +94,7 @@ int task_before(struct sqlite *db, const struct task *task, struct arena *arena,
                 struct diag *diag);
 int task_after(struct sqlite *db, const struct task *task, struct arena *arena, struct task *after,
                struct diag *diag);
+/* 1: no day before it in its queue was done again since it was done, so its results still follow from theirs; 0; -1. */
+int task_is_newest(struct sqlite *db, const struct task *task, struct diag *diag);
 
 #endif

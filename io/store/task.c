@@ -60,6 +60,9 @@ const char task_schema[] =
     "CREATE TRIGGER task_moves BEFORE UPDATE ON task WHEN\n"
     "  NOT EXISTS (SELECT 1 FROM task_edge WHERE was = OLD.phase AND becomes = NEW.phase)\n"
     "  AND NOT (OLD.phase = NEW.phase)\n"
+    "  AND NOT (NEW.phase = 'DONE' AND OLD.phase <> 'CANCELLED' AND OLD.revision > 0 AND NEW.revision = "
+    "OLD.revision\n"
+    "  AND NEW.wanted = OLD.revision AND NEW.fence > OLD.fence)\n"
     "  BEGIN SELECT RAISE(ABORT, 'that edge is not declared'); END;\n"
     "CREATE TRIGGER task_done_again BEFORE UPDATE ON task WHEN OLD.phase = 'DONE' AND NEW.phase <> 'DONE'\n"
     "  AND NOT (NEW.wanted = OLD.revision + 1 AND NEW.fence > OLD.fence)\n"
@@ -344,5 +347,17 @@ enum err task_cancel(struct sqlite *db, const struct task *task, struct diag *di
                        "UPDATE task SET phase = 'CANCELLED', owner = '', next_at = 0, fence = fence + 1\n"
                        "WHERE id = ?1 AND fence = ?2 AND phase <> 'DONE'",
                        diag);
+    return err == OK ? change(db, s, task, diag) : err;
+}
+
+enum err task_keep(struct sqlite *db, const struct task *task, struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    enum err err = sqlite_prepare(
+        &s, db,
+        "UPDATE task SET phase = 'DONE', owner = '', wanted = revision, attempts = 0, next_at = 0,\n"
+        "fence = fence + 1, error = '', error_code = 0 WHERE id = ?1 AND fence = ?2\n"
+        "AND revision > 0 AND phase NOT IN ('DONE', 'CANCELLED')",
+        diag);
     return err == OK ? change(db, s, task, diag) : err;
 }

@@ -103,5 +103,7 @@ enum err task_done(struct sqlite *db, struct task *task, const struct task_done 
 /* FAILED or CANCELLED > INIT with fresh tries; DONE > INIT as the next revision (`rerun`). The fence is raised. */
 enum err task_again(struct sqlite *db, const struct task *task, int rerun, struct diag *diag);
 enum err task_cancel(struct sqlite *db, const struct task *task, struct diag *diag);
+/* What `rerun` began and did not end is dropped: DONE again, as its last revision left it. Only where task_is_newest says 1. */
+enum err task_keep(struct sqlite *db, const struct task *task, struct diag *diag);
 
 #endif

@@ -266,12 +266,39 @@ for d in 01 02 03; do expect 0 'made' t task init --date=2026-11-$d --jobs=gap; 
 expect 0 'is cancelled' t task cancel --date=2026-11-02 --jobs=gap
 expect 0 '2 tasks done' t task run --jobs=gap
 expect 6 'stands on it' t task retry --date=2026-11-02 --jobs=gap
-expect 0 'made' t task init --date=2026-10-31 --jobs=gap
+expect 0 'slip: tieout task cancel G/-/2026-10-31/1' t task init --date=2026-10-31 --jobs=gap
 expect 6 'task retry G/-/2026-10-31/1 --cascade' t task run --jobs=gap
+expect 6 'tieout task cancel G/-/2026-10-31/1' t task run --jobs=gap
 expect 0 'is cancelled' t task cancel --date=2026-10-31 --jobs=gap
 expect 0 'is due again' t task retry --date=2026-11-02 --cascade --jobs=gap
 expect 1 '2 tasks done' t task run --jobs=gap
 expect 0 'missing' t trace open --date=2026-11-03 --jobs=gap
+expect 0 'all agree' t verify --jobs=gap
+
+# a date to come is told; a bill that never came is no alarm once its day is cancelled
+expect 0 'is still to come' t task init --date=2077-11-04 --jobs=gap
+expect 0 'is cancelled' t task cancel --date=2077-11-04 --jobs=gap
+expect 0 'made' t task init --date=2026-11-04 --jobs=gap
+expect 3 'there is no such file' t task run --jobs=gap
+expect 0 'bill.missing' t status --jobs=gap
+expect 0 'is cancelled' t task cancel --date=2026-11-04 --jobs=gap
+t status --jobs=gap | grep -q 'bill.missing' && { echo "FAILED: the alarm of a cancelled task stands"; failures=$((failures + 1)); }
+
+# a day that cannot be done again (its bill was archived) stays as it was done, and those behind it
+mv gap/bill/G-2026-11-02.csv kept.csv
+expect 3 'there is no such file' t task rerun --date=2026-11-02 --cascade --jobs=gap
+expect 0 'G/-/2026-11-03/1: stays as it was done' t task cancel --date=2026-11-02 --jobs=gap
+grep -q '2026-11-02/1: stays as it was done' said || { echo "FAILED: the day itself"; cat said; failures=$((failures + 1)); }
+expect 0 'nothing to do: 3 done' t task run --jobs=gap
+expect 0 'all agree' t verify --jobs=gap
+mv kept.csv gap/bill/G-2026-11-02.csv
+expect 6 'cannot be cancelled' t task cancel --date=2026-11-02 --jobs=gap
+# ... but not one that follows from a day that was done again
+mv gap/bill/G-2026-11-03.csv kept.csv
+expect 3 'there is no such file' t task rerun --date=2026-11-02 --cascade --jobs=gap
+expect 6 'was done again since' t task cancel --date=2026-11-03 --jobs=gap
+mv kept.csv gap/bill/G-2026-11-03.csv
+expect 1 '1 task done' t task run --jobs=gap
 expect 0 'all agree' t verify --jobs=gap
 
 # a run is no task: what a task published stays
