@@ -63,7 +63,7 @@ struct seeker {
 static int is_of(struct seeker *s, const struct entry *e, const char *id)
 {
     char own[ERROR_ID_TEXT];
-    const uint64_t print = entry_print(e) * 31 + e->revision;
+    const uint64_t print = (entry_print(e) * 31 + e->revision) * 2 + (uint64_t)error_order_is_old(e);
     unsigned ordinal = 0;
     for (unsigned i = 0; i < s->count; i++)
         ordinal += s->prints[i] == print;
@@ -134,12 +134,16 @@ enum err by_hand_open(struct by_hand *by, struct state *state, const struct task
         const struct force_pair *pair = &p->pair;
         const int broken_here = strcmp(pair->broken_by, task->name) == 0,
                   waits = !pair->used_by[0] && !pair->is_replaced && (!pair->broken_by[0] || broken_here),
-                  is_mine = strcmp(pair->used_by, task->name) == 0 && !(pair->is_replaced && broken_here);
+                  is_mine = strcmp(pair->used_by, task->name) == 0 && !(pair->is_replaced && broken_here),
+                  is_standing = !pair->broken_by[0] || broken_here;
         /* What was broken up here stays so once one of the two belongs to another pair. */
         p->touched = pair->is_replaced && broken_here && is_before(pair, task);
+        p->touched |= pair->is_undone && is_standing && is_before(pair, task);
         if (!(waits || is_mine) || pair->side[LOCAL].day >= task->day || pair->side[CHANNEL].day >= task->day)
             continue;
         p->wanted = 1;
+        if (pair->is_undone && is_standing) /* done again, it is not taken up */
+            continue;
         uint64_t print;
         int found = late ? find_side(by, p, LOCAL, late, &print, diag) : 0;
         if (found > 0)
@@ -317,6 +321,7 @@ enum err by_hand_mark(struct by_hand *by, struct diag *diag)
         struct hand_pair *p = &by->pairs[i];
         struct force_pair *pair = &p->pair;
         const int broken_here = strcmp(pair->broken_by, name) == 0;
+        p->is_news = !p->given && (p->wanted || p->touched) && !pair->broken_by[0];
         if (p->given) {
             snprintf(pair->used_by, sizeof pair->used_by, "%s", name);
             if (broken_here)
@@ -334,12 +339,29 @@ enum err by_hand_mark(struct by_hand *by, struct diag *diag)
     return err;
 }
 
+static void tell_broken(const struct by_hand *by, const struct hand_pair *p)
+{
+    const struct force_side *l = &p->pair.side[LOCAL], *c = &p->pair.side[CHANNEL];
+    fprintf(stderr,
+            "note: task %s: the pair made by hand of local %s (error %.8s) and channel %s (error %.8s) is no "
+            "more: %s; see: "
+            "tieout errors show %.8s %.8s\n",
+            by->task->name, l->biz_order_no, l->id, c->biz_order_no, c->id,
+            p->pair.is_undone ? "somebody took it back"
+            : p->touched      ? "the partner of one of them has come"
+                              : "one of them is not as it was",
+            l->id, c->id);
+}
+
 enum err by_hand_settle(struct by_hand *by, int64_t now_s, struct diag *diag)
 {
     enum err err = OK;
     for (uint32_t i = 0; err == OK && i < by->count; i++)
         if ((by->pairs[i].wanted || by->pairs[i].touched) && !by->pairs[i].pair.is_replaced)
             err = force_pair_settle(state_db(by->state), &by->pairs[i].pair, by->task->name, now_s, diag);
+    for (uint32_t i = 0; err == OK && i < by->count; i++)
+        if (by->pairs[i].is_news)
+            tell_broken(by, &by->pairs[i]);
     return err;
 }
 

@@ -21,6 +21,7 @@
 struct hand_pair {
     struct force_pair pair;
     int wanted, given, touched;
+    int is_news; /* this task broke it up, which nobody was told */
 };
 struct hand_entry {
     const char *extra; /* struct text's bytes, once all are there */

@@ -254,6 +254,8 @@ static void tell_end(struct errors_run *c, const char *where, const char *id, en
     switch (end) {
     case HANDLED:
         c->done++;
+        if (why[0])
+            fprintf(stderr, "%s%.12s: %s\n", where, id, why);
         return;
     case HANDLE_SAME:
         c->same++;

@@ -17,7 +17,8 @@ const char handling_schema[] =
     "CREATE TABLE force_pair (no INTEGER PRIMARY KEY, queue TEXT NOT NULL, local_id TEXT NOT NULL, "
     "channel_id TEXT NOT NULL,\n"
     "  actor TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, difference_micro INTEGER NOT NULL,\n"
-    "  used_by TEXT NOT NULL DEFAULT '', broken_by TEXT NOT NULL DEFAULT '');\n"
+    "  used_by TEXT NOT NULL DEFAULT '', broken_by TEXT NOT NULL DEFAULT '', undone_by TEXT NOT NULL DEFAULT "
+    "'');\n"
     "CREATE INDEX force_pair_queue ON force_pair (queue, no);\n"
     "CREATE INDEX force_pair_local ON force_pair (local_id);\n"
     "CREATE INDEX force_pair_channel ON force_pair (channel_id);\n";
@@ -166,6 +167,9 @@ static int is_as_expected(const struct standing *o, const struct handling *h, ch
     return 0;
 }
 
+static enum err undo_pair(struct sqlite *db, const struct standing *o, const struct handling *h,
+                          enum handle_end *end, char why[HANDLE_WHY], struct diag *diag);
+
 enum err handle(struct sqlite *db, enum handle_action action, const char *id, const struct handling *h,
                 enum handle_end *end, char why[HANDLE_WHY], struct diag *diag)
 {
@@ -204,6 +208,8 @@ enum err handle(struct sqlite *db, enum handle_action action, const char *id, co
         break;
     }
     case HANDLE_REOPEN:
+        if (strcmp(o.status, "force_matched") == 0)
+            return undo_pair(db, &o, h, end, why, diag);
         if (strcmp(o.status, "open") == 0) {
             *end = HANDLE_SAME;
             return OK;
@@ -347,7 +353,8 @@ enum err force_pair_each(struct sqlite *db, const char *queue, force_pair_fn *ea
         "SELECT p.no, p.difference_micro, p.used_by, p.broken_by, l.id, l.task, "
         "l.biz_order_no, lt.bill_date,\n"
         "  c.id, c.task, c.biz_order_no, ct.bill_date, EXISTS (SELECT 1 FROM force_pair n WHERE n.no > p.no\n"
-        "  AND (n.local_id = p.local_id OR n.channel_id = p.channel_id)), ut.bill_date FROM force_pair p "
+        "  AND (n.local_id = p.local_id OR n.channel_id = p.channel_id)), ut.bill_date, p.undone_by <> '' "
+        "FROM force_pair p "
         "JOIN error_order l ON "
         "l.id = p.local_id\n"
         "  JOIN error_order c ON c.id = p.channel_id LEFT JOIN task lt ON lt.name = l.task\n"
@@ -360,7 +367,8 @@ enum err force_pair_each(struct sqlite *db, const char *queue, force_pair_fn *ea
     while (err == OK && (step = sqlite_step(s, diag)) == STEP_MORE) {
         struct force_pair pair = {.no = sqlite_int(s, 0),
                                   .difference_micro = sqlite_int(s, 1),
-                                  .is_replaced = (int)sqlite_int(s, 12)};
+                                  .is_replaced = (int)sqlite_int(s, 12),
+                                  .is_undone = (int)sqlite_int(s, 14)};
         snprintf(pair.used_by, sizeof pair.used_by, "%s", sqlite_text(s, 2));
         snprintf(pair.broken_by, sizeof pair.broken_by, "%s", sqlite_text(s, 3));
         const char *used_day = sqlite_text(s, 13);
@@ -394,6 +402,20 @@ enum err force_pair_mark(struct sqlite *db, const struct force_pair *pair, struc
     return finish(s, diag);
 }
 
+/* 1: the last that the audit log says of the order is that it was force_matched; 0: not so; -1. */
+static int was_matched(struct sqlite *db, const char *id, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    if (sqlite_prepare(&s, db, "SELECT after FROM action WHERE error_id = ?1 ORDER BY no DESC LIMIT 1",
+                       diag) != OK)
+        return -1;
+    sqlite_bind_text(s, 1, id);
+    const enum step step = sqlite_step(s, diag);
+    const int was = step == STEP_MORE && strncmp(sqlite_text(s, 0), "force_matched", 13) == 0;
+    sqlite_finish(s);
+    return step == STEP_FAILED ? -1 : was;
+}
+
 enum err force_pair_settle(struct sqlite *db, const struct force_pair *pair, const char *task, int64_t now_s,
                            struct diag *diag)
 {
@@ -408,6 +430,9 @@ enum err force_pair_settle(struct sqlite *db, const struct force_pair *pair, con
         if (err != OK || end != HANDLED)
             continue;
         const int is_matched = strcmp(o.status, "force_matched") == 0;
+        const int told = stands || is_matched ? 0 : was_matched(db, o.id, diag);
+        if (told < 0)
+            return diag->err;
         snprintf(what, sizeof what, "pair with %.64s %s", pair->side[!side].id,
                  stands ? "stands again" : "is no more");
         if (stands ? is_open(&o) || strcmp(o.status, "reversed") == 0 : is_matched)
@@ -416,6 +441,11 @@ enum err force_pair_settle(struct sqlite *db, const struct force_pair *pair, con
                        : o.reversals ? "reversed"
                                      : "open",
                        stands ? o.assignee : "", &h, diag);
+        else if (told) { /* the log's entries have moved it already */
+            char after[260];
+            describe(after, o.status, o.assignee);
+            err = write_action(db, what, o.id, &h, "force_matched", after, diag);
+        }
     }
     return err;
 }
@@ -478,4 +508,57 @@ enum err force_pair_break(struct sqlite *db, const char *id, const char *task, i
     snprintf(what, sizeof what, "pair with %.64s is no more", id);
     const struct handling h = {.actor = "tieout", .reason = task, .now_s = now_s};
     return move(db, &o, what, "open", "", &h, diag);
+}
+
+static enum err undo_pair(struct sqlite *db, const struct standing *o, const struct handling *h,
+                          enum handle_end *end, char why[HANDLE_WHY], struct diag *diag)
+{
+    struct sqlite_statement *s;
+    struct standing other = {.no = 0};
+    int64_t no = 0;
+    char partner[ERROR_ID_TEXT] = "", used_by[TASK_NAME_MAX] = "", what[160];
+    enum err err = pair_of(db, o->id, &no, partner, used_by, diag);
+    if (err == OK && no)
+        err = find(db, partner, &other, end, why, diag);
+    *end = HANDLE_CONFLICT;
+    if (err != OK || why[0])
+        return err;
+    if (!no) {
+        snprintf(why, HANDLE_WHY, "it is force_matched, and its pair is no more: the next task opens it");
+        return OK;
+    }
+    /* What no task has taken up is simply no more: FORCE_BY_HAND is no task's name. */
+    err = sqlite_prepare(
+        &s, db,
+        "UPDATE force_pair SET undone_by = ?2, broken_by = CASE used_by WHEN '' THEN ?3 ELSE '' END\n"
+        "  WHERE no = ?1 AND undone_by = ''",
+        diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_int(s, 1, no);
+    sqlite_bind_text(s, 2, h->actor[0] ? h->actor : FORCE_BY_HAND);
+    sqlite_bind_text(s, 3, FORCE_BY_HAND);
+    err = finish(s, diag);
+    if (err != OK)
+        return err;
+    if (sqlite_changes(db) == 0) {
+        *end = HANDLE_SAME;
+        return OK;
+    }
+    *end = HANDLED;
+    const struct standing *const both[] = {o, &other};
+    for (int i = 0; err == OK && i < 2; i++) {
+        if (strcmp(both[i]->status, "force_matched") != 0)
+            continue;
+        snprintf(what, sizeof what, "%s: pair with %.64s %s", ACTIONS[HANDLE_REOPEN], both[!i]->id,
+                 used_by[0] ? "is to be taken back by the next task" : "is no more");
+        err = used_by[0] ? write_action(db, what, both[i]->id, h, "force_matched", "force_matched", diag)
+                         : move(db, both[i], what, "open", "", h, diag);
+    }
+    if (used_by[0])
+        snprintf(why, HANDLE_WHY,
+                 "task %.160s made a match of it: the next task of the queue takes that back, and then "
+                 "both errors are open",
+                 used_by);
+    return err;
 }

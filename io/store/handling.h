@@ -9,6 +9,7 @@
  * | claim | checking, open | claimed, by the actor |
  * | resolve, void | checking, open, claimed | resolved: it was mended; void: it never was an error |
  * | reopen | claimed, resolved, void | open |
+ * | reopen | force_matched | both of the pair open; at once, or where a task has made its match of them, with the next task (`why` says so) |
  * | note | any | as it was |
  * | force-match | missing and extra, each checking, open or claimed; of one currency and direction, and of one amount unless `accept` is the difference | force_matched, both |
  *
@@ -45,7 +46,7 @@ struct handling {
     int64_t now_s;
 };
 enum handle_end {
-    HANDLED,
+    HANDLED,         /* `why`: "", or what is still to come */
     HANDLE_SAME,     /* it was so already */
     HANDLE_CONFLICT, /* not from where it is now; `why` says */
     HANDLE_UNKNOWN   /* there is no such order, or several begin so */
@@ -81,7 +82,9 @@ struct force_pair {
     char used_by[TASK_NAME_MAX], broken_by[TASK_NAME_MAX];
     uint16_t used_day; /* bill date of used_by */
     int is_replaced;   /* somebody paired one of the two again since it was broken */
+    int is_undone;     /* somebody took it back */
 };
+#define FORCE_BY_HAND "-" /* broken_by: the one who had made it, before any task took it up */
 typedef enum err force_pair_fn(void *context, const struct force_pair *pair, struct diag *diag);
 /* All of a queue, by number. */
 enum err force_pair_each(struct sqlite *db, const char *queue, force_pair_fn *each, void *context,

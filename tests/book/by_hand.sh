@@ -108,4 +108,62 @@ q = of(sys.argv[3])
 if [m[2] for m in q] != list(range(1, len(q) + 1)) or [m[1] for m in q][:3] != ["open", "force_matched", "open"] or q[-1][1] != "force_matched":
     sys.exit("FAILED: told of q: %s" % q)
 PY
+# a slip: taken back at once while no task has taken it up, by the next task where one has
+sed 's/channel_code: H/channel_code: S/; s/job: H/job: S/' book/h.yaml >s.yaml
+mkdir -p slip/local slip/bill
+mv s.yaml slip/s.yaml
+slip() {
+    day "$@"
+    mv book/local/H-2026-11-0$1.csv slip/local/H-2026-11-0$1.csv
+    mv book/bill/H-2026-11-0$1.csv slip/bill/H-2026-11-0$1.csv
+    expect 0 'made' t task init --date=2026-11-0$1 --jobs=slip
+}
+sid() { t errors list --all --format=json --class="$2" --order="$1" --jobs=slip 2>/dev/null | grep '"kind":"verdict"' | tail -1 | cut -c8-71; }
+is_open() { t errors list --jobs=slip 2>/dev/null | grep -c " [$1]\$" || true; }
+slip 1 'a,70.00,SUCCESS\n' 'u1,q,70.00,SUCCESS\nu2,r,70.00,SUCCESS\n'
+expect 1 '1 task done' t task run --jobs=slip
+expect 0 '2 done' t errors force-match "$(sid a missing)" "$(sid q extra)" --reason='a slip' --jobs=slip
+expect 0 '1 done' t errors reopen "$(sid q extra)" --jobs=slip
+same 'both are open at once' "$(is_open aqr)" 3
+slip 2 '' ''
+expect 0 '1 task done' t task run --jobs=slip
+same 'no match of it' "$(ls slip/out/S/2026-11-02/match.csv >/dev/null 2>&1 && grep -c manual slip/out/S/2026-11-02/match.csv || true)" 0
+expect 0 '2 done' t errors force-match "$(sid a missing)" "$(sid q extra)" --reason='a slip again' --jobs=slip
+slip 3 '' ''
+expect 0 '1 task done' t task run --jobs=slip
+same 'a match of it' "$(grep -c manual slip/out/S/2026-11-03/match.csv)" 1
+expect 0 'the next task of the queue takes that back' t errors reopen "$(sid a missing)" --jobs=slip
+expect 0 '1 were so already' t errors reopen "$(sid q extra)" --jobs=slip
+slip 4 '' ''
+expect 0 'is no more: somebody took it back' t task run --jobs=slip
+same 'both are open' "$(is_open aqr)" 3
+expect 0 'is no more' t errors show "$(sid q extra)" --jobs=slip
+expect 0 'lets stand again: extra' t trace q --jobs=slip
+expect 0 'all agree' t verify --jobs=slip
+expect 0 '0 verdicts taken back, 0 given anew' t task rerun --date=2026-11-04 --jobs=slip
+same 'both are open after a rerun' "$(is_open aqr)" 3
+# now the right one; and its real partner comes after all: said, and in the audit log
+expect 0 '2 done' t errors force-match "$(sid a missing)" "$(sid r extra)" --reason='the right one' --jobs=slip
+slip 5 '' ''
+expect 0 '1 task done' t task run --jobs=slip
+same 'a match of it' "$(grep -c manual slip/out/S/2026-11-05/match.csv)" 1
+slip 6 '' 'u9,a,70.00,SUCCESS\n'
+expect 0 'is no more: the partner of one of them has come' t task run --jobs=slip
+same 'q and r are open' "$(is_open aqr)" 2
+t errors show "$(sid r extra)" --jobs=slip >said
+grep -q 'is no more' said || { echo "FAILED: the audit log does not say that the pair is no more"; cat said; failures=$((failures + 1)); }
+expect 0 'all agree' t verify --jobs=slip
+expect 1 '6 tasks done' t task rerun --date=2026-11-01 --cascade --jobs=slip
+same 'q and r are open after all' "$(is_open aqr)" 2
+expect 0 'all agree' t verify --jobs=slip
+# taken back, and the day of its match done again
+slip 7 'b,9.00,SUCCESS\n' 'u7,x,9.00,SUCCESS\n'
+expect 1 '1 task done' t task run --jobs=slip
+expect 0 '2 done' t errors force-match "$(sid b missing)" "$(sid x extra)" --reason='a slip' --jobs=slip
+slip 8 '' ''
+expect 0 '1 task done' t task run --jobs=slip
+expect 0 '1 done' t errors reopen "$(sid b missing)" --jobs=slip
+expect 0 'is no more: somebody took it back' t task rerun --date=2026-11-08 --jobs=slip
+same 'b and x are open' "$(is_open bx)" 2
+expect 0 'all agree' t verify --jobs=slip
 finish "errors that people handle: as they should be"
