@@ -48,6 +48,13 @@ struct bag {
     uint64_t count;
 };
 
+/* qsort, which may not be given no array, though there be nothing in it. */
+static void sort_some(void *items, size_t count, size_t size, int (*compare)(const void *, const void *))
+{
+    if (count > 1)
+        qsort(items, count, size, compare);
+}
+
 /* A row that stays at hand while others come and go. */
 struct kept {
     struct arena arena;
@@ -280,7 +287,7 @@ static enum err lay(struct crowd *c, struct item *items, uint32_t count)
     if (err != OK || !count)
         return err;
     arena_reset(&w->arena);
-    qsort(items, count, sizeof *items, by_item_place);
+    sort_some(items, count, sizeof *items, by_item_place);
     for (uint32_t i = 0; i < count; i++)
         c->refs[i] = items[i].ref;
     err = judge_fetch(w, c->refs, &fetched, c->rows, &w->arena);
@@ -616,7 +623,7 @@ static enum err shed(struct crowd *c, uint32_t most)
 {
     uint32_t kept = 0;
     enum err err = OK;
-    qsort(c->items, c->count, sizeof *c->items, by_hash);
+    sort_some(c->items, c->count, sizeof *c->items, by_hash);
     for (uint32_t from = 0, to; err == OK && from < c->count; from = to) {
         to = same_hash(c->items, c->count, from);
         const int leaves = to - from > most && c->shed_count < SHED_MAX;
@@ -730,7 +737,7 @@ static enum err occurrence_slice(struct crowd *c, void *context, struct item *it
     }
     if (err != OK || !awake)
         return err;
-    qsort(c->order, awake, sizeof *c->order, by_key_and_side);
+    sort_some(c->order, awake, sizeof *c->order, by_key_and_side);
     for (uint32_t from = 0, to; from < awake; from = to) {
         for (to = from + 1; to < awake && by_key_and_side(&c->order[from], &c->order[to]) == 0; to++) {
         }
@@ -914,7 +921,7 @@ static enum err choose(struct crowd *c, const struct bag *bag, struct splitters 
             err = mem_fail(&w->diag, count * sizeof *s->rows, "open records");
     }
     if (err == OK) {
-        qsort(items, count, sizeof *items, by_item_place);
+        sort_some(items, count, sizeof *items, by_item_place);
         for (uint32_t i = 0; i < count; i++) {
             refs[i] = items[i].ref;
             s->order[i] = &s->rows[i];
@@ -1198,7 +1205,7 @@ static enum err sigma_slice(struct crowd *c, void *context, struct item *items, 
         err = lay(c, items, met);
     if (err != OK || !met)
         return err;
-    qsort(c->order, met, sizeof *c->order, by_key);
+    sort_some(c->order, met, sizeof *c->order, by_key);
     for (uint32_t from = 0, to; err == OK && from < met; from = to) {
         for (to = from + 1; to < met && span_equal(c->order[to]->key, c->order[from]->key); to++) {
         }
@@ -1345,7 +1352,7 @@ static enum err rest_slice(struct crowd *c, void *context, struct item *items, u
     (void)context;
     if (err != OK)
         return err;
-    qsort(c->order, count, sizeof *c->order, by_key);
+    sort_some(c->order, count, sizeof *c->order, by_key);
     for (uint32_t from = 0, to; err == OK && from < count; from = to) {
         for (to = from + 1; to < count && span_equal(c->order[to]->key, c->order[from]->key); to++) {
         }
