@@ -15,7 +15,8 @@ enum { VERDICT_OPEN = CLASSES };
 struct carry {
     uint32_t tries; /* delayed_times before this task */
     uint32_t revision;
-    uint32_t hand; /* number of the pair that somebody made of it and another, for this task to take up; 0: none */
+    uint32_t
+        hand; /* number of the pair that somebody made of it and another, for this task to take up; 0: none */
     uint16_t since; /* bill date of the task that opened it */
     uint8_t is_late, currency;
     int64_t amount_micro; /* as it was carried */

@@ -68,7 +68,8 @@ static enum err read_earlier(struct id_book *b, const char *from, const char *to
     struct sqlite_statement *s = NULL;
     enum err err = sqlite_prepare(
         &s, state_db(b->state),
-        "SELECT t.id, t.name, f.file, f.sha, f.records, f.bytes, f.chunks, t.bill_date FROM task t LEFT JOIN id_file f\n"
+        "SELECT t.id, t.name, f.file, f.sha, f.records, f.bytes, f.chunks, t.bill_date FROM task t LEFT JOIN "
+        "id_file f\n"
         "ON f.task = t.id AND f.revision = t.revision WHERE t.channel_code = ?1 AND t.biz_type = ?2\n"
         "AND t.phase = 'DONE' AND t.bill_date >= ?3 AND (t.bill_date, t.batch_no) < (?4, ?5)\n"
         "ORDER BY t.bill_date, t.batch_no",

@@ -132,7 +132,7 @@ enum err id_file_put(struct id_writer *w, struct id_chunk_place place, const str
                                 .count = count,
                                 .day = place.day,
                                 .side = (uint16_t)place.side};
-    uint64_t offset;
+    uint64_t offset = 0;
     struct page *pages = mem_take(BLOCK_PAGES * sizeof *pages);
     if (!pages || !new_chunk(w, &chunk, &offset)) {
         mem_give(pages);

@@ -294,11 +294,12 @@ static enum err check_identity(struct state *state, const struct head *head, con
                         "%s: has version %lld, and this program knows %d", path, (long long)version,
                         STATE_VERSION);
     if (version < STATE_VERSION)
-        return diag_set(diag, ERR_STATE, "state.version",
-                        "use the tieout that made it; to begin anew, move the state folder and the book's results "
-                        "away, and do its days again in order: tieout task init --date=YYYY-MM-DD",
-                        "%s: was made by an older tieout (version %lld, this program's is %d)", path,
-                        (long long)version, STATE_VERSION);
+        return diag_set(
+            diag, ERR_STATE, "state.version",
+            "use the tieout that made it; to begin anew, move the state folder and the book's results "
+            "away, and do its days again in order: tieout task init --date=YYYY-MM-DD",
+            "%s: was made by an older tieout (version %lld, this program's is %d)", path, (long long)version,
+            STATE_VERSION);
     struct sqlite_statement *s = NULL;
     err = sqlite_prepare(&s, state->db, "SELECT id, seed FROM book", diag);
     if (err == OK && sqlite_step(s, diag) == STEP_MORE) {
