@@ -15,8 +15,9 @@ servers_begin()
     background=
     trap servers_end EXIT
     trap 'exit 130' INT TERM
-    mkdir "$work/fresh"
-    mariadb-install-db --no-defaults --datadir="$work/fresh" --user="$(id -un)" --auth-root-authentication-method=normal \
+    # A server that starts takes away what others have of temporary tables in its folder for such: each has its own.
+    mkdir "$work/fresh" "$work/tmp"
+    TMPDIR="$work/tmp" mariadb-install-db --no-defaults --datadir="$work/fresh" --user="$(id -un)" --auth-root-authentication-method=normal \
         --skip-test-db >"$work/install.log" 2>&1 || { cat "$work/install.log"; exit 1; }
 }
 
@@ -37,7 +38,8 @@ server_start()
     n=$1
     shift
     [ -d "$work/d$n" ] || cp -r "$work/fresh" "$work/d$n"
-    mariadbd --no-defaults --user="$(id -un)" --datadir="$work/d$n" --socket="$work/s$n" --pid-file="$work/pid$n" --skip-networking \
+    mkdir -p "$work/tmp$n"
+    mariadbd --no-defaults --user="$(id -un)" --tmpdir="$work/tmp$n" --datadir="$work/d$n" --socket="$work/s$n" --pid-file="$work/pid$n" --skip-networking \
         --server-id="$n" --log-bin="$work/d$n/mysql-bin" --binlog-format=ROW --binlog-row-metadata=FULL --log-slave-updates \
         --sync-binlog=0 --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M --max-allowed-packet=64M \
         --innodb-log-file-size=64M --performance-schema=OFF "$@" >>"$work/log$n" 2>&1 &
