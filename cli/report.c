@@ -293,9 +293,10 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
                       "images_replayed", (json_int_t)c->images_replayed, "groups_rolled_back",
                       (json_int_t)c->groups_rolled_back, "groups_unfinished",
                       (json_int_t)c->groups_unfinished, "events_ignored", (json_int_t)c->events_ignored);
-        if (side == LOCAL && one) {
-            json_object_set_new(one, "images_superseded", json_integer((json_int_t)r->images_superseded));
-            json_object_set_new(one, "images_moved", json_integer((json_int_t)r->images_moved));
+        if (one && (side == LOCAL || r->images_superseded[side] + r->images_moved[side] > 0)) {
+            json_object_set_new(one, "images_superseded",
+                                json_integer((json_int_t)r->images_superseded[side]));
+            json_object_set_new(one, "images_moved", json_integer((json_int_t)r->images_moved[side]));
         }
         json_object_set_new(sources, side_name((enum side)side), one ? one : json_null());
     }

@@ -184,6 +184,11 @@ static void entries_reset(struct index *s)
     s->unit_limit = s->segment_count == 1 ? s->last_limit : s->segment_count ? SEGMENT_UNITS : 0;
 }
 
+static inline enum side side_of(const struct record *r)
+{
+    return r->flags & RECORD_CHANNEL ? CHANNEL : LOCAL;
+}
+
 static inline struct record_layout layout_of(const struct index *s, const struct record *r)
 {
     return s->config.layout[r->flags & RECORD_CHANNEL];
@@ -358,9 +363,14 @@ static inline const uint8_t *occurrence_of(const struct index *s, const struct r
     return layout_of(s, r).has_extras ? at + 2 + record_u16(at) : at;
 }
 
-static inline int is_image_of(const struct index *s, const struct record *e, const uint8_t *id)
+/* Is an entry the image of the row that `r`, whose id is `id`, is of? The other side, and another log of its side, have ids of their own. */
+static inline int is_image_of(const struct index *s, const struct record *e, const struct record *r,
+                              const uint8_t *id)
 {
-    if (!(e->flags & RECORD_IMAGE) || (e->flags & RECORD_DEAD))
+    if (!(e->flags & RECORD_IMAGE) || (e->flags & RECORD_DEAD) || ((e->flags ^ r->flags) & RECORD_CHANNEL))
+        return 0;
+    const uint8_t bits = layout_of(s, e).place_bits;
+    if (bits && (e->place ^ r->place) >> bits)
         return 0;
     const uint8_t *other = occurrence_of(s, e);
     return record_u16(id) == record_u16(other) && memcmp(id + 2, other + 2, record_u16(id)) == 0;
@@ -404,14 +414,14 @@ static uint32_t image_entry(struct index *s, uint32_t head, const struct record 
         /* Another head's entries may have the tag too. */
         while ((number = image_ids_next(&s->image_ids, tag, &at)) != UINT32_MAX) {
             const struct record *e = entry_at(s, number);
-            if (is_image_of(s, e, id) && e->hash_lo == r->hash_lo && key_equal(s, e, r, (struct road){0}))
+            if (is_image_of(s, e, r, id) && e->hash_lo == r->hash_lo && key_equal(s, e, r, (struct road){0}))
                 return number;
         }
         return NO_ENTRY;
     }
     uint32_t walked = 0;
     for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi, walked++)
-        if (is_image_of(s, entry_at(s, number), id)) {
+        if (is_image_of(s, entry_at(s, number), r, id)) {
             if (walked > IMAGE_CHAIN_WALKED)
                 note_chain(s, head);
             return number;
@@ -430,7 +440,7 @@ static int fold(struct index *s, uint32_t head, const struct record *r, struct d
         return 0;
     struct record *e = entry_at(s, number);
     const struct record *older = r->place > e->place ? e : r;
-    s->counts.superseded++;
+    s->counts.superseded[side_of(r)]++;
     if (!tally_add(&s->superseded, older)) {
         mem_fail(diag, 0, "a tally");
         return -1;
@@ -1186,14 +1196,14 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
                 continue;
             int unreadable = e->flags & RECORD_REJECT;
             if (unreadable || (e->flags & (RECORD_GONE | RECORD_VOIDED)) == RECORD_GONE) {
-                s->counts.moved++;
+                s->counts.moved[side_of(e)]++;
                 if (!tally_add(&s->superseded, e))
                     err = mem_fail(diag, 0, "a tally");
                 if (!unreadable)
                     continue;
             }
             if (is_apart(s, e) && !unreadable && (!carried || (e->flags & RECORD_VOIDED))) {
-                s->counts.other_days++;
+                s->counts.other_days[side_of(e)]++;
                 if (!tally_add(&s->others, e))
                     err = mem_fail(diag, 0, "a tally");
                 continue;
@@ -1333,9 +1343,11 @@ static enum err merge_sub(struct index *s, struct diag *diag)
     }
     s->counts.pairs += sub->counts.pairs;
     s->counts.groups += sub->counts.groups;
-    s->counts.superseded += sub->counts.superseded;
-    s->counts.moved += sub->counts.moved;
-    s->counts.other_days += sub->counts.other_days;
+    for (int side = 0; side < SIDES; side++) {
+        s->counts.superseded[side] += sub->counts.superseded[side];
+        s->counts.moved[side] += sub->counts.moved[side];
+        s->counts.other_days[side] += sub->counts.other_days[side];
+    }
     s->counts.spilled += sub->counts.spilled;
     s->counts.crowded += sub->counts.crowded;
     enum err err = tally_merge(&s->superseded, &sub->superseded, 1, diag);

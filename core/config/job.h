@@ -280,6 +280,7 @@ struct source_spec {
      * channel's files the channel_order_no field if there is one, else none. */
     const char *occurrence[OCCURRENCE_PARTS_MAX];
     int occurrence_count;
+    const char *log_name;   /* one of several logs of a side: what its ids begin with; else NULL */
     struct bill_spec *bill; /* SOURCE_FILES: as a profile says; NULL: a plain CSV, as `layout` says */
     /* Rows of which not all of `where` holds are not this source's; those of which one of `exclude` holds are
      * records that meet nobody. */

@@ -287,6 +287,41 @@ static enum err read_source(struct loader *l, enum side side, struct source_spec
     return err;
 }
 
+static int same_texts(const char *const *a, int a_count, const char *const *b, int b_count)
+{
+    int i = 0;
+    while (i < a_count && i < b_count && strcmp(a[i], b[i]) == 0)
+        i++;
+    return i == a_count && i == b_count;
+}
+
+/* A row of a log is known by its table and primary key. Parts that read one table of the same files tell of the same rows; a table of
+ * that name in other files is another one. */
+static enum err name_log(struct loader *l, struct source_spec *parts, int index)
+{
+    struct source_spec *source = &parts[index];
+    int number = 1;
+    for (int i = 0; i < index; i++) {
+        const struct source_spec *other = &parts[i];
+        if (strcmp(other->database, source->database) != 0 || strcmp(other->table, source->table) != 0)
+            continue;
+        if (same_texts(other->patterns, other->pattern_count, source->patterns, source->pattern_count)) {
+            source->log_name = other->log_name;
+            return OK;
+        }
+        number++;
+    }
+    const size_t room = strlen(source->database) + strlen(source->table) + 16;
+    char *name = take(l, room);
+    if (!name)
+        return l->diag->err;
+    int used = snprintf(name, room, "%s.%s", source->database, source->table);
+    if (number > 1)
+        snprintf(name + used, room - (size_t)used, "#%d", number);
+    source->log_name = name;
+    return OK;
+}
+
 /* A side is one source, or a list of them. */
 static enum err read_side(struct loader *l, enum side side)
 {
@@ -318,6 +353,8 @@ static enum err read_side(struct loader *l, enum side side)
         if (err == OK && (source->kind >= SOURCE_REPLICA || source->kind != job->parts[side][0].kind))
             err = BAD(l, part, "job.value", NULL, "%s: the parts of a side are all files, or all binlogs",
                       section);
+        if (err == OK && source->kind == SOURCE_BINLOG)
+            err = name_log(l, job->parts[side], i);
         if (err == OK && strcmp(source->timezone, job->parts[side][0].timezone) != 0)
             err = BAD(l, part, "job.value", NULL, "%s: the parts of a side are in one time zone", section);
     }

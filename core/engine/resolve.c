@@ -277,7 +277,8 @@ static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count
     for (uint32_t i = 0; err == OK && i < count; i++)
         if (takes_part(&rows[i]) && (rows[i].record_flags & RECORD_OTHER_DAY)) {
             rows[i].asleep = 1;
-            err = judge_drop(w, &w->apart, &w->apart_count, &rows[i], rows[i].currency, rows[i].amount_micro);
+            err = judge_drop(w, &w->apart, &w->apart_count[rows[i].side], &rows[i], rows[i].currency,
+                             rows[i].amount_micro);
         }
     return err;
 }

@@ -557,8 +557,8 @@ static enum err check_sums(const struct job *job, struct run_result *r, struct d
             out += r->totals.count[c][side];
         if (in != out)
             return sums_differ(diag, "I2 (one verdict for each record)", (enum side)side, 0, in, out, 0, 0);
-        uint64_t records = r->counts[side].records - r->given_way[side] -
-                           (r->images_superseded + r->images_moved + r->other_days) * (side == LOCAL);
+        uint64_t records = r->counts[side].records - r->given_way[side] - r->images_superseded[side] -
+                           r->images_moved[side] - r->other_days[side];
         if (records != in)
             return sums_differ(diag, "I2 (records read)", (enum side)side, 0, records, in, 0, 0);
     }
@@ -655,9 +655,11 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
                 }
             struct index_counts counts;
             run->config->index->counts(w->shards[shard], &counts);
-            r->images_superseded += counts.superseded;
-            r->images_moved += counts.moved;
-            r->other_days += counts.other_days;
+            for (int side = 0; side < SIDES; side++) {
+                r->images_superseded[side] += counts.superseded[side];
+                r->images_moved[side] += counts.moved[side];
+                r->other_days[side] += counts.other_days[side];
+            }
             struct index_counts *sum = &w->times.index;
             sum->records += counts.records;
             sum->waiting += counts.waiting;
@@ -693,9 +695,10 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             err = aggregate_merge(&r->aggregate, &w->aggregate, 1, diag);
         if (err == OK)
             err = tally_merge(&r->in, &w->dropped, -1, diag);
-        r->other_days += w->apart_count;
-        for (int side = 0; side < SIDES; side++)
+        for (int side = 0; side < SIDES; side++) {
+            r->other_days[side] += w->apart_count[side];
             r->given_way[side] += w->dropped_count[side];
+        }
         for (int side = 0; w->carry && side < SIDES; side++)
             for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
                 carry_totals_add(&r->carry[side][c], &w->carry[side][c]);

@@ -104,7 +104,7 @@ struct run_result {
     struct tally
         others; /* a task: records of other bill dates, which a log tells and which are not in `in` */
     struct log_days *log_days; /* what a task's log tells of each bill date; NULL unless a task */
-    uint64_t images_superseded, images_moved, other_days;
+    uint64_t images_superseded[SIDES], images_moved[SIDES], other_days[SIDES];
     uint64_t given_way
         [SIDES]; /* carried records in whose place a newer image came, and final ones that slept on */
     struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */

@@ -67,7 +67,7 @@ struct worker {
     struct aggregate aggregate;
     struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */
     struct tally apart, dropped; /* a task: records of other days; carried ones that are no part of the run */
-    uint64_t apart_count, dropped_count[SIDES];
+    uint64_t apart_count[SIDES], dropped_count[SIDES];
     uint64_t woken_count[SIDES]; /* final records that came in under a later key */
     money_total booked[BOOKINGS][CURRENCY_COUNT_MAX];
     uint64_t reason_count[64];

@@ -69,6 +69,7 @@ enum {
 
 struct record_layout {
     uint8_t has_extras, has_fold;
+    uint8_t place_bits; /* a side of several logs: of a place, in one of them; 0: the side is one log */
 };
 
 static inline uint32_t record_units(uint32_t var_size)

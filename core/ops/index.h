@@ -55,10 +55,10 @@ struct
 
 struct index_counts {
     uint64_t records, waiting, waiting_max, pairs, groups, table_bytes, entry_bytes, pair_bytes;
-    uint64_t superseded, moved; /* images */
-    uint64_t other_days;        /* records of other bill dates that are no part of the task */
-    uint64_t spilled;           /* records that went to the spill; again for each level */
-    uint64_t crowded;           /* references put to `crowd` */
+    uint64_t superseded[SIDES], moved[SIDES]; /* images */
+    uint64_t other_days[SIDES];               /* records of other bill dates that are no part of the task */
+    uint64_t spilled;                         /* records that went to the spill; again for each level */
+    uint64_t crowded;                         /* references put to `crowd` */
 };
 
 /* A pair that left, for match.csv. */

@@ -46,6 +46,7 @@ struct normalizer {
     int occurrence[OCCURRENCE_PARTS_MAX]; /* cells */
     int occurrence_count;
     int occurrence_field; /* bills: the channel_order_no field is the id */
+    struct span log_name; /* of one of several logs of a side: the first part of its ids */
     /* hot path */
     int key_has_channel;
     unsigned key_parts[KEY_PARTS_MAX];
@@ -334,6 +335,7 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
         }
     }
     n->occurrence_field = -1;
+    n->log_name = span_of(spec->log_name ? spec->log_name : "");
     for (int i = 0; i < source->occurrence_count; i++) {
         enum err err = find_column(n, file, source->occurrence[i], NULL, find, context,
                                    &n->occurrence[n->occurrence_count++], diag);
@@ -351,7 +353,7 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
             return err;
         }
     }
-    if (source->occurrence_count == 0 && side == CHANNEL)
+    if (n->occurrence_count == 0 && side == CHANNEL)
         n->occurrence_field = FIELD_CHANNEL_ORDER_NO;
 
     const struct key_spec *key = &job->match.keys[0];
@@ -473,7 +475,8 @@ struct record_layout normalizer_layout_of(const struct job *job, enum side side)
     int extras = job_matches_gross(job);
     for (int i = 0; i < job->match.compare_count; i++)
         extras |= job->match.compare[i] != FIELD_STATUS;
-    return (struct record_layout){(uint8_t)extras, (uint8_t)source_tells_images(job->sources[side].kind)};
+    return (struct record_layout){.has_extras = (uint8_t)extras,
+                                  .has_fold = (uint8_t)source_tells_images(job->sources[side].kind)};
 }
 
 /* ---- reading cells ---- */
@@ -1183,10 +1186,28 @@ static inline void put_u16(uint8_t *p, size_t value)
     memcpy(p, &v, 2);
 }
 
-static size_t occurrence_text(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
-                              char *out, size_t room)
+/* A part of a tuple, behind `size` bytes of it. SIZE_MAX: no room. */
+static size_t put_tuple_part(char *out, size_t size, size_t room, struct span part, int is_first)
+{
+    if (size + 2 * part.size + 1 > room)
+        return SIZE_MAX;
+    if (!is_first)
+        out[size++] = '|';
+    for (size_t k = 0; k < part.size; k++) {
+        if (part.data[k] == '|' || part.data[k] == '\\')
+            out[size++] = '\\';
+        out[size++] = part.data[k];
+    }
+    return size;
+}
+
+/* What tells a row apart from others of its source. */
+static size_t row_id_text(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                          struct span source_name, char *out, size_t room)
 {
     size_t size = 0, filled = 0;
+    if (UNLIKELY(source_name.size) && (size = put_tuple_part(out, 0, room, source_name, 1)) == SIZE_MAX)
+        return SIZE_MAX;
     for (int i = 0; i < n->occurrence_count; i++) {
         struct span part =
             utf8_text(s, n->in[FIELD_BIZ_ORDER_NO].charset, cell_text(s, &cells[n->occurrence[i]]));
@@ -1195,23 +1216,24 @@ static size_t occurrence_text(const struct normalizer *n, struct norm_scratch *s
         if (c->kind == CELL_WALL || c->kind == CELL_EPOCH)
             part = cell_number_print(number, c->u64, 0);
         filled += part.size;
-        if (n->occurrence_count == 1) {
+        if (n->occurrence_count == 1 && LIKELY(!source_name.size)) {
             if (part.size > room)
                 return SIZE_MAX;
             memcpy(out, part.data, part.size);
             return part.size;
         }
-        if (size + 2 * part.size + 1 > room)
+        size = put_tuple_part(out, size, room, part, i == 0 && !source_name.size);
+        if (size == SIZE_MAX)
             return SIZE_MAX;
-        if (i)
-            out[size++] = '|';
-        for (size_t k = 0; k < part.size; k++) {
-            if (part.data[k] == '|' || part.data[k] == '\\')
-                out[size++] = '\\';
-            out[size++] = part.data[k];
-        }
     }
     return filled ? size : 0;
+}
+
+/* The occurrence id: what tells a row apart from all others of its side. */
+static size_t occurrence_text(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                              char *out, size_t room)
+{
+    return row_id_text(n, s, cells, n->log_name, out, room);
 }
 
 static int by_text(const void *key, const void *word)
@@ -1323,7 +1345,8 @@ static inline enum reject_code put_occurrence(const struct normalizer *n, struct
     uint8_t *const end = record_var_end(r);
     if (end - p < 2)
         return REJECT_TOO_LONG;
-    size_t size = occurrence_text(n, s, cells, (char *)p + 2, (size_t)(end - p) - 2);
+    /* The index knows by the place which of several logs it is. */
+    size_t size = row_id_text(n, s, cells, (struct span){"", 0}, (char *)p + 2, (size_t)(end - p) - 2);
     if (size == SIZE_MAX)
         return REJECT_TOO_LONG;
     put_u16(p, size);

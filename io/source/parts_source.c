@@ -470,7 +470,10 @@ static enum err parts_reject_text(struct source *source, struct worker_io *io, c
 
 static struct record_layout parts_layout(const struct source *source)
 {
-    return of(source)->parts[0].source->ops->layout(of(source)->parts[0].source);
+    const struct parts_source *s = of(source);
+    struct record_layout layout = s->parts[0].source->ops->layout(s->parts[0].source);
+    layout.place_bits = s->own > 1 ? (uint8_t)s->bits : 0;
+    return layout;
 }
 
 static enum err parts_scan(struct source *source, struct worker_io *io,

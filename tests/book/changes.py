@@ -7,11 +7,13 @@ else is. A book for each kind of change: A is matched on the first day, others a
 import concurrent.futures
 import os
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
-import zlib
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from row_log import Log
 
 JOB = """version: 1
 job: j
@@ -36,57 +38,6 @@ match:
   compare: [amount, status]
 suspense: {threshold: {local: 9, channel: 9}}
 """
-NAMES = (b"id", b"order_no", b"trade_no", b"pay_amount", b"state", b"trade_at")
-TYPES = bytes([8, 15, 15, 8, 15, 15])  # BIGINT, VARCHAR(200)
-
-
-def short(size):
-    return bytes([size])
-
-
-class Log:
-    """A row log file of one table."""
-
-    def __init__(self, path):
-        self.file, self.at = open(path, "wb"), 4
-        self.name = os.path.basename(path)
-        self.file.write(b"\xfebin")
-        lengths = [56, 13, 0, 8, 0, 0, 0, 0, 4, 0, 4, 0, 0, 0, 98, 0, 4, 26, 8, 0, 0, 0, 8, 8, 8, 2, 0, 0, 0, 10, 10, 10, 42, 42,
-                   0, 18, 52, 0, 10, 40, 0]
-        self.event(15, struct.pack("<H50sIB", 4, b"8.0.35", 1793500000, 19) + bytes(lengths) + b"\x01")
-
-    def event(self, kind, body):
-        size = 19 + len(body) + 4
-        self.at += size
-        whole = struct.pack("<IBIIIH", 1793500000, kind, 1, size, self.at, 0) + body
-        self.file.write(whole + struct.pack("<I", zlib.crc32(whole)))
-
-    @staticmethod
-    def image(row):
-        out = b"\0"
-        for value in row:
-            out += struct.pack("<q", value) if isinstance(value, int) else short(len(value)) + value.encode()
-        return out
-
-    def transaction(self, *changes):
-        self.event(2, struct.pack("<IIBHH", 5, 0, 4, 0, 0) + b"shop\0BEGIN")
-        number = (100).to_bytes(6, "little")
-        meta = struct.pack("<H", 200) * 4
-        names = b"".join(short(len(n)) + n for n in NAMES)
-        table = (number + b"\1\0\4shop\0\5order\0" + short(6) + TYPES + short(len(meta)) + meta + b"\x3e"
-                 + b"\1\1\0\4" + short(len(names)) + names + b"\x08\1\0")
-        for kind, *rows in changes:
-            self.event(19, table)
-            head = number + struct.pack("<HH", 1, 2) + short(6)
-            masks = b"\x3f\x3f" if kind == "update" else b"\x3f"
-            self.event({"insert": 30, "update": 31, "delete": 32}[kind], head + masks + b"".join(map(self.image, rows)))
-        self.event(16, struct.pack("<q", 7))
-
-    def close(self):
-        stem, number = self.name.split(".")
-        self.event(4, struct.pack("<q", 4) + f"{stem}.{int(number) + 1:06d}".encode())
-        self.file.close()
-
 
 failures = 0
 

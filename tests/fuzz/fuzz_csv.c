@@ -262,7 +262,7 @@ static enum err collect(struct outbox *outbox, uint32_t shard, struct diag *diag
         row->amount = r->amount_micro;
         row->key_size = r->key_size;
         row->key = copy(record_key(r, 0), r->key_size);
-        r += record_units(record_var_size(r, (struct record_layout){0, 0}));
+        r += record_units(record_var_size(r, (struct record_layout){0}));
     }
     batch->used = batch->count = 0;
     return OK;

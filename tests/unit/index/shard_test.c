@@ -75,7 +75,7 @@ static void put_record(struct batch *batch, const struct setting *s, const struc
         memcpy(p, &size, 2);
         memcpy(p + 2, &sample->occurrence, 4);
     }
-    struct record_layout layout = {(uint8_t)s->extras, (uint8_t)fold};
+    struct record_layout layout = {.has_extras = (uint8_t)s->extras, .has_fold = (uint8_t)fold};
     batch->used += record_units(record_var_size(r, layout));
     batch->count++;
 }
@@ -228,7 +228,7 @@ static int run(const struct setting *s)
     }
     struct index_counts counts;
     shard_ops.counts(shard, &counts);
-    superseded = counts.superseded + counts.moved;
+    superseded = counts.superseded[LOCAL] + counts.moved[LOCAL];
     const struct pair_totals *totals = shard_ops.totals(shard);
     uint64_t paired = 0;
     for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
