@@ -1,0 +1,212 @@
+/* core/engine/crowd_bag.c: see crowd_bag.h */
+#include "core/engine/crowd_bag.h"
+#include "core/base/mem.h"
+#include "core/engine/judge.h"
+#include <stdlib.h>
+
+/* qsort, which may not be given no array, though there be nothing in it. */
+void crowd_sort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *))
+{
+    if (count > 1)
+        qsort(items, count, size, compare);
+}
+
+/* ---- spools and streams ---- */
+
+enum { SHARE = 8 /* of a worker's memory, for each spool: the index has given its own back by now */ };
+
+static uint64_t spool_share(const struct worker *w)
+{
+    return w->run->config->memory / w->run->config->workers / SHARE;
+}
+
+enum err crowd_bag_open(struct crowd *c, struct spool **spool, uint32_t partitions)
+{
+    return c->w->spill->ops->open(spool, c->w->spill, partitions, spool_share(c->w), &c->w->diag);
+}
+
+void crowd_bag_close(struct spool *spool)
+{
+    if (spool)
+        spool->ops->close(spool);
+}
+
+enum err crowd_bag_put(struct crowd *c, struct spool *spool, uint32_t partition,
+                       const struct crowd_item *item)
+{
+    return spool_put(spool, partition, item, sizeof *item, &c->w->diag);
+}
+
+enum err crowd_open(struct worker *w)
+{
+    return w->spill->ops->open(&w->crowd[CROWD_IN], w->spill, CROWD_SHARES, spool_share(w), &w->diag);
+}
+
+enum err crowd_put(struct worker *w, const struct row_ref *ref)
+{
+    enum { TOGETHER = 2048 }; /* rows near each other are fetched together */
+    enum err err = w->crowd[CROWD_IN] ? OK : crowd_open(w);
+    if (err != OK)
+        return err;
+    const uint64_t number = atomic_fetch_add_explicit(&w->run->crowded, 1, memory_order_relaxed);
+    return spool_put(w->crowd[CROWD_IN], number / TOGETHER % CROWD_SHARES, ref, sizeof *ref, &w->diag);
+}
+
+enum err crowd_to_stage(struct crowd *c, int stage, struct crowd_item *item)
+{
+    struct worker *w = c->w;
+    enum err err = w->crowd[stage] ? OK : crowd_bag_open(c, &w->crowd[stage], PARTITIONS);
+    item->hash = stage == CROWD_SIGMA ? item->sigma
+                 : stage == CROWD_REST
+                     ? item->ref.key_hash * 0x9E3779B97F4A7C15ull /* all of a key have the same */
+                     : item->hash;
+    return err == OK
+               ? crowd_bag_put(c, w->crowd[stage], (uint32_t)(item->hash >> (64 - PARTITION_BITS)), item)
+               : err;
+}
+
+/* What P1 is done with. */
+enum err crowd_behind_occurrence(struct crowd *c, struct crowd_item *item)
+{
+    return crowd_to_stage(c, c->job->match.group.given ? CROWD_REST : CROWD_SIGMA, item);
+}
+
+struct walk {
+    struct crowd *c;
+    crowd_slice_fn *take;
+    void *context;
+};
+
+/* Another worker failed, or the run was interrupted. */
+static enum err stopped(struct worker *w)
+{
+    return diag_set(&w->diag, ERR_INTERRUPTED, "interrupted",
+                    "run the same command again; nothing was published", "stopped before the end");
+}
+
+static enum err walk_slice(struct walk *walk)
+{
+    struct crowd *c = walk->c;
+    const uint32_t count = c->streamed;
+    c->streamed = 0;
+    return run_failed(c->w->run) ? stopped(c->w) : walk->take(c, walk->context, c->stream, count);
+}
+
+static enum err walk_items(void *context, const void *bytes, uint32_t size, struct diag *diag)
+{
+    struct walk *walk = context;
+    const struct crowd_item *items = bytes;
+    enum err err = OK;
+    (void)diag;
+    for (uint32_t i = 0; err == OK && i < size / sizeof *items; i++) {
+        walk->c->stream[walk->c->streamed++] = items[i];
+        if (walk->c->streamed == walk->c->slice)
+            err = walk_slice(walk);
+    }
+    return err;
+}
+
+/* Gives all records of a bag in slices, in the order in which they were put. `take` may put records in other spools. */
+enum err crowd_bag_each(struct crowd *c, const struct crowd_bag *bag, crowd_slice_fn *take, void *context)
+{
+    struct walk walk = {c, take, context};
+    enum err err = bag->spool->ops->seal(bag->spool, &c->w->diag);
+    c->streamed = 0;
+    for (uint32_t p = bag->first; err == OK && p < bag->end; p++)
+        err = bag->spool->ops->read(bag->spool, c->w->spill, p, walk_items, &walk, &c->w->diag);
+    return err == OK && c->streamed ? walk_slice(&walk) : err;
+}
+
+/* ---- rows at hand ---- */
+
+enum err crowd_need_rows(struct crowd *c, uint32_t count)
+{
+    if (count <= c->row_room)
+        return OK;
+    mem_give(c->refs);
+    mem_give(c->rows);
+    mem_give(c->order);
+    c->row_room = count;
+    c->refs = mem_take(count * sizeof *c->refs);
+    c->rows = mem_take(count * sizeof *c->rows);
+    c->order = mem_take(count * sizeof(struct full *));
+    if (c->refs && c->rows && c->order)
+        return OK;
+    c->row_room = 0;
+    return mem_fail(&c->w->diag, count * sizeof *c->rows, "open records");
+}
+
+int crowd_by_place(const void *a, const void *b)
+{
+    return judge_by_place(&((const struct crowd_item *)a)->ref, &((const struct crowd_item *)b)->ref);
+}
+
+enum err crowd_fill(struct crowd *c, const struct crowd_item *items, struct full *rows, uint32_t count,
+                    struct arena *arena)
+{
+    struct span sigma = {0}, key = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        struct full *row = &rows[i];
+        if (row->carry)
+            row->reasons |= verdict_carry_reasons(row->carry);
+        row->sigma_matched = items[i].flags & ITEM_MATCHED;
+        if (!judge_key_of(c->job, c->pass, arena, row) || !row->key.data)
+            return mem_fail(&c->w->diag, 0, "a key");
+        /* What many rows have in common is compared over and over: by its address, where it is the same text. */
+        sigma = row->sigma = span_equal(row->sigma, sigma) ? sigma : row->sigma;
+        key = row->key = span_equal(row->key, key) ? key : row->key;
+    }
+    return OK;
+}
+
+/* Sorts items by side and place and fetches their rows: c->rows[i] is that of items[i]. */
+enum err crowd_lay(struct crowd *c, struct crowd_item *items, uint32_t count)
+{
+    struct worker *w = c->w;
+    uint32_t fetched = count;
+    enum err err = crowd_need_rows(c, count);
+    if (err != OK || !count)
+        return err;
+    arena_reset(&w->arena);
+    crowd_sort(items, count, sizeof *items, crowd_by_place);
+    for (uint32_t i = 0; i < count; i++)
+        c->refs[i] = items[i].ref;
+    err = judge_fetch(w, c->refs, &fetched, c->rows, &w->arena);
+    CHECK2(err != OK || fetched == count, fetched, count); /* what is rejected never came so far */
+    w->rows_at_hand = c->rows;
+    w->refs_at_hand = c->refs;
+    for (uint32_t i = 0; i < count; i++)
+        c->order[i] = &c->rows[i];
+    return err == OK ? crowd_fill(c, items, c->rows, count, &w->arena) : err;
+}
+
+enum err crowd_keep(struct crowd *c, struct kept_row *kept, const struct crowd_item *item)
+{
+    struct row_ref ref = item->ref;
+    uint32_t count = 1;
+    arena_reset(&kept->arena);
+    kept->item = *item;
+    kept->is_there = 1;
+    enum err err = judge_fetch(c->w, &ref, &count, &kept->row, &kept->arena);
+    CHECK(err != OK || count == 1);
+    return err == OK ? crowd_fill(c, &kept->item, &kept->row, 1, &kept->arena) : err;
+}
+
+int crowd_by_key(const void *a, const void *b)
+{
+    return span_compare((*(struct full *const *)a)->key, (*(struct full *const *)b)->key);
+}
+
+int crowd_by_hash(const void *a, const void *b)
+{
+    const struct crowd_item *x = a, *y = b;
+    return (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+uint32_t crowd_same_hash(const struct crowd_item *items, uint32_t count, uint32_t from)
+{
+    uint32_t to = from + 1;
+    while (to < count && items[to].hash == items[from].hash)
+        to++;
+    return to;
+}

@@ -1,0 +1,109 @@
+/* core/engine/crowd_bag.h: what the parts of crowd.c hold, and how it moves: items in spools, and rows at hand.
+ *
+ * A spool is never written while it is read, and no spool is read inside the reading of another one: readings share a worker's
+ * buffers. So what a stream gives out goes to spools of its own. Threads: each worker has a struct crowd of its own; spools of a
+ * stage are read by all once they are sealed.
+ */
+#ifndef TIEOUT_CORE_ENGINE_CROWD_BAG_H
+#define TIEOUT_CORE_ENGINE_CROWD_BAG_H
+
+#include "core/engine/crowd.h"
+
+enum {
+    SLICE = 4096,     /* rows at hand, usually */
+    ROW_BYTES = 1024, /* of a whole record, with its texts */
+    PARTITION_BITS = 7,
+    PARTITIONS = 1 << PARTITION_BITS, /* of a stage */
+    SHED_MAX = 240                    /* crowds that are told apart in a partition */
+};
+
+/* A record of a crowd: what tells it apart, so that its row is fetched only where more of it matters. */
+struct crowd_item {
+    struct row_ref ref;
+    uint64_t hash;  /* of what the next stage brings together; in a list of pairs, the pair's number */
+    uint64_t sigma; /* of key and sigma */
+    int64_t amount_micro;
+    uint32_t name; /* of key and sigma without the amount, exactly; 0: only the row can tell */
+    uint16_t day;
+    uint8_t currency;
+    uint8_t flags; /* enum item_flag */
+};
+enum item_flag {
+    ITEM_MATCHED = 1, /* its sigma was matched under its key */
+    ITEM_APART = 2    /* P1 has to look at the row, whatever its hash */
+};
+_Static_assert((int)CROWD_SHARES <= (int)PARTITIONS, "all partitions are taken");
+_Static_assert(sizeof(struct crowd_item) == 64, "an item is one cache line");
+
+/* Records in a spool. */
+struct crowd_bag {
+    struct spool *spool;
+    uint32_t first, end; /* partitions */
+    uint64_t count;
+};
+
+/* A row that stays at hand while others come and go. */
+struct kept_row {
+    struct arena arena;
+    struct full row;
+    struct crowd_item item;
+    int is_there;
+};
+
+struct crowd {
+    struct worker *w;
+    const struct job *job;
+    int pass;
+    uint32_t rows_max, slice;
+    uint32_t whole_max; /* records that must be held together, whatever it takes */
+    /* rows at hand */
+    struct row_ref *refs;
+    struct full *rows, **order;
+    uint32_t row_room;
+    /* of a partition */
+    struct crowd_item *items;
+    uint32_t count, room;
+    struct spool *shed;
+    uint64_t shed_hash[SHED_MAX], shed_size[SHED_MAX];
+    uint32_t shed_count;
+    /* stream: at most one at a time */
+    struct crowd_item *stream;
+    uint32_t streamed;
+};
+
+typedef enum err crowd_slice_fn(struct crowd *c, void *context, struct crowd_item *items, uint32_t count);
+typedef enum err crowd_bag_fn(struct crowd *c, const struct crowd_bag *bag);
+
+/* memory.group: so many records of one key must be held together, and that is more than a worker has. */
+enum err crowd_too_many_here(struct crowd *c, const struct row_ref *ref, uint64_t count);
+
+enum err crowd_bag_open(struct crowd *c, struct spool **spool, uint32_t partitions);
+void crowd_bag_close(struct spool *spool); /* NULL is fine */
+enum err crowd_bag_put(struct crowd *c, struct spool *spool, uint32_t partition,
+                       const struct crowd_item *item);
+/* Gives all records of a bag in slices, in the order in which they were put. `take` may put records in other spools. */
+enum err crowd_bag_each(struct crowd *c, const struct crowd_bag *bag, crowd_slice_fn *take, void *context);
+/* Puts a record where stage `stage` (CROWD_OCCURRENCE and on) of any worker finds it. */
+enum err crowd_to_stage(struct crowd *c, int stage, struct crowd_item *item);
+/* The same for what P1 is done with. */
+enum err crowd_behind_occurrence(struct crowd *c, struct crowd_item *item);
+
+/* Room for so many rows at hand: c->refs, c->rows, c->order. */
+enum err crowd_need_rows(struct crowd *c, uint32_t count);
+/* Sorts items by side and place and fetches their rows: c->rows[i] is that of items[i], c->order has them all. */
+enum err crowd_lay(struct crowd *c, struct crowd_item *items, uint32_t count);
+/* What judge_fetch does not know of rows: their keys, and what their items say. */
+enum err crowd_fill(struct crowd *c, const struct crowd_item *items, struct full *rows, uint32_t count,
+                    struct arena *arena);
+/* Fetches one row into `kept`, whose arena is open. */
+enum err crowd_keep(struct crowd *c, struct kept_row *kept, const struct crowd_item *item);
+
+/* qsort, which may not be given no array, though there be nothing in it. */
+void crowd_sort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *));
+int crowd_by_place(const void *a, const void *b); /* struct crowd_item */
+int crowd_by_hash(const void *a, const void *b);  /* struct crowd_item */
+int crowd_by_key(const void *a, const void *b);   /* struct full * */
+/* The end of the items from `from` on that have one hash. */
+uint32_t crowd_same_hash(const struct crowd_item *items, uint32_t count, uint32_t from);
+
+#endif

@@ -1,0 +1,186 @@
+/* core/engine/crowd_in.c: rows of a crowd are read in their files' order and become items. */
+#include "core/base/hash.h"
+#include "core/base/mem.h"
+#include "core/engine/crowd_parts.h"
+#include "core/engine/judge.h"
+
+/* ---- IN: hashes ---- */
+
+static uint64_t sigma_hash(const struct crowd *c, const struct full *row)
+{
+    const int has_fee = compares_fee(c->job);
+    const int64_t amounts[3] = {full_gross(row), has_fee ? row->fee_micro : 0, has_fee && row->has_fee};
+    uint64_t hash = hash_bytes(row->key.data, row->key.size, c->w->run->config->hash_seed);
+    hash = hash_bytes(row->sigma.data, row->sigma.size, hash);
+    return hash_bytes(amounts, sizeof amounts, hash);
+}
+
+static uint64_t occurrence_hash(const struct crowd *c, const struct full *row)
+{
+    const uint64_t hash =
+        hash_bytes(row->key.data, row->key.size, c->w->run->config->hash_seed + 1u + row->side);
+    return hash_bytes(row->occurrence.data, row->occurrence.size, hash);
+}
+
+/* ---- names of keys and sigmas ---- */
+
+enum { NAMES_MAX = 1 << 16, NAME_SLOTS = NAMES_MAX * 2 };
+
+struct crowd_names {
+    uint32_t slots[NAME_SLOTS]; /* 1 + number of a text; 0: free */
+    struct span texts[NAMES_MAX];
+    uint64_t hashes[NAMES_MAX];
+    struct arena arena;
+    uint32_t count;
+};
+
+/* The number of a text, from 1, the same for all workers; 0 when there are too many, or memory is out. */
+static uint32_t name_of(struct run *run, struct span text)
+{
+    const uint64_t hash = hash_bytes(text.data, text.size, run->config->hash_seed);
+    uint32_t name = 0;
+    pthread_mutex_lock(&run->fresh_lock);
+    struct crowd_names *all = run->crowd_names;
+    if (!all && (all = run->crowd_names = mem_map(sizeof *all, 0)))
+        arena_init(&all->arena);
+    for (uint64_t at = hash % NAME_SLOTS; all; at = (at + 1) % NAME_SLOTS) {
+        const uint32_t number = all->slots[at];
+        if (number && all->hashes[number - 1] == hash && span_equal(all->texts[number - 1], text)) {
+            name = number;
+            break;
+        }
+        if (number)
+            continue;
+        struct span copy = {0};
+        if (all->count < NAMES_MAX)
+            copy = arena_copy(&all->arena, text);
+        if (copy.data) {
+            all->texts[all->count] = copy;
+            all->hashes[all->count] = hash;
+            name = all->slots[at] = ++all->count;
+        }
+        break;
+    }
+    pthread_mutex_unlock(&run->fresh_lock);
+    return name;
+}
+
+void crowd_forget_names(struct run *run)
+{
+    if (!run->crowd_names)
+        return;
+    arena_fini(&run->crowd_names->arena);
+    mem_unmap(run->crowd_names, sizeof *run->crowd_names);
+    run->crowd_names = NULL;
+}
+
+/* Rows of a crowd usually have the key and sigma of the one before. */
+struct name_memo {
+    struct span key, sigma;
+    uint32_t name;
+};
+
+static uint32_t name_row(struct crowd *c, const struct full *row, struct name_memo *memo)
+{
+    const struct run_config *config = c->w->run->config;
+    if (config->write_match || compares_fee(c->job) || row->taken_micro || row->reasons || row->carry)
+        return 0;
+    if (memo->name && span_equal(memo->key, row->key) && span_equal(memo->sigma, row->sigma))
+        return memo->name;
+    const uint32_t size = (uint32_t)row->key.size;
+    char *text = arena_take(&c->w->arena, sizeof size + row->key.size + row->sigma.size);
+    if (!text)
+        return 0;
+    memcpy(text, &size, sizeof size);
+    memcpy(text + sizeof size, row->key.data, row->key.size);
+    memcpy(text + sizeof size + row->key.size, row->sigma.data, row->sigma.size);
+    *memo = (struct name_memo){
+        row->key, row->sigma,
+        name_of(c->w->run, (struct span){text, sizeof size + row->key.size + row->sigma.size})};
+    return memo->name;
+}
+
+static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count)
+{
+    struct worker *w = c->w;
+    struct span noted[SIDES] = {{0}};
+    struct name_memo memo[SIDES] = {{.name = 0}, {.name = 0}};
+    arena_reset(&w->arena);
+    enum err err = judge_fetch(w, refs, &count, c->rows, &w->arena);
+    w->rows_at_hand = c->rows;
+    w->refs_at_hand = refs;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        struct full *row = &c->rows[i];
+        int admitted;
+        err = judge_admit(w, row, &refs[i], NULL, c->pass, &admitted);
+        if (err != OK || !admitted)
+            continue;
+        struct crowd_item item = {.ref = refs[i],
+                                  .sigma = sigma_hash(c, row),
+                                  .amount_micro = row->amount_micro,
+                                  .name = name_row(c, row, &memo[row->side]),
+                                  .day = row->day,
+                                  .currency = row->currency};
+        item.ref.revisited = 0; /* it is counted */
+        if (w->carry && !row->carry && row->repeated != REPEAT_EQUAL &&
+            !span_equal(noted[row->side], row->key)) {
+            err = crowd_note_fresh(c, row);
+            noted[row->side] = row->key;
+        }
+        const int sleeps = w->carry && crowd_sleeps_here(c, row);
+        if (err == OK && sleeps && row->carry->link)
+            err = crowd_note_pair(c, row);
+        if (sleeps || (!row->met && row->repeated))
+            item.flags |= ITEM_APART;
+        if (err != OK)
+            continue;
+        item.hash = occurrence_hash(c, row);
+        err = item.flags & ITEM_APART || (!row->met && row->occurrence.size)
+                  ? crowd_to_stage(c, CROWD_OCCURRENCE, &item)
+                  : crowd_behind_occurrence(c, &item);
+    }
+    return err;
+}
+
+struct scan {
+    struct crowd *c;
+    struct row_ref *refs;
+    uint32_t count;
+};
+
+static enum err scan_refs(void *context, const void *bytes, uint32_t size, struct diag *diag)
+{
+    struct scan *scan = context;
+    const struct row_ref *refs = bytes;
+    enum err err = OK;
+    (void)diag;
+    for (uint32_t i = 0; err == OK && i < size / sizeof *refs; i++) {
+        scan->refs[scan->count++] = refs[i];
+        if (scan->count == scan->c->slice) {
+            scan->count = 0;
+            err = run_failed(scan->c->w->run) ? OK : scan_slice(scan->c, scan->refs, scan->c->slice);
+        }
+    }
+    return err;
+}
+
+enum err crowd_stage_in(struct crowd *c, uint32_t partition)
+{
+    struct worker *w = c->w;
+    struct scan scan = {.c = c};
+    enum err err = partition < CROWD_SHARES ? crowd_need_rows(c, c->slice) : OK;
+    if (partition >= CROWD_SHARES || err != OK)
+        return err;
+    scan.refs = mem_take(c->slice * sizeof *scan.refs);
+    if (!scan.refs)
+        return mem_fail(&w->diag, c->slice * sizeof *scan.refs, "open records");
+    for (uint32_t i = 0; err == OK && i < w->run->worker_count; i++) {
+        const struct spool *spool = w->run->workers[i].crowd[CROWD_IN];
+        if (spool)
+            err = spool->ops->read(spool, w->spill, partition, scan_refs, &scan, &w->diag);
+    }
+    if (err == OK && scan.count)
+        err = scan_slice(c, scan.refs, scan.count);
+    mem_give(scan.refs);
+    return err;
+}

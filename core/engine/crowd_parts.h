@@ -1,0 +1,108 @@
+/* core/engine/crowd_parts.h: what the parts of crowd.c want of each other: one section a file. */
+#ifndef TIEOUT_CORE_ENGINE_CROWD_PARTS_H
+#define TIEOUT_CORE_ENGINE_CROWD_PARTS_H
+
+#include "core/engine/crowd_bag.h"
+#include "core/rules/sums.h"
+
+/* ---- crowd_in.c: references of a partition of IN become items ---- */
+
+enum err crowd_stage_in(struct crowd *c, uint32_t partition);
+/* One worker, when all are done with a pass. */
+void crowd_forget_names(struct run *run);
+
+/* ---- crowd_wake.c: final records of a task ---- */
+
+/* A final record that is to be looked at: does anybody wake it? */
+int crowd_sleeps_here(const struct crowd *c, const struct full *row);
+enum err crowd_note_fresh(struct crowd *c, const struct full *row);
+enum err crowd_note_pair(struct crowd *c, const struct full *row);
+/* Behind IN, when all that may wake it was noted. */
+enum err crowd_is_awake(struct crowd *c, const struct full *row, int *awake);
+enum err crowd_wake_up(struct crowd *c, struct full *row, struct crowd_item *item);
+enum err crowd_sleep_on(struct crowd *c, const struct full *row);
+/* One worker, when all are done with a pass. */
+void crowd_forget_fresh(struct run *run);
+
+/* ---- crowd_occurrence.c: P1; slices hold whole hashes, a bag is one hash that is more than is held ---- */
+
+enum err crowd_occurrence_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count);
+enum err crowd_occurrence_bag(struct crowd *c, const struct crowd_bag *bag);
+
+/* ---- crowd_sigma.c: P2, the same ---- */
+
+enum err crowd_sigma_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count);
+enum err crowd_sigma_bag(struct crowd *c, const struct crowd_bag *bag);
+
+/* ---- crowd_order.c ---- */
+
+typedef int crowd_compare_fn(const void *a, const void *b,
+                             void *job); /* qsort_r's, of struct full *; never 0 */
+typedef enum err crowd_ordered_fn(struct crowd *c, void *context, struct crowd_item *item,
+                                  const struct full *row);
+
+int crowd_in_order(const void *a, const void *b, void *job);
+int crowd_by_sigma_in_order(const void *a, const void *b, void *job);
+/* All of a bag's items, or one of every so many; the caller frees them. */
+enum err crowd_gather(struct crowd *c, const struct crowd_bag *bag, uint32_t every, struct crowd_item **items,
+                      uint32_t *count);
+/* Gives the records of a bag in order. `take` may put them elsewhere. */
+enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd_compare_fn *compare,
+                             crowd_ordered_fn *take, void *context);
+
+/* ---- crowd_pairs.c ---- */
+
+enum { BUCKETS_MAX = 128 /* of pairs */ };
+
+/* Local records [local, local + count) in order are paired with channel records [channel, channel + count). */
+struct paired_run {
+    uint64_t from[SIDES], count, first; /* first: pairs before it */
+};
+
+struct crowd_pairing {
+    struct paired_run *runs;
+    uint32_t run_count, run_room;
+    uint64_t total;
+    struct spool *pairs; /* by bucket, local ones first */
+    uint32_t buckets;
+    uint64_t bucket_sizes[BUCKETS_MAX];
+    /* of the side at hand */
+    int side;
+    uint64_t rank;
+    uint32_t run;
+};
+
+enum err crowd_add_run(struct crowd *c, struct crowd_pairing *p, const uint64_t from[SIDES], uint64_t count);
+/* Pairs the records of both sides by their ranks in the order of the records, as the runs say, and judges them. */
+enum err crowd_pair_by_rank(struct crowd *c, struct crowd_pairing *p, const struct crowd_bag bags[SIDES],
+                            int is_alike);
+
+/* ---- crowd_rest.c: P3 to P3d, P6 ---- */
+
+/* What is left of one key: more than is held. */
+struct crowd_rest {
+    struct kept_row first, of_side[SIDES];
+    struct spool *parts; /* by side; last, what only has the same hash */
+    uint64_t sizes[SIDES + 1];
+    int several_sigmas[SIDES];
+    uint8_t currencies[SIDES][CURRENCY_COUNT_MAX];
+    struct set_sums sums;
+    struct group_sums group;
+    /* the verdict, where it is one for all */
+    struct set_verdict verdict;
+    enum { REST_UNCLEAR, REST_OPEN, REST_SET, REST_GROUP } is;
+};
+
+enum err crowd_rest_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count);
+enum err crowd_rest_bag(struct crowd *c, const struct crowd_bag *bag);
+/* Adds a record to what is left of a key. */
+enum err crowd_rest_add(struct crowd *c, struct crowd_rest *r, const struct crowd_item *item,
+                        const struct full *row);
+struct crowd_bag crowd_rest_part(const struct crowd_rest *r, uint32_t first, uint32_t end); /* by side */
+
+/* ---- crowd_runs.c ---- */
+
+/* P3: `before` is what P2 left, `after` what is still left behind P3. */
+enum err crowd_tolerate(struct crowd *c, const struct crowd_rest *before, struct crowd_rest *after);
+
+#endif

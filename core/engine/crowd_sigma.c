@@ -1,0 +1,207 @@
+/* core/engine/crowd_sigma.c: P2 of a crowd. */
+#include "core/base/mem.h"
+#include "core/engine/crowd_parts.h"
+#include "core/engine/judge.h"
+
+/* Records of which it is known, without their rows, that they are of one key and sigma, and of one date a side. */
+struct uniform {
+    struct crowd_item kept[SIDES]; /* the first */
+    uint64_t count[SIDES];
+    int is_not;
+};
+
+static void uniform_add(struct uniform *u, const struct crowd_item *item)
+{
+    const int side = item->ref.side;
+    if (!u->count[side]++)
+        u->kept[side] = *item;
+    for (int other = 0; other < SIDES; other++)
+        if (u->count[other])
+            u->is_not |= item->name != u->kept[other].name ||
+                         item->amount_micro != u->kept[other].amount_micro ||
+                         item->currency != u->kept[other].currency;
+    u->is_not |= !item->name || item->day != u->kept[side].day;
+}
+
+/* When there are as many on each side, who is whose partner is nowhere written: all are matched. */
+static int uniform_meets(const struct crowd *c, const struct uniform *u)
+{
+    return !u->is_not && u->count[LOCAL] == u->count[CHANNEL] && u->count[LOCAL] &&
+           window_holds(&c->job->match, u->kept[LOCAL].day, u->kept[CHANNEL].day);
+}
+
+static enum err uniform_tell(struct crowd *c, const struct uniform *u)
+{
+    enum err err = OK;
+    for (uint64_t i = 0; err == OK && i < u->count[LOCAL]; i++) {
+        struct full rows[SIDES];
+        for (int side = 0; side < SIDES; side++) {
+            const struct crowd_item *item = &u->kept[side];
+            rows[side] = (struct full){.side = (uint8_t)side,
+                                       .amount_micro = item->amount_micro,
+                                       .currency = item->currency,
+                                       .day = item->day,
+                                       .verdict = VERDICT_OPEN};
+        }
+        resolve_alike(&rows[LOCAL], &rows[CHANNEL], c->pass + 1);
+        err = judge_emit(c->w, &rows[LOCAL]);
+        if (err == OK)
+            err = judge_emit(c->w, &rows[CHANNEL]);
+    }
+    return err;
+}
+
+enum err crowd_sigma_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    uint32_t met = 0;
+    enum err err = OK;
+    (void)context;
+    for (uint32_t from = 0, to; err == OK && from < count; from = to) {
+        struct uniform uniform = {.is_not = 0};
+        to = crowd_same_hash(items, count, from);
+        for (uint32_t i = from; i < to; i++)
+            uniform_add(&uniform, &items[i]);
+        if (uniform_meets(c, &uniform)) {
+            err = uniform_tell(c, &uniform);
+            continue;
+        }
+        for (uint32_t i = from; err == OK && i < to; i++)
+            if (uniform.count[LOCAL] && uniform.count[CHANNEL])
+                items[met++] = items[i];
+            else
+                err = crowd_to_stage(c, CROWD_REST, &items[i]);
+    }
+    if (err == OK)
+        err = crowd_lay(c, items, met);
+    if (err != OK || !met)
+        return err;
+    crowd_sort(c->order, met, sizeof *c->order, crowd_by_key);
+    for (uint32_t from = 0, to; err == OK && from < met; from = to) {
+        for (to = from + 1; to < met && span_equal(c->order[to]->key, c->order[from]->key); to++) {
+        }
+        if (!resolve_exact(c->job, &c->w->scratch, c->order + from, to - from, c->pass + 1))
+            err = mem_fail(&c->w->diag, 0, "the records of one key");
+    }
+    for (uint32_t i = 0; err == OK && i < met; i++) {
+        struct full *row = c->order[i];
+        struct crowd_item *item = &items[row - c->rows];
+        item->flags |= row->sigma_matched ? ITEM_MATCHED : 0;
+        err = row->verdict == VERDICT_OPEN ? crowd_to_stage(c, CROWD_REST, item) : judge_emit(c->w, row);
+    }
+    return err;
+}
+
+/* One sigma of one key, on more records than are held. */
+struct alike {
+    struct kept_row first;
+    struct spool *parts; /* by side; last, what only has the same hash */
+    uint64_t sizes[SIDES + 1];
+    uint32_t *days[SIDES];
+};
+
+static enum err part_alike(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    struct alike *a = context;
+    enum err err = crowd_lay(c, items, count);
+    if (err == OK && !a->first.is_there)
+        err = crowd_keep(c, &a->first, &items[0]);
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        const struct full *row = &c->rows[i];
+        const int is_same =
+            span_equal(row->key, a->first.row.key) && sigma_compare(c->job, row, &a->first.row) == 0;
+        const uint32_t to = is_same ? row->side : SIDES;
+        if (is_same)
+            a->days[row->side][row->day]++;
+        a->sizes[to]++;
+        err = crowd_bag_put(c, a->parts, to, &items[i]);
+    }
+    return err;
+}
+
+/* P2's two pointers over both sides in order go by dates, and dates come first in the order: so how many there are of each date
+ * says which ranks meet. */
+static enum err meet(struct crowd *c, const struct alike *a, struct crowd_pairing *p)
+{
+    uint64_t rank[SIDES] = {0, 0};
+    uint32_t day[SIDES] = {0, 0}, left[SIDES] = {a->days[LOCAL][0], a->days[CHANNEL][0]};
+    enum err err = OK;
+    for (;;) {
+        for (int side = 0; side < SIDES; side++)
+            while (!left[side]) {
+                if (++day[side] > UINT16_MAX)
+                    return err;
+                left[side] = a->days[side][day[side]];
+            }
+        if (window_holds(&c->job->match, (uint16_t)day[LOCAL], (uint16_t)day[CHANNEL])) {
+            const uint32_t pairs = left[LOCAL] < left[CHANNEL] ? left[LOCAL] : left[CHANNEL];
+            if ((err = crowd_add_run(c, p, rank, pairs)) != OK)
+                return err;
+            for (int side = 0; side < SIDES; side++) {
+                rank[side] += pairs;
+                left[side] -= pairs;
+            }
+        } else {
+            const int side = day[CHANNEL] < day[LOCAL] ? CHANNEL : LOCAL;
+            rank[side] += left[side];
+            left[side] = 0;
+        }
+    }
+}
+
+static enum err rest_as_it_is(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    enum err err = OK;
+    (void)context;
+    for (uint32_t i = 0; err == OK && i < count; i++)
+        err = crowd_to_stage(c, CROWD_REST, &items[i]);
+    return err;
+}
+
+static enum err uniform_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    (void)c;
+    for (uint32_t i = 0; i < count; i++)
+        uniform_add(context, &items[i]);
+    return OK;
+}
+
+enum err crowd_sigma_bag(struct crowd *c, const struct crowd_bag *bag)
+{
+    enum { DAYS = UINT16_MAX + 1 };
+    struct alike a = {.parts = NULL};
+    struct crowd_pairing pairing = {.run_count = 0};
+    struct uniform uniform = {.is_not = 0};
+    enum err err = crowd_bag_each(c, bag, uniform_slice, &uniform);
+    if (err == OK && uniform_meets(c, &uniform))
+        return uniform_tell(c, &uniform);
+    if (err != OK || !uniform.count[LOCAL] || !uniform.count[CHANNEL])
+        return err == OK ? crowd_bag_each(c, bag, rest_as_it_is, NULL) : err;
+    arena_init(&a.first.arena);
+    for (int side = 0; side < SIDES; side++)
+        if (!(a.days[side] = mem_take_zero(DAYS, sizeof(uint32_t))))
+            err = mem_fail(&c->w->diag, DAYS * sizeof(uint32_t), "dates");
+    if (err == OK)
+        err = crowd_bag_open(c, &a.parts, SIDES + 1);
+    if (err == OK)
+        err = crowd_bag_each(c, bag, part_alike, &a);
+    arena_fini(&a.first.arena);
+    const struct crowd_bag bags[SIDES] = {{a.parts, LOCAL, LOCAL + 1, a.sizes[LOCAL]},
+                                          {a.parts, CHANNEL, CHANNEL + 1, a.sizes[CHANNEL]}};
+    if (err == OK)
+        err = meet(c, &a, &pairing);
+    for (int side = 0; side < SIDES; side++)
+        mem_give(a.days[side]);
+    if (err == OK && pairing.total) {
+        err = crowd_pair_by_rank(c, &pairing, bags, 1);
+    } else {
+        for (int side = 0; err == OK && side < SIDES; side++)
+            err = crowd_bag_each(c, &bags[side], rest_as_it_is, NULL);
+        mem_give(pairing.runs);
+    }
+    if (err == OK && a.sizes[SIDES]) {
+        const struct crowd_bag others = {a.parts, SIDES, SIDES + 1, a.sizes[SIDES]};
+        err = crowd_sigma_bag(c, &others);
+    }
+    crowd_bag_close(a.parts);
+    return err;
+}
