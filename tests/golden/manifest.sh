@@ -145,7 +145,8 @@ for way in touch grow replace; do
         cp channel.csv.gz moving.csv.gz
         "$tieout" diff day/local.csv moving.csv.gz --key=channel_code,biz_order_no --amount=amount --out=result --threads=1 >stdout 2>stderr &
         pid=$!
-        sleep 0.0$((try % 5 + 1))
+        # Not by the clock: when it has the file open, however busy the machine is.
+        until ls -l /proc/$pid/fd 2>/dev/null | grep -q moving.csv.gz || ! kill -0 $pid 2>/dev/null; do :; done
         kill -STOP $pid 2>/dev/null || true
         case $way in
         touch) touch moving.csv.gz ;;
