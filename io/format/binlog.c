@@ -351,7 +351,7 @@ static enum step rows_open(struct binlog_rows *rows, const struct binlog_event *
     int event_version, compressed;
     if (!rows_kind(event->type, &op, &event_version, &compressed))
         return binlog_fail(diag, rows->piece.file_name, event->offset, "binlog.version",
-                           "row events of MySQL 5.1.17 and later can be read", "%s is not supported",
+                           "row events of MySQL 5.1.16 and later can be read", "%s is not supported",
                            binlog_event_name(event->type));
     struct binlog_cursor c = {event->body + id_size, event->body + event->body_size, 0};
     cursor_take(&c, 2);

@@ -631,9 +631,12 @@ static enum step walk_event(struct binlog_walk *walk, const struct binlog_event 
     walk->wanted = 0;
     if (event_is_rows(event->type)) {
         if (event->type <= EVENT_DELETE_ROWS_V0 && event->type >= EVENT_WRITE_ROWS_V0)
-            return binlog_fail(diag, walk->name, event->offset, "binlog.version",
-                               "row events of MySQL 5.1.17 and later can be read",
-                               "%s of a MySQL 5.1 beta is not supported", binlog_event_name(event->type));
+            return binlog_fail(
+                diag, walk->name, event->offset, "binlog.version",
+                "row events of MySQL 5.1.16 and later can be read",
+                "%s of a MySQL 5.1 beta (5.1.0 to 5.1.15) is not supported: which bits of such a row "
+                "are NULLs depends on how that server kept the table, and its log does not say it",
+                binlog_event_name(event->type));
         return walk_rows(walk, event, diag);
     }
     if (event->type == EVENT_ROWS_QUERY || event->type == EVENT_ANNOTATE_ROWS)

@@ -21,6 +21,7 @@
 #include "io/source/file_set.h"
 #include "io/source/image_fold.h"
 #include "io/source/log_columns.h"
+#include "io/source/log_name.h"
 #include "io/source/log_run.h"
 #include "io/source/query.h"
 #include "io/source/reject_list.h"
@@ -198,15 +199,6 @@ static enum err binlog_begin(struct source *source, const char *folder, struct d
 static uint64_t binlog_size(const struct source *source)
 {
     return of(source)->set.size;
-}
-
-/* The number at the end of a log file's name; UINT64_MAX when there is none. */
-static uint64_t log_number(const char *name)
-{
-    size_t n = file_bare_length(name), from = n;
-    while (from && name[from - 1] >= '0' && name[from - 1] <= '9')
-        from--;
-    return from == n || n - from > 18 ? UINT64_MAX : strtoull(name + from, NULL, 10);
 }
 
 static const char *base_name(const char *path)

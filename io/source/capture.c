@@ -13,6 +13,7 @@
 #include "io/format/gtid_set.h"
 #include "io/ring/sys.h"
 #include "io/source/log_columns.h"
+#include "io/source/log_name.h"
 #include "io/store/sqlite.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -877,6 +878,27 @@ static enum err bad_event(struct capture *c, const char *what, struct diag *diag
                     c->name[0] ? c->name : "the stream", (unsigned long long)c->position, what);
 }
 
+/* What the server says comes now must be what was asked for, or the file behind the one before. */
+static enum err check_next(struct capture *c, const char *name, uint64_t offset, struct diag *diag)
+{
+    static const char *const hint =
+        "move the capture folder away and start anew; if a proxy stands between, let it "
+        "pass on what was asked for";
+    const uint64_t asked = c->done.offset < BINLOG_MAGIC_SIZE ? BINLOG_MAGIC_SIZE : c->done.offset;
+    if (!c->name[0])
+        return !c->done.exact || !c->done.file[0] || (strcmp(name, c->done.file) == 0 && offset == asked)
+                   ? OK
+                   : diag_set(diag, ERR_STATE, "replica.gap", hint,
+                              "the server was asked for its log from %s:%llu on and sends it from %s:%llu on",
+                              c->done.file, (unsigned long long)asked, name, (unsigned long long)offset);
+    const uint64_t before = log_number(c->name), now = log_number(name);
+    if (strcmp(name, c->name) == 0 || before == UINT64_MAX || now == UINT64_MAX || now == before + 1)
+        return OK;
+    return diag_set(diag, ERR_STATE, "replica.gap", hint,
+                    "after %s the server goes on with %s, and what is between them was not sent", c->name,
+                    name);
+}
+
 /* The server says which file comes now, and from where. */
 static enum err take_rotate(struct capture *c, const uint8_t *bytes, size_t size, struct diag *diag)
 {
@@ -889,10 +911,16 @@ static enum err take_rotate(struct capture *c, const uint8_t *bytes, size_t size
         name_size -= 4;
     if (name_size >= sizeof c->name || memchr(bytes + HEAD, 0, name_size))
         return bad_event(c, "a ROTATE with a name that is none", diag);
-    enum err err = drop_wanted(c, diag); /* the server lost its end in a crash */
+    char name[sizeof c->name];
+    const uint64_t offset = read_le64(bytes + BINLOG_HEADER_SIZE);
+    snprintf(name, sizeof name, "%.*s", (int)name_size, (const char *)bytes + HEAD);
+    enum err err = check_next(c, name, offset, diag);
+    if (err != OK)
+        return err;
+    err = drop_wanted(c, diag); /* the server lost its end in a crash */
     binlog_walk_drop(c->walk);
-    snprintf(c->name, sizeof c->name, "%.*s", (int)name_size, (const char *)bytes + HEAD);
-    c->position = read_le64(bytes + BINLOG_HEADER_SIZE);
+    memcpy(c->name, name, sizeof name);
+    c->position = offset;
     c->have_format = 0;
     return err;
 }

@@ -297,14 +297,27 @@ TEST(recorded_streams_are_taken)
         int by_gtid;
         uint64_t transactions;
         const char *last, *gtids;
-    } streams[] = {{"fixtures/binlogs/wire/mariadb-10.11.19_filepos_rotate_heartbeat_live.pkt", "bin.000013",
-                    4, 0, 8, "bin.000015:673", "0-101-288"},
-                   {"fixtures/binlogs/wire/mariadb-10.11.19_gtid_resume.pkt", "", 0, 1, 0, "bin.000015:1329",
-                    "0-101-290"},
-                   {"fixtures/binlogs/wire/mysql-9.7.4_filepos_rotate_heartbeat_live.pkt", "binlog.000048", 4,
-                    0, 8, "binlog.000050:649",
-                    "3e11fa47-71ca-11e1-9e33-c80aa9429562:23-24,e3ce17d9-e4fa-11f1-9f97-02fc00000001:1-286,"
-                    "e3ce17d9-e4fa-11f1-9f97-02fc00000001:paytag:1-2"}};
+        unsigned head; /* bytes before each event: semi-sync's */
+    } streams[] = {
+        {"fixtures/binlogs/wire/mariadb-10.11.19_filepos_rotate_heartbeat_live.pkt", "bin.000013", 4, 0, 8,
+         "bin.000015:673", "0-101-288", 0},
+        {"fixtures/binlogs/wire/mariadb-10.11.19_gtid_resume.pkt", "", 0, 1, 0, "bin.000015:1329",
+         "0-101-290", 0},
+        {"fixtures/binlogs/wire/mysql-9.7.4_filepos_rotate_heartbeat_live.pkt", "binlog.000048", 4, 0, 8,
+         "binlog.000050:649",
+         "3e11fa47-71ca-11e1-9e33-c80aa9429562:23-24,e3ce17d9-e4fa-11f1-9f97-02fc00000001:1-286,"
+         "e3ce17d9-e4fa-11f1-9f97-02fc00000001:paytag:1-2",
+         0},
+        {"fixtures/binlogs/wire/mysql-9.7.4_nonblock_eof.pkt", "binlog.000049", 4, 0, 3, "binlog.000050:649",
+         "3e11fa47-71ca-11e1-9e33-c80aa9429562:23-24,e3ce17d9-e4fa-11f1-9f97-02fc00000001:1-286,"
+         "e3ce17d9-e4fa-11f1-9f97-02fc00000001:paytag:1-2",
+         0},
+        {"fixtures/binlogs/wire/mysql-9.7.4_semisync.pkt", "binlog.000049", 4, 0, 3, "binlog.000050:1399",
+         "3e11fa47-71ca-11e1-9e33-c80aa9429562:23-24,e3ce17d9-e4fa-11f1-9f97-02fc00000001:1-288,"
+         "e3ce17d9-e4fa-11f1-9f97-02fc00000001:paytag:1-2",
+         2},
+        {"fixtures/binlogs/wire/mariadb-10.11.19_semisync.pkt", "bin.000014", 4, 0, 3, "bin.000015:1329",
+         "0-101-290", 2}};
     begin();
     for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
         size_t size;
@@ -320,7 +333,7 @@ TEST(recorded_streams_are_taken)
         for (size_t at = 0; at < size && diag.err == OK;) {
             uint32_t packet = read_le32(bytes + at);
             if (bytes[at + 4] == 0)
-                capture_take(c, bytes + at + 5, packet - 1, &diag);
+                capture_take(c, bytes + at + 5 + streams[i].head, packet - 1 - streams[i].head, &diag);
             at += 4 + packet;
         }
         if (diag.err != OK)
@@ -335,6 +348,72 @@ TEST(recorded_streams_are_taken)
         capture_close(c);
         free(bytes);
     }
+    end();
+}
+
+/* Semi-sync is never asked for, so what comes with its marks is no stream of ours; and what comes must be what was asked for. */
+TEST(a_stream_that_is_not_the_one_asked_for_stops_at_once)
+{
+    static const struct {
+        const char *path, *file;
+        uint64_t offset;
+        const char *words;
+    } streams[] = {
+        {"fixtures/binlogs/wire/mysql-9.7.4_semisync.pkt", "binlog.000049", 4, "does not hold one event"},
+        {"fixtures/binlogs/wire/mariadb-10.11.19_semisync.pkt", "bin.000014", 4, "does not hold one event"},
+        {"fixtures/binlogs/wire/mysql-9.7.4_nonblock_eof.pkt", "binlog.000048", 4,
+         "asked for its log from binlog.000048:4 on and sends it from binlog.000049:4 on"},
+        {"fixtures/binlogs/wire/mysql-9.7.4_nonblock_eof.pkt", "binlog.000049", 126,
+         "asked for its log from binlog.000049:126 on and sends it from binlog.000049:4 on"},
+    };
+    begin();
+    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+        size_t size;
+        uint8_t *bytes = run_read(streams[i].path, &size);
+        struct diag diag = {0};
+        struct capture *c;
+        struct capture_position first = {.server = "s", .offset = streams[i].offset, .gtids = ""};
+        snprintf(first.file, sizeof first.file, "%s", streams[i].file);
+        EXPECT(capture_open(&c, job, LOCAL, directory(1), &diag) == OK &&
+               capture_start(c, &first, &diag) == OK && capture_connected(c, "s", 0, &diag) == OK);
+        EXPECT(capture_take(c, bytes + 5, read_le32(bytes) - 1, &diag) != OK &&
+               strstr(diag.what, streams[i].words));
+        const struct capture_position *done = capture_position(c);
+        EXPECT(strcmp(done->file, streams[i].file) == 0 && done->offset == streams[i].offset &&
+               capture_counts(c)->transactions == 0);
+        capture_close(c);
+        free(bytes);
+    }
+    end();
+}
+
+/* A file that was never sent is a gap, whoever left it out. */
+TEST(a_file_left_out_of_a_stream_stops_it)
+{
+    begin();
+    size_t size;
+    uint8_t *bytes = run_read("fixtures/binlogs/wire/mysql-9.7.4_filepos_rotate_heartbeat_live.pkt", &size);
+    struct diag diag = {0};
+    struct capture *c;
+    struct capture_position first = {.server = "s", .offset = 4, .gtids = "", .file = "binlog.000048"};
+    EXPECT(capture_open(&c, job, LOCAL, directory(1), &diag) == OK && capture_start(c, &first, &diag) == OK &&
+           capture_connected(c, "s", 0, &diag) == OK);
+    int files = 0, left_out = 0;
+    for (size_t at = 0; at < size && diag.err == OK;) {
+        const uint32_t packet = read_le32(bytes + at);
+        const uint8_t *event = bytes + at + 5;
+        files += event[4] == EVENT_ROTATE && (read_le16(event + 17) & 0x20) /* made for us */;
+        if (files != 2)
+            capture_take(c, event, packet - 1, &diag);
+        else
+            left_out = 1;
+        at += 4 + packet;
+    }
+    EXPECT(left_out && diag.err == ERR_STATE && strcmp(diag.code, "replica.gap") == 0);
+    EXPECT(strstr(diag.what, "after binlog.000048 the server goes on with binlog.000050"));
+    EXPECT(strcmp(capture_position(c)->file, "binlog.000050") != 0);
+    capture_close(c);
+    free(bytes);
     end();
 }
 
