@@ -4,7 +4,7 @@
  * in every run of the book. Of a record without a first key the texts of all keys stand in its place. Two records are held for one
  * and the same where `print` and `key` agree: 96 bits.
  *
- *     while reading        normalize_hot and plain_read fill the scratch's id_print, outbox_id puts an id_entry into a spool
+ *     while reading        normalize_hot and plain_id fill the scratch's id_print, outbox_id puts an id_entry into a spool
  *     when all is read     core/engine/known.c sorts the entries, core/ops/id_store.h asks and remembers
  */
 #ifndef TIEOUT_CORE_MODEL_ID_PRINT_H

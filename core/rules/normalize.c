@@ -159,8 +159,24 @@ static int column_of(const struct normalizer *n, unsigned field)
     return n->in[field].cell >= 0 ? n->columns[n->in[field].cell] : -1;
 }
 
+/* Which of time, direction and currency stand side by side, with the time among them. */
+static void plan_shape(struct plain_plan *plan)
+{
+    int first = plan->time, last = plan->time;
+    for (int i = 0; first >= 0 && i < 2; i++) { /* the second may be beside the first that was found */
+        const int beside[] = {plan->direction, plan->currency};
+        for (int k = 0; k < 2; k++) {
+            first -= beside[k] >= 0 && beside[k] == first - 1;
+            last += beside[k] >= 0 && beside[k] == last + 1;
+        }
+    }
+    plan->shape_first = first;
+    plan->shape_last = last;
+}
+
 static void make_plan(struct normalizer *n)
 {
+    static _Atomic uint64_t numbers;
     n->plan = (struct plain_plan){.words = n->shared->words,
                                   .hash_seed = n->shared->hash_seed,
                                   .channel_constant = n->in[FIELD_CHANNEL_CODE].constant,
@@ -177,6 +193,8 @@ static void make_plan(struct normalizer *n)
                                   .side_flag = n->side == CHANNEL ? RECORD_CHANNEL : 0,
                                   .job_currency = n->job->currency,
                                   .wants_channel = (uint8_t)n->key_has_channel};
+    n->plan.number = atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed) + 1;
+    plan_shape(&n->plan);
     for (int i = 0; i < n->key_cell_count; i++)
         n->plan.numbers[i] = n->columns[n->key_cells[i]];
     n->plan.counts = (uint8_t)n->counts;

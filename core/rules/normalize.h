@@ -73,6 +73,19 @@ struct word_memo {
 };
 enum { WORD_MEMOS = 8 };
 
+/* What a row's time, with direction and currency if they stand beside it, looked like (plain.h): a byte may be `low` to `low +
+ * range`. */
+enum { PLAIN_SHAPE = 64 };
+struct plain_shape {
+    _Alignas(16) uint8_t low[PLAIN_SHAPE];
+    _Alignas(16) uint8_t range[PLAIN_SHAPE];
+    int64_t date_count; /* the day, as date_memo_count */
+    uint32_t size;      /* with the separator behind it; 0: there is none */
+    uint32_t hour_at;
+    uint16_t day;
+    uint8_t currency, is_out;
+};
+
 struct norm_scratch {
     struct dict_cache words;
     char number[TIME_TEXT_MAX]; /* a number or time cell as text */
@@ -92,9 +105,11 @@ struct norm_scratch {
     } yearless;
     uint8_t time_memo[16];   /* that text and what stands behind it, for plain_time; zero: there is none */
     uint16_t time_memo_day;  /* a cut at midnight's bill date */
-    uint8_t status_memo[16]; /* the last status, what stands behind it, and its number, for plain_read */
+    uint8_t status_memo[16]; /* the last status, what stands behind it, and its number, for plain_block */
     uint32_t status_memo_size;
     uint16_t status_memo_number;
+    uint64_t shape_owner; /* number of the plan whose they are */
+    struct plain_shape shapes[2];
     struct { /* of normalize_image; begins anew with another normalizer */
         uint64_t owner;
         struct word_memo status[WORD_MEMOS], direction[WORD_MEMOS];

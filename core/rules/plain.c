@@ -28,7 +28,7 @@ __attribute__((noinline, cold)) int plain_new_currency(struct norm_scratch *s, s
 }
 
 __attribute__((noinline)) int plain_note(const struct plain_plan *plan, struct norm_scratch *s,
-                                         const uint8_t *bytes, const uint32_t *seps)
+                                         const uint8_t *bytes, const uint32_t *seps, uint32_t columns)
 {
     struct row_note *note = &s->note;
     note->size = 0;
@@ -36,12 +36,13 @@ __attribute__((noinline)) int plain_note(const struct plain_plan *plan, struct n
     note->hour = HOUR_NONE;
     for (int dim = 0; dim < AGGREGATE_DIMS; dim++) {
         const int column = plan->note_columns[dim];
-        const struct span text = column >= 0 ? plain_cell(bytes, seps, column) : plan->note_constants[dim];
+        const struct span text =
+            column >= 0 ? plain_cell_of(bytes, seps, column, columns) : plan->note_constants[dim];
         if (!row_note_put(note, text.data, text.size))
             return 0;
     }
     if (plan->fee >= 0) {
-        const struct span text = plain_cell(bytes, seps, plan->fee);
+        const struct span text = plain_cell_of(bytes, seps, plan->fee, columns);
         const size_t sign = text.size && text.data[0] == '-';
         if (text.size && !money_quick(text.data + sign, text.size - sign, &note->cost_micro))
             return 0;
@@ -49,7 +50,7 @@ __attribute__((noinline)) int plain_note(const struct plain_plan *plan, struct n
             note->cost_micro = -note->cost_micro;
     }
     if (plan->time >= 0 && plan->counts_hours) {
-        const struct span text = plain_cell(bytes, seps, plan->time);
+        const struct span text = plain_cell_of(bytes, seps, plan->time, columns);
         if (text.size < 13 || !note_day_is_even(s, plan->zone, s->date_memo_count))
             return 0;
         note->hour = (uint8_t)((text.data[11] - '0') * 10 + text.data[12] - '0');
@@ -58,36 +59,70 @@ __attribute__((noinline)) int plain_note(const struct plain_plan *plan, struct n
 }
 
 __attribute__((noinline)) void plain_id(const struct plain_plan *plan, struct norm_scratch *s,
-                                        const uint8_t *bytes, const uint32_t *seps,
-                                        const struct plain_row *row)
+                                        const uint8_t *bytes, const uint32_t *seps, uint32_t columns,
+                                        const struct record *record)
 {
     const struct span id =
-        plan->occurrence >= 0 ? plain_cell(bytes, seps, plan->occurrence) : (struct span){"", 0};
+        plan->occurrence >= 0 ? plain_cell_of(bytes, seps, plan->occurrence, columns) : (struct span){"", 0};
     s->id.has = 0;
     if (id.size == 0)
         return;
-    uint64_t key = row->hash, status = 0;
+    uint64_t key = record_hash(record), status = 0;
     s->id.odd_key = 0;
     s->id.undated = plan->time < 0;
-    if (plan->status >= 0 && row->status) {
-        if (row->status != s->id_status) {
-            const struct span text = plain_cell(bytes, seps, plan->status);
-            s->id_status = row->status;
+    if (plan->status >= 0 && record->status) {
+        if (record->status != s->id_status) {
+            const struct span text = plain_cell_of(bytes, seps, plan->status, columns);
+            s->id_status = record->status;
             s->id_status_hash = hash_bytes(text.data, text.size, plan->hash_seed);
         }
         status = s->id_status_hash;
     }
-    if (UNLIKELY(row->channel > 1)) {
+    if (UNLIKELY(record->channel > 1)) {
         const struct span channel =
-            plan->channel >= 0 ? plain_cell(bytes, seps, plan->channel) : plan->channel_constant;
-        key = hash_bytes(row->key, row->key_size, hash_bytes(channel.data, channel.size, plan->hash_seed));
+            plan->channel >= 0 ? plain_cell_of(bytes, seps, plan->channel, columns) : plan->channel_constant;
+        key = hash_bytes(record->var, record->key_size,
+                         hash_bytes(channel.data, channel.size, plan->hash_seed));
         s->id.odd_key = 1;
     }
-    id_print_make(&s->id, key, id, plan->side_flag & RECORD_CHANNEL, status, 0, currency_code(row->currency),
-                  row->amount_micro, row->flags & RECORD_OUT);
+    id_print_make(&s->id, key, id, plan->side_flag & RECORD_CHANNEL, status, 0,
+                  currency_code(record->currency), record->amount_micro, record->flags & RECORD_OUT);
 }
 
 #if defined(__SSE4_1__)
+
+__attribute__((noinline)) void plain_shape_make(const struct plain_plan *plan, struct norm_scratch *s,
+                                                const uint8_t *bytes, const uint32_t *seps,
+                                                const struct plain_parts *parts)
+{
+    static const uint8_t ranges[] = {2, 9, 0, 5, 9, 0, 5, 9, 0, 9, 9, 9, 9, 9, 9};
+    const int has_direction = plan->direction >= plan->shape_first && plan->direction <= plan->shape_last;
+    struct plain_shape *shape =
+        &s->shapes[has_direction ? (seps[plan->direction] - seps[(int64_t)plan->direction - 1]) & 1 : 0];
+    const uint32_t from = seps[(int64_t)plan->shape_first - 1] + 1, size = seps[plan->shape_last] + 1 - from;
+    const struct span time = plain_cell(bytes, seps, plan->time);
+    const uint8_t behind = bytes[from + size - 1];
+    shape->size = 0;
+    /* Where a digit parts cells, a clock's digits could be taken for other cells. */
+    if (size > PLAIN_SHAPE || (behind >= '0' && behind <= '9'))
+        return;
+    memset(shape->low, 0, sizeof shape->low);
+    memset(shape->range, 0xFF, sizeof shape->range);
+    memcpy(shape->low, bytes + from, size);
+    memset(shape->range, 0, size);
+    const uint32_t clock = (uint32_t)((const uint8_t *)time.data - bytes) - from + 11;
+    for (uint32_t i = 0; i + 11 < time.size; i++) {
+        shape->range[clock + i] = ranges[i];
+        if (ranges[i])
+            shape->low[clock + i] = '0';
+    }
+    shape->hour_at = clock;
+    shape->date_count = s->date_memo_count;
+    shape->day = parts->day;
+    shape->currency = parts->currency;
+    shape->is_out = parts->is_out;
+    shape->size = size;
+}
 
 /* A point takes up to six digits behind it and needs one on either side; at most twelve digits stand before it. */
 const struct plain_point plain_points[17] = {

@@ -1,9 +1,10 @@
-/* core/rules/plain.h: the usual row of a plain source, from its separators to a record, in few instructions.
+/* core/rules/plain.h: usual rows of a plain source, from their separators to records, in few instructions.
  *
- * normalizer_plain says what to look for, or NULL where the source is not plain. plain_read takes a row whose every
- * cell is as usual: the currency and the date of the row before, amounts of digits and a point. Of any other row it
- * says 0, also of one that is no record: then normalize_hot has the last word. Both give the same record for the
- * rows that this one takes (tests/unit/core/rules/plain_test.c).
+ * normalizer_plain says what to look for, or NULL where the source is not plain. plain_block takes rows that follow each other,
+ * column by column: each loop has all registers for itself, and rows do not wait for each other. It stops at the
+ * first row that is not as usual: another currency or date than the row before's, amounts that are not digits and a
+ * point, or no record at all; then normalize_hot has the last word. Both give the same record for the rows that this one
+ * takes (tests/unit/core/rules/plain_test.c).
  *
  * It reads up to PLAIN_FRONT bytes before a cell's end and PLAIN_BEHIND bytes from its beginning on: a row that
  * begins nearer to its buffer's first byte is not taken, and behind the last row there must be so many bytes. Hot, so
@@ -21,7 +22,7 @@
 #include <immintrin.h>
 #endif
 
-enum { PLAIN_FRONT = 16, PLAIN_BEHIND = 32, PLAIN_KEY_MAX = 64 };
+enum { PLAIN_FRONT = 16, PLAIN_BEHIND = 64, PLAIN_KEY_MAX = 64, PLAIN_BLOCK = 64 };
 
 /* Columns of the source; -1: there is none. */
 struct plain_plan {
@@ -31,6 +32,10 @@ struct plain_plan {
     int currency, amount, direction, fee, time, status, channel, key;
     int numbers[KEYS_MAX * KEY_PARTS_MAX]; /* text parts of all keys: a spreadsheet may have shortened them */
     int number_count;
+    /* Columns side by side, the time and what of direction and currency is beside it, compared as one; the first
+     * is -1: there are none. */
+    int shape_first, shape_last;
+    uint64_t number; /* of its normalizer, in this process; from 1 */
     uint16_t unit_day;
     uint8_t side_flag, job_currency, wants_channel;
     /* aggregates: texts that tell cells apart, by column (-1: the constant) */
@@ -42,43 +47,61 @@ struct plain_plan {
     struct span note_constants[AGGREGATE_DIMS];
 };
 
-struct plain_row {
-    int64_t amount_micro;
-    uint64_t hash;
-    const char *key;
-    uint32_t key_size;
-    uint16_t day, status, channel, flags;
-    uint8_t currency;
+/* Rows that were taken, column by column. */
+struct plain_block {
+    int64_t amount_micro[PLAIN_BLOCK];
+    uint64_t hash[PLAIN_BLOCK];
+    uint16_t day[PLAIN_BLOCK], status[PLAIN_BLOCK], channel[PLAIN_BLOCK];
+    uint8_t currency[PLAIN_BLOCK], is_out[PLAIN_BLOCK];
+    uint8_t negative[PLAIN_BLOCK]; /* the amount's sign in the row */
 };
 
 /* NULL: rows of this source take normalize_hot. Borrowed from the normalizer. */
 const struct plain_plan *normalizer_plain(const struct normalizer *normalizer);
 
-/* What a row that plain_read took says beside its record. 0: it is not usual after all. */
+/* What a row that plain_block took says beside its record. 0: it is not usual after all. */
 int plain_note(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
-               const uint32_t *seps);
+               const uint32_t *seps, uint32_t columns);
 
-/* By what a row that plain_read took will be known again, as normalize_hot has it. */
+/* By what a row that plain_block took will be known again, as normalize_hot has it. */
 void plain_id(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
-              const uint32_t *seps, const struct plain_row *row);
+              const uint32_t *seps, uint32_t columns, const struct record *record);
 
-/* The key's bytes and all else but the place. */
-static inline void plain_put(const struct plain_row *row, struct record *r)
+/* Row `i`'s record, all but the place. */
+static inline void plain_put(const struct plain_block *block, uint32_t i, struct span key, uint8_t side_flag,
+                             struct record *r)
 {
-    r->hash_lo = (uint32_t)row->hash;
-    r->hash_hi = (uint32_t)(row->hash >> 32);
-    r->amount_micro = row->amount_micro;
-    r->day = row->day;
-    r->key_size = (uint16_t)row->key_size;
-    r->status = row->status;
-    r->channel = row->channel;
-    r->flags = row->flags;
-    r->currency = row->currency;
-    short_copy(r->var, row->key, row->key_size);
+    r->hash_lo = (uint32_t)block->hash[i];
+    r->hash_hi = (uint32_t)(block->hash[i] >> 32);
+    r->amount_micro = block->amount_micro[i];
+    r->day = block->day[i];
+    r->key_size = (uint16_t)key.size;
+    r->status = block->status[i];
+    r->channel = block->channel[i];
+    r->flags = (uint16_t)(side_flag | block->is_out[i] * RECORD_OUT);
+    r->currency = block->currency[i];
+    short_copy(r->var, key.data, key.size);
 }
 
 /* Another currency than the row before's becomes the one remembered; 0 when there is none of that name. */
 int plain_new_currency(struct norm_scratch *s, struct span text);
+
+static inline __attribute__((always_inline)) struct span plain_cell(const uint8_t *bytes,
+                                                                    const uint32_t *seps, int column)
+{
+    const uint32_t from = seps[(int64_t)column - 1] + 1; /* seps[-1] is one less than the row's beginning */
+    return (struct span){(const char *)bytes + from, seps[column] - from};
+}
+
+/* The same without the carriage return at the end of a row. */
+static inline __attribute__((always_inline)) struct span
+plain_cell_of(const uint8_t *bytes, const uint32_t *seps, int column, uint32_t columns)
+{
+    struct span text = plain_cell(bytes, seps, column);
+    if (column + 1 == (int)columns)
+        text.size -= text.size && text.data[text.size - 1] == '\r';
+    return text;
+}
 
 #if defined(__SSE4_1__)
 
@@ -166,100 +189,213 @@ static inline uint16_t plain_same_word(struct dict *dict, struct norm_scratch *s
     return plain_word(dict, &s->words, text, size);
 }
 
-static inline __attribute__((always_inline)) struct span plain_cell(const uint8_t *bytes,
-                                                                    const uint32_t *seps, int column)
-{
-    const uint32_t from = seps[(int64_t)column - 1] + 1; /* seps[-1] is one less than the row's beginning */
-    return (struct span){(const char *)bytes + from, seps[column] - from};
-}
+/* How a row's time, and direction and currency if they stand beside it, look. */
+struct plain_parts {
+    uint16_t day;
+    uint8_t currency, is_out;
+};
 
-/* Column c of the row is bytes[seps[c - 1] + 1, seps[c]). */
-static inline __attribute__((always_inline)) int plain_read(const struct plain_plan *plan,
-                                                            struct norm_scratch *s, const uint8_t *bytes,
-                                                            const uint32_t *seps, struct plain_row *row)
+/* Of columns `first` to `last`; what stands elsewhere is left as it is. 0: not as usual. */
+static inline int plain_parts(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
+                              const uint32_t *seps, int first, int last, uint32_t columns,
+                              struct plain_parts *parts)
 {
     struct span text;
-    uint64_t amount, fee;
-    if (UNLIKELY(seps[-1] + 1 < PLAIN_FRONT))
-        return 0;
-    for (int i = 0; i < plan->number_count; i++) {
-        text = plain_cell(bytes, seps, plan->numbers[i]);
-        if (UNLIKELY(text_is_shortened(text)))
-            return 0;
-    }
-    row->currency = plan->job_currency;
-    if (plan->currency >= 0) {
+    if (plan->currency >= first && plan->currency <= last) {
         uint32_t code;
-        text = plain_cell(bytes, seps, plan->currency);
+        text = plain_cell_of(bytes, seps, plan->currency, columns);
         memcpy(&code, text.data, 4);
         if (UNLIKELY(text.size != 3 || (code & 0xFFFFFF) != s->currency_memo) && !plain_new_currency(s, text))
             return 0;
-        row->currency = s->currency_memo_index;
+        parts->currency = s->currency_memo_index;
     }
-    text = plain_cell(bytes, seps, plan->amount);
-    uint32_t negative = text.data[0] == '-';
-    if (UNLIKELY(
-            text.size <= negative || row->currency == CURRENCY_NONE ||
-            !plain_money((const uint8_t *)text.data + text.size, (uint32_t)text.size - negative, &amount)))
-        return 0;
-    uint32_t out = negative & (amount != 0);
-    if (plan->direction >= 0) {
+    if (plan->direction >= first && plan->direction <= last) {
         uint32_t word;
-        text = plain_cell(bytes, seps, plan->direction);
+        text = plain_cell_of(bytes, seps, plan->direction, columns);
         memcpy(&word, text.data, 4);
-        if (text.size == 3 && (word & 0xFFFFFF) == ('O' | 'U' << 8 | 'T' << 16)) {
-            out = !negative | (amount == 0);
-            negative = !negative;
-        } else if (UNLIKELY(text.size != 2 || (word & 0xFFFF) != ('I' | 'N' << 8))) {
-            return 0;
-        }
-    }
-    row->amount_micro = negative ? -(int64_t)amount : (int64_t)amount;
-    if (plan->fee >= 0) {
-        text = plain_cell(bytes, seps, plan->fee);
-        const uint32_t fee_negative = text.size && text.data[0] == '-';
-        if (UNLIKELY(text.size == 1 && fee_negative) ||
-            UNLIKELY(!plain_money((const uint8_t *)text.data + text.size, (uint32_t)text.size - fee_negative,
-                                  &fee)))
+        parts->is_out = text.size == 3 && (word & 0xFFFFFF) == ('O' | 'U' << 8 | 'T' << 16);
+        if (UNLIKELY(!parts->is_out && (text.size != 2 || (word & 0xFFFF) != ('I' | 'N' << 8))))
             return 0;
     }
-    row->day = plan->unit_day;
-    if (plan->time >= 0) {
-        text = plain_cell(bytes, seps, plan->time);
+    if (plan->time >= first && plan->time <= last) {
+        text = plain_cell_of(bytes, seps, plan->time, columns);
         if (UNLIKELY(!plain_time(s, (const uint8_t *)text.data, (uint32_t)text.size)))
             return 0;
-        row->day = s->time_memo_day;
+        parts->day = s->time_memo_day;
     }
-    row->flags = (uint16_t)(plan->side_flag | (out ? RECORD_OUT : 0));
-    row->status = 0;
-    if (plan->status >= 0) {
-        text = plain_cell(bytes, seps, plan->status);
-        row->status = plain_same_word(plan->words, s, text.data, (uint32_t)text.size);
-    }
-    row->channel = 0;
-    if (plan->wants_channel) {
-        text = plan->channel >= 0 ? plain_cell(bytes, seps, plan->channel) : plan->channel_constant;
-        row->channel = plan->channel >= 0 ? plain_word(plan->words, &s->words, text.data, (uint32_t)text.size)
-                                          : dict_number(plan->words, &s->words, text);
-        if (UNLIKELY(row->channel == 0))
-            return 0;
-    }
-    text = plain_cell(bytes, seps, plan->key);
-    if (UNLIKELY(row->status == DICT_FULL || row->channel == DICT_FULL || text.size == 0 ||
-                 text.size > PLAIN_KEY_MAX))
-        return 0;
-    row->key = text.data;
-    row->key_size = (uint32_t)text.size;
-    row->hash = hash_bytes(text.data, text.size, plan->hash_seed + row->channel);
     return 1;
+}
+
+/* Whether the bytes of a row's time and what is beside it are as in an earlier row, but for the clock's digits. */
+static inline __attribute__((always_inline)) int plain_fits(const struct plain_shape *shape, const uint8_t *p)
+{
+    __m128i fits = _mm_set1_epi8(-1);
+    for (uint32_t at = 0; at < 32; at += 16) {
+        const __m128i more = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)(p + at)),
+                                          _mm_load_si128((const __m128i *)(shape->low + at))),
+                      range = _mm_load_si128((const __m128i *)(shape->range + at));
+        fits = _mm_and_si128(fits, _mm_cmpeq_epi8(_mm_max_epu8(more, range), range));
+    }
+    for (uint32_t at = 32; UNLIKELY(shape->size > 32) && at < PLAIN_SHAPE; at += 16) {
+        const __m128i more = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)(p + at)),
+                                          _mm_load_si128((const __m128i *)(shape->low + at))),
+                      range = _mm_load_si128((const __m128i *)(shape->range + at));
+        fits = _mm_and_si128(fits, _mm_cmpeq_epi8(_mm_max_epu8(more, range), range));
+    }
+    uint16_t hour;
+    memcpy(&hour, p + shape->hour_at, 2);
+    return _mm_movemask_epi8(fits) == 0xFFFF && __builtin_bswap16(hour) <= ('2' << 8 | '3');
+}
+
+/* Makes a row that plain_parts took what the next ones are compared with. */
+void plain_shape_make(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
+                      const uint32_t *seps, const struct plain_parts *parts);
+
+/* A number that a spreadsheet shortened must never be a key; most cells are told by their first two bytes. */
+static inline int plain_is_shortened(struct span text)
+{
+    const uint8_t first = (uint8_t)text.data[0], second = (uint8_t)text.data[1];
+    return UNLIKELY(first <= '9' && UNLIKELY(second == '.' || second == 'E')) && text_is_shortened(text);
+}
+
+/* Takes rows from the first of `count` (at most PLAIN_BLOCK) on, until one is not as usual; returns how many. Column c of
+ * row i is bytes[seps[i * columns + c - 1] + 1, seps[i * columns + c]), but for a carriage return at the row's end. */
+static inline __attribute__((always_inline)) uint32_t
+plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes, const uint32_t *seps,
+            uint32_t columns, uint32_t count, struct plain_block *b)
+{
+    const struct plain_parts constant = {plan->unit_day, plan->job_currency, 0};
+    const uint32_t *row;
+    uint32_t i;
+    if (UNLIKELY(seps[-1] + 1 < PLAIN_FRONT))
+        return 0;
+    for (i = 0, row = seps; i < count; i++, row += columns) {
+        const struct span text = plain_cell_of(bytes, row, plan->amount, columns);
+        const uint32_t negative = text.data[0] == '-';
+        uint64_t amount;
+        if (UNLIKELY(text.size <= negative || !plain_money((const uint8_t *)text.data + text.size,
+                                                           (uint32_t)text.size - negative, &amount)))
+            break;
+        b->amount_micro[i] = (int64_t)amount;
+        b->negative[i] = (uint8_t)negative;
+    }
+    count = i;
+    if (plan->fee >= 0) {
+        for (i = 0, row = seps; i < count; i++, row += columns) {
+            const struct span text = plain_cell_of(bytes, row, plan->fee, columns);
+            const uint32_t negative = text.size && text.data[0] == '-';
+            uint64_t fee;
+            if (UNLIKELY(text.size == 1 && negative) ||
+                UNLIKELY(!plain_money((const uint8_t *)text.data + text.size, (uint32_t)text.size - negative,
+                                      &fee)))
+                break;
+        }
+        count = i;
+    }
+    const int first = plan->shape_first,
+              last = first >= 0 && plan->shape_last + 1 < (int)columns ? plan->shape_last : -1;
+    if (last >= 0) {
+        const int direction = plan->direction >= first && plan->direction <= last ? plan->direction : -1;
+        if (UNLIKELY(s->shape_owner != plan->number)) {
+            s->shapes[0].size = s->shapes[1].size = 0;
+            s->shape_owner = plan->number;
+        }
+        for (int k = 0; k < 2; k++) /* another date may have come meanwhile */
+            if (s->shapes[k].date_count != s->date_memo_count)
+                s->shapes[k].size = 0;
+        for (i = 0, row = seps; i < count; i++, row += columns) {
+            const uint32_t from = row[(int64_t)first - 1] + 1, size = row[last] + 1 - from;
+            /* IN and OUT differ in size, and so have a shape each. */
+            const struct plain_shape *shape =
+                &s->shapes[direction >= 0 ? (row[direction] - row[(int64_t)direction - 1]) & 1 : 0];
+            struct plain_parts parts = {shape->day, shape->currency, shape->is_out};
+            if (UNLIKELY(size != shape->size || !plain_fits(shape, bytes + from))) {
+                parts = constant;
+                if (!plain_parts(plan, s, bytes, row, first, last, columns, &parts))
+                    break;
+                plain_shape_make(plan, s, bytes, row, &parts);
+            }
+            b->day[i] = parts.day;
+            b->currency[i] = parts.currency;
+            b->is_out[i] = parts.is_out;
+        }
+        count = i;
+    } else {
+        for (i = 0; i < count; i++) {
+            b->day[i] = constant.day;
+            b->currency[i] = constant.currency;
+            b->is_out[i] = 0;
+        }
+    }
+    if (last < 0 || (plan->currency >= 0 && (plan->currency < first || plan->currency > last)) ||
+        (plan->direction >= 0 && (plan->direction < first || plan->direction > last))) {
+        for (i = 0, row = seps; i < count; i++, row += columns) {
+            struct plain_parts parts = {b->day[i], b->currency[i], b->is_out[i]};
+            if (UNLIKELY(last >= 0 && !plain_parts(plan, s, bytes, row, 0, first - 1, columns, &parts)) ||
+                UNLIKELY(!plain_parts(plan, s, bytes, row, last + 1, INT32_MAX, columns, &parts)))
+                break;
+            b->day[i] = parts.day;
+            b->currency[i] = parts.currency;
+            b->is_out[i] = parts.is_out;
+        }
+        count = i;
+    }
+    if (plan->status >= 0) {
+        for (i = 0, row = seps; i < count; i++, row += columns) {
+            const struct span text = plain_cell_of(bytes, row, plan->status, columns);
+            b->status[i] = plain_same_word(plan->words, s, text.data, (uint32_t)text.size);
+            if (UNLIKELY(b->status[i] == DICT_FULL))
+                break;
+        }
+        count = i;
+    } else {
+        for (i = 0; i < count; i++)
+            b->status[i] = 0;
+    }
+    if (plan->wants_channel && plan->channel >= 0) {
+        for (i = 0, row = seps; i < count; i++, row += columns) {
+            const struct span text = plain_cell_of(bytes, row, plan->channel, columns);
+            b->channel[i] = plain_word(plan->words, &s->words, text.data, (uint32_t)text.size);
+            if (UNLIKELY(b->channel[i] == 0 || b->channel[i] == DICT_FULL))
+                break;
+        }
+        count = i;
+    } else {
+        const uint16_t channel =
+            plan->wants_channel ? dict_number(plan->words, &s->words, plan->channel_constant) : 0;
+        if (UNLIKELY((plan->wants_channel && channel == 0) || channel == DICT_FULL))
+            return 0;
+        for (i = 0; i < count; i++)
+            b->channel[i] = channel;
+    }
+    for (int k = 0; k < plan->number_count; k++) {
+        for (i = 0, row = seps; i < count; i++, row += columns)
+            if (UNLIKELY(plain_is_shortened(plain_cell_of(bytes, row, plan->numbers[k], columns))))
+                break;
+        count = i;
+    }
+    for (i = 0, row = seps; i < count; i++, row += columns) {
+        const struct span text = plain_cell_of(bytes, row, plan->key, columns);
+        if (UNLIKELY(text.size == 0 || text.size > PLAIN_KEY_MAX || b->currency[i] == CURRENCY_NONE))
+            break;
+        b->hash[i] = hash_bytes(text.data, text.size, plan->hash_seed + b->channel[i]);
+    }
+    count = i;
+    for (i = 0; i < count; i++) {
+        const int64_t amount = b->amount_micro[i], flip = b->negative[i] ^ b->is_out[i];
+        b->is_out[i] = amount ? (uint8_t)flip : b->is_out[i];
+        b->amount_micro[i] = (amount ^ -flip) + flip;
+    }
+    return count;
 }
 
 #else
 
-static inline int plain_read(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
-                             const uint32_t *seps, struct plain_row *row)
+static inline uint32_t plain_block(const struct plain_plan *plan, struct norm_scratch *s,
+                                   const uint8_t *bytes, const uint32_t *seps, uint32_t columns,
+                                   uint32_t count, struct plain_block *block)
 {
-    (void)plan, (void)s, (void)bytes, (void)seps, (void)row;
+    (void)plan, (void)s, (void)bytes, (void)seps, (void)columns, (void)count, (void)block;
     return 0;
 }
 

@@ -327,6 +327,7 @@ int csv_scan_choose(enum csv_kernel kernel)
     __builtin_cpu_init();
     if (kernel == CSV_KERNEL_AVX512) {
         if (!__builtin_cpu_supports("avx512vbmi2") || !__builtin_cpu_supports("avx512bw") ||
+            !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl") ||
             !__builtin_cpu_supports("bmi2"))
             return 0;
         chosen = scan_avx512;

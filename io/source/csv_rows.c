@@ -68,66 +68,84 @@ struct csv_step {
     uint64_t records, bytes; /* taken by take_usual */
 };
 
-/* The hot loop: usual rows, until one is not. It has nothing else in it, and so all registers. */
+/* Adds rows of a block to the tally. */
+static inline int tally_block(const struct plain_block *block, uint32_t count, unsigned side_flag,
+                              struct tally_run *sums, struct tally *tally)
+{
+    uint32_t done = 0;
+    while (done < count) { /* nearly always once */
+        const uint16_t day = block->day[done];
+        const uint8_t currency = block->currency[done];
+        const uint32_t key = tally_key(side_flag, day, currency, 0);
+        if (UNLIKELY(key != sums->key)) {
+            if (!tally_run_end(sums, tally))
+                return 0;
+            sums->key = key;
+        }
+        for (; done < count && LIKELY(block->day[done] == day && block->currency[done] == currency); done++)
+            tally_run_add(sums, block->is_out[done], block->amount_micro[done]);
+    }
+    return 1;
+}
+
+/* The hot loop: usual rows, until one is not. */
 static inline __attribute__((always_inline)) enum err
 usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct csv_walk walk,
            uint32_t columns, uint64_t place, struct csv_step *step, struct outbox *outbox, struct diag *diag)
 {
-    uint32_t row = step->row, sep = step->sep, begin = walk.seps[(int64_t)sep - 1] + 1;
-    const uint32_t first_row = row, first_byte = begin;
+    enum { BLOCK_AT_FIRST = 8 }; /* where odd rows are frequent, little is done twice */
+    struct plain_block block;
+    uint32_t row = step->row, sep = step->sep, most = BLOCK_AT_FIRST;
+    const uint32_t first_row = row, first_byte = walk.seps[(int64_t)sep - 1] + 1;
     struct tally_run sums = {0};
     enum err err = OK;
-    while (row < walk.ended && LIKELY(walk.rows[row] - sep == columns)) {
-        uint32_t *const newline = &walk.seps[sep + columns - 1];
-        const uint32_t end = *newline;
-        const uint32_t has_cr = end > begin && walk.bytes[end - 1] == '\r';
-        struct plain_row usual;
-        if (UNLIKELY(has_cr))
-            *newline = end - 1;
-        const int is_usual = plain_read(plan, s, walk.bytes, walk.seps + sep, &usual) &&
-                             (LIKELY(!plan->counts) || plain_note(plan, s, walk.bytes, walk.seps + sep));
-        if (UNLIKELY(has_cr))
-            *newline = end;
-        if (UNLIKELY(!is_usual))
+    for (;;) {
+        uint32_t count = 0, wanted = walk.ended - row < most ? walk.ended - row : most;
+        while (count < wanted && LIKELY(walk.rows[row + count] == sep + (count + 1) * columns))
+            count++;
+        if (count == 0)
             break;
-        const uint32_t units = record_units(usual.key_size),
-                       key = tally_key(plan->side_flag, usual.day, usual.currency, 0);
-        if (UNLIKELY(key != sums.key)) {
-            if (!tally_run_end(&sums, &outbox->tally)) {
-                err = outbox_no_memory(diag);
+        const uint32_t usual = plain_block(plan, s, walk.bytes, walk.seps + sep, columns, count, &block);
+        const uint32_t *seps = walk.seps + sep;
+        uint32_t done = 0;
+        for (; done < usual; done++, seps += columns) {
+            if (UNLIKELY(plan->counts) && !plain_note(plan, s, walk.bytes, seps, columns))
+                break;
+            const struct span key = plain_cell_of(walk.bytes, seps, plan->key, columns);
+            const uint32_t units = record_units((uint32_t)key.size);
+            struct batch *batch = outbox_room(outbox, block.hash[done], units, diag);
+            if (UNLIKELY(!batch)) {
+                err = diag->err;
                 break;
             }
-            sums.key = key;
-        }
-        struct batch *batch = outbox_room(outbox, usual.hash, units, diag);
-        if (UNLIKELY(!batch)) {
-            err = diag->err;
-            break;
-        }
-        struct record *record = &batch->units[batch->used];
-        plain_put(&usual, record);
-        record->place = place + begin;
-        outbox_put_untold(outbox, batch, units);
-        if (UNLIKELY(plan->keeps_ids)) {
-            plain_id(plan, s, walk.bytes, walk.seps + sep, &usual);
-            if (UNLIKELY((err = outbox_id(outbox, record, &s->id, diag)) != OK))
+            struct record *record = &batch->units[batch->used];
+            plain_put(&block, done, key, plan->side_flag, record);
+            record->place = place + seps[-1] + 1;
+            outbox_put_untold(outbox, batch, units);
+            if (UNLIKELY(plan->keeps_ids)) {
+                plain_id(plan, s, walk.bytes, seps, columns, record);
+                if (UNLIKELY((err = outbox_id(outbox, record, &s->id, diag)) != OK))
+                    break;
+            }
+            if (UNLIKELY(plan->counts) &&
+                UNLIKELY((err = outbox_note(outbox, record->flags, record->day, record->currency,
+                                            record->amount_micro, &s->note, diag)) != OK))
                 break;
         }
-        if (UNLIKELY(plan->counts) &&
-            UNLIKELY((err = outbox_note(outbox, usual.flags, usual.day, usual.currency, usual.amount_micro,
-                                        &s->note, diag)) != OK))
+        if (UNLIKELY(!tally_block(&block, done, plan->side_flag, &sums, &outbox->tally)) && err == OK)
+            err = outbox_no_memory(diag);
+        row += done;
+        sep += done * columns;
+        if (UNLIKELY(done < count || err != OK))
             break;
-        tally_run_add(&sums, (usual.flags & RECORD_OUT) != 0, usual.amount_micro);
-        begin = end + 1;
-        sep += columns;
-        row++;
+        most = most < PLAIN_BLOCK / 2 ? most * 2 : PLAIN_BLOCK;
     }
     if (UNLIKELY(!tally_run_end(&sums, &outbox->tally)) && err == OK)
         err = outbox_no_memory(diag);
     step->row = row;
     step->sep = sep;
     step->records += row - first_row;
-    step->bytes += begin - first_byte;
+    step->bytes += walk.seps[(int64_t)sep - 1] + 1 - first_byte;
     return err;
 }
 
@@ -152,13 +170,28 @@ take_usual_avx2(const struct plain_plan *plan, struct norm_scratch *s, const str
 {
     return usual_rows(plan, s, walk, columns, place, step, outbox, diag);
 }
+
+static __attribute__((noinline,
+                      target("avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi,bmi2,popcnt,lzcnt"))) enum err
+take_usual_avx512(const struct plain_plan *plan, struct norm_scratch *s, const struct csv_walk walk,
+                  uint32_t columns, uint64_t place, struct csv_step *step, struct outbox *outbox,
+                  struct diag *diag)
+{
+    return usual_rows(plan, s, walk, columns, place, step, outbox, diag);
+}
 #endif
 
 static usual_fn *usual_by_kernel(void)
 {
 #if defined(__x86_64__)
-    if (csv_scan_kernel() != CSV_KERNEL_SCALAR)
+    switch (csv_scan_kernel()) {
+    case CSV_KERNEL_AVX512:
+        return take_usual_avx512;
+    case CSV_KERNEL_AVX2:
         return take_usual_avx2;
+    default:
+        break;
+    }
 #endif
     return take_usual;
 }
