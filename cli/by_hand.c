@@ -341,7 +341,10 @@ enum err by_hand_mark(struct by_hand *by, struct diag *diag)
 
 static void tell_broken(const struct by_hand *by, const struct hand_pair *p)
 {
-    const struct force_side *l = &p->pair.side[LOCAL], *c = &p->pair.side[CHANNEL];
+    struct force_side side[SIDES] = {p->pair.side[LOCAL], p->pair.side[CHANNEL]};
+    const struct force_side *l = &side[LOCAL], *c = &side[CHANNEL];
+    text_make_plain(side[LOCAL].biz_order_no);
+    text_make_plain(side[CHANNEL].biz_order_no);
     fprintf(stderr,
             "note: task %s: the pair made by hand of local %s (error %.8s) and channel %s (error %.8s) is no "
             "more: %s; see: "

@@ -1,5 +1,6 @@
 /* cli/cmd_check.c: tieout check: what run would refuse about a job, and what the job does, in short. */
 #include "cli/cmd.h"
+#include "core/base/text.h"
 #include "core/config/job.h"
 #include "core/model/currency.h"
 #include "core/model/money.h"
@@ -7,11 +8,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Names come from outside: a terminal must not be steered by them. */
 static void put(const char *text)
 {
-    for (const unsigned char *p = (const unsigned char *)text; *p; p++)
-        putchar(*p < 0x20 || *p == 0x7f ? '?' : *p);
+    struct text plain = {0};
+    text_plain(&plain, span_of(text));
+    fputs(plain.failed || !plain.size ? "" : plain.data, stdout);
+    text_fini(&plain);
 }
 
 /* The folder that a pattern certainly looks into: what stands before its first part with a wildcard. */
@@ -124,6 +126,83 @@ static int is_set(const struct tolerance *tolerance)
     return tolerance->absolute_micro || tolerance->ppm;
 }
 
+static const char *rounding_name(enum rounding rounding)
+{
+    static const char *const names[] = {"half up", "half even", "down", "up"};
+    return names[rounding];
+}
+
+static void print_parts(const struct job *job, const struct key_spec *key)
+{
+    for (int i = 0; i < key->part_count; i++) {
+        printf(i ? " + " : "");
+        put(job_field_name(job, key->parts[i]));
+    }
+}
+
+static void print_fees(const struct job *job)
+{
+    const struct match_rules *match = &job->match;
+    const struct fee_schedule *schedule = &match->schedule;
+    char text[MONEY_TEXT_MAX];
+    if (match->fees == FEES_NET)
+        printf("  %-10snet: the local amount is held against the channel's amount plus its fee\n", "fees");
+    else if (match->fees == FEES_COMPARE)
+        printf("  %-10scompared, each with the other side's\n", "fees");
+    else if (match->fees == FEES_SCHEDULE || match->fees == FEES_SCHEDULE_DAY) {
+        printf("  %-10s%lld ppm of the amount, rounded %s, held against the channel's, %s", "fees",
+               (long long)schedule->rate_ppm, rounding_name(schedule->rounding),
+               match->fees == FEES_SCHEDULE ? "row by row" : "as sums of a day");
+        if (schedule->min_micro) {
+            money_print(text, schedule->min_micro, 0);
+            printf(", at least %s", text);
+        }
+        if (schedule->max_micro != INT64_MAX) {
+            money_print(text, schedule->max_micro, 0);
+            printf(", at most %s", text);
+        }
+        printf(schedule->refunds_kept ? "; none comes back with a refund\n" : "\n");
+    }
+}
+
+/* What is switched on by name. */
+static void print_sets(const struct job *job)
+{
+    const struct match_rules *match = &job->match;
+    if (match->fx.path) {
+        printf("  %-10samounts of two currencies by the rates of ", "fx");
+        put(match->fx.path);
+        printf(", rounded %s\n", rounding_name(match->fx.rounding));
+    }
+    if (match->splits)
+        printf("  %-10sseveral records of a key whose sums are equal are a match\n", "splits");
+    if (match->partials.given)
+        printf("  %-10spayments of one order, key %d, until they reach the %s side's amount; refunds above "
+               "it %s\n",
+               "partials", match->partials.key_index + 1, side_name(match->partials.whole),
+               match->partials.over_refund_ignored ? "are let pass" : "are a mismatch");
+    if (match->group.given) {
+        printf("  %-10sa settlement is the sum of its rows, by ", "group");
+        print_parts(job, &match->keys[0]);
+        if (match->group.gross >= 0)
+            printf(", of the %s side less fees", side_name((enum side)match->group.gross));
+        putchar('\n');
+    }
+    if (match->reversals)
+        printf("  %-10swhat one side took back nets out\n", "reversals");
+    if (match->subset.given)
+        printf("  %-10sup to %u open records that make up another are proposed; no verdict changes\n",
+               "subsets", match->subset.parts);
+    if (job->aside.test_count || job->aside.merchant_count)
+        printf("  %-10srows of tests%s are excluded\n", "aside",
+               job->aside.merchant_count ? " and of merchants that are not ours" : "");
+    if (job->aside.sampled) {
+        printf("  %-10s%u of 1,000,000 are kept, by ", "sampling", job->aside.sample_ppm);
+        print_parts(job, &job->aside.sample_by);
+        putchar('\n');
+    }
+}
+
 static void print_match(const struct job *job)
 {
     const struct match_rules *match = &job->match;
@@ -145,6 +224,12 @@ static void print_match(const struct job *job)
         print_tolerance("amount", &match->amount_tolerance);
     if (is_set(&match->fee_tolerance))
         print_tolerance(is_set(&match->amount_tolerance) ? ", fee" : "fee", &match->fee_tolerance);
+    if (match->has_budget) {
+        char budget[MONEY_TEXT_MAX];
+        money_print(budget, match->budget_micro, 0);
+        printf("; at most %s of it for a channel, currency and bill date%s", budget,
+               job->biz_type || job->channel_code[0] ? ", in a book over all its days" : "");
+    }
     printf("%s\n  %-10s", is_set(&match->amount_tolerance) || is_set(&match->fee_tolerance) ? "" : "none",
            "window");
     if (match->window_before < 0)
@@ -153,6 +238,8 @@ static void print_match(const struct job *job)
         printf("the channel's bill date may lie %d day%s before to %d day%s after the local one\n",
                match->window_before, match->window_before == 1 ? "" : "s", match->window_after,
                match->window_after == 1 ? "" : "s");
+    print_fees(job);
+    print_sets(job);
 }
 
 static void print_job(const struct job *job)

@@ -93,19 +93,13 @@ static void put_json(struct text *t, const struct error_order *o)
                 severity_name(o->severity), (long long)o->opened_at, (long long)o->changed_at, o->payload);
 }
 
-/* Names and numbers come from outside; a terminal must not be steered by them. */
 static void put_plain(struct text *t, const char *text, int width)
 {
+    const size_t before = t->size;
     int used = 0;
-    for (size_t size = strlen(text), i = 0; i < size;) {
-        int n = text_utf8(text + i, size - i);
-        if (n == 0 || (unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            text_put(t, "?", 1);
-        else
-            text_put(t, text + i, (size_t)n);
-        i += n ? (size_t)n : 1;
-        used++;
-    }
+    text_plain(t, span_of(text));
+    for (size_t i = before; i < t->size; i++)
+        used += ((unsigned char)t->data[i] & 0xc0) != 0x80;
     for (; used < width; used++)
         text_put(t, " ", 1);
     text_put(t, " ", 1);
@@ -165,8 +159,10 @@ static enum err list(struct errors_run *c, struct diag *diag)
 
 static enum err show_delivery(void *context, const struct delivery_line *line, struct diag *diag)
 {
-    char when[32] = "";
+    char when[32] = "", answer[400];
     (void)context, (void)diag;
+    snprintf(answer, sizeof answer, "%s", line->answer); /* a server's words */
+    text_make_plain(answer);
     time_text(when, line->state == DELIVERY_ACKED ? line->acked_at : line->next_at);
     printf("  sink %s: %s%s%s, %lld tr%s%s%s\n", line->sink,
            line->state == DELIVERY_ACKED  ? "acked "
@@ -174,7 +170,7 @@ static enum err show_delivery(void *context, const struct delivery_line *line, s
                                           : "waits",
            line->state == DELIVERY_WAITS && when[0] ? " until " : "",
            line->state == DELIVERY_DEAD ? "" : when, (long long)line->tries, line->tries == 1 ? "y" : "ies",
-           line->answer[0] ? ": " : "", line->answer);
+           answer[0] ? ": " : "", answer);
     return OK;
 }
 
@@ -249,8 +245,9 @@ static enum err show(struct errors_run *c, struct diag *diag)
 /* ---- doing something ---- */
 
 static void tell_end(struct errors_run *c, const char *where, const char *id, enum handle_end end,
-                     const char *why)
+                     char why[HANDLE_WHY])
 {
+    text_make_plain(why); /* it quotes sheets */
     switch (end) {
     case HANDLED:
         c->done++;

@@ -7,6 +7,7 @@
 #include "cli/cmd.h"
 #include "cli/registry.h"
 #include "core/base/mem.h"
+#include "core/base/text.h"
 #include "core/config/profile.h"
 #include "core/model/currency.h"
 #include "io/filter/utf16.h"
@@ -19,6 +20,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct shown {
     int json;
@@ -28,20 +30,36 @@ struct shown {
     struct worker_io *io;
 };
 
+/* Into a file or a pipe all bytes as they are; a terminal gets none that steer it. */
+static void put_bytes(struct span text)
+{
+    struct text plain = {0};
+    if (isatty(STDOUT_FILENO)) {
+        text_plain(&plain, text);
+        text = (struct span){plain.data, plain.size};
+    }
+    if (text.size)
+        fwrite(text.data, 1, text.size, stdout);
+    text_fini(&plain);
+}
+
 static void put_csv_cell(struct span text)
 {
     int quote = 0;
     for (size_t i = 0; i < text.size; i++)
         quote |= text.data[i] == ',' || text.data[i] == '"' || text.data[i] == '\n' || text.data[i] == '\r';
     if (!quote) {
-        fwrite(text.data, 1, text.size, stdout);
+        put_bytes(text);
         return;
     }
     putchar('"');
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == '"')
+    for (size_t i = 0, n; i < text.size;
+         i += n) { /* a quote inside is doubled: once as the end of its piece, once as the next one's start */
+        const char *mark = memchr(text.data + i, '"', text.size - i);
+        n = mark ? (size_t)(mark - text.data) - i + 1 : text.size - i;
+        put_bytes((struct span){text.data + i, n});
+        if (mark)
             putchar('"');
-        putchar(text.data[i]);
     }
     putchar('"');
 }
@@ -396,7 +414,7 @@ static enum err inspect_csv(const struct options *options, struct whole_file *fi
     if (err == OK) {
         fprintf(stderr, "%s: CSV, %llu bytes, %u columns\n", path, (unsigned long long)file->size, columns);
         if (!options->json_lines) {
-            fwrite(file->bytes + at, 1, row.size, stdout);
+            put_bytes((struct span){(const char *)file->bytes + at, row.size});
             putchar('\n');
         }
     }

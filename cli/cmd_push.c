@@ -50,8 +50,12 @@ static void tell_result(const struct push_result *r, int as_json)
         fprintf(stderr, "; alarms: %lld told, %lld wait", (long long)r->alarms_told,
                 (long long)r->alarms_waiting);
     fprintf(stderr, "\n");
-    if ((r->waiting || r->alarms_waiting) && r->why[0])
-        fprintf(stderr, "  %s\n", r->why);
+    if ((r->waiting || r->alarms_waiting) && r->why[0]) {
+        struct text why = {0};
+        text_plain(&why, span_of(r->why)); /* a server's words */
+        fprintf(stderr, "  %s\n", why.data ? why.data : "");
+        text_fini(&why);
+    }
 }
 
 int cmd_push(const struct options *options)

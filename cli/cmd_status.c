@@ -36,7 +36,9 @@ static enum err one_task(struct status *s, struct sqlite_statement *q)
         text_json(&s->text, span_of(sqlite_text(q, 3)));
         text_words(&s->text, "}");
     } else {
-        text_format(&s->text, "  %s  %s  %s\n", sqlite_text(q, 0), sqlite_text(q, 1), sqlite_text(q, 3));
+        text_format(&s->text, "  %s  %s  ", sqlite_text(q, 0), sqlite_text(q, 1));
+        text_plain(&s->text, span_of(sqlite_text(q, 3)));
+        text_words(&s->text, "\n");
     }
     s->first = 0;
     s->listed++;
@@ -88,7 +90,11 @@ static enum err one_alarm(void *context, const struct alarm *a, struct diag *dia
         text_json(&s->text, span_of(a->text));
         text_format(&s->text, ",\"count\":%lld}", (long long)a->count);
     } else {
-        text_format(&s->text, "  %-8s %s %s: %s\n", grades[a->grade], a->kind, a->subject, a->text);
+        text_format(&s->text, "  %-8s %s ", grades[a->grade], a->kind);
+        text_plain(&s->text, span_of(a->subject));
+        text_words(&s->text, ": ");
+        text_plain(&s->text, span_of(a->text));
+        text_words(&s->text, "\n");
     }
     s->first = 0;
     return OK;
@@ -120,8 +126,10 @@ static enum err one_sink(struct status *s, struct sqlite_statement *q)
         text_json(&s->text, span_of(stopped));
         text_words(&s->text, "}");
     } else {
-        text_format(&s->text, "  %-20s %s; %lld wait, %lld dead letters%s%s\n", name, stands,
-                    (long long)waiting, (long long)dead, stopped[0] ? ": " : "", stopped);
+        text_format(&s->text, "  %-20s %s; %lld wait, %lld dead letters%s", name, stands, (long long)waiting,
+                    (long long)dead, stopped[0] ? ": " : "");
+        text_plain(&s->text, span_of(stopped)); /* a server's words */
+        text_words(&s->text, "\n");
     }
     s->first = 0;
     return OK;

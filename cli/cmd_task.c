@@ -330,16 +330,7 @@ static enum err begin_behind(struct changing *c, const struct task *task, int ca
     return err;
 }
 
-static enum err begin_anew(struct changing *c, const struct task *task, int cascade, struct diag *diag)
-{
-    enum err err = task->phase == PHASE_DONE ? task_again(state_db(c->folder->state), task, 1, diag)
-                                             : diag_set(diag, ERR_STATE, "task.phase", "tieout task run",
-                                                        "task %s is %s, not DONE: nothing to do again",
-                                                        task->name, phase_name(task->phase));
-    return err == OK ? begin_behind(c, task, cascade, diag) : err;
-}
-
-/* What was told of a task that is no more to be done is over. */
+/* What was told of a task that is no more to be done, or is begun with fresh tries, is over: what fails from now on is told again. */
 static enum err clear_alarms(struct sqlite *db, const struct task *task, struct diag *diag)
 {
     static const char *const kinds[] = {"bill.missing", "task.failed", "task.machine"};
@@ -347,6 +338,15 @@ static enum err clear_alarms(struct sqlite *db, const struct task *task, struct 
     for (size_t i = 0; err == OK && i < sizeof kinds / sizeof kinds[0]; i++)
         err = alarm_clear(db, kinds[i], task->name, (int64_t)time(NULL), diag);
     return err;
+}
+
+static enum err begin_anew(struct changing *c, const struct task *task, int cascade, struct diag *diag)
+{
+    enum err err = task->phase == PHASE_DONE ? task_again(state_db(c->folder->state), task, 1, diag)
+                                             : diag_set(diag, ERR_STATE, "task.phase", "tieout task run",
+                                                        "task %s is %s, not DONE: nothing to do again",
+                                                        task->name, phase_name(task->phase));
+    return err == OK ? begin_behind(c, task, cascade, diag) : err;
 }
 
 /* A rerun that is not wanted any more, or cannot begin: the day, and those behind it that were to be done again with it, stay as they
@@ -426,6 +426,8 @@ static enum err change(struct book_folder *f, const struct options *o, const cha
                 continue;
             if (is_over)
                 err = task_again(db, task, 0, diag);
+            if (err == OK && is_over)
+                err = clear_alarms(db, task, diag);
             if (err == OK)
                 err = begin_behind(&c, task, o->cascade, diag);
         } else if (strcmp(verb, "cancel") == 0) {

@@ -74,9 +74,15 @@ static void put_side(struct trace *t, int side, struct span amount, struct span 
         text_json(&t->text, place);
         text_words(&t->text, "}");
     } else {
-        text_format(&t->text, "    %-8s %.*s %.*s %.*s  %.*s\n", side_name((enum side)side), (int)amount.size,
-                    amount.data, (int)currency.size, currency.data, (int)status.size, status.data,
-                    (int)place.size, place.data);
+        text_format(&t->text, "    %-8s ", side_name((enum side)side));
+        text_plain(&t->text, amount);
+        text_words(&t->text, " ");
+        text_plain(&t->text, currency);
+        text_words(&t->text, " ");
+        text_plain(&t->text, status);
+        text_words(&t->text, "  ");
+        text_plain(&t->text, place);
+        text_words(&t->text, "\n");
     }
 }
 
@@ -248,7 +254,11 @@ static enum err tell_action(void *context, const struct action *a, struct diag *
         text_json(&t->text, span_of(a->reason));
         text_words(&t->text, "}");
     } else {
-        text_format(&t->text, "    %s by %s: %s\n", a->what, a->actor, a->reason);
+        text_format(&t->text, "    %s by ", a->what);
+        text_plain(&t->text, span_of(a->actor));
+        text_words(&t->text, ": ");
+        text_plain(&t->text, span_of(a->reason));
+        text_words(&t->text, "\n");
     }
     return OK;
 }
@@ -266,8 +276,10 @@ static enum err tell_order(void *context, const struct error_order *order, struc
         text_json(&t->text, span_of(order->node_status));
         text_words(&t->text, "}");
     } else {
-        text_format(&t->text, "%s  error %.12s is %s%s%s\n", order->task, order->id, order->node_status,
-                    order->assignee[0] ? ", " : "", order->assignee);
+        text_format(&t->text, "%s  error %.12s is %s%s", order->task, order->id, order->node_status,
+                    order->assignee[0] ? ", " : "");
+        text_plain(&t->text, span_of(order->assignee));
+        text_words(&t->text, "\n");
     }
     return handling_each(state_db(t->folder.state), order->id, tell_action, t, diag);
 }
@@ -292,10 +304,14 @@ int cmd_trace(const struct options *o)
         err = mem_fail(&diag, t.text.size, "a trace");
     if (err == OK && t.text.size)
         fwrite(t.text.data, 1, t.text.size, stdout);
-    if (err == OK && !t.found)
+    if (err == OK && !t.found) {
+        struct text asked = {0};
+        text_plain(&asked, t.wanted);
         fprintf(stderr,
                 "nothing is known of %s: it was never open or different; --date= looks in a day's inputs\n",
-                o->arguments[0]);
+                asked.size ? asked.data : "");
+        text_fini(&asked);
+    }
     if (err != OK)
         diag_print(&diag, stderr);
     text_fini(&t.text);

@@ -114,6 +114,7 @@ static enum err tell(const struct log_changes *c, int side, int back, const stru
     text_format(days, "%s%s", days->size ? ", " : "", name);
     enum err err = text.failed || days->failed ? mem_fail(diag, text.size, "an alarm") : OK;
     if (err == OK) {
+        text_make_plain(text.data); /* primary keys are in it */
         fprintf(stderr, "warning: task %s: %s\n", name, text.data);
         const struct alarm alarm = {
             .grade = ALARM_CRITICAL, .kind = "book.changed", .subject = name, .text = text.data};

@@ -1,16 +1,9 @@
 /* core/base/diag.c: see diag.h */
 #include "core/base/diag.h"
+#include "core/base/text.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <string.h>
-
-/* Names and cells come from outside: a terminal must not be steered by them. */
-static void make_harmless(char *text)
-{
-    for (unsigned char *p = (unsigned char *)text; *p; p++)
-        if (*p < 0x20 || *p == 0x7f)
-            *p = '?';
-}
 
 enum err diag_set(struct diag *diag, enum err err, const char *code, const char *hint, const char *format,
                   ...)
@@ -21,10 +14,10 @@ enum err diag_set(struct diag *diag, enum err err, const char *code, const char 
     va_start(ap, format);
     vsnprintf(diag->what, sizeof diag->what, format, ap);
     va_end(ap);
-    make_harmless(diag->what);
+    text_make_plain(diag->what);
     snprintf(diag->code, sizeof diag->code, "%s", code);
     snprintf(diag->hint, sizeof diag->hint, "%s", hint ? hint : "");
-    make_harmless(diag->hint);
+    text_make_plain(diag->hint);
     diag->did[0] = 0;
     diag->err = err;
     return err;
@@ -55,16 +48,16 @@ enum err diag_set_errno(struct diag *diag, int errnum, const char *code, const c
 void diag_did(struct diag *diag, const char *text)
 {
     snprintf(diag->did, sizeof diag->did, "%s", text);
-    make_harmless(diag->did);
+    text_make_plain(diag->did);
 }
 
 void diag_print(const struct diag *diag, FILE *out)
 {
     /* Hints may quote headers and names too. */
     struct diag shown = *diag;
-    make_harmless(shown.what);
-    make_harmless(shown.did);
-    make_harmless(shown.hint);
+    text_make_plain(shown.what);
+    text_make_plain(shown.did);
+    text_make_plain(shown.hint);
     fprintf(out, "error %s: %s\n", shown.code, shown.what);
     if (shown.did[0])
         fprintf(out, "  did: %s\n", shown.did);

@@ -97,6 +97,49 @@ int text_utf8(const char *bytes, size_t size)
     return n;
 }
 
+/* Of the character of n bytes (0: it is none) at b. */
+static int steers(const char *bytes, int n)
+{
+    const unsigned char *b = (const unsigned char *)bytes;
+    if (n <= 1)
+        return n == 0 || b[0] < 0x20 || b[0] == 0x7f;
+    if (n == 2) /* U+0080 to U+009F, U+061C */
+        return (b[0] == 0xc2 && b[1] < 0xa0) || (b[0] == 0xd8 && b[1] == 0x9c);
+    if (n == 3 && b[0] == 0xe2) /* U+200E, F; U+2028 to E; U+2066 to 9 */
+        return (b[1] == 0x80 && (b[2] == 0x8e || b[2] == 0x8f || (b[2] >= 0xa8 && b[2] <= 0xae))) ||
+               (b[1] == 0x81 && b[2] >= 0xa6 && b[2] <= 0xa9);
+    return 0;
+}
+
+void text_plain(struct text *text, struct span value)
+{
+    for (size_t i = 0; i < value.size;) {
+        const int n = text_utf8(value.data + i, value.size - i);
+        if (steers(value.data + i, n))
+            text_put(text, "?", 1);
+        else
+            text_put(text, value.data + i, (size_t)n);
+        i += n ? (size_t)n : 1;
+    }
+}
+
+void text_make_plain(char *text)
+{
+    char *to = text;
+    for (size_t size = strlen(text); size;) {
+        const int n = text_utf8(text, size), taken = n ? n : 1;
+        if (steers(text, n)) {
+            *to++ = '?';
+        } else {
+            memmove(to, text, (size_t)taken);
+            to += taken;
+        }
+        text += taken;
+        size -= (size_t)taken;
+    }
+    *to = 0;
+}
+
 void text_json(struct text *text, struct span value)
 {
     text_put(text, "\"", 1);
@@ -109,6 +152,10 @@ void text_json(struct text *text, struct span value)
         } else if (c < 0x20 || c == 0x7f) {
             text_format(text, "\\u%04x", c);
             i++;
+        } else if (n == 2 &&
+                   steers(value.data + i, n)) { /* some terminals obey U+009B as they do an escape */
+            text_format(text, "\\u%04x", (c & 0x1f) << 6 | ((unsigned char)value.data[i + 1] & 0x3f));
+            i += 2;
         } else {
             if (c == '"' || c == '\\')
                 text_put(text, "\\", 1);

@@ -30,6 +30,11 @@ void text_format(struct text *text, const char *format, ...) __attribute__((form
 void text_json(struct text *text, struct span value);
 /* A CSV cell (RFC 4180), quoted where it must be; one that a spreadsheet would run as a formula gets a ' before it. */
 void text_csv(struct text *text, struct span value);
+/* For people: names, numbers and cells come from outside, and a terminal must not be steered by them. What steers (control characters, also
+ * those of 0x80 to 0x9f, marks that turn the direction of writing) and what is no UTF-8 becomes a ?. A newline is one of them: a value
+ * can forge no line. The other is in place, of text that ends with a NUL. */
+void text_plain(struct text *text, struct span value);
+void text_make_plain(char *text);
 /* Bytes of the UTF-8 character at `bytes`: 1 to 4, or 0 when there is none (overlong forms, surrogates and what lies above U+10FFFF
  * included). */
 int text_utf8(const char *bytes, size_t size);

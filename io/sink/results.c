@@ -2,6 +2,7 @@
 #include "io/sink/results.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/base/text.h"
 #include "core/config/carry.h"
 #include "core/model/currency.h"
 #include "core/rules/verdict.h"
@@ -510,9 +511,7 @@ static void break_text(struct results *s, const struct results_lane *lane, const
                  currency_code(row->currency), reasons[0] ? "  (" : "", reasons, reasons[0] ? ")" : "",
                  (int)(lane->place_used > 1 ? lane->place_used - 1 : 0), lane->place + 1);
     }
-    for (unsigned char *p = (unsigned char *)b->text; *p; p++) /* it goes to a terminal */
-        if (*p < 0x20 || *p == 0x7f)
-            *p = '?';
+    text_make_plain(b->text);
 }
 
 /* 1 when it is, or may be, among the largest of the lane. */

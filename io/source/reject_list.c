@@ -1,6 +1,7 @@
 /* io/source/reject_list.c: see reject_list.h */
 #include "io/source/reject_list.h"
 #include "core/base/mem.h"
+#include "core/base/text.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -120,9 +121,6 @@ void reject_show(enum reject_code code, const char *place, const char *column, c
                       strlen(value) > 100 ? "..." : "");
     if (want)
         snprintf(text + n, sizeof text - (size_t)n, "; expected %s", want);
-    for (char *p = text; *p;
-         p++) /* names and cells come from outside: a terminal must not be steered by them */
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = '?';
+    text_make_plain(text); /* names and cells come from outside */
     fprintf(stderr, "%s\n", text);
 }

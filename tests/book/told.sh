@@ -1,0 +1,77 @@
+#!/bin/sh
+# tests/book/told.sh TIEOUT: what people are told of a book: no bytes that steer their terminal, alarms again after a retry, all rules of a job.
+set -eu
+tieout=$(realpath "$1")
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+cd "$work"
+. "$root/tests/book/common.sh"
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+# ---- a row whose number would clear the screen, and a reason and a colleague that would too
+mkdir -p esc/local esc/bill
+job E 0 >esc/e.yaml
+number=$(printf 'a\033[2Jb\302\233c')
+printf 'order_no,amount,status\n%s,1.00,SUCCESS\n' "$number" >esc/local/E-2026-11-01.csv
+printf 'trade_no,order_no,amount,status\nt1,x,2.00,SUCCESS\n' >esc/bill/E-2026-11-01.csv
+expect 0 'made' t task init --date=2026-11-01 --jobs=esc
+expect 1 'do not tie out' t task run --jobs=esc
+plain() { # TEXT COMMAND...: it says TEXT, and nothing that steers
+    words=$1
+    shift
+    code=0
+    "$@" >said 2>&1 || code=$?
+    grep -qF -- "$words" said || { fail "$* does not say \"$words\":"; cat -v said; }
+    if LC_ALL=C grep -q "$(printf '[\001-\010\013-\037\177]')" said || LC_ALL=C grep -q "$(printf '\302[\200-\237]')" said; then
+        fail "$* steers a terminal:"
+        cat -v said
+    fi
+}
+plain 'missing' t trace "$number" --jobs=esc
+plain 'nothing is known of z?[2J' t trace "$(printf 'z\033[2J')" --jobs=esc
+plain 'a?[2Jb?c' t errors list --jobs=esc
+id=$(t errors list --class=missing --format=csv --jobs=esc | sed -n '2s/,.*//p')
+t errors claim "$id" --reason="$(printf 'mine\033[0m')" --jobs=esc >/dev/null 2>&1 || fail 'claim'
+plain 'u001b' t errors show "$id" --jobs=esc
+plain 'claim by' t trace "$number" --jobs=esc
+plain 'E/-/2026-11-01/1' t task list --jobs=esc
+plain 'E' t status --jobs=esc
+printf 'id,node_status,action\n%s,claimed,\033[2J\n' "$id" >sheet.csv
+plain 'is no action' t errors import sheet.csv --jobs=esc
+plain 'a?[2Jb?c' t task rerun --date=2026-11-01 --jobs=esc
+
+# ---- a task that failed, was retried, and failed again: told twice
+mkdir -p twice/local twice/bill
+job T >twice/t.yaml
+printf 'version: 1\nalarms: {sinks: {wall: {webhook: "http://127.0.0.1:9/"}}}\n' >twice/book.yaml
+printf 'order_no,amount,status\na,1.00,SUCCESS\n' >twice/local/T-2026-11-01.csv
+printf 'trade_no,order_no\nt1,a\n' >twice/bill/T-2026-11-01.csv
+expect 0 'made' t task init --date=2026-11-01 --jobs=twice
+three() { for try in 1 2 3; do t task run --jobs=twice >said 2>&1 || :; done; }
+three
+expect 0 'task.failed' t status --jobs=twice
+alarms() { sqlite3 twice/state/state.db "SELECT count(*), sum(cleared_at IS NULL) FROM alarm WHERE kind = 'task.failed'"; }
+[ "$(alarms)" = '1|1' ] || fail "one failure: alarms $(alarms)"
+expect 0 'is due again' t task retry --date=2026-11-01 --jobs=twice
+[ "$(alarms)" = '1|0' ] || fail "retried: alarms $(alarms)"
+three
+[ "$(alarms)" = '2|1' ] || fail "failed again: alarms $(alarms)"
+
+# ---- check says what money rules a job has
+job R >rules.yaml
+sed -i 's/  window: none/  window: none\n  tolerance: {amount: 0.05, budget: 5.00}\n  fees: net\n  splits: true\n  reversals: true/
+s/trade_no, amount/trade_no, fee: {column: fee, unit: major}, amount/' rules.yaml
+expect 0 'at most 5 of it for a channel, currency and bill date' t check rules.yaml
+expect 0 "the local amount is held against the channel's amount plus its fee" t check rules.yaml
+expect 0 'whose sums are equal are a match' t check rules.yaml
+expect 0 'what one side took back nets out' t check rules.yaml
+job P >plain.yaml
+t check plain.yaml >said
+grep -q 'fees\|splits\|budget' said && fail 'check tells rules that are not there'
+
+finish "what people are told: as it should be"
