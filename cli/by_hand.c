@@ -4,6 +4,7 @@
 #include "core/config/carry.h"
 #include "io/store/error_order.h"
 #include "io/store/generation.h"
+#include "io/store/ordinals.h"
 #include "io/store/verdict_log.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,22 +55,12 @@ static int open_segment(struct by_hand *by, const char *name, struct task *task,
     return found;
 }
 
-struct seeker {
-    uint64_t prints[8]; /* of entries that are equal in all: told apart by their number */
-    unsigned count;
-};
-
 /* Whether the entry is the one that order `id` speaks of. */
-static int is_of(struct seeker *s, const struct entry *e, const char *id)
+static int is_of(struct ordinals *ordinals, const struct entry *e, const char *id)
 {
     char own[ERROR_ID_TEXT];
-    const uint64_t print = (entry_print(e) * 31 + e->revision) * 2 + (uint64_t)error_order_is_old(e);
-    unsigned ordinal = 0;
-    for (unsigned i = 0; i < s->count; i++)
-        ordinal += s->prints[i] == print;
-    s->prints[s->count % 8] = print;
-    s->count += s->count < 8;
-    return error_order_id(own, e, ordinal) && strcmp(own, id) == 0;
+    const uint32_t ordinal = ordinals_next(ordinals, e);
+    return ordinal != UINT32_MAX && error_order_id(own, e, ordinal) && strcmp(own, id) == 0;
 }
 
 static int is_about(const struct entry *e, enum side side, const struct force_side *want)
@@ -78,23 +69,24 @@ static int is_about(const struct entry *e, enum side side, const struct force_si
            span_is(e->side[side].text[FIELD_BIZ_ORDER_NO], want->biz_order_no);
 }
 
-/* The verdict of one side's order, as its task's last revision has it: its print, and where its row stands. With `late` that row is
- * wanted. 1: found; 0: it is not as it was; -1. */
+/* The verdict of one side's order, as its task's last revision has it: its bytes (`verdict` may be NULL). With `late` its row is wanted.
+ * 1: found; 0: it is not as it was; -1. */
 static int find_side(struct by_hand *by, const struct hand_pair *pair, enum side side, struct late *late,
-                     uint64_t *print, struct diag *diag)
+                     struct text *verdict, struct diag *diag)
 {
     const struct force_side *want = &pair->pair.side[side];
     struct arena arena;
     struct task task;
     struct verdict_reader *reader = NULL;
     struct entry e;
-    struct seeker seeker = {.count = 0};
+    struct span raw;
+    struct ordinals ordinals = {0};
     int found = 0;
     arena_init(&arena);
     int opened = open_segment(by, want->task, &task, &arena, &reader, diag);
     enum step step = STEP_DONE;
-    while (opened > 0 && !found && (step = verdict_log_next(reader, &e, NULL, diag)) == STEP_MORE) {
-        if (e.kind != ENTRY_VERDICT || !is_about(&e, side, want) || !is_of(&seeker, &e, want->id))
+    while (opened > 0 && !found && (step = verdict_log_next(reader, &e, &raw, diag)) == STEP_MORE) {
+        if (e.kind != ENTRY_VERDICT || !is_about(&e, side, want) || !is_of(&ordinals, &e, want->id))
             continue;
         const struct late_row row = {.task = task.id,
                                      .side = side,
@@ -103,7 +95,8 @@ static int find_side(struct by_hand *by, const struct hand_pair *pair, enum side
                                      .biz_order_no = e.side[side].text[FIELD_BIZ_ORDER_NO],
                                      .channel_order_no = e.side[side].text[FIELD_CHANNEL_ORDER_NO],
                                      .hand = (uint32_t)pair->pair.no};
-        *print = entry_print(&e);
+        if (verdict)
+            text_put(verdict, raw.data, raw.size);
         found = 1;
         if (late && late_want(late, &row, &found, diag) != OK)
             opened = -1;
@@ -112,6 +105,7 @@ static int find_side(struct by_hand *by, const struct hand_pair *pair, enum side
         break;
     }
     verdict_log_close(reader);
+    ordinals_fini(&ordinals);
     arena_fini(&arena);
     return opened < 0 || step == STEP_FAILED ? -1 : found;
 }
@@ -144,10 +138,9 @@ enum err by_hand_open(struct by_hand *by, struct state *state, const struct task
         p->wanted = 1;
         if (pair->is_undone && is_standing) /* done again, it is not taken up */
             continue;
-        uint64_t print;
-        int found = late ? find_side(by, p, LOCAL, late, &print, diag) : 0;
+        int found = late ? find_side(by, p, LOCAL, late, NULL, diag) : 0;
         if (found > 0)
-            found = find_side(by, p, CHANNEL, late, &print, diag);
+            found = find_side(by, p, CHANNEL, late, NULL, diag);
         if (found < 0)
             err = diag->err;
     }
@@ -235,56 +228,94 @@ static int same_record(const struct entry *a, const struct entry *b, enum side s
     return 1;
 }
 
-static enum err entries_of(struct by_hand *by, const struct hand_pair *p, struct diag *diag)
+/* What the task that took a pair up said of it. */
+struct said {
+    struct text verdict[SIDES]; /* that the pair's orders speak of */
+    struct text reversal[SIDES];
+    struct entry back[SIDES]; /* of the reversals' bytes */
+};
+
+static enum err keep_reversal(struct said *said, int side, struct span raw, struct diag *diag)
+{
+    text_put(&said->reversal[side], raw.data, raw.size);
+    if (said->reversal[side].failed)
+        return mem_fail(diag, raw.size, "the verdict log");
+    if (!entry_decode(&said->back[side], (const uint8_t *)said->reversal[side].data, raw.size))
+        return diag_set(diag, ERR_STATE, "verdicts.damaged", NULL, "an entry of the log cannot be read");
+    return OK;
+}
+
+/* Records that are equal in all have verdicts of one print, so the row and what is said of it decide. `any`: where no reversal has those, as
+ * the files were then, one of the print will do. */
+static int takes_back(const struct entry *e, const struct text *verdict, enum side side, int any)
+{
+    struct entry v;
+    if (e->kind != ENTRY_REVERSAL || e->undo || !verdict->size ||
+        !entry_decode(&v, (const uint8_t *)verdict->data, verdict->size) || entry_print(e) != entry_print(&v))
+        return 0;
+    return any ||
+           (e->revision == v.revision && span_equal(e->reasons, v.reasons) && same_record(e, &v, side));
+}
+
+/* One way through the log of the task that took the pair up. */
+enum look { LOOK_EXACT, LOOK_ANY, LOOK_MATCH, LOOKS };
+
+static enum err look_for(struct by_hand *by, const struct hand_pair *p, struct said *said, enum look look,
+                         struct diag *diag)
 {
     struct arena arena;
     struct task task;
+    struct verdict_reader *reader = NULL;
+    struct entry e;
+    struct span raw;
+    enum step step = STEP_DONE;
     enum err err = OK;
-    struct entry back[SIDES] = {{0}, {0}}, e;
-    uint8_t *bytes[SIDES] = {NULL, NULL};
-    uint64_t prints[SIDES] = {0, 0};
+    int done = 0;
     arena_init(&arena);
-    /* By their prints: of records that are equal in all, any reversal will do. */
-    for (int side = 0; err == OK && side < SIDES; side++)
-        if (find_side(by, p, (enum side)side, NULL, &prints[side], diag) < 0)
-            err = diag->err;
-    /* First what the match took back, then the match: it is of the same two rows. */
-    for (int pass = 0; err == OK && pass < 2; pass++) {
-        struct verdict_reader *reader = NULL;
-        struct span raw;
-        enum step step = STEP_DONE;
-        int done = 0;
-        const int opened = open_segment(by, p->pair.used_by, &task, &arena, &reader, diag);
-        while (err == OK && opened > 0 && !done &&
-               (step = verdict_log_next(reader, &e, &raw, diag)) == STEP_MORE) {
-            for (int side = 0; err == OK && pass == 0 && e.kind == ENTRY_REVERSAL && side < SIDES; side++) {
-                if (bytes[side] || e.undo || entry_print(&e) != prints[side])
-                    continue;
-                bytes[side] = mem_take(raw.size);
-                if (!bytes[side])
-                    err = mem_fail(diag, raw.size, "the verdict log");
-                else if (memcpy(bytes[side], raw.data, raw.size),
-                         entry_decode(&back[side], bytes[side], raw.size))
-                    err = add_entry(by, &e, ENTRY_AGAIN, diag);
-            }
-            if (pass == 1 && e.kind == ENTRY_VERDICT && e.class_id == CLASS_MATCH && bytes[LOCAL] &&
-                bytes[CHANNEL] && same_record(&e, &back[LOCAL], LOCAL) &&
-                same_record(&e, &back[CHANNEL], CHANNEL)) {
-                err = add_entry(by, &e, ENTRY_REVERSAL, diag);
-                done = 1;
-            }
+    const int opened = open_segment(by, p->pair.used_by, &task, &arena, &reader, diag);
+    while (err == OK && opened > 0 && !done &&
+           (step = verdict_log_next(reader, &e, &raw, diag)) == STEP_MORE) {
+        for (int side = 0; err == OK && look != LOOK_MATCH && side < SIDES; side++)
+            if (!said->reversal[side].size &&
+                takes_back(&e, &said->verdict[side], (enum side)side, look == LOOK_ANY))
+                err = keep_reversal(said, side, raw, diag);
+        if (look == LOOK_MATCH && e.kind == ENTRY_VERDICT && e.class_id == CLASS_MATCH &&
+            said->reversal[LOCAL].size && said->reversal[CHANNEL].size &&
+            same_record(&e, &said->back[LOCAL], LOCAL) && same_record(&e, &said->back[CHANNEL], CHANNEL)) {
+            err = add_entry(by, &e, ENTRY_REVERSAL, diag);
+            done = 1;
         }
-        if (opened < 0 || step == STEP_FAILED)
-            err = diag->err;
-        verdict_log_close(reader);
-        if (err == OK && pass == 1 && !done)
-            err = diag_set(diag, ERR_STATE, "hand.pair", "tieout verify",
-                           "pair %lld made by hand is not in the log of task %s, which took it up",
-                           (long long)p->pair.no, p->pair.used_by);
     }
-    for (int side = 0; side < SIDES; side++)
-        mem_give(bytes[side]);
+    if (err == OK && (opened < 0 || step == STEP_FAILED))
+        err = diag->err;
+    verdict_log_close(reader);
     arena_fini(&arena);
+    if (err == OK && look == LOOK_MATCH && !done)
+        err = diag_set(diag, ERR_STATE, "hand.pair", "tieout verify",
+                       "pair %lld made by hand is not in the log of task %s, which took it up",
+                       (long long)p->pair.no, p->pair.used_by);
+    return err;
+}
+
+/* The match is taken back, and what it had taken back stands again: it is of the same two rows. */
+static enum err entries_of(struct by_hand *by, const struct hand_pair *p, struct diag *diag)
+{
+    struct said said = {.verdict = {{0}, {0}}};
+    enum err err = OK;
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (find_side(by, p, (enum side)side, NULL, &said.verdict[side], diag) < 0)
+            err = diag->err;
+        else if (said.verdict[side].failed)
+            err = mem_fail(diag, said.verdict[side].size, "the verdict log");
+    for (int look = LOOK_EXACT; err == OK && look < LOOKS; look++)
+        if (look != LOOK_ANY || !said.reversal[LOCAL].size || !said.reversal[CHANNEL].size)
+            err = look_for(by, p, &said, (enum look)look, diag);
+    for (int side = 0; side < SIDES; side++) {
+        if (err == OK && said.reversal[side].size)
+            err = add_entry(by, &said.back[side], ENTRY_AGAIN, diag);
+        text_fini(&said.verdict[side]);
+        text_fini(&said.reversal[side]);
+    }
     return err;
 }
 

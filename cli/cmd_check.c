@@ -147,8 +147,6 @@ static void print_fees(const struct job *job)
     char text[MONEY_TEXT_MAX];
     if (match->fees == FEES_NET)
         printf("  %-10snet: the local amount is held against the channel's amount plus its fee\n", "fees");
-    else if (match->fees == FEES_COMPARE)
-        printf("  %-10scompared, each with the other side's\n", "fees");
     else if (match->fees == FEES_SCHEDULE || match->fees == FEES_SCHEDULE_DAY) {
         printf("  %-10s%lld ppm of the amount, rounded %s, held against the channel's, %s", "fees",
                (long long)schedule->rate_ppm, rounding_name(schedule->rounding),

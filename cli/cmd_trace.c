@@ -2,11 +2,13 @@
 #include "cli/cmd.h"
 #include "cli/registry.h"
 #include "cli/task_run.h"
+#include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "io/source/worker_io.h"
 #include "io/store/error_order.h"
 #include "io/store/handling.h"
+#include "io/store/ordinals.h"
 #include <string.h>
 
 /* A verdict that was told, and how often it stands: 1, and 0 once it was taken back. */
@@ -14,6 +16,12 @@ struct told {
     uint64_t print;
     uint32_t revision;
     int stands;
+};
+
+/* Where the rows of a verdict are. */
+struct stands_at {
+    uint64_t print, places;
+    uint32_t revision, ordinal;
 };
 
 struct trace {
@@ -26,7 +34,41 @@ struct trace {
     struct worker_io *io;
     struct told *told;
     uint32_t told_count, told_room;
+    struct stands_at *stands_at;
+    uint32_t stands_count, stands_room;
+    struct ordinals ordinals; /* of the segment that is read */
 };
+
+/* Notes where the verdict's rows are. 1: elsewhere than they were when it was told last; 0; -1: no memory. */
+static int note_places(struct trace *t, const struct entry *e)
+{
+    const uint64_t print = entry_print(e);
+    const uint32_t ordinal = ordinals_next(&t->ordinals, e);
+    uint64_t places = 0;
+    for (int side = 0; side < SIDES; side++)
+        if (e->side[side].present)
+            places = hash_bytes(e->side[side].place.data, e->side[side].place.size, places + 1);
+    if (ordinal == UINT32_MAX)
+        return -1;
+    for (uint32_t i = 0; i < t->stands_count; i++) {
+        struct stands_at *s = &t->stands_at[i];
+        if (s->print != print || s->revision != e->revision || s->ordinal != ordinal)
+            continue;
+        const int moved = s->places != places;
+        s->places = places;
+        return moved;
+    }
+    if (t->stands_count == t->stands_room) {
+        const uint32_t room = t->stands_room ? t->stands_room * 2 : 16;
+        struct stands_at *grown = mem_grow(t->stands_at, room * sizeof *grown);
+        if (!grown)
+            return -1;
+        t->stands_at = grown;
+        t->stands_room = room;
+    }
+    t->stands_at[t->stands_count++] = (struct stands_at){print, places, e->revision, ordinal};
+    return 0;
+}
 
 static struct told *find_told(struct trace *t, const struct entry *e, struct diag *diag)
 {
@@ -127,6 +169,30 @@ static enum err tell_entry(struct trace *t, const struct entry *e, struct diag *
     return OK;
 }
 
+/* A verdict that a corrected file did not change, and its rows are elsewhere in it. */
+static void tell_moved(struct trace *t, const struct entry *e, const struct segment *g)
+{
+    begin_line(t, "moved");
+    if (t->json) {
+        text_words(&t->text, ",\"by\":");
+        text_json(&t->text, span_of(t->task->name));
+        text_format(&t->text, ",\"revision\":%u,\"files_of_revision\":%lld,\"class\":\"%s\"", e->revision,
+                    (long long)g->revision, class_name((enum class_id)e->class_id));
+    } else {
+        text_format(&t->text,
+                    "%s  %s (revision %u) stands as it was; its rows are elsewhere in the corrected files of "
+                    "revision %lld:\n",
+                    t->task->name, class_name((enum class_id)e->class_id), e->revision,
+                    (long long)g->revision);
+    }
+    for (int side = 0; side < SIDES; side++)
+        if (e->side[side].present)
+            put_side(t, side, e->side[side].text[FIELD_AMOUNT], e->side[side].text[FIELD_CURRENCY],
+                     e->side[side].text[FIELD_STATUS], e->side[side].place);
+    if (t->json)
+        text_words(&t->text, "}");
+}
+
 static enum err read_segments(struct trace *t, struct diag *diag)
 {
     struct segment head, g;
@@ -140,6 +206,7 @@ static enum err read_segments(struct trace *t, struct diag *diag)
         char path[STATE_PATH_MAX];
         int taken_back = 0, given = 0;
         arena_reset(&arena);
+        ordinals_reset(&t->ordinals);
         if (segment_at(state_db(t->folder.state), n, &g, diag) <= 0 ||
             task_find(state_db(t->folder.state), &(struct task_filter){.id = g.task}, &arena, &task, diag) <=
                 0) {
@@ -165,6 +232,11 @@ static enum err read_segments(struct trace *t, struct diag *diag)
                 taken_back |= e.kind == ENTRY_REVERSAL && span_is(e.task, task.name);
             }
             given |= wanted && e.kind != ENTRY_REVERSAL;
+            const int moved = wanted && e.kind == ENTRY_VERDICT ? note_places(t, &e) : 0;
+            if (moved < 0)
+                err = mem_fail(diag, 0, "a trace");
+            else if (moved && !entry_is_news(&e, (uint32_t)g.revision))
+                tell_moved(t, &e, &g);
         }
         if (step == STEP_FAILED)
             err = diag->err;
@@ -316,6 +388,8 @@ int cmd_trace(const struct options *o)
         diag_print(&diag, stderr);
     text_fini(&t.text);
     mem_give(t.told);
+    mem_give(t.stands_at);
+    ordinals_fini(&t.ordinals);
     book_folder_close(&t.folder);
     return err != OK ? (int)err : t.found ? 0 : 1;
 }

@@ -7,6 +7,7 @@
 #include "core/model/money.h"
 #include "io/net/sign.h"
 #include "io/store/handling.h"
+#include "io/store/ordinals.h"
 #include "io/store/verdict_log.h"
 #include <stdio.h>
 #include <string.h>
@@ -268,34 +269,19 @@ static void put_payload(struct text *out, const struct entry *e, const struct fa
 
 /* ---- adding ---- */
 
-enum { RECENT = 64 };
-
 struct adder {
     struct sqlite *db;
     const struct task *task;
     const struct book *book;
     int64_t now_s;
-    struct sqlite_statement *insert, *find, *reverse, *restore, *pair;
+    struct sqlite_statement *insert, *find, *reverse, *restore, *pair, *move;
     struct text text, queue;
-    char recent[RECENT][ERROR_ID_TEXT]; /* ids of this segment: equal records are neighbours in it */
-    unsigned recent_next;
+    struct ordinals ordinals; /* of verdicts that this segment gives */
+    /* Equal verdicts are taken back in the order in which they were given: the number of the last one, behind which the next one's is
+     * looked for first. */
+    uint64_t last_print;
+    unsigned last_ordinal;
 };
-
-/* The first ordinal whose id this segment has not had. */
-static int fresh_id(struct adder *a, char id[ERROR_ID_TEXT], const struct entry *e, const char *kind)
-{
-    for (unsigned ordinal = 0;; ordinal++) {
-        int known = 0;
-        if (!id_into(&a->text, id, e, ordinal, kind))
-            return 0;
-        for (unsigned i = 0; i < RECENT && !known; i++)
-            known = memcmp(a->recent[i], id, ERROR_ID_TEXT) == 0;
-        if (!known)
-            break;
-    }
-    memcpy(a->recent[a->recent_next++ % RECENT], id, ERROR_ID_TEXT);
-    return 1;
-}
 
 static int chain_of(struct adder *a, char chain[ERROR_ID_TEXT], const struct entry *e)
 {
@@ -310,6 +296,60 @@ static int chain_of(struct adder *a, char chain[ERROR_ID_TEXT], const struct ent
         return 0;
     chain[32] = 0;
     return 1;
+}
+
+/* The value of a member of a payload, with its quotes: no value holds a quote that is not escaped, so the name is found nowhere else. */
+static struct span member(const char *payload, const char *name)
+{
+    const char *from = strstr(payload, name);
+    if (!from)
+        return (struct span){NULL, 0};
+    from += strlen(name);
+    const char *to = from + 1;
+    while (*to && *to != '"')
+        to += *to == '\\' && to[1] ? 2 : 1;
+    return *from == '"' && *to == '"' ? (struct span){from, (size_t)(to + 1 - from)} : (struct span){NULL, 0};
+}
+
+/* The order is known: a corrected file may have its row on another line, and whoever goes there must find it. */
+static enum err move_row(struct adder *a, const struct entry *e, const char *id, struct diag *diag)
+{
+    struct text payload = {0}, fresh = {0};
+    int moved = 0;
+    sqlite_bind_text(a->find, 1, id);
+    const enum step step = sqlite_step(a->find, diag);
+    if (step == STEP_MORE)
+        text_words(&payload, sqlite_text(a->find, 5));
+    sqlite_reset(a->find);
+    for (int side = 0; step == STEP_MORE && !payload.failed && side < SIDES; side++) {
+        char name[40];
+        snprintf(name, sizeof name, ",\"%s_place\":", side_name((enum side)side));
+        const struct span old = member(payload.data, name);
+        if (!e->side[side].present || !old.size)
+            continue;
+        text_reset(&a->text);
+        text_json(&a->text, e->side[side].place);
+        if (span_equal(old, (struct span){a->text.data, a->text.size}))
+            continue;
+        text_reset(&fresh);
+        text_put(&fresh, payload.data, (size_t)(old.data - payload.data));
+        text_put(&fresh, a->text.data, a->text.size);
+        text_words(&fresh, old.data + old.size);
+        text_reset(&payload);
+        text_put(&payload, fresh.data, fresh.size);
+        moved = 1;
+    }
+    enum err err = step == STEP_FAILED                                ? diag->err
+                   : payload.failed || fresh.failed || a->text.failed ? mem_fail(diag, payload.size, "errors")
+                                                                      : OK;
+    if (err == OK && moved) {
+        sqlite_bind_text(a->move, 1, id);
+        sqlite_bind_text(a->move, 2, payload.data);
+        err = sqlite_step(a->move, diag) == STEP_FAILED ? diag->err : OK;
+    }
+    text_fini(&payload);
+    text_fini(&fresh);
+    return err;
 }
 
 /* `reverses`: "" of a verdict. `message`: how many there are about the order, with this one. */
@@ -364,42 +404,89 @@ static enum err insert(struct adder *a, const struct entry *e, const char *id, c
                                                              : a->now_s + push->recheck_s[0]);
     sqlite_bind_int(s, 23, a->now_s);
     sqlite_bind_text(s, 24, a->text.data);
-    return sqlite_step(s, diag) == STEP_FAILED ? diag->err : OK;
+    if (sqlite_step(s, diag) == STEP_FAILED)
+        return diag->err;
+    return reverses[0] || sqlite_changes(a->db) ? OK : move_row(a, e, id, diag);
+}
+
+/* The order of a verdict of this segment. */
+static enum err give(struct adder *a, const struct entry *e, struct diag *diag)
+{
+    char id[ERROR_ID_TEXT];
+    const uint32_t ordinal = ordinals_next(&a->ordinals, e);
+    if (ordinal == UINT32_MAX || !id_into(&a->text, id, e, ordinal, ""))
+        return mem_fail(diag, 0, "errors");
+    return insert(a, e, id, "", 1, diag);
 }
 
 struct standing {
     int64_t no, reversals, messages;
-    int visible;
+    int visible, is_here;
     char id[ERROR_ID_TEXT], status[40];
 };
 
-/* Records that are equal in everything have orders of their own, told apart by a number. Of those of this verdict: the first that
- * stands, to be reversed; or the one that is reversed the most often, to stand again. no 0: there is none. */
+/* 1 when the order's rows stand where the entry's do. */
+static int stands_there(struct text *text, const char *payload, const struct entry *e)
+{
+    for (int side = 0; side < SIDES; side++) {
+        if (!e->side[side].present)
+            continue;
+        text_reset(text);
+        text_format(text, ",\"%s_place\":", side_name((enum side)side));
+        text_json(text, e->side[side].place);
+        if (text->failed || !strstr(payload, text->data))
+            return 0;
+    }
+    return 1;
+}
+
+/* Records that are equal in everything have orders of their own, told apart by a number. Of those of this verdict: the one whose row it is;
+ * where that cannot be told, the first that stands, to be reversed; or the one that is reversed the most often, to stand again. no 0: there
+ * is none. */
+static enum err look_at(struct adder *a, const struct entry *e, unsigned ordinal, struct standing *found,
+                        struct diag *diag)
+{
+    *found = (struct standing){0};
+    if (!id_into(&a->text, found->id, e, ordinal, ""))
+        return mem_fail(diag, 0, "errors");
+    sqlite_bind_text(a->find, 1, found->id);
+    const enum step step = sqlite_step(a->find, diag);
+    if (step == STEP_MORE) {
+        found->visible = (int)sqlite_int(a->find, 0);
+        snprintf(found->status, sizeof found->status, "%s", sqlite_text(a->find, 1));
+        found->reversals = sqlite_int(a->find, 2);
+        found->messages = sqlite_int(a->find, 3);
+        found->no = sqlite_int(a->find, 4);
+        found->is_here = stands_there(&a->text, sqlite_text(a->find, 5), e);
+    }
+    sqlite_reset(a->find);
+    return step == STEP_FAILED ? diag->err : OK;
+}
+
 static enum err find_standing(struct adder *a, const struct entry *e, int to_reverse, struct standing *found,
                               struct diag *diag)
 {
-    char id[ERROR_ID_TEXT];
-    *found = (struct standing){0};
+    const uint64_t print = entry_print(e) * 31 + e->revision;
+    const unsigned next = a->last_print == print ? a->last_ordinal + 1 : 0;
+    enum err err = look_at(a, e, next, found, diag);
+    a->last_print = print;
+    a->last_ordinal = next;
+    if (err != OK || found->is_here || (next == 0 && !found->no))
+        return err;
+    if (next)
+        *found = (struct standing){0};
     for (unsigned ordinal = 0;; ordinal++) {
-        if (!id_into(&a->text, id, e, ordinal, ""))
-            return mem_fail(diag, 0, "errors");
-        sqlite_bind_text(a->find, 1, id);
-        const enum step step = sqlite_step(a->find, diag);
-        if (step != STEP_MORE) {
-            sqlite_reset(a->find);
-            return step == STEP_FAILED ? diag->err : OK;
-        }
-        const int64_t reversals = sqlite_int(a->find, 2);
-        if (!found->no || (to_reverse ? reversals < found->reversals : reversals > found->reversals)) {
-            *found = (struct standing){.no = sqlite_int(a->find, 4),
-                                       .reversals = reversals,
-                                       .messages = sqlite_int(a->find, 3),
-                                       .visible = (int)sqlite_int(a->find, 0)};
-            snprintf(found->status, sizeof found->status, "%s", sqlite_text(a->find, 1));
-            memcpy(found->id, id, sizeof id);
-        }
-        sqlite_reset(a->find);
-        if (to_reverse && found->reversals == 0)
+        struct standing o;
+        err = look_at(a, e, ordinal, &o, diag);
+        if (err != OK || !o.no)
+            return err;
+        if (found->no && o.is_here <= found->is_here &&
+            (o.is_here < found->is_here ||
+             (to_reverse ? o.reversals >= found->reversals : o.reversals <= found->reversals)))
+            continue;
+        *found = o;
+        a->last_ordinal = ordinal;
+        if (o.is_here)
             return OK;
     }
 }
@@ -497,7 +584,8 @@ static enum err prepare(struct adder *a, struct diag *diag)
     if (err == OK)
         err = sqlite_prepare(
             &a->find, a->db,
-            "SELECT visible, node_status, reversals, messages, no FROM error_order WHERE id = ?1", diag);
+            "SELECT visible, node_status, reversals, messages, no, payload FROM error_order WHERE id = ?1",
+            diag);
     if (err == OK)
         err = sqlite_prepare(
             &a->reverse, a->db,
@@ -517,6 +605,8 @@ static enum err prepare(struct adder *a, struct diag *diag)
             "'void') THEN 1\n"
             "  ELSE visible END WHERE no = ?1",
             diag);
+    if (err == OK)
+        err = sqlite_prepare(&a->move, a->db, "UPDATE error_order SET payload = ?2 WHERE id = ?1", diag);
     if (err == OK)
         err = sqlite_prepare(
             &a->pair, a->db,
@@ -572,12 +662,10 @@ enum err error_orders_add(struct sqlite *db, const struct task *task, const char
         wish.classes[passes[pass]] = passes[pass] == ENTRY_VERDICT ? book->push.classes : UINT32_MAX;
         if (!(at_hand.seen.classes[passes[pass]] & wish.classes[passes[pass]]))
             continue; /* there are none */
-        memset(a.recent, 0, sizeof a.recent);
         err = verdict_log_open(&reader, segment, diag);
         if (err == OK)
             verdict_log_only(reader, &wish, NULL);
         while (err == OK && (step = verdict_log_next(reader, &entry, NULL, diag)) == STEP_MORE) {
-            char id[ERROR_ID_TEXT];
             if (entry.kind != passes[pass] || entry.repeated)
                 continue;
             if (entry.kind == ENTRY_AGAIN)
@@ -587,10 +675,8 @@ enum err error_orders_add(struct sqlite *db, const struct task *task, const char
                 err = reverse(&a, &entry, diag);
             else if (!(book->push.classes >> entry.class_id & 1))
                 continue;
-            else if (!fresh_id(&a, id, &entry, ""))
-                err = mem_fail(diag, 0, "errors");
             else
-                err = insert(&a, &entry, id, "", 1, diag);
+                err = give(&a, &entry, diag);
         }
         if (err == OK && step == STEP_FAILED)
             err = diag->err;
@@ -604,8 +690,10 @@ enum err error_orders_add(struct sqlite *db, const struct task *task, const char
     sqlite_finish(a.reverse);
     sqlite_finish(a.restore);
     sqlite_finish(a.pair);
+    sqlite_finish(a.move);
     text_fini(&a.text);
     text_fini(&a.queue);
+    ordinals_fini(&a.ordinals);
     return err;
 }
 

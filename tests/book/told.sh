@@ -1,5 +1,6 @@
 #!/bin/sh
-# tests/book/told.sh TIEOUT: what people are told of a book: no bytes that steer their terminal, alarms again after a retry, all rules of a job.
+# tests/book/told.sh TIEOUT: what people are told of a book: no bytes that steer their terminal, alarms again after a retry, all rules of a job,
+# an error for each of many equal records, and where their rows are.
 set -eu
 tieout=$(realpath "$1")
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -61,6 +62,45 @@ expect 0 'is due again' t task retry --date=2026-11-01 --jobs=twice
 [ "$(alarms)" = '1|0' ] || fail "retried: alarms $(alarms)"
 three
 [ "$(alarms)" = '2|1' ] || fail "failed again: alarms $(alarms)"
+
+# ---- so many records that are equal in all: each has an error of its own
+mkdir -p equal/local equal/bill
+job M 0 >equal/m.yaml
+many() { # DAY LOCALROWS
+    (
+        echo order_no,amount,status
+        echo "z$1,1.00,SUCCESS"
+        i=0
+        while [ $i -lt "$2" ]; do
+            echo a,1.00,SUCCESS
+            i=$((i + 1))
+        done
+    ) >equal/local/M-2026-11-0$1.csv
+    printf 'trade_no,order_no,amount,status\nz%s,z%s,1.00,SUCCESS\n' "$1" "$1" >equal/bill/M-2026-11-0$1.csv
+    expect 0 'made' t task init --date=2026-11-0$1 --jobs=equal
+}
+many 1 300
+expect 1 '1 task done' t task run --jobs=equal
+expect 0 '300 errors' t errors list --limit=1000 --jobs=equal
+# ---- a corrected file has the rows elsewhere: errors and trace of verdicts that stand name where they are
+sed -i '1a new,5.00,SUCCESS' equal/local/M-2026-11-01.csv
+expect 1 '1 task done' t task rerun --date=2026-11-01 --jobs=equal
+expect 0 '301 errors' t errors list --limit=1000 --jobs=equal
+places() { t errors list --format=json --limit=1000 --jobs=equal | sed 's/.*"local_place":"[^:]*:\([0-9]*\)@.*/\1/' | sort -n | "$1" -1; }
+[ "$(places head)" = 2 ] && [ "$(places tail)" = 303 ] || fail "errors name lines $(places head) to $(places tail), expected 2 to 303"
+expect 0 'all agree' t verify --jobs=equal
+mkdir -p moved/local moved/bill
+job V 0 >moved/v.yaml
+printf 'order_no,amount,status\na,1.00,SUCCESS\n' >moved/local/V-2026-11-01.csv
+printf 'trade_no,order_no,amount,status\nt1,b,2.00,SUCCESS\n' >moved/bill/V-2026-11-01.csv
+expect 0 'made' t task init --date=2026-11-01 --jobs=moved
+expect 1 'do not tie out' t task run --jobs=moved
+printf 'order_no,amount,status\nb,2.00,SUCCESS\na,1.00,SUCCESS\n' >moved/local/V-2026-11-01.csv
+expect 1 'do not tie out' t task rerun --date=2026-11-01 --jobs=moved
+expect 0 'local/V-2026-11-01.csv:3@38' t errors show "$(t errors list --format=csv --jobs=moved | sed -n '2s/,.*//p')" --jobs=moved
+expect 0 'stands as it was; its rows are elsewhere in the corrected files' t trace a --jobs=moved
+grep -q 'V-2026-11-01.csv:3@' said || fail 'trace does not say where the row is'
+expect 0 '"what":"moved"' t trace a --format=json --jobs=moved
 
 # ---- check says what money rules a job has
 job R >rules.yaml
