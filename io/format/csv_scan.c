@@ -122,7 +122,7 @@ AVX512 static inline uint32_t *put_bits_avx512(uint32_t *out, uint64_t bits, uin
     ATTRIBUTE static struct csv_scan_result NAME(const struct csv_scan_job *job) {                           \
         struct csv_scan_result result = {0, 0, job->start, job->size, 0, job->start};                        \
         uint32_t *sep = job->seps, *row = job->rows;                                                         \
-        uint64_t quotes = 0, stray = 0, cr_before = 0;                                                       \
+        uint64_t quotes = 0, stray = 0, cr_before = 0, returns = 0;                                          \
         uint32_t in_mark = 0, mark_at = 0;                                                                   \
         uint32_t base = job->marks ? 0 : job->start & ~63u;                                                  \
         for (; base < job->size; base += 64) {                                                               \
@@ -149,6 +149,7 @@ AVX512 static inline uint32_t *put_bits_avx512(uint32_t *out, uint64_t bits, uin
                 m.newline &= wanted, m.separator &= wanted, m.quote &= wanted, m.cr &= wanted;               \
             }                                                                                                \
             quotes |= m.quote;                                                                               \
+            returns |= m.cr;                                                                                 \
             stray |= (m.cr & ~(m.newline >> 1) & ~((uint64_t)1 << 63)) | (cr_before & ~m.newline & 1);       \
             cr_before = m.cr >> 63;                                                                          \
             uint32_t so_far = (uint32_t)(sep - job->seps);                                                   \
@@ -176,6 +177,8 @@ AVX512 static inline uint32_t *put_bits_avx512(uint32_t *out, uint64_t bits, uin
         result.row_count = (uint32_t)(row - job->rows);                                                      \
         if (quotes)                                                                                          \
             result.flags |= CSV_SAW_QUOTE;                                                                   \
+        if (returns)                                                                                         \
+            result.flags |= CSV_SAW_CR;                                                                      \
         if (stray)                                                                                           \
             result.flags |= CSV_SAW_STRAY_CR;                                                                \
         return result;                                                                                       \

@@ -16,8 +16,10 @@
 #include <stdint.h>
 
 enum {
-    CSV_MARK_BYTES = 8192, /* newlines are counted per block of this size, for line numbers */
-    CSV_SCAN_SLACK = 128   /* readable bytes wanted behind the chunk; and entries behind seps */
+    /* Newlines are counted per block of this size, for line numbers: a row that broke is read again from its block's
+     * first byte on. */
+    CSV_MARK_BYTES = 2048,
+    CSV_SCAN_SLACK = 128 /* readable bytes wanted behind the chunk; and entries behind seps */
 };
 
 enum csv_scan_flags {
@@ -26,7 +28,8 @@ enum csv_scan_flags {
     CSV_IRREGULAR = 4,    /* csv_scan_quoted: a quote where none may stand */
     CSV_UNFINISHED = 8,   /* no row end at or after `end` - 1: more bytes are needed, or the file ends here */
     CSV_ENDS_QUOTED = 16, /* csv_scan_quoted: the newline that ends the chunk's last line is inside quotes */
-    CSV_CUT_QUOTED = 32   /* csv_scan_quoted, with UNFINISHED: the bytes end inside quotes */
+    CSV_CUT_QUOTED = 32,  /* csv_scan_quoted, with UNFINISHED: the bytes end inside quotes */
+    CSV_SAW_CR = 64       /* csv_scan only: a carriage return anywhere */
 };
 
 struct csv_scan_job {

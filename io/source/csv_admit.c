@@ -125,13 +125,17 @@ enum err csv_finish(struct source *source, struct worker_io *io, struct diag *di
         if (!csv_has_marks(s))
             continue;
         uint64_t marks = (s->set.files[i].size + CSV_MARK_BYTES - 1) / CSV_MARK_BYTES, sum = 0;
-        const uint64_t in_chunk = s->chunk / CSV_MARK_BYTES;
-        file->mark_sums = mem_take((marks + 1) * sizeof *file->mark_sums);
+        const uint64_t in_chunk = s->chunk / CSV_MARK_BYTES, sums = marks / CSV_MARKS_A_SUM + 1;
+        file->mark_sums = mem_take(sums * sizeof *file->mark_sums);
         if (!file->mark_sums)
-            return mem_fail(diag, (marks + 1) * sizeof *file->mark_sums, "line numbers");
-        for (uint64_t k = 0; k < marks; k++) {
-            file->mark_sums[k] = sum;
-            sum += csv_marks(s, file, k / in_chunk)[k % in_chunk];
+            return mem_fail(diag, sums * sizeof *file->mark_sums, "line numbers");
+        for (uint64_t k = 0; k < marks;) {
+            const uint16_t *in = csv_marks(s, file, k / in_chunk);
+            for (uint64_t m = 0; m < in_chunk && k < marks; m++, k++) {
+                if (k % CSV_MARKS_A_SUM == 0)
+                    file->mark_sums[k / CSV_MARKS_A_SUM] = sum;
+                sum += in[m];
+            }
         }
     }
     return csv_limit_rejects(source, io, diag);

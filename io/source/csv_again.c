@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROW_FETCH = 1024 };
+enum { ROW_FETCH = 512 };
 
 /* Makes the window hold the file's bytes from `at` on, at least `want` of them or up to the file's end. */
 enum err csv_window(struct csv_source *s, struct worker_io *io, struct input_file *input, uint64_t at,
@@ -140,13 +140,24 @@ static int flattened(const struct csv_source *s)
     return s->spec->bill && s->spec->bill->flatten != FLATTEN_NONE;
 }
 
+/* Newlines before a mark. */
+static uint64_t lines_before(const struct csv_source *s, const struct csv_file *file, uint64_t mark)
+{
+    const uint64_t in_chunk = s->chunk / CSV_MARK_BYTES;
+    uint64_t lines = file->mark_sums[mark / CSV_MARKS_A_SUM];
+    for (uint64_t k = mark / CSV_MARKS_A_SUM * CSV_MARKS_A_SUM; k < mark; k++)
+        lines += csv_marks(s, file, k / in_chunk)[k % in_chunk];
+    return lines;
+}
+
 /* The line of a byte that is in the window, where its block is as well; 0: ask csv_line. */
-static uint64_t line_in_window(const struct csv_file *file, const struct worker_io *io, uint64_t at)
+static uint64_t line_in_window(const struct csv_source *s, const struct csv_file *file,
+                               const struct worker_io *io, uint64_t at)
 {
     const uint64_t block = at / CSV_MARK_BYTES * CSV_MARK_BYTES;
     if (!file->mark_sums || block < io->window_at)
         return 0;
-    return file->mark_sums[at / CSV_MARK_BYTES] +
+    return lines_before(s, file, at / CSV_MARK_BYTES) +
            csv_count_newlines(io->window + (block - io->window_at), at - block) + 1;
 }
 
@@ -168,7 +179,7 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
     if (code != REJECT_NONE)
         return row_changed(&s->set.files[index], at, diag);
     full->place = place;
-    full->line = flattened(s) ? 0 : line_in_window(&s->files[index], io, at);
+    full->line = flattened(s) ? 0 : line_in_window(s, &s->files[index], io, at);
     return OK;
 }
 
@@ -198,7 +209,7 @@ uint64_t csv_line(struct csv_source *s, struct worker_io *io, uint32_t index, ui
         int near = c->file == input->serial && at >= c->from && at < c->from + 4 * IO_WINDOW;
         c->file = input->serial;
         c->at = file->mark_sums ? at / CSV_MARK_BYTES * CSV_MARK_BYTES : 0;
-        c->line = file->mark_sums ? file->mark_sums[at / CSV_MARK_BYTES] : 0;
+        c->line = file->mark_sums ? lines_before(s, file, at / CSV_MARK_BYTES) : 0;
         if (!near)
             c->size = 0;
     }

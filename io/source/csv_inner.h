@@ -41,7 +41,7 @@ enum ticket_state { TICKET_NEW, TICKET_SCANNED, TICKET_EMPTY };
 
 /* What is noted of a file's chunks, CSV_SEGMENT_CHUNKS at a time: how many there will be is not known while a file
  * is being unpacked. A segment is made when its first chunk is claimed. */
-enum { CSV_SEGMENT_CHUNKS = 2048 };
+enum { CSV_SEGMENT_CHUNKS = 2048, CSV_MARKS_A_SUM = 8 };
 
 struct csv_segment {
     _Atomic uint8_t *states; /* enum chunk_state */
@@ -92,7 +92,8 @@ struct csv_file {
     uint64_t first_chunk, next_chunk; /* next: to be claimed */
     struct csv_segment *segments;
     uint64_t segment_count;
-    uint64_t *mark_sums;   /* newlines before each mark; made by finish; NULL with odd chunk sizes */
+    uint64_t *
+        mark_sums; /* newlines before each CSV_MARKS_A_SUM'th mark; made by finish; NULL with odd chunk sizes */
     uint64_t reject_count; /* under the list's lock */
     _Atomic uint64_t rows, records, blank_rows, record_bytes, reject_bytes, other_bytes;
 };
