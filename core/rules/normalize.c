@@ -188,15 +188,19 @@ static void make_plan(struct normalizer *n)
                                   .status = n->status_in_sigma ? column_of(n, FIELD_STATUS) : -1,
                                   .channel = column_of(n, FIELD_CHANNEL_CODE),
                                   .key = column_of(n, n->key_parts[0]),
-                                  .number_count = n->key_cell_count,
                                   .unit_day = n->shared->unit_day,
                                   .side_flag = n->side == CHANNEL ? RECORD_CHANNEL : 0,
                                   .job_currency = n->job->currency,
                                   .wants_channel = (uint8_t)n->key_has_channel};
     n->plan.number = atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed) + 1;
     plan_shape(&n->plan);
-    for (int i = 0; i < n->key_cell_count; i++)
-        n->plan.numbers[i] = n->columns[n->key_cells[i]];
+    for (int i = 0; i < n->key_cell_count; i++) {
+        const int column = n->columns[n->key_cells[i]];
+        if (column == n->plan.channel && n->plan.wants_channel)
+            n->plan.channel_is_number = 1;
+        else if (column != n->plan.key)
+            n->plan.numbers[n->plan.number_count++] = column;
+    }
     n->plan.counts = (uint8_t)n->counts;
     n->plan.zone = n->shared->job_zone;
     n->plan.counts_hours = (uint8_t)n->job->aggregate.hour;

@@ -30,8 +30,10 @@ struct plain_plan {
     uint64_t hash_seed;
     struct span channel_constant; /* of the key, where it is no column */
     int currency, amount, direction, fee, time, status, channel, key;
-    int numbers[KEYS_MAX * KEY_PARTS_MAX]; /* text parts of all keys: a spreadsheet may have shortened them */
+    /* Text parts of all keys besides `key`, and `channel` if channel_is_number: a spreadsheet may have shortened them. */
+    int numbers[KEYS_MAX * KEY_PARTS_MAX];
     int number_count;
+    uint8_t channel_is_number;
     /* Columns side by side, the time and what of direction and currency is beside it, compared as one; the first
      * is -1: there are none. */
     int shape_first, shape_last;
@@ -93,12 +95,12 @@ static inline __attribute__((always_inline)) struct span plain_cell(const uint8_
     return (struct span){(const char *)bytes + from, seps[column] - from};
 }
 
-/* The same without the carriage return at the end of a row. */
+/* The same without the carriage return at the end of a row of so many columns; 0: no row has one. */
 static inline __attribute__((always_inline)) struct span
 plain_cell_of(const uint8_t *bytes, const uint32_t *seps, int column, uint32_t columns)
 {
     struct span text = plain_cell(bytes, seps, column);
-    if (column + 1 == (int)columns)
+    if (columns && column + 1 == (int)columns)
         text.size -= text.size && text.data[text.size - 1] == '\r';
     return text;
 }
@@ -259,18 +261,20 @@ static inline int plain_is_shortened(struct span text)
 }
 
 /* Takes rows from the first of `count` (at most PLAIN_BLOCK) on, until one is not as usual; returns how many. Column c of
- * row i is bytes[seps[i * columns + c - 1] + 1, seps[i * columns + c]), but for a carriage return at the row's end. */
+ * row i is bytes[seps[i * columns + c - 1] + 1, seps[i * columns + c]), but for a carriage return at the row's end, where there
+ * may be some (`has_cr`, known when this is compiled). */
 static inline __attribute__((always_inline)) uint32_t
 plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes, const uint32_t *seps,
-            uint32_t columns, uint32_t count, struct plain_block *b)
+            uint32_t columns, const int has_cr, uint32_t count, struct plain_block *b)
 {
+    const uint32_t ends = has_cr ? columns : 0;
     const struct plain_parts constant = {plan->unit_day, plan->job_currency, 0};
     const uint32_t *row;
     uint32_t i;
     if (UNLIKELY(seps[-1] + 1 < PLAIN_FRONT))
         return 0;
     for (i = 0, row = seps; i < count; i++, row += columns) {
-        const struct span text = plain_cell_of(bytes, row, plan->amount, columns);
+        const struct span text = plain_cell_of(bytes, row, plan->amount, ends);
         const uint32_t negative = text.data[0] == '-';
         uint64_t amount;
         if (UNLIKELY(text.size <= negative || !plain_money((const uint8_t *)text.data + text.size,
@@ -282,7 +286,7 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
     count = i;
     if (plan->fee >= 0) {
         for (i = 0, row = seps; i < count; i++, row += columns) {
-            const struct span text = plain_cell_of(bytes, row, plan->fee, columns);
+            const struct span text = plain_cell_of(bytes, row, plan->fee, ends);
             const uint32_t negative = text.size && text.data[0] == '-';
             uint64_t fee;
             if (UNLIKELY(text.size == 1 && negative) ||
@@ -311,7 +315,7 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
             struct plain_parts parts = {shape->day, shape->currency, shape->is_out};
             if (UNLIKELY(size != shape->size || !plain_fits(shape, bytes + from))) {
                 parts = constant;
-                if (!plain_parts(plan, s, bytes, row, first, last, columns, &parts))
+                if (!plain_parts(plan, s, bytes, row, first, last, ends, &parts))
                     break;
                 plain_shape_make(plan, s, bytes, row, &parts);
             }
@@ -331,8 +335,8 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
         (plan->direction >= 0 && (plan->direction < first || plan->direction > last))) {
         for (i = 0, row = seps; i < count; i++, row += columns) {
             struct plain_parts parts = {b->day[i], b->currency[i], b->is_out[i]};
-            if (UNLIKELY(last >= 0 && !plain_parts(plan, s, bytes, row, 0, first - 1, columns, &parts)) ||
-                UNLIKELY(!plain_parts(plan, s, bytes, row, last + 1, INT32_MAX, columns, &parts)))
+            if (UNLIKELY(last >= 0 && !plain_parts(plan, s, bytes, row, 0, first - 1, ends, &parts)) ||
+                UNLIKELY(!plain_parts(plan, s, bytes, row, last + 1, INT32_MAX, ends, &parts)))
                 break;
             b->day[i] = parts.day;
             b->currency[i] = parts.currency;
@@ -342,7 +346,7 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
     }
     if (plan->status >= 0) {
         for (i = 0, row = seps; i < count; i++, row += columns) {
-            const struct span text = plain_cell_of(bytes, row, plan->status, columns);
+            const struct span text = plain_cell_of(bytes, row, plan->status, ends);
             b->status[i] = plain_same_word(plan->words, s, text.data, (uint32_t)text.size);
             if (UNLIKELY(b->status[i] == DICT_FULL))
                 break;
@@ -353,10 +357,12 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
             b->status[i] = 0;
     }
     if (plan->wants_channel && plan->channel >= 0) {
+        const int channel_is_number = plan->channel_is_number;
         for (i = 0, row = seps; i < count; i++, row += columns) {
-            const struct span text = plain_cell_of(bytes, row, plan->channel, columns);
+            const struct span text = plain_cell_of(bytes, row, plan->channel, ends);
             b->channel[i] = plain_word(plan->words, &s->words, text.data, (uint32_t)text.size);
-            if (UNLIKELY(b->channel[i] == 0 || b->channel[i] == DICT_FULL))
+            if (UNLIKELY(b->channel[i] == 0 || b->channel[i] == DICT_FULL) ||
+                (channel_is_number && plain_is_shortened(text)))
                 break;
         }
         count = i;
@@ -370,13 +376,14 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
     }
     for (int k = 0; k < plan->number_count; k++) {
         for (i = 0, row = seps; i < count; i++, row += columns)
-            if (UNLIKELY(plain_is_shortened(plain_cell_of(bytes, row, plan->numbers[k], columns))))
+            if (UNLIKELY(plain_is_shortened(plain_cell_of(bytes, row, plan->numbers[k], ends))))
                 break;
         count = i;
     }
     for (i = 0, row = seps; i < count; i++, row += columns) {
-        const struct span text = plain_cell_of(bytes, row, plan->key, columns);
-        if (UNLIKELY(text.size == 0 || text.size > PLAIN_KEY_MAX || b->currency[i] == CURRENCY_NONE))
+        const struct span text = plain_cell_of(bytes, row, plan->key, ends);
+        if (UNLIKELY(text.size - 1 >= PLAIN_KEY_MAX || b->currency[i] == CURRENCY_NONE) ||
+            plain_is_shortened(text))
             break;
         b->hash[i] = hash_bytes(text.data, text.size, plan->hash_seed + b->channel[i]);
     }
@@ -392,10 +399,10 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
 #else
 
 static inline uint32_t plain_block(const struct plain_plan *plan, struct norm_scratch *s,
-                                   const uint8_t *bytes, const uint32_t *seps, uint32_t columns,
+                                   const uint8_t *bytes, const uint32_t *seps, uint32_t columns, int has_cr,
                                    uint32_t count, struct plain_block *block)
 {
-    (void)plan, (void)s, (void)bytes, (void)seps, (void)columns, (void)count, (void)block;
+    (void)plan, (void)s, (void)bytes, (void)seps, (void)columns, (void)has_cr, (void)count, (void)block;
     return 0;
 }
 

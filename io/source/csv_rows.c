@@ -91,9 +91,10 @@ static inline int tally_block(const struct plain_block *block, uint32_t count, u
 /* The hot loop: usual rows, until one is not. */
 static inline __attribute__((always_inline)) enum err
 usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct csv_walk walk,
-           uint32_t columns, uint64_t place, struct csv_step *step, struct outbox *outbox, struct diag *diag)
+           uint32_t columns, const int has_cr, uint64_t place, struct csv_step *step, struct outbox *outbox,
+           struct diag *diag)
 {
-    enum { BLOCK_AT_FIRST = 8 }; /* where odd rows are frequent, little is done twice */
+    enum { BLOCK_AT_FIRST = 8, LINES_AHEAD = 8 }; /* where odd rows are frequent, little is done twice */
     struct plain_block block;
     uint32_t row = step->row, sep = step->sep, most = BLOCK_AT_FIRST;
     const uint32_t first_row = row, first_byte = walk.seps[(int64_t)sep - 1] + 1;
@@ -105,13 +106,14 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
             count++;
         if (count == 0)
             break;
-        const uint32_t usual = plain_block(plan, s, walk.bytes, walk.seps + sep, columns, count, &block);
+        const uint32_t usual =
+            plain_block(plan, s, walk.bytes, walk.seps + sep, columns, has_cr, count, &block);
         const uint32_t *seps = walk.seps + sep;
         uint32_t done = 0;
         for (; done < usual; done++, seps += columns) {
             if (UNLIKELY(plan->counts) && !plain_note(plan, s, walk.bytes, seps, columns))
                 break;
-            const struct span key = plain_cell_of(walk.bytes, seps, plan->key, columns);
+            const struct span key = plain_cell_of(walk.bytes, seps, plan->key, has_cr ? columns : 0);
             const uint32_t units = record_units((uint32_t)key.size);
             struct batch *batch = outbox_room(outbox, block.hash[done], units, diag);
             if (UNLIKELY(!batch)) {
@@ -119,6 +121,7 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
                 break;
             }
             struct record *record = &batch->units[batch->used];
+            __builtin_prefetch(record + LINES_AHEAD, 1); /* the batch was another core's */
             plain_put(&block, done, key, plan->side_flag, record);
             record->place = place + seps[-1] + 1;
             outbox_put_untold(outbox, batch, units);
@@ -150,34 +153,37 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
 }
 
 typedef enum err usual_fn(const struct plain_plan *plan, struct norm_scratch *s, const struct csv_walk walk,
-                          uint32_t columns, uint64_t place, struct csv_step *step, struct outbox *outbox,
-                          struct diag *diag);
+                          uint32_t columns, int has_cr, uint64_t place, struct csv_step *step,
+                          struct outbox *outbox, struct diag *diag);
 
 static __attribute__((noinline)) enum err take_usual(const struct plain_plan *plan, struct norm_scratch *s,
-                                                     const struct csv_walk walk, uint32_t columns,
+                                                     const struct csv_walk walk, uint32_t columns, int has_cr,
                                                      uint64_t place, struct csv_step *step,
                                                      struct outbox *outbox, struct diag *diag)
 {
-    return usual_rows(plan, s, walk, columns, place, step, outbox, diag);
+    return has_cr ? usual_rows(plan, s, walk, columns, 1, place, step, outbox, diag)
+                  : usual_rows(plan, s, walk, columns, 0, place, step, outbox, diag);
 }
 
 #if defined(__x86_64__)
 /* The same in the machine's newer instructions. */
 static __attribute__((noinline, target("avx2,bmi,bmi2,popcnt,lzcnt"))) enum err
 take_usual_avx2(const struct plain_plan *plan, struct norm_scratch *s, const struct csv_walk walk,
-                uint32_t columns, uint64_t place, struct csv_step *step, struct outbox *outbox,
+                uint32_t columns, int has_cr, uint64_t place, struct csv_step *step, struct outbox *outbox,
                 struct diag *diag)
 {
-    return usual_rows(plan, s, walk, columns, place, step, outbox, diag);
+    return has_cr ? usual_rows(plan, s, walk, columns, 1, place, step, outbox, diag)
+                  : usual_rows(plan, s, walk, columns, 0, place, step, outbox, diag);
 }
 
 static __attribute__((noinline,
                       target("avx512f,avx512bw,avx512vl,avx512dq,avx2,bmi,bmi2,popcnt,lzcnt"))) enum err
 take_usual_avx512(const struct plain_plan *plan, struct norm_scratch *s, const struct csv_walk walk,
-                  uint32_t columns, uint64_t place, struct csv_step *step, struct outbox *outbox,
+                  uint32_t columns, int has_cr, uint64_t place, struct csv_step *step, struct outbox *outbox,
                   struct diag *diag)
 {
-    return usual_rows(plan, s, walk, columns, place, step, outbox, diag);
+    return has_cr ? usual_rows(plan, s, walk, columns, 1, place, step, outbox, diag)
+                  : usual_rows(plan, s, walk, columns, 0, place, step, outbox, diag);
 }
 #endif
 
@@ -221,8 +227,8 @@ static inline __attribute__((always_inline)) enum err take_rows(struct csv_work 
     enum err err = OK;
     for (; err == OK; step.row++) {
         if (plan)
-            err = usual(plan, &w->io->scratch, walk, columns, w->input->base + w->ticket->begin, &step,
-                        outbox, diag);
+            err = usual(plan, &w->io->scratch, walk, columns, scan->flags & CSV_SAW_CR,
+                        w->input->base + w->ticket->begin, &step, outbox, diag);
         if (err != OK || step.row == walk.count)
             break;
         const struct csv_bounds at = csv_bounds_at(&walk, step.row, step.sep, scan);
