@@ -72,6 +72,14 @@ int sums_are_split(const struct job *job, const struct set_sums *sums, struct se
     return 1;
 }
 
+/* 1: more went back on `side` than was taken. What is taken comes in, but for a set whose whole side holds nothing that does: a payout
+ * or a refund in parts. */
+static int gives_back_more(const struct set_sums *sums, enum side whole, enum side side)
+{
+    const money_total in = sums->above[side], out = -sums->below[side];
+    return sums->above[whole] > 0 ? out > in : in > out;
+}
+
 int sums_are_partial(const struct job *job, const struct set_sums *sums, struct set_verdict *verdict)
 {
     const struct partial_rules *rules = &job->match.partials;
@@ -80,9 +88,8 @@ int sums_are_partial(const struct job *job, const struct set_sums *sums, struct 
         return 0;
     const int sign = sums->gross[whole] < 0 ? -1 : 1;
     const money_total expected = sums->gross[whole] * sign, reached = sums->gross[parts] * sign;
-    const money_total captured = sign < 0 ? -sums->below[parts] : sums->above[parts],
-                      returned = sign < 0 ? sums->above[parts] : -sums->below[parts];
-    if (returned > captured && !rules->over_refund_ignored) {
+    if (!rules->over_refund_ignored &&
+        (gives_back_more(sums, whole, whole) || gives_back_more(sums, whole, parts))) {
         *verdict = (struct set_verdict){CLASS_MISMATCH, REASON_BIT(REASON_OVER_REFUND), 0};
     } else if (reached == expected) {
         *verdict = (struct set_verdict){CLASS_MATCH, group_reason(sums), 0};

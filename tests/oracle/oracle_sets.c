@@ -323,20 +323,27 @@ int oracle_pass_partials(const struct oracle *oracle, struct orecord **local, in
     struct orecord **parts = is_local_whole ? channel : local;
     int part_count = is_local_whole ? channels : locals;
     __int128 whole = is_local_whole ? sum_gross(local, locals) : sum_gross(channel, channels);
-    __int128 reached = sum_gross(parts, part_count), captured = 0, refunded = 0;
+    __int128 reached = sum_gross(parts, part_count);
     if (whole == 0 || !is_of_one_kind(all, count)) {
         free(all);
         return 0;
     }
-    int sign = whole < 0 ? -1 : 1;
-    for (int i = 0; i < part_count; i++) {
-        __int128 amount = parts[i]->gross * sign;
-        captured += amount > 0 ? amount : 0;
-        refunded += amount < 0 ? -amount : 0;
+    int sign = whole < 0 ? -1 : 1, captures = -1, gives_back_more = 0;
+    for (int i = 0; i < count; i++) /* the whole side has money that came in: that are its captures */
+        if ((all[i]->side == ORACLE_LOCAL) == is_local_whole && all[i]->gross > 0)
+            captures = 1;
+    for (int side = 0; side < 2; side++) {
+        __int128 captured = 0, refunded = 0;
+        for (int i = 0; i < count; i++) {
+            __int128 amount = (int)all[i]->side == side ? all[i]->gross * captures : 0;
+            captured += amount > 0 ? amount : 0;
+            refunded += amount < 0 ? -amount : 0;
+        }
+        gives_back_more |= refunded > captured;
     }
     int class_id = O_MISMATCH;
     unsigned reasons;
-    if (refunded > captured && !job->partials.is_over_refund_ignored) {
+    if (gives_back_more && !job->partials.is_over_refund_ignored) {
         reasons = 1u << R_OVER_REFUND;
     } else if (reached == whole) {
         class_id = O_MATCH;

@@ -342,6 +342,11 @@ TEST(partials_are_reached_short_over_or_given_back)
     IS(one_key(job, "100", "30 - - A,-50 - - B"),
        "mismatch 30.00 30.00 over_refund; mismatch -50.00 -50.00 over_refund; "
        "mismatch 100.00 -100.00 over_refund");
+    IS(one_key(job, "100,-120 - - b", "60 - - A,40 - - B,-70 - - C,-50 - - D"),
+       "mismatch 60.00 60.00 over_refund; mismatch 40.00 40.00 over_refund; mismatch -70.00 -70.00 "
+       "over_refund; "
+       "mismatch -50.00 -50.00 over_refund; mismatch 100.00 -100.00 over_refund; mismatch -120.00 120.00 "
+       "over_refund");
     job->threshold[ORACLE_LOCAL] = 1;
     IS(one_key(job, "100", "60 - - A"), "suspense channel 60.00 A partial; suspense local 100.00 partial");
     job->partials.whole = ORACLE_CHANNEL;
