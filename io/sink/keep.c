@@ -176,7 +176,10 @@ int keep_more_prints(struct final_print out[PRINTS_MAX], const struct job *job, 
                      const struct full *row, const struct full *partner, uint64_t link)
 {
     int count = 0;
-    for (int k = 0; k < job->match.key_count; k++) {
+    /* What a key joined no later key takes apart, no more than in one run. */
+    const int keys =
+        partner && row->key_no && row->key_no < job->match.key_count ? row->key_no : job->match.key_count;
+    for (int k = 0; k < keys; k++) {
         const uint64_t hash = normalize_later_print(job, task->shared->hash_seed, row, k);
         const int both = partner && hash && same_key(job, k, row, partner);
         if (hash && (k > 0 || both))

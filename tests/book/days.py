@@ -130,12 +130,12 @@ class Oracle:
     def __init__(self):
         self.open = []
         self.final = []     # what P9 gave for good
-        self.pairs = []     # mismatches: (local, channel)
+        self.pairs = []     # mismatches: (local, channel, key that joined them)
         self.seen = {}      # identity -> contents, of all days before
         self.spent = {}     # budget cell -> (cents, whether one did not fit)
 
     def state(self):
-        return ([r.copy() for r in self.open], [r.copy() for r in self.final], [(l.copy(), c.copy()) for l, c in self.pairs],
+        return ([r.copy() for r in self.open], [r.copy() for r in self.final], [(l.copy(), c.copy(), n) for l, c, n in self.pairs],
                 {k: set(v) for k, v in self.seen.items()}, dict(self.spent))
 
     def restore(self, state):
@@ -157,14 +157,17 @@ class Oracle:
             r.met = False
             pool.append(r)
         self.open = []
-        sleeping = [[r] for r in self.final] + [[l, c] for l, c in self.pairs]
+        sleeping = [([r], len(KEYS)) for r in self.final] + [([l, c], n) for l, c, n in self.pairs]
         brought = []
         for number in KEYS:
             # SPEC 5: a new record of the other side that shares a key with a final one reopens it. Under the second key there are
             # only records that the first one left open.
             new = {(r.side, r.key(number)) for r in pool if r.is_new() and r.key(number)}
-            for group in list(sleeping):
+            for sleeper in list(sleeping):
+                group, joined_by = sleeper
                 woken = []
+                if number > joined_by:  # what a key joined no later key takes apart, as on one day
+                    continue
                 for r in group:
                     key = r.key(number)
                     other = (OTHER[r.side], key) in new
@@ -172,7 +175,7 @@ class Oracle:
                     if key and (other or both):
                         woken.append(r)
                 if woken:
-                    sleeping.remove(group)
+                    sleeping.remove(sleeper)
                     pool += [self.reopen(r) for r in woken]
                     brought += [r for r in group if r not in woken]
             groups, left = {}, []
@@ -187,8 +190,8 @@ class Oracle:
                     r.met = True
             pool = left + [self.reopen(r) for r in brought]
             brought = []
-        self.final = [g[0] for g in sleeping if len(g) == 1]
-        self.pairs = [tuple(g) for g in sleeping if len(g) == 2]
+        self.final = [g[0] for g, _ in sleeping if len(g) == 1]
+        self.pairs = [(g[0], g[1], n) for g, n in sleeping if len(g) == 2]
         for r in pool:
             if r.repeated and not r.met:  # no key at all: only its id tells who it is
                 if r.repeated == "equal":
@@ -289,7 +292,7 @@ class Oracle:
                     out["mismatch"].append(self.pair(number, l, c, (reasons or {"timing"}) | l.own() | c.own()))
                     self.close(l)
                     self.close(c)
-                    self.end_pair(l, c)
+                    self.end_pair(l, c, number)
             else:
                 for r in ls + cs:
                     out["ambiguous"].append(r.shown(r.own()))
@@ -306,12 +309,12 @@ class Oracle:
             open_ones.append(r)
         return open_ones
 
-    def end_pair(self, l, c):
+    def end_pair(self, l, c, number):
         for r in (l, c):
             r.tries = r.age()
             r.opened = self.day if r.opened is None else r.opened
             r.late, r.met, r.repeated = False, False, ""
-        self.fresh_pairs.append((l, c))
+        self.fresh_pairs.append((l, c, number))
 
     def leave_open(self, r):
         out, roll = self.out, self.roll
@@ -341,7 +344,7 @@ class Oracle:
             self.spent[l.day] = (spent if over else spent + delta, over)
             if over:
                 self.out["mismatch"].append(self.pair(number, l, c, reasons | {"budget"}))
-                self.end_pair(l, c)
+                self.end_pair(l, c, number)
             else:
                 self.out["match"].append(self.pair(number, l, c, reasons | {"tolerance"}))
 

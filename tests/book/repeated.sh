@@ -286,6 +286,29 @@ expect 1 done t task rerun --date=2026-11-01 --cascade
 has 3 extra 'c2,,late'
 expect 0 'all agree' t verify
 
+# ---- what an earlier key joined no later key takes apart: two days say what the same rows say on one ----
+thresholds=0 make joined
+rows l 1 l1,o8,,60; rows c 1 c1,o8,t4,40
+rows l 2 l2,o5,t4,100; rows c 2
+rows l 3 l1b,o8,,40; rows c 3 cz,,t5,1
+day 1 1 done
+day 2 1 done
+has 2 missing 'l2,'
+not 2 mismatch o8
+not 2 missing 'l1,'
+t errors list >said 2>/dev/null
+[ "$(grep -c " o8$" said)" -eq 1 ] || { fail "the error of a mismatch that stands is gone"; cat said; }
+expect 0 'all agree' t verify
+day 3 1 done # the first key still does
+has 3 match 'A,o8,t4,day_cut;late,40.00,40.00'
+has 3 missing 'l1,,late'
+expect 0 'all agree' t verify
+thresholds=0 make joined-once
+rows l 1 l1,o8,,60 l2,o5,t4,100; rows c 1 c1,o8,t4,40
+day 1 1 done
+has 1 mismatch 'A,o8,t4,amount,60.00,40.00'
+has 1 missing 'l2,'
+
 if [ "$failures" -ne 0 ]; then
     echo "$failures failed"
     exit 1
