@@ -263,9 +263,9 @@ static enum step value_fail(const struct binlog_rows *rows, uint32_t column, con
 static uint32_t bits_count(const uint8_t *bits, uint32_t count)
 {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < count; i++)
-        n += bits[i / 8] >> (i % 8) & 1;
-    return n;
+    for (uint32_t i = 0; i < count / 8; i++)
+        n += (uint32_t)__builtin_popcount(bits[i]);
+    return count % 8 ? n + (uint32_t)__builtin_popcount(bits[count / 8] & ((1u << count % 8) - 1)) : n;
 }
 
 /* What a row event does, and whether its rows are compressed. 0: not supported. */
@@ -578,8 +578,12 @@ static enum step event_step(struct binlog_rows *rows, struct diag *diag)
         return STEP_DONE;
     struct binlog_event event;
     event_read(&event, rows->at, offset, checksum_size);
+    const size_t at = (size_t)(rows->at - rows->piece.bytes);
+    const int is_verified = at >= rows->piece.walked_from && at + size <= rows->piece.walked_to &&
+                            event_is_verified_by_walk(event.type);
     /* The FORMAT_DESCRIPTION has a checksum of its own rules, which the walk verified. */
-    if (event.type != EVENT_FORMAT_DESCRIPTION && !binlog_checksum_right(&event, &rows->format))
+    if (!is_verified && event.type != EVENT_FORMAT_DESCRIPTION &&
+        !binlog_checksum_right(&event, &rows->format))
         return binlog_fail(diag, file, offset, "binlog.checksum", hint_copy,
                            "checksum of the %s event is wrong", binlog_event_name(event.type));
     rows->at += size;

@@ -250,6 +250,8 @@ struct binlog_piece {
     const struct binlog_group
         *groups; /* ascending; those to decode are committed and touch a watched table */
     size_t group_count;
+    /* Offsets into `bytes` between which binlog_walk_step went over these very bytes: what it verified there is not verified again. */
+    size_t walked_from, walked_to;
 };
 
 struct binlog_rows_counts {

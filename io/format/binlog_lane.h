@@ -48,6 +48,7 @@ int binlog_lanes_close(const struct binlog_lanes *run, struct binlog_rows *rows,
 
 enum {
     LANE_LENGTHS_MAX = 31, /* columns with a length before them */
+    LANE_SHORT_MAX = 12,   /* of them in a row that lane_hop goes over */
     LANE_READ_MAX = 40     /* bytes that a load may reach behind a row */
 };
 
@@ -101,6 +102,41 @@ const struct binlog_lane *binlog_lane_find(struct table_version *version, const 
                                            uint64_t nulls);
 
 #define LANE_INLINE static inline __attribute__((always_inline))
+
+/* Where the lengths of a row of one-byte lengths stand, and behind them its end; at most LANE_SHORT_MAX, and all of the row can be read. */
+LANE_INLINE const uint8_t *lane_hop(const struct binlog_lane *lane, const uint8_t **lengths, const uint8_t *p)
+{
+    const struct lane_length *const gaps = lane->lengths + lane->length_count;
+    const uint8_t **const ends = lengths + lane->length_count;
+    p += lane->null_bytes;
+    /* Counted from the last one, so that each step has its places fixed. */
+#define LANE_HOP(i)                                                                                          \
+    case i:                                                                                                  \
+        p += gaps[-(i)].gap;                                                                                 \
+        ends[-(i)] = p;                                                                                      \
+        p += (size_t)*p + 1;                                                                                 \
+        __attribute__((fallthrough));
+    switch (lane->length_count) {
+        LANE_HOP(12)
+        LANE_HOP(11)
+        LANE_HOP(10)
+        LANE_HOP(9)
+        LANE_HOP(8)
+        LANE_HOP(7)
+        LANE_HOP(6)
+        LANE_HOP(5)
+        LANE_HOP(4)
+        LANE_HOP(3)
+        LANE_HOP(2)
+        LANE_HOP(1)
+    default:
+        break;
+    }
+#undef LANE_HOP
+    p += lane->tail;
+    *ends = p;
+    return p;
+}
 
 /* 32 bytes can be read from any text on. */
 LANE_INLINE int lane_is_ascii(const char *text, size_t size)

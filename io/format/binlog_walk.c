@@ -641,8 +641,7 @@ static enum step walk_event(struct binlog_walk *walk, const struct binlog_event 
     }
     if (event->type == EVENT_ROWS_QUERY || event->type == EVENT_ANNOTATE_ROWS)
         return STEP_MORE;
-    if (event->type != EVENT_FORMAT_DESCRIPTION && event->type != EVENT_TRANSACTION_PAYLOAD &&
-        !binlog_checksum_right(event, &walk->format))
+    if (event_is_verified_by_walk(event->type) && !binlog_checksum_right(event, &walk->format))
         return binlog_fail(diag, walk->name, event->offset, "binlog.checksum", hint_copy,
                            "checksum of the %s event is wrong", binlog_event_name(event->type));
     switch (event->type) {

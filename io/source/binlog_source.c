@@ -38,6 +38,8 @@ enum { TICKET_WHOLE = 0, TICKET_PIECES = 1, TICKET_FOLD = 2 };
 /* What a ticket carries besides its bytes. */
 struct piece {
     struct binlog_format format;
+    size_t walked_from,
+        walked_to; /* in the ticket's bytes: what the walk went over there and not in an earlier read */
     size_t group_count;
     struct binlog_group groups[];
 };
@@ -55,6 +57,12 @@ struct version {
     struct normalizer *normalizer;
 };
 
+/* Groups that ended in the last steps, collected until a ticket takes them. */
+struct ended {
+    struct binlog_group *groups;
+    size_t count, room;
+};
+
 struct binlog_source {
     struct source base;
     struct source_config config;
@@ -66,6 +74,7 @@ struct binlog_source {
     struct log_columns columns;
     /* walking; under the engine's claim lock */
     struct binlog_walk *walk;
+    struct ended ended;
     uint32_t file;
     int file_begun;
     uint64_t decoded, walked; /* offsets in the file: given out; gone over */
@@ -116,6 +125,7 @@ static void binlog_close(struct source *source)
     for (size_t i = s->late_first; i < s->late_count; i++)
         mem_give(s->late[i].piece);
     mem_give(s->late);
+    mem_give(s->ended.groups);
     image_fold_fini(&s->fold);
     gtid_set_fini(&s->seen);
     mem_give(s->far);
@@ -207,12 +217,6 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* Groups that ended in the last steps, collected until a ticket takes them. */
-struct ended {
-    struct binlog_group *groups;
-    size_t count, room;
-};
-
 /* Takes one group into `ended`, which stays in order of offsets. A transaction that the log holds twice
  * counts once; one that a ROLLBACK TO cut into parts is told of part by part, side by side, under one GTID.
  */
@@ -274,6 +278,7 @@ static struct piece *make_piece(const struct binlog_format *format, const struct
     struct piece *piece = mem_take(sizeof *piece + count * sizeof *groups);
     if (piece) {
         piece->format = *format;
+        piece->walked_from = piece->walked_to = 0;
         piece->group_count = count;
         if (count)
             memcpy(piece->groups, groups, count * sizeof *groups);
@@ -376,8 +381,9 @@ static enum step claim_next(struct source *source, struct worker_io *io, struct 
                             struct diag *diag)
 {
     struct binlog_source *s = of(source);
-    struct ended ended = {0};
+    struct ended *const ended = &s->ended;
     enum err err = OK;
+    ended->count = 0;
     ticket->side = s->config.side;
     for (;;) {
         if (s->late_first < s->late_count) {
@@ -414,12 +420,13 @@ static enum step claim_next(struct source *source, struct worker_io *io, struct 
                          "%s became shorter while it was read", input->path);
             return STEP_FAILED;
         }
-        size_t skip = (size_t)(s->walked - s->decoded), taken = 0;
+        size_t skip = (size_t)(s->walked - s->decoded), taken = 0, walked_here = 0;
         enum step step = STEP_IDLE;
         if (skip <= size) {
             step = binlog_walk_step(s->walk, bytes + skip, size - skip, s->walked, SIZE_MAX, &taken, diag);
             s->walked += taken;
-            err = step == STEP_FAILED ? diag->err : collect(s, &ended, diag);
+            walked_here = taken;
+            err = step == STEP_FAILED ? diag->err : collect(s, ended, diag);
         }
         /* Not even one group ended in what fits: walk on with bytes that are only looked at. */
         while (err == OK && step == STEP_IDLE && binlog_walk_pending_begin(s->walk) == s->decoded &&
@@ -450,7 +457,7 @@ static enum step claim_next(struct source *source, struct worker_io *io, struct 
             }
             step = binlog_walk_step(s->walk, s->far, want, s->walked, 1, &taken, diag);
             s->walked += taken;
-            err = step == STEP_FAILED ? diag->err : collect(s, &ended, diag);
+            err = step == STEP_FAILED ? diag->err : collect(s, ended, diag);
         }
         uint64_t begin = s->decoded, end = binlog_walk_pending_begin(s->walk);
         if (s->walked > 0)
@@ -465,14 +472,16 @@ static enum step claim_next(struct source *source, struct worker_io *io, struct 
             s->file--;
         }
         if (err == OK)
-            err = split_off(s, &ended, begin, diag);
-        struct piece *piece = err == OK ? make_piece(&s->formats[s->file], ended.groups, ended.count) : NULL;
+            err = split_off(s, ended, begin, diag);
+        struct piece *piece =
+            err == OK ? make_piece(&s->formats[s->file], ended->groups, ended->count) : NULL;
         if (err == OK && !piece)
-            err = mem_fail(diag, ended.count * sizeof *ended.groups, "transactions");
-        mem_give(ended.groups);
-        ended = (struct ended){0};
+            err = mem_fail(diag, ended->count * sizeof *ended->groups, "transactions");
+        ended->count = 0;
         if (err != OK)
             return STEP_FAILED;
+        piece->walked_from = skip;
+        piece->walked_to = skip + walked_here;
         ticket->file = s->file;
         ticket->begin = begin;
         ticket->end = end;
@@ -1025,6 +1034,8 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
         piece.bytes = worker_io_buffer(io, ticket->buffer);
         piece.size = (size_t)(ticket->end - ticket->begin);
         piece.file_offset = ticket->begin;
+        piece.walked_from = groups->walked_from;
+        piece.walked_to = groups->walked_to;
         binlog_rows_begin(rows, &piece);
         err = decode(&d, rows, diag);
         CHECK2(err != OK || binlog_rows_taken(rows) == piece.size, binlog_rows_taken(rows), piece.size);

@@ -18,10 +18,12 @@ struct log_number {
     uint32_t low_size, high_size;
 };
 
+#define LOG_TIME_NONE UINT64_MAX /* no row's: those have 40 bits at most */
+
 /* What the row before had in common with the next: its bytes, and what they mean. */
 struct log_common {
-    uint64_t status, time;
-    uint32_t letters; /* 0: nothing is known yet */
+    uint64_t status, time; /* time: LOG_TIME_NONE: nothing is known yet */
+    uint32_t letters;
     struct log_row {
         uint16_t day, status, channel, flags;
         uint8_t currency;
@@ -54,7 +56,7 @@ static inline void log_run_learn(struct log_run *run, const struct cell *columns
     if (!run->may_learn)
         return;
     run->is_ready = normalize_learn(run->normalizer, run->scratch, columns, &run->raw, &run->quick);
-    run->common.letters = 0;
+    run->common.time = LOG_TIME_NONE;
 }
 
 #endif

@@ -183,7 +183,7 @@ static inline enum step run_behind(struct binlog_run *run, struct binlog_rows *r
     while (at < group->end) {
         if (size > group->end - at)
             size = (size_t)(group->end - at);
-        struct binlog_piece piece = {name, bytes + at, size, at, format, group, 1};
+        struct binlog_piece piece = {name, bytes + at, size, at, format, group, 1, 0, 0};
         size_t taken;
         if (run_piece(run, rows, &piece, &taken, diag) == STEP_FAILED)
             return STEP_FAILED;
@@ -224,7 +224,8 @@ static inline enum step run_file(struct binlog_run *run, const uint8_t *bytes, s
         for (size_t i = 0; i < behind_count; i++)
             if (run_behind(run, rows, bytes, name, binlog_walk_format(walk), &behind[i], diag) == STEP_FAILED)
                 step = STEP_FAILED;
-        struct binlog_piece piece = {name, bytes + at, taken, at, binlog_walk_format(walk), groups, count};
+        struct binlog_piece piece = {name,   bytes + at, taken, at,   binlog_walk_format(walk),
+                                     groups, count,      0,     taken};
         if (step == STEP_FAILED || run_piece(run, rows, &piece, &went, diag) == STEP_FAILED) {
             step = STEP_FAILED;
             break;

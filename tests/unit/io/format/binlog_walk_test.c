@@ -400,7 +400,7 @@ TEST(columns_that_are_not_needed_are_absent_and_the_needed_ones_are_found_by_nam
     binlog_walk_file(walk, "log", 0, log.size);
     EXPECT(binlog_walk_step(walk, log.bytes, log.size, 0, log.size, &taken, &diag) == STEP_DONE &&
            taken == log.size);
-    struct binlog_piece piece = {"log", log.bytes, log.size, 0, binlog_walk_format(walk), NULL, 0};
+    struct binlog_piece piece = {"log", log.bytes, log.size, 0, binlog_walk_format(walk), NULL, 0, 0, 0};
     piece.groups = binlog_walk_groups(walk, &count);
     piece.group_count = count;
     binlog_rows_begin(rows, &piece);
@@ -562,7 +562,9 @@ TEST(an_xa_transaction_counts_when_its_commit_comes_even_in_a_later_file)
                                  groups[0].begin,
                                  binlog_walk_format(walk),
                                  &groups[0],
-                                 1};
+                                 1,
+                                 0,
+                                 0};
     binlog_rows_begin(rows, &piece);
     EXPECT(binlog_rows_step(rows, &row, &diag) == STEP_MORE && row->after[0].i64 == 1);
     EXPECT(binlog_rows_step(rows, &row, &diag) == STEP_DONE);
@@ -770,7 +772,7 @@ TEST(positions_behind_4_gib_are_told_as_they_are)
     const struct binlog_group *groups = binlog_walk_groups(walk, &count);
     EXPECT(count == 1 && groups[0].begin == begin && groups[0].end == begin + log.size - head);
     const struct binlog_piece piece = {
-        "large", log.bytes + head, log.size - head, begin, binlog_walk_format(walk), groups, count};
+        "large", log.bytes + head, log.size - head, begin, binlog_walk_format(walk), groups, count, 0, 0};
     const struct binlog_row *row = NULL;
     binlog_rows_begin(rows, &piece);
     EXPECT(binlog_rows_step(rows, &row, &diag) == STEP_MORE && row->event_offset > begin &&

@@ -35,9 +35,9 @@ static const struct {
 enum {
     FILL_A,
     ID,
-    FILL_B,
     ORDER,
     CURRENCY_COLUMN,
+    FILL_B, /* zeros behind a currency that is empty are no letters */
     AMOUNT,
     FEE,
     FILL_C,
@@ -52,6 +52,7 @@ struct table {
     int has_words; /* status and direction are texts */
     uint64_t next_id;
     unsigned lengths; /* how many different ones */
+    unsigned empties; /* one of so many currencies is none */
 };
 
 static void put_text(struct body *b, const struct table *t, int column, const char *text, size_t size)
@@ -110,8 +111,9 @@ static void put_time(struct body *b, const struct table *t, struct prng *prng)
         if (prng_below(prng, 20) == 0)
             day = prng_below(prng, 2) ? 0 : (uint64_t)(2026 * 13 + 2) << 5 | 30;
         body_be(b,
-                0x8000000000u + (day << 17 | prng_below(prng, 24) << 12 | prng_below(prng, 60) << 6 |
-                                 prng_below(prng, 60)),
+                0x8000000000u + (day << 17 |
+                                 (t->empties == 4 ? prng_below(prng, 2) : prng_below(prng, 24)) << 12 |
+                                 prng_below(prng, 60) << 6 | prng_below(prng, 60)),
                 5);
     }
     body_be(b, prng_below(prng, limit[(decimals + 1) / 2]), (decimals + 1) / 2);
@@ -173,7 +175,7 @@ static void put_image(struct body *b, struct table *t, struct prng *prng, struct
         }
         case CURRENCY_COLUMN: {
             const char *value = currency[prng_below(prng, prng_below(prng, 30) ? 4 : 6)];
-            size = prng_below(prng, 50) ? strlen(value) : 2;
+            size = prng_below(prng, t->empties) ? strlen(value) : prng_below(prng, 2) ? 2 : 0;
             memcpy(text, value, strlen(value));
             break;
         }
@@ -202,7 +204,10 @@ static void put_image(struct body *b, struct table *t, struct prng *prng, struct
             continue;
         default:
             if (t->type[i] == TYPE_TINY || t->type[i] == TYPE_LONGLONG || t->type[i] == TYPE_SHORT) {
-                body_le(b, prng_next(prng), t->type[i] == TYPE_TINY ? 1 : t->type[i] == TYPE_SHORT ? 2 : 8);
+                body_le(b, prng_below(prng, 2) ? prng_next(prng) : 0,
+                        t->type[i] == TYPE_TINY    ? 1
+                        : t->type[i] == TYPE_SHORT ? 2
+                                                   : 8);
                 continue;
             }
             size = prng_below(prng, t->lengths);
@@ -218,6 +223,7 @@ static void table_make(struct table *t, struct prng *prng, struct body *types, s
     types->size = metadata->size = 0;
     t->next_id = prng_below(prng, 3) ? prng_below(prng, 3000) : prng_below(prng, 100000000000u);
     t->lengths = prng_below(prng, 2) ? 1 : 40;
+    t->empties = prng_below(prng, 3) ? 50 : 4;
     for (int i = 0; i < COLUMNS; i++) {
         unsigned type, extra = 0, size = 0;
 #define TAKE(list)                                                                                           \
@@ -395,14 +401,12 @@ static int same_sums(struct outbox *a, struct outbox *b)
 TEST(a_row_gives_the_same_record_by_its_lane_and_by_its_cells)
 {
     static const char *const signs[3][COLUMNS] = {
-        {"fa", "id unsigned", "fb", "order_no signed", "currency", "amount signed", "fee signed", "fc",
+        {"fa", "id unsigned", "order_no signed", "currency", "fb", "amount signed", "fee signed", "fc",
          "status signed", "direction signed", "time", "fd"},
-        {"fa", "id signed", "fb", "order_no unsigned", "currency", "amount signed", "fee unsigned", "fc",
+        {"fa", "id signed", "order_no unsigned", "currency", "fb", "amount signed", "fee unsigned", "fc",
          "status unsigned", "direction unsigned", "time", "fd"},
-        {"fa", "id", "fb", "order_no", "currency", "amount", "fee", "fc", "status", "direction", "time",
+        {"fa", "id", "order_no", "currency", "fb", "amount", "fee", "fc", "status", "direction", "time",
          "fd"}};
-    static const char *const needed[] = {"order_no", "currency",  "amount", "fee",
-                                         "status",   "direction", "time",   "id"};
     uint64_t by_lane = 0, odd = 0, records = 0;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         struct prng prng = {seed * 7919};
@@ -412,6 +416,19 @@ TEST(a_row_gives_the_same_record_by_its_lane_and_by_its_cells)
         const int has_fee = prng_below(&prng, 3) == 0, has_direction = prng_below(&prng, 3) == 0,
                   has_currency = prng_below(&prng, 4) != 0, has_status = prng_below(&prng, 5) != 0,
                   has_time = prng_below(&prng, 5) != 0, is_minor = prng_below(&prng, 4) == 0;
+        /* What the job reads, as log_columns.h has it: of other columns nobody asks for the sign. */
+        const char *needed[8] = {"order_no", "amount", "id"};
+        int needed_count = 3;
+        if (has_currency)
+            needed[needed_count++] = "currency";
+        if (has_fee)
+            needed[needed_count++] = "fee";
+        if (has_status)
+            needed[needed_count++] = "status";
+        if (has_direction)
+            needed[needed_count++] = "direction";
+        if (has_time)
+            needed[needed_count++] = "time";
         static char text[4096];
         snprintf(text, sizeof text,
                  "version: 1\njob: t\nchannel_code: X\ntimezone: %s\ncurrency: CNY\ncut: \"%s\"\nlocal:\n  "
@@ -442,7 +459,7 @@ TEST(a_row_gives_the_same_record_by_its_lane_and_by_its_cells)
         const struct binlog_watch watch = {"shop", "t",
                                            signs[prng_below(&prng, 20) ? prng_below(&prng, 2) : 2], COLUMNS};
         const struct binlog_options options = {
-            .watch = &watch, .watch_count = 1, .needed = needed, .needed_count = 8};
+            .watch = &watch, .watch_count = 1, .needed = needed, .needed_count = needed_count};
         struct log log = {0};
         log_begin(&log, "8.0.36");
         const uint64_t begin = log.size;
@@ -481,7 +498,7 @@ TEST(a_row_gives_the_same_record_by_its_lane_and_by_its_cells)
         /* In a block of its own size: nothing may be read behind it. */
         uint8_t *bytes = malloc(log.size - begin);
         memcpy(bytes, log.bytes + begin, log.size - begin);
-        const struct binlog_piece piece = {"t", bytes, log.size - begin, begin, &format, &group, 1};
+        const struct binlog_piece piece = {"t", bytes, log.size - begin, begin, &format, &group, 1, 0, 0};
         struct road roads[2] = {0};
         enum err errs[2] = {err, err};
         struct diag diags[2] = {diag, diag};
@@ -494,7 +511,7 @@ TEST(a_row_gives_the_same_record_by_its_lane_and_by_its_cells)
         EXPECT(roads[1].by_lane == 0 && roads[0].odd == roads[1].odd && roads[0].odd_sum == roads[1].odd_sum);
         EXPECT(err == OK && same_records(&roads[0], &roads[1], normalizer_layout_of(job, LOCAL)));
         EXPECT(err != OK || same_sums(&roads[0].outbox, &roads[1].outbox));
-        if (err != OK || errs[0] != errs[1])
+        if (check_test_failed)
             for (const struct diag *told = diags; told < diags + 2; told++)
                 diag_print(told, stderr);
         if (check_test_failed) {
