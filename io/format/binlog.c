@@ -701,8 +701,23 @@ enum step binlog_rows_again(struct binlog_rows *rows, const struct binlog_place 
     rows->group_known = 1;
     rows->group_begin = rows->again.begin;
     rows->group_file = UINT32_MAX;
+    enum step step = binlog_rows_next(rows, diag);
+    if (step == STEP_FAILED)
+        return step;
+    /* A row that lies at its place in the file is read without those before it. */
+    if (step == STEP_MORE && !rows->is_packed) {
+        const size_t first = (size_t)(rows->row_at - piece.bytes),
+                     end = (size_t)(rows->row_end - piece.bytes);
+        const uint64_t at = place->image_offset - place->event_offset;
+        if (at < first || at >= end)
+            step = STEP_DONE;
+        else
+            rows->row_at = piece.bytes + at;
+        rows->rows_in_event = place->row_index;
+    }
     for (;;) {
-        enum step step = binlog_rows_step(rows, row, diag);
+        if (step != STEP_DONE)
+            step = binlog_rows_step(rows, row, diag);
         if (step == STEP_DONE)
             return binlog_fail(diag, place->file_name, place->event_offset, "binlog.event", hint,
                                "there is no row %u here any more", place->row_index);

@@ -294,6 +294,7 @@ struct binlog_place {
     const uint8_t *event;
     size_t event_size;
     uint64_t event_offset;
+    uint64_t image_offset; /* as binlog_row says it */
     uint32_t row_index;
 };
 enum step binlog_rows_again(struct binlog_rows *rows, const struct binlog_place *place,

@@ -612,6 +612,7 @@ static enum err rows_of(struct binlog_source *s, struct worker_io *io, struct bi
         io->binlog_rows = fresh;
         io->binlog_rows_free = free_rows;
         io->binlog_owner = s;
+        io->again_place[0] = io->again_place[1] = 0;
     }
     *rows = io->binlog_rows;
     return OK;
@@ -1224,68 +1225,107 @@ static int add_folded(const struct binlog_source *s, const struct normalizer *no
     return 1;
 }
 
-/* Decodes one known row again: the image that counts. */
+/* Bytes from `have` to `want` of what lies at `offset`, behind those that are there; again[which] is made as large. */
+static enum err again_read(struct worker_io *io, int which, struct input_file *input, uint64_t offset,
+                           size_t have, size_t want, struct diag *diag)
+{
+    if (io->again_room[which] < want + IO_SLACK) {
+        uint8_t *grown = mem_grow(io->again[which], want + IO_SLACK);
+        if (!grown)
+            return mem_fail(diag, want, "a row event");
+        io->again[which] = grown;
+        io->again_room[which] = want + IO_SLACK;
+    }
+    const ssize_t n = input_pread(input, io->again[which] + have, want - have, offset + have);
+    return n == (ssize_t)(want - have) ? OK
+                                       : diag_set_errno(diag, n < 0 ? (int)-n : 5, "read",
+                                                        "%s: cannot read the event at byte %llu again",
+                                                        input->path, (unsigned long long)offset);
+}
+
+static size_t least(size_t a, uint64_t b)
+{
+    return a < b ? a : (size_t)b;
+}
+
+/* The event at `offset`, behind `before` other bytes: read at once where `guess` bytes are enough. `*size`: its own. */
+static enum err again_event(struct worker_io *io, int which, struct input_file *input, uint64_t offset,
+                            size_t before, size_t guess, size_t *size, struct diag *diag)
+{
+    const uint64_t begin = offset - before, left = input->size > offset ? input->size - offset : 0;
+    const size_t read = before + least(guess, left);
+    if (left < BINLOG_HEADER_SIZE)
+        return diag_set_errno(diag, 5, "read", "%s: cannot read the event at byte %llu again", input->path,
+                              (unsigned long long)offset);
+    enum err err = again_read(io, which, input, begin, 0, read, diag);
+    if (err != OK)
+        return err;
+    *size = least(read_le32(io->again[which] + before + 9), left);
+    return before + *size > read ? again_read(io, which, input, begin, read, before + *size, diag) : OK;
+}
+
+/* Decodes one known row again: the image that counts. Its cells live until the next call.
+ *
+ * Rows come in the order of their file, mostly one of an event: its event is read once, and of that only the row; the TABLE_MAP comes
+ * with it where it lies close, and is kept for the rows that follow where one statement has many. */
 static enum err again(struct binlog_source *s, struct worker_io *io, const struct row_ref *ref,
                       const struct cell **image, const struct normalizer **normalizer, struct diag *diag)
 {
+    enum { MAP, EVENT, NEAR = 4096, GUESS = 512, GUESS_MAX = 64 << 10 };
     uint32_t file = file_set_find(&s->set, ref->place);
     struct input_file *input = &s->set.files[file];
-    uint64_t event = ref->place - input->base - ref->back_event, map = event - ref->back_map;
+    const uint64_t offset = ref->place - input->base, event = offset - ref->back_event,
+                   map = event - ref->back_map;
     struct binlog_rows *rows;
     enum err err = rows_of(s, io, &rows, diag);
-    uint8_t *bytes[2] = {NULL, NULL};
-    size_t sizes[2] = {0, 0};
-    const uint64_t offsets[2] = {map, event};
-    for (int i = 0; err == OK && i < 2; i++) {
-        uint8_t head[BINLOG_HEADER_SIZE];
-        ssize_t n = input_pread(input, head, sizeof head, offsets[i]);
-        if (n == (ssize_t)sizeof head) {
-            sizes[i] =
-                (size_t)head[9] | (size_t)head[10] << 8 | (size_t)head[11] << 16 | (size_t)head[12] << 24;
-            if (sizes[i] > input->size - offsets[i])
-                sizes[i] = (size_t)(input->size - offsets[i]);
-            bytes[i] = mem_take(sizes[i] + IO_SLACK);
-            if (!bytes[i])
-                err = mem_fail(diag, sizes[i], "a row event");
-            else
-                n = input_pread(input, bytes[i], sizes[i], offsets[i]) == (ssize_t)sizes[i]
-                        ? (ssize_t)sizeof head
-                        : -5;
-        }
-        if (err == OK && n != (ssize_t)sizeof head)
-            err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read",
-                                 "%s: cannot read the event at byte %llu again", input->path,
-                                 (unsigned long long)offsets[i]);
+    if (err != OK)
+        return err;
+    const int is_near = ref->back_map <= NEAR;
+    const size_t before = is_near ? ref->back_map : 0;
+    const uint64_t event_place = input->base + event + 1, map_place = input->base + map + 1;
+    if (io->again_place[EVENT] != event_place) {
+        size_t guess = ref->back_event + (size_t)GUESS;
+        if (guess < io->again_size[EVENT])
+            guess = io->again_size[EVENT];
+        io->again_place[EVENT] = 0;
+        err = again_event(io, EVENT, input, event, before, least(guess, GUESS_MAX), &io->again_size[EVENT],
+                          diag);
+        if (err != OK)
+            return err;
+        io->again_place[EVENT] = event_place;
     }
-    if (err == OK) {
-        struct binlog_place place = {.file_name = input->path,
-                                     .format = &s->formats[file],
-                                     .table_map = bytes[0],
-                                     .table_map_size = sizes[0],
-                                     .table_map_offset = map,
-                                     .event = bytes[1],
-                                     .event_size = sizes[1],
-                                     .event_offset = event,
-                                     .row_index = ref->row_index};
-        const struct binlog_row *row;
-        if (binlog_rows_again(rows, &place, &row, diag) != STEP_MORE)
-            err = diag->err;
-        else
-            err = version_of(s, row->table, input->path, normalizer, diag);
-        if (err == OK) {
-            io->again_table = row->table;
-            *image = row->op == BINLOG_DELETE ? row->before : row->after;
-            if (!row->is_whole && !add_folded(s, *normalizer, ref->place, *image))
-                err = diag_set(diag, ERR_BUG, "invariant.fold", "please report this with the logs",
-                               "%s@%llu: what the image does not hold was not kept", input->path,
-                               (unsigned long long)event);
-        }
+    if (!is_near && io->again_place[MAP] != map_place) {
+        io->again_place[MAP] = 0;
+        err = again_event(io, MAP, input, map, 0, GUESS, &io->again_size[MAP], diag);
+        if (err != OK)
+            return err;
+        io->again_place[MAP] = map_place;
     }
-    /* Cells may point into the events: they are kept until the next call. */
-    mem_give(io->again[0]);
-    mem_give(io->again[1]);
-    io->again[0] = bytes[0];
-    io->again[1] = bytes[1];
+    const size_t size = io->again_size[EVENT];
+    const uint8_t *const table_map = is_near ? io->again[EVENT] : io->again[MAP];
+    const size_t map_size = !is_near ? io->again_size[MAP] : before ? before : size;
+    struct binlog_place place = {.file_name = input->path,
+                                 .format = &s->formats[file],
+                                 .table_map = table_map,
+                                 .table_map_size = map_size,
+                                 .table_map_offset = map,
+                                 .event = io->again[EVENT] + before,
+                                 .event_size = size,
+                                 .event_offset = event,
+                                 .image_offset = offset,
+                                 .row_index = ref->row_index};
+    const struct binlog_row *row;
+    if (binlog_rows_again(rows, &place, &row, diag) != STEP_MORE)
+        return diag->err;
+    err = version_of(s, row->table, input->path, normalizer, diag);
+    if (err != OK)
+        return err;
+    io->again_table = row->table;
+    *image = row->op == BINLOG_DELETE ? row->before : row->after;
+    if (!row->is_whole && !add_folded(s, *normalizer, ref->place, *image))
+        err = diag_set(diag, ERR_BUG, "invariant.fold", "please report this with the logs",
+                       "%s@%llu: what the image does not hold was not kept", input->path,
+                       (unsigned long long)event);
     return err;
 }
 

@@ -70,7 +70,10 @@ struct worker_io {
     void *binlog_rows; /* io/source/binlog_source.c's; freed by close */
     void (*binlog_rows_free)(void *rows);
     const void *binlog_owner;
-    uint8_t *again[2]; /* the events of the row that was decoded again last */
+    /* The row that was decoded again last: its TABLE_MAP where that lies far from its event, and its event with what is before it. */
+    uint8_t *again[2];
+    size_t again_room[2], again_size[2];
+    uint64_t again_place[2]; /* one more than that of what lies there; 0: nothing does */
     const struct binlog_table *again_table;
 };
 

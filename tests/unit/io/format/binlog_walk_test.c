@@ -685,6 +685,7 @@ static int again_agrees(const char *path, size_t expected_rows)
                                      .event = bytes + kept->event_offset,
                                      .event_size = size - kept->event_offset,
                                      .event_offset = kept->event_offset,
+                                     .image_offset = kept->image_offset,
                                      .row_index = kept->row_index};
         const struct binlog_row *row;
         struct binlog_run once = {.options = &all, .keep = 1};
