@@ -138,8 +138,9 @@ static int decode(const struct log *log, int with_rows, uint64_t *rows_seen, uin
         const struct binlog_group *groups = binlog_walk_groups(walk, &count);
         *sum = bench_mix(*sum, count);
         if (with_rows) {
-            struct binlog_piece piece = {"binlog.000001",          log->bytes + at, taken, at,
-                                         binlog_walk_format(walk), groups,          count};
+            struct binlog_piece piece = {
+                "binlog.000001", log->bytes + at, taken, at,   binlog_walk_format(walk),
+                groups,          count,           0,     taken};
             binlog_rows_begin(rows, &piece);
             const struct binlog_row *row;
             enum step one;
