@@ -53,6 +53,13 @@ static inline struct batch *outbox_room(struct outbox *outbox, uint64_t hash, ui
     return batch;
 }
 
+/* outbox_put_untold where nobody asks (`fresh`, `dormant`). */
+static inline void outbox_put_unasked(struct batch *batch, uint32_t units)
+{
+    batch->used += units;
+    batch->count++;
+}
+
 /* What was written behind the batch's last unit is a record of it now; the caller adds it to the tally. */
 static inline const struct record *outbox_put_untold(struct outbox *outbox, struct batch *batch,
                                                      uint32_t units)

@@ -117,31 +117,40 @@ extern const struct plain_point plain_points[17];
 /* 16 bytes from `16 - n` on: the last n are set. From `n` on: all but the last n are. */
 extern const uint8_t plain_masks[32];
 
-/* An amount without sign, or an empty cell, that ends before `to`. */
-static inline int plain_money(const uint8_t *to, uint32_t size, uint64_t *micro)
+/* Digits, the cell's last one at the end, as `point` has them. */
+static inline uint64_t plain_digits(__m128i digits, const struct plain_point *point)
 {
-    if (UNLIKELY(size > 16))
-        return 0;
-    const __m128i text = _mm_loadu_si128((const __m128i *)(to - 16));
-    const __m128i inside = _mm_loadu_si128((const __m128i *)(plain_masks + size));
-    __m128i digits = _mm_sub_epi8(text, _mm_set1_epi8('0'));
-    /* Bytes of the cell that are no digits; a point becomes 0xFE. */
-    const __m128i odd =
-        _mm_and_si128(_mm_cmpeq_epi8(_mm_max_epu8(digits, _mm_set1_epi8(10)), digits), inside);
-    const __m128i points = _mm_and_si128(_mm_cmpeq_epi8(text, _mm_set1_epi8('.')), inside);
-    const uint32_t bits = (uint32_t)_mm_movemask_epi8(odd);
-    const struct plain_point *point = &plain_points[__builtin_ctz(bits | 1u << 16)];
-    if (UNLIKELY((bits & (bits - 1)) || !(point->sizes >> size & 1) ||
-                 (uint32_t)_mm_movemask_epi8(points) != bits))
-        return 0;
-    __m128i d =
-        _mm_shuffle_epi8(_mm_and_si128(digits, inside), _mm_loadu_si128((const __m128i *)point->take));
+    __m128i d = _mm_shuffle_epi8(digits, _mm_loadu_si128((const __m128i *)point->take));
     d = _mm_maddubs_epi16(d, _mm_set1_epi16(10 | 1 << 8));
     d = _mm_madd_epi16(d, _mm_set1_epi32(100 | 1 << 16));
     d = _mm_packus_epi32(d, d);
     d = _mm_madd_epi16(d, _mm_set1_epi32(10000 | 1 << 16));
     const uint64_t halves = (uint64_t)_mm_cvtsi128_si64(d);
-    *micro = ((halves & 0xFFFFFFFF) * 100000000u + (halves >> 32)) * point->scale;
+    return ((halves & 0xFFFFFFFF) * 100000000u + (halves >> 32)) * point->scale;
+}
+
+/* An amount without sign, or an empty cell, that ends before `to`. */
+static inline int plain_money(const uint8_t *to, uint32_t size, uint64_t *micro)
+{
+    enum { CENTS = 13 }; /* where the point of 12.34 stands */
+    if (UNLIKELY(size > 16))
+        return 0;
+    const __m128i text = _mm_loadu_si128((const __m128i *)(to - 16));
+    const __m128i digits = _mm_sub_epi8(text, _mm_set1_epi8('0'));
+    const uint32_t cell = 0xFFFF0000u >> size & 0xFFFF, /* its bytes, of the sixteen */
+        points = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(text, _mm_set1_epi8('.')));
+    /* Bytes of the cell that are no digits; a point becomes 0xFE. */
+    const uint32_t bits =
+        cell & (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_max_epu8(digits, _mm_set1_epi8(10)), digits));
+    const __m128i inside = _mm_and_si128(digits, _mm_loadu_si128((const __m128i *)(plain_masks + size)));
+    if (LIKELY(bits == 1u << CENTS && (points >> CENTS & 1) && size - 4 < 12)) { /* nearly all */
+        *micro = plain_digits(inside, &plain_points[CENTS]);
+        return 1;
+    }
+    const struct plain_point *point = &plain_points[__builtin_ctz(bits | 1u << 16)];
+    if (UNLIKELY((bits & (bits - 1)) || !(point->sizes >> size & 1) || (points & cell) != bits))
+        return 0;
+    *micro = plain_digits(inside, point);
     return 1;
 }
 
@@ -276,26 +285,21 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
     for (i = 0, row = seps; i < count; i++, row += columns) {
         const struct span text = plain_cell_of(bytes, row, plan->amount, ends);
         const uint32_t negative = text.data[0] == '-';
-        uint64_t amount;
+        uint64_t amount, fee;
         if (UNLIKELY(text.size <= negative || !plain_money((const uint8_t *)text.data + text.size,
                                                            (uint32_t)text.size - negative, &amount)))
             break;
         b->amount_micro[i] = (int64_t)amount;
         b->negative[i] = (uint8_t)negative;
-    }
-    count = i;
-    if (plan->fee >= 0) {
-        for (i = 0, row = seps; i < count; i++, row += columns) {
-            const struct span text = plain_cell_of(bytes, row, plan->fee, ends);
-            const uint32_t negative = text.size && text.data[0] == '-';
-            uint64_t fee;
-            if (UNLIKELY(text.size == 1 && negative) ||
-                UNLIKELY(!plain_money((const uint8_t *)text.data + text.size, (uint32_t)text.size - negative,
-                                      &fee)))
+        if (plan->fee >= 0) {
+            const struct span cost = plain_cell_of(bytes, row, plan->fee, ends);
+            const uint32_t minus = cost.size > 1 && cost.data[0] == '-';
+            if (UNLIKELY(
+                    !plain_money((const uint8_t *)cost.data + cost.size, (uint32_t)cost.size - minus, &fee)))
                 break;
         }
-        count = i;
     }
+    count = i;
     const int first = plan->shape_first,
               last = first >= 0 && plan->shape_last + 1 < (int)columns ? plan->shape_last : -1;
     if (last >= 0) {

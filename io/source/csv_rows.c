@@ -68,12 +68,60 @@ struct csv_step {
     uint64_t records, bytes; /* taken by take_usual */
 };
 
-/* Adds rows of a block to the tally. */
-static inline int tally_block(const struct plain_block *block, uint32_t count, unsigned side_flag,
-                              struct tally_run *sums, struct tally *tally)
+/* How many of the next `most` rows have as many separators as there are columns. */
+static inline __attribute__((always_inline)) uint32_t even_rows(const uint32_t *rows, uint32_t sep,
+                                                                uint32_t columns, uint32_t most)
 {
-    uint32_t done = 0;
-    while (done < count) { /* nearly always once */
+    uint32_t count = 0;
+#if defined(__SSE4_1__)
+    __m128i wanted =
+        _mm_add_epi32(_mm_set1_epi32((int)sep),
+                      _mm_setr_epi32((int)columns, (int)columns * 2, (int)columns * 3, (int)columns * 4));
+    const __m128i more = _mm_set1_epi32((int)columns * 4);
+    for (; count + 4 <= most; count += 4, wanted = _mm_add_epi32(wanted, more))
+        if (_mm_movemask_epi8(_mm_cmpeq_epi32(wanted, _mm_loadu_si128((const __m128i *)(rows + count)))) !=
+            0xFFFF)
+            break;
+#endif
+    while (count < most && rows[count] == sep + (count + 1) * columns)
+        count++;
+    return count;
+}
+
+/* Adds rows of a block that are of one day and currency, which nearly all are. 0: they are not, or too large for a short sum. */
+static inline __attribute__((always_inline)) int tally_even(const struct plain_block *block, uint32_t count,
+                                                            struct tally_run *sums)
+{
+    enum { EACH_BITS = 56 }; /* of an amount, so that a block's sum fits */
+    unsigned others = 0;
+    for (uint32_t i = 0; i < count; i++)
+        others |= block->day[i] ^ block->day[0];
+    for (uint32_t i = 0; i < count; i++)
+        others |= block->currency[i] ^ block->currency[0];
+    int64_t sum = 0, sum_out = 0;
+    uint64_t large = 0, count_out = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const int64_t amount = block->amount_micro[i], out = block->is_out[i];
+        large |= ((uint64_t)amount + ((uint64_t)1 << EACH_BITS)) >> (EACH_BITS + 1);
+        sum += amount;
+        sum_out += amount & -out;
+        count_out += (uint64_t)out;
+    }
+    if (UNLIKELY(others || large))
+        return 0;
+    sums->count[0] += count - count_out;
+    sums->count[1] += count_out;
+    sums->sum[0] += sum - sum_out;
+    sums->sum[1] += sum_out;
+    return 1;
+}
+
+/* Adds rows of a block to the tally. */
+static inline __attribute__((always_inline)) int tally_block(const struct plain_block *block, uint32_t count,
+                                                             unsigned side_flag, struct tally_run *sums,
+                                                             struct tally *tally)
+{
+    for (uint32_t done = 0; done < count;) {
         const uint16_t day = block->day[done];
         const uint8_t currency = block->currency[done];
         const uint32_t key = tally_key(side_flag, day, currency, 0);
@@ -82,7 +130,9 @@ static inline int tally_block(const struct plain_block *block, uint32_t count, u
                 return 0;
             sums->key = key;
         }
-        for (; done < count && LIKELY(block->day[done] == day && block->currency[done] == currency); done++)
+        if (done == 0 && LIKELY(tally_even(block, count, sums)))
+            return 1;
+        for (; done < count && block->day[done] == day && block->currency[done] == currency; done++)
             tally_run_add(sums, block->is_out[done], block->amount_micro[done]);
     }
     return 1;
@@ -98,12 +148,12 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
     struct plain_block block;
     uint32_t row = step->row, sep = step->sep, most = BLOCK_AT_FIRST;
     const uint32_t first_row = row, first_byte = walk.seps[(int64_t)sep - 1] + 1;
+    const int is_asked = plan->counts || plan->keeps_ids || outbox->fresh || outbox->dormant; /* rarely */
     struct tally_run sums = {0};
     enum err err = OK;
     for (;;) {
-        uint32_t count = 0, wanted = walk.ended - row < most ? walk.ended - row : most;
-        while (count < wanted && LIKELY(walk.rows[row + count] == sep + (count + 1) * columns))
-            count++;
+        const uint32_t count =
+            even_rows(walk.rows + row, sep, columns, walk.ended - row < most ? walk.ended - row : most);
         if (count == 0)
             break;
         const uint32_t usual =
@@ -111,7 +161,7 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
         const uint32_t *seps = walk.seps + sep;
         uint32_t done = 0;
         for (; done < usual; done++, seps += columns) {
-            if (UNLIKELY(plan->counts) && !plain_note(plan, s, walk.bytes, seps, columns))
+            if (UNLIKELY(is_asked) && plan->counts && !plain_note(plan, s, walk.bytes, seps, columns))
                 break;
             const struct span key = plain_cell_of(walk.bytes, seps, plan->key, has_cr ? columns : 0);
             const uint32_t units = record_units((uint32_t)key.size);
@@ -124,13 +174,17 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
             __builtin_prefetch(record + LINES_AHEAD, 1); /* the batch was another core's */
             plain_put(&block, done, key, plan->side_flag, record);
             record->place = place + seps[-1] + 1;
+            if (LIKELY(!is_asked)) {
+                outbox_put_unasked(batch, units);
+                continue;
+            }
             outbox_put_untold(outbox, batch, units);
-            if (UNLIKELY(plan->keeps_ids)) {
+            if (plan->keeps_ids) {
                 plain_id(plan, s, walk.bytes, seps, columns, record);
                 if (UNLIKELY((err = outbox_id(outbox, record, &s->id, diag)) != OK))
                     break;
             }
-            if (UNLIKELY(plan->counts) &&
+            if (plan->counts &&
                 UNLIKELY((err = outbox_note(outbox, record->flags, record->day, record->currency,
                                             record->amount_micro, &s->note, diag)) != OK))
                 break;
