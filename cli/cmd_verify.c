@@ -249,6 +249,8 @@ int cmd_verify(const struct options *o)
     struct added *added = mem_take_zero(1, sizeof *added);
     enum err err = added ? book_folder_open(&v.folder, o, BOOK_STATE_READ, 1, &diag)
                          : mem_fail(&diag, sizeof *added, "sums");
+    if (err == OK && !o->date)
+        err = state_check(v.folder.state, &diag);
     if (err == OK)
         err = segment_head(state_db(v.folder.state), &head, &diag);
     for (int64_t n = 1; err == OK && n <= head.number; n++) {

@@ -2,6 +2,7 @@
 #include "io/store/sqlite.h"
 #include "core/base/fault.h"
 #include "core/base/mem.h"
+#include "io/store/page_sum.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -41,6 +42,10 @@ static enum err disk_full(const struct sqlite *db, const char *what, const char 
 static enum err fail(struct sqlite *db, int code, const char *what, struct diag *diag)
 {
     const char *text = db->db ? sqlite3_errmsg(db->db) : sqlite3_errstr(code);
+    if (code == SQLITE_IOERR_DATA)
+        return diag_set(
+            diag, ERR_STATE, "state.damaged", "bring it back from a backup, or move it away to begin anew",
+            "%s: %s: is damaged: a page of it is not what was written: its sum differs", db->path, what);
     switch (code & 0xff) {
     case SQLITE_NOMEM:
         return mem_fail(diag, 0, "SQLite");
@@ -73,7 +78,8 @@ static enum err fail(struct sqlite *db, int code, const char *what, struct diag 
  * had it open had made the index. Nothing is written. */
 static int open_without_room(struct sqlite *db)
 {
-    int code = sqlite3_open_v2(db->path, &db->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int code =
+        sqlite3_open_v2(db->path, &db->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, page_sum_vfs());
     if (code == SQLITE_OK)
         code = sqlite3_busy_timeout(db->db, BUSY_MS);
     if (code == SQLITE_OK)
@@ -104,7 +110,7 @@ enum err sqlite_open(struct sqlite **out, const char *path, enum sqlite_mode mod
     int flags = mode == SQLITE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     if (mode == SQLITE_CREATE)
         flags |= SQLITE_OPEN_CREATE;
-    int code = sqlite3_open_v2(path, &db->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(path, &db->db, flags | SQLITE_OPEN_NOMUTEX, page_sum_vfs());
     if (code == SQLITE_OK)
         code = sqlite3_busy_timeout(db->db, BUSY_MS);
     if (code == SQLITE_OK)
@@ -115,7 +121,7 @@ enum err sqlite_open(struct sqlite **out, const char *path, enum sqlite_mode mod
                          NULL, NULL, NULL);
     if (code == SQLITE_OK && mode == SQLITE_READ) /* so that a damaged file is found here */
         code = sqlite3_exec(db->db, "PRAGMA schema_version", NULL, NULL, NULL);
-    if (code != SQLITE_OK && mode == SQLITE_READ &&
+    if (code != SQLITE_OK && code != SQLITE_IOERR_DATA && mode == SQLITE_READ &&
         ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN)) {
         sqlite3_close(db->db);
         db->db = NULL;
@@ -151,6 +157,20 @@ int64_t sqlite_checkpoint(struct sqlite *db)
     sqlite3_busy_timeout(db->db, 0); /* a reader may have it as long as it likes */
     sqlite3_wal_checkpoint_v2(db->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &pages, &done);
     return pages > done ? (int64_t)(pages - done) * 4096 : 0;
+}
+
+enum err sqlite_write_back(struct sqlite *db, struct diag *diag)
+{
+    int pages = 0, done = 0;
+    int code = sqlite3_wal_checkpoint_v2(db->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &pages, &done);
+    return code == SQLITE_OK ? OK : fail(db, code, "cannot write it back", diag);
+}
+
+enum err sqlite_put_sums(struct sqlite *db, struct diag *diag)
+{
+    int bytes = PAGE_SUM_BYTES; /* what writing anew leaves free on each page */
+    const int code = sqlite3_file_control(db->db, "main", SQLITE_FCNTL_RESERVE_BYTES, &bytes);
+    return code == SQLITE_OK ? sqlite_exec(db, "VACUUM", diag) : fail(db, code, "cannot write", diag);
 }
 
 enum err sqlite_durable(struct sqlite *db, int durable, struct diag *diag)

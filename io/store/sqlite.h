@@ -29,6 +29,11 @@ void sqlite_close(struct sqlite *db);
 void sqlite_wait(struct sqlite *db, int busy_ms);
 /* Writes the log back into the file; how many bytes of it could not be, since others read in it. */
 int64_t sqlite_checkpoint(struct sqlite *db);
+/* The same where nobody else has it open: all of it, or why not. */
+enum err sqlite_write_back(struct sqlite *db, struct diag *diag);
+/* Writes all of a database anew, so that each page has a sum from then on (page_sum.h): a changed byte is ERR_STATE when it is read, whatever it
+ * says. */
+enum err sqlite_put_sums(struct sqlite *db, struct diag *diag);
 /* What is committed from now on is durable with the next commit that is (`durable` 1), not before. */
 enum err sqlite_durable(struct sqlite *db, int durable, struct diag *diag);
 /* Rows that the last statement changed. */

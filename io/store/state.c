@@ -183,6 +183,17 @@ enum err state_create(const char *directory, struct diag *diag)
     return err;
 }
 
+/* With what stands beside it, which would be taken for a later one's. */
+static void remove_fresh(const char *path)
+{
+    static const char *const ends[] = {"-wal", "-shm", ""};
+    char name[STATE_PATH_MAX + 80];
+    for (int i = 0; i < 3; i++) {
+        snprintf(name, sizeof name, "%s%s", path, ends[i]);
+        sys_unlink(name);
+    }
+}
+
 static enum err create(const char *directory, struct diag *diag)
 {
     /* The database is made under another name: whatever is killed here leaves nothing that looks like a state. */
@@ -199,13 +210,17 @@ static enum err create(const char *directory, struct diag *diag)
     if (state_exists(directory))
         return diag_set(diag, ERR_STATE, "state.exists", hint_backup, "%s: there is, or was, a state already",
                         directory);
-    sys_unlink(fresh);
+    remove_fresh(fresh);
     struct sqlite *db = NULL;
     if (err == OK)
         err = sqlite_open(&db, fresh, SQLITE_CREATE, diag);
     if (err == OK)
         err = fill(db, head.id, diag);
-    sqlite_close(db); /* the last connection: its log is written back and gone */
+    if (err == OK)
+        err = sqlite_put_sums(db, diag);
+    if (err == OK) /* on a disk that is full it would stay in the log, which has the other name */
+        err = sqlite_write_back(db, diag);
+    sqlite_close(db); /* the last connection: its log is gone */
     if (err == OK)
         err = make_directory(directory, "suspense", diag);
     int fd = err == OK ? sys_open(fresh, O_RDWR, 0) : -1;
@@ -218,6 +233,8 @@ static enum err create(const char *directory, struct diag *diag)
     }
     if (fd >= 0)
         sys_close(fd);
+    if (err != OK)
+        remove_fresh(fresh);
     if (err == OK)
         err = make_directory(directory, "verdicts", diag);
     for (int i = 0; err == OK && later_folders[i]; i++)
@@ -260,21 +277,40 @@ static int64_t one_int(struct sqlite *db, const char *sql, enum err *err, struct
     return value;
 }
 
+static enum err check_all_pages(struct state *state, const char *path, struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    enum err err = sqlite_prepare(&s, state->db, "PRAGMA quick_check(1)", diag);
+    if (err == OK && sqlite_step(s, diag) == STEP_MORE && strcmp(sqlite_text(s, 0), "ok") != 0) {
+        const char *text = sqlite_text(s, 0), *page = strstr(text, "Page ");
+        long long number;
+        if (page && strstr(text, "8202") && sscanf(page, "Page %lld", &number) == 1) /* SQLITE_IOERR_DATA */
+            err = diag_set(diag, ERR_STATE, "state.damaged", hint_backup,
+                           "%s: is damaged: page %lld of it is not what was written: its sum differs", path,
+                           number);
+        else
+            err = diag_set(diag, ERR_STATE, "state.damaged", hint_backup, "%s: is damaged: %s", path, text);
+    }
+    if (err == OK && diag->err != OK)
+        err = diag->err;
+    sqlite_finish(s);
+    return err;
+}
+
 /* Whether the bytes are whole: all of them while that is quick; a page of a large state is looked at when it is read. */
 static enum err check_pages(struct state *state, const char *path, struct diag *diag)
 {
     struct stat st;
     if (sys_lstat(path, &st) != 0 || st.st_size > CHECK_BYTES_MAX)
         return OK;
-    struct sqlite_statement *s = NULL;
-    enum err err = sqlite_prepare(&s, state->db, "PRAGMA quick_check(1)", diag);
-    if (err == OK && sqlite_step(s, diag) == STEP_MORE && strcmp(sqlite_text(s, 0), "ok") != 0)
-        err = diag_set(diag, ERR_STATE, "state.damaged", hint_backup, "%s: is damaged: %s", path,
-                       sqlite_text(s, 0));
-    else if (err == OK && diag->err != OK)
-        err = diag->err;
-    sqlite_finish(s);
-    return err;
+    return check_all_pages(state, path, diag);
+}
+
+enum err state_check(struct state *state, struct diag *diag)
+{
+    char path[STATE_PATH_MAX + 64];
+    snprintf(path, sizeof path, "%s/state.db", state->directory);
+    return check_all_pages(state, path, diag);
 }
 
 /* Whether state.db is this book's, of this program's version, and not an older copy. */

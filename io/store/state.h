@@ -35,6 +35,8 @@ enum err state_create(const char *directory, struct diag *diag);
 /* 1: there is something in `directory` that is, or was, a state. */
 int state_exists(const char *directory);
 enum err state_open(struct state **out, const char *directory, enum state_mode mode, struct diag *diag);
+/* Reads every page of state.db, however large it is: ERR_STATE when one is not what was written. */
+enum err state_check(struct state *state, struct diag *diag);
 void state_close(struct state *state);
 /* Takes the lock that whoever does tasks holds until state_close, or dies. ERR_STATE: another one has it, and who. The lock is the
  * kernel's: neither a reboot nor a reused process id can leave it behind. */

@@ -129,3 +129,85 @@ TEST(what_is_wrong_has_a_name)
     sqlite_close(db);
     end();
 }
+
+/* All of a table as one text, or "damaged". */
+static void read_all(char out[8192], enum err *err)
+{
+    struct diag diag = {0};
+    struct sqlite *db;
+    struct sqlite_statement *s = NULL;
+    size_t used = 0;
+    out[0] = 0;
+    *err = sqlite_open(&db, path, SQLITE_READ, &diag);
+    if (*err == OK)
+        *err = sqlite_prepare(&s, db, "SELECT a, b FROM t ORDER BY a", &diag);
+    enum step step = STEP_DONE;
+    while (*err == OK && (step = sqlite_step(s, &diag)) == STEP_MORE)
+        used +=
+            (size_t)snprintf(out + used, 8192 - used, "%lld %zu %.20s|", (long long)sqlite_int(s, 0),
+                             strlen(sqlite_text(s, 1)), sqlite_text(s, 1) + strlen(sqlite_text(s, 1)) - 20);
+    if (step == STEP_FAILED)
+        *err = diag.err;
+    sqlite_finish(s);
+    sqlite_close(db);
+}
+
+static void fill_pages(int with_sums)
+{
+    struct diag diag = {0};
+    struct sqlite *db;
+    struct sqlite_statement *s;
+    EXPECT(sqlite_open(&db, path, SQLITE_CREATE, &diag) == OK);
+    EXPECT(sqlite_exec(db, "CREATE TABLE t (a INTEGER NOT NULL, b TEXT NOT NULL)", &diag) == OK);
+    EXPECT(sqlite_prepare(&s, db, "INSERT INTO t VALUES (?, ?)", &diag) == OK);
+    char text[12000];
+    memset(text, '7', sizeof text);
+    for (int i = 0; i < 40; i++) { /* some rows are longer than a page */
+        text[i % 4 ? 100 + i : 11900] = 0;
+        sqlite_bind_int(s, 1, i * 1000003);
+        sqlite_bind_text(s, 2, text);
+        EXPECT(sqlite_step(s, &diag) == STEP_DONE);
+        text[i % 4 ? 100 + i : 11900] = '7';
+    }
+    sqlite_finish(s);
+    if (with_sums)
+        EXPECT(sqlite_put_sums(db, &diag) == OK);
+    EXPECT(sqlite_write_back(db, &diag) == OK);
+    sqlite_close(db);
+}
+
+/* How many of some changed bytes gave other rows and no error. */
+static int silent_changes(void)
+{
+    static char whole[8192], now[8192];
+    enum err err;
+    int silent = 0;
+    read_all(whole, &err);
+    EXPECT(err == OK && strlen(whole) > 1000);
+    int fd = open(path, O_RDWR);
+    struct stat st;
+    EXPECT(fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 30 * 4096);
+    for (off_t at = 0; at < st.st_size; at += 307) {
+        char kept, other;
+        EXPECT(pread(fd, &kept, 1, at) == 1);
+        other = (char)(kept ^ 1 << at % 8);
+        EXPECT(pwrite(fd, &other, 1, at) == 1);
+        read_all(now, &err);
+        silent += err == OK && strcmp(now, whole) != 0;
+        EXPECT(err == OK || err == ERR_STATE);
+        EXPECT(pwrite(fd, &kept, 1, at) == 1);
+    }
+    close(fd);
+    return silent;
+}
+
+TEST(a_changed_byte_of_a_row_is_damage_and_never_another_amount)
+{
+    begin();
+    fill_pages(0); /* as it is made, and as programs of before made it: it can be read, and is not guarded */
+    EXPECT(silent_changes() > 0);
+    unlink(path);
+    fill_pages(1);
+    EXPECT(silent_changes() == 0);
+    end();
+}
