@@ -3,7 +3,23 @@
 #include "core/base/mem.h"
 #include "core/engine/crowd_parts.h"
 
-enum { ROWS_MAX = 64 << 10 /* of one key at hand, at most: what is more is done faster in parts */ };
+/* What a worker's memory is for: rows at hand, items of a partition, and spools (crowd_bag.c) some 11/32. */
+enum {
+    ROWS_OF_16 = 5,
+    ITEMS_SHARE = 8,
+    STREAM_SHARE = 8,
+    ROW_BYTES = 1024, /* of a whole record, with its texts: a guess, before any was seen */
+    SLICE = 4096,
+    ROWS_MAX = 64 << 10, /* of one key at hand, at most: what is more is done faster in parts */
+    STREAM_MIN = 1024,
+    STREAM_MAX = 64 << 10,
+    ITEMS_MIN = 8192,
+    WHOLE_MIN = 4 << 20, /* bytes: no run has so little, but those of tests */
+    SHED_MAX = 240,      /* crowds that are told apart in a partition */
+    PART_BITS = 5,
+    PARTS = 1 << PART_BITS,
+    LEVELS = 4
+};
 
 /* ---- what is a crowd ---- */
 
@@ -37,98 +53,188 @@ enum err crowd_too_many(struct worker *w, const struct row_ref *ref, uint64_t co
                     side_name((enum side)ref->side));
 }
 
-enum err crowd_too_many_here(struct crowd *c, const struct row_ref *ref, uint64_t count)
+enum err crowd_too_many_here(struct crowd *c, const struct row_ref *ref, struct crowd_size size)
 {
-    return crowd_too_many(c->w, ref, count, count * ROW_BYTES, (uint64_t)c->whole_max * ROW_BYTES);
+    return crowd_too_many(c->w, ref, size.count, size.bytes, c->whole_bytes);
 }
 
 /* ---- a partition of a stage ---- */
 
-/* Moves hashes with more than `most` records each from the list to a spool. The list is sorted then. */
-static enum err shed(struct crowd *c, uint32_t most)
+/* Items of a partition, or of a part of one, by hash. */
+struct by_hash {
+    struct crowd *c;
+    struct spool *shed;
+    uint64_t shed_hash[SHED_MAX];
+    struct crowd_size shed_size[SHED_MAX];
+    uint32_t shed_count;
+    int level;
+    /* more than are held, though no hash is a crowd: parts by further bits of it */
+    struct spool *parts;
+    struct crowd_size part_size[PARTS];
+};
+
+static struct crowd_size size_of(const struct crowd_item *items, uint32_t from, uint32_t to)
 {
+    struct crowd_size size = {0, 0};
+    for (uint32_t i = from; i < to; i++)
+        crowd_count(&size, &items[i]);
+    return size;
+}
+
+/* Moves crowds from the list to a spool: hashes with more records than `most`, or than are held. The list is sorted then. */
+static enum err shed(struct by_hash *b, uint32_t most)
+{
+    struct crowd *c = b->c;
     uint32_t kept = 0;
     enum err err = OK;
     crowd_sort(c->items, c->count, sizeof *c->items, crowd_by_hash);
     for (uint32_t from = 0, to; err == OK && from < c->count; from = to) {
         to = crowd_same_hash(c->items, c->count, from);
-        const int leaves = to - from > most && c->shed_count < SHED_MAX;
-        if (leaves && !c->shed)
-            err = crowd_bag_open(c, &c->shed, SHED_MAX);
+        const struct crowd_size size = size_of(c->items, from, to);
+        const int leaves =
+            (size.count > most || crowd_is_more(c, size)) && size.count > 1 && b->shed_count < SHED_MAX;
+        if (leaves && !b->shed)
+            err = crowd_bag_open(c, &b->shed, SHED_MAX);
         for (uint32_t i = from; err == OK && i < to; i++)
             if (leaves)
-                err = crowd_bag_put(c, c->shed, c->shed_count, &c->items[i]);
+                err = crowd_bag_put(c, b->shed, b->shed_count, &c->items[i]);
             else
                 c->items[kept++] = c->items[i];
         if (leaves) {
-            c->shed_hash[c->shed_count] = c->items[to - 1].hash;
-            c->shed_size[c->shed_count++] = to - from;
+            b->shed_hash[b->shed_count] = c->items[to - 1].hash;
+            b->shed_size[b->shed_count++] = size;
         }
     }
     c->count = kept;
     return err;
 }
 
-static enum err take_items(void *context, const void *bytes, uint32_t size, struct diag *diag)
+/* The partition's number was made of the hash's uppermost bits. */
+static uint32_t part_of(const struct by_hash *b, uint64_t hash)
 {
-    struct crowd *c = context;
-    const struct crowd_item *items = bytes;
-    enum err err = OK;
-    for (uint32_t i = 0; err == OK && i < size / sizeof *items; i++) {
-        const uint32_t full = c->room;
-        const int is_full = c->count == full;
-        if (is_full && full > 4 * c->rows_max && (err = shed(c, full / 8)) != OK)
-            return err;
-        if (c->count == full ||
-            (is_full && c->count > full / 2)) { /* else it would be sorted over and over */
-            const uint32_t room = full ? full * 2 : 1024;
-            struct crowd_item *grown = mem_grow(c->items, room * sizeof *grown);
-            if (!grown)
-                return mem_fail(diag, room * sizeof *grown, "open records");
-            c->items = grown;
-            c->room = room;
-        }
-        uint32_t slot = 0; /* perhaps shed just now */
-        while (slot < c->shed_count && c->shed_hash[slot] != items[i].hash)
-            slot++;
-        if (slot < c->shed_count) {
-            c->shed_size[slot]++;
-            err = crowd_bag_put(c, c->shed, slot, &items[i]);
-        } else {
-            c->items[c->count++] = items[i];
-        }
-    }
+    return (uint32_t)(hash >> (64 - crowd_partition_bits(b->c->w) - PART_BITS * (b->level + 1))) % PARTS;
+}
+
+static enum err put_part(struct by_hash *b, const struct crowd_item *item)
+{
+    const uint32_t part = part_of(b, item->hash);
+    crowd_count(&b->part_size[part], item);
+    return crowd_bag_put(b->c, b->parts, part, item);
+}
+
+/* The list is full: crowds leave it; if it is still half full, all of it does. */
+static enum err make_room(struct by_hash *b)
+{
+    struct crowd *c = b->c;
+    enum err err = shed(b, c->items_max / 8);
+    if (err != OK || c->count <= c->items_max / 2)
+        return err;
+    if (b->level == LEVELS) /* nobody comes here but by chance: then they are held */
+        return OK;
+    err = crowd_bag_open(c, &b->parts, PARTS);
+    for (uint32_t i = 0; err == OK && i < c->count; i++)
+        err = put_part(b, &c->items[i]);
+    c->count = 0;
     return err;
 }
 
-/* Brings a partition's records together by hash: `take` gets whole hashes in slices, `take_bag` each that is more than that. */
-static enum err each_hash(struct crowd *c, int stage, uint32_t partition, crowd_slice_fn *take,
-                          crowd_bag_fn *take_bag)
+static enum err take_item(struct by_hash *b, const struct crowd_item *item)
+{
+    struct crowd *c = b->c;
+    enum err err = OK;
+    if (c->count >= c->items_max && !b->parts)
+        err = make_room(b);
+    uint32_t slot = 0;
+    while (slot < b->shed_count && b->shed_hash[slot] != item->hash)
+        slot++;
+    if (err != OK)
+        return err;
+    if (slot < b->shed_count) {
+        crowd_count(&b->shed_size[slot], item);
+        return crowd_bag_put(c, b->shed, slot, item);
+    }
+    if (b->parts)
+        return put_part(b, item);
+    if (c->count == c->room) {
+        const uint32_t twice = c->room ? c->room * 2 : 1024;
+        const uint32_t room = c->room < c->items_max && twice > c->items_max ? c->items_max : twice;
+        struct crowd_item *grown = mem_grow(c->items, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(&c->w->diag, room * sizeof *grown, "open records");
+        c->items = grown;
+        c->room = room;
+    }
+    c->items[c->count++] = *item;
+    return OK;
+}
+
+static enum err take_items(void *context, const void *bytes, uint32_t size, struct diag *diag)
+{
+    const struct crowd_item *items = bytes;
+    enum err err = OK;
+    (void)diag; /* the worker's own */
+    for (uint32_t i = 0; err == OK && i < size / sizeof *items; i++)
+        err = take_item(context, &items[i]);
+    return err;
+}
+
+static enum err take_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    enum err err = OK;
+    (void)c;
+    for (uint32_t i = 0; err == OK && i < count; i++)
+        err = take_item(context, &items[i]);
+    return err;
+}
+
+/* Brings records together by hash: `take` gets whole hashes in slices, `take_bag` each that is more than that. `part`: of the
+ * level above; NULL: the partition, of all workers. */
+static enum err each_hash(struct crowd *c, int stage, uint32_t partition, const struct crowd_bag *part,
+                          int level, crowd_slice_fn *take, crowd_bag_fn *take_bag)
 {
     struct worker *w = c->w;
-    enum err err = OK;
-    c->count = c->shed_count = 0;
-    for (uint32_t i = 0; err == OK && i < w->run->worker_count; i++) {
+    struct by_hash *b = mem_take_zero(1, sizeof *b);
+    if (!b)
+        return mem_fail(&w->diag, sizeof *b, "open records");
+    b->c = c;
+    b->level = level;
+    c->count = 0;
+    enum err err = part ? crowd_bag_each(c, part, take_slice, b) : OK;
+    for (uint32_t i = 0; err == OK && !part && i < w->run->worker_count; i++) {
         const struct spool *spool = w->run->workers[i].crowd[stage];
         if (spool)
-            err = spool->ops->read(spool, w->spill, partition, take_items, c, &w->diag);
+            err = spool->ops->read(spool, w->spill, partition, take_items, b, &w->diag);
     }
     if (err == OK)
-        err = shed(c, c->rows_max);
+        err = shed(b, c->rows_max);
     for (uint32_t from = 0, to; err == OK && from < c->count && !run_failed(w->run); from = to) {
-        to = crowd_same_hash(c->items, c->count, from);
-        for (uint32_t next;
-             to < c->count && (next = crowd_same_hash(c->items, c->count, to)) - from <= c->slice;)
+        struct crowd_size size = {0, 0};
+        to = from;
+        do {
+            const uint32_t next = crowd_same_hash(c->items, c->count, to);
+            const struct crowd_size more = size_of(c->items, to, next);
+            size.count += more.count;
+            size.bytes += more.bytes;
+            if (to > from && crowd_is_more(c, size))
+                break;
             to = next;
+        } while (to < c->count);
         err = take(c, NULL, c->items + from, to - from);
     }
-    for (uint32_t slot = 0; err == OK && slot < c->shed_count && !run_failed(w->run); slot++) {
-        const struct crowd_bag bag = {c->shed, slot, slot + 1, c->shed_size[slot]};
+    for (uint32_t slot = 0; err == OK && slot < b->shed_count && !run_failed(w->run); slot++) {
+        const struct crowd_bag bag = {b->shed, slot, slot + 1, b->shed_size[slot]};
         err = take_bag(c, &bag);
-        c->shed->ops->drop(c->shed, slot);
+        b->shed->ops->drop(b->shed, slot);
     }
-    crowd_bag_close(c->shed);
-    c->shed = NULL;
+    crowd_bag_close(b->shed);
+    for (uint32_t i = 0; err == OK && b->parts && i < PARTS && !run_failed(w->run); i++) {
+        const struct crowd_bag bag = {b->parts, i, i + 1, b->part_size[i]};
+        if (bag.size.count)
+            err = each_hash(c, stage, partition, &bag, level + 1, take, take_bag);
+        b->parts->ops->drop(b->parts, i);
+    }
+    crowd_bag_close(b->parts);
+    mem_give(b);
     return err;
 }
 
@@ -136,33 +242,42 @@ static enum err each_hash(struct crowd *c, int stage, uint32_t partition, crowd_
 
 static enum err judge_partition(struct crowd *c, int stage, uint32_t partition)
 {
+    if (stage != CROWD_IN && partition >= 1u << crowd_partition_bits(c->w))
+        return OK;
+
     switch (stage) {
     case CROWD_IN:
         return crowd_stage_in(c, partition);
     case CROWD_OCCURRENCE:
-        return each_hash(c, stage, partition, crowd_occurrence_slice, crowd_occurrence_bag);
+        return each_hash(c, stage, partition, NULL, 0, crowd_occurrence_slice, crowd_occurrence_bag);
     case CROWD_SIGMA:
-        return each_hash(c, stage, partition, crowd_sigma_slice, crowd_sigma_bag);
+        return each_hash(c, stage, partition, NULL, 0, crowd_sigma_slice, crowd_sigma_bag);
     default:
-        return each_hash(c, stage, partition, crowd_rest_slice, crowd_rest_bag);
+        return each_hash(c, stage, partition, NULL, 0, crowd_rest_slice, crowd_rest_bag);
     }
 }
 
 static enum err crowd_begin(struct crowd *c, struct worker *w, int pass)
 {
     *c = (struct crowd){.w = w, .job = w->run->config->job, .pass = pass};
-    c->rows_max = crowd_rows(w->run->config);
-    /* The more rows at hand, the closer they lie in their files. */
-    c->slice = c->rows_max;
-    const uint64_t whole = w->run->config->memory / w->run->config->workers / ROW_BYTES;
-    c->whole_max = whole > INT32_MAX ? INT32_MAX : whole < SLICE ? SLICE : (uint32_t)whole;
-    c->stream = mem_take(c->slice * sizeof *c->stream);
-    return c->stream ? OK : mem_fail(&w->diag, c->slice * sizeof *c->stream, "open records");
+    const uint64_t memory = w->run->config->memory / w->run->config->workers;
+    const uint32_t forced = w->run->config->group_rows;
+    const uint64_t items = memory / ITEMS_SHARE / sizeof(struct crowd_item);
+    const uint64_t stream = memory / STREAM_SHARE / sizeof(struct crowd_item);
+    c->rows_max = forced ? forced : ROWS_MAX;
+    c->row_bytes = memory < WHOLE_MIN ? WHOLE_MIN / 4 : memory / 16 * ROWS_OF_16;
+    c->whole_bytes = memory < 2 * WHOLE_MIN ? WHOLE_MIN : memory / 2;
+    c->items_max = forced && forced < ITEMS_MIN / 8 ? forced * 8
+                   : items < ITEMS_MIN              ? ITEMS_MIN
+                   : items > INT32_MAX              ? INT32_MAX
+                                                    : (uint32_t)items;
+    c->stream_room = stream < STREAM_MIN ? STREAM_MIN : stream > STREAM_MAX ? STREAM_MAX : (uint32_t)stream;
+    c->stream = mem_take(c->stream_room * sizeof *c->stream);
+    return c->stream ? OK : mem_fail(&w->diag, c->stream_room * sizeof *c->stream, "open records");
 }
 
 static void crowd_end(struct crowd *c)
 {
-    crowd_bag_close(c->shed);
     mem_give(c->stream);
     mem_give(c->items);
     mem_give(c->refs);
@@ -189,8 +304,8 @@ enum err crowd_judge(struct worker *w, int pass, enum err err)
         if (w->number == 0)
             atomic_store(&run->next_partition, 0);
         pthread_barrier_wait(&run->barrier);
-        for (uint32_t p;
-             err == OK && !run_failed(run) && (p = atomic_fetch_add(&run->next_partition, 1)) < PARTITIONS;)
+        for (uint32_t p; err == OK && !run_failed(run) &&
+                         (p = atomic_fetch_add(&run->next_partition, 1)) < PARTITIONS_MAX;)
             err = judge_partition(&c, stage, p);
         if (err != OK)
             run_fail(run, &w->diag);

@@ -13,16 +13,38 @@ void crowd_sort(void *items, size_t count, size_t size, int (*compare)(const voi
 
 /* ---- spools and streams ---- */
 
-enum { SHARE = 8 /* of a worker's memory, for each spool: the index has given its own back by now */ };
+/* Of a worker's memory: the index has given its own back by now. Three spools of stages may be open at once (one that is read,
+ * two that are written), and five others. */
+enum {
+    STAGE_SHARE = 8,
+    SHARE = 32,
+    PIECE = 16 << 10,  /* of a partition: what should go to disk at once */
+    ROWS_AT_ONCE = 256 /* of those that are looked at one by one: what they take stays in the cache */
+};
 
-static uint64_t spool_share(const struct worker *w)
+static uint64_t share(const struct worker *w, uint32_t parts)
 {
-    return w->run->config->memory / w->run->config->workers / SHARE;
+    return w->run->config->memory / w->run->config->workers / parts;
+}
+
+uint32_t crowd_bag_partitions(const struct crowd *c, uint64_t wanted)
+{
+    enum { LEAST = 4 };
+    const uint64_t most = share(c->w, SHARE) / PIECE;
+    return (uint32_t)(wanted <= LEAST || most <= LEAST ? LEAST : wanted < most ? wanted : most);
+}
+
+int crowd_partition_bits(const struct worker *w)
+{
+    int bits = 4;
+    while (bits < PARTITION_BITS_MAX && (uint64_t)PIECE << (bits + 1) <= share(w, STAGE_SHARE))
+        bits++;
+    return bits;
 }
 
 enum err crowd_bag_open(struct crowd *c, struct spool **spool, uint32_t partitions)
 {
-    return c->w->spill->ops->open(spool, c->w->spill, partitions, spool_share(c->w), &c->w->diag);
+    return c->w->spill->ops->open(spool, c->w->spill, partitions, share(c->w, SHARE), &c->w->diag);
 }
 
 void crowd_bag_close(struct spool *spool)
@@ -39,7 +61,7 @@ enum err crowd_bag_put(struct crowd *c, struct spool *spool, uint32_t partition,
 
 enum err crowd_open(struct worker *w)
 {
-    return w->spill->ops->open(&w->crowd[CROWD_IN], w->spill, CROWD_SHARES, spool_share(w), &w->diag);
+    return w->spill->ops->open(&w->crowd[CROWD_IN], w->spill, CROWD_SHARES, share(w, STAGE_SHARE), &w->diag);
 }
 
 enum err crowd_put(struct worker *w, const struct row_ref *ref)
@@ -55,14 +77,15 @@ enum err crowd_put(struct worker *w, const struct row_ref *ref)
 enum err crowd_to_stage(struct crowd *c, int stage, struct crowd_item *item)
 {
     struct worker *w = c->w;
-    enum err err = w->crowd[stage] ? OK : crowd_bag_open(c, &w->crowd[stage], PARTITIONS);
+    const int bits = crowd_partition_bits(w);
+    enum err err = w->crowd[stage] ? OK
+                                   : w->spill->ops->open(&w->crowd[stage], w->spill, 1u << bits,
+                                                         share(w, STAGE_SHARE), &w->diag);
     item->hash = stage == CROWD_SIGMA ? item->sigma
                  : stage == CROWD_REST
                      ? item->ref.key_hash * 0x9E3779B97F4A7C15ull /* all of a key have the same */
                      : item->hash;
-    return err == OK
-               ? crowd_bag_put(c, w->crowd[stage], (uint32_t)(item->hash >> (64 - PARTITION_BITS)), item)
-               : err;
+    return err == OK ? crowd_bag_put(c, w->crowd[stage], (uint32_t)(item->hash >> (64 - bits)), item) : err;
 }
 
 /* What P1 is done with. */
@@ -75,6 +98,7 @@ struct walk {
     struct crowd *c;
     crowd_slice_fn *take;
     void *context;
+    int lays;
 };
 
 /* Another worker failed, or the run was interrupted. */
@@ -89,7 +113,22 @@ static enum err walk_slice(struct walk *walk)
     struct crowd *c = walk->c;
     const uint32_t count = c->streamed;
     c->streamed = 0;
-    return run_failed(c->w->run) ? stopped(c->w) : walk->take(c, walk->context, c->stream, count);
+    if (run_failed(c->w->run))
+        return stopped(c->w);
+    if (!walk->lays)
+        return walk->take(c, walk->context, c->stream, count);
+    enum err err = OK;
+    crowd_sort(c->stream, count, sizeof *c->stream, crowd_by_place);
+    for (uint32_t from = 0, to; err == OK && from < count; from = to) {
+        struct crowd_size size = {0, 0};
+        for (to = from; to < count && to - from < ROWS_AT_ONCE && (to == from || !crowd_is_more(c, size));
+             to++)
+            crowd_count(&size, &c->stream[to]);
+        err = crowd_lay(c, c->stream + from, to - from);
+        if (err == OK)
+            err = walk->take(c, walk->context, c->stream + from, to - from);
+    }
+    return err;
 }
 
 static enum err walk_items(void *context, const void *bytes, uint32_t size, struct diag *diag)
@@ -100,24 +139,68 @@ static enum err walk_items(void *context, const void *bytes, uint32_t size, stru
     (void)diag;
     for (uint32_t i = 0; err == OK && i < size / sizeof *items; i++) {
         walk->c->stream[walk->c->streamed++] = items[i];
-        if (walk->c->streamed == walk->c->slice)
+        if (walk->c->streamed == walk->c->stream_room)
             err = walk_slice(walk);
     }
     return err;
 }
 
-/* Gives all records of a bag in slices, in the order in which they were put. `take` may put records in other spools. */
-enum err crowd_bag_each(struct crowd *c, const struct crowd_bag *bag, crowd_slice_fn *take, void *context)
+static enum err bag_walk(struct walk *walk, const struct crowd_bag *bag)
 {
-    struct walk walk = {c, take, context};
+    struct crowd *c = walk->c;
     enum err err = bag->spool->ops->seal(bag->spool, &c->w->diag);
     c->streamed = 0;
     for (uint32_t p = bag->first; err == OK && p < bag->end; p++)
-        err = bag->spool->ops->read(bag->spool, c->w->spill, p, walk_items, &walk, &c->w->diag);
-    return err == OK && c->streamed ? walk_slice(&walk) : err;
+        err = bag->spool->ops->read(bag->spool, c->w->spill, p, walk_items, walk, &c->w->diag);
+    return err == OK && c->streamed ? walk_slice(walk) : err;
+}
+
+enum err crowd_bag_each(struct crowd *c, const struct crowd_bag *bag, crowd_slice_fn *take, void *context)
+{
+    struct walk walk = {c, take, context, 0};
+    return bag_walk(&walk, bag);
+}
+
+enum err crowd_bag_rows(struct crowd *c, const struct crowd_bag *bag, crowd_slice_fn *take, void *context)
+{
+    struct walk walk = {c, take, context, 1};
+    return bag_walk(&walk, bag);
 }
 
 /* ---- rows at hand ---- */
+
+uint64_t crowd_bytes_of_weight(uint32_t weight)
+{
+    return (weight < 8 ? weight + 1ull : (9ull + (weight & 7)) << (weight / 8 - 1)) * 64;
+}
+
+uint8_t crowd_weight(uint64_t bytes)
+{
+    uint8_t weight = 0;
+    while (weight < UINT8_MAX && crowd_bytes_of_weight(weight) < bytes)
+        weight++;
+    return weight;
+}
+
+static uint64_t text_bytes(struct span text)
+{
+    return text.size ? text.size / 8 * 8 + 8 : 0;
+}
+
+uint64_t crowd_row_bytes(const struct full *row)
+{
+    enum { SORTING = 96 /* lists of it while it is put in order, a pass's own notes */ };
+    uint64_t bytes = sizeof *row + sizeof(struct row_ref) + 2 * sizeof(struct crowd_item) + SORTING;
+    for (int i = 0; i < FIELD_SLOTS; i++)
+        bytes += text_bytes(row->text[i]);
+    bytes += text_bytes(row->occurrence) + text_bytes(row->canonical) + text_bytes(row->sigma) +
+             text_bytes(row->key);
+    if (row->carry)
+        bytes += sizeof *row->carry + text_bytes(row->carry->batch_no) + text_bytes(row->carry->place) +
+                 text_bytes(row->carry->task) + text_bytes(row->carry->reasons) +
+                 text_bytes(row->carry->origin) + text_bytes(row->carry->pair);
+    return bytes;
+}
 
 enum err crowd_need_rows(struct crowd *c, uint32_t count)
 {

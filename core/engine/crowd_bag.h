@@ -10,11 +10,9 @@
 #include "core/engine/crowd.h"
 
 enum {
-    SLICE = 4096,     /* rows at hand, usually */
-    ROW_BYTES = 1024, /* of a whole record, with its texts */
-    PARTITION_BITS = 7,
-    PARTITIONS = 1 << PARTITION_BITS, /* of a stage */
-    SHED_MAX = 240                    /* crowds that are told apart in a partition */
+
+    PARTITION_BITS_MAX = 7,
+    PARTITIONS_MAX = 1 << PARTITION_BITS_MAX, /* of a stage */
 };
 
 /* A record of a crowd: what tells it apart, so that its row is fetched only where more of it matters. */
@@ -23,7 +21,8 @@ struct crowd_item {
     uint64_t hash;  /* of what the next stage brings together; in a list of pairs, the pair's number */
     uint64_t sigma; /* of key and sigma */
     int64_t amount_micro;
-    uint32_t name; /* of key and sigma without the amount, exactly; 0: only the row can tell */
+    uint32_t name : 24;  /* of key and sigma without the amount, exactly; 0: only the row can tell */
+    uint32_t weight : 8; /* what its row takes at hand: crowd_bytes_of_weight */
     uint16_t day;
     uint8_t currency;
     uint8_t flags; /* enum item_flag */
@@ -32,14 +31,20 @@ enum item_flag {
     ITEM_MATCHED = 1, /* its sigma was matched under its key */
     ITEM_APART = 2    /* P1 has to look at the row, whatever its hash */
 };
-_Static_assert((int)CROWD_SHARES <= (int)PARTITIONS, "all partitions are taken");
+_Static_assert((int)CROWD_SHARES <= (int)PARTITIONS_MAX, "all partitions are taken");
 _Static_assert(sizeof(struct crowd_item) == 64, "an item is one cache line");
+
+/* How much some records are. */
+struct crowd_size {
+    uint64_t count;
+    uint64_t bytes; /* of their rows, were they at hand */
+};
 
 /* Records in a spool. */
 struct crowd_bag {
     struct spool *spool;
     uint32_t first, end; /* partitions */
-    uint64_t count;
+    struct crowd_size size;
 };
 
 /* A row that stays at hand while others come and go. */
@@ -54,8 +59,11 @@ struct crowd {
     struct worker *w;
     const struct job *job;
     int pass;
-    uint32_t rows_max, slice;
-    uint32_t whole_max; /* records that must be held together, whatever it takes */
+    uint32_t rows_max;    /* rows at hand, at most */
+    uint64_t row_bytes;   /* and what they may take */
+    uint64_t whole_bytes; /* the same of records that must be held together, whatever it takes */
+    uint32_t items_max;   /* items of a partition at hand */
+    uint32_t stream_room;
     /* rows at hand */
     struct row_ref *refs;
     struct full *rows, **order;
@@ -63,9 +71,6 @@ struct crowd {
     /* of a partition */
     struct crowd_item *items;
     uint32_t count, room;
-    struct spool *shed;
-    uint64_t shed_hash[SHED_MAX], shed_size[SHED_MAX];
-    uint32_t shed_count;
     /* stream: at most one at a time */
     struct crowd_item *stream;
     uint32_t streamed;
@@ -75,18 +80,42 @@ typedef enum err crowd_slice_fn(struct crowd *c, void *context, struct crowd_ite
 typedef enum err crowd_bag_fn(struct crowd *c, const struct crowd_bag *bag);
 
 /* memory.group: so many records of one key must be held together, and that is more than a worker has. */
-enum err crowd_too_many_here(struct crowd *c, const struct row_ref *ref, uint64_t count);
+enum err crowd_too_many_here(struct crowd *c, const struct row_ref *ref, struct crowd_size size);
 
+/* How many partitions of a bag go to disk in pieces of some size; at most `wanted`. */
+uint32_t crowd_bag_partitions(const struct crowd *c, uint64_t wanted);
 enum err crowd_bag_open(struct crowd *c, struct spool **spool, uint32_t partitions);
 void crowd_bag_close(struct spool *spool); /* NULL is fine */
 enum err crowd_bag_put(struct crowd *c, struct spool *spool, uint32_t partition,
                        const struct crowd_item *item);
 /* Gives all records of a bag in slices, in the order in which they were put. `take` may put records in other spools. */
 enum err crowd_bag_each(struct crowd *c, const struct crowd_bag *bag, crowd_slice_fn *take, void *context);
+/* The same for who looks at each row by itself: c->rows[i] is that of items[i]. Few at a time are at hand, near each other in
+ * their files, in no order. */
+enum err crowd_bag_rows(struct crowd *c, const struct crowd_bag *bag, crowd_slice_fn *take, void *context);
+/* A stage has as many partitions: the same for all workers. */
+int crowd_partition_bits(const struct worker *w);
 /* Puts a record where stage `stage` (CROWD_OCCURRENCE and on) of any worker finds it. */
 enum err crowd_to_stage(struct crowd *c, int stage, struct crowd_item *item);
 /* The same for what P1 is done with. */
 enum err crowd_behind_occurrence(struct crowd *c, struct crowd_item *item);
+
+/* A row's weight, from its bytes, and back: rounded up, by an eighth at most. */
+uint8_t crowd_weight(uint64_t bytes);
+uint64_t crowd_bytes_of_weight(uint32_t weight);
+/* Bytes that a row takes at hand, with all that goes with it. */
+uint64_t crowd_row_bytes(const struct full *row);
+static inline void crowd_count(struct crowd_size *size, const struct crowd_item *item)
+{
+    size->count++;
+    size->bytes += crowd_bytes_of_weight(item->weight);
+}
+
+/* 1: these are not held at once. */
+static inline int crowd_is_more(const struct crowd *c, struct crowd_size size)
+{
+    return size.count > c->rows_max || size.bytes > c->row_bytes;
+}
 
 /* Room for so many rows at hand: c->refs, c->rows, c->order. */
 enum err crowd_need_rows(struct crowd *c, uint32_t count);

@@ -24,7 +24,13 @@ static uint64_t occurrence_hash(const struct crowd *c, const struct full *row)
 
 /* ---- names of keys and sigmas ---- */
 
-enum { NAMES_MAX = 1 << 16, NAME_SLOTS = NAMES_MAX * 2 };
+enum {
+    NAMES_MAX = 1 << 16,
+    NAME_SLOTS = NAMES_MAX * 2,
+    NAME_MASK = (1 << 24) - 1, /* of struct crowd_item */
+    NAMES_SHARE = 32           /* of the memory, for their texts */
+};
+_Static_assert((int)NAMES_MAX <= (int)NAME_MASK, "a name fits");
 
 struct crowd_names {
     uint32_t slots[NAME_SLOTS]; /* 1 + number of a text; 0: free */
@@ -52,7 +58,7 @@ static uint32_t name_of(struct run *run, struct span text)
         if (number)
             continue;
         struct span copy = {0};
-        if (all->count < NAMES_MAX)
+        if (all->count < NAMES_MAX && all->arena.held + text.size < run->config->memory / NAMES_SHARE)
             copy = arena_copy(&all->arena, text);
         if (copy.data) {
             all->texts[all->count] = copy;
@@ -106,7 +112,7 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
     struct span noted[SIDES] = {{0}};
     struct name_memo memo[SIDES] = {{.name = 0}, {.name = 0}};
     arena_reset(&w->arena);
-    enum err err = judge_fetch(w, refs, &count, c->rows, &w->arena);
+    enum err err = judge_fetch(w, refs, &count, c->rows, &w->arena); /* sorts what is sorted */
     w->rows_at_hand = c->rows;
     w->refs_at_hand = refs;
     for (uint32_t i = 0; err == OK && i < count; i++) {
@@ -118,7 +124,8 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
         struct crowd_item item = {.ref = refs[i],
                                   .sigma = sigma_hash(c, row),
                                   .amount_micro = row->amount_micro,
-                                  .name = name_row(c, row, &memo[row->side]),
+                                  .name = name_row(c, row, &memo[row->side]) & NAME_MASK,
+                                  .weight = crowd_weight(crowd_row_bytes(row)),
                                   .day = row->day,
                                   .currency = row->currency};
         item.ref.revisited = 0; /* it is counted */
@@ -142,24 +149,37 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
     return err;
 }
 
+/* References of a partition: rows near each other are read one after the other, a few at a time: nobody knows yet how long
+ * they are. */
+enum { ROWS_AT_ONCE = 64 };
+
 struct scan {
     struct crowd *c;
     struct row_ref *refs;
-    uint32_t count;
+    uint32_t count, room;
 };
+
+static enum err scan_all(struct scan *scan)
+{
+    enum err err = OK;
+    crowd_sort(scan->refs, scan->count, sizeof *scan->refs, judge_by_place);
+    for (uint32_t at = 0; err == OK && at < scan->count && !run_failed(scan->c->w->run); at += ROWS_AT_ONCE)
+        err = scan_slice(scan->c, scan->refs + at,
+                         scan->count - at < ROWS_AT_ONCE ? scan->count - at : ROWS_AT_ONCE);
+    scan->count = 0;
+    return err;
+}
 
 static enum err scan_refs(void *context, const void *bytes, uint32_t size, struct diag *diag)
 {
     struct scan *scan = context;
     const struct row_ref *refs = bytes;
     enum err err = OK;
-    (void)diag;
+    (void)diag; /* the worker's own */
     for (uint32_t i = 0; err == OK && i < size / sizeof *refs; i++) {
         scan->refs[scan->count++] = refs[i];
-        if (scan->count == scan->c->slice) {
-            scan->count = 0;
-            err = run_failed(scan->c->w->run) ? OK : scan_slice(scan->c, scan->refs, scan->c->slice);
-        }
+        if (scan->count == scan->room)
+            err = scan_all(scan);
     }
     return err;
 }
@@ -167,20 +187,19 @@ static enum err scan_refs(void *context, const void *bytes, uint32_t size, struc
 enum err crowd_stage_in(struct crowd *c, uint32_t partition)
 {
     struct worker *w = c->w;
-    struct scan scan = {.c = c};
-    enum err err = partition < CROWD_SHARES ? crowd_need_rows(c, c->slice) : OK;
-    if (partition >= CROWD_SHARES || err != OK)
-        return err;
-    scan.refs = mem_take(c->slice * sizeof *scan.refs);
-    if (!scan.refs)
-        return mem_fail(&w->diag, c->slice * sizeof *scan.refs, "open records");
+    struct scan scan = {.c = c, .room = c->stream_room};
+    if (partition >= CROWD_SHARES)
+        return OK;
+    scan.refs = mem_take(scan.room * sizeof *scan.refs);
+    enum err err = scan.refs ? crowd_need_rows(c, ROWS_AT_ONCE)
+                             : mem_fail(&w->diag, scan.room * sizeof *scan.refs, "open records");
     for (uint32_t i = 0; err == OK && i < w->run->worker_count; i++) {
         const struct spool *spool = w->run->workers[i].crowd[CROWD_IN];
         if (spool)
             err = spool->ops->read(spool, w->spill, partition, scan_refs, &scan, &w->diag);
     }
-    if (err == OK && scan.count)
-        err = scan_slice(c, scan.refs, scan.count);
+    if (err == OK)
+        err = scan_all(&scan);
     mem_give(scan.refs);
     return err;
 }

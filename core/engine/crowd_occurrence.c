@@ -55,7 +55,7 @@ enum err crowd_occurrence_slice(struct crowd *c, void *context, struct crowd_ite
 struct repeated {
     struct kept_row lowest, carried; /* carried: the lowest that is */
     struct spool *others;            /* what only has the same hash */
-    uint64_t other_count;
+    struct crowd_size other_size;
     int is_conflict, came_before;
 };
 
@@ -67,7 +67,7 @@ static int is_same_occurrence(const struct full *a, const struct full *b)
 static enum err find_lowest(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
 {
     struct repeated *r = context;
-    enum err err = crowd_lay(c, items, count);
+    enum err err = OK;
     const struct full *lowest = NULL, *carried = NULL;
     for (uint32_t i = 0; err == OK && i < count; i++) {
         const struct full *row = &c->rows[i];
@@ -81,7 +81,7 @@ static enum err find_lowest(struct crowd *c, void *context, struct crowd_item *i
         if (err != OK)
             break;
         if (!is_same_occurrence(&r->lowest.row, row)) {
-            r->other_count++;
+            crowd_count(&r->other_size, &items[i]);
             err = r->others ? OK : crowd_bag_open(c, &r->others, 1);
             if (err == OK)
                 err = crowd_bag_put(c, r->others, 0, &items[i]);
@@ -104,7 +104,7 @@ static enum err tell_repeats(struct crowd *c, void *context, struct crowd_item *
     const struct repeated *r = context;
     /* As in resolve_occurrences. */
     const struct kept_row *stays = r->came_before ? &r->carried : &r->lowest;
-    enum err err = crowd_lay(c, items, count);
+    enum err err = OK;
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &c->rows[i];
         int awake = 1;
@@ -132,13 +132,13 @@ enum err crowd_occurrence_bag(struct crowd *c, const struct crowd_bag *bag)
     struct repeated r = {.is_conflict = 0};
     arena_init(&r.lowest.arena);
     arena_init(&r.carried.arena);
-    enum err err = crowd_bag_each(c, bag, find_lowest, &r);
+    enum err err = crowd_bag_rows(c, bag, find_lowest, &r);
     if (err == OK)
-        err = crowd_bag_each(c, bag, tell_repeats, &r);
+        err = crowd_bag_rows(c, bag, tell_repeats, &r);
     arena_fini(&r.lowest.arena);
     arena_fini(&r.carried.arena);
     if (err == OK && r.others) {
-        const struct crowd_bag others = {r.others, 0, 1, r.other_count};
+        const struct crowd_bag others = {r.others, 0, 1, r.other_size};
         err = crowd_occurrence_bag(c, &others);
     }
     crowd_bag_close(r.others);

@@ -42,7 +42,7 @@ enum err crowd_gather(struct crowd *c, const struct crowd_bag *bag, uint32_t eve
                       uint32_t *count)
 {
     struct gather g = {.every = every};
-    const uint64_t room = bag->count / every + 1;
+    const uint64_t room = bag->size.count / every + 1;
     g.items = mem_take(room * sizeof *g.items);
     if (!g.items)
         return mem_fail(&c->w->diag, room * sizeof *g.items, "open records");
@@ -59,7 +59,7 @@ struct splitters {
     uint32_t count;
     crowd_compare_fn *compare;
     struct spool *parts;
-    uint64_t sizes[SPLITTERS_MAX + 1];
+    struct crowd_size sizes[SPLITTERS_MAX + 1];
 };
 
 static enum err choose(struct crowd *c, const struct crowd_bag *bag, struct splitters *s)
@@ -68,9 +68,14 @@ static enum err choose(struct crowd *c, const struct crowd_bag *bag, struct spli
     struct crowd_item *items = NULL;
     struct row_ref *refs = NULL;
     uint32_t count = 0, taken = 0;
-    const uint64_t wanted = bag->count / c->rows_max * 2 + 1;
-    const uint32_t splitters = wanted > SPLITTERS_MAX ? SPLITTERS_MAX : (uint32_t)wanted;
-    const uint64_t every = bag->count / ((uint64_t)splitters * SAMPLES);
+    const uint64_t by_count = bag->size.count / c->rows_max, by_bytes = bag->size.bytes / c->row_bytes;
+    const uint64_t wanted = (by_count > by_bytes ? by_count : by_bytes) * 2 + 1;
+    /* The sample stays at hand while the rows go by. */
+    const uint64_t held = c->row_bytes / 2 / (bag->size.bytes / bag->size.count + 1) / SAMPLES + 1;
+    const uint64_t pieces = crowd_bag_partitions(c, SPLITTERS_MAX + 1) - 1;
+    const uint64_t most = held < pieces ? held : pieces;
+    const uint32_t splitters = (uint32_t)(wanted > most ? most : wanted);
+    const uint64_t every = bag->size.count / ((uint64_t)splitters * SAMPLES);
     enum err err = crowd_gather(c, bag, every ? (uint32_t)every : 1, &items, &count);
     if (err == OK) {
         refs = mem_take(count * sizeof *refs);
@@ -106,7 +111,7 @@ static enum err choose(struct crowd *c, const struct crowd_bag *bag, struct spli
 static enum err part_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
 {
     struct splitters *s = context;
-    enum err err = crowd_lay(c, items, count);
+    enum err err = OK;
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &c->rows[i];
         uint32_t low = 0, high = s->count; /* how many splitters are not above it */
@@ -117,7 +122,7 @@ static enum err part_slice(struct crowd *c, void *context, struct crowd_item *it
             else
                 high = mid;
         }
-        s->sizes[low]++;
+        crowd_count(&s->sizes[low], &items[i]);
         err = crowd_bag_put(c, s->parts, low, &items[i]);
     }
     return err;
@@ -127,7 +132,7 @@ enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd
                              crowd_ordered_fn *take, void *context)
 {
     enum err err;
-    if (bag->count <= c->rows_max || bag->count < 3) {
+    if (!crowd_is_more(c, bag->size) || bag->size.count < 3) {
         struct crowd_item *items = NULL;
         uint32_t count = 0;
         err = crowd_gather(c, bag, 1, &items, &count);
@@ -149,14 +154,14 @@ enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd
     if (err == OK)
         err = crowd_bag_open(c, &s->parts, s->count + 1);
     if (err == OK)
-        err = crowd_bag_each(c, bag, part_slice, s);
+        err = crowd_bag_rows(c, bag, part_slice, s);
     arena_fini(&s->arena);
     mem_give(s->rows);
     mem_give(s->order);
     for (uint32_t i = 0; err == OK && i <= s->count; i++) {
         const struct crowd_bag part = {s->parts, i, i + 1, s->sizes[i]};
-        CHECK2(part.count < bag->count, part.count, bag->count);
-        if (part.count)
+        CHECK2(part.size.count < bag->size.count, part.size.count, bag->size.count);
+        if (part.size.count)
             err = crowd_each_in_order(c, &part, compare, take, context);
         s->parts->ops->drop(s->parts, i);
     }

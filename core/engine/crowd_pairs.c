@@ -3,6 +3,16 @@
 #include "core/engine/crowd_parts.h"
 #include "core/engine/judge.h"
 
+enum { BUCKETS_MAX = 128 };
+
+/* Pairs by their numbers, so many together that their items can be held. */
+struct crowd_buckets {
+    struct spool *spool; /* by bucket, local ones first */
+    uint32_t count;
+    uint64_t first, pairs; /* numbers of all of them */
+    struct crowd_size sizes[2 * BUCKETS_MAX];
+};
+
 enum err crowd_add_run(struct crowd *c, struct crowd_pairing *p, const uint64_t from[SIDES], uint64_t count)
 {
     if (p->run_count == p->run_room) {
@@ -18,9 +28,38 @@ enum err crowd_add_run(struct crowd *c, struct crowd_pairing *p, const uint64_t 
     return OK;
 }
 
-static uint32_t bucket_of(const struct crowd_pairing *p, uint64_t pair)
+/* Pairs whose items are at hand together. */
+static uint64_t pairs_max(const struct crowd *c)
 {
-    return (uint32_t)(pair * p->buckets / p->total);
+    return c->items_max / 4 + 1;
+}
+
+static enum err open_buckets(struct crowd *c, struct crowd_buckets **out, uint64_t first, uint64_t pairs)
+{
+    struct crowd_buckets *b = *out = mem_take_zero(1, sizeof *b);
+    if (!b)
+        return mem_fail(&c->w->diag, sizeof *b, "pairs");
+    const uint64_t wanted = pairs / pairs_max(c) + 1;
+    b->count =
+        wanted == 1 ? 1 : crowd_bag_partitions(c, wanted < BUCKETS_MAX ? 2 * wanted : 2 * BUCKETS_MAX) / 2;
+    b->first = first;
+    b->pairs = pairs;
+    return crowd_bag_open(c, &b->spool, 2 * b->count);
+}
+
+static void close_buckets(struct crowd_buckets *b)
+{
+    if (b)
+        crowd_bag_close(b->spool);
+    mem_give(b);
+}
+
+static enum err put_numbered(struct crowd *c, struct crowd_buckets *b, const struct crowd_item *item)
+{
+    const uint64_t bucket = (item->hash - b->first) * b->count / b->pairs;
+    const uint32_t partition = (uint32_t)bucket + (item->ref.side == LOCAL ? 0 : b->count);
+    crowd_count(&b->sizes[partition], item);
+    return crowd_bag_put(c, b->spool, partition, item);
 }
 
 static enum err number_pair(struct crowd *c, void *context, struct crowd_item *item, const struct full *row)
@@ -35,9 +74,15 @@ static enum err number_pair(struct crowd *c, void *context, struct crowd_item *i
         return crowd_to_stage(c, CROWD_REST, item);
     }
     item->hash = p->runs[p->run].first + rank - p->runs[p->run].from[p->side];
-    const uint32_t bucket = bucket_of(p, item->hash);
-    p->bucket_sizes[bucket] += p->side == LOCAL;
-    return crowd_bag_put(c, p->pairs, bucket + (p->side == LOCAL ? 0 : p->buckets), item);
+    return put_numbered(c, p->buckets, item);
+}
+
+static enum err put_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++)
+        err = put_numbered(c, context, &items[i]);
+    return err;
 }
 
 /* Judges pairs: as many local as channel records, with numbers from `first` on. */
@@ -63,29 +108,58 @@ static enum err judge_pairs(struct crowd *c, struct crowd_item *items, uint32_t 
     return err;
 }
 
-static enum err judge_bucket(struct crowd *c, struct crowd_pairing *p, uint32_t bucket, uint64_t *first,
-                             int is_alike)
+/* Judges pairs whose items are few enough to be held, as many at a time as their rows can be. */
+static enum err judge_held(struct crowd *c, const struct crowd_bag bags[SIDES], uint64_t first, int is_alike)
 {
-    const uint32_t pairs = (uint32_t)p->bucket_sizes[bucket], at_once = c->slice < 2 ? 1 : c->slice / 2;
-    struct crowd_item *items[SIDES] = {NULL, NULL}, *both = mem_take(at_once * 2 * sizeof *both);
-    enum err err = both ? OK : mem_fail(&c->w->diag, at_once * 2 * sizeof *both, "open records");
+    const uint32_t pairs = (uint32_t)bags[LOCAL].size.count;
+    struct crowd_item *items[SIDES] = {NULL, NULL}, *both = mem_take((size_t)pairs * 2 * sizeof *both);
+    enum err err = both ? OK : mem_fail(&c->w->diag, (size_t)pairs * 2 * sizeof *both, "open records");
     for (int side = 0; err == OK && side < SIDES; side++) {
-        const uint32_t partition = bucket + (side == LOCAL ? 0 : p->buckets);
-        const struct crowd_bag bag = {p->pairs, partition, partition + 1, pairs};
         uint32_t count = 0;
-        err = crowd_gather(c, &bag, 1, &items[side], &count);
+        err = crowd_gather(c, &bags[side], 1, &items[side], &count);
         CHECK2(err != OK || count == pairs, count, pairs);
     }
-    for (uint32_t at = 0; err == OK && at < pairs && !run_failed(c->w->run); at += at_once) {
-        const uint32_t here = pairs - at < at_once ? pairs - at : at_once;
+    for (uint32_t at = 0, here; err == OK && at < pairs && !run_failed(c->w->run); at += here) {
+        struct crowd_size size = {0, 0};
+        for (here = 0; at + here < pairs && (here == 0 || !crowd_is_more(c, size)); here++) {
+            crowd_count(&size, &items[LOCAL][at + here]);
+            crowd_count(&size, &items[CHANNEL][at + here]);
+        }
         memcpy(both, items[LOCAL] + at, here * sizeof *both);
         memcpy(both + here, items[CHANNEL] + at, here * sizeof *both);
-        err = judge_pairs(c, both, here, *first + at, is_alike);
+        err = judge_pairs(c, both, here, first + at, is_alike);
     }
-    *first += pairs;
     mem_give(items[LOCAL]);
     mem_give(items[CHANNEL]);
     mem_give(both);
+    return err;
+}
+
+static enum err judge_buckets(struct crowd *c, struct crowd_buckets *b, int is_alike)
+{
+    uint64_t first = b->first;
+    enum err err = OK;
+    for (uint32_t bucket = 0; err == OK && bucket < b->count && !run_failed(c->w->run); bucket++) {
+        const struct crowd_bag bags[SIDES] = {
+            {b->spool, bucket, bucket + 1, b->sizes[bucket]},
+            {b->spool, b->count + bucket, b->count + bucket + 1, b->sizes[b->count + bucket]}};
+        const uint64_t pairs = bags[LOCAL].size.count;
+        CHECK2(bags[CHANNEL].size.count == pairs, bags[CHANNEL].size.count, pairs);
+        if (pairs <= pairs_max(c)) {
+            err = pairs ? judge_held(c, bags, first, is_alike) : OK;
+        } else { /* parted once more */
+            struct crowd_buckets *finer = NULL;
+            err = open_buckets(c, &finer, first, pairs);
+            for (int side = 0; err == OK && side < SIDES; side++)
+                err = crowd_bag_each(c, &bags[side], put_slice, finer);
+            if (err == OK)
+                err = judge_buckets(c, finer, is_alike);
+            close_buckets(finer);
+        }
+        for (int side = 0; side < SIDES; side++)
+            b->spool->ops->drop(b->spool, bags[side].first);
+        first += pairs;
+    }
     return err;
 }
 
@@ -93,19 +167,16 @@ static enum err judge_bucket(struct crowd *c, struct crowd_pairing *p, uint32_t 
 enum err crowd_pair_by_rank(struct crowd *c, struct crowd_pairing *p, const struct crowd_bag bags[SIDES],
                             int is_alike)
 {
-    const uint64_t wanted = p->total / c->slice + 1;
-    uint64_t first = 0;
-    p->buckets = wanted > BUCKETS_MAX ? BUCKETS_MAX : (uint32_t)wanted;
-    enum err err = crowd_bag_open(c, &p->pairs, 2 * p->buckets);
+    enum err err = open_buckets(c, &p->buckets, 0, p->total);
     for (int side = 0; err == OK && side < SIDES; side++) {
         p->side = side;
         p->rank = 0;
         p->run = 0;
         err = crowd_each_in_order(c, &bags[side], crowd_in_order, number_pair, p);
     }
-    for (uint32_t bucket = 0; err == OK && p->total && bucket < p->buckets; bucket++)
-        err = judge_bucket(c, p, bucket, &first, is_alike);
-    crowd_bag_close(p->pairs);
+    if (err == OK && p->total)
+        err = judge_buckets(c, p->buckets, is_alike);
+    close_buckets(p->buckets);
     mem_give(p->runs);
     return err;
 }

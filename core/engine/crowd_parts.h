@@ -52,8 +52,6 @@ enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd
 
 /* ---- crowd_pairs.c ---- */
 
-enum { BUCKETS_MAX = 128 /* of pairs */ };
-
 /* Local records [local, local + count) in order are paired with channel records [channel, channel + count). */
 struct paired_run {
     uint64_t from[SIDES], count, first; /* first: pairs before it */
@@ -63,9 +61,7 @@ struct crowd_pairing {
     struct paired_run *runs;
     uint32_t run_count, run_room;
     uint64_t total;
-    struct spool *pairs; /* by bucket, local ones first */
-    uint32_t buckets;
-    uint64_t bucket_sizes[BUCKETS_MAX];
+    struct crowd_buckets *buckets;
     /* of the side at hand */
     int side;
     uint64_t rank;
@@ -83,7 +79,7 @@ enum err crowd_pair_by_rank(struct crowd *c, struct crowd_pairing *p, const stru
 struct crowd_rest {
     struct kept_row first, of_side[SIDES];
     struct spool *parts; /* by side; last, what only has the same hash */
-    uint64_t sizes[SIDES + 1];
+    struct crowd_size sizes[SIDES + 1];
     int several_sigmas[SIDES];
     uint8_t currencies[SIDES][CURRENCY_COUNT_MAX];
     struct set_sums sums;

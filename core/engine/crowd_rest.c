@@ -49,9 +49,11 @@ static void rest_close(struct crowd_rest *r)
 
 struct crowd_bag crowd_rest_part(const struct crowd_rest *r, uint32_t first, uint32_t end)
 {
-    struct crowd_bag bag = {r->parts, first, end, 0};
-    for (uint32_t i = first; i < end; i++)
-        bag.count += r->sizes[i];
+    struct crowd_bag bag = {r->parts, first, end, {0, 0}};
+    for (uint32_t i = first; i < end; i++) {
+        bag.size.count += r->sizes[i].count;
+        bag.size.bytes += r->sizes[i].bytes;
+    }
     return bag;
 }
 
@@ -60,7 +62,7 @@ enum err crowd_rest_add(struct crowd *c, struct crowd_rest *r, const struct crow
 {
     enum err err = r->first.is_there ? OK : crowd_keep(c, &r->first, item);
     if (err == OK && !span_equal(row->key, r->first.row.key)) {
-        r->sizes[SIDES]++;
+        crowd_count(&r->sizes[SIDES], item);
         return crowd_bag_put(c, r->parts, SIDES, item);
     }
     if (err == OK && !r->of_side[row->side].is_there)
@@ -72,13 +74,13 @@ enum err crowd_rest_add(struct crowd *c, struct crowd_rest *r, const struct crow
     sums_add(c->job, &r->sums, &r->first.row, row);
     if (c->job->match.group.given)
         group_add(c->job, &r->group, row);
-    r->sizes[row->side]++;
+    crowd_count(&r->sizes[row->side], item);
     return crowd_bag_put(c, r->parts, row->side, item);
 }
 
 static enum err part_rest(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
 {
-    enum err err = crowd_lay(c, items, count);
+    enum err err = OK;
     for (uint32_t i = 0; err == OK && i < count; i++)
         err = crowd_rest_add(c, context, &items[i], &c->rows[i]);
     return err;
@@ -87,7 +89,8 @@ static enum err part_rest(struct crowd *c, void *context, struct crowd_item *ite
 static enum err tell_rest(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
 {
     const struct crowd_rest *r = context;
-    enum err err = crowd_lay(c, items, count);
+    enum err err = OK;
+    (void)items;
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &c->rows[i];
         if (r->is == REST_UNCLEAR)
@@ -122,15 +125,15 @@ static enum err decide(struct crowd *c, struct crowd_rest *r)
     if (match->group.given) {
         if (group_decides(c->job, &r->group, &r->verdict))
             r->is = REST_GROUP;
-    } else if (r->sizes[LOCAL] && r->sizes[CHANNEL]) {
+    } else if (r->sizes[LOCAL].count && r->sizes[CHANNEL].count) {
         if (match->partials.given && match->partials.key_index == c->pass &&
             sums_are_partial(c->job, &r->sums, &r->verdict)) {
             r->is = REST_SET;
-        } else if (r->sizes[LOCAL] == r->sizes[CHANNEL] && !r->several_sigmas[LOCAL] &&
+        } else if (r->sizes[LOCAL].count == r->sizes[CHANNEL].count && !r->several_sigmas[LOCAL] &&
                    !r->several_sigmas[CHANNEL]) {
             struct crowd_pairing pairing = {.run_count = 0};
             const uint64_t from[SIDES] = {0, 0};
-            enum err err = crowd_add_run(c, &pairing, from, r->sizes[LOCAL]);
+            enum err err = crowd_add_run(c, &pairing, from, r->sizes[LOCAL].count);
             return err == OK ? crowd_pair_by_rank(c, &pairing, bags, 0) : err;
         } else if (match->splits && sums_are_split(c->job, &r->sums, &r->verdict)) {
             r->is = REST_SET;
@@ -140,7 +143,7 @@ static enum err decide(struct crowd *c, struct crowd_rest *r)
     }
     enum err err = OK;
     for (int side = 0; err == OK && side < SIDES; side++)
-        err = crowd_bag_each(c, &bags[side], tell_rest, r);
+        err = crowd_bag_rows(c, &bags[side], tell_rest, r);
     return err;
 }
 
@@ -165,20 +168,21 @@ enum err crowd_rest_bag(struct crowd *c, const struct crowd_bag *bag)
     if (err == OK)
         err = rest_open(c, &r[1]);
     if (err == OK)
-        err = crowd_bag_each(c, bag, part_rest, &r[0]);
+        err = crowd_bag_rows(c, bag, part_rest, &r[0]);
     const struct crowd_bag all = crowd_rest_part(&r[0], LOCAL, SIDES);
-    const int meet_here = err == OK && r[0].sizes[LOCAL] && r[0].sizes[CHANNEL] && !c->job->match.group.given;
+    const int meet_here =
+        err == OK && r[0].sizes[LOCAL].count && r[0].sizes[CHANNEL].count && !c->job->match.group.given;
     const int is_whole = meet_here && crosses_currencies(c, &r[0]),
               tolerates = !is_whole && meet_here && resolve_tolerates(c->job);
     if (is_whole)
-        err = all.count > c->whole_max ? crowd_too_many_here(c, &r[0].first.item.ref, all.count)
-                                       : judge_whole(c, &all);
+        err = all.size.bytes > c->whole_bytes ? crowd_too_many_here(c, &r[0].first.item.ref, all.size)
+                                              : judge_whole(c, &all);
     else if (tolerates)
         err = crowd_tolerate(c, &r[0], &r[1]);
     if (err == OK && !is_whole)
         err = decide(c, &r[tolerates]);
     const struct crowd_bag others = crowd_rest_part(&r[0], SIDES, SIDES + 1);
-    if (err == OK && others.count)
+    if (err == OK && others.size.count)
         err = crowd_rest_bag(c, &others);
     rest_close(&r[0]);
     rest_close(&r[1]);

@@ -7,11 +7,13 @@
 /* P3 over more than is held: records by sigma and amount fall into runs that nothing pairs across. */
 struct runs {
     struct spool *ordered, *left;
-    uint64_t ordered_count, number;
+    struct crowd_size ordered_size;
+    uint64_t number;
     int64_t amount_micro;
-    struct kept_row last;      /* of the sigma at hand */
-    struct crowd_item *items;  /* whole runs */
-    uint32_t count, room, run; /* run: where the last one begins */
+    struct kept_row last;             /* of the sigma at hand */
+    struct crowd_item *items;         /* whole runs */
+    uint32_t count, room, run;        /* run: where the last one begins */
+    struct crowd_size size, run_size; /* of all, and of those before `run` */
     struct crowd_rest *rest;
 };
 
@@ -24,7 +26,7 @@ static enum err number_run(struct crowd *c, void *context, struct crowd_item *it
         t->number++;
     t->amount_micro = full_gross(row);
     item->hash = t->number;
-    t->ordered_count++;
+    crowd_count(&t->ordered_size, item);
     return err == OK ? crowd_bag_put(c, t->ordered, 0, item) : err;
 }
 
@@ -69,21 +71,26 @@ static enum err gather_runs(struct crowd *c, void *context, struct crowd_item *i
     struct runs *t = context;
     enum err err = OK;
     for (uint32_t i = 0; err == OK && i < count; i++) {
-        if (t->count && t->items[t->count - 1].hash != items[i].hash)
+        if (t->count && t->items[t->count - 1].hash != items[i].hash) {
             t->run = t->count;
-        if (t->count >= c->slice && t->run) { /* whole runs, that is all before the one at hand */
+            t->run_size = t->size;
+        }
+        if (t->run && crowd_is_more(c, t->size)) { /* whole runs, that is all before the one at hand */
             err = judge_runs(c, t, t->items, t->run);
             t->count -= t->run;
             memmove(t->items, t->items + t->run, t->count * sizeof *t->items);
+            t->size.count -= t->run_size.count;
+            t->size.bytes -= t->run_size.bytes;
             t->run = 0;
         }
+        crowd_count(&t->size, &items[i]);
+        if (t->size.bytes > c->whole_bytes)
+            return crowd_too_many_here(c, &items[i].ref, t->size);
         if (t->count == t->room) {
-            const uint32_t room = t->room ? t->room * 2 : c->slice;
-            struct crowd_item *grown =
-                t->room < c->whole_max ? mem_grow(t->items, room * sizeof *grown) : NULL;
+            const uint32_t room = t->room ? t->room * 2 : 1024;
+            struct crowd_item *grown = mem_grow(t->items, room * sizeof *grown);
             if (!grown)
-                return t->room < c->whole_max ? mem_fail(&c->w->diag, room * sizeof *grown, "open records")
-                                              : crowd_too_many_here(c, &items[i].ref, t->count + 1u);
+                return mem_fail(&c->w->diag, room * sizeof *grown, "open records");
             t->items = grown;
             t->room = room;
         }
@@ -101,7 +108,7 @@ enum err crowd_tolerate(struct crowd *c, const struct crowd_rest *before, struct
     enum err err = crowd_bag_open(c, &t.ordered, 1);
     if (err == OK)
         err = crowd_each_in_order(c, &bag, crowd_by_sigma_in_order, number_run, &t);
-    const struct crowd_bag ordered = {t.ordered, 0, 1, t.ordered_count};
+    const struct crowd_bag ordered = {t.ordered, 0, 1, t.ordered_size};
     if (err == OK)
         err = crowd_bag_each(c, &ordered, gather_runs, &t);
     if (err == OK && t.count)

@@ -95,16 +95,14 @@ enum err crowd_sigma_slice(struct crowd *c, void *context, struct crowd_item *it
 struct alike {
     struct kept_row first;
     struct spool *parts; /* by side; last, what only has the same hash */
-    uint64_t sizes[SIDES + 1];
+    struct crowd_size sizes[SIDES + 1];
     uint32_t *days[SIDES];
 };
 
 static enum err part_alike(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
 {
     struct alike *a = context;
-    enum err err = crowd_lay(c, items, count);
-    if (err == OK && !a->first.is_there)
-        err = crowd_keep(c, &a->first, &items[0]);
+    enum err err = a->first.is_there ? OK : crowd_keep(c, &a->first, &items[0]);
     for (uint32_t i = 0; err == OK && i < count; i++) {
         const struct full *row = &c->rows[i];
         const int is_same =
@@ -112,7 +110,7 @@ static enum err part_alike(struct crowd *c, void *context, struct crowd_item *it
         const uint32_t to = is_same ? row->side : SIDES;
         if (is_same)
             a->days[row->side][row->day]++;
-        a->sizes[to]++;
+        crowd_count(&a->sizes[to], &items[i]);
         err = crowd_bag_put(c, a->parts, to, &items[i]);
     }
     return err;
@@ -183,7 +181,7 @@ enum err crowd_sigma_bag(struct crowd *c, const struct crowd_bag *bag)
     if (err == OK)
         err = crowd_bag_open(c, &a.parts, SIDES + 1);
     if (err == OK)
-        err = crowd_bag_each(c, bag, part_alike, &a);
+        err = crowd_bag_rows(c, bag, part_alike, &a);
     arena_fini(&a.first.arena);
     const struct crowd_bag bags[SIDES] = {{a.parts, LOCAL, LOCAL + 1, a.sizes[LOCAL]},
                                           {a.parts, CHANNEL, CHANNEL + 1, a.sizes[CHANNEL]}};
@@ -198,7 +196,7 @@ enum err crowd_sigma_bag(struct crowd *c, const struct crowd_bag *bag)
             err = crowd_bag_each(c, &bags[side], rest_as_it_is, NULL);
         mem_give(pairing.runs);
     }
-    if (err == OK && a.sizes[SIDES]) {
+    if (err == OK && a.sizes[SIDES].count) {
         const struct crowd_bag others = {a.parts, SIDES, SIDES + 1, a.sizes[SIDES]};
         err = crowd_sigma_bag(c, &others);
     }

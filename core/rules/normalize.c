@@ -2143,15 +2143,15 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
     if (n->occurrence_field >= 0) {
         f->occurrence = f->text[n->occurrence_field];
     } else if (n->occurrence_count) {
-        char *buffer = arena_take(arena, OCCURRENCE_TEXT_MAX);
-        if (!buffer)
-            return REJECT_WORDS;
+        char buffer[OCCURRENCE_TEXT_MAX]; /* not the arena's: rows by the thousand are held there */
         size_t size = occurrence_text(n, s, cells, buffer, OCCURRENCE_TEXT_MAX);
         if (size == SIZE_MAX) {
             *no_memory = 0;
             return REJECT_TOO_LONG;
         }
-        f->occurrence = (struct span){buffer, size};
+        f->occurrence = arena_copy(arena, (struct span){buffer, size});
+        if (!f->occurrence.data)
+            return REJECT_WORDS;
     } else {
         f->occurrence = (struct span){"", 0};
     }
