@@ -7,7 +7,7 @@
 enum {
     ROWS_OF_16 = 5,
     ITEMS_SHARE = 8,
-    STREAM_SHARE = 8,
+    STREAM_SHARE = 12,
     ROW_BYTES = 1024, /* of a whole record, with its texts: a guess, before any was seen */
     SLICE = 4096,
     ROWS_MAX = 64 << 10, /* of one key at hand, at most: what is more is done faster in parts */

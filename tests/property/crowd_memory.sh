@@ -1,6 +1,6 @@
 #!/bin/sh
 # crowd_memory.sh TIEOUT [ROWS]: two keys on all rows, nearly all of them broken: the peak of memory stays within --memory.
-# (PROMISES P8 allows 24 MiB and 2 MiB a worker more than that; here it is 10 MiB, which the program and its libraries take.)
+# (PROMISES P8 allows 24 MiB and 2 MiB a worker more than that; here it is 14 MiB: the program and its libraries, and what the allocator keeps.)
 # The rows are wide and the memory is the least that is taken and more, and the digest is the same.
 set -eu
 tieout=$1
@@ -58,7 +58,7 @@ found = json.load(open(folder + "/summary.json"))["classes"][word]["channel"]["c
 peak = json.load(open(folder + "/stats.json"))["peak_rss_bytes"] / 2**20
 if found != int(rows):
     sys.exit(f"WRONG {name} {memory} MiB: {found} records are {word}, want {rows}")
-if peak > int(memory) + 10:
+if peak > int(memory) + 14:
     sys.exit(f"WRONG {name}: peak {peak:.1f} MiB at --memory={memory}MiB")
 print(f"ok {name}: {peak:.1f} MiB at {memory}")
 PY
