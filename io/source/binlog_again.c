@@ -1,0 +1,273 @@
+/* io/source/binlog_again.c: rows of a log by their place: fetched again, shown, and rejects; see binlog_inner.h */
+#include "io/source/binlog_inner.h"
+#include <stdio.h>
+
+/* What an image in part does not hold, as it was folded; 0 when nobody knows. The cells are the decoder's of this worker. */
+static int add_folded(const struct binlog_source *s, const struct normalizer *normalizer, uint64_t place,
+                      const struct cell *image)
+{
+    const struct image_entry *entry = image_fold_at(&s->fold, place);
+    int count;
+    const int *wanted = normalizer_columns(normalizer, &count);
+    for (int k = 0; k < count; k++)
+        if (image[wanted[k]].kind == CELL_ABSENT) {
+            if (!entry || entry->cell_count != (uint32_t)count)
+                return 0;
+            ((struct cell *)image)[wanted[k]] = entry->cells[k];
+        }
+    return 1;
+}
+
+/* Bytes from `have` to `want` of what lies at `offset`, behind those that are there; again[which] is made as large. */
+static enum err again_read(struct worker_io *io, int which, struct input_file *input, uint64_t offset,
+                           size_t have, size_t want, struct diag *diag)
+{
+    if (io->again_room[which] < want + IO_SLACK) {
+        uint8_t *grown = mem_grow(io->again[which], want + IO_SLACK);
+        if (!grown)
+            return mem_fail(diag, want, "a row event");
+        io->again[which] = grown;
+        io->again_room[which] = want + IO_SLACK;
+    }
+    const ssize_t n = input_pread(input, io->again[which] + have, want - have, offset + have);
+    return n == (ssize_t)(want - have) ? OK
+                                       : diag_set_errno(diag, n < 0 ? (int)-n : 5, "read",
+                                                        "%s: cannot read the event at byte %llu again",
+                                                        input->path, (unsigned long long)offset);
+}
+
+static size_t least(size_t a, uint64_t b)
+{
+    return a < b ? a : (size_t)b;
+}
+
+/* The event at `offset`, behind `before` other bytes: read at once where `guess` bytes are enough. `*size`: its own. */
+static enum err again_event(struct worker_io *io, int which, struct input_file *input, uint64_t offset,
+                            size_t before, size_t guess, size_t *size, struct diag *diag)
+{
+    const uint64_t begin = offset - before, left = input->size > offset ? input->size - offset : 0;
+    const size_t read = before + least(guess, left);
+    if (left < BINLOG_HEADER_SIZE)
+        return diag_set_errno(diag, 5, "read", "%s: cannot read the event at byte %llu again", input->path,
+                              (unsigned long long)offset);
+    enum err err = again_read(io, which, input, begin, 0, read, diag);
+    if (err != OK)
+        return err;
+    *size = least(read_le32(io->again[which] + before + 9), left);
+    return before + *size > read ? again_read(io, which, input, begin, read, before + *size, diag) : OK;
+}
+
+/* Decodes one known row again: the image that counts. Its cells live until the next call.
+ *
+ * Rows come in the order of their file, mostly one of an event: its event is read once, and of that only the row; the TABLE_MAP comes
+ * with it where it lies close, and is kept for the rows that follow where one statement has many. */
+static enum err again(struct binlog_source *s, struct worker_io *io, const struct row_ref *ref,
+                      const struct cell **image, const struct normalizer **normalizer, struct diag *diag)
+{
+    enum { MAP, EVENT, NEAR = 4096, GUESS = 512, GUESS_MAX = 64 << 10 };
+    uint32_t file = file_set_find(&s->set, ref->place);
+    struct input_file *input = &s->set.files[file];
+    const uint64_t offset = ref->place - input->base, event = offset - ref->back_event,
+                   map = event - ref->back_map;
+    struct binlog_rows *rows;
+    enum err err = binlog_rows_of(s, io, &rows, diag);
+    if (err != OK)
+        return err;
+    const int is_near = ref->back_map <= NEAR;
+    const size_t before = is_near ? ref->back_map : 0;
+    const uint64_t event_place = input->base + event + 1, map_place = input->base + map + 1;
+    if (io->again_place[EVENT] != event_place) {
+        size_t guess = ref->back_event + (size_t)GUESS;
+        if (guess < io->again_size[EVENT])
+            guess = io->again_size[EVENT];
+        io->again_place[EVENT] = 0;
+        err = again_event(io, EVENT, input, event, before, least(guess, GUESS_MAX), &io->again_size[EVENT],
+                          diag);
+        if (err != OK)
+            return err;
+        io->again_place[EVENT] = event_place;
+    }
+    if (!is_near && io->again_place[MAP] != map_place) {
+        io->again_place[MAP] = 0;
+        err = again_event(io, MAP, input, map, 0, GUESS, &io->again_size[MAP], diag);
+        if (err != OK)
+            return err;
+        io->again_place[MAP] = map_place;
+    }
+    const size_t size = io->again_size[EVENT];
+    const uint8_t *const table_map = is_near ? io->again[EVENT] : io->again[MAP];
+    const size_t map_size = !is_near ? io->again_size[MAP] : before ? before : size;
+    struct binlog_place place = {.file_name = input->path,
+                                 .format = &s->formats[file],
+                                 .table_map = table_map,
+                                 .table_map_size = map_size,
+                                 .table_map_offset = map,
+                                 .event = io->again[EVENT] + before,
+                                 .event_size = size,
+                                 .event_offset = event,
+                                 .image_offset = offset,
+                                 .row_index = ref->row_index};
+    const struct binlog_row *row;
+    if (binlog_rows_again(rows, &place, &row, diag) != STEP_MORE)
+        return diag->err;
+    err = binlog_version_of(s, row->table, input->path, normalizer, diag);
+    if (err != OK)
+        return err;
+    io->again_table = row->table;
+    *image = row->op == BINLOG_DELETE ? row->before : row->after;
+    if (!row->is_whole && !add_folded(s, *normalizer, ref->place, *image))
+        err = diag_set(diag, ERR_BUG, "invariant.fold", "please report this with the logs",
+                       "%s@%llu: what the image does not hold was not kept", input->path,
+                       (unsigned long long)event);
+    return err;
+}
+
+enum err binlog_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                      struct full *rows, uint32_t count, struct arena *arena, struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct cell *image;
+        const struct normalizer *normalizer;
+        enum err err = again(s, io, &refs[i], &image, &normalizer, diag);
+        if (err != OK)
+            return err;
+        int wanted_count, bad_cell, no_memory;
+        const int *wanted = normalizer_columns(normalizer, &wanted_count);
+        for (int k = 0; k < wanted_count; k++)
+            io->cells[k] = image[wanted[k]];
+        enum reject_code code =
+            normalize_full(normalizer, &io->scratch, io->cells, arena, &rows[i], &bad_cell, &no_memory);
+        if (no_memory)
+            return mem_fail(diag, 0, "rows that broke");
+        if (code != REJECT_NONE)
+            return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                            "%s: the row at byte %llu is not what it was when it was read first",
+                            s->set.files[file_set_find(&s->set, refs[i].place)].path,
+                            (unsigned long long)refs[i].place);
+        rows[i].place = refs[i].place;
+        rows[i].record_flags = refs[i].record_flags;
+        rows[i].back_event = refs[i].back_event;
+        rows[i].row_index = refs[i].row_index;
+    }
+    return OK;
+}
+
+/* For messages too: 0 with the file's name in `out` when a segment cannot be read. */
+size_t binlog_place_of(struct binlog_source *s, uint64_t place, uint32_t back_event, uint32_t row_index,
+                       char *out, size_t room)
+{
+    uint32_t file = file_set_find(&s->set, place);
+    uint64_t offset = place - s->set.files[file].base - back_event;
+    const char *name = s->set.files[file].shown;
+    if (s->spec->kind == SOURCE_REPLICA &&
+        !(name = segments_place(&s->segments, &s->set, file, offset, &offset))) {
+        snprintf(out, room, "%s", s->set.files[file].path);
+        return 0;
+    }
+    int n = snprintf(out, room, "%s@%llu#%u", name, (unsigned long long)offset, row_index);
+    return n < (int)room ? (size_t)n : room - 1;
+}
+
+size_t binlog_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out,
+                         size_t room)
+{
+    (void)io;
+    return binlog_place_of(of(source), row->place, row->back_event, row->row_index, out, room);
+}
+
+enum err binlog_late_reject(struct source *source, struct worker_io *io, const struct row_ref *ref,
+                            struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    const struct cell *image;
+    const struct normalizer *normalizer;
+    enum err err = again(s, io, ref, &image, &normalizer, diag);
+    if (err != OK)
+        return err;
+    int wanted_count, bad_cell;
+    const int *wanted = normalizer_columns(normalizer, &wanted_count);
+    for (int k = 0; k < wanted_count; k++)
+        io->cells[k] = image[wanted[k]];
+    enum reject_code code = normalize_hot(normalizer, &io->scratch, io->cells, io->record, &bad_cell);
+    if (code == REJECT_WORDS && (err = dict_check(s->config.shared->words, diag)) != OK)
+        return err;
+    struct reject reject = {.place = ref->place,
+                            .back_event = ref->back_event,
+                            .back_map = ref->back_map,
+                            .row_index = ref->row_index,
+                            .column = bad_cell >= 0 ? (uint16_t)wanted[bad_cell] : 0xFFFF,
+                            .code = (uint8_t)code,
+                            .side = (uint8_t)s->config.side};
+    return reject_list_add(&s->rejects, &reject, NULL, 0, diag);
+}
+
+enum err binlog_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag)
+{
+    (void)io;
+    struct binlog_source *s = of(source);
+    reject_list_sort(&s->rejects);
+    uint64_t limit = s->spec->rejects.max_rows;
+    if (s->spec->rejects.max_ppm)
+        limit = (uint64_t)((unsigned __int128)s->rows * s->spec->rejects.max_ppm / 1000000u);
+    if (s->rejects.count <= limit)
+        return reject_list_check(&s->rejects, diag);
+    for (uint64_t i = 0; i < s->rejects.count && i < REJECTS_SHOWN; i++) {
+        const struct reject *reject = &s->rejects.items[i];
+        char text[1024];
+        binlog_place_of(s, reject->place, reject->back_event, reject->row_index, text, sizeof text);
+        reject_show((enum reject_code)reject->code, text, NULL, NULL);
+    }
+    return diag_set(diag, ERR_INPUT, "rejects",
+                    "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
+                    "%s.%s: the last image of %llu rows cannot be read as a record; %llu are allowed",
+                    s->columns.watch.database, s->columns.watch.table, (unsigned long long)s->rejects.count,
+                    (unsigned long long)limit);
+}
+
+const struct reject *binlog_rejects(struct source *source, uint64_t *count)
+{
+    *count = of(source)->rejects.count;
+    return of(source)->rejects.items;
+}
+
+enum err binlog_reject_text(struct source *source, struct worker_io *io, const struct reject *reject,
+                            struct arena *arena, struct span *raw, struct span *place, struct span *column,
+                            struct span *value, struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    struct row_ref ref = {.place = reject->place,
+                          .back_event = reject->back_event,
+                          .back_map = reject->back_map,
+                          .row_index = reject->row_index,
+                          .side = reject->side};
+    const struct cell *image;
+    const struct normalizer *normalizer;
+    enum err err = again(s, io, &ref, &image, &normalizer, diag);
+    if (err != OK)
+        return err;
+    /* The row as text: name=value of the columns that the job reads. */
+    const struct binlog_table *table = io->again_table;
+    char text[8192];
+    size_t used = 0;
+    *column = *value = (struct span){"", 0};
+    for (uint32_t i = 0; i < table->column_count && used + 1 < sizeof text; i++) {
+        if (image[i].kind == CELL_ABSENT)
+            continue;
+        char number[64];
+        struct span cell = binlog_cell_print(number, &image[i], &table->columns[i]);
+        int n =
+            snprintf(text + used, sizeof text - used, "%s%s=%.*s", used ? ";" : "", table->columns[i].name,
+                     (int)(cell.size < 1000 ? cell.size : 1000), cell.data ? cell.data : "");
+        used = n < 0 || used + (size_t)n >= sizeof text ? sizeof text - 1 : used + (size_t)n;
+        if (reject->column == i) {
+            *column = arena_copy(arena, span_of(table->columns[i].name));
+            *value = arena_copy(arena, cell);
+        }
+    }
+    *raw = arena_copy(arena, (struct span){text, used});
+    char where[1024];
+    *place = arena_copy(arena, (struct span){where, binlog_place_of(s, reject->place, reject->back_event,
+                                                                    reject->row_index, where, sizeof where)});
+    return raw->data && place->data && column->data && value->data ? OK : mem_fail(diag, used, "a reject");
+}

@@ -1,0 +1,293 @@
+/* io/source/binlog_claim.c: a log's bytes are read and walked over, in order, and given out as tickets; see binlog_inner.h */
+#include "io/source/binlog_inner.h"
+#include "io/source/log_name.h"
+#include <stdio.h>
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* Takes one group into `ended`, which stays in order of offsets. A transaction that the log holds twice
+ * counts once; one that a ROLLBACK TO cut into parts is told of part by part, side by side, under one GTID.
+ */
+static enum err collect_group(struct binlog_source *s, struct ended *ended, const struct binlog_group *told,
+                              struct diag *diag)
+{
+    struct binlog_group group = *told;
+    int part = group.is_part && s->last_end == group.begin && s->last_file == group.file_index &&
+               s->last_gtid.kind == group.gtid.kind &&
+               memcmp(&s->last_gtid, &group.gtid, sizeof group.gtid) == 0;
+    if (!part) {
+        int seen = gtid_set_add(&s->seen, &group.gtid);
+        if (seen < 0)
+            return mem_fail(diag, 0, "the list of GTIDs");
+        s->last_seen = seen;
+        s->transactions_told++;
+        s->replayed_groups += (uint64_t)seen;
+    }
+    s->last_gtid = group.gtid;
+    s->last_file = group.file_index;
+    s->last_end = group.end;
+    if (s->last_seen)
+        group.committed = 0;
+    s->groups_told += group.committed;
+    if (ended->count == ended->room) {
+        size_t room = ended->room ? ended->room * 2 : 64;
+        struct binlog_group *grown = mem_grow(ended->groups, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "transactions");
+        ended->groups = grown;
+        ended->room = room;
+    }
+    size_t at = ended->count++;
+    for (; at > 0 && ended->groups[at - 1].file_index == group.file_index &&
+           ended->groups[at - 1].begin > group.begin;
+         at--)
+        ended->groups[at] = ended->groups[at - 1];
+    ended->groups[at] = group;
+    return OK;
+}
+
+/* All groups that the last step told of: those inside its bytes, and those that began before. */
+static enum err collect(struct binlog_source *s, struct ended *ended, struct diag *diag)
+{
+    size_t count, behind_count;
+    const struct binlog_group *groups = binlog_walk_groups(s->walk, &count),
+                              *behind = binlog_walk_behind(s->walk, &behind_count);
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < behind_count; i++)
+        err = collect_group(s, ended, &behind[i], diag);
+    for (size_t i = 0; err == OK && i < count; i++)
+        err = collect_group(s, ended, &groups[i], diag);
+    return err;
+}
+
+static struct piece *make_piece(const struct binlog_format *format, const struct binlog_group *groups,
+                                size_t count)
+{
+    struct piece *piece = mem_take(sizeof *piece + count * sizeof *groups);
+    if (piece) {
+        piece->format = *format;
+        piece->walked_from = piece->walked_to = 0;
+        piece->group_count = count;
+        if (count)
+            memcpy(piece->groups, groups, count * sizeof *groups);
+    }
+    return piece;
+}
+
+/* Notes a piece that is read again when it is decoded. */
+static enum err put_late(struct binlog_source *s, uint32_t file, uint64_t begin, uint64_t end,
+                         const struct binlog_group *groups, size_t count, struct diag *diag)
+{
+    if (s->late_first == s->late_count)
+        s->late_first = s->late_count = 0;
+    if (s->late_count == s->late_room) {
+        size_t room = s->late_room ? s->late_room * 2 : 8;
+        struct late_piece *grown = mem_grow(s->late, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "late transactions");
+        s->late = grown;
+        s->late_room = room;
+    }
+    struct piece *piece = make_piece(&s->formats[file], groups, count);
+    if (!piece)
+        return mem_fail(diag, count * sizeof *groups, "late transactions");
+    s->late[s->late_count++] = (struct late_piece){file, begin, end, piece};
+    return OK;
+}
+
+/* The log's own word for what follows must be what was given next. */
+static enum err check_order(struct binlog_source *s, struct diag *diag)
+{
+    if (!s->expected_next[0] || s->file == 0)
+        return OK;
+    uint64_t expected = log_number(s->expected_next),
+             given = log_number(base_name(s->set.files[s->file].path));
+    if (expected == UINT64_MAX || given == UINT64_MAX || given <= expected)
+        return OK;
+    return diag_set(diag, ERR_INPUT, "binlog.gap",
+                    "bring the missing files; rows in them would be lost without a word",
+                    "%s is followed by %s, and the next file given is %s", s->set.files[s->file - 1].path,
+                    s->expected_next, s->set.files[s->file].path);
+}
+
+static enum err end_file(struct binlog_source *s, struct diag *diag)
+{
+    int newest = s->file + 1 == s->set.count;
+    uint64_t size = s->set.files[s->file].size;
+    snprintf(s->expected_next, sizeof s->expected_next, "%s", binlog_walk_next_name(s->walk));
+    enum err err = binlog_walk_end(s->walk, newest, (size_t)(size - s->walked), diag);
+    s->file++;
+    s->file_begun = 0;
+    return err;
+}
+
+static enum step failed(enum err err)
+{
+    return err == OK ? STEP_MORE : STEP_FAILED;
+}
+
+/* Takes groups of another place than [begin, end) of this file out of `ended`: they are decoded apart. */
+static enum err split_off(struct binlog_source *s, struct ended *ended, uint64_t begin, struct diag *diag)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < ended->count; i++) {
+        const struct binlog_group *group = &ended->groups[i];
+        if (group->file_index == s->file && group->begin >= begin && !group->xa) {
+            ended->groups[kept++] = *group;
+            continue;
+        }
+        if (!group->committed)
+            continue;
+        enum err err = put_late(s, group->file_index, group->begin, group->end, group, 1, diag);
+        if (err != OK)
+            return err;
+    }
+    ended->count = kept;
+    return OK;
+}
+
+/* The end of the log, if no row was told in part; else once more over it, when all that was given out is decoded. */
+static enum step claim_fold(struct binlog_source *s, struct ticket *ticket)
+{
+    if (!s->folds || s->fold_given)
+        return STEP_DONE;
+    /* acquire: pairs with the release in binlog_process */
+    if (atomic_load_explicit(&s->tickets_open, memory_order_acquire) != 0)
+        return STEP_IDLE;
+    s->fold_given = 1;
+    if (!atomic_load_explicit(&s->has_parts, memory_order_relaxed))
+        return STEP_DONE;
+    ticket->file = 0;
+    ticket->begin = ticket->end = 0;
+    ticket->extra = NULL;
+    ticket->state = TICKET_FOLD;
+    ticket->bytes_read = 0;
+    return STEP_MORE;
+}
+
+enum step binlog_claim_next(struct source *source, struct worker_io *io, struct ticket *ticket,
+                            struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    struct ended *const ended = &s->ended;
+    enum err err = OK;
+    ended->count = 0;
+    ticket->side = s->config.side;
+    for (;;) {
+        if (s->late_first < s->late_count) {
+            struct late_piece late = s->late[s->late_first++];
+            ticket->file = late.file;
+            ticket->begin = late.begin;
+            ticket->end = late.end;
+            ticket->extra = late.piece;
+            ticket->state = TICKET_PIECES;
+            ticket->bytes_read = 0;
+            return STEP_MORE;
+        }
+        if (s->file == s->set.count)
+            return claim_fold(s, ticket);
+        struct input_file *input = &s->set.files[s->file];
+        if (!s->file_begun) {
+            if ((err = check_order(s, diag)) != OK)
+                return STEP_FAILED;
+            binlog_walk_file(s->walk, input->path, s->file, input->size);
+            s->decoded = s->walked = 0;
+            s->file_begun = 1;
+        }
+        /* Bytes from what is not given out yet; of them the walk has gone over some. */
+        uint8_t *bytes = worker_io_buffer(io, ticket->buffer);
+        uint64_t left = input->size - s->decoded;
+        size_t size = left < io->chunk + (uint64_t)IO_OVERLAP ? (size_t)left : io->chunk + IO_OVERLAP;
+        ssize_t n = size ? input_pread(input, bytes, size, s->decoded) : 0;
+        if (n < 0 || (size_t)n != size) {
+            if (n < 0)
+                diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu", input->path,
+                               size, (unsigned long long)s->decoded);
+            else
+                diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                         "%s became shorter while it was read", input->path);
+            return STEP_FAILED;
+        }
+        size_t skip = (size_t)(s->walked - s->decoded), taken = 0, walked_here = 0;
+        enum step step = STEP_IDLE;
+        if (skip <= size) {
+            step = binlog_walk_step(s->walk, bytes + skip, size - skip, s->walked, SIZE_MAX, &taken, diag);
+            s->walked += taken;
+            walked_here = taken;
+            err = step == STEP_FAILED ? diag->err : collect(s, ended, diag);
+        }
+        /* Not even one group ended in what fits: walk on with bytes that are only looked at. */
+        while (err == OK && step == STEP_IDLE && binlog_walk_pending_begin(s->walk) == s->decoded &&
+               s->walked < input->size) {
+            size_t want = binlog_walk_need(s->walk);
+            if (want < io->chunk)
+                want = io->chunk;
+            if (want > input->size - s->walked) {
+                if (binlog_walk_need(s->walk) > input->size - s->walked)
+                    break; /* the file ends inside an event: binlog_walk_end says so */
+                want = (size_t)(input->size - s->walked);
+            }
+            if (want > s->far_room) {
+                mem_give(s->far);
+                s->far_room = 0;
+                s->far = mem_take(want);
+                if (!s->far) {
+                    err = mem_fail(diag, want, "a long transaction");
+                    break;
+                }
+                s->far_room = want;
+            }
+            n = input_pread(input, s->far, want, s->walked);
+            if (n < 0 || (size_t)n != want) {
+                err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read at byte %llu",
+                                     input->path, (unsigned long long)s->walked);
+                break;
+            }
+            step = binlog_walk_step(s->walk, s->far, want, s->walked, 1, &taken, diag);
+            s->walked += taken;
+            err = step == STEP_FAILED ? diag->err : collect(s, ended, diag);
+        }
+        uint64_t begin = s->decoded, end = binlog_walk_pending_begin(s->walk);
+        if (s->walked > 0)
+            s->formats[s->file] = *binlog_walk_format(s->walk);
+        int at_end = step == STEP_DONE || s->walked == input->size || (step == STEP_IDLE && end == begin);
+        if (err == OK && at_end) {
+            err = end_file(s, diag);
+            if (err == OK)
+                end =
+                    input
+                        ->size; /* an unfinished transaction at the end is verified, and counts for nothing */
+            s->file--;
+        }
+        if (err == OK)
+            err = split_off(s, ended, begin, diag);
+        struct piece *piece =
+            err == OK ? make_piece(&s->formats[s->file], ended->groups, ended->count) : NULL;
+        if (err == OK && !piece)
+            err = mem_fail(diag, ended->count * sizeof *ended->groups, "transactions");
+        ended->count = 0;
+        if (err != OK)
+            return STEP_FAILED;
+        piece->walked_from = skip;
+        piece->walked_to = skip + walked_here;
+        ticket->file = s->file;
+        ticket->begin = begin;
+        ticket->end = end;
+        ticket->extra = piece;
+        ticket->state = end - begin <= size ? TICKET_WHOLE : TICKET_PIECES;
+        ticket->bytes_read = (int64_t)(end - begin);
+        s->decoded = end;
+        if (at_end)
+            s->file++;
+        if (end == begin) {
+            mem_give(piece);
+            ticket->extra = NULL;
+            continue;
+        }
+        return failed(err);
+    }
+}
