@@ -9,6 +9,7 @@
 #include "core/rules/verdict.h"
 #include "index/image_ids.h"
 #include "index/log_told.h"
+#include "index/packed_table.h"
 #include "index/pairs.h"
 #include "index/table.h"
 #include <stdlib.h>
@@ -33,6 +34,9 @@ enum {
     SUB_BITS = 6,
     LEVEL_LAST = 4,
     BUCKETS_OF_SUB = 256,
+    PACKED_AHEAD = 20,  /* buckets */
+    PACKED_BEHIND = 10, /* what they lead to */
+    PACKED_RING = 64,   /* hashes of records asked for; more than PACKED_AHEAD + ASK_AT_ONCE */
     SUB_MEMORY_MIN = 256 << 10,
     CROWD_SHARE = 8,  /* of the entries: a key that has so much is a crowd */
     LEAVE_AT_ONCE = 4 /* one of so many units leaves when room is made */
@@ -48,6 +52,9 @@ struct index {
     unsigned level;
     uint32_t partition_count;
     struct table table;
+    /* Usual records alone under their key (config.packs). A key with more, or with one that does not fit, is in `table`, and has a
+     * slot here that says so; a key that cannot be packed is in `table` alone. So a key is looked for in one place. */
+    struct packed_table packed;
     struct record *segments[SEGMENTS_MAX];
     uint32_t segment_count;
     uint32_t segment_at; /* where entries are taken from */
@@ -72,6 +79,8 @@ struct index {
     /* after settle */
     struct waiting *waiting; /* by partition */
     uint32_t waiting_start[HASH_PARTITIONS + 1];
+    uint32_t *packed_waiting; /* by partition: numbers in `packed` */
+    uint32_t packed_start[HASH_PARTITIONS + 1];
     uint32_t cursor;   /* of next: a partition; those that stayed first */
     int turn;          /* of next: 0 those that stayed, 1 those that left, 2 records without a first key */
     struct index *sub; /* of the partition at hand, or kept for the next one */
@@ -98,7 +107,7 @@ static inline struct record *entry_at(const struct index *s, uint32_t number)
 static int may_grow(const struct index *s, uint64_t more)
 {
     uint64_t held = s->counts.entry_bytes + ((uint64_t)s->table.mask + 1) * sizeof(struct bucket) +
-                    image_ids_bytes(&s->image_ids);
+                    packed_table_bytes(&s->packed) + image_ids_bytes(&s->image_ids);
     return s->live_max == 0 || held + more <= s->live_max;
 }
 
@@ -324,15 +333,15 @@ static inline __attribute__((always_inline)) int find_key(const struct index *s,
                 return 1;
             }
         }
-        if (!bucket->passed)
+        if (!bucket->passed[passed_class(tag)])
             return 0;
     }
 }
 
 /* Both must be inlined before the compiler finds that they have no effect and drops the calls. */
-static inline __attribute__((always_inline)) void prefetch_bucket(const struct index *s, uint32_t tag)
+static inline __attribute__((always_inline)) void prefetch_bucket(const struct table *table, uint32_t tag)
 {
-    __builtin_prefetch(&s->table.buckets[table_home(&s->table, tag)], 1);
+    __builtin_prefetch(&table->buckets[table_home(table, tag)], 1);
 }
 
 static inline __attribute__((always_inline)) void prefetch_entry(const struct index *s, uint32_t tag)
@@ -462,15 +471,15 @@ static int fold(struct index *s, uint32_t head, const struct record *r, struct d
 /* ---- partitions that leave ---- */
 
 struct sized_partition {
-    uint64_t units;
+    uint64_t halves; /* of lines */
     uint32_t number;
 };
 
-static int by_units(const void *a, const void *b)
+static int by_size(const void *a, const void *b)
 {
     const struct sized_partition *x = a, *y = b;
-    if (x->units != y->units)
-        return x->units > y->units ? -1 : 1;
+    if (x->halves != y->halves)
+        return x->halves > y->halves ? -1 : 1;
     return (x->number > y->number) - (x->number < y->number);
 }
 
@@ -489,10 +498,46 @@ static enum err keep(struct index *s, uint32_t partition, const struct record *r
     return spool_put(s->kept, partition, r, units * RECORD_UNIT, diag);
 }
 
-/* Takes what waits in partitions marked in `left` out of the table, into `kept`. */
-static enum err move_left(struct index *s, struct diag *diag)
+/* A packed record leaves, or comes late: what is on disk is not packed. */
+static enum err keep_packed(struct index *s, const struct packed *p, uint64_t hash, struct diag *diag)
+{
+    struct record full;
+    packed_open(p, hash, &full);
+    return keep(s, hash_partition(hash), &full, 1, diag);
+}
+
+/* The same as move_left for packed records. */
+static enum err move_packed(struct index *s, struct diag *diag)
 {
     enum err err = OK;
+    struct packed_table *const packed = &s->packed;
+    for (uint64_t i = 0; s->config.packs && err == OK && i <= packed->table.mask; i++)
+        for (unsigned slot = 0; err == OK && slot < BUCKET_SLOTS; slot++) {
+            const uint32_t head = packed->table.buckets[i].head[slot];
+            if (head == NO_ENTRY)
+                continue;
+            struct packed *p = packed_at(packed, head);
+            const uint64_t hash = packed_hash(p->key, packed->seed);
+            if (!s->left[hash_partition(hash)])
+                continue;
+            if (!packed_is_escaped(p)) {
+                err = keep_packed(s, p, hash, diag);
+                s->counts.waiting--;
+            }
+            packed_remove(packed, hash, &(struct packed_found){p, (uint32_t)i, slot});
+        }
+    /* All of it for those that cannot be packed. */
+    if (err == OK && s->config.packs && packed->table.keys == 0) {
+        packed_table_fini(packed);
+        err = packed_table_open(packed, s->config.seed, s->huge, BUCKETS_AT_FIRST, diag);
+    }
+    return err;
+}
+
+/* Takes what waits in partitions marked in `left` out of the tables, into `kept`. */
+static enum err move_left(struct index *s, struct diag *diag)
+{
+    enum err err = move_packed(s, diag);
     image_ids_fini(&s->image_ids);
     for (uint32_t i = 0; err == OK && i <= s->table.mask; i++) {
         struct bucket *bucket = &s->table.buckets[i];
@@ -632,18 +677,26 @@ static enum err make_room(struct index *s, struct diag *diag)
                  number = entry_at(s, number)->hash_hi) {
                 const struct record *e = entry_at(s, number);
                 const uint32_t units = record_units(record_var_size(e, layout_of(s, e)));
-                sizes[partition_of_tag(s, bucket->tag[slot])].units += units;
-                all += units;
+                sizes[partition_of_tag(s, bucket->tag[slot])].halves += 2 * units;
+                all += 2 * units;
             }
         }
-    qsort(sizes, s->partition_count, sizeof sizes[0], by_units);
+    for (uint64_t i = 0; s->config.packs && i <= s->packed.table.mask; i++)
+        for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
+            const uint32_t head = s->packed.table.buckets[i].head[slot];
+            if (head == NO_ENTRY)
+                continue;
+            sizes[hash_partition(packed_hash(packed_at(&s->packed, head)->key, s->packed.seed))].halves++;
+            all++;
+        }
+    qsort(sizes, s->partition_count, sizeof sizes[0], by_size);
     uint32_t count = 0;
     for (uint32_t i = 0; i < s->partition_count && (count == 0 || leaving * LEAVE_AT_ONCE < all); i++) {
         if (s->left[sizes[i].number])
             continue;
         s->left[sizes[i].number] = 1;
         s->left_count++;
-        leaving += sizes[i].units;
+        leaving += sizes[i].halves;
         count++;
     }
     CHECK2(count > 0, s->left_count, s->partition_count); /* else there is nothing to make room for */
@@ -726,6 +779,155 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
     return OK;
 }
 
+/* ---- packed records ---- */
+
+/* Room for one more key: the table grows, or partitions leave. */
+static __attribute__((noinline)) enum err packed_room(struct index *s, struct diag *diag)
+{
+    return may_grow(s, packed_more_bytes(&s->packed)) ? packed_table_more(&s->packed, diag)
+                                                      : make_room(s, diag);
+}
+
+/* The record found goes to `table`; its slot says so. */
+static enum err escape(struct index *s, struct packed_found *found, uint64_t hash, struct diag *diag)
+{
+    struct record full;
+    packed_open(found->record, hash, &full);
+    packed_escape(found);
+    s->counts.waiting--;
+    return take_in(s, &full, 1, (struct road){.plain = 1}, diag);
+}
+
+/* A record of a key that is in `table`, and has a slot here. When it leaves as a pair, nothing of its key is left there. */
+static enum err take_escaped(struct index *s, const struct record *r, uint32_t units, const uint64_t key[2],
+                             uint64_t hash, struct diag *diag)
+{
+    const uint64_t pairs = s->counts.pairs;
+    struct packed_found found;
+    enum err err = take_in(s, r, units, (struct road){.plain = 1}, diag);
+    if (err == OK && s->counts.pairs != pairs && packed_find(&s->packed, key, hash, &found))
+        packed_remove(&s->packed, hash, &found);
+    return err;
+}
+
+/* A packed record whose key is there, and is no pair with it. */
+static __attribute__((noinline)) enum err meet_packed(struct index *s, const struct packed *r, uint64_t hash,
+                                                      struct packed_found *found, struct diag *diag)
+{
+    struct record full;
+    enum err err = packed_is_escaped(found->record) ? OK : escape(s, found, hash, diag);
+    packed_open(r, hash, &full);
+    return err == OK ? take_escaped(s, &full, 1, r->key, hash, diag) : err;
+}
+
+/* A record that is not packed, where others are: of a key that could be, it meets those. */
+static __attribute__((noinline)) enum err take_beside_packed(struct index *s, const struct record *r,
+                                                             uint32_t units, struct diag *diag)
+{
+    const struct packed_key key = packed_key_of(r->var, r->key_size, r->channel);
+    if (!key.word[0])
+        return take_in(s, r, units, (struct road){.plain = 1}, diag);
+    const uint64_t hash = packed_hash(key.word, s->packed.seed);
+    CHECK2(hash == record_hash(r), hash, record_hash(r));
+    struct packed_found found;
+    enum err err = OK;
+    while (err == OK && !s->left[hash_partition(hash)]) {
+        if (packed_find(&s->packed, key.word, hash, &found)) {
+            if (packed_is_escaped(found.record))
+                break;
+            err = escape(s, &found, hash, diag);
+        } else if (packed_has_room(&s->packed)) {
+            const struct packed slot = {.key = {key.word[0], key.word[1]}, .rest = PACKED_ESCAPED};
+            packed_insert(&s->packed, &slot, hash);
+        } else {
+            err = packed_room(s, diag);
+        }
+    }
+    return err == OK ? take_escaped(s, r, units, key.word, hash, diag) : err;
+}
+
+static inline __attribute__((always_inline)) enum err take_packed(struct index *s, const struct packed *r,
+                                                                  uint64_t hash, struct diag *diag)
+{
+    struct packed_found found;
+    for (;;) {
+        if (UNLIKELY(s->left_count) && s->left[hash_partition(hash)])
+            return keep_packed(s, r, hash, diag);
+        if (packed_find(&s->packed, r->key, hash, &found)) {
+            const struct packed *e = found.record;
+            /* Of the other side, and not elsewhere. */
+            if (UNLIKELY(((e->rest ^ r->rest) >> PACKED_CHANNEL_SHIFT & 3) != 1 || e->sigma != r->sigma))
+                return meet_packed(s, r, hash, &found, diag);
+            const struct packed *const local = packed_is_channel(r) ? e : r, *const channel =
+                                                                                 packed_is_channel(r) ? r : e;
+            if (UNLIKELY(!window_holds_days(s->config.window_before, s->config.window_after,
+                                            packed_day(local), packed_day(channel))))
+                return meet_packed(s, r, hash, &found, diag);
+            s->totals.count[packed_currency(r)]++;
+            s->totals.sum[packed_currency(r)] += packed_amount(r);
+            s->counts.pairs++;
+            s->counts.waiting--;
+            enum err err = remember_pair(s, (uint32_t)hash, hash_partition(hash), packed_place(local),
+                                         packed_place(channel), diag);
+            packed_remove(&s->packed, hash, &found);
+            return err;
+        }
+        if (LIKELY(packed_has_room(&s->packed)))
+            break;
+        enum err err = packed_room(s, diag); /* and again: its own partition may have left */
+        if (UNLIKELY(err != OK))
+            return err;
+    }
+    packed_insert(&s->packed, r, hash);
+    s->counts.waiting++;
+    if (s->counts.waiting > s->counts.waiting_max)
+        s->counts.waiting_max = s->counts.waiting;
+    return OK;
+}
+
+static inline __attribute__((always_inline)) uint64_t ask_packed(const struct index *s,
+                                                                 const struct packed *r)
+{
+    const uint64_t hash = packed_hash(r->key, s->packed.seed);
+    prefetch_bucket(&s->packed.table, packed_tag(hash));
+    return hash;
+}
+
+/* The record with this tag; where there is none and the bucket is full, or one of its class went on, the next bucket. */
+static inline __attribute__((always_inline)) void ask_behind(const struct packed_table *t, uint64_t hash)
+{
+    const uint32_t tag = packed_tag(hash), home = table_home(&t->table, tag);
+    const struct bucket *bucket = &t->table.buckets[home];
+    const unsigned vacant = bucket_free(bucket), same = bucket_matches(bucket, tag) & ~vacant;
+    const uint32_t goes_on = (vacant == 0) | (bucket->passed[passed_class(tag)] != 0);
+    const void *line = &t->table.buckets[(home + goes_on) & t->table.mask];
+    if (same)
+        line = packed_at(t, bucket->head[__builtin_ctz(same)]);
+    __builtin_prefetch(line, 1);
+}
+
+static __attribute__((noinline)) enum err apply_packed(struct index *s, const struct packed *r,
+                                                       uint32_t count, struct diag *diag)
+{
+    uint64_t hashes[PACKED_RING];
+    for (uint32_t i = 0; i < PACKED_AHEAD && i < count; i++)
+        hashes[i] = ask_packed(s, &r[i]);
+    for (uint32_t i = 0; i < PACKED_BEHIND && i < count; i++)
+        ask_behind(&s->packed, hashes[i]);
+    for (uint32_t done = 0; done < count; done += ASK_AT_ONCE) {
+        for (uint32_t i = done + PACKED_AHEAD; i < done + PACKED_AHEAD + ASK_AT_ONCE && i < count; i++)
+            hashes[i % PACKED_RING] = ask_packed(s, &r[i]);
+        for (uint32_t i = done + PACKED_BEHIND; i < done + PACKED_BEHIND + ASK_AT_ONCE && i < count; i++)
+            ask_behind(&s->packed, hashes[i % PACKED_RING]);
+        for (uint32_t i = done; i < done + ASK_AT_ONCE && i < count; i++) {
+            enum err err = take_packed(s, &r[i], hashes[i % PACKED_RING], diag);
+            if (UNLIKELY(err != OK))
+                return err;
+        }
+    }
+    return OK;
+}
+
 /* A record without its first key meets nobody here. */
 static enum err keep_loose(struct index *s, const struct record *r, struct diag *diag)
 {
@@ -738,7 +940,7 @@ apply_units(struct index *s, const struct record *r, uint32_t used, const struct
 {
     const struct record *const end = r + used, *ahead = r, *half = r;
     for (unsigned i = 0; i < PREFETCH && ahead < end; i++) {
-        prefetch_bucket(s, tag_of(ahead, road));
+        prefetch_bucket(&s->table, tag_of(ahead, road));
         ahead += units_of(s, ahead, road);
     }
     for (unsigned i = 0; i < PREFETCH / 2 && half < ahead; i++) {
@@ -749,7 +951,7 @@ apply_units(struct index *s, const struct record *r, uint32_t used, const struct
         uint32_t units = units_of(s, r, road);
         if (LIKELY(ahead < end)) {
             __builtin_prefetch(ahead + PREFETCH); /* the batch comes from another core's cache */
-            prefetch_bucket(s, tag_of(ahead, road));
+            prefetch_bucket(&s->table, tag_of(ahead, road));
             ahead += units_of(s, ahead, road);
         }
         if (LIKELY(half < end)) {
@@ -759,6 +961,8 @@ apply_units(struct index *s, const struct record *r, uint32_t used, const struct
         enum err err = UNLIKELY((r->flags & (RECORD_NO_KEY | RECORD_IMAGE)) == RECORD_NO_KEY) &&
                                !((r->flags & RECORD_CARRIED) && layout_of(s, r).has_fold)
                            ? keep_loose(s, r, diag)
+                       : road.plain && !road.sub && UNLIKELY(s->config.packs)
+                           ? take_beside_packed(s, r, units, diag)
                            : take_in(s, r, units, road, diag);
         if (UNLIKELY(err != OK))
             return err;
@@ -774,23 +978,24 @@ static __attribute__((noinline)) enum err apply_lines(struct index *s, const str
     const struct road road = {.plain = 1};
     const uint32_t ahead = count < BUCKETS_AHEAD ? count : BUCKETS_AHEAD;
     for (uint32_t i = 0; i < ahead; i++)
-        prefetch_bucket(s, r[i].hash_hi);
+        prefetch_bucket(&s->table, r[i].hash_hi);
     for (uint32_t i = 0; i < ahead && i < ENTRIES_AHEAD; i++)
         prefetch_first_entry(s, r[i].hash_hi);
     for (uint32_t done = 0; done < count; done += ASK_AT_ONCE) {
         if (LIKELY(done + BUCKETS_AHEAD + ASK_AT_ONCE <= count)) {
             for (uint32_t i = 0; i < ASK_AT_ONCE; i++)
-                prefetch_bucket(s, r[done + BUCKETS_AHEAD + i].hash_hi);
+                prefetch_bucket(&s->table, r[done + BUCKETS_AHEAD + i].hash_hi);
             for (uint32_t i = 0; i < ASK_AT_ONCE; i++)
                 prefetch_first_entry(s, r[done + ENTRIES_AHEAD + i].hash_hi);
         } else {
             for (uint32_t i = done + BUCKETS_AHEAD; i < count; i++)
-                prefetch_bucket(s, r[i].hash_hi);
+                prefetch_bucket(&s->table, r[i].hash_hi);
             for (uint32_t i = done + ENTRIES_AHEAD; i < done + ENTRIES_AHEAD + ASK_AT_ONCE && i < count; i++)
                 prefetch_first_entry(s, r[i].hash_hi);
         }
         for (uint32_t i = done; i < done + ASK_AT_ONCE && i < count; i++) {
             enum err err = UNLIKELY(r[i].flags & RECORD_NO_KEY) ? keep_loose(s, &r[i], diag)
+                           : UNLIKELY(s->config.packs)          ? take_beside_packed(s, &r[i], 1, diag)
                                                                 : take_in(s, &r[i], 1, road, diag);
             if (UNLIKELY(err != OK))
                 return err;
@@ -802,8 +1007,14 @@ static __attribute__((noinline)) enum err apply_lines(struct index *s, const str
 static enum err shard_apply(struct index *s, const struct batch *batch, struct diag *diag)
 {
     s->counts.records += batch->count;
-    if (LIKELY(s->plain && batch->used == batch->count))
-        return apply_lines(s, batch->units, batch->count, diag);
+    if (LIKELY(batch->packed)) {
+        CHECK2(s->config.packs, batch->packed, s->plain);
+        enum err err = apply_packed(s, batch_all_packed(batch), batch->packed, diag);
+        if (err != OK || batch->used == 0)
+            return err;
+    }
+    if (LIKELY(s->plain && batch->used == batch->count - batch->packed))
+        return apply_lines(s, batch->units, batch->used, diag);
     return s->plain ? apply_units(s, batch->units, batch->used, (struct road){.plain = 1}, diag)
                     : apply_units(s, batch->units, batch->used, (struct road){0}, diag);
 }
@@ -929,11 +1140,44 @@ static int pairs_too_many(const struct index *s, uint32_t partition)
     return s->level < LEVEL_LAST && pairs_exceed(s, partition);
 }
 
+/* The same list of packed records. */
+static enum err list_packed(struct index *s, struct diag *diag)
+{
+    const struct packed_table *const packed = &s->packed;
+    uint32_t size[HASH_PARTITIONS] = {0}, at[HASH_PARTITIONS], sum = 0;
+    mem_give(s->packed_waiting);
+    s->packed_waiting = mem_take((packed->table.keys + 1) * sizeof *s->packed_waiting);
+    if (!s->packed_waiting)
+        return mem_fail(diag, (packed->table.keys + 1) * sizeof *s->packed_waiting,
+                        "the list of open records");
+    for (int turn = 0; turn < 2; turn++) {
+        for (uint64_t i = 0; s->config.packs && i <= packed->table.mask; i++)
+            for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
+                const uint32_t head = packed->table.buckets[i].head[slot];
+                if (head == NO_ENTRY || packed_is_escaped(packed_at(packed, head)))
+                    continue;
+                const uint32_t partition =
+                    hash_partition(packed_hash(packed_at(packed, head)->key, packed->seed));
+                if (turn == 0)
+                    size[partition]++;
+                else
+                    s->packed_waiting[at[partition]++] = head;
+            }
+        for (unsigned p = 0; turn == 0 && p < s->partition_count; p++) {
+            s->packed_start[p] = at[p] = sum;
+            sum += size[p];
+        }
+    }
+    s->packed_start[s->partition_count] = sum;
+    s->counts.groups += sum;
+    return OK;
+}
+
 static enum err shard_settle(struct index *s, struct diag *diag)
 {
     enum err err = OK;
     /* What does not fit is judged in parts of a part. */
-    uint64_t count = s->table.keys;
+    uint64_t count = s->table.keys + s->packed.table.keys;
     const int list_fits = s->level == LEVEL_LAST || may_grow(s, count * sizeof *s->waiting);
     uint32_t more = 0;
     for (uint32_t p = 0; p < s->partition_count; p++)
@@ -976,7 +1220,7 @@ static enum err shard_settle(struct index *s, struct diag *diag)
             if (head != NO_ENTRY)
                 s->waiting[at[partition_of_tag(s, tag)]++] = (struct waiting){head, tag};
         }
-    return OK;
+    return list_packed(s, diag);
 }
 
 /* ---- next: what needs its rows again ---- */
@@ -1218,6 +1462,18 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
                 err = out_put(&out, ref, diag);
         }
     }
+    for (uint32_t i = s->packed_start[number]; err == OK && i < s->packed_start[number + 1]; i++) {
+        const struct packed *p = packed_at(&s->packed, s->packed_waiting[i]);
+        const struct row_ref ref = {.place = packed_place(p),
+                                    .key_hash = (uint32_t)packed_hash(p->key, s->packed.seed),
+                                    .side = packed_is_channel(p) ? CHANNEL : LOCAL,
+                                    .record_flags = packed_flags(p)};
+        const uint32_t left = n ? s->seen[seen_slot(s, mask, ref.key_hash)] : 0;
+        if (left)
+            err = give_back(&s->flat[left - 1], &out, diag);
+        if (err == OK)
+            err = out_put(&out, ref, diag);
+    }
     for (size_t i = 0; s->config.gives_back && err == OK && i < n; i++)
         err = give_back(&s->flat[i], &out, diag);
     for (size_t i = 0; pairs && err == OK && i < n; i++)
@@ -1258,7 +1514,7 @@ static void table_reset(struct table *table)
 {
     for (uint64_t i = 0; i <= table->mask; i++) {
         memset(table->buckets[i].head, 0xFF, sizeof table->buckets[i].head);
-        table->buckets[i].passed = 0;
+        memset(table->buckets[i].passed, 0, sizeof table->buckets[i].passed);
     }
     table->keys = 0;
 }
@@ -1294,9 +1550,13 @@ static void release_live(struct index *s)
     s->segment_count = 0;
     s->counts.entry_bytes = 0;
     if (s->level == 0 && s->table.buckets) {
-        s->table_bytes_top = ((uint64_t)s->table.mask + 1) * sizeof(struct bucket);
+        s->table_bytes_top =
+            ((uint64_t)s->table.mask + 1) * sizeof(struct bucket) + packed_table_bytes(&s->packed);
         table_fini(&s->table);
     }
+    packed_table_fini(&s->packed);
+    mem_give(s->packed_waiting);
+    s->packed_waiting = NULL;
     mem_give(s->waiting);
     mem_give(s->flat);
     mem_give(s->seen);
@@ -1450,6 +1710,8 @@ static void shard_close(struct index *s)
         mem_unmap(s->segments[i], (size_t)SEGMENT_UNITS * RECORD_UNIT);
     tally_fini(&s->superseded);
     tally_fini(&s->others);
+    packed_table_fini(&s->packed);
+    mem_give(s->packed_waiting);
     mem_give(s->waiting);
     mem_give(s->flat);
     mem_give(s->seen);
@@ -1472,12 +1734,16 @@ static enum err shard_open_level(struct index **out, const struct index_config *
     s->partition_count = level == 0 ? HASH_PARTITIONS : SUB_PARTITIONS;
     s->live_max = shard_live_share(config->memory_max);
     s->huge = config->memory_max == 0 || s->live_max >= HUGE_FROM;
+    s->config.packs = config->packs && level == 0;
+    CHECK2(s->plain || !s->config.packs, s->plain, level);
     entries_reset(s);
     enum err err = config->spill->ops->open(
         &s->pairs, config->spill, s->partition_count + 1,
         config->memory_max ? shard_pair_share(config->memory_max) : UINT64_MAX / 2, diag);
     if (err == OK)
         err = table_init(&s->table, level ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST, diag);
+    if (err == OK && s->config.packs)
+        err = packed_table_open(&s->packed, config->seed, s->huge, BUCKETS_AT_FIRST, diag);
     if (err == OK)
         err = tally_init(&s->superseded, diag);
     if (err == OK)
@@ -1521,8 +1787,9 @@ static void shard_counts(const struct index *s, struct index_counts *counts)
     counts->pair_bytes = s->pairs ? s->pairs->ops->held(s->pairs) : s->pair_bytes_top;
     counts->entry_bytes =
         s->counts.entry_bytes > s->entry_bytes_top ? s->counts.entry_bytes : s->entry_bytes_top;
-    counts->table_bytes =
-        s->table.buckets ? ((uint64_t)s->table.mask + 1) * sizeof(struct bucket) : s->table_bytes_top;
+    counts->table_bytes = s->table.buckets ? ((uint64_t)s->table.mask + 1) * sizeof(struct bucket) +
+                                                 packed_table_bytes(&s->packed)
+                                           : s->table_bytes_top;
 }
 
 const struct index_ops shard_ops = {

@@ -1,13 +1,14 @@
 /* index/table.h: open addressing, a cache line a bucket.
  *
- *      0            28            56       60        64
- *      +------------+-------------+--------+---------+
- *      | 7 tags u32 | 7 heads u32 | passed | unused  |
- *      +------------+-------------+--------+---------+
+ *      0            28            56            64
+ *      +------------+-------------+-------------+
+ *      | 7 tags u32 | 7 heads u32 | 8 passed u8 |
+ *      +------------+-------------+-------------+
  *
  * A slot is a tag (half of the hash) and the head of its key's chain of entries. The tag alone chooses the
- * bucket, so a table that doubles reads nothing but itself; a full bucket sends its keys on to the next one and counts them in `passed`, so a search goes
- * on only where somebody went on, and taking a key out leaves no tombstone. One owner writes; a reader that
+ * bucket, so a table that doubles reads nothing but itself; a full bucket sends its keys on to the next one and counts them in `passed`, in eight classes by their hashes, so a search goes
+ * on only where one of its class went on, and taking a key out leaves no tombstone. Counted all together, every third search for a
+ * key that is not there went on at a load of two thirds, to a line that nobody had asked for. A count that came to its end stays. One owner writes; a reader that
  * sees a torn slot compares the key's bytes in the entry and finds it is another.
  */
 #ifndef TIEOUT_INDEX_TABLE_H
@@ -19,14 +20,13 @@
 #include <immintrin.h>
 #endif
 
-enum { BUCKET_SLOTS = 7 };
+enum { BUCKET_SLOTS = 7, PASSED_CLASSES = 8, PASSED_MAX = 255 };
 #define NO_ENTRY UINT32_MAX
 
 struct bucket {
     uint32_t tag[BUCKET_SLOTS];
     uint32_t head[BUCKET_SLOTS]; /* NO_ENTRY: free */
-    uint32_t passed;
-    uint32_t unused;
+    uint8_t passed[PASSED_CLASSES];
 };
 _Static_assert(sizeof(struct bucket) == 64, "a bucket is one cache line");
 
@@ -80,6 +80,11 @@ static inline uint32_t table_home(const struct table *table, uint32_t home_hash)
      * shard are the same in all. */
     return (uint32_t)((uint64_t)(home_hash * 0x9E3779B1u) >> table->shift);
 }
+/* The low bits say little of the home, which are the high ones of a product. */
+static inline unsigned passed_class(uint32_t home_hash)
+{
+    return home_hash & (PASSED_CLASSES - 1);
+}
 /* Puts a key that is not there. `keys_max` must not be reached. */
 static inline void table_put(struct table *table, uint32_t home_hash, uint32_t tag, uint32_t head)
 {
@@ -93,7 +98,8 @@ static inline void table_put(struct table *table, uint32_t home_hash, uint32_t t
             table->keys++;
             return;
         }
-        bucket->passed++;
+        uint8_t *const passed = &bucket->passed[passed_class(home_hash)];
+        *passed = (uint8_t)(*passed + (*passed < PASSED_MAX));
     }
 }
 /* Takes out the slot found at bucket `at`. */
@@ -101,8 +107,10 @@ static inline void table_remove(struct table *table, uint32_t home_hash, uint32_
 {
     table->buckets[at].head[slot] = NO_ENTRY;
     table->keys--;
-    for (uint32_t i = table_home(table, home_hash); i != at; i = (i + 1) & table->mask)
-        table->buckets[i].passed--;
+    for (uint32_t i = table_home(table, home_hash); i != at; i = (i + 1) & table->mask) {
+        uint8_t *const passed = &table->buckets[i].passed[passed_class(home_hash)];
+        *passed = (uint8_t)(*passed - (*passed < PASSED_MAX));
+    }
 }
 
 #endif

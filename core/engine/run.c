@@ -111,7 +111,7 @@ static struct batch *take_empty(struct worker *w, uint32_t to)
         struct batch *batch = w->spare_count[to] ? w->spare[to * BATCHES_PER_LANE + --w->spare_count[to]]
                                                  : spsc_pop(&lane->empty);
         if (batch) {
-            batch->used = batch->count = batch->end = 0;
+            batch->used = batch->count = batch->packed = batch->end = 0;
             return batch;
         }
         if (run_failed(w->run))
@@ -137,7 +137,7 @@ static enum err flush(struct outbox *outbox, uint32_t shard, struct diag *diag)
         return stopped(w);
     if (owner == w->number) {
         enum err err = apply(w, batch, shard);
-        batch->used = batch->count = 0;
+        batch->used = batch->count = batch->packed = 0;
         return err;
     }
     batch->shard = shard;
@@ -283,7 +283,7 @@ static enum err send_ends(struct worker *w)
     struct run *run = w->run;
     enum err err = OK;
     for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)
-        if (w->outbox.open[shard]->used)
+        if (w->outbox.open[shard]->count)
             err = flush(&w->outbox, shard, &w->diag);
     for (uint32_t to = 0; err == OK && to < run->worker_count; to++) {
         if (to == w->number)
@@ -307,6 +307,16 @@ static enum err send_ends(struct worker *w)
 }
 
 /* ---- a worker's life ---- */
+
+/* Whether records go packed: both sides' are key, amount and status, pairs leave, and nobody asks for hashes that are the same
+ * from day to day. */
+static int packs(const struct run_config *config, const struct record_layout layout[SIDES])
+{
+    for (int side = 0; side < SIDES; side++)
+        if (layout[side].has_extras || layout[side].has_fold)
+            return 0;
+    return !config->job->match.group.given && !config->ids && !config->fresh && !config->dormant;
+}
 
 static enum err worker_setup(struct worker *w)
 {
@@ -366,6 +376,8 @@ static enum err worker_setup(struct worker *w)
         if (index.layout[side].has_fold && config->is_task)
             index.words = config->words;
     }
+    w->outbox.packs = index.packs = packs(config, index.layout);
+    w->outbox.pack_seed = config->hash_seed;
     for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)
         if (shard_owner(run, shard) == w->number && !config->counts_only)
             err = config->index->open(&w->shards[shard], &index, &w->diag);

@@ -132,7 +132,9 @@ struct batch {
     uint32_t count; /* records */
     uint32_t shard; /* where it goes */
     uint32_t end;   /* 1: the sender has no more */
-    uint32_t pad[11];
+    uint32_t
+        packed; /* of `count`: records of half a unit, which lie at the other end (core/model/packed.h) */
+    uint32_t pad[10];
     struct record units[];
 };
 _Static_assert(sizeof(struct batch) == 64, "records in a batch start on a line");

@@ -43,6 +43,9 @@ struct index_config {
     const struct dict *words;
     uint64_t seed;
     uint16_t unit_day;
+    /* 1: batches have packed records, and a key that can be packed has the hash of its packed form (core/model/packed.h), made with
+     * `seed`. Only where no side has extras or folds and pairs leave. */
+    int packs;
     int keep_pairs; /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
 };
 

@@ -11,6 +11,7 @@
 #include "core/base/hash.h"
 #include "core/model/aggregate.h"
 #include "core/model/id_print.h"
+#include "core/model/packed.h"
 #include "core/model/record.h"
 #include "core/model/tally.h"
 #include "core/ops/spool.h"
@@ -29,6 +30,10 @@ struct outbox {
      * somebody has. NULL: there are none such. */
     const struct bloom *dormant;
     struct bloom *met;
+    /* 1: records that fit go packed (index_config.packs), and a key that can be packed has the hash of its packed form,
+     * by this seed, packed or not. */
+    int packs;
+    uint64_t pack_seed;
     /* Takes open[shard] and leaves an empty batch there. Fails only by a failure of the run, told in `diag`.
      */
     enum err (*flush)(struct outbox *outbox, uint32_t shard, struct diag *diag);
@@ -45,7 +50,7 @@ static inline struct batch *outbox_room(struct outbox *outbox, uint64_t hash, ui
 {
     uint32_t shard = hash_shard(hash, outbox->shard_count);
     struct batch *batch = outbox->open[shard];
-    if (UNLIKELY(batch->used + units > batch->room)) {
+    if (UNLIKELY(batch->used + units + (batch->packed + 1) / 2 > batch->room)) {
         if (outbox->flush(outbox, shard, diag) != OK)
             return NULL;
         batch = outbox->open[shard];
@@ -57,6 +62,25 @@ static inline struct batch *outbox_room(struct outbox *outbox, uint64_t hash, ui
 static inline void outbox_put_unasked(struct batch *batch, uint32_t units)
 {
     batch->used += units;
+    batch->count++;
+}
+
+/* The same with room for a packed record (batch_next_packed), which is put by outbox_put_packed. */
+static inline struct batch *outbox_room_packed(struct outbox *outbox, uint64_t hash, struct diag *diag)
+{
+    uint32_t shard = hash_shard(hash, outbox->shard_count);
+    struct batch *batch = outbox->open[shard];
+    if (UNLIKELY(batch->used + batch->packed / 2 >= batch->room)) {
+        if (outbox->flush(outbox, shard, diag) != OK)
+            return NULL;
+        batch = outbox->open[shard];
+    }
+    return batch;
+}
+/* The caller adds it to the tally. */
+static inline void outbox_put_packed(struct batch *batch)
+{
+    batch->packed++;
     batch->count++;
 }
 
@@ -105,9 +129,38 @@ static inline enum err outbox_note(struct outbox *outbox, unsigned flags, uint16
     return LIKELY(aggregate_add(aggregate, key, amount_micro, note)) ? OK : aggregate_failed(aggregate, diag);
 }
 
+/* Where `packs`: as half a line, or with the hash that goes with its key. */
+static inline enum err outbox_put_packing(struct outbox *outbox, const struct record *record, uint32_t units,
+                                          struct diag *diag)
+{
+    struct packed_key key = {{0, 0}};
+    if (!(record->flags & RECORD_NO_KEY))
+        key = packed_key_of(record->var, record->key_size, record->channel);
+    const uint64_t hash = key.word[0] ? packed_hash(key.word, outbox->pack_seed) : record_hash(record);
+    const int fits =
+        key.word[0] && packed_fits(record->amount_micro, record->place, record->status, record->flags);
+    struct batch *batch =
+        fits ? outbox_room_packed(outbox, hash, diag) : outbox_room(outbox, hash, units, diag);
+    if (UNLIKELY(!batch))
+        return diag->err;
+    if (fits) {
+        packed_put(batch_next_packed(batch), &key, record->amount_micro, record->place, record->day,
+                   record->currency, record->status, record->flags);
+        outbox_put_packed(batch);
+        return LIKELY(tally_add(&outbox->tally, record)) ? OK : outbox_no_memory(diag);
+    }
+    struct record *const put = &batch->units[batch->used];
+    record_copy(put, record, units);
+    put->hash_lo = (uint32_t)hash;
+    put->hash_hi = (uint32_t)(hash >> 32);
+    return outbox_put_last(outbox, batch, units, diag);
+}
+
 static inline enum err outbox_put(struct outbox *outbox, const struct record *record, uint32_t units,
                                   struct diag *diag)
 {
+    if (outbox->packs)
+        return outbox_put_packing(outbox, record, units, diag);
     struct batch *batch = outbox_room(outbox, record_hash(record), units, diag);
     if (UNLIKELY(!batch))
         return diag->err;

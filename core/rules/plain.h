@@ -16,13 +16,16 @@
 #include "core/base/hash.h"
 #include "core/model/currency.h"
 #include "core/model/day.h"
+#include "core/model/packed.h"
 #include "core/rules/normalize.h"
 #include "core/rules/shortened.h"
 #if defined(__SSE4_1__)
 #include <immintrin.h>
 #endif
 
-enum { PLAIN_FRONT = 16, PLAIN_BEHIND = 64, PLAIN_KEY_MAX = 64, PLAIN_BLOCK = 64 };
+enum { PLAIN_FRONT = 32, PLAIN_BEHIND = 64, PLAIN_KEY_MAX = 64, PLAIN_BLOCK = 64 };
+_Static_assert(PLAIN_FRONT > (int)PACKED_FRONT && PLAIN_BEHIND >= (int)PACKED_RAW_MAX + 2,
+               "a packed key reads no farther");
 
 /* Columns of the source; -1: there is none. */
 struct plain_plan {
@@ -56,6 +59,13 @@ struct plain_block {
     uint16_t day[PLAIN_BLOCK], status[PLAIN_BLOCK], channel[PLAIN_BLOCK];
     uint8_t currency[PLAIN_BLOCK], is_out[PLAIN_BLOCK];
     uint8_t negative[PLAIN_BLOCK]; /* the amount's sign in the row */
+    struct packed_key packed[PLAIN_BLOCK];
+};
+
+/* Whether keys are packed (struct outbox), and the seed of their hash then. */
+struct plain_packs {
+    int packs;
+    uint64_t seed;
 };
 
 /* NULL: rows of this source take normalize_hot. Borrowed from the normalizer. */
@@ -274,7 +284,8 @@ static inline int plain_is_shortened(struct span text)
  * may be some (`has_cr`, known when this is compiled). */
 static inline __attribute__((always_inline)) uint32_t
 plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes, const uint32_t *seps,
-            uint32_t columns, const int has_cr, uint32_t count, struct plain_block *b)
+            uint32_t columns, const int has_cr, const struct plain_packs packs, uint32_t count,
+            struct plain_block *b)
 {
     const uint32_t ends = has_cr ? columns : 0;
     const struct plain_parts constant = {plan->unit_day, plan->job_currency, 0};
@@ -389,6 +400,12 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
         if (UNLIKELY(text.size - 1 >= PLAIN_KEY_MAX || b->currency[i] == CURRENCY_NONE) ||
             plain_is_shortened(text))
             break;
+        if (packs.packs) {
+            b->packed[i] = packed_key_of((const uint8_t *)text.data, (uint32_t)text.size, b->channel[i]);
+            b->hash[i] = packed_hash(b->packed[i].word, packs.seed);
+            if (LIKELY(b->packed[i].word[0] != 0))
+                continue;
+        }
         b->hash[i] = hash_bytes(text.data, text.size, plan->hash_seed + b->channel[i]);
     }
     count = i;
@@ -404,9 +421,10 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
 
 static inline uint32_t plain_block(const struct plain_plan *plan, struct norm_scratch *s,
                                    const uint8_t *bytes, const uint32_t *seps, uint32_t columns, int has_cr,
-                                   uint32_t count, struct plain_block *block)
+                                   const struct plain_packs packs, uint32_t count, struct plain_block *block)
 {
-    (void)plan, (void)s, (void)bytes, (void)seps, (void)columns, (void)has_cr, (void)count, (void)block;
+    (void)plan, (void)s, (void)bytes, (void)seps, (void)columns, (void)has_cr, (void)packs, (void)count;
+    (void)block;
     return 0;
 }
 

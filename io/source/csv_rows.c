@@ -138,17 +138,46 @@ static inline __attribute__((always_inline)) int tally_block(const struct plain_
     return 1;
 }
 
+enum { LINES_AHEAD = 8 };
+
+/* A usual row's record as lines of its own. */
+static inline __attribute__((always_inline)) enum err
+put_line(const struct plain_plan *plan, struct norm_scratch *s, const struct plain_block *block, uint32_t i,
+         const struct csv_walk walk, const uint32_t *seps, uint32_t columns, const int has_cr, uint64_t place,
+         const int is_asked, struct outbox *outbox, struct diag *diag)
+{
+    const struct span key = plain_cell_of(walk.bytes, seps, plan->key, has_cr ? columns : 0);
+    const uint32_t units = record_units((uint32_t)key.size);
+    struct batch *batch = outbox_room(outbox, block->hash[i], units, diag);
+    if (UNLIKELY(!batch))
+        return diag->err;
+    struct record *record = &batch->units[batch->used];
+    __builtin_prefetch(record + LINES_AHEAD, 1);
+    plain_put(block, i, key, plan->side_flag, record);
+    record->place = place;
+    if (LIKELY(!is_asked)) {
+        outbox_put_unasked(batch, units);
+        return OK;
+    }
+    outbox_put_untold(outbox, batch, units);
+    if (!plan->keeps_ids)
+        return OK;
+    plain_id(plan, s, walk.bytes, seps, columns, record);
+    return outbox_id(outbox, record, &s->id, diag);
+}
+
 /* The hot loop: usual rows, until one is not. */
 static inline __attribute__((always_inline)) enum err
 usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct csv_walk walk,
            uint32_t columns, const int has_cr, uint64_t place, struct csv_step *step, struct outbox *outbox,
            struct diag *diag)
 {
-    enum { BLOCK_AT_FIRST = 8, LINES_AHEAD = 8 }; /* where odd rows are frequent, little is done twice */
+    enum { BLOCK_AT_FIRST = 8 }; /* where odd rows are frequent, little is done twice */
     struct plain_block block;
     uint32_t row = step->row, sep = step->sep, most = BLOCK_AT_FIRST;
     const uint32_t first_row = row, first_byte = walk.seps[(int64_t)sep - 1] + 1;
     const int is_asked = plan->counts || plan->keeps_ids || outbox->fresh || outbox->dormant; /* rarely */
+    const struct plain_packs packs = {outbox->packs, outbox->pack_seed};
     struct tally_run sums = {0};
     enum err err = OK;
     for (;;) {
@@ -157,36 +186,33 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
         if (count == 0)
             break;
         const uint32_t usual =
-            plain_block(plan, s, walk.bytes, walk.seps + sep, columns, has_cr, count, &block);
+            plain_block(plan, s, walk.bytes, walk.seps + sep, columns, has_cr, packs, count, &block);
         const uint32_t *seps = walk.seps + sep;
         uint32_t done = 0;
         for (; done < usual; done++, seps += columns) {
             if (UNLIKELY(is_asked) && plan->counts && !plain_note(plan, s, walk.bytes, seps, columns))
                 break;
-            const struct span key = plain_cell_of(walk.bytes, seps, plan->key, has_cr ? columns : 0);
-            const uint32_t units = record_units((uint32_t)key.size);
-            struct batch *batch = outbox_room(outbox, block.hash[done], units, diag);
-            if (UNLIKELY(!batch)) {
-                err = diag->err;
+            const uint64_t at = place + seps[-1] + 1;
+            const uint16_t flags = (uint16_t)(plan->side_flag | block.is_out[done] * RECORD_OUT);
+            if (packs.packs && LIKELY(block.packed[done].word[0] &&
+                                      packed_fits(block.amount_micro[done], at, block.status[done], flags))) {
+                struct batch *batch = outbox_room_packed(outbox, block.hash[done], diag);
+                if (UNLIKELY(!batch)) {
+                    err = diag->err;
+                    break;
+                }
+                struct packed *packed = batch_next_packed(batch);
+                __builtin_prefetch(packed - 2 * LINES_AHEAD, 1); /* the batch was another core's */
+                packed_put(packed, &block.packed[done], block.amount_micro[done], at, block.day[done],
+                           block.currency[done], block.status[done], flags);
+                outbox_put_packed(batch);
+            } else if (UNLIKELY((err = put_line(plan, s, &block, done, walk, seps, columns, has_cr, at,
+                                                is_asked, outbox, diag)) != OK)) {
                 break;
             }
-            struct record *record = &batch->units[batch->used];
-            __builtin_prefetch(record + LINES_AHEAD, 1); /* the batch was another core's */
-            plain_put(&block, done, key, plan->side_flag, record);
-            record->place = place + seps[-1] + 1;
-            if (LIKELY(!is_asked)) {
-                outbox_put_unasked(batch, units);
-                continue;
-            }
-            outbox_put_untold(outbox, batch, units);
-            if (plan->keeps_ids) {
-                plain_id(plan, s, walk.bytes, seps, columns, record);
-                if (UNLIKELY((err = outbox_id(outbox, record, &s->id, diag)) != OK))
-                    break;
-            }
-            if (plan->counts &&
-                UNLIKELY((err = outbox_note(outbox, record->flags, record->day, record->currency,
-                                            record->amount_micro, &s->note, diag)) != OK))
+            if (UNLIKELY(is_asked) && plan->counts &&
+                UNLIKELY((err = outbox_note(outbox, flags, block.day[done], block.currency[done],
+                                            block.amount_micro[done], &s->note, diag)) != OK))
                 break;
         }
         if (UNLIKELY(!tally_block(&block, done, plan->side_flag, &sums, &outbox->tally)) && err == OK)

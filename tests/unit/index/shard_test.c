@@ -5,6 +5,7 @@
  */
 #include "core/base/mem.h"
 #include "core/base/prng.h"
+#include "core/model/packed.h"
 #include "index/shard.h"
 #include "io/spill/spool.h"
 #include "tests/support/check_test.h"
@@ -32,6 +33,7 @@ struct setting {
     int long_keys;
     uint32_t memory; /* of the shard; 0: no limit */
     uint32_t ids;    /* of a key's images; 0: two */
+    int packs;       /* records that fit are packed, most of them */
     int deep;        /* hashes that agree where partitions and their parts are told apart */
 };
 
@@ -74,6 +76,23 @@ static void put_record(struct batch *batch, const struct setting *s, const struc
         uint16_t size = 4;
         memcpy(p, &size, 2);
         memcpy(p + 2, &sample->occurrence, 4);
+    }
+    if (s->packs) {
+        const struct packed_key key = packed_key_anywhere(r->var, r->key_size, r->channel);
+        if (key.word[0]) {
+            const uint64_t hash = packed_hash(key.word, s->seed);
+            r->hash_lo = (uint32_t)hash;
+            r->hash_hi = (uint32_t)(hash >> 32);
+        }
+        /* As if one in five had a word or a place too many. */
+        if (key.word[0] && sample->place / 10 % 5) {
+            const struct record full = *r;
+            packed_put(batch_next_packed(batch), &key, full.amount_micro, full.place, full.day, full.currency,
+                       full.status, full.flags);
+            batch->packed++;
+            batch->count++;
+            return;
+        }
     }
     struct record_layout layout = {.has_extras = (uint8_t)s->extras, .has_fold = (uint8_t)fold};
     batch->used += record_units(record_var_size(r, layout));
@@ -168,6 +187,8 @@ static int run(const struct setting *s)
         .layout = {{(uint8_t)s->extras, (uint8_t)s->images}, {(uint8_t)s->extras, 0}},
         .window_before = s->window,
         .window_after = s->window,
+        .packs = s->packs,
+        .seed = s->seed,
         .memory_max = s->memory};
     const struct spill_config spill = {.directory = "/tmp", .backend = s->seed % 2 ? RING_AUTO : RING_POSIX};
     EXPECT(spill_host_open(&config.spill, &spill, &diag) == OK);
@@ -183,9 +204,10 @@ static int run(const struct setting *s)
     }
     for (uint32_t i = 0; i < s->records; i++) {
         put_record(batch, s, &samples[order[i]]);
-        if (batch->used + 16 > batch->room || i + 1 == s->records || prng_below(&prng, 50) == 0) {
+        if (batch->used + batch->packed / 2 + 16 > batch->room || i + 1 == s->records ||
+            prng_below(&prng, 50) == 0) {
             EXPECT(shard_ops.apply(shard, batch, &diag) == OK);
-            batch->used = batch->count = 0;
+            batch->used = batch->count = batch->packed = 0;
         }
     }
     EXPECT(shard_ops.settle(shard, &diag) == OK);
@@ -293,6 +315,35 @@ TEST(keys_of_many_lengths_and_compared_fields)
 {
     run_many((struct setting){.window = 1, .long_keys = 1});
     run_many((struct setting){.window = -1, .long_keys = 1, .extras = 1});
+}
+
+TEST(packed_records_meet_those_that_are_not)
+{
+    run_many((struct setting){.window = -1, .packs = 1});
+    run_many((struct setting){.window = 1, .packs = 1});
+    run_many((struct setting){.window = 1, .packs = 1, .long_keys = 1});
+    struct setting large = {
+        .seed = 5, .records = RECORDS_MAX, .keys = RECORDS_MAX * 8, .window = -1, .packs = 1};
+    EXPECT(run(&large));
+}
+
+TEST(packed_records_leave_with_their_partitions)
+{
+    for (uint32_t memory = 16 << 10; memory <= 512 << 10; memory *= 4) {
+        uint64_t before = spilled;
+        run_many((struct setting){.window = -1, .packs = 1, .memory = memory});
+        run_many((struct setting){.window = 1, .packs = 1, .memory = memory, .long_keys = 1});
+        EXPECT(memory > 256 << 10 || spilled > before);
+        struct setting large = {.seed = memory,
+                                .records = RECORDS_MAX,
+                                .keys = RECORDS_MAX * 8,
+                                .window = -1,
+                                .packs = 1,
+                                .memory = memory};
+        EXPECT(run(&large));
+        large.long_keys = 1;
+        EXPECT(run(&large));
+    }
 }
 
 TEST(hashes_that_collide_cost_time_but_nothing_else)

@@ -86,6 +86,17 @@ static void lay_row(const char *const cells[COLUMNS], uint32_t from)
     }
 }
 
+/* Where keys are packed, the row's is what its bytes say, and so is its hash. */
+static void same_packed(struct bench *b, const struct record *record)
+{
+    struct plain_block block = {0};
+    const struct packed_key want = packed_key_anywhere(record->var, record->key_size, record->channel);
+    EXPECT(plain_block(normalizer_plain(b->normalizer), &b->scratch, room, ends + 1, COLUMNS, 1,
+                       (struct plain_packs){1, 9}, 1, &block) == 1);
+    EXPECT(block.packed[0].word[0] == want.word[0] && block.packed[0].word[1] == want.word[1]);
+    EXPECT(block.hash[0] == (want.word[0] ? packed_hash(want.word, 9) : record_hash(record)));
+}
+
 /* Reads the row by both roads. 1: the short one took it. */
 static int same_row(struct bench *b)
 {
@@ -97,7 +108,8 @@ static int same_row(struct bench *b)
     EXPECT(plan != NULL);
     if (!plan)
         return 0;
-    const int taken = plain_block(plan, &b->scratch, room, ends + 1, COLUMNS, 1, 1, &block) == 1;
+    const int taken = plain_block(plan, &b->scratch, room, ends + 1, COLUMNS, 1, (struct plain_packs){0, 0},
+                                  1, &block) == 1;
     for (int i = 0; i < count; i++) {
         const struct span text = plain_cell_of(room, ends + 1, columns[i], COLUMNS);
         cells[i] = (struct cell){.data = text.data, .size = (uint32_t)text.size, .kind = CELL_TEXT};
@@ -113,6 +125,7 @@ static int same_row(struct bench *b)
            wide->channel == b->record->channel && wide->flags == b->record->flags &&
            wide->currency == b->record->currency);
     EXPECT(wide->key_size == b->record->key_size && memcmp(wide->var, b->record->var, wide->key_size) == 0);
+    same_packed(b, wide);
     free(wide);
     return 1;
 }
@@ -287,9 +300,9 @@ static uint32_t same_rows(struct bench *b, uint32_t from, int has_cr)
     int count, bad;
     const int *columns = normalizer_columns(b->normalizer, &count);
     const uint32_t taken = has_cr ? plain_block(plan, &b->scratch, rows_room, rows_ends + 1 + from * COLUMNS,
-                                                COLUMNS, 1, ROWS - from, &block)
+                                                COLUMNS, 1, (struct plain_packs){0, 0}, ROWS - from, &block)
                                   : plain_block(plan, &b->scratch, rows_room, rows_ends + 1 + from * COLUMNS,
-                                                COLUMNS, 0, ROWS - from, &block);
+                                                COLUMNS, 0, (struct plain_packs){0, 0}, ROWS - from, &block);
     struct record *const wide = calloc(1, sizeof *wide + PLAIN_KEY_MAX);
     for (uint32_t i = 0; i < taken + (from + taken < ROWS); i++) { /* the last is the one that was not */
         const uint32_t *seps = rows_ends + 1 + (from + i) * COLUMNS;

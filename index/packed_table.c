@@ -1,0 +1,83 @@
+/* index/packed_table.c: see packed_table.h; its memory */
+#include "index/packed_table.h"
+#include "core/base/mem.h"
+
+static size_t chunk_size(const struct packed_table *table)
+{
+    return sizeof(struct packed) << table->shift;
+}
+
+enum err packed_table_open(struct packed_table *table, uint64_t seed, int huge, uint32_t buckets,
+                           struct diag *diag)
+{
+    *table = (struct packed_table){.shift = huge ? PACKED_CHUNK_SHIFT : PACKED_CHUNK_SMALL_SHIFT,
+                                   .free = NO_ENTRY,
+                                   .huge = huge,
+                                   .seed = seed};
+    return table_init(&table->table, buckets, diag);
+}
+
+void packed_table_fini(struct packed_table *table)
+{
+    for (uint32_t i = 0; i < table->chunk_count; i++)
+        mem_unmap(table->chunks[i], chunk_size(table));
+    mem_give(table->chunks);
+    if (table->table.buckets)
+        table_fini(&table->table);
+    *table = (struct packed_table){.free = NO_ENTRY};
+}
+
+static uint64_t bucket_bytes(const struct packed_table *table)
+{
+    return table->table.buckets ? ((uint64_t)table->table.mask + 1) * sizeof(struct bucket) : 0;
+}
+
+uint64_t packed_table_bytes(const struct packed_table *table)
+{
+    return bucket_bytes(table) + table->chunk_count * (uint64_t)chunk_size(table);
+}
+
+uint64_t packed_more_bytes(const struct packed_table *table)
+{
+    /* While it is done both tables are there. */
+    return table->table.keys >= table->table.keys_max ? 2 * bucket_bytes(table) : chunk_size(table);
+}
+
+static enum err more_buckets(struct packed_table *table, struct diag *diag)
+{
+    struct table bigger;
+    enum err err = table_init(&bigger, (table->table.mask + 1) * 2, diag);
+    if (err != OK)
+        return err;
+    for (uint64_t i = 0; i <= table->table.mask; i++)
+        for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
+            const uint32_t head = table->table.buckets[i].head[slot], tag = table->table.buckets[i].tag[slot];
+            if (head != NO_ENTRY)
+                table_put(&bigger, tag, tag, head);
+        }
+    table_fini(&table->table);
+    table->table = bigger;
+    return OK;
+}
+
+enum err packed_table_more(struct packed_table *table, struct diag *diag)
+{
+    if (table->table.keys >= table->table.keys_max)
+        return more_buckets(table, diag);
+    if (table->chunk_count == (NO_ENTRY >> table->shift))
+        return diag_set(diag, ERR_MACHINE, "memory", "use more threads: each has an index of its own",
+                        "a shard's index is full");
+    if (table->chunk_count == table->chunk_room) {
+        const uint32_t room = table->chunk_room ? table->chunk_room * 2 : 16;
+        struct packed **grown = mem_grow(table->chunks, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "the index's packed records");
+        table->chunks = grown;
+        table->chunk_room = room;
+    }
+    struct packed *chunk = mem_map(chunk_size(table), table->huge);
+    if (!chunk)
+        return mem_fail(diag, chunk_size(table), "the index's packed records");
+    table->chunks[table->chunk_count++] = chunk;
+    return OK;
+}
