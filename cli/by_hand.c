@@ -175,6 +175,18 @@ void by_hand_touched(struct by_hand *by, struct span origin)
     if (p && is_before(&p->pair, by->task) &&
         (!p->pair.broken_by[0] || strcmp(p->pair.broken_by, by->task->name) == 0))
         p->touched = 1;
+    /* The file that the row stood in is named by its side. */
+    if (p)
+        p->reopened[memmem(origin.data, origin.size, "-final-channel", strlen("-final-channel")) ? CHANNEL
+                                                                                                 : LOCAL] = 1;
+}
+
+void by_hand_again(const struct by_hand *by, uint64_t again[SIDES])
+{
+    again[LOCAL] = again[CHANNEL] = 0;
+    for (uint32_t i = 0; i < by->count; i++)
+        for (int side = 0; by->pairs[i].touched && side < SIDES; side++)
+            again[side] += !by->pairs[i].reopened[side];
 }
 
 /* ---- what the log says when a pair is broken up ---- */

@@ -21,7 +21,8 @@
 struct hand_pair {
     struct force_pair pair;
     int wanted, given, touched;
-    int is_news; /* this task broke it up, which nobody was told */
+    int reopened[SIDES]; /* its real partner has come, or another record of its key */
+    int is_news;         /* this task broke it up, which nobody was told */
 };
 struct hand_entry {
     const char *extra; /* struct text's bytes, once all are there */
@@ -44,6 +45,8 @@ enum err by_hand_open(struct by_hand *by, struct state *state, const struct task
 void by_hand_given(struct by_hand *by, struct span row);
 void by_hand_touched(struct by_hand *by, struct span origin);
 enum err by_hand_entries(struct by_hand *by, struct diag *diag);
+/* Behind by_hand_touched: records whose verdict of before stands again, by side. */
+void by_hand_again(const struct by_hand *by, uint64_t again[SIDES]);
 /* The next of them that stands before or at `before` (NULL: of all); 0: there is none. */
 int by_hand_next(struct by_hand *by, const struct entry *before, struct entry *out);
 enum err by_hand_mark(struct by_hand *by, struct diag *diag);

@@ -197,6 +197,10 @@ enum err report_summary(const struct report *report, char **out, struct diag *di
     json_object_set_new(root, "rejects", rejects);
     if (r->carry)
         json_object_set_new(root, "suspense", roll_forward(r));
+    if (r->again[LOCAL] || r->again[CHANNEL])
+        json_object_set_new(root, "again",
+                            json_pack("{s:I,s:I}", "local", (json_int_t)r->again[LOCAL], "channel",
+                                      (json_int_t)r->again[CHANNEL]));
     json_t *bridge = json_object();
     json_object_set_new(bridge, "local_total", by_currency(r, currencies, count, value_total, LOCAL));
     json_object_set_new(bridge, "channel_total", by_currency(r, currencies, count, value_total, CHANNEL));
@@ -454,7 +458,7 @@ int report_exit_code(const struct run_result *r, int is_task)
     for (int side = 0; side < SIDES; side++)
         if (r->totals.count[CLASS_MISMATCH][side] || r->totals.count[CLASS_MISSING][side] ||
             r->totals.count[CLASS_EXTRA][side] || r->totals.count[CLASS_AMBIGUOUS][side] ||
-            (r->totals.count[CLASS_SUSPENSE][side] && !is_task) || r->counts[side].rejects)
+            (r->totals.count[CLASS_SUSPENSE][side] && !is_task) || r->counts[side].rejects || r->again[side])
             return 1;
     return 0;
 }
@@ -545,6 +549,13 @@ void report_text(const struct report *report, struct results *results, FILE *out
             report->seconds > 0 ? (double)rows / report->seconds / 1e6 : 0.0, report->threads,
             report->threads == 1 ? "" : "s", (double)peak_rss() / 1e6);
     const uint64_t open = r->totals.count[CLASS_SUSPENSE][LOCAL] + r->totals.count[CLASS_SUSPENSE][CHANNEL];
+    const uint64_t again = r->again[LOCAL] + r->again[CHANNEL];
+    if (again)
+        fprintf(out,
+                "  %s record%s of earlier days %s missing or extra again, since the pair that was made by "
+                "hand is no "
+                "more; in\n  no class file of this day: see tieout errors list\n",
+                grouped(again, n1), again == 1 ? "" : "s", again == 1 ? "is" : "are");
     if (report_exit_code(r, r->carry != NULL) != 0)
         fprintf(out, "  it does not tie out: see the class files (exit code 1)\n\n");
     else if (open)

@@ -323,6 +323,8 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
         err = worker_io_open(&s->report_io, &s->io.config, NULL, diag);
     if (err == OK)
         err = write_classes(s, digest_lines, diag);
+    for (int side = 0; s->task && side < SIDES; side++)
+        s->result->again[side] = s->task->again[side];
     struct report report = {.job = s->job,
                             .result = s->result,
                             .date = s->date,

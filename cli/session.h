@@ -32,7 +32,8 @@ struct session_task {
     struct dormant *dormant; /* open records that nobody may meet; NULL: all are fed to the run */
     /* Writes what the state keeps; where there are dormant records, beside results_write. */
     enum err (*keep_files)(void *context, struct results *results, struct diag *diag);
-    int hands; /* 1: pairs made by hand are taken up */
+    int hands;             /* 1: pairs made by hand are taken up */
+    uint64_t again[SIDES]; /* struct run_result's; by keep_files */
     /* When a stage begins. */
     enum err (*stage)(void *context, enum session_stage stage, struct diag *diag);
     /* All results are written, nothing is published: checks what the state keeps, adds certificate.json. */

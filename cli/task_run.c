@@ -602,6 +602,7 @@ static enum err keep_files(void *context, struct results *results, struct diag *
     }
     if (err == OK) /* before the log, which says what becomes of pairs made by hand */
         err = results_book_of_run(results, BOOK_GONE, gone_row, w, diag);
+    by_hand_again(&w->by_hand, w->ask.again);
     if (err == OK && w->gone.failed)
         err = mem_fail(diag, w->gone.size, "reopened records");
     if (err == OK)

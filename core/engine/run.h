@@ -110,6 +110,9 @@ struct run_result {
     struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */
     money_total booked[BOOKINGS][CURRENCY_COUNT_MAX];
     struct source_counts counts[SIDES];
+    /* A task, set by its caller: records of earlier days that are missing or extra again, since the pair that somebody made of them is
+     * no more. They are in no class of this run. */
+    uint64_t again[SIDES];
     uint64_t reason_count[64]; /* verdict rows with each reason bit, local side and one-sided */
     uint32_t workers;
     struct worker_times *worker;

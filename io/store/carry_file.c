@@ -166,6 +166,8 @@ struct late {
     uint64_t records;
     char names[SIDES][LATE_FILES_MAX][STATE_PATH_MAX];
     const char *paths[SIDES][LATE_FILES_MAX];
+    char header[HEADER_MAX]; /* that was found whole last */
+    size_t header_size;
 };
 
 struct collecting {
@@ -450,6 +452,26 @@ static int is_meant(const struct late_ask *ask, enum side side, const struct fin
     return has(others, print->hash) || (both && has(own, print->hash));
 }
 
+/* Rows have sums of their own, their header has not. That of a job without attrs is known; another is believed when the whole file is what was
+ * written: usually the first one's, and all others have the same. */
+static enum err check_header(struct late *late, const struct final_file *file, const char *header,
+                             size_t size, struct diag *diag)
+{
+    static const struct job plain;
+    struct text usual = {0};
+    if (size == late->header_size && memcmp(header, late->header, size) == 0)
+        return OK;
+    keep_header(&usual, &plain);
+    enum err err = usual.failed ? mem_fail(diag, usual.size, "a header")
+                   : usual.size + 1 == size && memcmp(header, usual.data, usual.size) == 0
+                       ? OK
+                       : carry_check(late->state, &file->rows, diag);
+    text_fini(&usual);
+    memcpy(late->header, header, size);
+    late->header_size = err == OK ? size : 0;
+    return err;
+}
+
 static enum err look_through(struct found *f, const struct final_file *file, const struct late_ask *ask,
                              char *block, struct diag *diag)
 {
@@ -480,6 +502,8 @@ static enum err look_through(struct found *f, const struct final_file *file, con
             err = damaged(path, "is damaged: it has no header", diag);
         else
             header_size = (size_t)(end - header) + 1;
+        if (err == OK)
+            err = check_header(f->late, file, header, header_size, diag);
         digest_begin(digest);
     }
     uint64_t at = header_size, seen = 0;

@@ -309,6 +309,20 @@ day 1 1 done
 has 1 mismatch 'A,o8,t4,amount,60.00,40.00'
 has 1 missing 'l2,'
 
+# ---- a damaged first line of a file of the state is damage, not an input's ----
+for attrs in '' 'attrs: {extra: status}'; do
+    thresholds=0 make header${attrs:+-attrs}
+    [ -z "$attrs" ] || sed -i 's/^  fields: {/&attr: {extra: status}, /' "$book/a.yaml"
+    rows l 1; rows c 1 c1,o1,,100
+    rows l 2 l1,o1,,100; rows c 2
+    day 1 1 done
+    expect 0 made t task init --date=2026-11-02
+    sed -i '1s/currency/durrency/' "$book"/state/suspense/*final-channel.csv
+    expect 6 'is damaged' t task run
+    sed -i '1s/durrency/currency/' "$book"/state/suspense/*final-channel.csv
+    expect 0 done t task run
+done
+
 if [ "$failures" -ne 0 ]; then
     echo "$failures failed"
     exit 1
