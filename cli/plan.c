@@ -117,11 +117,13 @@ enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struc
         (uint32_t)key + (layout.has_fold ? RECORD_FOLD_BYTES + 2u : 0u) + (layout.has_extras ? 2u + 8u : 0u);
     const uint32_t record = record_units(var) * RECORD_UNIT;
     const uint64_t fewer = sides[LOCAL].rows < sides[CHANNEL].rows ? sides[LOCAL].rows : sides[CHANNEL].rows;
-    fprintf(out,
-            "reading\n"
-            "  %u worker%s, each with %u chunks of %u KiB in flight (%s); a chunk is scanned and decoded by\n"
-            "  the worker that read it, and each record goes to the one that owns its key\n",
-            p->threads, p->threads == 1 ? "" : "s", p->depth, p->chunk >> 10, p->io_name);
+    fprintf(
+        out,
+        "reading\n"
+        "  %u worker%s, each with %u chunk%s of %u KiB in flight (%s); a chunk is scanned and decoded by\n"
+        "  the worker that read it, and each record goes to the one that owns its key\n",
+        p->threads, p->threads == 1 ? "" : "s", p->depth, p->depth == 1 ? "" : "s", p->chunk >> 10,
+        p->io_name);
     for (int side = 0; side < SIDES; side++)
         say_direct(out, (enum side)side, p->sources[side]);
     fprintf(out,

@@ -23,7 +23,7 @@
 
 enum {
     CHUNK_DEFAULT = 256 * 1024,
-    DEPTH = 3,
+    DEPTH = 3, /* of reads under way, a worker */
     /* The least: the program itself, and each worker's buffers and open frames. */
     MEMORY_PROGRAM = 12 << 20,
     MEMORY_WORKER = 6 << 20,
@@ -218,6 +218,22 @@ static enum err open_manifest(struct session *s, struct diag *diag)
     return err == OK ? manifest_hash(s->manifest, diag) : err;
 }
 
+/* How many chunks a worker reads ahead. What lies in the page cache is there at once, and is best taken while the copy is still
+ * in the core's own cache. */
+static uint32_t depth_of(const struct session *s)
+{
+    struct source_file file;
+    uint32_t files = 0, warm = 0;
+    for (int side = 0; side < SIDES; side++) {
+        const struct source *source = s->sources[side];
+        if (!source || !source->ops->file || !source->ops->file(source, 0, &file))
+            return DEPTH;
+        for (uint32_t i = 0; source->ops->file(source, i, &file); i++, files++)
+            warm += file.is_warm != 0;
+    }
+    return warm == files ? 1 : DEPTH;
+}
+
 static struct plan plan_of(const struct session *s)
 {
     return (struct plan){
@@ -226,7 +242,7 @@ static struct plan plan_of(const struct session *s)
         .threads = s->threads,
         .shards = s->options->shards > s->threads ? (uint32_t)s->options->shards : s->threads,
         .chunk = s->io.config.chunk,
-        .depth = DEPTH,
+        .depth = depth_of(s),
         .memory = s->memory,
         .sort_bytes = s->sort_bytes,
         .index_bytes = s->index_bytes,
@@ -475,7 +491,7 @@ static enum err match(struct session *s, struct diag *diag)
                                    .workers = s->threads,
                                    .shards = (uint32_t)s->options->shards,
                                    .batch_units = (uint32_t)s->options->batch,
-                                   .depth = DEPTH,
+                                   .depth = depth_of(s),
                                    .pin = s->threads <= topology_core_count() && s->threads > 1,
                                    .write_match = s->job->write_match,
                                    .spill = {open_spill, spill_host_close, &s->spill},

@@ -70,6 +70,7 @@ struct source_file {
     int fd;                   /* of the file, as it lies on the disk; -1: too many to be open all at once */
     uint64_t fd_of;           /* the same for entries of one archive */
     int is_direct;            /* read past the page cache */
+    int is_warm;              /* read through it, and mostly there, or small */
     uint64_t file_size, rows; /* rows: known once the source is finished */
 };
 

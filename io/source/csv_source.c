@@ -207,6 +207,7 @@ static int csv_file(const struct source *source, uint32_t index, struct source_f
                                  .fd = input->own_fd,
                                  .fd_of = input->stat.st_ino ^ (uint64_t)input->stat.st_dev << 48,
                                  .is_direct = input->is_direct,
+                                 .is_warm = input->is_warm,
                                  .file_size = (uint64_t)input->stat.st_size,
                                  .rows = s->files[index].rows};
     return 1;

@@ -36,7 +36,9 @@ void direct_choose(struct file_set *set, enum direct_mode mode)
         struct stat st;
         if (input->unpack || input->in_turn || input->own_fd < 0 || input->packing != PACKING_NONE)
             continue;
-        if (mode == DIRECT_AUTO && (input->size < DIRECT_FROM || !is_cold(input->own_fd, input->size)))
+        input->is_warm =
+            mode == DIRECT_AUTO && (input->size < DIRECT_FROM || !is_cold(input->own_fd, input->size));
+        if (input->is_warm)
             continue;
         const int fd = sys_open(input->file, O_RDONLY | O_NONBLOCK | O_DIRECT, 0);
         if (fd < 0)

@@ -35,6 +35,7 @@ struct input_file {
     int fd;                   /* of the bytes that rows are read from, through input_pread or input_take */
     int own_fd;               /* of the file; -1 between two uses when in_turn */
     int is_direct, direct_fd; /* chunks are read past the page cache (direct.h) */
+    int is_warm;              /* it was found in the page cache, or is small */
     int in_turn, users;       /* more files than descriptors: it is open only while somebody reads */
     uint64_t size, base;      /* size: until it is settled, what a packed file may have at most */
     uint64_t serial;          /* of all files that this process opened, from 1: what caches go by */
