@@ -55,12 +55,16 @@ static int open_segment(struct by_hand *by, const char *name, struct task *task,
     return found;
 }
 
-/* Whether the entry is the one that order `id` speaks of. */
-static int is_of(struct ordinals *ordinals, const struct entry *e, const char *id)
+/* 1: the entry is the one that order `id` speaks of; 0; -1. */
+static int is_of(struct by_hand *by, struct ordinals *ordinals, const struct entry *e, const char *id,
+                 struct diag *diag)
 {
     char own[ERROR_ID_TEXT];
-    const uint32_t ordinal = ordinals_next(ordinals, e);
-    return ordinal != UINT32_MAX && error_order_id(own, e, ordinal) && strcmp(own, id) == 0;
+    const int carried = error_ids_carried(&by->ids, e, diag);
+    if (carried < 0)
+        return -1;
+    const uint32_t ordinal = ordinals_next(ordinals, e, carried);
+    return ordinal != UINT32_MAX && error_order_id(own, e, ordinal, carried) && strcmp(own, id) == 0;
 }
 
 static int is_about(const struct entry *e, enum side side, const struct force_side *want)
@@ -86,7 +90,12 @@ static int find_side(struct by_hand *by, const struct hand_pair *pair, enum side
     int opened = open_segment(by, want->task, &task, &arena, &reader, diag);
     enum step step = STEP_DONE;
     while (opened > 0 && !found && (step = verdict_log_next(reader, &e, &raw, diag)) == STEP_MORE) {
-        if (e.kind != ENTRY_VERDICT || !is_about(&e, side, want) || !is_of(&ordinals, &e, want->id))
+        const int is_it = e.kind == ENTRY_VERDICT && is_about(&e, side, want)
+                              ? is_of(by, &ordinals, &e, want->id, diag)
+                              : 0;
+        if (is_it < 0)
+            opened = -1;
+        if (is_it <= 0)
             continue;
         const struct late_row row = {.task = task.id,
                                      .side = side,
@@ -122,7 +131,9 @@ enum err by_hand_open(struct by_hand *by, struct state *state, const struct task
     by->state = state;
     by->task = task;
     snprintf(by->queue, sizeof by->queue, "%s/%s", task->channel_code, task->biz_type);
-    enum err err = force_pair_each(state_db(state), by->queue, note_pair, by, diag);
+    enum err err = error_ids_open(&by->ids, state_db(state), diag);
+    if (err == OK)
+        err = force_pair_each(state_db(state), by->queue, note_pair, by, diag);
     for (uint32_t i = 0; err == OK && i < by->count; i++) {
         struct hand_pair *p = &by->pairs[i];
         const struct force_pair *pair = &p->pair;

@@ -16,6 +16,7 @@
 
 #include "core/base/text.h"
 #include "io/store/carry_file.h"
+#include "io/store/error_order.h"
 #include "io/store/handling.h"
 
 struct hand_pair {
@@ -32,6 +33,7 @@ struct by_hand {
     struct state *state;
     const struct task *task; /* borrowed */
     char queue[400];
+    struct error_ids ids;
     struct hand_pair *pairs; /* by number */
     uint32_t count, room;
     int takes_up;               /* rows of some are wanted */

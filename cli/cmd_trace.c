@@ -43,7 +43,8 @@ struct trace {
 static int note_places(struct trace *t, const struct entry *e)
 {
     const uint64_t print = entry_print(e);
-    const uint32_t ordinal = ordinals_next(&t->ordinals, e);
+    const uint32_t ordinal =
+        ordinals_next(&t->ordinals, e, e->side[LOCAL].carried || e->side[CHANNEL].carried);
     uint64_t places = 0;
     for (int side = 0; side < SIDES; side++)
         if (e->side[side].present)

@@ -73,7 +73,7 @@ static int digest(char id[ERROR_ID_TEXT], struct text *text)
     return ok;
 }
 
-int error_order_is_old(const struct entry *e)
+static int is_old(const struct entry *e)
 {
     static const char *const words[] = {"carried", "late"};
     for (struct span rest = e->reasons; rest.size;) {
@@ -86,9 +86,48 @@ int error_order_is_old(const struct entry *e)
     return 0;
 }
 
+const char error_ids_schema[] =
+    "CREATE TABLE IF NOT EXISTS error_ids (task TEXT PRIMARY KEY, revision INTEGER NOT "
+    "NULL) WITHOUT ROWID;\n";
+
+enum err error_ids_open(struct error_ids *ids, struct sqlite *db, struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    *ids = (struct error_ids){.db = db};
+    enum err err = sqlite_prepare(&s, db, "SELECT EXISTS (SELECT 1 FROM error_ids)", diag);
+    if (err == OK && sqlite_step(s, diag) == STEP_MORE)
+        ids->any = (int)sqlite_int(s, 0);
+    sqlite_finish(s);
+    return diag->err;
+}
+
+int error_ids_carried(struct error_ids *ids, const struct entry *e, struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    if (!is_old(e))
+        return 0;
+    if (!ids->any)
+        return 1;
+    if (!span_is(e->task, ids->task)) {
+        ids->revision = 0;
+        snprintf(ids->task, sizeof ids->task, "%.*s", (int)e->task.size, e->task.data);
+        if (sqlite_prepare(&s, ids->db, "SELECT revision FROM error_ids WHERE task = ?1", diag) == OK) {
+            sqlite_bind_text(s, 1, ids->task);
+            if (sqlite_step(s, diag) == STEP_MORE)
+                ids->revision = sqlite_int(s, 0);
+        }
+        sqlite_finish(s);
+        if (diag->err != OK) {
+            ids->task[0] = 0;
+            return -1;
+        }
+    }
+    return e->revision > ids->revision;
+}
+
 /* The same of a verdict and of its reversal: both name the task and revision that gave the verdict. */
 static int id_into(struct text *text, char id[ERROR_ID_TEXT], const struct entry *e, unsigned ordinal,
-                   const char *kind)
+                   int carried, const char *kind)
 {
     char day[DAY_TEXT_MAX], revision[24];
     text_reset(text);
@@ -111,14 +150,14 @@ static int id_into(struct text *text, char id[ERROR_ID_TEXT], const struct entry
     put_part(text, span_of(revision));
     /* A record that was open before, and one of the day that is equal to it, are two: where the log takes one of them back, it is that
      * one's error that ends. */
-    text_format(text, "%u%s%s", ordinal, error_order_is_old(e) ? "c" : "", kind);
+    text_format(text, "%u%s%s", ordinal, carried ? "c" : "", kind);
     return digest(id, text);
 }
 
-int error_order_id(char id[ERROR_ID_TEXT], const struct entry *entry, unsigned ordinal)
+int error_order_id(char id[ERROR_ID_TEXT], const struct entry *entry, unsigned ordinal, int carried)
 {
     struct text text = {0};
-    int ok = id_into(&text, id, entry, ordinal, "");
+    int ok = id_into(&text, id, entry, ordinal, carried, "");
     text_fini(&text);
     return ok;
 }
@@ -276,6 +315,7 @@ struct adder {
     int64_t now_s;
     struct sqlite_statement *insert, *find, *reverse, *restore, *pair, *move;
     struct text text, queue;
+    struct error_ids ids;
     struct ordinals ordinals; /* of verdicts that this segment gives */
     /* Equal verdicts are taken back in the order in which they were given: the number of the last one, behind which the next one's is
      * looked for first. */
@@ -413,8 +453,11 @@ static enum err insert(struct adder *a, const struct entry *e, const char *id, c
 static enum err give(struct adder *a, const struct entry *e, struct diag *diag)
 {
     char id[ERROR_ID_TEXT];
-    const uint32_t ordinal = ordinals_next(&a->ordinals, e);
-    if (ordinal == UINT32_MAX || !id_into(&a->text, id, e, ordinal, ""))
+    const int carried = error_ids_carried(&a->ids, e, diag);
+    if (carried < 0)
+        return diag->err;
+    const uint32_t ordinal = ordinals_next(&a->ordinals, e, carried);
+    if (ordinal == UINT32_MAX || !id_into(&a->text, id, e, ordinal, carried, ""))
         return mem_fail(diag, 0, "errors");
     return insert(a, e, id, "", 1, diag);
 }
@@ -446,8 +489,11 @@ static int stands_there(struct text *text, const char *payload, const struct ent
 static enum err look_at(struct adder *a, const struct entry *e, unsigned ordinal, struct standing *found,
                         struct diag *diag)
 {
+    const int carried = error_ids_carried(&a->ids, e, diag);
     *found = (struct standing){0};
-    if (!id_into(&a->text, found->id, e, ordinal, ""))
+    if (carried < 0)
+        return diag->err;
+    if (!id_into(&a->text, found->id, e, ordinal, carried, ""))
         return mem_fail(diag, 0, "errors");
     sqlite_bind_text(a->find, 1, found->id);
     const enum step step = sqlite_step(a->find, diag);
@@ -520,7 +566,10 @@ static enum err reverse(struct adder *a, const struct entry *e, struct diag *dia
     snprintf(kind, sizeof kind, "%s", o.id);
     if (o.messages > 1) /* not the first end of it */
         snprintf(kind + strlen(kind), 24, "/%lld", (long long)o.messages);
-    if (!id_into(&a->text, own, e, 0, kind))
+    const int carried = error_ids_carried(&a->ids, e, diag);
+    if (carried < 0)
+        return diag->err;
+    if (!id_into(&a->text, own, e, 0, carried, kind))
         return mem_fail(diag, 0, "errors");
     return insert(a, e, own, o.id, o.messages + 1, diag);
 }
@@ -570,17 +619,21 @@ static enum err prepare(struct adder *a, struct diag *diag)
     text_format(&a->queue, "%s/%s", a->task->channel_code, a->task->biz_type);
     if (a->queue.failed)
         return mem_fail(diag, 0, "errors");
-    enum err err = sqlite_prepare(
-        &a->insert, a->db,
-        "INSERT OR IGNORE INTO error_order (id, chain, kind, reverses, task, queue, day, class, revision, "
-        "scenario,\n"
-        "  error_type, reasons, severity, channel_code, biz_order_no, channel_order_no, currency, "
-        "amount_micro,\n"
-        "  delta_micro, node_status, visible, check_step, check_at, opened_at, changed_at, payload)\n"
-        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "
-        "?21, 0,\n"
-        "  ?22, ?23, ?23, ?24)",
-        diag);
+    enum err err = error_ids_open(&a->ids, a->db, diag);
+    if (err == OK)
+        err = sqlite_prepare(
+            &a->insert, a->db,
+            "INSERT OR IGNORE INTO error_order (id, chain, kind, reverses, task, queue, day, class, "
+            "revision, "
+            "scenario,\n"
+            "  error_type, reasons, severity, channel_code, biz_order_no, channel_order_no, currency, "
+            "amount_micro,\n"
+            "  delta_micro, node_status, visible, check_step, check_at, opened_at, changed_at, payload)\n"
+            "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, "
+            "?20, "
+            "?21, 0,\n"
+            "  ?22, ?23, ?23, ?24)",
+            diag);
     if (err == OK)
         err = sqlite_prepare(
             &a->find, a->db,

@@ -27,7 +27,7 @@
 #include "io/store/task.h"
 #include "io/store/verdict_log.h"
 
-extern const char error_order_schema[];
+extern const char error_order_schema[], error_ids_schema[];
 
 enum { ERROR_ID_TEXT = 65, SEVERITIES = 5 };
 /* Whether sinks are told of it: not yet, as soon as they are asked, they were (a delivery a sink), never. */
@@ -41,10 +41,20 @@ enum err error_orders_add(struct sqlite *db, const struct task *task, const char
 /* Order `no` is in another state than its sinks were told: they hear of it. Those that were told nothing still do not. */
 enum err error_order_tell_change(struct sqlite *db, int64_t no, const char *actor, const char *reason,
                                  int64_t now_s, struct diag *diag);
-/* The id of a verdict; `ordinal` tells records apart that are equal in every field. 0: no memory. */
-int error_order_id(char id[ERROR_ID_TEXT], const struct entry *entry, unsigned ordinal);
-/* 1: the record was carried or reopened, by the verdict's reasons; part of the id. */
-int error_order_is_old(const struct entry *entry);
+
+/* Part of an id is whether the verdict's record was carried or reopened, but of those that an older program gave (io/store/migrate.h): the
+ * table error_ids says up to which revision of which task. */
+struct error_ids {
+    struct sqlite *db;
+    int any; /* there are such */
+    char task[TASK_NAME_MAX];
+    int64_t revision; /* of `task`, which was asked for last */
+};
+enum err error_ids_open(struct error_ids *ids, struct sqlite *db, struct diag *diag);
+/* 1: the id says that the record was carried; 0; -1: the state cannot be read. */
+int error_ids_carried(struct error_ids *ids, const struct entry *entry, struct diag *diag);
+/* The id of a verdict; `ordinal` tells records apart that are equal in every field, `carried` is of error_ids_carried. 0: no memory. */
+int error_order_id(char id[ERROR_ID_TEXT], const struct entry *entry, unsigned ordinal, int carried);
 
 /* Orders whose next re-check is due: those that still stand go on a step, and behind the last become visible. */
 enum err error_orders_due(struct sqlite *db, const struct book *book, int64_t now_s, int64_t *became_visible,

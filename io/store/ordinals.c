@@ -2,7 +2,6 @@
 #include "io/store/ordinals.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
-#include "io/store/error_order.h"
 
 static uint64_t lead_of(const struct entry *e)
 {
@@ -14,9 +13,9 @@ static uint64_t lead_of(const struct entry *e)
 }
 
 /* All that an order's id is made of. */
-static uint64_t print_of(const struct entry *e)
+static uint64_t print_of(const struct entry *e, int carried)
 {
-    const uint64_t more[] = {e->revision, e->key_no, (uint64_t)error_order_is_old(e)};
+    const uint64_t more[] = {e->revision, e->key_no, (uint64_t)carried};
     const uint64_t print =
         hash_bytes(more, sizeof more, hash_bytes(e->key.data, e->key.size, entry_print(e)));
     return print ? print : 1;
@@ -45,9 +44,9 @@ static int grow(struct ordinals *o)
     return 1;
 }
 
-uint32_t ordinals_next(struct ordinals *o, const struct entry *e)
+uint32_t ordinals_next(struct ordinals *o, const struct entry *e, int carried)
 {
-    const uint64_t lead = lead_of(e), print = print_of(e);
+    const uint64_t lead = lead_of(e), print = print_of(e, carried);
     if (lead != o->lead)
         ordinals_reset(o);
     o->lead = lead;

@@ -22,8 +22,8 @@ struct ordinals {
     uint32_t used, room;
 };
 
-/* How many entries equal to this one came before it; UINT32_MAX: no memory. */
-uint32_t ordinals_next(struct ordinals *ordinals, const struct entry *entry);
+/* `carried`: that of the record counts as well (io/store/error_order.h). How many entries equal to this one came before it; UINT32_MAX: no memory. */
+uint32_t ordinals_next(struct ordinals *ordinals, const struct entry *entry, int carried);
 void ordinals_reset(struct ordinals *ordinals);
 void ordinals_fini(struct ordinals *ordinals);
 

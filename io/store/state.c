@@ -11,6 +11,7 @@
 #include "io/store/id_book.h"
 #include "io/store/log_book.h"
 #include "io/store/manifest.h"
+#include "io/store/migrate.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -38,9 +39,9 @@ static const char state_schema[] =
     "  BEGIN SELECT RAISE(ABORT, 'a state belongs to one book'); END;\n";
 
 /* Everything that lives in state.db, in the order in which it is made. */
-static const char *const schemas[] = {state_schema,    task_schema,        generation_schema,
-                                      manifest_schema, error_order_schema, delivery_schema,
-                                      handling_schema, alarm_schema,       NULL};
+static const char *const schemas[] = {
+    state_schema,     task_schema,     generation_schema, manifest_schema, error_order_schema,
+    error_ids_schema, delivery_schema, handling_schema,   alarm_schema,    NULL};
 
 /* What states that were made before do not have: made where it is not there. */
 static const char *const later_schemas[] = {id_book_schema, budget_book_schema, log_book_schema, NULL};
@@ -313,7 +314,57 @@ enum err state_check(struct state *state, struct diag *diag)
     return check_all_pages(state, path, diag);
 }
 
-/* Whether state.db is this book's, of this program's version, and not an older copy. */
+static enum err take_lock(struct state *state, struct diag *diag)
+{
+    char path[STATE_PATH_MAX + 64], who[160] = "";
+    snprintf(path, sizeof path, "%s/lock", state->directory);
+    int fd = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return diag_set_errno(diag, -fd, "state.lock", "%s: cannot open it", path);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        int errnum = errno;
+        ssize_t n = sys_pread_full(fd, who, sizeof who - 1, 0);
+        who[n > 0 ? n : 0] = 0;
+        sys_close(fd);
+        if (errnum != EWOULDBLOCK)
+            return diag_set_errno(diag, errnum, "state.lock", "%s: cannot lock it", path);
+        return diag_set(diag, ERR_STATE, "state.locked", "let it end; `tieout status` shows how far it is",
+                        "%s: another tieout does this book's tasks now (%s)", state->directory, who);
+    }
+    /* For people; the lock is the kernel's. */
+    int error = sys_truncate(fd, 0);
+    if (!error)
+        error = sys_pwrite_full(fd, state->owner, strlen(state->owner), 0);
+    if (error) {
+        sys_close(fd);
+        return diag_set_errno(diag, -error, "state.lock", "%s: cannot write it", path);
+    }
+    state->lock_fd = fd;
+    return OK;
+}
+
+/* Nobody else may work at it meanwhile, also no older program; whoever comes at the same time waits, and finds it done. */
+static enum err bring_up_to_date(struct state *state, const char *path, struct diag *diag)
+{
+    const int held = hold_directory(state->directory, LOCK_EX);
+    if (held < 0)
+        return diag_set_errno(diag, -held, "state.lock", "%s: cannot be locked", state->directory);
+    enum err err = OK;
+    const int64_t version = one_int(state->db, "PRAGMA user_version", &err, diag);
+    const int has_lock = state->lock_fd >= 0;
+    if (err == OK && version < STATE_VERSION)
+        err = take_lock(state, diag);
+    if (err == OK && version < STATE_VERSION)
+        err = migrate_state(state->db, path, version, diag);
+    if (!has_lock && state->lock_fd >= 0) {
+        sys_close(state->lock_fd);
+        state->lock_fd = -1;
+    }
+    sys_close(held);
+    return err;
+}
+
+/* Whether state.db is this book's, of this program's version (an older one is brought to it), and not an older copy. */
 static enum err check_identity(struct state *state, const struct head *head, const char *path,
                                struct diag *diag)
 {
@@ -329,13 +380,19 @@ static enum err check_identity(struct state *state, const struct head *head, con
         return diag_set(diag, ERR_STATE, "state.newer", "use the newer tieout that wrote it",
                         "%s: has version %lld, and this program knows %d", path, (long long)version,
                         STATE_VERSION);
-    if (version < STATE_VERSION)
+    if (version < MIGRATE_OLDEST)
         return diag_set(
             diag, ERR_STATE, "state.version",
             "use the tieout that made it; to begin anew, move the state folder and the book's results "
             "away, and do its days again in order: tieout task init --date=YYYY-MM-DD",
             "%s: was made by an older tieout (version %lld, this program's is %d)", path, (long long)version,
             STATE_VERSION);
+    if (version < STATE_VERSION && state->mode == STATE_READ)
+        return diag_set(diag, ERR_STATE, "state.version",
+                        "the next command that works at the book, such as tieout task run, brings it up to "
+                        "date, and keeps a copy of it as it is",
+                        "%s: was made by an older tieout (version %lld, this program's is %d)", path,
+                        (long long)version, STATE_VERSION);
     struct sqlite_statement *s = NULL;
     err = sqlite_prepare(&s, state->db, "SELECT id, seed FROM book", diag);
     if (err == OK && sqlite_step(s, diag) == STEP_MORE) {
@@ -352,10 +409,9 @@ static enum err check_identity(struct state *state, const struct head *head, con
         return diag_set(diag, ERR_STATE, "state.foreign", hint_backup,
                         "%s: is the state of book %s, and the folder is of book %s", path, state->id,
                         head->id);
-    if (err != OK || head->number == 0)
-        return err;
-    err = sqlite_prepare(&s, state->db, "SELECT chain FROM verdict_segment WHERE number = ?1", diag);
-    if (err == OK) {
+    if (err == OK && head->number)
+        err = sqlite_prepare(&s, state->db, "SELECT chain FROM verdict_segment WHERE number = ?1", diag);
+    if (err == OK && head->number) {
         sqlite_bind_int(s, 1, head->number);
         enum step step = sqlite_step(s, diag);
         if (step == STEP_FAILED)
@@ -368,7 +424,7 @@ static enum err check_identity(struct state *state, const struct head *head, con
                            (long long)head->number);
     }
     sqlite_finish(s);
-    return err;
+    return err == OK && version < STATE_VERSION ? bring_up_to_date(state, path, diag) : err;
 }
 
 enum err state_open(struct state **out, const char *directory, enum state_mode mode, struct diag *diag)
@@ -451,33 +507,9 @@ void state_close(struct state *state)
 
 enum err state_lock(struct state *state, struct diag *diag)
 {
-    char path[STATE_PATH_MAX + 64], who[160] = "";
     if (state->lock_fd >= 0)
         return OK;
-    snprintf(path, sizeof path, "%s/lock", state->directory);
-    int fd = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return diag_set_errno(diag, -fd, "state.lock", "%s: cannot open it", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        int errnum = errno;
-        ssize_t n = sys_pread_full(fd, who, sizeof who - 1, 0);
-        who[n > 0 ? n : 0] = 0;
-        sys_close(fd);
-        if (errnum != EWOULDBLOCK)
-            return diag_set_errno(diag, errnum, "state.lock", "%s: cannot lock it", path);
-        return diag_set(diag, ERR_STATE, "state.locked", "let it end; `tieout status` shows how far it is",
-                        "%s: another tieout does this book's tasks now (%s)", state->directory, who);
-    }
-    /* For people; the lock is the kernel's. */
-    int error = sys_truncate(fd, 0);
-    if (!error)
-        error = sys_pwrite_full(fd, state->owner, strlen(state->owner), 0);
-    if (error) {
-        sys_close(fd);
-        return diag_set_errno(diag, -error, "state.lock", "%s: cannot write it", path);
-    }
-    state->lock_fd = fd;
-    enum err err = OK;
+    enum err err = take_lock(state, diag);
     for (int i = 0; err == OK && later_schemas[i]; i++)
         err = sqlite_exec(state->db, later_schemas[i], diag);
     for (int i = 0; err == OK && later_folders[i]; i++)

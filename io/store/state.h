@@ -18,9 +18,10 @@
 
 #include "io/store/sqlite.h"
 
-/* Of state.db and the files beside it. Whatever changes a table or a file raises it: 1 grew while its number stayed, so states of it hold
- * less than days to come must know; 3 knows pairs that were taken back. Older ones are refused. */
-enum { STATE_VERSION = 3, STATE_PATH_MAX = 4096, STATE_ID_TEXT = 33 };
+/* Of state.db and the files beside it. Whatever changes a table or a file raises it, and adds a step to migrate.c: 1 grew while its number
+ * stayed, so states of it hold less than days to come must know, and are refused; 3 knows pairs that were taken back, 4 which errors have
+ * ids of before. */
+enum { STATE_VERSION = 4, STATE_PATH_MAX = 4096, STATE_ID_TEXT = 33 };
 /* "TiEO", in the header of state.db. */
 #define STATE_APPLICATION 0x5469454F
 
@@ -34,6 +35,7 @@ struct state;
 enum err state_create(const char *directory, struct diag *diag);
 /* 1: there is something in `directory` that is, or was, a state. */
 int state_exists(const char *directory);
+/* An older state is brought up to date (migrate.h), unless `mode` is STATE_READ. */
 enum err state_open(struct state **out, const char *directory, enum state_mode mode, struct diag *diag);
 /* Reads every page of state.db, however large it is: ERR_STATE when one is not what was written. */
 enum err state_check(struct state *state, struct diag *diag);
