@@ -149,6 +149,9 @@ static enum err list(struct errors_run *c, struct diag *diag)
     c->filter.limit = (int64_t)c->options->errors_limit;
     if (strcmp(c->options->errors_format, "csv") == 0)
         fputs(SHEET_HEAD, stdout);
+    if (strcmp(c->options->errors_format, "text") == 0 && isatty(STDOUT_FILENO))
+        printf("%-12s  %-8s %-13s %-10s %-8s %-10s %18s  %-24s %s\n", "id", "severity", "status", "bill date",
+               "channel", "error", "channel - local", "order", "who");
     enum err err = error_order_each(c->db, &c->filter, list_one, c, diag);
     if (err == OK && strcmp(c->options->errors_format, "text") == 0)
         fprintf(stderr, "%lld error%s\n", (long long)c->shown, c->shown == 1 ? "" : "s");

@@ -38,7 +38,10 @@ static enum err one_task(struct status *s, struct sqlite_statement *q)
     } else {
         text_format(&s->text, "  %s  %s  ", sqlite_text(q, 0), sqlite_text(q, 1));
         text_plain(&s->text, span_of(sqlite_text(q, 3)));
-        text_words(&s->text, "\n");
+        text_format(&s->text, "%s%s\n",
+                    strcmp(sqlite_text(q, 1), "FAILED") == 0 ? "\n    when that is mended: tieout task retry "
+                                                             : "",
+                    strcmp(sqlite_text(q, 1), "FAILED") == 0 ? sqlite_text(q, 0) : "");
     }
     s->first = 0;
     s->listed++;
@@ -137,6 +140,8 @@ static enum err one_sink(struct status *s, struct sqlite_statement *q)
 
 static void section(struct status *s, const char *json, const char *words)
 {
+    if (!s->json && s->first)
+        text_words(&s->text, "  none\n");
     text_words(&s->text, s->json ? json : words);
     s->first = 1;
     s->listed = 0;
@@ -209,6 +214,8 @@ int cmd_status(const struct options *o)
         section(&s, "],\"alarms\":[", "alarms\n");
         err = alarm_each(db, one_alarm, &s, &diag);
     }
+    if (err == OK && !s.json && s.first)
+        text_words(&s.text, "  none\n");
     if (err == OK && s.json)
         text_words(&s.text, "]}\n");
     if (err == OK && s.text.failed)

@@ -477,8 +477,8 @@ static enum err prepare(struct session *s, struct diag *diag)
     return err;
 }
 
-/* Every row is read and every record judged and added up. */
-static enum err match(struct session *s, struct diag *diag)
+/* Every row is read and every record judged and added up. `over` as session_match has it. */
+static enum err match(struct session *s, void (*over)(void *), void *context, struct diag *diag)
 {
     struct dormant *dormant = s->task ? s->task->dormant : NULL;
     s->spill =
@@ -511,6 +511,8 @@ static enum err match(struct session *s, struct diag *diag)
                                    .group_rows = (uint32_t)s->options->group_rows,
                                    .progress = isatty(2) ? show_progress : NULL,
                                    .progress_context = &s->progress_shown,
+                                   .over = over,
+                                   .over_context = context,
                                    .interrupted = &interrupted};
     return run_start(&s->result, &run, diag);
 }
@@ -624,10 +626,11 @@ enum err session_begin(struct session **out, struct job *job, const struct optio
     return err;
 }
 
-void session_match(struct session *s)
+void session_match(struct session *s, void (*over)(void *), void *context)
 {
     s->began = run_seconds();
-    match(s, &s->diag);
+    if (match(s, over, context, &s->diag) != OK)
+        over(context);
 }
 
 int session_end(struct session *s, struct diag *diag)
@@ -667,7 +670,7 @@ int session_run(struct job *job, const struct options *options, const char *out_
     if (err == OK)
         err = prepare(s, diag);
     if (err == OK) {
-        err = match(s, diag);
+        err = match(s, NULL, NULL, diag);
         tell_match(s);
     }
     if (options->aggregate_only) {

@@ -54,7 +54,8 @@ struct session_task {
 struct session;
 enum err session_begin(struct session **out, struct job *job, const struct options *options,
                        const char *out_dir, uint16_t date, struct session_task *task, struct diag *diag);
-void session_match(struct session *session);
+/* Calls `over` once, when all is judged, or failed; then it only gives memory back, beside which the next task may begin. */
+void session_match(struct session *session, void (*over)(void *context), void *context);
 int session_end(struct session *session, struct diag *diag);
 void session_close(struct session *session);
 /* 1: a signal said stop. And what catches it. */

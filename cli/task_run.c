@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -79,7 +80,7 @@ struct task_work {
     struct verdict_log *log;
     struct differ differ;
     struct carry_file files[SIDES][CARRY_KINDS];
-    const char *fresh_files[SIDES * CARRY_KINDS + 1]; /* written and not published yet, by folder */
+    const char *fresh_files[SIDES * CARRY_KINDS + 2]; /* written and not published yet, by folder */
     unsigned fresh_count;
     struct dormant *dormant;
     int late_found[SIDES];
@@ -89,6 +90,9 @@ struct task_work {
     struct text entry;
     struct earlier earlier;
     struct by_hand by_hand;
+    pthread_t thread; /* that reads its rows; with has_thread */
+    int has_thread;
+    sem_t over;               /* posted when all is judged */
     struct text changed_days; /* that are done, and are not as their tasks had them: a person must look */
 };
 
@@ -585,7 +589,11 @@ static enum err keep_files(void *context, struct results *results, struct diag *
 {
     struct task_work *w = context;
     struct open_side open[SIDES];
-    enum err err = OK;
+    const char *ids = NULL;
+    enum err err = w->ids ? id_book_seal(w->ids, &ids, diag)
+                          : OK; /* first: it is the largest, and on its way while the others are written */
+    if (err != OK)
+        return err;
     for (int side = 0; side < SIDES; side++) {
         open[side] = (struct open_side){.carrying = {.w = w,
                                                      .side = (enum side)side,
@@ -631,6 +639,8 @@ static enum err keep_files(void *context, struct results *results, struct diag *
         for (int kind = 0; kind < CARRY_KINDS; kind++)
             if (w->files[side][kind].records)
                 w->fresh_files[w->fresh_count++] = w->files[side][kind].file;
+    if (ids)
+        w->fresh_files[w->fresh_count++] = ids;
     return err == OK ? state_files_publish(w->folder->state, w->fresh_files, w->fresh_count, diag) : err;
 }
 
@@ -645,8 +655,6 @@ static enum err keep_all(void *context, const struct session_outcome *o, struct 
                          "%llu records of the %s side are in suspense, and %llu are carried on",
                          (unsigned long long)o->result->totals.count[CLASS_SUSPENSE][side],
                          side_name((enum side)side), (unsigned long long)w->files[side][CARRY_OPEN].records);
-    if (err == OK && w->ids)
-        err = id_book_seal(w->ids, diag);
     return err == OK ? write_certificate(w, o, diag) : err;
 }
 
@@ -1105,6 +1113,7 @@ static void task_header(const struct task_work *w)
 static void work_free(struct task_work *w)
 {
     work_close(w);
+    sem_destroy(&w->over);
     mem_give(w);
 }
 
@@ -1119,6 +1128,7 @@ static struct task_work *task_begin(struct book_folder *folder, const struct opt
     }
     struct diag why = {0};
     arena_init(&w->arena);
+    sem_init(&w->over, 0, 0);
     w->folder = folder;
     w->task = *due;
     w->job = book_folder_find(folder, due->channel_code, due->biz_type);
@@ -1180,48 +1190,61 @@ static int task_end(struct task_work *w, struct task_run_end *end)
 
 /* ---- a night: one task is read while the one before it is written and committed, and the one behind it made ready ---- */
 
+static void tell_over(void *context)
+{
+    struct task_work *w = context;
+    sem_post(&w->over);
+}
+
 static void *match_main(void *argument)
 {
-    session_match(((struct task_work *)argument)->session);
+    struct task_work *w = argument;
+    session_match(w->session, tell_over, w);
     return NULL;
 }
 
 struct night {
-    struct task_work
-        *reading;           /* NULL: none; its rows are being read by `thread`, or were, when it has none */
-    uint32_t reading_index; /* in the list of what is due */
-    pthread_t thread;
-    int has_thread;
-    uint8_t *stands; /* of each that is due: its queue stands still behind it */
+    struct task_work *reading; /* NULL: none; its rows are being read, or were */
+    uint32_t reading_index;    /* in the list of what is due */
+    uint8_t *stands;           /* of each that is due: its queue stands still behind it */
     struct task_run_end *end;
 };
 
-static void night_join(struct night *n)
+/* Until all of it is judged: its thread may still be giving memory back. */
+static void night_wait(const struct night *n)
 {
-    if (n->has_thread)
-        pthread_join(n->thread, NULL);
-    n->has_thread = 0;
+    while (n->reading && sem_wait(&n->reading->over) != 0) {
+    }
+}
+
+static void night_end(struct night *n)
+{
+    struct task_work *w = n->reading;
+    n->reading = NULL;
+    if (!w)
+        return;
+    if (w->has_thread)
+        pthread_join(w->thread, NULL);
+    n->stands[n->reading_index] = (uint8_t)(task_end(w, n->end) != 0);
 }
 
 /* Ends the task that is being read. */
 static void night_finish(struct night *n)
 {
-    night_join(n);
-    if (n->reading)
-        n->stands[n->reading_index] = (uint8_t)(task_end(n->reading, n->end) != 0);
-    n->reading = NULL;
+    night_wait(n);
+    night_end(n);
 }
 
 /* The next one is read from now on, and the one before it is ended meanwhile. */
 static void night_go_on(struct night *n, struct task_work *next, uint32_t index)
 {
     struct night before = *n;
-    night_join(&before);
+    night_wait(&before);
     n->reading = next;
     n->reading_index = index;
-    n->has_thread = pthread_create(&n->thread, NULL, match_main, next) == 0;
-    night_finish(&before);
-    if (!n->has_thread)
+    next->has_thread = pthread_create(&next->thread, NULL, match_main, next) == 0;
+    night_end(&before);
+    if (!next->has_thread)
         match_main(next);
 }
 

@@ -838,6 +838,11 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
             err = stopped(&run.workers[0]), *diag = run.workers[0].diag;
         if (err == OK)
             err = add_up(&run, result, diag);
+        if (err == OK) {
+            *out = result;
+            if (config->over)
+                config->over(config->over_context);
+        }
         for (uint32_t i = 0; i < run.worker_count; i++)
             worker_teardown(&run.workers[i]);
     }
@@ -852,8 +857,6 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
     mem_unmap(run.workers, workers_size);
     if (err != OK)
         run_close(result);
-    else
-        *out = result;
     return err;
 }
 

@@ -65,6 +65,9 @@ struct run_config {
     void (*progress)(void *context,
                      const struct run_progress *progress); /* may be NULL; about five times a second */
     void *progress_context;
+    /* Every record is judged and added up; what is left is to give memory back. Called once at most, by run_start's thread. May be NULL. */
+    void (*over)(void *context);
+    void *over_context;
     const volatile int *interrupted; /* set by a signal handler; may be NULL */
 };
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BLOCK = 1 << 20, NAME_ROOM = 240, HEADER_MAX = 16 * 1024, LATE_FILES_MAX = 32 };
+enum { BLOCK = 1 << 20, NAME_ROOM = 240, HEADER_MAX = 16 * 1024, LATE_FILES_MAX = 32, AHEAD = 16 };
 
 struct carry_writer {
     const struct state *state;
@@ -472,6 +472,18 @@ static enum err check_header(struct late *late, const struct final_file *file, c
     return err;
 }
 
+/* The line of the set that a print will ask for: each is a miss of some 70 ns, unless it is on its way already. */
+static inline __attribute__((always_inline)) void ask_ahead(const struct late_ask *ask, enum side side,
+                                                            const char *block, size_t at, size_t size)
+{
+    struct final_print print;
+    const struct bloom *set = ask->fresh[!side];
+    if (at >= size || !set || ask->key != 0)
+        return;
+    memcpy(&print, block + at, sizeof print);
+    __builtin_prefetch(bloom_word(set, print.hash));
+}
+
 static enum err look_through(struct found *f, const struct final_file *file, const struct late_ask *ask,
                              char *block, struct diag *diag)
 {
@@ -523,6 +535,7 @@ static enum err look_through(struct found *f, const struct final_file *file, con
         offset += want;
         for (size_t i = 0; err == OK && i <= want; i += sizeof(struct final_print)) {
             struct final_print print = {.size = 1}; /* an end, behind the last */
+            ask_ahead(ask, f->side, block, i + AHEAD * sizeof print, want);
             if (i == want && offset < file->prints.bytes)
                 break;
             if (i < want)

@@ -294,8 +294,9 @@ static const struct id_store_ops id_book_ops = {.take = take};
 
 /* ---- the commit ---- */
 
-enum err id_book_seal(struct id_book *b, struct diag *diag)
+enum err id_book_seal(struct id_book *b, const char **file, struct diag *diag)
 {
+    *file = b->writer ? b->name : NULL;
     return b->writer ? id_file_end(b->writer, &b->seal, diag) : OK;
 }
 
@@ -420,8 +421,9 @@ void id_book_tell(const struct id_book *b)
                            other = atomic_load(&b->earlier[i].other[side]);
             if (equal)
                 fprintf(stderr,
-                        "note: %llu records of the %s side came before, in %s: duplicate (repeated)\n",
-                        (unsigned long long)equal, side_name((enum side)side), b->earlier[i].name);
+                        "note: %llu record%s of the %s side came before, in %s: duplicate (repeated)\n",
+                        (unsigned long long)equal, equal == 1 ? "" : "s", side_name((enum side)side),
+                        b->earlier[i].name);
             if (other)
                 fprintf(
                     stderr,

@@ -25,7 +25,8 @@ struct id_book;
 enum err id_book_open(struct id_book **out, struct state *state, const struct task *task, int keep_days,
                       struct diag *diag);
 struct id_store *id_book_store(struct id_book *book);
-enum err id_book_seal(struct id_book *book, struct diag *diag);
+/* All workers are done with the store. `*file`: what state_files_publish puts in place; NULL: no record had an id. */
+enum err id_book_seal(struct id_book *book, const char **file, struct diag *diag);
 enum err id_book_commit(struct id_book *book, struct diag *diag);
 /* Removes the files that the commit has given up. */
 void id_book_sweep(struct id_book *book);

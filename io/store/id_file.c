@@ -195,8 +195,8 @@ enum err id_file_end(struct id_writer *w, struct id_file_seal *seal, struct diag
     seal->records = w->records;
     seal->bytes = w->size + size;
     seal->chunks = w->count;
-    enum err err = directory_sha(seal->sha, w->chunks, w->count, diag);
-    return err == OK ? state_file_publish(w->state, w->name, diag) : err;
+    sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint: fsync will say what goes wrong */
+    return directory_sha(seal->sha, w->chunks, w->count, diag);
 }
 
 void id_file_drop(struct id_writer *w)

@@ -36,6 +36,7 @@ struct id_chunk_place {
 };
 enum err id_file_put(struct id_writer *writer, struct id_chunk_place place, const struct id_entry *entries,
                      uint32_t count, struct diag *diag);
+/* The file is whole, under its name with `.new`: state_files_publish makes it durable and gives it its name. */
 enum err id_file_end(struct id_writer *writer, struct id_file_seal *seal, struct diag *diag);
 void id_file_drop(struct id_writer *writer);
 

@@ -329,15 +329,19 @@ enum err manifest_hash(struct manifest *m, struct diag *diag)
     return OK;
 }
 
-/* Another date for which these bytes were admitted; "" when there is none. */
+/* Another date for which these bytes were admitted and stand; "" when there is none. What other bytes have taken the place of since is in
+ * nobody's way. */
 static enum err find_elsewhere(struct manifest *m, const struct entry *e, char date[DAY_TEXT_MAX],
                                struct diag *diag)
 {
     struct sqlite_statement *s = NULL;
-    enum err err = sqlite_prepare(&s, m->db,
-                                  "SELECT bill_date FROM admitted_file WHERE job = ?1 AND content = ?2 AND "
-                                  "bill_date <> ?3 AND side = ?4 ORDER BY bill_date LIMIT 1",
-                                  diag);
+    enum err err =
+        sqlite_prepare(&s, m->db,
+                       "SELECT bill_date FROM admitted_file a WHERE job = ?1 AND content = ?2 AND "
+                       "bill_date <> ?3 AND side = ?4 AND NOT EXISTS (SELECT 1 FROM admitted_file "
+                       "n WHERE n.job = a.job AND n.bill_date = a.bill_date AND n.side = a.side "
+                       "AND n.file = a.file AND n.revision > a.revision) ORDER BY bill_date LIMIT 1",
+                       diag);
     date[0] = 0;
     if (err != OK)
         return err;
@@ -396,14 +400,17 @@ enum err manifest_check(struct manifest *m, struct diag *diag)
         e->source->ops->file(e->source, e->index, &e->file); /* its rows are counted by now */
         err = find_elsewhere(m, e, elsewhere, diag);
         if (err == OK && elsewhere[0] && e->file.rows)
-            return diag_set(
-                diag, ERR_INPUT, "manifest.doubled",
-                "get the file of this date; outside of a book, jobs with a manifest each may share one file",
-                "%s holds the very bytes that were admitted for %s (%s)", e->file.name, elsewhere,
-                e->content);
+            return diag_set(diag, ERR_INPUT, "manifest.doubled",
+                            "get the file of this date. If it is the right one, the wrong one was taken for "
+                            "the other date: put "
+                            "the right one there, do that day again (tieout task rerun), and then this one "
+                            "(tieout task retry). "
+                            "Outside of a book, jobs with a manifest each may share one file",
+                            "%s holds the very bytes that were admitted for %s (%s)", e->file.name, elsewhere,
+                            e->content);
         if (err == OK)
             err = find_here(m, e, &newest, &same, diag);
-        e->revision = same ? same : newest + 1;
+        e->revision = same && same == newest ? same : newest + 1; /* what is admitted last stands */
         if (err == OK && newest && !same)
             fprintf(
                 stderr,
@@ -427,11 +434,12 @@ enum err manifest_admit(struct manifest *m, struct diag *diag)
     enum err err = m->borrowed ? OK : sqlite_begin(m->db, diag);
     if (err != OK)
         return err;
-    err = sqlite_prepare(
-        &s, m->db,
-        "INSERT OR IGNORE INTO admitted_file (job, bill_date, file, content, bytes, row_count, "
-        "revision, side) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-        diag);
+    err = sqlite_prepare(&s, m->db,
+                         "INSERT INTO admitted_file (job, bill_date, file, content, bytes, row_count, "
+                         "revision, side) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)\n"
+                         "ON CONFLICT (job, bill_date, file, content) DO UPDATE SET revision = max(revision, "
+                         "excluded.revision)",
+                         diag);
     for (uint32_t i = 0; err == OK && i < m->count; i++) {
         const struct entry *e = &m->entries[i];
         sqlite_bind_text(s, 1, m->job);

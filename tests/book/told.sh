@@ -102,6 +102,32 @@ expect 0 'stands as it was; its rows are elsewhere in the corrected files' t tra
 grep -q 'V-2026-11-01.csv:3@' said || fail 'trace does not say where the row is'
 expect 0 '"what":"moved"' t trace a --format=json --jobs=moved
 
+# ---- the bill of another day came under this one's name, and was taken: the way back is open
+mkdir -p swap/local swap/bill
+job W >swap/w.yaml
+swap() { # DAY NUMBER
+    printf 'order_no,amount,status\nw%s,1.00,SUCCESS\n' "$1" >swap/local/W-2026-11-0$1.csv
+    printf 'trade_no,order_no,amount,status\nu%s,w%s,1.00,SUCCESS\n' "$2" "$2" >swap/bill/W-2026-11-0$1.csv
+    expect 0 'made' t task init --date=2026-11-0$1 --jobs=swap
+}
+swap 1 2
+swap 2 2
+expect 3 'the wrong one was taken for the other date' t task run --jobs=swap
+expect 3 'not done' t task run --jobs=swap
+expect 3 'FAILED' t task run --jobs=swap
+expect 0 'when that is mended: tieout task retry W/-/2026-11-02/1' t status --jobs=swap
+printf 'trade_no,order_no,amount,status\nu1,w1,1.00,SUCCESS\n' >swap/bill/W-2026-11-01.csv
+expect 0 'is a restatement' t task rerun --date=2026-11-01 --jobs=swap
+expect 0 'is due again' t task retry --date=2026-11-02 --jobs=swap
+expect 0 'everything ties out' t task run --jobs=swap
+expect 0 'all agree' t verify --jobs=swap
+expect 0 '  none' t status --jobs=swap
+# ... and what is put back stands again, so that its bytes are refused elsewhere
+swap 3 1
+expect 3 'admitted for 2026-11-01' t task run --jobs=swap
+cp swap/bill/W-2026-11-02.csv swap/bill/W-2026-11-03.csv
+expect 3 'admitted for 2026-11-02' t task run --jobs=swap
+
 # ---- check says what money rules a job has
 job R >rules.yaml
 sed -i 's/  window: none/  window: none\n  tolerance: {amount: 0.05, budget: 5.00}\n  fees: net\n  splits: true\n  reversals: true/
