@@ -13,8 +13,7 @@ static enum err make_durable(int fd, const char *name, struct diag *diag)
 
 enum err sync_set_add(struct sync_set *set, int fd, const char *name, struct diag *diag)
 {
-    /* Only a hint: what goes wrong with it fsync will say. */
-    sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    sys_start_write(fd, 0, 0);
     if (set->count == SYNC_SET_MAX)
         return make_durable(fd, name, diag);
     set->files[set->count].fd = fd;

@@ -60,6 +60,11 @@ int sys_pwrite_full(int fd, const void *buffer, size_t size, uint64_t offset)
     return 0;
 }
 
+void sys_start_write(int fd, uint64_t offset, uint64_t size)
+{
+    sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
+}
+
 int sys_fsync(int fd)
 {
     FAULT();

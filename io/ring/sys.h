@@ -17,6 +17,9 @@ int sys_open(const char *path, int flags, unsigned mode);
 ssize_t sys_pread_full(int fd, void *buffer, size_t size, uint64_t offset);
 /* Writes all of it. 0 or -errno. */
 int sys_pwrite_full(int fd, const void *buffer, size_t size, uint64_t offset);
+/* What was written there goes on its way to the disk, so that the fsync which must come waits for less. A hint: what goes wrong with it fsync
+ * will say. size 0: all. */
+void sys_start_write(int fd, uint64_t offset, uint64_t size);
 int sys_fsync(int fd);
 int sys_close(int fd);
 int sys_fstat(int fd, struct stat *st);

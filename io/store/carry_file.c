@@ -29,6 +29,8 @@ static enum err flush(struct carry_writer *w, struct diag *diag)
     const int error = sys_pwrite_full(w->fd, w->block, w->used, w->offset);
     if (error)
         return out_write_failed(diag, -error, "state.write", w->path, w->used);
+    if (w->used == BLOCK)
+        sys_start_write(w->fd, w->offset, w->used);
     w->offset += w->used;
     w->used = 0;
     return OK;

@@ -14,7 +14,13 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { FRAME_BYTES = 128 * 1024, FRAME_HEAD = 16, FRAME_MAX = 64 << 20, PATH_ROOM = 4300 };
+enum {
+    FRAME_BYTES = 128 * 1024,
+    FRAME_HEAD = 16,
+    FRAME_MAX = 64 << 20,
+    PATH_ROOM = 4300,
+    WRITE_BEHIND = 1 << 20
+};
 static const char magic[] = "tieout verdicts 1\n";
 #define MAGIC_SIZE (sizeof magic - 1)
 
@@ -51,7 +57,7 @@ struct verdict_log {
     uint8_t *frame;
     size_t used, room; /* head included */
     uint32_t in_frame;
-    uint64_t entries, offset;
+    uint64_t entries, offset, on_its_way; /* bytes of which the disk was told */
     struct digest *digest;
     struct verdict_head head;
 };
@@ -61,6 +67,10 @@ static enum err write_out(struct verdict_log *log, const void *bytes, size_t siz
     digest_put(log->digest, bytes, size);
     int error = sys_pwrite_full(log->fd, bytes, size, log->offset);
     log->offset += size;
+    if (log->offset - log->on_its_way >= WRITE_BEHIND) {
+        sys_start_write(log->fd, log->on_its_way, log->offset - log->on_its_way);
+        log->on_its_way = log->offset;
+    }
     return error ? out_write_failed(diag, -error, "state.write", log->path, size) : OK;
 }
 

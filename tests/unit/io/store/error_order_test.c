@@ -31,7 +31,7 @@ static void begin(const char *yaml)
     EXPECT(sqlite_open(&db, path, SQLITE_CREATE, &diag) == OK);
     const char *const schemas[] = {task_schema,     error_order_schema, delivery_schema,
                                    handling_schema, alarm_schema,       error_ids_schema};
-    for (int i = 0; i < 5; i++)
+    for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++)
         EXPECT(sqlite_exec(db, schemas[i], &diag) == OK);
 }
 
