@@ -36,6 +36,8 @@ static enum err keep_newest(void *context, const struct task *task, struct diag 
     return OK;
 }
 
+enum { DAYS_MOST = 62 }; /* that are made at once: more are a clock that is wrong */
+
 /* The task of yesterday, by the job's own clock, and those of days on which nobody was here. */
 static enum err make_tasks(struct book_folder *f, int init_at, struct diag *diag)
 {
@@ -54,6 +56,17 @@ static enum err make_tasks(struct book_folder *f, int init_at, struct diag *diag
         const struct task_filter filter = {.channel_code = j->job->channel_code, .biz_type = j->biz_type};
         err = task_each(state_db(f->state), &filter, keep_newest, &newest, diag);
         uint16_t from = newest.day && newest.day < yesterday ? (uint16_t)(newest.day + 1) : yesterday;
+        if (newest.day && yesterday > newest.day + DAYS_MOST) {
+            char last[DAY_TEXT_MAX], now[DAY_TEXT_MAX];
+            day_print(last, newest.day);
+            day_print(now, today);
+            return diag_set(
+                diag, ERR_USAGE, "daemon.clock",
+                "if the clock is wrong, set it; if the book rested so long: tieout task init --date= for "
+                "each of the days that are to be done",
+                "the newest task of %s is of %s, and the clock says %s: %d days would be made at once",
+                j->job->channel_code, last, now, yesterday - newest.day);
+        }
         for (uint16_t day = from; err == OK && day <= yesterday && newest.day < yesterday; day++) {
             const struct task_key key = {j->job->channel_code, j->biz_type, j->file, day, 1};
             int64_t id;

@@ -136,7 +136,10 @@ static enum err plan(struct session *s, struct diag *diag)
             (double)machine / (1 << 20));
         s->memory = machine / 2;
     }
-    s->threads = o->threads ? (uint32_t)o->threads : topology_core_count();
+    const uint32_t cores = topology_core_count();
+    /* One core is left for the thread that writes the task before: sharing one with a worker it takes twice as long, and the workers
+     * wait for the one that is held up. */
+    s->threads = o->threads ? (uint32_t)o->threads : cores - (s->task && s->task->is_beside && cores > 3);
     const uint64_t floor_bytes = MEMORY_PROGRAM + (uint64_t)MEMORY_WORKER * s->threads;
     if (s->memory < floor_bytes)
         return diag_set(diag, ERR_MACHINE, "memory.floor", "give --memory=SIZE more, or --threads=N fewer",

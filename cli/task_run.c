@@ -34,7 +34,8 @@
 enum {
     CARRY_APART_LEAST = 4096, /* open records: fewer are fed to the run as they are */
     RETRY_FIRST_S = 60,       /* after a failed try; then four times as long */
-    LOOK_AGAIN_S = 300,       /* for a bill that is not there */
+    RETRY_MOST_S = RETRY_FIRST_S << 2 * TASK_TRIES,
+    LOOK_AGAIN_S = 300, /* for a bill that is not there */
     BILL_DEADLINE_S = 86400,
     FRESH_BYTES_SHARE = 16, /* of the machine's memory, for the sets of fresh keys */
     ROW_BYTES_LEAST = 64
@@ -946,6 +947,17 @@ static void bill_times(const struct book_job *job, uint16_t day, int64_t *due, i
     *deadline = *due + (fetch->given && fetch->deadline_s > 0 ? fetch->deadline_s : BILL_DEADLINE_S);
 }
 
+/* A task waits for its bill or after a try that failed; for longer than both only a clock that was ahead can have told it to. */
+static int is_waiting(const struct book_folder *folder, const struct task *task, int64_t now)
+{
+    const struct book_job *job = book_folder_find(folder, task->channel_code, task->biz_type);
+    int64_t due, deadline;
+    if (task->next_at <= now || !job)
+        return task->next_at > now;
+    bill_times(job, task->day, &due, &deadline);
+    return task->next_at <= due || task->next_at <= now + RETRY_MOST_S;
+}
+
 static int is_missing_bill(const struct diag *diag)
 {
     return diag->err == ERR_PEER || strcmp(diag->code, "files") == 0 ||
@@ -1119,7 +1131,8 @@ static void work_free(struct task_work *w)
 
 /* The due task up to its first row. NULL: its queue stands still, and why is said and counted. */
 static struct task_work *task_begin(struct book_folder *folder, const struct options *options,
-                                    const struct task *due, struct task_run_end *end, struct diag *diag)
+                                    const struct task *due, int is_beside, struct task_run_end *end,
+                                    struct diag *diag)
 {
     struct task_work *w = mem_take_zero(1, sizeof *w);
     if (!w) {
@@ -1131,6 +1144,7 @@ static struct task_work *task_begin(struct book_folder *folder, const struct opt
     sem_init(&w->over, 0, 0);
     w->folder = folder;
     w->task = *due;
+    w->ask.is_beside = is_beside;
     w->job = book_folder_find(folder, due->channel_code, due->biz_type);
     enum err err = w->job
                        ? OK
@@ -1297,6 +1311,9 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
     const int64_t now = (int64_t)time(NULL);
     uint8_t *stands = list.count ? mem_take_zero(list.count, 1) : NULL;
     struct night night = {.stands = stands, .end = end};
+    int is_beside = 0; /* there are several queues, so one task is read while another is written */
+    for (uint32_t i = 1; i < list.count; i++)
+        is_beside |= !same_queue(&list.tasks[0], &list.tasks[i]);
     for (uint32_t i = 0; err == OK && stands && i < list.count && !session_interrupted(); i++) {
         const struct task *task = &list.tasks[i];
         for (uint32_t k = 0; k < i && !stands[i];
@@ -1306,7 +1323,7 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
             end->skipped++;
             continue;
         }
-        if (!ask->ignore_next_at && task->next_at > now) {
+        if (!ask->ignore_next_at && is_waiting(folder, task, now)) {
             stands[i] = 1;
             end->waiting++;
             end->next_at = !end->next_at || task->next_at < end->next_at ? task->next_at : end->next_at;
@@ -1317,7 +1334,7 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
             i--;
             continue;
         }
-        struct task_work *next = task_begin(folder, options, task, end, diag);
+        struct task_work *next = task_begin(folder, options, task, is_beside, end, diag);
         stands[i] = !next;
         if (next)
             night_go_on(&night, next, i);

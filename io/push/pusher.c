@@ -17,7 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH_MAX = 1000, BATCH_BYTES_MAX = 8 << 20, FAN_OUT = 5000, BREAKER_MAX_S = 600, SLICE_MS = 20 };
+enum {
+    BATCH_MAX = 1000,
+    BATCH_BYTES_MAX = 8 << 20,
+    FAN_OUT = 5000,
+    BREAKER_MAX_S = 600,
+    SLICE_MS = 20,
+    WAIT_MOST_S = 3600
+};
 
 struct claimed {
     int64_t no, tries;
@@ -487,6 +494,10 @@ static enum err open_lanes(struct pusher *p, struct diag *diag)
         lane->is_out = p->options->sink && strcmp(p->options->sink, spec->name) != 0;
         if (lane->state.open_until > time(NULL) + BREAKER_MAX_S) /* the clock was set back */
             lane->state.open_until = 0;
+        const int64_t now_s = time(NULL),
+                      most_s = 2 * spec->retry_max_s > WAIT_MOST_S ? 2 * spec->retry_max_s : WAIT_MOST_S;
+        if (err == OK) /* the same of what waits for its next try */
+            err = delivery_not_behind(p->db, spec->name, now_s + most_s, now_s, diag);
         int64_t revived = 0;
         if (err == OK && p->options->revive && !lane->is_out) {
             err = delivery_revive(p->db, spec->name, time(NULL), &revived, diag);

@@ -234,6 +234,20 @@ enum err delivery_next(struct sqlite *db, const char *sink, int64_t *next_at, st
     return diag->err;
 }
 
+enum err delivery_not_behind(struct sqlite *db, const char *sink, int64_t latest, int64_t now_s,
+                             struct diag *diag)
+{
+    struct sqlite_statement *s;
+    enum err err = sqlite_prepare(
+        &s, db, "UPDATE delivery SET next_at = ?3 WHERE sink = ?1 AND state = 0 AND next_at > ?2", diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_text(s, 1, sink);
+    sqlite_bind_int(s, 2, latest);
+    sqlite_bind_int(s, 3, now_s);
+    return finish(s, diag);
+}
+
 enum err delivery_revive(struct sqlite *db, const char *sink, int64_t now_s, int64_t *count,
                          struct diag *diag)
 {

@@ -57,6 +57,9 @@ struct delivery_counts {
 enum err delivery_count(struct sqlite *db, const char *sink, struct delivery_counts *out, struct diag *diag);
 /* When the first that waits is due, and nothing more. */
 enum err delivery_next(struct sqlite *db, const char *sink, int64_t *next_at, struct diag *diag);
+/* What waits for later than `latest` was told to wait by a clock that was ahead, and has been set back since: it is due now. */
+enum err delivery_not_behind(struct sqlite *db, const char *sink, int64_t latest, int64_t now_s,
+                             struct diag *diag);
 /* Dead letters wait again, for their sink to take them this time. */
 enum err delivery_revive(struct sqlite *db, const char *sink, int64_t now_s, int64_t *count,
                          struct diag *diag);

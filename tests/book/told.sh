@@ -128,6 +128,33 @@ expect 3 'admitted for 2026-11-01' t task run --jobs=swap
 cp swap/bill/W-2026-11-02.csv swap/bill/W-2026-11-03.csv
 expect 3 'admitted for 2026-11-02' t task run --jobs=swap
 
+# ---- a clock that was ahead, and was set back: nobody waits for the day that it said; one that is ahead makes no year of tasks
+mkdir -p clock/local clock/bill
+job K >clock/k.yaml
+yesterday=$(TZ=Asia/Shanghai date -d yesterday +%Y-%m-%d)
+printf 'order_no,amount,status\na,1.00,SUCCESS\n' >clock/local/K-$yesterday.csv
+printf 'trade_no,order_no,amount,status\nt1,a,2.00,SUCCESS\n' >clock/bill/K-$yesterday.csv
+printf 'version: 1\npush: {sinks: {archive: {file: told.jsonl}}}\n' >clock/book.yaml
+expect 0 'made' t task init --date="$yesterday" --jobs=clock
+sqlite3 clock/state/state.db "UPDATE task SET next_at = strftime('%s', 'now') + 60"
+code=0
+t daemon --once --jobs=clock >said 2>&1 || code=$?
+[ $code -eq 5 ] || fail "a task that must wait: exit code $code"
+sqlite3 clock/state/state.db "UPDATE task SET next_at = strftime('%s', 'now') + 3 * 86400"
+expect 1 'bill date' t daemon --once --jobs=clock
+[ "$(wc -l <clock/told.jsonl)" = 1 ] || fail 'the sink was told of another number of errors'
+t errors resolve --all --reason=done --jobs=clock >/dev/null 2>&1 || fail resolve
+printf 'version: 1\npush: {sinks: {archive: {webhook: "http://127.0.0.1:9/"}}}\n' >clock/book.yaml
+t push --jobs=clock >/dev/null 2>&1 || :
+sqlite3 clock/state/state.db "UPDATE delivery SET next_at = strftime('%s', 'now') + 3 * 86400 WHERE state = 0; UPDATE push_sink SET opened = 0, open_until = 0, stopped = '', failures = 0"
+[ "$(sqlite3 clock/state/state.db 'SELECT count(*) FROM delivery WHERE state = 0')" = 1 ] || fail 'nothing waits for the sink'
+printf 'version: 1\npush: {sinks: {archive: {file: told.jsonl}}}\n' >clock/book.yaml
+expect 0 'pushed 1' t push --jobs=clock
+mkdir -p ahead/local ahead/bill
+job L >ahead/l.yaml
+expect 0 'made' t task init --date=2025-01-01 --jobs=ahead
+expect 2 'days would be made at once' t daemon --once --jobs=ahead
+
 # ---- check says what money rules a job has
 job R >rules.yaml
 sed -i 's/  window: none/  window: none\n  tolerance: {amount: 0.05, budget: 5.00}\n  fees: net\n  splits: true\n  reversals: true/

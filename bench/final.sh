@@ -1,0 +1,83 @@
+#!/bin/sh
+# bench/final.sh TIEOUT [MILLIONS ROWS]: a night beside years of final records, whose partners may still come. By hand; 50 million take
+# some 3 GB of disk and two minutes.
+#
+# One day with 2 million final records is done; then the state is told of as many more such days before it as it takes, each with its
+# own copy of the prints, which every night goes through. The rows, of which only those that are met are read, are one file under many
+# names. What is timed is the next day, of ROWS rows a side, with the days before and without.
+set -eu
+tieout=$(realpath "$1")
+millions=${2:-50} rows=${3:-200000}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+cd "$work"
+now() { date +%s%N; }
+cat >c.yaml <<'YAML'
+version: 1
+job: C
+channel_code: C
+timezone: Asia/Shanghai
+currency: CNY
+local:
+  files: "local-{date}.csv"
+  format: csv
+  fields: {biz_order_no: order_no, amount: {column: amount, unit: major}, status: status}
+channel:
+  files: "bill-{date}.csv"
+  format: csv
+  fields: {biz_order_no: order_no, channel_order_no: trade_no, amount: {column: amount, unit: major}, status: status}
+match:
+  keys: [[channel_code, biz_order_no]]
+  compare: [status]
+  window: none
+suspense: {threshold: {local: 0, channel: 0}}
+output: {dir: out}
+YAML
+day() { # DAY ROWS FINAL
+    awk -v n="$2" -v final="$3" -v day="$1" 'BEGIN {
+        local = "local-2026-11-" day ".csv"; bill = "bill-2026-11-" day ".csv"
+        print "order_no,amount,status" >local
+        print "trade_no,order_no,amount,status" >bill
+        for (i = 0; i < n; i++) {
+            printf "C%s%09d,%d.%02d,SUCCESS\n", day, i, i % 977, i % 100 >local
+            printf "T%s%09d,C%s%09d,%d.%02d,SUCCESS\n", day, i, day, i, i % 977, i % 100 >bill
+        }
+        for (i = 0; i < final; i++)
+            printf "C%sfinal%09d,%d.%02d,FAILED\n", day, i, i % 977, i % 100 >local
+    }'
+}
+night() { # WHAT
+    cat ./*.csv state/suspense/*prints* >/dev/null
+    a=$(now)
+    "$tieout" task run >/dev/null 2>&1 || [ $? -eq 1 ]
+    b=$(now)
+    echo "$1: $(((b - a) / 1000000)) ms"
+}
+day 01 1000 2000000
+day 02 "$rows" 0
+day 03 "$rows" 0
+day 04 "$rows" 0
+"$tieout" task init --date=2026-11-01 2>/dev/null
+"$tieout" task run >/dev/null 2>&1 || [ $? -eq 1 ]
+"$tieout" task init --date=2026-11-02 2>/dev/null
+night "a night of $rows rows a side beside 2 million final records"
+i=2
+sql='DROP TRIGGER task_begins;'
+while [ $((i * 2)) -le "$millions" ]; do
+    for kind in final prints; do
+        from=state/suspense/000001-r1-$kind-local.csv to=state/suspense/old-$i-$kind-local.csv
+        if [ $kind = final ]; then ln $from $to; else cp $from $to; fi
+    done
+    sql="$sql
+INSERT INTO task (id, name, channel_code, biz_type, bill_date, batch_no, job, phase, revision, rule_version)
+    SELECT 1000 + $i, 'C/-/' || date('2026-11-02', '-$i days') || '/1', 'C', '-', date('2026-11-02', '-$i days'), 1, job, 'DONE', 1, rule_version FROM task WHERE id = 1;
+INSERT INTO carry_file SELECT 1000 + $i, 1, kind, side, CASE records WHEN 0 THEN file ELSE replace(file, '000001-r1', 'old-$i') END, sha, records, bytes
+    FROM carry_file WHERE task = 1;"
+    i=$((i + 1))
+done
+sqlite3 state/state.db "$sql"
+for d in 03 04; do
+    "$tieout" task init --date=2026-11-$d 2>/dev/null
+    night "the next one, beside $(sqlite3 state/state.db 'SELECT sum(records) FROM carry_file WHERE kind = 1') final records"
+done
