@@ -76,7 +76,7 @@ INSERT INTO carry_file SELECT 1000 + $i, 1, kind, side, CASE records WHEN 0 THEN
     FROM carry_file WHERE task = 1;"
     i=$((i + 1))
 done
-sqlite3 state/state.db "$sql"
+sqlite3 state/state.db "$sql VACUUM;" # pages that others change are damage
 for d in 03 04; do
     "$tieout" task init --date=2026-11-$d 2>/dev/null
     night "the next one, beside $(sqlite3 state/state.db 'SELECT sum(records) FROM carry_file WHERE kind = 1') final records"

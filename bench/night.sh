@@ -123,7 +123,7 @@ job X >x.yaml
 "$tieout" task init --date=2026-01-01 2>/dev/null
 sqlite3 state/state.db "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < $n)
     INSERT INTO task (name, channel_code, biz_type, bill_date, batch_no, job) SELECT 'C' || (i % 500) || '/-/' ||
-    date('2026-01-01', '+' || (i / 500) || ' days') || '/1', 'C' || (i % 500), '-', date('2026-01-01', '+' || (i / 500) || ' days'), 1, 'x.yaml' FROM c"
+    date('2026-01-01', '+' || (i / 500) || ' days') || '/1', 'C' || (i % 500), '-', date('2026-01-01', '+' || (i / 500) || ' days'), 1, 'x.yaml' FROM c; VACUUM"
 a=$(now)
 "$tieout" status >/dev/null
 b=$(now)

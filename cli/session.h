@@ -34,7 +34,7 @@ struct session_task {
     enum err (*keep_files)(void *context, struct results *results, struct diag *diag);
     int hands;             /* 1: pairs made by hand are taken up */
     uint64_t again[SIDES]; /* struct run_result's; by keep_files */
-    int is_beside; /* 1: another task is written and committed while this one is read */
+    int is_beside;         /* 1: another task is written and committed while this one is read */
     /* When a stage begins. */
     enum err (*stage)(void *context, enum session_stage stage, struct diag *diag);
     /* All results are written, nothing is published: checks what the state keeps, adds certificate.json. */

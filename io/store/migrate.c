@@ -90,6 +90,8 @@ enum err migrate_state(struct sqlite *db, const char *path, int64_t from, struct
     enum err err = copy(db, path, from, kept, diag);
     for (int64_t version = from; err == OK && version < STATE_VERSION; version++)
         err = step_up(db, version, diag);
+    if (err == OK) /* as a new one has; a kill before it leaves a state that is whole, without them */
+        err = sqlite_put_sums(db, diag);
     if (err == OK)
         fprintf(stderr,
                 "note: %s was of version %lld and is brought to version %d; as it was it stands in %s. Older "

@@ -136,17 +136,17 @@ printf 'order_no,amount,status\na,1.00,SUCCESS\n' >clock/local/K-$yesterday.csv
 printf 'trade_no,order_no,amount,status\nt1,a,2.00,SUCCESS\n' >clock/bill/K-$yesterday.csv
 printf 'version: 1\npush: {sinks: {archive: {file: told.jsonl}}}\n' >clock/book.yaml
 expect 0 'made' t task init --date="$yesterday" --jobs=clock
-sqlite3 clock/state/state.db "UPDATE task SET next_at = strftime('%s', 'now') + 60"
+sqlite3 clock/state/state.db "UPDATE task SET next_at = strftime('%s', 'now') + 60; VACUUM" # pages that others change are damage
 code=0
 t daemon --once --jobs=clock >said 2>&1 || code=$?
 [ $code -eq 5 ] || fail "a task that must wait: exit code $code"
-sqlite3 clock/state/state.db "UPDATE task SET next_at = strftime('%s', 'now') + 3 * 86400"
+sqlite3 clock/state/state.db "UPDATE task SET next_at = strftime('%s', 'now') + 3 * 86400; VACUUM"
 expect 1 'bill date' t daemon --once --jobs=clock
 [ "$(wc -l <clock/told.jsonl)" = 1 ] || fail 'the sink was told of another number of errors'
 t errors resolve --all --reason=done --jobs=clock >/dev/null 2>&1 || fail resolve
 printf 'version: 1\npush: {sinks: {archive: {webhook: "http://127.0.0.1:9/"}}}\n' >clock/book.yaml
 t push --jobs=clock >/dev/null 2>&1 || :
-sqlite3 clock/state/state.db "UPDATE delivery SET next_at = strftime('%s', 'now') + 3 * 86400 WHERE state = 0; UPDATE push_sink SET opened = 0, open_until = 0, stopped = '', failures = 0"
+sqlite3 clock/state/state.db "UPDATE delivery SET next_at = strftime('%s', 'now') + 3 * 86400 WHERE state = 0; UPDATE push_sink SET opened = 0, open_until = 0, stopped = '', failures = 0; VACUUM"
 [ "$(sqlite3 clock/state/state.db 'SELECT count(*) FROM delivery WHERE state = 0')" = 1 ] || fail 'nothing waits for the sink'
 printf 'version: 1\npush: {sinks: {archive: {file: told.jsonl}}}\n' >clock/book.yaml
 expect 0 'pushed 1' t push --jobs=clock
