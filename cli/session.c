@@ -4,6 +4,7 @@
 #include "cli/registry.h"
 #include "cli/report.h"
 #include "core/base/mem.h"
+#include "core/base/text.h"
 #include "core/base/topology.h"
 #include "core/engine/run.h"
 #include "core/rules/rates.h"
@@ -437,6 +438,19 @@ static void tell_notes(const struct session *s)
                     "whole, so they count here\n",
                     (unsigned long long)other_days[side], side_name((enum side)side));
     }
+    for (int side = 0; side < SIDES; side++)
+        if (r->odd_bytes[side].count) {
+            char first[sizeof r->odd_bytes[side].first];
+            snprintf(first, sizeof first, "%s", r->odd_bytes[side].first);
+            text_make_plain(first);
+            fprintf(stderr,
+                    "warning: %llu records of the %s side that do not tie out have order numbers that are no "
+                    "UTF-8, the first one at "
+                    "%s; they were compared byte by byte. If the file is in another charset, a profile says "
+                    "which (charset: GB18030), "
+                    "and tieout profile new FILE drafts one\n",
+                    (unsigned long long)r->odd_bytes[side].count, side_name((enum side)side), first);
+        }
     report_unit_warning(r, stderr);
     if (s->job->sources[LOCAL].kind == SOURCE_REPLICA)
         tell_capture(s);

@@ -7,6 +7,7 @@
  */
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/base/text.h"
 #include "core/engine/crowd.h"
 #include "core/engine/judge.h"
 #include <stdlib.h>
@@ -123,10 +124,38 @@ static int is_held(const struct worker *w, const struct full *row)
            (row->reasons & REASON_BIT(REASON_TOLERANCE));
 }
 
+static int is_utf8(struct span text)
+{
+    for (size_t i = 0; i < text.size;) {
+        const int bytes = (text.data[i] & 0x80) == 0 ? 1 : text_utf8(text.data + i, text.size - i);
+        if (bytes == 0)
+            return 0;
+        i += (size_t)bytes;
+    }
+    return 1;
+}
+
+/* ENC-04: a side in another charset than its other side meets nobody under any number that is not ASCII; that must be told. Where it
+ * did meet its like, byte by byte, nobody need know. */
+static void look_at_bytes(struct worker *w, const struct full *row)
+{
+    struct odd_bytes *odd = &w->odd_bytes[row->side];
+    if (row->verdict == CLASS_MATCH || row->carry ||
+        (is_utf8(row->text[FIELD_BIZ_ORDER_NO]) && is_utf8(row->text[FIELD_CHANNEL_ORDER_NO])))
+        return;
+    if (odd->count++ && odd->place <= row->place)
+        return;
+    struct source *source = w->run->config->sources[row->side];
+    odd->place = row->place;
+    if (source->ops->place_text(source, w->io, row, odd->first, sizeof odd->first) == 0)
+        odd->first[0] = 0;
+}
+
 enum err judge_emit(struct worker *w, const struct full *row)
 {
     CHECK2(row->verdict < CLASSES, row->verdict, row->place);
     count_verdict(w, row);
+    look_at_bytes(w, row);
     if (w->carry) {
         count_carry(w, row);
         if (!(row->partner && row->side == CHANNEL) && !is_plain_pair(row) && !is_held(w, row)) {

@@ -716,6 +716,13 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
                 carry_totals_add(&r->carry[side][c], &w->carry[side][c]);
         for (int b = 0; b < 64; b++)
             r->reason_count[b] += w->reason_count[b];
+        for (int side = 0; side < SIDES; side++) {
+            struct odd_bytes *all = &r->odd_bytes[side], *own = &w->odd_bytes[side];
+            const uint64_t count = all->count + own->count;
+            if (own->count && (!all->count || own->place < all->place))
+                *all = *own;
+            all->count = count;
+        }
         r->worker[i] = w->times;
         if (w->spill) {
             r->worker[i].spill_written = w->spill->written;

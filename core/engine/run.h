@@ -98,7 +98,15 @@ struct schedule_day {
     money_total expected, stated;
 };
 
+/* Records that no exact pair took, whose order numbers are no UTF-8: they met others by their bytes, and may be of a file in a charset that
+ * nobody named. */
+struct odd_bytes {
+    uint64_t count, place; /* of the first */
+    char first[400];       /* FILE:LINE@OFFSET; empty: it could not be told */
+};
+
 struct run_result {
+    struct odd_bytes odd_bytes[SIDES];
     struct class_totals totals;
     struct aggregate aggregate; /* of sides that are counted (job_counts) */
     struct schedule_day *schedule;

@@ -230,6 +230,12 @@ profile_job gb.csv
 by_job 'ENC-04 a character of four bytes in GB18030' "$(printf 'A\360\240\200\200B')"
 grep -qF "$(printf 'A\346\210\220B')" out/extra.csv || say 0 'ENC-04 a character of two bytes'
 printf 'order,amount\nA\303\251\377B,1.00\n' >gb.csv
+printf 'order,amount\nA,1\nA\346\210\220B,2\n' >utf8_order.csv
+printf 'order,amount\nA,1\nA\263\311B,2\n' >gb_order.csv
+compare 'ENC-04 a side in another charset that nobody named meets nobody under such a number' '1 0 1 1 0 0 0' utf8_order.csv gb_order.csv
+said=$(grep 'warning: 1 records of the channel side .* no UTF-8, the first one at gb_order.csv:3@' stderr || true)
+[ -n "$said" ] && ! grep -q 'local side .* no UTF-8' stderr && say 1 'ENC-04 and is told with its place' || say 0 'ENC-04 and is told with its place'
+compare 'ENC-04 both in one charset match byte by byte' '2 0 0 0 0 0 0' gb_order.csv gb_order.csv
 job_refused 'ENC-04 bytes that are none in the declared charset, with their row' 'reject charset: gb.csv:2@13'
 { printf 'order,amount\n'; i=0; while [ $i -lt 400 ]; do printf 'F%s,1.00\n' $i; i=$((i + 1)); done; } >filler.csv
 { cat filler.csv; printf 'ORD1\000A,1.00\n'; } >nul_a.csv
