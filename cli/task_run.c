@@ -823,7 +823,8 @@ static enum err look_back(struct task_work *w, const struct options *options, st
     if (err == OK && w->job->job->match.has_budget)
         err = budget_book_read(&w->budgets, state_db(state), &w->task, diag);
     if (err == OK && w->job->job->ids_keep) {
-        err = id_book_open(&w->ids, state, &w->task, w->job->job->ids_keep, diag);
+        err = id_book_open(&w->ids, state, &w->task,
+                           (struct id_reach){w->job->job->ids_keep, w->job->job->ids_any_date}, diag);
         w->ask.ids = err == OK ? id_book_store(w->ids) : NULL;
     }
     if (err == OK)

@@ -420,6 +420,7 @@ struct job {
     const char *non_monetary[STATUS_WORDS_MAX]; /* default PROCESSING, FAILED, CLOSED */
     int non_monetary_count;
     int suspense_threshold[SIDES];
+    int ids_any_date; /* a book: a row that comes again may state another bill date than it did */
     int ids_keep; /* a book: days for which occurrence ids are looked up again; 0: they are not kept. Default IDS_KEEP_DAYS */
     const char *out_dir; /* default "out"; relative to `directory`; diff: as it was asked */
     int write_match;

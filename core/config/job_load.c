@@ -456,13 +456,15 @@ static enum err read_suspense(struct loader *l)
 /* How far back a book looks for records that come again. */
 static enum err read_ids(struct loader *l)
 {
-    static const char *const NAMES[] = {"keep"};
+    static const char *const NAMES[] = {"keep", "any_date"};
     const struct yaml_node *node = yaml_get(l->root, "ids");
     l->job->ids_keep = IDS_KEEP_DAYS;
     if (!node)
         return OK;
     enum err err = check_names(l, node, "ids", NAMES, COUNT_OF(NAMES), NULL, 0);
-    const struct yaml_node *keep = yaml_get(node, "keep");
+    const struct yaml_node *keep = yaml_get(node, "keep"), *any = yaml_get(node, "any_date");
+    if (err == OK && any)
+        err = read_bool(l, any, "ids.any_date", &l->job->ids_any_date);
     return err == OK && keep ? read_days(l, keep, "ids.keep", &l->job->ids_keep) : err;
 }
 

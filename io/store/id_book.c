@@ -43,7 +43,7 @@ struct id_book {
     struct id_store store;
     struct state *state;
     struct task task;
-    int keep_days;
+    int keep_days, any_date;
     char name[200]; /* of its own file */
     struct id_writer *writer;
     struct id_file_seal seal;
@@ -150,8 +150,8 @@ static enum err read_days(struct id_book *b, struct diag *diag)
     return err;
 }
 
-enum err id_book_open(struct id_book **out, struct state *state, const struct task *task, int keep_days,
-                      struct diag *diag)
+enum err id_book_open(struct id_book **out, struct state *state, const struct task *task,
+                      struct id_reach reach, struct diag *diag)
 {
     *out = NULL;
     struct id_book *b = mem_take_zero(1, sizeof *b);
@@ -161,14 +161,15 @@ enum err id_book_open(struct id_book **out, struct state *state, const struct ta
     b->store.ops = &id_book_ops;
     b->state = state;
     b->task = *task;
-    b->keep_days = keep_days;
+    b->keep_days = reach.keep_days;
+    b->any_date = reach.any_date;
     pthread_mutex_init(&b->lock, NULL);
     snprintf(b->name, sizeof b->name, "ids/%06lld-r%lld.ids", (long long)task->id, (long long)task->wanted);
     enum err err = OK;
     for (int side = 0; side < SIDES; side++)
         if (!(b->day_count[side] = mem_take_zero((size_t)UINT16_MAX + 1, sizeof *b->day_count[side])))
             err = mem_fail(diag, (size_t)UINT16_MAX * 8, "ids of records");
-    day_print(from, (uint16_t)(task->day > keep_days ? task->day - keep_days : 1));
+    day_print(from, (uint16_t)(task->day > reach.keep_days ? task->day - reach.keep_days : 1));
     day_print(to, task->day);
     if (err == OK)
         err = read_earlier(b, from, to, diag);
@@ -224,7 +225,7 @@ static enum err need_reader(struct id_book *b, struct earlier *e, struct diag *d
 /* Whether rows of `day` (0: only their unit's) may have come before among those of `d`. */
 static int may_hold(const struct id_book *b, const struct dated *d, uint16_t day)
 {
-    return d->day == day || !day || (!d->day && b->earlier[d->earlier].day == day);
+    return b->any_date || d->day == day || !day || (!d->day && b->earlier[d->earlier].day == day);
 }
 
 /* Entries of one day: what earlier tasks know of them. `*known`: how many they do. */

@@ -8,7 +8,7 @@
  *     id_book_close
  *
  * A file a task and revision, `ids/TASK-rREVISION.ids`, cut by bill date. A record with a bill date of its own is looked for among
- * those of its date that tasks of the last `ids.keep` days took in: the same row has the same date. One whose date is only its unit's is
+ * those of its date that tasks of the last `ids.keep` days took in: the same row has the same date, unless the job says `any_date`. One whose date is only its unit's is
  * looked for in all of them. Files stay for RERUN_DAYS more, so that a day done again sees what it saw. Threads: the control thread,
  * but for the store, which any worker calls.
  */
@@ -22,8 +22,11 @@
 extern const char id_book_schema[]; /* may be run again */
 
 struct id_book;
-enum err id_book_open(struct id_book **out, struct state *state, const struct task *task, int keep_days,
-                      struct diag *diag);
+struct id_reach {
+    int keep_days, any_date;
+};
+enum err id_book_open(struct id_book **out, struct state *state, const struct task *task,
+                      struct id_reach reach, struct diag *diag);
 struct id_store *id_book_store(struct id_book *book);
 /* All workers are done with the store. `*file`: what state_files_publish puts in place; NULL: no record had an id. */
 enum err id_book_seal(struct id_book *book, const char **file, struct diag *diag);

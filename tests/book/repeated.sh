@@ -178,6 +178,29 @@ day 3 0 done
 [ "$(wc -l <"$book/out/a/2026-11-03/duplicate.csv")" -eq 40001 ] || fail 'a whole day that comes again is not known'
 [ "$(wc -l <"$book/out/a/2026-11-03/match.csv")" -eq 2 ] || fail 'a whole day that comes again was matched again'
 
+# ---- a row that comes again with another stated date: known where the job says that this may be ----
+for any in false true; do
+    thresholds=1 make dates-$any "" 2>/dev/null
+    sed -i "s/^suspense:/ids: {any_date: $any}\n&/" "$book/a.yaml"
+    rows l 1 l1,o1,,100; rows c 1 c1,o1,,100
+    rows l 2 l2,o1,,100; rows c 2 c1,o1,,100
+    rows l 3; rows c 3 c1,o1,,90
+    day 1 0 done
+    expect 0 made t task init --date=2026-11-02
+    expect 0 done t task run
+    if [ $any = true ]; then
+        has 2 duplicate 'c1,,repeated'
+        has 2 suspense 'l2,'
+        expect 0 made t task init --date=2026-11-03
+        expect 1 'came before' t task run
+        has 3 ambiguous 'c1,'
+        has 3 missing 'l2,'
+    else
+        has 2 match 'A,o1'
+    fi
+    expect 0 'all agree' t verify
+done
+
 # ---- without any key (a fee, interest): by its id alone, on either side, whatever became of it ----
 for thresholds in 0 2; do
     make keyless$thresholds
