@@ -324,7 +324,9 @@ static inline __attribute__((always_inline)) int find_key(const struct index *s,
                                                           uint32_t tag, const struct road road,
                                                           struct found *found)
 {
-    for (uint32_t i = table_home(&s->table, tag);; i = (i + 1) & s->table.mask) {
+    /* Once around at most: in the end each bucket may have been passed by a key that stayed when those in it left. */
+    for (uint32_t i = table_home(&s->table, tag), left = s->table.mask + 1; left;
+         left--, i = (i + 1) & s->table.mask) {
         const struct bucket *bucket = &s->table.buckets[i];
         for (unsigned bits = bucket_matches(bucket, tag); bits; bits &= bits - 1) {
             unsigned slot = (unsigned)__builtin_ctz(bits);
@@ -336,6 +338,7 @@ static inline __attribute__((always_inline)) int find_key(const struct index *s,
         if (!bucket->passed[passed_class(tag)])
             return 0;
     }
+    return 0;
 }
 
 /* Both must be inlined before the compiler finds that they have no effect and drops the calls. */

@@ -7,6 +7,7 @@
 #include "core/base/prng.h"
 #include "core/model/packed.h"
 #include "index/shard.h"
+#include "index/table.h"
 #include "io/spill/spool.h"
 #include "tests/support/check_test.h"
 #include <stdlib.h>
@@ -409,6 +410,50 @@ TEST(the_table_grows)
 {
     struct setting s = {.seed = 5, .records = RECORDS_MAX, .keys = RECORDS_MAX * 8, .window = -1};
     EXPECT(run(&s));
+}
+
+/* Each bucket is full once, and one of its keys, which went on to the next bucket, stays when the others leave: in the end
+ * every bucket was passed by somebody. A search for a key that is not there must end all the same. */
+TEST(a_search_ends_where_every_bucket_was_passed)
+{
+    enum { BUCKET_BITS = 11, KEYS = BUCKET_SLOTS + 1 }; /* of a shard's first table */
+    const struct setting s = {.window = -1};
+    struct diag diag = {0};
+    struct index_config config = {.shard_count = 1, .window_before = -1, .window_after = -1};
+    const struct spill_config spill = {.directory = "/tmp", .backend = RING_POSIX};
+    struct index *shard;
+    EXPECT(spill_host_open(&config.spill, &spill, &diag) == OK);
+    EXPECT(shard_ops.open(&shard, &config, &diag) == OK);
+    struct batch *batch = mem_map(sizeof *batch + (size_t)BATCH_ROOM * RECORD_UNIT, 0);
+    batch->room = BATCH_ROOM;
+    uint32_t inverse = 1; /* of what table_home multiplies with */
+    for (int i = 0; i < 5; i++)
+        inverse *= 2 - 0x9E3779B1u * inverse;
+    struct sample sample = {.amount = 100, .key_size = 8, .day = 20000};
+    for (uint32_t bucket = 0; bucket < 1u << BUCKET_BITS; bucket++) {
+        batch->used = batch->count = 0;
+        for (uint32_t i = 0; i < 2 * KEYS - 1; i++) {
+            const uint32_t half = ((bucket << (32 - BUCKET_BITS)) + i % KEYS) * inverse;
+            sample.hash = (uint64_t)half << 32 | half;
+            sample.key = bucket * KEYS + i % KEYS;
+            sample.place = 1 + ((uint64_t)bucket * 2 * KEYS + i) * 10;
+            sample.flags = i < KEYS ? 0 : RECORD_CHANNEL;
+            put_record(batch, &s, &sample);
+        }
+        EXPECT(shard_ops.apply(shard, batch, &diag) == OK);
+    }
+    batch->used = batch->count = 0;
+    sample =
+        (struct sample){.amount = 100, .key_size = 8, .key = UINT32_MAX, .hash = 1ull << 32 | 1, .place = 7};
+    put_record(batch, &s, &sample);
+    EXPECT(shard_ops.apply(shard, batch, &diag) == OK);
+    struct index_counts counts;
+    shard_ops.counts(shard, &counts);
+    EXPECT(counts.waiting == (1u << BUCKET_BITS) + 1);
+    EXPECT(shard_ops.settle(shard, &diag) == OK);
+    shard_ops.close(shard);
+    spill_host_close(config.spill);
+    mem_unmap(batch, sizeof *batch + (size_t)BATCH_ROOM * RECORD_UNIT);
 }
 
 TEST(an_empty_shard_has_nothing_to_say)
