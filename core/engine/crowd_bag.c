@@ -161,10 +161,78 @@ enum err crowd_bag_each(struct crowd *c, const struct crowd_bag *bag, crowd_slic
     return bag_walk(&walk, bag);
 }
 
+/* How a bag's records lie in their files. */
+struct places {
+    uint64_t low[SIDES], high[SIDES], last[SIDES];
+    uint64_t count[SIDES], way[SIDES]; /* way: from each one to the next */
+    struct spool *parts;
+    uint32_t part_count; /* of a side */
+    struct crowd_size *sizes;
+};
+
+static enum err see_places(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    struct places *p = context;
+    (void)c;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t place = items[i].ref.place;
+        const int side = items[i].ref.side;
+        if (!p->count[side]++)
+            p->low[side] = p->high[side] = p->last[side] = place;
+        p->low[side] = place < p->low[side] ? place : p->low[side];
+        p->high[side] = place > p->high[side] ? place : p->high[side];
+        p->way[side] += place > p->last[side] ? place - p->last[side] : p->last[side] - place;
+        p->last[side] = place;
+    }
+    return OK;
+}
+
+static enum err put_by_place(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    struct places *p = context;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        const int side = items[i].ref.side;
+        const uint64_t width = (p->high[side] - p->low[side]) / p->part_count + 1;
+        const uint32_t part =
+            (uint32_t)((items[i].ref.place - p->low[side]) / width) + (side == LOCAL ? 0 : p->part_count);
+        crowd_count(&p->sizes[part], &items[i]);
+        err = crowd_bag_put(c, p->parts, part, &items[i]);
+    }
+    return err;
+}
+
 enum err crowd_bag_rows(struct crowd *c, const struct crowd_bag *bag, crowd_slice_fn *take, void *context)
 {
     struct walk walk = {c, take, context, 1};
-    return bag_walk(&walk, bag);
+    struct places p = {.parts = NULL};
+    if (bag->size.count <= 2ull * c->stream_room)
+        return bag_walk(&walk, bag);
+    /* A slice of all over the files costs a read of some pages for each row. So they are parted by their places first, unless
+     * they come nearly in order. */
+    enum { WAY_MAX = 4 };
+    enum err err = crowd_bag_each(c, bag, see_places, &p);
+    int in_order = 1;
+    for (int side = 0; side < SIDES; side++)
+        in_order &= p.way[side] / WAY_MAX <= p.high[side] - p.low[side];
+    if (err != OK || in_order)
+        return err == OK ? bag_walk(&walk, bag) : err;
+    p.part_count = crowd_bag_partitions(c, 2 * (bag->size.count / c->stream_room + 1)) / 2;
+    p.sizes = mem_take_zero(2 * (size_t)p.part_count, sizeof *p.sizes);
+    if (!p.sizes)
+        return mem_fail(&c->w->diag, 2 * p.part_count * sizeof *p.sizes, "open records");
+    err = crowd_bag_open(c, &p.parts, 2 * p.part_count);
+    if (err == OK)
+        err = crowd_bag_each(c, bag, put_by_place, &p);
+    for (uint32_t i = 0; err == OK && i < 2 * p.part_count; i++) {
+        const struct crowd_bag part = {p.parts, i, i + 1, p.sizes[i]};
+        if (part.size.count)
+            err = bag_walk(&walk, &part);
+        p.parts->ops->drop(p.parts, i);
+    }
+    crowd_bag_close(p.parts);
+    mem_give(p.sizes);
+    return err;
 }
 
 /* ---- rows at hand ---- */
