@@ -70,7 +70,9 @@ static inline __attribute__((always_inline)) int packed_find(const struct packed
                                                              struct packed_found *found)
 {
     const uint32_t tag = packed_tag(hash);
-    for (uint32_t i = table_home(&table->table, tag);; i = (i + 1) & table->table.mask) {
+    /* Once around at most, as in find_key (shard.c). */
+    for (uint32_t i = table_home(&table->table, tag), left = table->table.mask + 1; left;
+         left--, i = (i + 1) & table->table.mask) {
         const struct bucket *bucket = &table->table.buckets[i];
         for (unsigned bits = bucket_matches(bucket, tag); bits; bits &= bits - 1) {
             const unsigned slot = (unsigned)__builtin_ctz(bits);
@@ -85,6 +87,7 @@ static inline __attribute__((always_inline)) int packed_find(const struct packed
         if (LIKELY(!bucket->passed[passed_class(tag)]))
             return 0;
     }
+    return 0;
 }
 
 /* Puts a record whose key is not there. There is room. */

@@ -79,3 +79,38 @@ TEST(records_are_found_until_they_are_taken_out)
     }
 }
 #endif
+
+/* Each bucket is full once, and one of its keys, which went on to the next bucket, stays when the others leave. */
+TEST(a_search_ends_where_every_bucket_was_passed)
+{
+    enum { BUCKETS = 64, EACH = BUCKET_SLOTS + 1 };
+    struct packed_table table = {0};
+    struct diag diag = {0};
+    struct packed_found found = {0};
+    EXPECT(packed_table_open(&table, 1, 0, BUCKETS, &diag) == OK);
+    EXPECT(packed_has_room(&table) || packed_table_more(&table, &diag) == OK); /* room for records */
+    EXPECT(table.table.mask == BUCKETS - 1);
+    uint32_t inverse = 1; /* of what table_home multiplies with */
+    for (int i = 0; i < 5; i++)
+        inverse *= 2 - 0x9E3779B1u * inverse;
+    for (uint32_t bucket = 0; bucket < BUCKETS; bucket++) {
+        uint32_t tag, low = 0; /* all of one class */
+        do
+            tag = ((bucket << table.table.shift) + low++) * inverse;
+        while (passed_class(tag));
+        for (uint64_t i = 0; i < EACH; i++) {
+            const struct packed record = {.key = {bucket + 1, i}};
+            EXPECT(packed_has_room(&table));
+            packed_insert(&table, &record, tag);
+        }
+        for (uint64_t i = 0; i + 1 < EACH; i++) {
+            const uint64_t key[2] = {bucket + 1, i};
+            EXPECT(packed_find(&table, key, tag, &found));
+            packed_remove(&table, tag, &found);
+        }
+    }
+    EXPECT(table.table.keys == BUCKETS);
+    const uint64_t nobody[2] = {0, 0};
+    EXPECT(!packed_find(&table, nobody, 8, &found));
+    packed_table_fini(&table);
+}
