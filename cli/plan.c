@@ -2,6 +2,7 @@
 #include "cli/plan.h"
 #include "core/base/arena.h"
 #include "core/base/mem.h"
+#include "core/model/packed.h"
 #include "core/model/words.h"
 #include "core/rules/normalize.h"
 #include "index/shard.h"
@@ -115,7 +116,10 @@ enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struc
         sides[LOCAL].key_bytes > sides[CHANNEL].key_bytes ? sides[LOCAL].key_bytes : sides[CHANNEL].key_bytes;
     const uint32_t var =
         (uint32_t)key + (layout.has_fold ? RECORD_FOLD_BYTES + 2u : 0u) + (layout.has_extras ? 2u + 8u : 0u);
-    const uint32_t record = record_units(var) * RECORD_UNIT;
+    const struct record_layout other = p->sources[CHANNEL]->ops->layout(p->sources[CHANNEL]);
+    const int packs = !layout.has_fold && !layout.has_extras && !other.has_fold && !other.has_extras &&
+                      !p->job->match.group.given && key <= PACKED_KEY_MAX;
+    const uint32_t record = packs ? (uint32_t)sizeof(struct packed) : record_units(var) * RECORD_UNIT;
     const uint64_t fewer = sides[LOCAL].rows < sides[CHANNEL].rows ? sides[LOCAL].rows : sides[CHANNEL].rows;
     fprintf(
         out,

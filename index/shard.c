@@ -784,11 +784,12 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
 
 /* ---- packed records ---- */
 
-/* Room for one more key: the table grows, or partitions leave. */
+/* Room for one more key: the table grows, or partitions leave. A third of the memory stays free: more records fit than would
+ * unpacked, so more partitions stay, with more pairs, a longer list at the end, and more to be judged at once. */
 static __attribute__((noinline)) enum err packed_room(struct index *s, struct diag *diag)
 {
-    return may_grow(s, packed_more_bytes(&s->packed)) ? packed_table_more(&s->packed, diag)
-                                                      : make_room(s, diag);
+    return may_grow(s, packed_more_bytes(&s->packed) + s->live_max / 3) ? packed_table_more(&s->packed, diag)
+                                                                        : make_room(s, diag);
 }
 
 /* The record found goes to `table`; its slot says so. */
