@@ -144,7 +144,7 @@ static inline uint64_t packed_hash(const uint64_t word[2], uint64_t seed)
 /* 0: the record needs more than half a line. `flags` without those of side and direction must be 0. */
 static inline int packed_fits(int64_t amount_micro, uint64_t place, uint16_t status, uint16_t flags)
 {
-    return !(((uint64_t)(amount_micro + PACKED_AMOUNT_MAX + 1) >> 48) | place >> PACKED_PLACE_BITS |
+    return !((((uint64_t)amount_micro + PACKED_AMOUNT_MAX + 1) >> 48) | place >> PACKED_PLACE_BITS |
              (uint64_t)(status > PACKED_STATUS_MAX) |
              (uint64_t)(flags & ~(unsigned)(RECORD_CHANNEL | RECORD_OUT)));
 }

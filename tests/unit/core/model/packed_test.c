@@ -135,6 +135,13 @@ TEST(a_record_comes_back_as_it_was)
     }
 }
 
+TEST(amounts_at_the_ends_of_their_type_do_not_fit)
+{
+    EXPECT(!packed_fits(INT64_MAX, 0, 0, 0)); /* UBSan saw the sum run over */
+    EXPECT(!packed_fits(INT64_MIN, 0, 0, 0));
+    EXPECT(packed_fits(PACKED_AMOUNT_MAX, 0, 0, 0) && !packed_fits(PACKED_AMOUNT_MAX + 1, 0, 0, 0));
+}
+
 TEST(hashes_of_order_numbers_fall_everywhere)
 {
     enum { KEYS = 1 << 16 };
