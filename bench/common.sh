@@ -34,6 +34,7 @@ bench_day()
     bench_dir=$data/$1
     if ! grep -qs "^ \"rows\": $2,\$" "$bench_dir/truth.json"; then
         mkdir -p "$data"
+        rm -f "$bench_dir"/log.* # of the day that was there
         "$tieout" gen --out="$bench_dir" --rows="$2" --order="$1" --seed=1 2>"$work/gen.log" || {
             cat "$work/gen.log" >&2
             bench_fail "gen failed"
