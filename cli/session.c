@@ -27,6 +27,7 @@ enum {
     DEPTH = 3, /* of reads under way, a worker */
     /* The least: the program itself, and each worker's buffers and open frames. */
     MEMORY_PROGRAM = 12 << 20,
+    MEMORY_SMALL = 128 << 20, /* less of it: freed memory is not kept */
     MEMORY_WORKER = 6 << 20,
     SESSION_PATH_MAX = 4600,
     WORKER_BYTES = 2 << 20, /* buffers that a worker really touches */
@@ -147,6 +148,8 @@ static enum err plan(struct session *s, struct diag *diag)
                         "%.1f MiB of memory are too few: a run with %u thread%s needs at least %llu MiB",
                         (double)s->memory / (1 << 20), s->threads, s->threads == 1 ? "" : "s",
                         (unsigned long long)(floor_bytes >> 20));
+    if (s->memory < MEMORY_SMALL)
+        mem_keep_little();
     uint64_t sort = s->memory / SORT_SHARE / s->threads;
     s->sort_bytes = sort > SORT_BYTES_MAX ? SORT_BYTES_MAX : sort;
     if (o->write_match)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/types.h>
 
 #ifdef TIEOUT_FAULTS
 static atomic_long fault_count[FAULT_KINDS];
@@ -50,6 +51,19 @@ int fault_now(enum fault_kind kind)
 /* One arena, made before any thread runs: a jemalloc that cannot map a second one when a thread starts
  * crashes instead of returning NULL. Hot loops allocate nothing, so its lock is seldom taken. */
 const char *malloc_conf = "narenas:1";
+
+/* Of jemalloc, where the program is linked with it: sanitizers have allocators of their own. */
+extern int mallctl(const char *name, void *old, size_t *old_size, void *fresh, size_t fresh_size)
+    __attribute__((weak));
+
+void mem_keep_little(void)
+{
+    ssize_t none = 0;
+    if (mallctl) { /* that it does not know the name costs memory, nothing else */
+        mallctl("arena.0.dirty_decay_ms", NULL, NULL, &none, sizeof none);
+        mallctl("arena.0.muzzy_decay_ms", NULL, NULL, &none, sizeof none);
+    }
+}
 
 static _Atomic uint64_t held, held_max;
 

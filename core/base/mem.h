@@ -28,6 +28,10 @@ void mem_unmap(void *block, size_t size);
 /* jemalloc reads it at start. */
 extern const char *malloc_conf;
 
+/* From here on what is freed goes back to the system at once, where the allocator keeps it for ten seconds otherwise: for budgets
+ * so small that what it keeps would be much of them. Before other threads run. */
+void mem_keep_little(void);
+
 /* Bytes held now through mem_map and mem_take (as the allocator rounds them), and the highest it has been. */
 uint64_t mem_held(void);
 uint64_t mem_held_max(void);
