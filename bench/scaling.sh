@@ -32,13 +32,14 @@ awk -F'\t' "$(cat "$here/median.awk")"'
     /^#/ || $13 != "ok" { next }
     {
         wall[$2, $1, $3] = wall[$2, $1, $3] " " $7
+        cpu[$2, $1, $3] = cpu[$2, $1, $3] " " ($8 + $9)
         if (!($2 in orders)) { orders[$2] = 1; order[++order_count] = $2 }
         if (!($1 in sizes)) { sizes[$1] = 1; size[++size_count] = $1 }
         if (!($3 in threads)) { threads[$3] = 1; thread[++thread_count] = $3 }
     }
     END {
-        print "\n| order | threads | rows a side | ns of wall time a row | beside the smallest day | speed beside one thread |"
-        print "|---|---|---|---|---|---|"
+        print "\n| order | threads | rows a side | ns of wall time a row | beside the smallest day | speed beside one thread | ns of user+sys a row | beside the smallest day |"
+        print "|---|---|---|---|---|---|---|---|"
         for (o = 1; o <= order_count; o++)
             for (t = 1; t <= thread_count; t++)
                 for (s = 1; s <= size_count; s++) {
@@ -47,8 +48,10 @@ awk -F'\t' "$(cat "$here/median.awk")"'
                     cost = median(wall[k]) * 1e9 / (2 * size[s])
                     first = order[o] SUBSEP size[1] SUBSEP thread[t]
                     one = order[o] SUBSEP size[s] SUBSEP 1
-                    printf "| %s | %s | %d | %.0f | %s | %s |\n", order[o], thread[t], size[s], cost,
+                    busy = median(cpu[k]) * 1e9 / (2 * size[s])
+                    printf "| %s | %s | %d | %.0f | %s | %s | %.0f | %s |\n", order[o], thread[t], size[s], cost,
                         first in wall ? sprintf("%.2f", cost / (median(wall[first]) * 1e9 / (2 * size[1]))) : "-",
-                        one in wall ? sprintf("%.2f", median(wall[one]) / median(wall[k])) : "-"
+                        one in wall ? sprintf("%.2f", median(wall[one]) / median(wall[k])) : "-", busy,
+                        first in wall ? sprintf("%.2f", busy / (median(cpu[first]) * 1e9 / (2 * size[1]))) : "-"
                 }
     }' "$results"
