@@ -509,48 +509,59 @@ static enum err sums_differ(struct diag *diag, const char *which, enum side side
 /* I2 and I3 per side and currency, and with them I6 and I7: the verdicts' sums are the inputs' sums. I5:
  * booked deltas. */
 /* What was counted of rows apart from their records is what came in. */
+struct count_and_sum {
+    uint64_t count;
+    money_total sum;
+};
+
+/* One pass: there may be a cell for each merchant and hour. */
+static void sum_cells(const struct aggregate *a, struct count_and_sum sums[SIDES][CURRENCY_COUNT_MAX])
+{
+    memset(sums, 0, SIDES * sizeof *sums);
+    for (uint32_t i = 0; i < a->cell_room; i++) {
+        const struct aggregate_cell *cell = &a->cells[i];
+        if (!cell->key)
+            continue;
+        struct count_and_sum *to = &sums[aggregate_side(cell)][aggregate_currency(cell)];
+        to->count += (uint64_t)cell->count;
+        to->sum += cell->gross;
+    }
+}
+
+static void sum_tally(const struct tally *t, struct count_and_sum sums[SIDES][CURRENCY_COUNT_MAX])
+{
+    memset(sums, 0, SIDES * sizeof *sums);
+    for (uint32_t i = 0; i < t->room; i++) {
+        if (!t->rows[i].key)
+            continue;
+        struct count_and_sum *to = &sums[tally_side(t->rows[i].key)][tally_currency(t->rows[i].key)];
+        to->count += t->rows[i].count;
+        to->sum += t->rows[i].sum;
+    }
+}
+
 static enum err check_aggregates(const struct job *job, const struct run_result *r, struct diag *diag)
 {
-    for (int side = 0; side < SIDES; side++) {
-        if (!job_counts(job, (enum side)side))
-            continue;
-        for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++) {
-            uint64_t in = 0, counted = 0;
-            money_total in_sum = 0, counted_sum = 0;
-            for (uint32_t i = 0; i < r->in.room; i++)
-                if (r->in.rows[i].key && tally_side(r->in.rows[i].key) == (unsigned)side &&
-                    tally_currency(r->in.rows[i].key) == currency) {
-                    in += r->in.rows[i].count;
-                    in_sum += r->in.rows[i].sum;
-                }
-            for (uint32_t i = 0; i < r->aggregate.cell_room; i++) {
-                const struct aggregate_cell *cell = &r->aggregate.cells[i];
-                if (cell->key && aggregate_side(cell) == (unsigned)side &&
-                    aggregate_currency(cell) == currency) {
-                    counted += (uint64_t)cell->count;
-                    counted_sum += cell->gross;
-                }
-            }
-            if (in != counted || in_sum != counted_sum)
-                return sums_differ(diag, "I2 or I3 (aggregates)", (enum side)side, (uint8_t)currency, in,
-                                   counted, in_sum, counted_sum);
-        }
-    }
+    struct count_and_sum in[SIDES][CURRENCY_COUNT_MAX], counted[SIDES][CURRENCY_COUNT_MAX];
+    sum_tally(&r->in, in);
+    sum_cells(&r->aggregate, counted);
+    for (int side = 0; side < SIDES; side++)
+        for (int c = 0; job_counts(job, (enum side)side) && c < CURRENCY_COUNT_MAX; c++)
+            if (in[side][c].count != counted[side][c].count || in[side][c].sum != counted[side][c].sum)
+                return sums_differ(diag, "I2 or I3 (aggregates)", (enum side)side, (uint8_t)c,
+                                   in[side][c].count, counted[side][c].count, in[side][c].sum,
+                                   counted[side][c].sum);
     return OK;
 }
 
 static enum err check_sums(const struct job *job, struct run_result *r, struct diag *diag)
 {
+    struct count_and_sum came[SIDES][CURRENCY_COUNT_MAX];
+    sum_tally(&r->in, came);
     for (int side = 0; side < SIDES; side++)
         for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++) {
-            uint64_t in = 0, out = 0;
-            money_total in_sum = 0, out_sum = 0;
-            for (uint32_t i = 0; i < r->in.room; i++)
-                if (r->in.rows[i].key && tally_side(r->in.rows[i].key) == (unsigned)side &&
-                    tally_currency(r->in.rows[i].key) == currency) {
-                    in += r->in.rows[i].count;
-                    in_sum += r->in.rows[i].sum;
-                }
+            uint64_t in = came[side][currency].count, out = 0;
+            money_total in_sum = came[side][currency].sum, out_sum = 0;
             for (int c = 0; c < CLASSES; c++) {
                 out += r->totals.rows[c][side][currency];
                 out_sum += r->totals.sums[c][side][currency];

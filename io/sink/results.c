@@ -19,6 +19,7 @@
 
 enum {
     WRITE_BLOCK = 1 << 20,
+    WRITE_BLOCK_MIN = 64 << 10,
     RUN_READ = 256 * 1024,
     RUN_READ_MIN = 4096,
     REJECT_FILE = CLASSES,
@@ -359,9 +360,10 @@ static enum err spill(struct results *s, struct results_lane *lane, struct lane_
         c->run_room = room;
     }
     sort_lane(c);
-    char *block = mem_take(WRITE_BLOCK);
+    const size_t room = s->config.sort_bytes < WRITE_BLOCK ? WRITE_BLOCK_MIN : WRITE_BLOCK;
+    char *block = mem_take(room);
     if (!block)
-        return mem_fail(diag, WRITE_BLOCK, "a sorted run");
+        return mem_fail(diag, room, "a sorted run");
     struct sorted_run run = {lane->spill_size, 0};
     size_t used = 0;
     int error = 0;
@@ -369,12 +371,12 @@ static enum err spill(struct results *s, struct results_lane *lane, struct lane_
         const char *item = c->bytes + (size_t)c->items[i] * 4;
         size_t left = item_bytes((const struct item *)item);
         while (left && error == 0) {
-            size_t n = left < WRITE_BLOCK - used ? left : WRITE_BLOCK - used;
+            size_t n = left < room - used ? left : room - used;
             memcpy(block + used, item, n);
             used += n;
             item += n;
             left -= n;
-            if (used == WRITE_BLOCK) {
+            if (used == room) {
                 error = sys_pwrite_full(lane->spill_fd, block, used, run.offset + run.size);
                 run.size += used;
                 used = 0;
@@ -394,6 +396,40 @@ static enum err spill(struct results *s, struct results_lane *lane, struct lane_
     return OK;
 }
 
+static size_t class_room(const struct lane_class *c)
+{
+    return c->room + c->item_room * sizeof *c->items;
+}
+
+/* Before a class grows: what all classes of the lane have room for stays within sort_bytes. The largest goes to disk, and its room
+ * back, until that is so. */
+static enum err make_room(struct results *s, struct results_lane *lane, struct lane_class *c, size_t size,
+                          struct diag *diag)
+{
+    if (lane->is_slice || c->used + size <= c->room)
+        return OK;
+    for (;;) {
+        struct lane_class *largest = NULL;
+        size_t all = 0;
+        for (int i = 0; i < LISTS; i++) {
+            struct lane_class *other = &lane->classes[i];
+            all += class_room(other);
+            if (other->item_count && (!largest || class_room(other) > class_room(largest)))
+                largest = other;
+        }
+        if (!largest || all - c->room + (c->used + size) * 2 <= s->config.sort_bytes)
+            return OK;
+        enum err err = spill(s, lane, largest, diag);
+        if (err != OK)
+            return err;
+        mem_give(largest->bytes);
+        mem_give(largest->items);
+        largest->bytes = NULL;
+        largest->items = NULL;
+        largest->room = largest->item_room = 0;
+    }
+}
+
 /* Adds the row, key and place at hand to a class's lane. */
 static enum err store(struct results *s, struct results_lane *lane, int file, struct diag *diag)
 {
@@ -402,11 +438,9 @@ static enum err store(struct results *s, struct results_lane *lane, int file, st
         return mem_fail(diag, lane->row_used, "a result row");
     struct item item = {(uint32_t)lane->key_used, (uint32_t)lane->row_used, (uint32_t)lane->place_used};
     size_t size = item_bytes(&item);
-    if (c->used && c->used + size > s->config.sort_bytes && !lane->is_slice) {
-        enum err err = spill(s, lane, c, diag);
-        if (err != OK)
-            return err;
-    }
+    enum err err = make_room(s, lane, c, size, diag);
+    if (err != OK)
+        return err;
     char *at = grow(&c->bytes, &c->used, &c->room, size);
     if (c->item_count == c->item_room) {
         uint32_t room = c->item_room ? c->item_room * 2 : 256;

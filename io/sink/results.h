@@ -37,7 +37,7 @@ struct results_config {
     struct source *const *sources;
     uint32_t lanes;
     int write_match;
-    size_t sort_bytes;               /* of one lane and class */
+    size_t sort_bytes;               /* of one lane, all classes together */
     size_t match_bytes;              /* for match.csv, of all lanes */
     const volatile int *interrupted; /* may be NULL */
     enum ring_backend backend;
