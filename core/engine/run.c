@@ -573,9 +573,8 @@ static enum err check_sums(const struct job *job, struct run_result *r, struct d
         }
     for (int side = 0; side < SIDES; side++) {
         uint64_t in = 0, out = 0;
-        for (uint32_t i = 0; i < r->in.room; i++)
-            if (r->in.rows[i].key && tally_side(r->in.rows[i].key) == (unsigned)side)
-                in += r->in.rows[i].count;
+        for (int currency = 0; currency < CURRENCY_COUNT_MAX; currency++)
+            in += came[side][currency].count;
         for (int c = 0; c < CLASSES; c++)
             out += r->totals.count[c][side];
         if (in != out)
