@@ -111,7 +111,9 @@ struct session {
     struct spill_config spill;
     struct job *job;
     const struct options *options;
-    struct session_task *task; /* NULL: a run by itself */
+    struct session_task *task;   /* NULL: a run by itself */
+    const struct run_turn *turn; /* of session_match; NULL: a run by itself */
+    int is_over;
     const char *out_dir;
     uint16_t date;
     struct norm_shared shared;
@@ -497,8 +499,26 @@ static enum err prepare(struct session *s, struct diag *diag)
     return err;
 }
 
-/* Every row is read and every record judged and added up. `over` as session_match has it. */
-static enum err match(struct session *s, void (*over)(void *), void *context, struct diag *diag)
+/* Its turn comes, and passes. */
+static void wait_turn(void *context)
+{
+    struct session *s = context;
+    if (!s->turn)
+        return;
+    s->turn->wait(s->turn->context);
+    s->began = run_seconds();
+}
+
+static void end_turn(void *context)
+{
+    struct session *s = context;
+    if (s->turn && !s->is_over)
+        s->turn->over(s->turn->context);
+    s->is_over = 1;
+}
+
+/* Every row is read and every record judged and added up. */
+static enum err match(struct session *s, struct diag *diag)
 {
     struct dormant *dormant = s->task ? s->task->dormant : NULL;
     s->spill =
@@ -531,8 +551,7 @@ static enum err match(struct session *s, void (*over)(void *), void *context, st
                                    .group_rows = (uint32_t)s->options->group_rows,
                                    .progress = isatty(2) ? show_progress : NULL,
                                    .progress_context = &s->progress_shown,
-                                   .over = over,
-                                   .over_context = context,
+                                   .turn = {wait_turn, end_turn, s},
                                    .interrupted = &interrupted};
     return run_start(&s->result, &run, diag);
 }
@@ -646,11 +665,12 @@ enum err session_begin(struct session **out, struct job *job, const struct optio
     return err;
 }
 
-void session_match(struct session *s, void (*over)(void *), void *context)
+void session_match(struct session *s, const struct run_turn *turn)
 {
-    s->began = run_seconds();
-    if (match(s, over, context, &s->diag) != OK)
-        over(context);
+    s->turn = turn;
+    match(s, &s->diag);
+    end_turn(s); /* what failed before its workers began */
+    s->turn = NULL;
 }
 
 int session_end(struct session *s, struct diag *diag)
@@ -690,7 +710,7 @@ int session_run(struct job *job, const struct options *options, const char *out_
     if (err == OK)
         err = prepare(s, diag);
     if (err == OK) {
-        err = match(s, NULL, NULL, diag);
+        err = match(s, diag);
         tell_match(s);
     }
     if (options->aggregate_only) {

@@ -55,8 +55,9 @@ struct session_task {
 struct session;
 enum err session_begin(struct session **out, struct job *job, const struct options *options,
                        const char *out_dir, uint16_t date, struct session_task *task, struct diag *diag);
-/* Calls `over` once, when all is judged, or failed; then it only gives memory back, beside which the next task may begin. */
-void session_match(struct session *session, void (*over)(void *context), void *context);
+/* Makes all ready and calls `turn->wait`, and `turn->over` when all is judged, or failed: then it only adds up and gives memory back, beside
+ * which the next task may begin. Each is called once; `over` may come without `wait`. */
+void session_match(struct session *session, const struct run_turn *turn);
 int session_end(struct session *session, struct diag *diag);
 void session_close(struct session *session);
 /* 1: a signal said stop. And what catches it. */

@@ -93,7 +93,7 @@ struct task_work {
     struct by_hand by_hand;
     pthread_t thread; /* that reads its rows; with has_thread */
     int has_thread;
-    sem_t over;               /* posted when all is judged */
+    sem_t turn, over;         /* posted when its workers may begin; when all is judged */
     struct text changed_days; /* that are done, and are not as their tasks had them: a person must look */
 };
 
@@ -1126,6 +1126,7 @@ static void task_header(const struct task_work *w)
 static void work_free(struct task_work *w)
 {
     work_close(w);
+    sem_destroy(&w->turn);
     sem_destroy(&w->over);
     mem_give(w);
 }
@@ -1142,6 +1143,7 @@ static struct task_work *task_begin(struct book_folder *folder, const struct opt
     }
     struct diag why = {0};
     arena_init(&w->arena);
+    sem_init(&w->turn, 0, 0);
     sem_init(&w->over, 0, 0);
     w->folder = folder;
     w->task = *due;
@@ -1205,6 +1207,18 @@ static int task_end(struct task_work *w, struct task_run_end *end)
 
 /* ---- a night: one task is read while the one before it is written and committed, and the one behind it made ready ---- */
 
+static void wait_for(sem_t *posted)
+{
+    while (sem_wait(posted) != 0) {
+    }
+}
+
+static void wait_turn(void *context)
+{
+    struct task_work *w = context;
+    wait_for(&w->turn);
+}
+
 static void tell_over(void *context)
 {
     struct task_work *w = context;
@@ -1214,7 +1228,8 @@ static void tell_over(void *context)
 static void *match_main(void *argument)
 {
     struct task_work *w = argument;
-    session_match(w->session, tell_over, w);
+    const struct run_turn turn = {wait_turn, tell_over, w};
+    session_match(w->session, &turn);
     return NULL;
 }
 
@@ -1225,11 +1240,11 @@ struct night {
     struct task_run_end *end;
 };
 
-/* Until all of it is judged: its thread may still be giving memory back. */
+/* Until all of it is judged: its thread may still be adding up. */
 static void night_wait(const struct night *n)
 {
-    while (n->reading && sem_wait(&n->reading->over) != 0) {
-    }
+    if (n->reading)
+        wait_for(&n->reading->over);
 }
 
 static void night_end(struct night *n)
@@ -1250,14 +1265,15 @@ static void night_finish(struct night *n)
     night_end(n);
 }
 
-/* The next one is read from now on, and the one before it is ended meanwhile. */
+/* The next one's workers stand ready before it is their turn; it is read from then on, and the one before it is ended meanwhile. */
 static void night_go_on(struct night *n, struct task_work *next, uint32_t index)
 {
     struct night before = *n;
+    next->has_thread = pthread_create(&next->thread, NULL, match_main, next) == 0;
     night_wait(&before);
+    sem_post(&next->turn);
     n->reading = next;
     n->reading_index = index;
-    next->has_thread = pthread_create(&next->thread, NULL, match_main, next) == 0;
     night_end(&before);
     if (!next->has_thread)
         match_main(next);

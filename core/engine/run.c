@@ -845,21 +845,23 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
                 break;
             }
         }
+        if (config->turn.wait)
+            config->turn.wait(config->turn.context);
+        run.started_at = run_seconds();
         pthread_mutex_unlock(&run.claim_lock);
         if (!run.called_off)
             watch(&run);
         for (uint32_t i = 0; i < started; i++)
             pthread_join(run.workers[i].thread, NULL);
+        if (config->turn.over)
+            config->turn.over(config->turn.context);
         err = diag->err;
         if (err == OK && run_failed(&run))
             err = stopped(&run.workers[0]), *diag = run.workers[0].diag;
         if (err == OK)
             err = add_up(&run, result, diag);
-        if (err == OK) {
+        if (err == OK)
             *out = result;
-            if (config->over)
-                config->over(config->over_context);
-        }
         for (uint32_t i = 0; i < run.worker_count; i++)
             worker_teardown(&run.workers[i]);
     }

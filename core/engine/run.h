@@ -36,6 +36,14 @@ struct run_progress {
     int stage; /* 0 reading, 1 resolving */
 };
 
+/* Runs that take turns on the same cores. Both are called once at most, by run_start's thread; either may be NULL. */
+struct run_turn {
+    void (*wait)(void *context); /* workers stand ready: returns when they may begin */
+    void (*over)(
+        void *context); /* every record is judged: what is left is to add up, and to give memory back */
+    void *context;
+};
+
 struct run_config {
     const struct job *job;
     struct source *sources[SIDES];
@@ -65,9 +73,7 @@ struct run_config {
     void (*progress)(void *context,
                      const struct run_progress *progress); /* may be NULL; about five times a second */
     void *progress_context;
-    /* Every record is judged and added up; what is left is to give memory back. Called once at most, by run_start's thread. May be NULL. */
-    void (*over)(void *context);
-    void *over_context;
+    struct run_turn turn;
     const volatile int *interrupted; /* set by a signal handler; may be NULL */
 };
 
