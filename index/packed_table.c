@@ -39,31 +39,13 @@ uint64_t packed_table_bytes(const struct packed_table *table)
 
 uint64_t packed_more_bytes(const struct packed_table *table)
 {
-    /* While it is done both tables are there. */
-    return table->table.keys >= table->table.keys_max ? 2 * bucket_bytes(table) : chunk_size(table);
-}
-
-static enum err more_buckets(struct packed_table *table, struct diag *diag)
-{
-    struct table bigger;
-    enum err err = table_init(&bigger, (table->table.mask + 1) * 2, diag);
-    if (err != OK)
-        return err;
-    for (uint64_t i = 0; i <= table->table.mask; i++)
-        for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
-            const uint32_t head = table->table.buckets[i].head[slot], tag = table->table.buckets[i].tag[slot];
-            if (head != NO_ENTRY)
-                table_put(&bigger, tag, tag, head);
-        }
-    table_fini(&table->table);
-    table->table = bigger;
-    return OK;
+    return table->table.keys >= table->table.keys_max ? bucket_bytes(table) : chunk_size(table);
 }
 
 enum err packed_table_more(struct packed_table *table, struct diag *diag)
 {
     if (table->table.keys >= table->table.keys_max)
-        return more_buckets(table, diag);
+        return table_double(&table->table, diag);
     if (table->chunk_count == (NO_ENTRY >> table->shift))
         return diag_set(diag, ERR_MACHINE, "memory", "use more threads: each has an index of its own",
                         "a shard's index is full");

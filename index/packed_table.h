@@ -41,7 +41,7 @@ void packed_table_fini(struct packed_table *table);
 /* Bytes held, and by how many packed_table_more makes them more. */
 uint64_t packed_table_bytes(const struct packed_table *table);
 uint64_t packed_more_bytes(const struct packed_table *table);
-/* Buckets or records, whichever are short. On failure all is as it was. */
+/* Buckets or records, whichever are short. After a failure only packed_table_fini may follow. */
 enum err packed_table_more(struct packed_table *table, struct diag *diag);
 
 static inline struct packed *packed_at(const struct packed_table *table, uint32_t number)

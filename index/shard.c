@@ -232,22 +232,8 @@ static inline uint32_t partition_of_tag(const struct index *s, uint32_t tag)
 /* 0 in *grown when memory is full. */
 static enum err table_grow(struct index *s, int *grown, struct diag *diag)
 {
-    struct table bigger;
-    *grown = may_grow(s, ((uint64_t)s->table.mask + 1) * 2 * sizeof(struct bucket));
-    if (!*grown)
-        return OK;
-    enum err err = table_init(&bigger, (s->table.mask + 1) * 2, diag);
-    if (err != OK)
-        return err;
-    for (uint64_t i = 0; i <= s->table.mask; i++)
-        for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
-            uint32_t head = s->table.buckets[i].head[slot];
-            if (head != NO_ENTRY)
-                table_put(&bigger, s->table.buckets[i].tag[slot], s->table.buckets[i].tag[slot], head);
-        }
-    table_fini(&s->table);
-    s->table = bigger;
-    return OK;
+    *grown = may_grow(s, ((uint64_t)s->table.mask + 1) * sizeof(struct bucket));
+    return *grown ? table_double(&s->table, diag) : OK;
 }
 
 static inline __attribute__((always_inline)) int key_equal(const struct index *s, const struct record *a,

@@ -74,6 +74,9 @@ static inline unsigned bucket_free(const struct bucket *bucket)
 
 enum err table_init(struct table *table, uint32_t bucket_count, struct diag *diag);
 void table_fini(struct table *table);
+/* Twice the buckets, in place: half of the memory is what was there. For tables whose tags choose the bucket. After a failure only
+ * table_fini may follow. */
+enum err table_double(struct table *table, struct diag *diag);
 static inline uint32_t table_home(const struct table *table, uint32_t home_hash)
 {
     /* All bits choose: those of a partition that left are missing among the keys that stay, and those of the

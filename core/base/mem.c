@@ -126,13 +126,18 @@ void mem_give(void *block)
     free(block);
 }
 
-void *mem_map(size_t size, int huge)
+static size_t in_pages(size_t size)
+{
+    return (size + 4095) & ~(size_t)4095;
+}
+
+/* Of whole pages. */
+static char *map_pages(size_t size, int huge)
 {
     if (fault_now(FAULT_MEM))
         return NULL;
     /* Over-map and trim, so that a huge page can start at the first byte. */
     const size_t align = huge ? (size_t)2 << 20 : 4096;
-    size = (size + 4095) & ~(size_t)4095;
     char *p =
         mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
@@ -141,9 +146,33 @@ void *mem_map(size_t size, int huge)
     if (head)
         munmap(p, head);
     munmap(p + head + size, align - head);
-    p += head;
-    madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-    account((int64_t)size);
+    return p + head;
+}
+
+void *mem_map(size_t size, int huge)
+{
+    size = in_pages(size);
+    char *p = map_pages(size, huge);
+    if (p) {
+        madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+        account((int64_t)size);
+    }
+    return p;
+}
+
+void *mem_map_more(void *block, size_t size, size_t more, int huge)
+{
+    size = in_pages(size);
+    more = in_pages(more);
+    char *p = map_pages(more, huge);
+    if (!p)
+        return NULL;
+    if (mremap(block, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, p) == MAP_FAILED) {
+        munmap(p, more);
+        return NULL;
+    }
+    madvise(p, more, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    account((int64_t)(more - size));
     return p;
 }
 
@@ -151,7 +180,7 @@ void mem_unmap(void *block, size_t size)
 {
     if (!block)
         return;
-    size = (size + 4095) & ~(size_t)4095;
+    size = in_pages(size);
     munmap(block, size);
     account(-(int64_t)size);
 }

@@ -23,6 +23,9 @@ void mem_give(void *block);                                              /* NULL
 /* Pages straight from the system, zeroed, first touched by whoever uses them (so they land on that core's
  * NUMA node). `huge` asks for transparent huge pages. */
 void *mem_map(size_t size, int huge);
+/* More of them: the pages that are there move by their addresses, not their bytes, so nothing is copied or touched anew. What is
+ * behind them is zero. NULL: `block` is as it was. */
+void *mem_map_more(void *block, size_t size, size_t more, int huge);
 void mem_unmap(void *block, size_t size);
 
 /* jemalloc reads it at start. */

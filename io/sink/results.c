@@ -46,7 +46,8 @@ struct sorted_run {
 };
 
 struct lane_class {
-    char *bytes;
+    char *
+        bytes; /* of mem_map: as it grows nothing is copied, and no memory is touched anew but what is used */
     size_t used, room;
     uint32_t *items; /* offsets / 4 */
     uint32_t item_count, item_room;
@@ -396,6 +397,32 @@ static enum err spill(struct results *s, struct results_lane *lane, struct lane_
     return OK;
 }
 
+/* Room for so many bytes more; NULL when memory is out. */
+static char *class_grow(struct lane_class *c, size_t more)
+{
+    enum { ROOM_MIN = 16 * 1024 };
+    if (c->used + more > c->room) {
+        const size_t twice = (c->used + more) * 2, want = twice < ROOM_MIN ? ROOM_MIN : twice;
+        char *grown = c->bytes ? mem_map_more(c->bytes, c->room, want, 0) : mem_map(want, 0);
+        if (!grown)
+            return NULL;
+        c->bytes = grown;
+        c->room = want;
+    }
+    char *at = c->bytes + c->used;
+    c->used += more;
+    return at;
+}
+
+static void class_free(struct lane_class *c)
+{
+    mem_unmap(c->bytes, c->room);
+    mem_give(c->items);
+    c->bytes = NULL;
+    c->items = NULL;
+    c->room = c->item_room = 0;
+}
+
 static size_t class_room(const struct lane_class *c)
 {
     return c->room + c->item_room * sizeof *c->items;
@@ -422,11 +449,7 @@ static enum err make_room(struct results *s, struct results_lane *lane, struct l
         enum err err = spill(s, lane, largest, diag);
         if (err != OK)
             return err;
-        mem_give(largest->bytes);
-        mem_give(largest->items);
-        largest->bytes = NULL;
-        largest->items = NULL;
-        largest->room = largest->item_room = 0;
+        class_free(largest);
     }
 }
 
@@ -441,7 +464,7 @@ static enum err store(struct results *s, struct results_lane *lane, int file, st
     enum err err = make_room(s, lane, c, size, diag);
     if (err != OK)
         return err;
-    char *at = grow(&c->bytes, &c->used, &c->room, size);
+    char *at = class_grow(c, size);
     if (c->item_count == c->item_room) {
         uint32_t room = c->item_room ? c->item_room * 2 : 256;
         uint32_t *grown = mem_grow(c->items, room * sizeof *grown);
@@ -802,8 +825,7 @@ static enum err settle_budget(struct sink *sink, settled_pair_fn *settled, void 
     mem_give(budget.cell);
     for (uint32_t i = 0; i < s->config.lanes; i++) {
         struct lane_class *c = &s->lanes[i].classes[HELD_LIST];
-        mem_give(c->bytes);
-        mem_give(c->items);
+        class_free(c);
         mem_give(c->runs);
         *c = (struct lane_class){0};
     }
@@ -1024,8 +1046,7 @@ void results_slice_empty(struct results_lane *lane)
 static void lane_fini(struct results_lane *lane)
 {
     for (int f = 0; f < LISTS; f++) {
-        mem_give(lane->classes[f].bytes);
-        mem_give(lane->classes[f].items);
+        class_free(&lane->classes[f]);
         mem_give(lane->classes[f].runs);
     }
     for (uint32_t k = 0; k < lane->largest_count; k++)

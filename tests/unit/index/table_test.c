@@ -86,6 +86,65 @@ TEST(keys_that_all_want_a_few_buckets)
         fill_and_empty(64, 3, seed);
 }
 
+/* Doubled whenever it is full, and in between: all keys are found, taken out, and leave nothing behind. `near_end`: most of them want
+ * the last buckets, so that they run over the end before and after; else `spread` says how many bits of the tag vary. */
+static void double_up(uint32_t buckets, unsigned spread, int near_end, uint64_t seed)
+{
+    enum { ENTRIES = 6000 };
+    static struct entry entries[ENTRIES];
+    struct table table;
+    struct diag diag = {0};
+    struct prng prng = {seed};
+    uint32_t inverse = 1, at; /* of what table_home multiplies with */
+    unsigned slot;
+    for (int i = 0; i < 5; i++)
+        inverse *= 2 - 0x9E3779B1u * inverse;
+    EXPECT(table_init(&table, buckets, &diag) == OK);
+    int wrong = 0;
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        const uint32_t product = (uint32_t)prng_below(&prng, UINT64_C(1) << spread) << (32 - spread);
+        const uint32_t tag = (near_end && prng_below(&prng, 8) ? product | 0xFC000000u : product) * inverse;
+        entries[i] = (struct entry){tag, tag, i, 1};
+        if (table.keys == table.keys_max || prng_below(&prng, 700) == 0) {
+            const uint64_t keys = table.keys, most = table.keys_max;
+            wrong += table_double(&table, &diag) != OK || table.keys != keys || table.keys_max < 2 * most;
+            for (uint32_t k = 0; k < i; k++)
+                wrong += find(&table, &entries[k], &at, &slot) != entries[k].in;
+        }
+        table_put(&table, tag, tag, i);
+        /* Some leave again. */
+        struct entry *e = &entries[prng_below(&prng, i + 1)];
+        if (e->in && prng_below(&prng, 3) == 0 && find(&table, e, &at, &slot)) {
+            table_remove(&table, e->hash_lo, at, slot);
+            e->in = 0;
+        }
+    }
+    int saturated = 0;
+    for (uint32_t i = 0; i < ENTRIES; i++) {
+        const int found = find(&table, &entries[i], &at, &slot);
+        wrong += found != entries[i].in;
+        if (found)
+            table_remove(&table, entries[i].hash_lo, at, slot);
+    }
+    for (uint32_t i = 0; i <= table.mask; i++)
+        for (unsigned k = 0; k < PASSED_CLASSES; k++) {
+            saturated += table.buckets[i].passed[k] == PASSED_MAX;
+            wrong += table.buckets[i].passed[k] != 0 && table.buckets[i].passed[k] != PASSED_MAX;
+        }
+    EXPECT(wrong == 0 && table.keys == 0 && (spread < 20 || near_end || !saturated));
+    table_fini(&table);
+}
+
+TEST(a_table_doubles_in_place)
+{
+    for (uint64_t seed = 1; seed < 6; seed++) {
+        double_up(1 << seed, 32, 0, seed);
+        double_up(64, 32, 1, seed);
+        double_up(2, 3, 1, seed); /* all keys want four buckets at most */
+        double_up(2, 6, 0, seed);
+    }
+}
+
 TEST(they_run_over_the_end_of_the_table)
 {
     struct table table;

@@ -58,6 +58,28 @@ TEST(pages_are_zero_and_huge_ones_start_at_a_huge_page)
     mem_unmap(NULL, 100);
 }
 
+TEST(more_pages_keep_what_is_in_the_first_ones)
+{
+    const uint64_t before = mem_held();
+    const size_t sizes[] = {4096, 12345, (size_t)1 << 20, (size_t)4 << 20, (size_t)9 << 20};
+    for (int huge = 0; huge < 2; huge++) {
+        unsigned char *p = mem_map(sizes[0], huge);
+        size_t wrong = !p, filled = 0;
+        for (unsigned i = 0; p && i + 1 < sizeof sizes / sizeof *sizes; i++) {
+            for (; filled < sizes[i]; filled++)
+                p[filled] = (unsigned char)(filled % 251 + 1);
+            p = mem_map_more(p, sizes[i], sizes[i + 1], huge);
+            EXPECT(p && (uintptr_t)p % (huge ? (size_t)2 << 20 : 4096) == 0);
+            for (size_t k = 0; p && k < sizes[i + 1]; k++)
+                wrong += p[k] != (k < filled ? (unsigned char)(k % 251 + 1) : 0);
+            EXPECT(mem_held() >= before + sizes[i + 1] && mem_held() < before + sizes[i + 1] + 4096);
+        }
+        EXPECT(wrong == 0);
+        mem_unmap(p, sizes[4]);
+        EXPECT(mem_held() == before);
+    }
+}
+
 static void *take_and_give(void *argument)
 {
     (void)argument;
