@@ -521,8 +521,13 @@ static void end_turn(void *context)
 static enum err match(struct session *s, struct diag *diag)
 {
     struct dormant *dormant = s->task ? s->task->dormant : NULL;
-    s->spill =
-        (struct spill_config){.directory = results_folder(s->results), .backend = s->io.config.backend};
+    const int direct = direct_mode(s->options->direct);
+    s->spill = (struct spill_config){
+        .directory = results_folder(s->results),
+        .backend = s->io.config.backend,
+        .cache_max = direct == DIRECT_NEVER || (direct == DIRECT_AUTO && !topology_memory_is_limited())
+                         ? UINT64_MAX
+                         : 0};
     const struct run_config run = {.job = s->job,
                                    .sources = {s->sources[LOCAL], s->sources[CHANNEL]},
                                    .index = registry_index(),

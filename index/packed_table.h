@@ -38,6 +38,12 @@ struct packed_table {
 enum err packed_table_open(struct packed_table *table, uint64_t seed, int huge, uint32_t buckets,
                            struct diag *diag);
 void packed_table_fini(struct packed_table *table);
+/* No record is there any more, the memory is: `table.table` is the caller's to empty. */
+static inline void packed_table_reset(struct packed_table *table)
+{
+    table->used = 0;
+    table->free = NO_ENTRY;
+}
 /* Bytes held, and by how many packed_table_more makes them more. */
 uint64_t packed_table_bytes(const struct packed_table *table);
 uint64_t packed_more_bytes(const struct packed_table *table);

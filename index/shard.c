@@ -38,6 +38,7 @@ enum {
     PACKED_BEHIND = 10, /* what they lead to */
     PACKED_RING = 64,   /* hashes of records asked for; more than PACKED_AHEAD + ASK_AT_ONCE */
     SUB_MEMORY_MIN = 256 << 10,
+    KEPT_KINDS = 2,   /* records, packed ones */
     CROWD_SHARE = 8,  /* of the entries: a key that has so much is a crowd */
     LEAVE_AT_ONCE = 4 /* one of so many units leaves when room is made */
 };
@@ -68,7 +69,8 @@ struct index {
     struct spool *pairs; /* by partition: as index/pairs.h says; behind them, one of struct row_ref: records
                             without a first key */
     struct pair_trail trail[HASH_PARTITIONS];
-    struct spool *kept;  /* by partition: records of those that left; NULL before one did */
+    struct spool *
+        kept; /* by partition: records of those that left, then packed ones of those that left; NULL before one did */
     uint32_t left_count; /* partitions that left */
     uint8_t left[HASH_PARTITIONS];
     uint64_t live_max; /* bytes for table and entries; 0: no limit */
@@ -227,6 +229,13 @@ static inline uint32_t partition_of_tag(const struct index *s, uint32_t tag)
 {
     return s->level == 0 ? tag >> 8 & (HASH_PARTITIONS - 1)
                          : tag >> (32 - SUB_BITS * s->level) & (SUB_PARTITIONS - 1);
+}
+
+/* The same of a packed record, whose slot holds the low half at every level. */
+static inline __attribute__((always_inline)) uint32_t partition_of_hash(const struct index *s, uint64_t hash,
+                                                                        const int is_sub)
+{
+    return is_sub ? partition_of_tag(s, (uint32_t)hash) : hash_partition(hash);
 }
 
 /* 0 in *grown when memory is full. */
@@ -475,7 +484,7 @@ static int by_size(const void *a, const void *b)
 static enum err need_kept(struct index *s, struct diag *diag)
 {
     return s->kept ? OK
-                   : s->config.spill->ops->open(&s->kept, s->config.spill, s->partition_count,
+                   : s->config.spill->ops->open(&s->kept, s->config.spill, s->partition_count * KEPT_KINDS,
                                                 shard_kept_share(s->config.memory_max), diag);
 }
 
@@ -487,12 +496,12 @@ static enum err keep(struct index *s, uint32_t partition, const struct record *r
     return spool_put(s->kept, partition, r, units * RECORD_UNIT, diag);
 }
 
-/* A packed record leaves, or comes late: what is on disk is not packed. */
-static enum err keep_packed(struct index *s, const struct packed *p, uint64_t hash, struct diag *diag)
+/* A packed record leaves, or comes late. */
+static inline enum err keep_packed(struct index *s, const struct packed *p, uint32_t partition,
+                                   struct diag *diag)
 {
-    struct record full;
-    packed_open(p, hash, &full);
-    return keep(s, hash_partition(hash), &full, 1, diag);
+    s->counts.spilled++;
+    return spool_put(s->kept, s->partition_count + partition, p, sizeof *p, diag);
 }
 
 /* The same as move_left for packed records. */
@@ -500,17 +509,18 @@ static enum err move_packed(struct index *s, struct diag *diag)
 {
     enum err err = OK;
     struct packed_table *const packed = &s->packed;
-    for (uint64_t i = 0; s->config.packs && err == OK && i <= packed->table.mask; i++)
+    for (uint64_t i = 0; packed->table.keys && err == OK && i <= packed->table.mask; i++)
         for (unsigned slot = 0; err == OK && slot < BUCKET_SLOTS; slot++) {
             const uint32_t head = packed->table.buckets[i].head[slot];
             if (head == NO_ENTRY)
                 continue;
             struct packed *p = packed_at(packed, head);
             const uint64_t hash = packed_hash(p->key, packed->seed);
-            if (!s->left[hash_partition(hash)])
+            const uint32_t partition = partition_of_hash(s, hash, s->level > 0);
+            if (!s->left[partition])
                 continue;
             if (!packed_is_escaped(p)) {
-                err = keep_packed(s, p, hash, diag);
+                err = keep_packed(s, p, partition, diag);
                 s->counts.waiting--;
             }
             packed_remove(packed, hash, &(struct packed_found){p, (uint32_t)i, slot});
@@ -528,7 +538,7 @@ static enum err move_left(struct index *s, struct diag *diag)
 {
     enum err err = move_packed(s, diag);
     image_ids_fini(&s->image_ids);
-    for (uint32_t i = 0; err == OK && i <= s->table.mask; i++) {
+    for (uint32_t i = 0; s->table.keys && err == OK && i <= s->table.mask; i++) {
         struct bucket *bucket = &s->table.buckets[i];
         for (unsigned slot = 0; err == OK && slot < BUCKET_SLOTS; slot++) {
             const uint32_t head = bucket->head[slot], tag = bucket->tag[slot];
@@ -675,7 +685,8 @@ static enum err make_room(struct index *s, struct diag *diag)
             const uint32_t head = s->packed.table.buckets[i].head[slot];
             if (head == NO_ENTRY)
                 continue;
-            sizes[hash_partition(packed_hash(packed_at(&s->packed, head)->key, s->packed.seed))].halves++;
+            const uint64_t hash = packed_hash(packed_at(&s->packed, head)->key, s->packed.seed);
+            sizes[partition_of_hash(s, hash, s->level > 0)].halves++;
             all++;
         }
     qsort(sizes, s->partition_count, sizeof sizes[0], by_size);
@@ -778,6 +789,14 @@ static __attribute__((noinline)) enum err packed_room(struct index *s, struct di
                                                                         : make_room(s, diag);
 }
 
+/* A record of a key that is not, or no longer, among the packed ones. */
+static __attribute__((noinline)) enum err take_full(struct index *s, const struct record *r, uint32_t units,
+                                                    struct diag *diag)
+{
+    return s->level ? take_in(s, r, units, (struct road){.sub = 1, .plain = 1}, diag)
+                    : take_in(s, r, units, (struct road){.plain = 1}, diag);
+}
+
 /* The record found goes to `table`; its slot says so. */
 static enum err escape(struct index *s, struct packed_found *found, uint64_t hash, struct diag *diag)
 {
@@ -785,7 +804,7 @@ static enum err escape(struct index *s, struct packed_found *found, uint64_t has
     packed_open(found->record, hash, &full);
     packed_escape(found);
     s->counts.waiting--;
-    return take_in(s, &full, 1, (struct road){.plain = 1}, diag);
+    return take_full(s, &full, 1, diag);
 }
 
 /* A record of a key that is in `table`, and has a slot here. When it leaves as a pair, nothing of its key is left there. */
@@ -794,7 +813,7 @@ static enum err take_escaped(struct index *s, const struct record *r, uint32_t u
 {
     const uint64_t pairs = s->counts.pairs;
     struct packed_found found;
-    enum err err = take_in(s, r, units, (struct road){.plain = 1}, diag);
+    enum err err = take_full(s, r, units, diag);
     if (err == OK && s->counts.pairs != pairs && packed_find(&s->packed, key, hash, &found))
         packed_remove(&s->packed, hash, &found);
     return err;
@@ -816,12 +835,12 @@ static __attribute__((noinline)) enum err take_beside_packed(struct index *s, co
 {
     const struct packed_key key = packed_key_of(r->var, r->key_size, r->channel);
     if (!key.word[0])
-        return take_in(s, r, units, (struct road){.plain = 1}, diag);
+        return take_full(s, r, units, diag);
     const uint64_t hash = packed_hash(key.word, s->packed.seed);
-    CHECK2(hash == record_hash(r), hash, record_hash(r));
+    CHECK2((uint32_t)hash == r->hash_lo, hash, r->hash_lo);
     struct packed_found found;
     enum err err = OK;
-    while (err == OK && !s->left[hash_partition(hash)]) {
+    while (err == OK && !s->left[partition_of_hash(s, hash, s->level > 0)]) {
         if (packed_find(&s->packed, key.word, hash, &found)) {
             if (packed_is_escaped(found.record))
                 break;
@@ -836,13 +855,13 @@ static __attribute__((noinline)) enum err take_beside_packed(struct index *s, co
     return err == OK ? take_escaped(s, r, units, key.word, hash, diag) : err;
 }
 
-static inline __attribute__((always_inline)) enum err take_packed(struct index *s, const struct packed *r,
-                                                                  uint64_t hash, struct diag *diag)
+static inline __attribute__((always_inline)) enum err
+take_packed(struct index *s, const struct packed *r, uint64_t hash, const int is_sub, struct diag *diag)
 {
     struct packed_found found;
     for (;;) {
-        if (UNLIKELY(s->left_count) && s->left[hash_partition(hash)])
-            return keep_packed(s, r, hash, diag);
+        if (UNLIKELY(s->left_count) && s->left[partition_of_hash(s, hash, is_sub)])
+            return keep_packed(s, r, partition_of_hash(s, hash, is_sub), diag);
         if (packed_find(&s->packed, r->key, hash, &found)) {
             const struct packed *e = found.record;
             /* Of the other side, and not elsewhere. */
@@ -857,8 +876,8 @@ static inline __attribute__((always_inline)) enum err take_packed(struct index *
             s->totals.sum[packed_currency(r)] += packed_amount(r);
             s->counts.pairs++;
             s->counts.waiting--;
-            enum err err = remember_pair(s, (uint32_t)hash, hash_partition(hash), packed_place(local),
-                                         packed_place(channel), diag);
+            enum err err = remember_pair(s, (uint32_t)hash, partition_of_hash(s, hash, is_sub),
+                                         packed_place(local), packed_place(channel), diag);
             packed_remove(&s->packed, hash, &found);
             return err;
         }
@@ -896,8 +915,8 @@ static inline __attribute__((always_inline)) void ask_behind(const struct packed
     __builtin_prefetch(line, 1);
 }
 
-static __attribute__((noinline)) enum err apply_packed(struct index *s, const struct packed *r,
-                                                       uint32_t count, struct diag *diag)
+static inline __attribute__((always_inline)) enum err
+apply_packed(struct index *s, const struct packed *r, uint32_t count, const int is_sub, struct diag *diag)
 {
     uint64_t hashes[PACKED_RING];
     for (uint32_t i = 0; i < PACKED_AHEAD && i < count; i++)
@@ -910,12 +929,24 @@ static __attribute__((noinline)) enum err apply_packed(struct index *s, const st
         for (uint32_t i = done + PACKED_BEHIND; i < done + PACKED_BEHIND + ASK_AT_ONCE && i < count; i++)
             ask_behind(&s->packed, hashes[i % PACKED_RING]);
         for (uint32_t i = done; i < done + ASK_AT_ONCE && i < count; i++) {
-            enum err err = take_packed(s, &r[i], hashes[i % PACKED_RING], diag);
+            enum err err = take_packed(s, &r[i], hashes[i % PACKED_RING], is_sub, diag);
             if (UNLIKELY(err != OK))
                 return err;
         }
     }
     return OK;
+}
+
+static __attribute__((noinline)) enum err apply_fresh(struct index *s, const struct packed *r, uint32_t count,
+                                                      struct diag *diag)
+{
+    return apply_packed(s, r, count, 0, diag);
+}
+
+static __attribute__((noinline)) enum err apply_back(struct index *s, const struct packed *r, uint32_t count,
+                                                     struct diag *diag)
+{
+    return apply_packed(s, r, count, 1, diag);
 }
 
 /* A record without its first key meets nobody here. */
@@ -951,9 +982,8 @@ apply_units(struct index *s, const struct record *r, uint32_t used, const struct
         enum err err = UNLIKELY((r->flags & (RECORD_NO_KEY | RECORD_IMAGE)) == RECORD_NO_KEY) &&
                                !((r->flags & RECORD_CARRIED) && layout_of(s, r).has_fold)
                            ? keep_loose(s, r, diag)
-                       : road.plain && !road.sub && UNLIKELY(s->config.packs)
-                           ? take_beside_packed(s, r, units, diag)
-                           : take_in(s, r, units, road, diag);
+                       : road.plain && UNLIKELY(s->config.packs) ? take_beside_packed(s, r, units, diag)
+                                                                 : take_in(s, r, units, road, diag);
         if (UNLIKELY(err != OK))
             return err;
         r += units;
@@ -999,7 +1029,7 @@ static enum err shard_apply(struct index *s, const struct batch *batch, struct d
     s->counts.records += batch->count;
     if (LIKELY(batch->packed)) {
         CHECK2(s->config.packs, batch->packed, s->plain);
-        enum err err = apply_packed(s, batch_all_packed(batch), batch->packed, diag);
+        enum err err = apply_fresh(s, batch_all_packed(batch), batch->packed, diag);
         if (err != OK || batch->used == 0)
             return err;
     }
@@ -1141,13 +1171,13 @@ static enum err list_packed(struct index *s, struct diag *diag)
         return mem_fail(diag, (packed->table.keys + 1) * sizeof *s->packed_waiting,
                         "the list of open records");
     for (int turn = 0; turn < 2; turn++) {
-        for (uint64_t i = 0; s->config.packs && i <= packed->table.mask; i++)
+        for (uint64_t i = 0; packed->table.keys && i <= packed->table.mask; i++)
             for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
                 const uint32_t head = packed->table.buckets[i].head[slot];
                 if (head == NO_ENTRY || packed_is_escaped(packed_at(packed, head)))
                     continue;
-                const uint32_t partition =
-                    hash_partition(packed_hash(packed_at(packed, head)->key, packed->seed));
+                const uint32_t partition = partition_of_hash(
+                    s, packed_hash(packed_at(packed, head)->key, packed->seed), s->level > 0);
                 if (turn == 0)
                     size[partition]++;
                 else
@@ -1194,7 +1224,7 @@ static enum err shard_settle(struct index *s, struct diag *diag)
         return mem_fail(diag, (count + 1) * sizeof *s->waiting, "the list of open records");
     /* Counting sort by partition, with the half of the hash which the slot holds. */
     uint32_t size[HASH_PARTITIONS] = {0}, at[HASH_PARTITIONS], sum = 0;
-    for (uint64_t i = 0; i <= s->table.mask; i++)
+    for (uint64_t i = 0; count && i <= s->table.mask; i++)
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
             if (s->table.buckets[i].head[slot] != NO_ENTRY)
                 size[partition_of_tag(s, s->table.buckets[i].tag[slot])]++;
@@ -1204,7 +1234,7 @@ static enum err shard_settle(struct index *s, struct diag *diag)
     }
     s->waiting_start[s->partition_count] = sum;
     s->counts.groups += sum;
-    for (uint64_t i = 0; i <= s->table.mask; i++)
+    for (uint64_t i = 0; count && i <= s->table.mask; i++)
         for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
             uint32_t head = s->table.buckets[i].head[slot], tag = s->table.buckets[i].tag[slot];
             if (head != NO_ENTRY)
@@ -1500,9 +1530,15 @@ static enum err records_back(void *context, const void *bytes, uint32_t size, st
                     : apply_units(s, bytes, size / RECORD_UNIT, (struct road){.sub = 1}, diag);
 }
 
+static enum err packed_back(void *context, const void *bytes, uint32_t size, struct diag *diag)
+{
+    return apply_back(context, bytes, size / (uint32_t)sizeof(struct packed), diag);
+}
+
+/* Many a small part of a part is judged by one table; one whose keys have all gone is as new. */
 static void table_reset(struct table *table)
 {
-    for (uint64_t i = 0; i <= table->mask; i++) {
+    for (uint64_t i = 0; table->keys && i <= table->mask; i++) {
         memset(table->buckets[i].head, 0xFF, sizeof table->buckets[i].head);
         memset(table->buckets[i].passed, 0, sizeof table->buckets[i].passed);
     }
@@ -1510,9 +1546,16 @@ static void table_reset(struct table *table)
 }
 
 /* As new, with the memory that it has. */
-static void shard_reset(struct index *s)
+static enum err shard_reset(struct index *s, struct diag *diag)
 {
+    enum err err = OK;
     table_reset(&s->table);
+    if (s->config.packs && !s->packed.table.buckets) /* it was given back */
+        err = packed_table_open(&s->packed, s->config.seed, s->huge, BUCKETS_OF_SUB, diag);
+    else if (s->config.packs) {
+        table_reset(&s->packed.table);
+        packed_table_reset(&s->packed);
+    }
     entries_reset(s);
     for (uint32_t p = 0; p <= s->partition_count; p++)
         s->pairs->ops->drop(s->pairs, p);
@@ -1527,6 +1570,7 @@ static void shard_reset(struct index *s)
     s->totals = (struct pair_totals){0};
     s->cursor = 0;
     s->turn = 0;
+    return err;
 }
 
 /* Table and entries are not needed any more: all that stayed is judged. */
@@ -1566,7 +1610,7 @@ static enum err bring_back(struct index *s, uint32_t number, struct diag *diag)
         config.memory_max = SUB_MEMORY_MIN;
     enum err err = OK;
     if (s->sub)
-        shard_reset(s->sub);
+        err = shard_reset(s->sub, diag);
     else
         err = shard_open_level(&s->sub, &config, s->level + 1, diag);
     struct flat_walk walk = {.index = s->sub};
@@ -1576,6 +1620,10 @@ static enum err bring_back(struct index *s, uint32_t number, struct diag *diag)
         err = s->kept->ops->read(s->kept, s->config.spill, number, records_back, s->sub, diag);
     s->pairs->ops->drop(s->pairs, number);
     s->kept->ops->drop(s->kept, number);
+    if (err == OK)
+        err = s->kept->ops->read(s->kept, s->config.spill, s->partition_count + number, packed_back, s->sub,
+                                 diag);
+    s->kept->ops->drop(s->kept, s->partition_count + number);
     if (err == OK)
         err = shard_settle(s->sub, diag);
     s->sub_open = 1;
@@ -1724,7 +1772,6 @@ static enum err shard_open_level(struct index **out, const struct index_config *
     s->partition_count = level == 0 ? HASH_PARTITIONS : SUB_PARTITIONS;
     s->live_max = shard_live_share(config->memory_max);
     s->huge = config->memory_max == 0 || s->live_max >= HUGE_FROM;
-    s->config.packs = config->packs && level == 0;
     CHECK2(s->plain || !s->config.packs, s->plain, level);
     entries_reset(s);
     enum err err = config->spill->ops->open(
@@ -1733,7 +1780,8 @@ static enum err shard_open_level(struct index **out, const struct index_config *
     if (err == OK)
         err = table_init(&s->table, level ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST, diag);
     if (err == OK && s->config.packs)
-        err = packed_table_open(&s->packed, config->seed, s->huge, BUCKETS_AT_FIRST, diag);
+        err = packed_table_open(&s->packed, config->seed, s->huge, level ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST,
+                                diag);
     if (err == OK)
         err = tally_init(&s->superseded, diag);
     if (err == OK)

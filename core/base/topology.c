@@ -84,9 +84,28 @@ static uint64_t limit_in(const char *path)
     return value == 0 || value >= 1ull << 60 ? UINT64_MAX : value;
 }
 
+static uint64_t machine_memory(void)
+{
+    return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+int topology_memory_is_limited(void)
+{
+    return topology_memory() < machine_memory();
+}
+
+uint64_t topology_memory_spare(uint64_t *all)
+{
+    char text[4096];
+    unsigned long long kib = 0;
+    *all = machine_memory();
+    const char *at = read_text("/proc/meminfo", text, sizeof text) ? strstr(text, "MemAvailable:") : NULL;
+    return at && sscanf(at, "MemAvailable: %llu kB", &kib) == 1 ? kib << 10 : 0;
+}
+
 uint64_t topology_memory(void)
 {
-    uint64_t bytes = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t bytes = machine_memory();
     char path[4400];
     const struct {
         const char *controller, *file;

@@ -38,6 +38,8 @@ struct spool_ops {
                      struct diag *diag);
     /* Makes room for `size` bytes in a partition's open frame. */
     enum err (*next)(struct spool *spool, uint32_t partition, uint32_t size, struct diag *diag);
+    /* From now on its frames may take so much. Where they have more, all of them go to disk. */
+    enum err (*limit)(struct spool *spool, uint64_t memory, struct diag *diag);
     enum err (*seal)(struct spool *spool, struct diag *diag);
     enum err (*read)(const struct spool *spool, struct spool_host *reader, uint32_t partition,
                      spool_take_fn *take, void *context, struct diag *diag);

@@ -1,6 +1,7 @@
 /* io/spill/spool.c: see spool.h */
 #include "io/spill/spool.h"
 #include "core/base/mem.h"
+#include "core/base/topology.h"
 #include "core/model/frame.h"
 #include "io/ring/sys.h"
 #include <errno.h>
@@ -17,7 +18,9 @@ enum {
     WRITES = 8,                /* in flight */
     EXTENT_BYTES = 256 * 1024, /* what is written, and read again, at once */
     READS = 2,                 /* one is read while the other is taken */
-    RESERVE = 64 << 20
+    RESERVE = 64 << 20,
+    SPARE_SHARE = 4, /* of the machine's memory: with less to spare the page cache is left to others */
+    SPARE_FILES = 4  /* and with less than so many files like this one */
 };
 #define UNDER_WAY INT64_MIN
 
@@ -64,6 +67,7 @@ struct host {
     struct spill_config config;
     struct ring *ring; /* with the file, when first needed */
     int fd;
+    int is_cached;          /* the file is written and read through the page cache */
     uint64_t end, reserved; /* of the file */
     struct write writes[WRITES];
     unsigned writing;
@@ -89,6 +93,7 @@ enum err spill_host_open(struct spool_host **out, const struct spill_config *con
     host->base.ops = &frames_ops;
     host->config = *config;
     host->fd = -1;
+    host->is_cached = config->cache_max > 0;
     *out = &host->base;
     return OK;
 }
@@ -108,7 +113,9 @@ void spill_host_close(struct spool_host *base)
 
 static enum err need_ring(struct host *host, struct diag *diag)
 {
-    return host->ring ? OK : ring_open(&host->ring, host->config.backend, WRITES + READS, NULL, diag);
+    /* What is a copy in memory has nothing to wait for. */
+    const enum ring_backend backend = host->is_cached ? RING_POSIX : host->config.backend;
+    return host->ring ? OK : ring_open(&host->ring, backend, WRITES + READS, NULL, diag);
 }
 
 static enum err need_file(struct host *host, struct diag *diag)
@@ -121,14 +128,45 @@ static enum err need_file(struct host *host, struct diag *diag)
         return diag_set_errno(diag, -fd, "spill.open",
                               "%s: cannot make a file for what does not fit in memory",
                               host->config.directory);
-    sys_direct(fd, 1); /* where it is refused, the page cache is written through */
+    if (!host->is_cached)
+        sys_direct(fd, 1); /* where it is refused, the page cache is written through */
     host->fd = fd;
     return OK;
+}
+
+static int has_spare(const struct host *host)
+{
+    uint64_t all;
+    const uint64_t spare = topology_memory_spare(&all);
+    return spare >= all / SPARE_SHARE && spare >= (host->end + RESERVE) * SPARE_FILES;
+}
+
+static int reap(struct host *host, int wait, enum err *err, struct diag *diag);
+
+/* From now on past the page cache. What is there already is read from there, or from the disk. */
+static enum err leave_cache(struct host *host, struct diag *diag)
+{
+    enum err err = OK;
+    while (err == OK && reap(host, 1, &err, diag)) {
+    }
+    if (err != OK)
+        return err;
+    ring_close(host->ring);
+    host->ring = NULL;
+    host->is_cached = 0;
+    sys_direct(host->fd, 1);
+    return need_ring(host, diag);
 }
 
 /* Space for `bytes` more, before they are written. */
 static enum err reserve(struct host *host, uint64_t bytes, struct diag *diag)
 {
+    if (host->is_cached && (host->end + bytes > host->config.cache_max ||
+                            (host->end + bytes > host->reserved && !has_spare(host)))) {
+        enum err err = leave_cache(host, diag);
+        if (err != OK)
+            return err;
+    }
     while (host->end + bytes > host->reserved) {
         uint64_t more = bytes > RESERVE ? bytes : RESERVE;
         int error = sys_reserve(host->fd, host->reserved, more);
@@ -375,6 +413,35 @@ static enum err frames_next(struct spool *base, uint32_t partition, uint32_t siz
     return OK;
 }
 
+/* With less memory all frames go to the disk, and their memory back: so it is seldom called, and much less is given then. */
+static enum err frames_limit(struct spool *base, uint64_t memory, struct diag *diag)
+{
+    struct frames *spool = of(base);
+    enum err err = OK;
+    spool->memory = memory > MEMORY_MIN ? memory : MEMORY_MIN;
+    if (spool->held <= spool->memory)
+        return OK;
+    for (uint32_t p = 0; p < spool->partitions; p++)
+        if (spool->parts[p].open)
+            close_open(spool, p);
+    for (int written = 1; err == OK && written;)
+        err = write_most(spool, &written, diag);
+    while (err == OK && spool->host->writing)
+        reap(spool->host, 1, &err, diag);
+    if (err != OK)
+        return err;
+    for (struct segment *s = spool->segments, *older; s; s = older) {
+        older = s->older;
+        spool->held -= s->size;
+        mem_unmap(s->block, s->size);
+        mem_give(s);
+    }
+    spool->segments = NULL;
+    spool->free = NULL;
+    spool->segment_left = 0;
+    return OK;
+}
+
 static enum err frames_seal(struct spool *base, struct diag *diag)
 {
     struct host *host = of(base)->host;
@@ -549,6 +616,7 @@ static enum err frames_open(struct spool **out, struct spool_host *host, uint32_
 static const struct spool_ops frames_ops = {
     .open = frames_open,
     .next = frames_next,
+    .limit = frames_limit,
     .seal = frames_seal,
     .read = frames_read,
     .drop = frames_drop,

@@ -191,7 +191,9 @@ static int run(const struct setting *s)
         .packs = s->packs,
         .seed = s->seed,
         .memory_max = s->memory};
-    const struct spill_config spill = {.directory = "/tmp", .backend = s->seed % 2 ? RING_AUTO : RING_POSIX};
+    const struct spill_config spill = {.directory = "/tmp",
+                                       .backend = s->seed % 2 ? RING_AUTO : RING_POSIX,
+                                       .cache_max = s->seed % 4 ? UINT64_MAX : 0};
     EXPECT(spill_host_open(&config.spill, &spill, &diag) == OK);
     struct index *shard;
     EXPECT(shard_ops.open(&shard, &config, &diag) == OK);

@@ -58,9 +58,9 @@ static enum err take(void *context, const void *bytes, uint32_t size, struct dia
     return OK;
 }
 
-static struct spool_host *host_open(enum ring_backend backend)
+static struct spool_host *host_open(enum ring_backend backend, uint64_t cache_max)
 {
-    struct spill_config config = {.directory = "/tmp", .backend = backend};
+    struct spill_config config = {.directory = "/tmp", .backend = backend, .cache_max = cache_max};
     struct spool_host *host;
     struct diag diag = {0};
     EXPECT(spill_host_open(&host, &config, &diag) == OK);
@@ -94,10 +94,12 @@ TEST(all_of_it_comes_back_in_order)
     static const uint64_t memories[] = {0, 100000, 1 << 20, 1 << 30};
     const uint64_t before = mem_held();
     for (unsigned m = 0; m < sizeof memories / sizeof memories[0]; m++)
-        for (uint64_t seed = 1; seed <= 3; seed++) {
+        for (uint64_t seed = 1; seed <= 5; seed++) {
+            /* Past the page cache, through it, and a part of the file through it. */
+            static const uint64_t cached[] = {0, 0, 0, UINT64_MAX, 200000};
             uint32_t counts[PARTITIONS];
-            struct spool_host *host = host_open(seed % 2 ? RING_AUTO : RING_POSIX),
-                              *other = host_open(RING_AUTO);
+            struct spool_host *host = host_open(seed % 2 ? RING_AUTO : RING_POSIX, cached[seed - 1]),
+                              *other = host_open(RING_AUTO, seed % 2 ? 0 : UINT64_MAX);
             struct spool *spool =
                 filled(host, seed, memories[m], RECORDS_MAX / (seed == 3 ? 100 : 1), counts);
             struct diag diag = {0};
@@ -137,14 +139,14 @@ static int spill_file(void)
 
 TEST(a_flipped_bit_or_a_lost_end_is_told)
 {
-    for (int how = 0; how < 4; how++) {
+    for (int how = 0; how < 8; how++) {
         uint32_t counts[PARTITIONS];
-        struct spool_host *host = host_open(how % 2 ? RING_AUTO : RING_POSIX);
+        struct spool_host *host = host_open(how % 2 ? RING_AUTO : RING_POSIX, how / 4 ? UINT64_MAX : 0);
         struct spool *spool = filled(host, 7, 100000, RECORDS_MAX, counts);
         EXPECT(host->written > 0);
         int fd = spill_file();
         EXPECT(fd >= 0);
-        if (how < 2) {
+        if (how % 4 < 2) {
             static uint8_t page[4096] __attribute__((aligned(4096)));
             EXPECT(pread(fd, page, sizeof page, 8192) == (ssize_t)sizeof page);
             page[100] ^= 4;
@@ -160,10 +162,44 @@ TEST(a_flipped_bit_or_a_lost_end_is_told)
             EXPECT(r.wrong == 0); /* nothing wrong is ever handed over */
         }
         EXPECT(err == ERR_MACHINE);
-        EXPECT(strcmp(diag.code, how < 2 ? "spill.damaged" : "spill.read") == 0);
+        EXPECT(strcmp(diag.code, how % 4 < 2 ? "spill.damaged" : "spill.read") == 0);
         host->ops->close(spool);
         spill_host_close(host);
     }
+}
+
+TEST(what_is_held_goes_to_disk_when_the_limit_falls)
+{
+    enum { ROUNDS = 6, EACH = 3000, LIMIT = 100000 };
+    static uint8_t record[64];
+    const uint64_t before = mem_held();
+    for (int cached = 0; cached < 2; cached++) {
+        struct spool_host *host = host_open(RING_AUTO, cached ? UINT64_MAX : 0);
+        struct spool *spool;
+        struct diag diag = {0};
+        uint32_t counts[PARTITIONS] = {0};
+        EXPECT(host->ops->open(&spool, host, PARTITIONS, 1 << 30, &diag) == OK);
+        for (int round = 0; round < ROUNDS; round++) {
+            for (uint32_t i = 0; i < EACH; i++) {
+                const uint32_t p = i % PARTITIONS;
+                fill(record, p, counts[p]++, sizeof record);
+                EXPECT(spool_put(spool, p, record, sizeof record, &diag) == OK);
+            }
+            /* Falls, rises, falls to nothing. */
+            EXPECT(host->ops->limit(spool, round % 2 ? LIMIT : 1 << 30, &diag) == OK);
+            EXPECT(round % 2 == 0 || host->ops->held(spool) == 0);
+        }
+        EXPECT(host->written > (uint64_t)ROUNDS / 2 * EACH * sizeof record);
+        EXPECT(host->ops->seal(spool, &diag) == OK);
+        for (uint32_t p = 0; p < PARTITIONS; p++) {
+            struct reading r = {.partition = p};
+            EXPECT(host->ops->read(spool, host, p, take, &r, &diag) == OK);
+            EXPECT(r.wrong == 0 && r.next == counts[p]);
+        }
+        host->ops->close(spool);
+        spill_host_close(host);
+    }
+    EXPECT(mem_held() == before);
 }
 
 TEST(no_directory_is_an_error)
