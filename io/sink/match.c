@@ -6,9 +6,10 @@
 #include "core/model/day.h"
 #include "core/model/money.h"
 #include "io/sink/cell_text.h"
+#include "io/sink/cut_tree.h"
 #include "io/sink/digest.h"
 #include "io/sink/key_sort.h"
-#include "io/sink/out_file.h"
+#include "io/sink/stretch_file.h"
 #include "io/sink/tank.h"
 #include <errno.h>
 #include <pthread.h>
@@ -18,6 +19,8 @@
 
 enum {
     AT_ONCE = 512,             /* rows that a source is asked for */
+    AHEAD = 16,                /* items that are asked for ahead */
+    CELL_SLACK = 32,           /* bytes behind items and keys that may be read */
     SAMPLE_MAX = 8192,         /* of one lane */
     SLICE_PAIRS_MAX = 1 << 16, /* rows of a slice of a file, roughly */
     SLICE_PAIRS_MIN = 1 << 12,
@@ -30,18 +33,78 @@ enum {
     KIND_ROW = 1, /* a row that was judged, ready to be written */
     FLAG_DATE_DISAGREES = 1
 };
+#define MAX40 (((uint64_t)1 << 40) - 1)
 
 /* A pair on its way to its range, behind the kind: its key without what all of the range have in common, as a
  * cell; then as another cell these, and the cells of the row that are not in the key. */
 struct pair_head {
-    uint8_t local_place[5], local_line[5], channel_place[5], channel_line[5];
-    uint8_t channel_day[2], amount[8];
+    uint64_t local_place, local_line, channel_place, channel_line;
+    int64_t amount;
+    uint16_t channel_day;
     uint8_t flags, currency;
 };
 /* What a channel row says of its pair, and a cell with its lean row's cells. */
 struct channel_head {
-    uint8_t local_place[5], place[5], line[5], day[2], date_disagrees;
+    uint64_t local_place, place, line;
+    uint16_t day;
+    uint8_t date_disagrees;
 };
+/* As they are packed: places and lines of 40 bits each. They are put together in words: bytes that are written one by one and read
+ * in words a moment later stop the processor until they are in its cache. */
+enum { PAIR_HEAD = 32, CHANNEL_HEAD = 18 };
+
+static inline void put_pair_head(uint8_t to[PAIR_HEAD], const struct pair_head *h)
+{
+    const uint64_t amount = (uint64_t)h->amount,
+                   words[4] = {h->local_place | h->local_line << 40,
+                               h->local_line >> 24 | h->channel_place << 16 | h->channel_line << 56,
+                               h->channel_line >> 8 | (uint64_t)h->channel_day << 32 | amount << 48,
+                               amount >> 16 | (uint64_t)h->flags << 48 | (uint64_t)h->currency << 56};
+    for (unsigned i = 0; i < 4; i++)
+        memcpy(to + 8 * i, &words[i], 8);
+}
+
+static inline void get_pair_head(const uint8_t *from, struct pair_head *h)
+{
+    uint64_t w[4];
+    for (unsigned i = 0; i < 4; i++)
+        memcpy(&w[i], from + 8 * i, 8);
+    h->local_place = w[0] & MAX40;
+    h->local_line = w[0] >> 40 | (w[1] & 0xFFFF) << 24;
+    h->channel_place = w[1] >> 16 & MAX40;
+    h->channel_line = w[1] >> 56 | (w[2] & UINT32_MAX) << 8;
+    h->channel_day = (uint16_t)(w[2] >> 32);
+    h->amount = (int64_t)(w[2] >> 48 | w[3] << 16);
+    h->flags = (uint8_t)(w[3] >> 48);
+    h->currency = (uint8_t)(w[3] >> 56);
+}
+
+static inline void put_channel_head(uint8_t to[CHANNEL_HEAD], const struct channel_head *h)
+{
+    const uint64_t words[2] = {h->local_place | h->place << 40,
+                               h->place >> 24 | h->line << 16 | (uint64_t)h->date_disagrees << 56};
+    memcpy(to, &words[0], 8);
+    memcpy(to + 8, &words[1], 8);
+    memcpy(to + 16, &h->day, 2);
+}
+
+static inline uint64_t channel_local_place(const uint8_t *from)
+{
+    uint64_t word;
+    memcpy(&word, from, 8);
+    return word & MAX40;
+}
+
+static inline void get_channel_head(const uint8_t *from, struct channel_head *h)
+{
+    uint64_t w[2];
+    memcpy(w, from, 16);
+    h->local_place = w[0] & MAX40;
+    h->place = w[0] >> 40 | (w[1] & 0xFFFF) << 24;
+    h->line = w[1] >> 16 & MAX40;
+    h->date_disagrees = (uint8_t)(w[1] >> 56);
+    memcpy(&h->day, from + 16, 2);
+}
 
 /* Of what was put, those whose hash is lowest: a sample that does not depend on the road. */
 struct sample {
@@ -73,11 +136,8 @@ struct match_lane {
     size_t item_room;
 };
 
-enum { CUT_WORDS = 8 };
-struct range {
-    uint32_t shared;           /* bytes that its keys have in common */
-    uint64_t words[CUT_WORDS]; /* the first bytes of the cut at its end, high byte first, zeros behind it */
-};
+/* What goes range by range: a place in the file, and the digest. */
+enum turn { TURN_PLACE, TURN_DIGEST, TURNS };
 
 struct match {
     struct match_config config;
@@ -91,13 +151,14 @@ struct match {
     struct slices slices[SIDES];
     struct span *cuts; /* range i holds keys from cuts[i - 1] on, before cuts[i] */
     uint8_t *cut_bytes;
-    struct range *ranges;
+    struct cut_tree cut_tree;
+    uint32_t *shared; /* bytes that a range's keys have in common */
     uint32_t range_count;
     size_t range_bytes_max;
     _Atomic uint32_t next[MATCH_STAGES]; /* work to claim */
     _Atomic int stop;
-    uint32_t turn; /* whose range may write */
-    struct out_file out;
+    uint32_t turns[TURNS]; /* the range that has it */
+    struct stretch_file *file;
     struct digest *digest;
     int began;
     uint64_t spilled;
@@ -139,7 +200,6 @@ enum err match_open(struct match **out, const struct match_config *config, struc
     if (!m)
         return mem_fail(diag, sizeof *m, "match.csv");
     m->config = *config;
-    m->out.fd = -1;
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->turn_is_over, NULL);
     match_plan_make(&m->plan, config->job);
@@ -189,8 +249,9 @@ void match_close(struct match *m)
         mem_give(m->slices[side].cuts);
     mem_give(m->cuts);
     mem_give(m->cut_bytes);
-    mem_give(m->ranges);
-    out_close(&m->out);
+    mem_give(m->shared);
+    cut_tree_fini(&m->cut_tree);
+    stretch_close(m->file);
     digest_close(m->digest);
     pthread_cond_destroy(&m->turn_is_over);
     pthread_mutex_destroy(&m->lock);
@@ -464,6 +525,7 @@ struct slicing {
     size_t used, room;
     struct lean_list list;
     uint64_t places[AT_ONCE];
+    uint32_t ranges[AT_ONCE];
 };
 
 static void slicing_fini(struct slicing *s)
@@ -528,21 +590,22 @@ static enum err channel_items(struct match *m, struct slicing *s, struct worker_
         lean_list_reset(&s->list);
         err = leans_of(m, CHANNEL, io, s->places, n, &s->list, diag);
         for (uint32_t k = 0; err == OK && k < n; k++) {
+            if (i + k + AHEAD < count) /* they are in order of the channel's places */
+                __builtin_prefetch(s->entries[i + k + AHEAD].item);
             const struct lean *row = &s->list.items[k];
-            uint8_t *const item = item_room(lane, sizeof(struct channel_head) + 8 + row->cells_size, diag);
+            uint8_t *const item = item_room(lane, CHANNEL_HEAD + 8 + row->cells_size, diag);
             if (!item)
                 return diag->err;
-            struct channel_head head;
-            memcpy(head.local_place, s->entries[i + k].item, 5);
-            put40(head.place, row->place);
-            put40(head.line, row->line);
-            memcpy(head.day, &row->day, 2);
-            head.date_disagrees = row->date_disagrees;
-            memcpy(item, &head, sizeof head);
+            const struct channel_head head = {.local_place = get40(s->entries[i + k].item),
+                                              .place = row->place,
+                                              .line = row->line,
+                                              .day = row->day,
+                                              .date_disagrees = row->date_disagrees};
+            put_channel_head(item, &head);
             uint8_t *end = lean_put_cell(
-                item + sizeof head,
+                item + CHANNEL_HEAD,
                 (struct span){(const char *)s->list.bytes + row->at + row->order_size, row->cells_size});
-            err = put(m, s, number, get40(head.local_place), item, (size_t)(end - item), diag);
+            err = put(m, s, number, head.local_place, item, (size_t)(end - item), diag);
         }
     }
     return err;
@@ -574,40 +637,6 @@ static enum err keep_channel(struct match *m, struct slicing *s, uint32_t number
 }
 
 /* ---- ranges ---- */
-
-static void words_of(struct span key, uint64_t words[CUT_WORDS])
-{
-    for (unsigned i = 0; i < CUT_WORDS; i++) {
-        size_t at = 8 * i;
-        words[i] = 0;
-        if (at + 8 <= key.size)
-            memcpy(&words[i], key.data + at, 8);
-        else if (at < key.size)
-            memcpy(&words[i], key.data + at, key.size - at);
-#if __BYTE_ORDER__ != __ORDER_BIG_ENDIAN__
-        words[i] = __builtin_bswap64(words[i]);
-#endif
-    }
-}
-
-/* The range in which a key lies: the number of cuts at or before it. */
-static uint32_t range_of(const struct match *m, struct span key)
-{
-    uint64_t words[CUT_WORDS];
-    words_of(key, words);
-    uint32_t low = 0, high = m->range_count - 1;
-    while (low < high) {
-        uint32_t mid = (low + high) / 2;
-        unsigned i = 0;
-        const uint64_t *cut = m->ranges[mid].words;
-        while (i < CUT_WORDS && cut[i] == words[i])
-            i++;
-        int before = i < CUT_WORDS ? cut[i] <= words[i] : span_compare(m->cuts[mid], key) <= 0;
-        low = before ? mid + 1 : low;
-        high = before ? high : mid;
-    }
-    return low;
-}
 
 static int by_text(const void *a, const void *b)
 {
@@ -694,9 +723,9 @@ static enum err make_ranges(struct match *m, struct worker_io *io, struct diag *
         for (uint64_t i = 1; i < wanted; i++)
             size += keys[i * count / wanted].size;
         m->cuts = mem_take(wanted * sizeof *m->cuts);
-        m->ranges = mem_take_zero(wanted, sizeof *m->ranges);
+        m->shared = mem_take_zero(wanted, sizeof *m->shared);
         m->cut_bytes = mem_take(size + 1);
-        if (!m->cuts || !m->ranges || !m->cut_bytes)
+        if (!m->cuts || !m->shared || !m->cut_bytes)
             err = mem_fail(diag, size, "match.csv");
     }
     uint8_t *at = m->cut_bytes;
@@ -709,10 +738,10 @@ static enum err make_ranges(struct match *m, struct worker_io *io, struct diag *
         at += key.size;
     }
     m->range_count = cuts + 1;
-    for (uint32_t i = 0; i < cuts; i++)
-        words_of(m->cuts[i], m->ranges[i].words);
     for (uint32_t i = 1; i < cuts; i++)
-        m->ranges[i].shared = shared_bytes(m->cuts[i - 1], m->cuts[i]);
+        m->shared[i] = shared_bytes(m->cuts[i - 1], m->cuts[i]);
+    if (err == OK && !cut_tree_make(&m->cut_tree, m->cuts, cuts))
+        err = mem_fail(diag, size, "match.csv");
     mem_give(keys);
     lean_list_fini(&list);
     if (err == OK)
@@ -772,8 +801,8 @@ static enum err load_channel(struct match *m, struct slicing *s, struct worker_i
             while (at < end) {
                 struct span cells;
                 if (pass)
-                    s->entries[(*count)++] = (struct sort_entry){get40(at), at};
-                at = lean_get_cell(at + sizeof(struct channel_head), &cells);
+                    s->entries[(*count)++] = (struct sort_entry){channel_local_place(at), at};
+                at = lean_get_cell(at + CHANNEL_HEAD, &cells);
                 found += !pass;
             }
         }
@@ -792,7 +821,7 @@ static inline struct span cell_of(const struct span *cells, signed char at)
 
 /* A pair's item, from both its lean rows, to its range. */
 static enum err put_pair(struct match *m, uint32_t number, const struct lean_list *list,
-                         const struct lean *local, const uint8_t *channel, struct diag *diag)
+                         const struct lean *local, const uint8_t *channel, uint32_t range, struct diag *diag)
 {
     static const unsigned shown[] = {FIELD_CHANNEL_CODE, FIELD_BIZ_ORDER_NO, FIELD_CHANNEL_ORDER_NO};
     const struct match_plan *plan = &m->plan;
@@ -801,13 +830,13 @@ static enum err put_pair(struct match *m, uint32_t number, const struct lean_lis
     const uint8_t *at = order + local->order_size;
     for (unsigned i = 0; i < plan->side[LOCAL].cell_count; i++)
         at = lean_get_cell(at, &texts[LOCAL][i]);
-    lean_get_cell(channel + sizeof(struct channel_head), &all);
+    lean_get_cell(channel + CHANNEL_HEAD, &all);
     at = (const uint8_t *)all.data;
     for (unsigned i = 0; i < plan->side[CHANNEL].cell_count; i++)
         at = lean_get_cell(at, &texts[CHANNEL][i]);
     const struct span key = {(const char *)order, local->order_size};
-    const uint32_t range = range_of(m, key), shared = m->ranges[range].shared;
-    const size_t room = 64 + sizeof(struct pair_head) + key.size + local->cells_size + all.size;
+    const uint32_t shared = m->shared[range];
+    const size_t room = 64 + PAIR_HEAD + key.size + local->cells_size + all.size;
     uint8_t *const place = tank_reserve(m->ranges_tank, number, range, room),
                    *const item = place ? place : item_room(&m->lanes[number], room, diag);
     if (!item)
@@ -815,19 +844,19 @@ static enum err put_pair(struct match *m, uint32_t number, const struct lean_lis
     *item = KIND_PAIR;
     uint8_t *const body = lean_put_cell(item + 1, (struct span){key.data + shared, key.size - shared});
     /* One byte of length will do for nearly all; the others move up by four. */
-    struct pair_head head;
     struct channel_head from;
-    memcpy(&from, channel, sizeof from);
-    put40(head.local_place, local->place);
-    put40(head.local_line, local->line);
-    memcpy(head.channel_place, from.place, 5);
-    memcpy(head.channel_line, from.line, 5);
-    memcpy(head.channel_day, from.day, 2);
-    memcpy(head.amount, &local->amount_micro, 8);
-    head.flags = local->date_disagrees || from.date_disagrees ? FLAG_DATE_DISAGREES : 0;
-    head.currency = local->currency;
-    memcpy(body + 1, &head, sizeof head);
-    uint8_t *out = body + 1 + sizeof head;
+    get_channel_head(channel, &from);
+    const struct pair_head head = {.local_place = local->place,
+                                   .local_line = local->line,
+                                   .channel_place = from.place,
+                                   .channel_line = from.line,
+                                   .amount = local->amount_micro,
+                                   .channel_day = from.day,
+                                   .flags =
+                                       local->date_disagrees || from.date_disagrees ? FLAG_DATE_DISAGREES : 0,
+                                   .currency = local->currency};
+    put_pair_head(body + 1, &head);
+    uint8_t *out = body + 1 + PAIR_HEAD;
     const uint8_t *fields = order_skip_head(order);
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
         struct span mine = cell_of(texts[LOCAL], plan->cell_at[LOCAL][shown[i]]),
@@ -955,7 +984,7 @@ static enum err spread_rows(struct match *m, uint32_t from, uint32_t number, str
     while (err == OK && !stopped(m) && (err = next_item(&reader, &item, &size, diag)) == OK && size) {
         struct span key, body;
         lean_get_cell(lean_get_cell(item + 1, &key), &body);
-        uint32_t range = range_of(m, key), shared = m->ranges[range].shared;
+        uint32_t range = cut_tree_find(&m->cut_tree, key), shared = m->shared[range];
         uint8_t *const copy = item_room(lane, size + 8, diag);
         if (!copy) {
             err = diag->err;
@@ -989,10 +1018,20 @@ static enum err spread(struct match *m, uint32_t number, struct worker_io *io, s
                 s->places[k] = s->entries[i + k].word;
             lean_list_reset(&s->list);
             err = leans_of(m, LOCAL, io, s->places, n, &s->list, diag);
-            for (uint32_t k = 0; k < n; k++) /* they are in order of their own places */
-                __builtin_prefetch(s->entries[i + k].item);
             for (uint32_t k = 0; err == OK && k < n; k++)
-                err = put_pair(m, number, &s->list, &s->list.items[k], s->entries[i + k].item, diag);
+                s->ranges[k] = cut_tree_find(&m->cut_tree,
+                                             (struct span){(const char *)s->list.bytes + s->list.items[k].at,
+                                                           s->list.items[k].order_size});
+            for (uint32_t k = 0; err == OK && k < n; k++) {
+                if (k + AHEAD < n) { /* rows come in order of their own places, and go all over the tank */
+                    const uint8_t *from = s->entries[i + k + AHEAD].item;
+                    __builtin_prefetch(from);
+                    __builtin_prefetch(from + 63);
+                    tank_expect(m->ranges_tank, number, s->ranges[k + AHEAD]);
+                }
+                err = put_pair(m, number, &s->list, &s->list.items[k], s->entries[i + k].item, s->ranges[k],
+                               diag);
+            }
         }
     }
     return err == OK ? tank_end(m->ranges_tank, number, diag) : err;
@@ -1014,12 +1053,11 @@ struct ranging {
     size_t entry_room;
     uint8_t *items; /* collected from a range that is too large to be loaded */
     size_t items_used, items_room;
-    char *rows; /* printed rows, each with a newline and without its places */
-    size_t rows_used, rows_room;
-    char *places;
-    size_t places_used, places_room;
-    uint32_t *sizes; /* of row and places, by row */
-    size_t sizes_room;
+    char *text; /* rows as they stand in the file */
+    size_t text_used, text_room;
+    char *hashed; /* the same without their places: what the digest holds of them */
+    size_t hashed_used, hashed_room;
+    struct stretch stretch;
     uint8_t *key; /* a key, whole again */
     size_t key_room;
     uint32_t key_of; /* 1 + the range whose shared bytes it begins with */
@@ -1037,9 +1075,8 @@ static void ranging_fini(struct ranging *r)
     mem_give(r->entries);
     mem_give(r->other);
     mem_give(r->items);
-    mem_give(r->rows);
-    mem_give(r->places);
-    mem_give(r->sizes);
+    mem_give(r->text);
+    mem_give(r->hashed);
     mem_give(r->key);
     for (int side = 0; side < SIDES; side++)
         mem_give(r->names[side].text);
@@ -1097,8 +1134,8 @@ static enum err whole_key(struct match *m, struct ranging *r, uint32_t range, co
                           struct span *key, struct diag *diag)
 {
     struct span tail = item_key(item);
-    const uint32_t shared = m->ranges[range].shared;
-    if (shared + tail.size > r->key_room) {
+    const uint32_t shared = m->shared[range];
+    if (shared + tail.size + CELL_SLACK > r->key_room) {
         size_t room = 2 * (shared + tail.size) + 256;
         uint8_t *grown = mem_grow(r->key, room);
         if (!grown)
@@ -1124,8 +1161,8 @@ static enum err full_key(struct match *m, struct ranging *r, struct worker_io *i
                          struct span *out, struct diag *diag)
 {
     struct pair_head head;
-    memcpy(&head, item_body(item).data, sizeof head);
-    struct row_ref ref = {.place = get40(head.local_place), .side = LOCAL};
+    get_pair_head((const uint8_t *)item_body(item).data, &head);
+    struct row_ref ref = {.place = head.local_place, .side = LOCAL};
     struct full *row = arena_take(&r->arena, sizeof *row);
     struct source *source = m->config.sources[LOCAL];
     enum err err = row ? source->ops->fetch(source, io, &ref, row, 1, &r->arena, diag)
@@ -1200,22 +1237,40 @@ static enum err untie(struct match *m, struct ranging *r, struct worker_io *io, 
 
 /* ---- printing ---- */
 
-static char *print_u64(char *at, uint64_t value)
+/* The eight digits of a value below 10^8, leading zeros too, the first of them lowest. */
+static inline uint64_t eight_digits(uint32_t value)
 {
-    static const char pairs[] =
-        "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
-        "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
-        "8081828384858687888990919293949596979899";
-    char digits[20], *p = digits + sizeof digits;
-    for (; value >= 100; value /= 100)
-        memcpy(p -= 2, pairs + value % 100 * 2, 2);
-    if (value >= 10)
-        memcpy(p -= 2, pairs + value * 2, 2);
-    else
-        *--p = (char)('0' + value);
-    size_t n = (size_t)(digits + sizeof digits - p);
-    short_copy((uint8_t *)at, p, n);
-    return at + n;
+    const uint64_t fours = value / 10000 | (uint64_t)(value % 10000) << 32;
+    const uint64_t hundreds = fours * 10486 >> 20 & 0x7F0000007F;
+    const uint64_t twos = hundreds | (fours - 100 * hundreds) << 16;
+    const uint64_t tens = twos * 103 >> 10 & 0x000F000F000F000F;
+    return tens | (twos - 10 * tens) << 8;
+}
+
+static inline char *put_digits(char *at, uint64_t digits)
+{
+    digits |= 0x3030303030303030;
+    for (unsigned i = 0; i < 8; i++)
+        at[i] = (char)(digits >> (8 * i));
+    return at + 8;
+}
+
+/* May write eight bytes behind the number. */
+static inline char *put_number(char *at, uint64_t value)
+{
+    enum { BASE = 100000000 };
+    if (__builtin_expect(value >= (uint64_t)BASE * BASE, 0)) {
+        at = put_number(at, value / ((uint64_t)BASE * BASE));
+        at = put_digits(at, eight_digits((uint32_t)(value / BASE % BASE)));
+        return put_digits(at, eight_digits((uint32_t)(value % BASE)));
+    }
+    const uint32_t high = (uint32_t)(value / BASE), low = (uint32_t)(value % BASE);
+    const uint64_t digits = eight_digits(high ? high : low);
+    /* The last digit stays, if it is a zero. */
+    const unsigned zeros = (unsigned)__builtin_ctzll(digits | (uint64_t)1 << 56) / 8;
+    put_digits(at, digits >> (8 * zeros));
+    at += 8 - zeros;
+    return high ? put_digits(at, eight_digits(low)) : at;
 }
 
 /* Makes names[side] that of the file in which a place lies. */
@@ -1241,42 +1296,36 @@ static enum err know_name(struct match *m, struct ranging *r, enum side side, ui
     return OK;
 }
 
-static enum err put_place(struct match *m, struct ranging *r, struct worker_io *io, enum side side,
-                          uint64_t place, uint64_t line, struct diag *diag)
+/* A place that its source prints itself. */
+static enum err put_odd_place(struct match *m, struct ranging *r, struct worker_io *io, enum side side,
+                              uint64_t place, struct diag *diag)
 {
     struct source *source = m->config.sources[side];
-    enum err err;
-    char *at;
-    if (!source->ops->place_file || line == 0) {
-        char text[4400];
-        struct full row = {.place = place, .side = (uint8_t)side};
-        size_t n = source->ops->place_text(source, io, &row, text, sizeof text);
-        if (n == 0)
-            return diag_set_errno(diag, errno, "read", "%s: cannot count its lines", text);
-        err = grow_text(&r->places, r->places_used, &r->places_room, 1 + CELL_ROOM(n), diag);
-        if (err != OK)
-            return err;
-        at = r->places + r->places_used;
-        *at++ = ',';
-        at = cell_write(at, (struct span){text, n}, 0);
-    } else {
-        if ((err = know_name(m, r, side, place, diag)) != OK)
-            return err;
-        const struct place_name *name = &r->names[side];
-        err = grow_text(&r->places, r->places_used, &r->places_room, name->text_size + 48, diag);
-        if (err != OK)
-            return err;
-        at = r->places + r->places_used;
-        *at++ = ',';
-        short_copy((uint8_t *)at, name->text, name->text_size);
-        at = print_u64(at + name->text_size, line);
-        *at++ = '@';
-        at = print_u64(at, place - name->begin);
-        if (name->quoted)
-            *at++ = '"';
-    }
-    r->places_used = (size_t)(at - r->places);
+    char text[4400];
+    struct full row = {.place = place, .side = (uint8_t)side};
+    size_t n = source->ops->place_text(source, io, &row, text, sizeof text);
+    if (n == 0)
+        return diag_set_errno(diag, errno, "read", "%s: cannot count its lines", text);
+    enum err err = grow_text(&r->text, r->text_used, &r->text_room, 1 + CELL_ROOM(n), diag);
+    if (err != OK)
+        return err;
+    char *at = r->text + r->text_used;
+    *at++ = ',';
+    at = cell_write(at, (struct span){text, n}, 0);
+    r->text_used = (size_t)(at - r->text);
     return OK;
+}
+
+static inline char *put_place(char *at, const struct place_name *name, uint64_t place, uint64_t line)
+{
+    *at++ = ',';
+    memcpy(at, name->text, name->text_size);
+    at = put_number(at + name->text_size, line);
+    *at++ = '@';
+    at = put_number(at, place - name->begin);
+    if (name->quoted)
+        *at++ = '"';
+    return at;
 }
 
 static char *put_word(char *at, const char *word)
@@ -1293,7 +1342,7 @@ static char *put_money(char *at, int64_t micro, int exponent)
         uint64_t minor = (uint64_t)(micro < 0 ? -micro : micro) / 10000;
         if (micro < 0)
             *at++ = '-';
-        at = print_u64(at, minor / 100);
+        at = put_number(at, minor / 100);
         *at++ = '.';
         *at++ = (char)('0' + minor % 100 / 10);
         *at++ = (char)('0' + minor % 10);
@@ -1312,6 +1361,35 @@ static char *put_day(char *at, struct ranging *r, uint16_t day)
     return at + r->day_size;
 }
 
+/* A cell whose text has CELL_SLACK bytes behind its beginning that may be read, as the place has that may be written. */
+static inline char *put_cell(char *at, struct span text)
+{
+    static const uint8_t masks[2 * CELL_SLACK] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+                                                  255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+                                                  255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+    typedef uint8_t bytes16 __attribute__((vector_size(16)));
+    if (__builtin_expect(text.size > CELL_SLACK, 0))
+        return cell_write(at, text, 0);
+    bytes16 low, high, low_mask, high_mask;
+    memcpy(&low, text.data, 16);
+    memcpy(&high, text.data + 16, 16);
+    memcpy(&low_mask, masks + CELL_SLACK - text.size, 16);
+    memcpy(&high_mask, masks + CELL_SLACK - text.size + 16, 16);
+    /* What wants quotes, or an apostrophe where it comes first: nearly no cell has any of these. */
+    bytes16 odd = (bytes16)((low == ',') | (low == '"') | (low == '\n') | (low == '\r')) & low_mask;
+    odd |= (bytes16)((high == ',') | (high == '"') | (high == '\n') | (high == '\r')) & high_mask;
+    uint64_t half[2];
+    memcpy(half, &odd, 16);
+    const char first = text.size ? text.data[0] : ' ';
+    if (__builtin_expect((half[0] | half[1]) != 0 || first == '=' || first == '+' || first == '-' ||
+                             first == '@' || first == '\t',
+                         0))
+        return cell_write(at, text, 0);
+    memcpy(at, &low, 16);
+    memcpy(at + 16, &high, 16);
+    return at + text.size;
+}
+
 /* A pair's row as put_two_sided (results.c) prints it, for an exact match under the first key. */
 static enum err print_pair(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                            const uint8_t *item, struct diag *diag)
@@ -1320,30 +1398,38 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
     const struct job *job = m->config.job;
     struct span key, body = item_body(item), fields[FIELD_SLOTS];
     struct pair_head head;
+    get_pair_head((const uint8_t *)body.data, &head);
+    const uint64_t places[SIDES] = {[LOCAL] = head.local_place, [CHANNEL] = head.channel_place},
+                   lines[SIDES] = {[LOCAL] = head.local_line, [CHANNEL] = head.channel_line};
     enum err err = whole_key(m, r, range, item, &key, diag);
+    size_t room = 4 * (key.size + body.size) + 64 * (size_t)(job->match.compare_count + 18);
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (m->config.sources[side]->ops->place_file && lines[side]) {
+            err = know_name(m, r, (enum side)side, places[side], diag);
+            room += r->names[side].text_size + 64;
+        }
     if (err == OK)
-        err = grow_text(&r->rows, r->rows_used, &r->rows_room,
-                        4 * (key.size + body.size) + 64 * (size_t)(job->match.compare_count + 16), diag);
+        err = grow_text(&r->text, r->text_used, &r->text_room, room, diag);
+    if (err == OK)
+        err = grow_text(&r->hashed, r->hashed_used, &r->hashed_room, room, diag);
     if (err != OK)
         return err;
-    memcpy(&head, body.data, sizeof head);
-    const uint8_t *cells = (const uint8_t *)body.data + sizeof head,
+    const uint8_t *cells = (const uint8_t *)body.data + PAIR_HEAD,
                   *at_field = order_skip_head((const uint8_t *)key.data);
     for (unsigned i = 0; i < plan->side[LOCAL].order_count; i++)
         at_field = order_get_field(at_field, &fields[i]);
-    uint16_t local_day = (uint16_t)((uint8_t)key.data[0] << 8 | (uint8_t)key.data[1]), channel_day;
-    memcpy(&channel_day, head.channel_day, 2);
-    int64_t amount;
-    memcpy(&amount, head.amount, 8);
+    const uint16_t local_day = (uint16_t)((uint8_t)key.data[0] << 8 | (uint8_t)key.data[1]),
+                   channel_day = head.channel_day;
+    const int64_t amount = head.amount;
     const int exponent = currency_exponent(head.currency);
     static const unsigned shown[] = {FIELD_CHANNEL_CODE, FIELD_BIZ_ORDER_NO, FIELD_CHANNEL_ORDER_NO};
-    char *const begin = r->rows + r->rows_used, *at = begin;
+    char *const begin = r->text + r->text_used, *at = begin;
     for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
         struct span text;
         cells = lean_get_cell(cells, &text);
         if (text.size == 0 && plan->order_at[shown[i]] >= 0)
             text = fields[plan->order_at[shown[i]]];
-        at = cell_write(at, text, 0);
+        at = put_cell(at, text);
         *at++ = ',';
     }
     const int cut = local_day && channel_day && local_day != channel_day;
@@ -1376,7 +1462,7 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
             cells = lean_get_cell(cells, &text);
         for (int side = 0; side < SIDES; side++) {
             *at++ = ',';
-            at = cell_write(at, text, field == FIELD_FEE);
+            at = field == FIELD_FEE ? cell_write(at, text, 1) : put_cell(at, text);
         }
     }
     *at++ = ',';
@@ -1385,27 +1471,45 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
     at = put_day(at, r, local_day);
     *at++ = ',';
     at = put_day(at, r, channel_day);
+    const size_t row_size = (size_t)(at - begin);
+    memcpy(r->hashed + r->hashed_used, begin, row_size);
+    r->hashed[r->hashed_used + row_size] = '\n';
+    r->hashed_used += row_size + 1;
+    for (int side = 0; side < SIDES; side++) {
+        if (__builtin_expect(m->config.sources[side]->ops->place_file && lines[side], 1)) {
+            at = put_place(at, &r->names[side], places[side], lines[side]);
+            continue;
+        }
+        r->text_used = (size_t)(at - r->text);
+        err = put_odd_place(m, r, io, (enum side)side, places[side], diag);
+        if (err == OK)
+            err = grow_text(&r->text, r->text_used, &r->text_room, room, diag);
+        if (err != OK)
+            return err;
+        at = r->text + r->text_used;
+    }
     *at++ = '\n';
-    r->rows_used = (size_t)(at - r->rows);
-    err = put_place(m, r, io, LOCAL, get40(head.local_place), get40(head.local_line), diag);
-    return err == OK ? put_place(m, r, io, CHANNEL, get40(head.channel_place), get40(head.channel_line), diag)
-                     : err;
+    r->text_used = (size_t)(at - r->text);
+    return OK;
 }
 
 static enum err print_row(struct ranging *r, const uint8_t *item, struct diag *diag)
 {
     struct span body = item_body(item), row, places;
     lean_get_cell(lean_get_cell((const uint8_t *)body.data, &row), &places);
-    enum err err = grow_text(&r->rows, r->rows_used, &r->rows_room, row.size + 1, diag);
+    enum err err = grow_text(&r->text, r->text_used, &r->text_room, row.size + places.size + 1, diag);
     if (err == OK)
-        err = grow_text(&r->places, r->places_used, &r->places_room, places.size, diag);
+        err = grow_text(&r->hashed, r->hashed_used, &r->hashed_room, row.size + 1, diag);
     if (err != OK)
         return err;
-    memcpy(r->rows + r->rows_used, row.data, row.size);
-    r->rows_used += row.size;
-    r->rows[r->rows_used++] = '\n';
-    memcpy(r->places + r->places_used, places.data, places.size);
-    r->places_used += places.size;
+    memcpy(r->hashed + r->hashed_used, row.data, row.size);
+    r->hashed[r->hashed_used + row.size] = '\n';
+    r->hashed_used += row.size + 1;
+    char *at = r->text + r->text_used;
+    memcpy(at, row.data, row.size);
+    memcpy(at + row.size, places.data, places.size);
+    at[row.size + places.size] = '\n';
+    r->text_used += row.size + places.size + 1;
     return OK;
 }
 
@@ -1413,83 +1517,70 @@ static enum err print_row(struct ranging *r, const uint8_t *item, struct diag *d
 static enum err sort_and_print(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                                size_t count, struct diag *diag)
 {
-    enum { AHEAD = 4 };
     key_sort(r->entries, r->other, count, item_key);
     enum err err = untie(m, r, io, range, count, diag);
-    r->rows_used = r->places_used = 0;
-    if (2 * count > r->sizes_room) {
-        mem_give(r->sizes);
-        r->sizes_room = 2 * count + count / 2;
-        r->sizes = mem_take(r->sizes_room * sizeof *r->sizes);
-        if (!r->sizes) {
-            r->sizes_room = 0;
-            return mem_fail(diag, 2 * count * sizeof *r->sizes, "matched rows");
-        }
-    }
+    r->text_used = r->hashed_used = 0;
     for (size_t i = 0; err == OK && i < count; i++) {
         const uint8_t *item = r->entries[i].item;
         if (i + AHEAD < count) {
             __builtin_prefetch(r->entries[i + AHEAD].item);
             __builtin_prefetch(r->entries[i + AHEAD].item + 64);
         }
-        size_t rows_used = r->rows_used, places_used = r->places_used;
         err = *item == KIND_PAIR ? print_pair(m, r, io, range, item, diag) : print_row(r, item, diag);
-        r->sizes[2 * i] = (uint32_t)(r->rows_used - rows_used);
-        r->sizes[2 * i + 1] = (uint32_t)(r->places_used - places_used);
     }
     return err;
 }
 
-/* Waits until the ranges before this one are written. */
-static enum err take_turn(struct match *m, uint32_t range)
+/* Waits until the ranges before this one had theirs. */
+static enum err take_turn(struct match *m, enum turn turn, uint32_t range)
 {
     pthread_mutex_lock(&m->lock);
-    while (m->turn != range && !stopped(m)) {
+    while (m->turns[turn] != range && !stopped(m)) {
         struct timespec until;
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += 1; /* an interrupt wakes nobody */
         pthread_cond_timedwait(&m->turn_is_over, &m->lock, &until);
     }
-    int mine = m->turn == range && !stopped(m);
+    int mine = m->turns[turn] == range && !stopped(m);
     pthread_mutex_unlock(&m->lock);
     return mine ? OK : ERR_INTERRUPTED;
 }
 
-static void end_turn(struct match *m)
+static void end_turn(struct match *m, enum turn turn)
 {
     pthread_mutex_lock(&m->lock);
-    m->turn++;
+    m->turns[turn]++;
     pthread_cond_broadcast(&m->turn_is_over);
     pthread_mutex_unlock(&m->lock);
 }
 
-/* Appends the printed rows to digest and file. In turn. */
-static enum err write_rows(struct match *m, const struct ranging *r, size_t count, struct diag *diag)
+/* The printed rows into file and digest. Only which bytes of the file are whose, and the digest, go in turn; `*over` says that it
+ * was not this worker's turn any more. */
+static enum err write_rows(struct match *m, struct ranging *r, uint32_t number, uint32_t range, int *over,
+                           struct diag *diag)
 {
-    digest_put(m->digest, r->rows, r->rows_used);
-    const char *row = r->rows, *places = r->places;
-    enum err err = OK;
-    for (size_t i = 0; err == OK && i < count; i++) {
-        const uint32_t row_size = r->sizes[2 * i], places_size = r->sizes[2 * i + 1];
-        err = out_put(&m->out, row, row_size - 1, diag);
-        if (err == OK)
-            err = out_put(&m->out, places, places_size, diag);
-        if (err == OK)
-            err = out_put(&m->out, "\n", 1, diag);
-        row += row_size;
-        places += places_size;
-    }
-    return err;
+    *over = take_turn(m, TURN_PLACE, range) != OK;
+    if (*over)
+        return OK;
+    stretch_claim(m->file, &r->stretch, r->text, r->text_used);
+    end_turn(m, TURN_PLACE);
+    enum err err = stretch_write(m->file, number, &r->stretch, r->text, diag);
+    *over = err == OK && take_turn(m, TURN_DIGEST, range) != OK;
+    if (err != OK || *over)
+        return err;
+    digest_put(m->digest, r->hashed, r->hashed_used);
+    end_turn(m, TURN_DIGEST);
+    return OK;
 }
 
 /* A range that is too large to be loaded is gone over again and again, and each time a part of it is taken whose
  * bounds a sample gives. */
-static enum err write_by_parts(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
-                               struct diag *diag)
+static enum err write_by_parts(struct match *m, struct ranging *r, struct worker_io *io, uint32_t number,
+                               uint32_t range, struct diag *diag)
 {
     struct sample sample = {0};
     struct span *cuts = NULL;
-    const uint32_t shared = m->ranges[range].shared;
+    const uint32_t shared = m->shared[range];
     uint64_t parts = 2 * tank_size(m->ranges_tank, range) / m->range_bytes_max + 1;
     enum err err = OK;
     for (uint64_t part = 0, passes = 1 + parts; err == OK && part < passes && !stopped(m); part++) {
@@ -1516,7 +1607,7 @@ static enum err write_by_parts(struct match *m, struct ranging *r, struct worker
                     continue;
                 if (r->items_used + size > r->items_room) {
                     size_t room = (r->items_used + size) * 5 / 4 + 4096;
-                    uint8_t *grown = mem_grow(r->items, room);
+                    uint8_t *grown = mem_grow(r->items, room + CELL_SLACK);
                     if (!grown) {
                         err = mem_fail(diag, room, "sorting matched rows");
                         break;
@@ -1558,8 +1649,11 @@ static enum err write_by_parts(struct match *m, struct ranging *r, struct worker
         }
         if (err == OK)
             err = sort_and_print(m, r, io, range, count, diag);
-        if (err == OK)
-            err = write_rows(m, r, count, diag);
+        if (err == OK) {
+            stretch_claim(m->file, &r->stretch, r->text, r->text_used);
+            err = stretch_write(m->file, number, &r->stretch, r->text, diag);
+            digest_put(m->digest, r->hashed, r->hashed_used);
+        }
     }
     for (uint32_t i = 0; i < sample.count; i++)
         mem_give(sample.items[i].key);
@@ -1573,7 +1667,7 @@ static int fits(const struct match *m, uint32_t range)
     return tank_size(m->ranges_tank, range) <= m->range_bytes_max;
 }
 
-static enum err write_ranges(struct match *m, struct worker_io *io, struct diag *diag)
+static enum err write_ranges(struct match *m, struct worker_io *io, uint32_t number, struct diag *diag)
 {
     struct ranging *r = mem_take_zero(1, sizeof *r);
     if (!r)
@@ -1610,39 +1704,62 @@ static enum err write_ranges(struct match *m, struct worker_io *io, struct diag 
             if (err == OK)
                 err = sort_and_print(m, r, io, range, count, diag);
         }
-        if (err == OK && take_turn(m, range) != OK)
+        int over = 0;
+        if (err == OK && fits(m, range)) {
+            err = write_rows(m, r, number, range, &over, diag);
+        } else if (err == OK) {
+            over = take_turn(m, TURN_PLACE, range) != OK || take_turn(m, TURN_DIGEST, range) != OK;
+            if (!over)
+                err = write_by_parts(m, r, io, number, range, diag);
+            if (!over && err == OK) {
+                end_turn(m, TURN_PLACE);
+                end_turn(m, TURN_DIGEST);
+            }
+        }
+        if (over)
             break;
-        if (err == OK)
-            err = fits(m, range) ? write_rows(m, r, count, diag) : write_by_parts(m, r, io, range, diag);
-        if (err == OK)
-            end_turn(m);
         range = next;
     }
     ranging_fini(r);
     mem_give(r);
-    return err;
+    return err == OK ? stretch_wait(m->file, number, diag) : err;
 }
 
 /* ---- the stages ---- */
 
 static enum err begin_file(struct match *m, struct diag *diag)
 {
-    enum err err = out_open(&m->out, m->config.backend, OUT_BLOCKS_MAX, diag);
+    enum { BLOCKS = 4, BLOCK_MIN = 64 << 10, BLOCK_MAX = 512 << 10 };
+    struct stretch_config config = {.directory = m->config.directory,
+                                    .name = "match.csv",
+                                    .lanes = m->config.lanes,
+                                    .blocks = BLOCKS,
+                                    .block = BLOCK_MIN,
+                                    .backend = m->config.backend};
+    while (config.block < BLOCK_MAX && 32 * BLOCKS * config.block <= m->config.memory / m->config.lanes)
+        config.block *= 2;
+    enum err err = stretch_open(&m->file, &config, diag);
     m->digest = digest_open();
     if (err == OK && !m->digest)
         err = mem_fail(diag, 0, "match.csv");
-    if (err == OK)
-        err = out_begin(&m->out, m->config.directory, "match.csv", 1, diag);
     if (err != OK)
         return err;
     m->began = 1;
+    const size_t head = strlen(m->config.head), places = strlen(m->config.place_head);
     digest_begin(m->digest);
-    digest_put(m->digest, m->config.head, strlen(m->config.head));
+    digest_put(m->digest, m->config.head, head);
     digest_put(m->digest, "\n", 1);
-    err = out_put(&m->out, m->config.head, strlen(m->config.head), diag);
-    if (err == OK)
-        err = out_put(&m->out, m->config.place_head, strlen(m->config.place_head), diag);
-    return err == OK ? out_put(&m->out, "\n", 1, diag) : err;
+    char *line = mem_take(head + places + 1);
+    if (!line)
+        return mem_fail(diag, head + places + 1, "match.csv");
+    memcpy(line, m->config.head, head);
+    memcpy(line + head, m->config.place_head, places);
+    line[head + places] = '\n';
+    struct stretch stretch;
+    stretch_claim(m->file, &stretch, line, head + places + 1);
+    err = stretch_write(m->file, 0, &stretch, line, diag);
+    mem_give(line);
+    return err;
 }
 
 static enum err do_stage(struct match *m, unsigned stage, struct worker_io *io, uint32_t number,
@@ -1672,7 +1789,7 @@ static enum err do_stage(struct match *m, unsigned stage, struct worker_io *io, 
             drop(m, &m->channel);
             drop(m, &m->rows);
         }
-        return write_ranges(m, io, diag);
+        return write_ranges(m, io, number, diag);
     }
 }
 
@@ -1699,7 +1816,7 @@ enum err match_stage(struct match *m, unsigned stage, uint32_t lane, struct work
 enum err match_finish(struct match *m, char digest[DIGEST_TEXT], struct diag *diag)
 {
     CHECK(m->began);
-    enum err err = out_end(&m->out, OK, diag);
+    enum err err = stretch_end(m->file, diag);
     if (err == OK)
         digest_end(m->digest, digest);
     drop(m, &m->ranges_tank);

@@ -15,6 +15,8 @@ enum {
     FLIGHT = 8,       /* writes, or reads, of one owner under way */
     RESERVE_MIN = 32, /* blocks of room that the disk is asked for at a time */
     RESERVE_MAX = 2048,
+    HUGE_MIN =
+        4 << 20, /* bytes of a lane from which its blocks lie in huge pages: they are written to all over */
     NO_BLOCK = 0x7FFFFFFF,
     IN_MEMORY = (int)0x80000000 /* of a chain's link: a block of the lane's memory, not of the file */
 };
@@ -74,7 +76,7 @@ enum err tank_open(struct tank **out, const struct tank_config *config, struct d
         lane->blocks = (uint32_t)blocks;
         lane->chains = mem_take_zero(config->partitions, sizeof *lane->chains);
         lane->free = mem_take(blocks * sizeof *lane->free);
-        lane->memory = mem_map(blocks * t->block, 0);
+        lane->memory = mem_map(blocks * t->block, blocks * t->block >= HUGE_MIN);
         if (!lane->chains || !lane->free || !lane->memory)
             err = mem_fail(diag, blocks * t->block, "rows put aside");
         for (uint32_t p = 0; lane->chains && p < config->partitions; p++)
@@ -254,6 +256,17 @@ void tank_commit(struct tank *t, uint32_t number, uint32_t partition, size_t siz
     t->lanes[number].chains[partition].used += (uint32_t)size;
 }
 
+void tank_expect(const struct tank *t, uint32_t number, uint32_t partition)
+{
+    const struct tank_lane *lane = &t->lanes[number];
+    const struct chain *chain = &lane->chains[partition];
+    if (chain->open == NO_BLOCK)
+        return;
+    const uint8_t *at = block_at(t, lane, chain->open) + chain->used;
+    __builtin_prefetch(at, 1);
+    __builtin_prefetch(at + 64, 1);
+}
+
 enum err tank_end(struct tank *t, uint32_t number, struct diag *diag)
 {
     struct tank_lane *lane = &t->lanes[number];
@@ -309,7 +322,7 @@ enum err tank_load(struct tank *t, uint32_t partition, struct tank_load *load, s
     if (want > load->room) {
         mem_unmap(load->buffer, load->room);
         load->room = 0;
-        load->buffer = mem_map(want + want / 8, 0);
+        load->buffer = mem_map(want + want / 8, t->config.memory / t->config.lanes >= HUGE_MIN);
         if (load->buffer)
             load->room = want + want / 8;
     }

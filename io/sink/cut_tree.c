@@ -1,0 +1,133 @@
+/* io/sink/cut_tree.c: see cut_tree.h. A hot file. */
+#include "io/sink/cut_tree.h"
+#include "core/base/mem.h"
+
+enum { WORD = 8, DEPTH_MAX = 512 /* bytes; cuts that share more are compared whole */ };
+
+/* The eight bytes at `depth`, first byte highest; zeros behind the key's end. */
+static inline uint64_t word_at(struct span key, size_t depth)
+{
+    uint64_t word = 0;
+    if (depth + WORD <= key.size)
+        memcpy(&word, key.data + depth, WORD);
+    else if (depth < key.size)
+        memcpy(&word, key.data + depth, key.size - depth);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return word;
+#else
+    return __builtin_bswap64(word);
+#endif
+}
+
+static int add_branch(struct cut_tree *t, uint64_t word)
+{
+    if (t->branch_count == t->branch_room) {
+        const uint32_t room = t->branch_room ? 2 * t->branch_room : 256;
+        uint64_t *words = mem_grow(t->words, room * sizeof *words);
+        t->words = words ? words : t->words;
+        struct cut_branch *branches = words ? mem_grow(t->branches, room * sizeof *branches) : NULL;
+        if (!branches)
+            return 0;
+        t->branches = branches;
+        t->branch_room = room;
+    }
+    t->words[t->branch_count] = word;
+    t->branches[t->branch_count++] = (struct cut_branch){0, 0};
+    return 1;
+}
+
+/* A node for the cuts from `begin` up to `end`. */
+static int add_node(struct cut_tree *t, uint32_t begin, uint32_t end, uint32_t depth)
+{
+    if (t->node_count == t->node_room) {
+        const uint32_t room = t->node_room ? 2 * t->node_room : 64;
+        struct cut_node *nodes = mem_grow(t->nodes, room * sizeof *nodes);
+        if (!nodes)
+            return 0;
+        t->nodes = nodes;
+        t->node_room = room;
+    }
+    struct cut_node node = {.first = t->branch_count, .begin = begin, .depth = depth};
+    for (uint32_t i = begin; i < end; i++) {
+        const uint64_t word = word_at(t->cuts[i], depth);
+        if (t->branch_count == node.first || t->words[t->branch_count - 1] != word)
+            if (!add_branch(t, word))
+                return 0;
+        t->branches[t->branch_count - 1].end = i + 1;
+    }
+    node.count = t->branch_count - node.first;
+    t->nodes[t->node_count++] = node;
+    return 1;
+}
+
+int cut_tree_make(struct cut_tree *t, const struct span *cuts, uint32_t count)
+{
+    *t = (struct cut_tree){.cuts = cuts, .cut_count = count};
+    if (count && !add_node(t, 0, count, 0))
+        return 0;
+    for (uint32_t n = 0; n < t->node_count; n++) { /* nodes are added behind while it goes on */
+        const struct cut_node node = t->nodes[n];
+        uint32_t begin = node.begin;
+        for (uint32_t i = node.first; i < node.first + node.count; i++) {
+            const uint32_t end = t->branches[i].end;
+            int goes_on = end - begin > 1 && node.depth + WORD < DEPTH_MAX;
+            for (uint32_t k = begin; k < end; k++)
+                goes_on &= cuts[k].size > node.depth + WORD;
+            if (goes_on) {
+                t->branches[i].node = t->node_count;
+                if (!add_node(t, begin, end, node.depth + WORD))
+                    return 0;
+            }
+            begin = end;
+        }
+    }
+    return 1;
+}
+
+/* How many of the words are at or before `word`: no branch that could be guessed wrong. */
+static inline uint32_t at_or_before(const uint64_t *words, uint32_t count, uint64_t word)
+{
+    uint32_t at = 0;
+    while (count > 1) {
+        const uint32_t half = count / 2;
+        at += half & (0 - (uint32_t)(words[at + half - 1] <= word));
+        count -= half;
+    }
+    return at + (words[at] <= word);
+}
+
+uint32_t cut_tree_find(const struct cut_tree *t, struct span key)
+{
+    if (t->cut_count == 0)
+        return 0;
+    for (const struct cut_node *node = t->nodes;;) {
+        const uint64_t word = word_at(key, node->depth), *const words = t->words + node->first;
+        const uint32_t n = at_or_before(words, node->count, word);
+        if (n == 0)
+            return node->begin;
+        const struct cut_branch *branch = &t->branches[node->first + n - 1];
+        if (words[n - 1] != word)
+            return branch->end;
+        if (branch->node) {
+            node = &t->nodes[branch->node];
+            continue;
+        }
+        uint32_t low = n > 1 ? branch[-1].end : node->begin, high = branch->end;
+        while (low < high) {
+            const uint32_t mid = (low + high) / 2;
+            if (span_compare(t->cuts[mid], key) <= 0)
+                low = mid + 1;
+            else
+                high = mid;
+        }
+        return low;
+    }
+}
+
+void cut_tree_fini(struct cut_tree *t)
+{
+    mem_give(t->words);
+    mem_give(t->branches);
+    mem_give(t->nodes);
+    *t = (struct cut_tree){0};
+}
