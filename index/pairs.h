@@ -7,16 +7,19 @@
  * The print is the low half of the key's hash (the partition says eight bits more); a place is told by its distance
  * from that of the pair before in the same partition, which in time order are three bytes. Pairs of a partition are
  * read in the order in which they were put. The owner of `struct pair_trail` counts them and forgets them together.
+ *
+ * Behind a pair stands, for each side that is a log, where in its event the row is (struct image_at), in four bytes and more: without it
+ * the row is not found again.
  */
 #ifndef TIEOUT_INDEX_PAIRS_H
 #define TIEOUT_INDEX_PAIRS_H
 
-#include <stdint.h>
-#include <string.h>
+#include "core/model/record.h"
 
 enum {
     PAIR_ROOM = 24, /* tag, print, six bytes of a place, and eight of which six count */
-    PAIR_BYTES_TYPICAL = 12
+    PAIR_BYTES_TYPICAL = 12,
+    IMAGE_AT_ROOM = 13
 };
 
 /* The last pair of a partition. */
@@ -93,6 +96,54 @@ static inline uint32_t pair_take(const uint8_t *from, struct pair_trail *trail, 
     pair->local = trail->local = pair_unfold(trail->local, a);
     pair->channel = trail->channel = pair_unfold(trail->channel, b);
     return 7 + wide_a + wide_b;
+}
+
+/* An image's way back: as in struct record's fold. */
+struct image_at {
+    uint32_t back_event, back_map, row_index;
+};
+_Static_assert(sizeof(struct image_at) == RECORD_FOLD_BYTES, "a record's fold");
+
+static inline struct image_at image_at_of(const struct record *image)
+{
+    struct image_at at;
+    memcpy(&at, image->var, sizeof at);
+    return at;
+}
+
+static inline uint8_t *image_at_number(uint8_t *to, uint32_t number, unsigned wide)
+{
+    for (unsigned i = 0; i <= wide; i++)
+        *to++ = (uint8_t)(number >> 8 * i);
+    return to;
+}
+
+/* Writes up to IMAGE_AT_ROOM bytes; returns how many. */
+static inline uint32_t image_at_put(uint8_t *to, struct image_at at)
+{
+    const unsigned event = pair_width(at.back_event), map = pair_width(at.back_map),
+                   row = pair_width(at.row_index);
+    to[0] = (uint8_t)(event | map << 2 | row << 4);
+    const uint8_t *const end = image_at_number(
+        image_at_number(image_at_number(to + 1, at.back_event, event), at.back_map, map), at.row_index, row);
+    return (uint32_t)(end - to);
+}
+
+static inline const uint8_t *image_at_read(const uint8_t *from, uint32_t *number, unsigned wide)
+{
+    *number = 0;
+    for (unsigned i = 0; i <= wide; i++)
+        *number |= (uint32_t)*from++ << 8 * i;
+    return from;
+}
+
+static inline uint32_t image_at_take(const uint8_t *from, struct image_at *at)
+{
+    const unsigned tag = from[0];
+    const uint8_t *const end = image_at_read(
+        image_at_read(image_at_read(from + 1, &at->back_event, tag & 3), &at->back_map, tag >> 2 & 3),
+        &at->row_index, tag >> 4 & 3);
+    return (uint32_t)(end - from);
 }
 
 #endif

@@ -38,9 +38,35 @@ enum {
     PACKED_BEHIND = 10, /* what they lead to */
     PACKED_RING = 64,   /* hashes of records asked for; more than PACKED_AHEAD + ASK_AT_ONCE */
     SUB_MEMORY_MIN = 256 << 10,
-    KEPT_KINDS = 2,   /* records, packed ones */
-    CROWD_SHARE = 8,  /* of the entries: a key that has so much is a crowd */
-    LEAVE_AT_ONCE = 4 /* one of so many units leaves when room is made */
+    KEPT_KINDS = 2,    /* records, packed ones */
+    CROWD_SHARE = 8,   /* of the entries: a key that has so much is a crowd */
+    LEAVE_AT_ONCE = 4, /* one of so many units leaves when room is made */
+    /* One key of so many never lets its image go, so that it is seen how often a pair would have to come back: from one of
+     * CALLED_BACK_SHARE on, and a few, images stay. */
+    SAMPLED_KEYS = 256,
+    CALLED_BACK_SHARE = 8,
+    CALLED_BACK_FREE = 32,
+    CHAIN_LOOKED_AT = 4 /* entries: a longer chain is looked at in the end */
+};
+
+/* What a record that leaves at once is not. */
+enum {
+    STAYS_PLAIN = RECORD_CARRIED | RECORD_CROWDED,
+    STAYS = STAYS_PLAIN | RECORD_GONE | RECORD_VOIDED | RECORD_REJECT | RECORD_NO_KEY | RECORD_EXCLUDED |
+            RECORD_DEAD
+};
+
+/* What is known of a pair that left, where a side is a log. */
+struct left_image {
+    struct image_at at[SIDES];
+    uint8_t state; /* enum left_state */
+    uint8_t many;  /* other pairs have its print */
+};
+enum left_state {
+    LEFT,        /* nothing else came under its print */
+    LEFT_CALLED, /* something may have: its images come back */
+    LEFT_BACK,   /* they did, and the key is judged whole */
+    LEFT_AGAIN   /* they did, and it is a pair as before, perhaps by a later image */
 };
 
 /* A key with open records. */
@@ -98,6 +124,16 @@ struct index {
     int all_crowd;
     uint64_t pair_bytes_top;
     struct log_days log_days;
+    /* Images that leave; see the part "images that left". */
+    int has_images, images_go;
+    uint64_t sampled,
+        sampled_again; /* pairs of sampled keys that would have left; records that came to one */
+    uint16_t stays;    /* flags of records that do not leave at once */
+    int is_judging;    /* what comes back may take more than the limit says: pairs_exceed has seen to it */
+    struct left_image *left_images; /* beside `flat` */
+    size_t left_image_room;
+    struct waiting *back; /* keys of images that came back, under which nobody waited before */
+    uint32_t back_count, back_room;
 };
 
 static inline struct record *entry_at(const struct index *s, uint32_t number)
@@ -108,6 +144,8 @@ static inline struct record *entry_at(const struct index *s, uint32_t number)
 /* 1 when the shard may hold so many bytes more. */
 static int may_grow(const struct index *s, uint64_t more)
 {
+    if (s->is_judging)
+        return 1;
     uint64_t held = s->counts.entry_bytes + ((uint64_t)s->table.mask + 1) * sizeof(struct bucket) +
                     packed_table_bytes(&s->packed) + image_ids_bytes(&s->image_ids);
     return s->live_max == 0 || held + more <= s->live_max;
@@ -297,6 +335,33 @@ static inline enum err remember_pair(struct index *s, uint32_t print, uint32_t p
     return OK;
 }
 
+/* The same where a side is a log: its row is found again by more than its place. */
+static __attribute__((noinline)) enum err remember_images(struct index *s, uint32_t print, uint32_t partition,
+                                                          const struct left_pair *pair,
+                                                          const struct image_at at[SIDES], struct diag *diag)
+{
+    uint8_t *to = spool_room(s->pairs, partition, PAIR_ROOM + SIDES * IMAGE_AT_ROOM, diag);
+    if (UNLIKELY(!to))
+        return diag->err;
+    uint32_t size = pair_put(to, &s->trail[partition], print, pair->local, pair->channel);
+    for (int side = 0; side < SIDES; side++)
+        if (s->config.layout[side].has_fold)
+            size += image_at_put(to + size, at[side]);
+    spool_used(s->pairs, partition, size);
+    return OK;
+}
+
+/* A pair as it was remembered; `at` is filled for sides that are logs. Its size. */
+static inline uint32_t take_left(const struct index *s, const uint8_t *from, struct pair_trail *trail,
+                                 struct left_pair *pair, struct image_at at[SIDES])
+{
+    uint32_t size = pair_take(from, trail, pair);
+    for (int side = 0; side < SIDES; side++)
+        if (UNLIKELY(s->config.layout[side].has_fold))
+            size += image_at_take(from + size, &at[side]);
+    return size;
+}
+
 static inline __attribute__((always_inline)) void
 count_pair(struct index *s, const struct record *local, const struct record *channel, const struct road road)
 {
@@ -464,6 +529,17 @@ static int fold(struct index *s, uint32_t head, const struct record *r, struct d
     e->flags |= RECORD_DEAD; /* the new image is longer and gets an entry of its own; the chain's key
                                 bytes stay */
     return 0;
+}
+
+/* All entries of a chain are free. */
+static void chain_give(struct index *s, uint32_t head)
+{
+    for (uint32_t number = head, next; number != NO_ENTRY; number = next) {
+        const struct record *e = entry_at(s, number);
+        next = e->hash_hi;
+        entry_give(s, number, record_units(record_var_size(e, layout_of(s, e))));
+        s->counts.waiting--;
+    }
 }
 
 /* ---- partitions that leave ---- */
@@ -649,6 +725,14 @@ static int is_crowd(const struct index *s, uint32_t print)
     return s->all_crowd;
 }
 
+static enum err too_many_alike(const struct index *s, uint64_t records, struct diag *diag)
+{
+    return diag_set(diag, ERR_MACHINE, "memory.group", "give --memory=SIZE more",
+                    "%llu records of one order number (or of a few whose hashes agree) must be judged "
+                    "together and do not fit in the memory of one shard, %llu bytes",
+                    (unsigned long long)records, (unsigned long long)s->config.memory_max);
+}
+
 /* Memory is full: the partitions that hold most leave. */
 static enum err make_room(struct index *s, struct diag *diag)
 {
@@ -658,10 +742,7 @@ static enum err make_room(struct index *s, struct diag *diag)
     if (err != OK || moved)
         return err;
     if (s->level == LEVEL_LAST || s->left_count == s->partition_count)
-        return diag_set(diag, ERR_MACHINE, "memory.group", "give --memory=SIZE more",
-                        "%llu records of one order number (or of a few whose hashes agree) must be judged "
-                        "together and do not fit in the memory of one shard, %llu bytes",
-                        (unsigned long long)s->counts.waiting, (unsigned long long)s->config.memory_max);
+        return too_many_alike(s, s->counts.waiting, diag);
     err = need_kept(s, diag);
     if (err != OK)
         return err;
@@ -703,28 +784,110 @@ static enum err make_room(struct index *s, struct diag *diag)
     return move_left(s, diag);
 }
 
+/* ---- images that leave ---- */
+
+static inline int is_sampled(const struct record *r)
+{
+    return r->hash_lo % SAMPLED_KEYS == 0;
+}
+
+/* The local and the channel record of a short chain that are all that is alive in it, and exactly alike. */
+static int chain_is_pair(const struct index *s, uint32_t head, const struct record *of[SIDES])
+{
+    of[LOCAL] = of[CHANNEL] = NULL;
+    uint32_t walked = 0;
+    for (uint32_t at = head; at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
+        const struct record *e = entry_at(s, at);
+        if (++walked > CHAIN_LOOKED_AT)
+            return 0;
+        if (e->flags & RECORD_DEAD)
+            continue;
+        if (e->flags & s->stays || of[side_of(e)])
+            return 0;
+        of[side_of(e)] = e;
+    }
+    return of[LOCAL] && of[CHANNEL] && sigma_equal(s, of[LOCAL], of[CHANNEL], (struct road){0}) &&
+           window_fits(s, of[LOCAL], of[CHANNEL]);
+}
+
+/* A record comes to the key of a sampled chain: had it been a pair, it would have to come back. */
+static __attribute__((noinline)) void note_sampled(struct index *s, uint32_t head)
+{
+    const struct record *of[SIDES];
+    s->sampled_again += chain_is_pair(s, head, of);
+}
+
+/* Whether an image and its partner may leave. Bringing back costs two rows read again, waiting a tenth of that: where a log often tells
+ * more of rows that have their partner, they wait. What is judged is the same. */
+static inline int images_go(struct index *s, const struct record *r)
+{
+    if (UNLIKELY(is_sampled(r))) {
+        s->sampled++;
+        s->images_go =
+            s->config.recall.images && s->sampled_again * CALLED_BACK_SHARE <= s->sampled + CALLED_BACK_FREE;
+        return 0;
+    }
+    return s->images_go;
+}
+
+/* The log tells a record, or tells it no more. */
+static void tell_left(struct index *s, const struct record *r, int sign);
+
+static enum err image_leaves(struct index *s, uint32_t partition, const struct record *local,
+                             const struct record *channel, struct diag *diag)
+{
+    const struct record *const of[SIDES] = {local, channel};
+    struct image_at at[SIDES];
+    for (int side = 0; side < SIDES; side++)
+        if (s->config.layout[side].has_fold) {
+            at[side] = image_at_of(of[side]);
+            if (s->config.words)
+                tell_left(s, of[side], 1);
+        }
+    const struct left_pair pair = {.local = local->place, .channel = channel->place};
+    return remember_images(s, local->hash_lo, partition, &pair, at, diag);
+}
+
+/* A chain to which a record came leaves where it is a pair now. */
+static __attribute__((noinline)) enum err chain_leaves(struct index *s, const struct found *found,
+                                                       uint32_t tag, struct diag *diag)
+{
+    const struct record *of[SIDES];
+    if (s->config.holds_all || !chain_is_pair(s, found->head, of) || !images_go(s, of[LOCAL]))
+        return OK;
+    count_pair(s, of[LOCAL], of[CHANNEL], (struct road){0});
+    enum err err = image_leaves(s, partition_of_tag(s, tag), of[LOCAL], of[CHANNEL], diag);
+    table_remove(&s->table, tag, found->bucket, found->slot);
+    chain_give(s, found->head);
+    return err;
+}
+
 static inline __attribute__((always_inline)) enum err
 take_in(struct index *s, const struct record *r, uint32_t units, const struct road road, struct diag *diag)
 {
     const uint32_t tag = tag_of(r, road);
     struct found found;
+    int chained = 0;
     for (;;) {
         if (UNLIKELY(s->left_count) && s->left[partition_of_tag(s, tag)])
             return keep(s, partition_of_tag(s, tag), r, units, diag);
         uint32_t number;
         if (find_key(s, r, tag, road, &found)) {
             struct record *e = entry_at(s, found.head);
+            if (!road.plain && s->has_images && UNLIKELY(is_sampled(r)))
+                note_sampled(s, found.head);
             if (LIKELY(e->hash_hi == NO_ENTRY && ((e->flags ^ r->flags) & RECORD_CHANNEL) &&
-                       !((e->flags | r->flags) &
-                         (road.plain ? RECORD_CARRIED | RECORD_CROWDED
-                                     : RECORD_CARRIED | RECORD_CROWDED | RECORD_IMAGE)) &&
+                       !((e->flags | r->flags) & (road.plain ? STAYS_PLAIN : s->stays)) &&
                        (road.plain || !s->config.holds_all))) {
                 const struct record *local = r->flags & RECORD_CHANNEL ? e : r,
                                     *channel = r->flags & RECORD_CHANNEL ? r : e;
-                if (LIKELY(sigma_equal(s, e, r, road) && window_fits(s, local, channel))) {
+                if (LIKELY(sigma_equal(s, e, r, road) && window_fits(s, local, channel)) &&
+                    (road.plain || !s->has_images || images_go(s, r))) {
                     count_pair(s, local, channel, road);
-                    enum err err = remember_pair(s, r->hash_lo, partition_of_tag(s, tag), local->place,
-                                                 channel->place, diag);
+                    enum err err = road.plain || !s->has_images
+                                       ? remember_pair(s, r->hash_lo, partition_of_tag(s, tag), local->place,
+                                                       channel->place, diag)
+                                       : image_leaves(s, partition_of_tag(s, tag), local, channel, diag);
                     uint32_t e_units = units_of(s, e, road);
                     table_remove(&s->table, tag, found.bucket, found.slot);
                     entry_give(s, found.head, e_units);
@@ -737,7 +900,7 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
             if (!road.plain && (r->flags & RECORD_IMAGE)) {
                 int folded = fold(s, found.head, r, diag);
                 if (folded)
-                    return folded > 0 ? OK : ERR_MACHINE;
+                    return folded > 0 ? chain_leaves(s, &found, tag, diag) : ERR_MACHINE;
             }
             number = entry_take(s, units, diag);
             if (LIKELY(number != NO_ENTRY)) {
@@ -749,6 +912,7 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
                 if (!road.plain && UNLIKELY(s->image_ids.slots != NULL) && (r->flags & RECORD_IMAGE) &&
                     image_ids_has(&s->image_ids, found.head))
                     note_image(s, image_tag(s, found.head, fresh), number);
+                chained = s->has_images;
             }
         } else {
             int grown = 1;
@@ -776,7 +940,7 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
     s->counts.waiting++;
     if (s->counts.waiting > s->counts.waiting_max)
         s->counts.waiting_max = s->counts.waiting;
-    return OK;
+    return !road.plain && chained ? chain_leaves(s, &found, tag, diag) : OK;
 }
 
 /* ---- packed records ---- */
@@ -1091,6 +1255,15 @@ static void tell_record(const struct index *s, struct log_sums *sums, const stru
     log_sums_add(sums, &print);
 }
 
+static void tell_left(struct index *s, const struct record *r, int sign)
+{
+    struct log_sums *const sums = sums_of(s->log_days.told, s, r);
+    struct log_sums one = {0};
+    tell_record(s, sums ? &one : NULL, r);
+    if (sums)
+        log_sums_merge(sums, &one, sign);
+}
+
 /* 1: the log tells a carried record as it was carried. */
 static int is_as_carried(const struct index *s, const struct record *carried, const struct record *image)
 {
@@ -1152,7 +1325,12 @@ static int settles_now(const struct index *s, uint32_t head, const struct record
 static int pairs_exceed(const struct index *s, uint32_t partition)
 {
     const uint64_t each = sizeof(struct left_pair) + 2 * sizeof *s->seen;
-    return s->config.memory_max && s->trail[partition].count * each > shard_pair_share(s->config.memory_max);
+    /* Images that come back are records again, all of them if need be. */
+    const uint64_t images =
+        s->has_images ? sizeof(struct left_image) + sizeof(struct row_ref) + 2 * RECORD_UNIT : 0;
+    const uint64_t share =
+        s->has_images && s->level == LEVEL_LAST ? s->live_max : shard_pair_share(s->config.memory_max);
+    return s->config.memory_max && s->trail[partition].count * (each + images) > share;
 }
 
 static int pairs_too_many(const struct index *s, uint32_t partition)
@@ -1287,21 +1465,44 @@ static enum err call_crowd(struct index *s, struct refs *out, uint32_t print, st
     return err;
 }
 
-static enum err give_back(struct left_pair *p, struct refs *out, struct diag *diag)
+static struct row_ref ref_of_left(const struct left_pair *p, const struct left_image *image, enum side side)
+{
+    struct row_ref ref = {.place = side == LOCAL ? p->local : p->channel,
+                          .key_hash = p->print,
+                          .side = (uint8_t)side,
+                          .record_flags = side == LOCAL ? 0 : RECORD_CHANNEL,
+                          .revisited = 1};
+    if (image) {
+        ref.back_event = image->at[side].back_event;
+        ref.back_map = image->at[side].back_map;
+        ref.row_index = image->at[side].row_index;
+    }
+    return ref;
+}
+
+/* `image`: where a side is a log. One that came back as a record is in the chains already. */
+static enum err give_back(struct left_pair *p, const struct left_image *image, struct refs *out,
+                          struct diag *diag)
 {
     if (p->local == GIVEN_BACK)
         return OK;
-    struct row_ref ref = {.place = p->local, .key_hash = p->print, .side = LOCAL, .revisited = 1};
-    enum err err = out_put(out, ref, diag);
-    ref = (struct row_ref){.place = p->channel,
-                           .key_hash = p->print,
-                           .side = CHANNEL,
-                           .record_flags = RECORD_CHANNEL,
-                           .revisited = 1};
-    if (err == OK)
+    enum err err = OK;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        const int is_image = image && out->index->config.layout[side].has_fold;
+        struct row_ref ref = ref_of_left(p, is_image ? image : NULL, (enum side)side);
+        if (is_image && image->state != LEFT)
+            continue;
+        if (is_image)
+            ref.record_flags |= RECORD_IMAGE;
         err = out_put(out, ref, diag);
+    }
     p->local = GIVEN_BACK;
     return err;
+}
+
+static const struct left_image *image_of(const struct index *s, size_t pair)
+{
+    return s->has_images ? &s->left_images[pair] : NULL;
 }
 
 /* The slot of a print in the set of pairs: empty, or 1 + the number of the first pair with it. */
@@ -1325,7 +1526,11 @@ static enum err lay_flat(void *context, const void *bytes, uint32_t size, struct
     (void)diag;
     for (uint32_t at = 0; at < size;) {
         CHECK2(s->flat_count < s->flat_room, s->flat_count, s->flat_room);
-        at += pair_take((const uint8_t *)bytes + at, &walk->trail, &s->flat[s->flat_count++]);
+        struct image_at images[SIDES];
+        at += take_left(s, (const uint8_t *)bytes + at, &walk->trail, &s->flat[s->flat_count], images);
+        if (s->has_images)
+            s->left_images[s->flat_count] = (struct left_image){.at = {images[LOCAL], images[CHANNEL]}};
+        s->flat_count++;
     }
     return OK;
 }
@@ -1348,6 +1553,13 @@ static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t 
                             "the pairs of one partition");
         s->flat_room = n + n / 4 + 1;
         s->seen_room = slots;
+    }
+    if (s->has_images && s->left_image_room < s->flat_room) {
+        mem_give(s->left_images);
+        s->left_images = mem_take(s->flat_room * sizeof *s->left_images);
+        s->left_image_room = s->left_images ? s->flat_room : 0;
+        if (!s->left_images)
+            return mem_fail(diag, s->flat_room * sizeof *s->left_images, "the pairs of one partition");
     }
     memset(s->seen, 0, slots * sizeof *s->seen);
     *mask = slots - 1;
@@ -1387,7 +1599,7 @@ static enum err pairs_to_crowd(void *context, const void *bytes, uint32_t size, 
     for (uint32_t at = 0; err == OK && at < size;) {
         struct left_pair pair;
         at += pair_take((const uint8_t *)bytes + at, &walk->trail, &pair);
-        err = give_back(&pair, walk->out, diag);
+        err = give_back(&pair, NULL, walk->out, diag);
     }
     return err;
 }
@@ -1402,6 +1614,266 @@ static enum err pairs_are_crowd(struct index *s, uint32_t number, struct refs *o
     return err;
 }
 
+/* ---- images that left ----
+ *
+ * An image that left may have been replaced since, by a record that waits, or by one that left as well. So where anything else has the print of
+ * its pair, its record is made again and folded with what is there, as if it had waited. Mostly the row was told once more and nothing
+ * changed that is compared: then it is a pair as before, and nobody need look at the other side's row.
+ */
+
+/* What is in a chain besides an image that came back is nothing, but perhaps the later image that took its place, exactly alike: that one,
+ * else NULL. */
+static struct record *left_again(const struct index *s, uint32_t head, const struct record *image)
+{
+    struct record *alive = NULL;
+    if (s->config.keep_pairs || s->config.gives_back || repeats_has_key(s->config.repeats, image->hash_lo))
+        return NULL;
+    for (uint32_t at = head; at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
+        struct record *e = entry_at(s, at);
+        if (e->flags & (RECORD_DEAD | RECORD_REJECT) ||
+            (e->flags & (RECORD_GONE | RECORD_VOIDED)) == RECORD_GONE || is_apart(s, e))
+            continue;
+        if (alive || e->flags & s->stays)
+            return NULL;
+        alive = e;
+    }
+    return alive && alive->flags & RECORD_IMAGE && side_of(alive) == side_of(image) &&
+                   alive->day == image->day && sigma_equal(s, alive, image, (struct road){0})
+               ? alive
+               : NULL;
+}
+
+/* Puts a record that came back under its key; the key's chain. */
+static enum err put_back(struct index *s, const struct record *r, uint32_t *head, struct diag *diag)
+{
+    const struct road road = {.sub = s->level > 0};
+    const uint32_t units = record_units(record_var_size(r, layout_of(s, r))), tag = tag_of(r, road);
+    struct found found = {0};
+    int grown = 1;
+    const int is_there = find_key(s, r, tag, road, &found);
+    if (is_there) {
+        *head = found.head;
+        const int folded = fold(s, found.head, r, diag);
+        if (folded)
+            return folded > 0 ? OK : ERR_MACHINE;
+    } else if (s->table.keys >= s->table.keys_max) {
+        enum err err = table_grow(s, &grown, diag);
+        if (err != OK)
+            return err;
+    }
+    const uint32_t number = entry_take(s, units, diag);
+    if (number == NO_ENTRY)
+        return diag->err;
+    struct record *fresh = entry_at(s, number);
+    record_copy(fresh, r, units);
+    s->counts.waiting++;
+    if (is_there) {
+        struct record *e = entry_at(s, found.head);
+        fresh->hash_hi = e->hash_hi;
+        e->hash_hi = number;
+        if (s->image_ids.slots && image_ids_has(&s->image_ids, found.head))
+            note_image(s, image_tag(s, found.head, fresh), number);
+        return OK;
+    }
+    fresh->hash_hi = NO_ENTRY;
+    table_put(&s->table, tag, tag, number);
+    *head = number;
+    if (s->back_count == s->back_room) {
+        const uint32_t room = s->back_room ? s->back_room * 2 : 64;
+        struct waiting *more = mem_grow(s->back, room * sizeof *more);
+        if (!more)
+            return mem_fail(diag, room * sizeof *more, "images that are judged again");
+        s->back = more;
+        s->back_room = room;
+    }
+    s->back[s->back_count++] = (struct waiting){number, tag};
+    return OK;
+}
+
+struct recalling {
+    struct index *index;
+    const struct row_ref *refs; /* key_hash: the number of its pair, while they are on their way */
+};
+
+static enum err take_recalled(void *taker, uint32_t number, const struct record *r, struct diag *diag)
+{
+    const struct recalling *const recalling = taker;
+    struct index *const s = recalling->index;
+    const uint32_t pair = recalling->refs[number].key_hash;
+    struct left_image *const image = &s->left_images[pair];
+    const enum side side = side_of(r);
+    if (r->hash_lo != s->flat[pair].print || r->flags & s->stays || side != recalling->refs[number].side)
+        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                        "the %s side: the row at byte %llu is not what it was when it was read first",
+                        side_name(side), (unsigned long long)r->place);
+    s->counts.recalled++;
+    s->totals.back_count[side][r->currency]++;
+    s->totals.back_sum[side][r->currency] += r->amount_micro;
+    if (s->config.words)
+        tell_left(s, r, -1);
+    uint32_t head = NO_ENTRY;
+    enum err err = put_back(s, r, &head, diag);
+    if (err != OK || image->many || s->config.layout[!side].has_fold)
+        return err;
+    /* All of its key that has waited is in the chain, and no other pair of its key left. */
+    struct record *const again = left_again(s, head, r);
+    if (!again)
+        return OK;
+    s->totals.back_count[side][r->currency]--;
+    s->totals.back_sum[side][r->currency] -= r->amount_micro;
+    if (s->config.words)
+        tell_left(s, again, 1);
+    again->flags |= RECORD_DEAD; /* it is counted */
+    *(side == LOCAL ? &s->flat[pair].local : &s->flat[pair].channel) = again->place;
+    image->state = LEFT_AGAIN;
+    return OK;
+}
+
+static int by_ref_place(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct row_ref *)a)->place, y = ((const struct row_ref *)b)->place;
+    return (x > y) - (x < y);
+}
+
+static void call_pair(struct index *s, size_t pair, uint32_t *called)
+{
+    if (s->left_images[pair].state == LEFT) {
+        s->left_images[pair].state = LEFT_CALLED;
+        ++*called;
+    }
+}
+
+/* Images of pairs whose print something else has come back; what is no pair any more goes out with its key. */
+static enum err recall_images(struct index *s, uint32_t number, size_t n, size_t mask, struct refs *out,
+                              uint32_t *called, struct diag *diag)
+{
+    *called = 0;
+    s->back_count = 0;
+    for (size_t i = 0; i < n; i++) {
+        const size_t first = s->seen[seen_slot(s, mask, s->flat[i].print)] - 1;
+        if (first == i)
+            continue;
+        s->left_images[first].many = s->left_images[i].many = 1;
+        call_pair(s, first, called);
+        call_pair(s, i, called);
+    }
+    for (uint32_t i = s->waiting_start[number]; n && i < s->waiting_start[number + 1]; i++) {
+        const uint32_t left = s->seen[seen_slot(s, mask, entry_at(s, s->waiting[i].head)->hash_lo)];
+        if (left)
+            call_pair(s, left - 1, called);
+    }
+    for (size_t i = 0; s->config.repeats && s->config.repeats->count && i < n; i++)
+        if (repeats_has_key(s->config.repeats, s->flat[i].print))
+            call_pair(s, i, called);
+    if (*called == 0)
+        return OK;
+    struct row_ref *refs = mem_take((size_t)*called * sizeof *refs);
+    enum err err = refs ? OK : mem_fail(diag, (size_t)*called * sizeof *refs, "images that are judged again");
+    s->is_judging = 1;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        struct recalling recalling = {s, refs};
+        uint32_t count = 0;
+        if (!s->config.layout[side].has_fold)
+            continue;
+        for (size_t i = 0; i < n; i++)
+            if (s->left_images[i].state != LEFT) {
+                refs[count] = ref_of_left(&s->flat[i], &s->left_images[i], (enum side)side);
+                refs[count++].key_hash = (uint32_t)i;
+            }
+        qsort(refs, count, sizeof *refs, by_ref_place);
+        err = s->config.recall.images(s->config.recall.context, refs, count, take_recalled, &recalling, diag);
+    }
+    s->is_judging = 0;
+    mem_give(refs);
+    for (size_t i = 0; err == OK && i < n; i++)
+        if (s->left_images[i].state == LEFT_CALLED) {
+            s->left_images[i].state = LEFT_BACK;
+            err = give_back(&s->flat[i], &s->left_images[i], out, diag);
+        }
+    return err;
+}
+
+/* What came back for a partition has been judged: its memory is for the next one's. */
+static void forget_recalled(struct index *s, uint32_t number)
+{
+    const struct road road = {.sub = s->level > 0};
+    image_ids_fini(&s->image_ids);
+    for (uint32_t i = s->waiting_start[number]; i < s->waiting_start[number + 1]; i++)
+        chain_give(s, s->waiting[i].head);
+    for (uint32_t i = 0; i < s->back_count; i++) {
+        struct found found;
+        if (!find_key(s, entry_at(s, s->back[i].head), s->back[i].hash_hi, road, &found))
+            CHECK(!"a key that was put is there");
+        table_remove(&s->table, s->back[i].hash_hi, found.bucket, found.slot);
+        chain_give(s, s->back[i].head);
+    }
+    s->back_count = 0;
+}
+
+/* Records of a key that wait, or are back. `left`: a pair with its print that goes the long way, too; NULL: none. */
+static enum err judge_chain(struct index *s, uint32_t head, size_t left, struct refs *out, struct diag *diag)
+{
+    const struct record *local, *channel;
+    enum err err = OK;
+    int settled = !left && !repeats_has_key(s->config.repeats, entry_at(s, head)->hash_lo) &&
+                  settles_now(s, head, &local, &channel);
+    const int carried = s->config.other_days_apart && settle_carried(s, head);
+    if (s->config.words)
+        tell_days(s, head, carried);
+    if (entry_at(s, head)->flags & RECORD_CROWDED)
+        err = call_crowd(s, out, entry_at(s, head)->hash_lo, diag);
+    if (err == OK && left)
+        err = give_back(&s->flat[left - 1], image_of(s, left - 1), out, diag);
+    uint32_t members = 0;
+    /* For match.csv a pair goes the long way, marked as counted: the row of an image is found by more
+     * than its place. */
+    int counted_already = settled && s->config.keep_pairs;
+    if (settled)
+        count_pair(s, local, channel, (struct road){0});
+    if (counted_already)
+        settled = 0;
+    for (uint32_t at = head; err == OK && at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
+        const struct record *e = entry_at(s, at);
+        if (e->flags & (RECORD_DEAD | RECORD_CROWDED))
+            continue;
+        int unreadable = e->flags & RECORD_REJECT;
+        if (unreadable || (e->flags & (RECORD_GONE | RECORD_VOIDED)) == RECORD_GONE) {
+            s->counts.moved[side_of(e)]++;
+            if (!tally_add(&s->superseded, e))
+                err = mem_fail(diag, 0, "a tally");
+            if (!unreadable)
+                continue;
+        }
+        if (is_apart(s, e) && !unreadable && (!carried || (e->flags & RECORD_VOIDED))) {
+            s->counts.other_days[side_of(e)]++;
+            if (!tally_add(&s->others, e))
+                err = mem_fail(diag, 0, "a tally");
+            continue;
+        }
+        if (settled && !unreadable)
+            continue;
+        struct row_ref ref = ref_of(s, e);
+        ref.revisited = (uint8_t)counted_already;
+        if (s->config.crowd && ++members > s->config.crowd_rows)
+            err = call_crowd(s, out, ref.key_hash, diag);
+        if (err == OK)
+            err = out_put(out, ref, diag);
+    }
+    return err;
+}
+
+/* The pair with the print of a chain that goes the long way with it: its number from 1 on; 0: none. */
+static size_t left_with(const struct index *s, size_t n, size_t mask, uint32_t head)
+{
+    const size_t left = n ? s->seen[seen_slot(s, mask, entry_at(s, head)->hash_lo)] : 0;
+    /* Where both sides are logs all that left is in chains again. */
+    return left && s->has_images &&
+                   (s->left_images[left - 1].state == LEFT_AGAIN ||
+                    (s->config.layout[LOCAL].has_fold && s->config.layout[CHANNEL].has_fold))
+               ? 0
+               : left;
+}
+
 /* A partition that stayed. */
 static enum err judge_partition(struct index *s, uint32_t number, struct row_ref **refs, uint32_t *ref_count,
                                 uint32_t *ref_room, struct pair_ref **pairs, uint32_t *pair_count,
@@ -1411,9 +1883,10 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
     size_t n = 0, mask = 0;
     s->crowd_count = 0;
     s->all_crowd = 0;
-    enum err err = s->config.crowd && s->level == LEVEL_LAST && pairs_exceed(s, number)
-                       ? pairs_are_crowd(s, number, &out, diag)
-                       : flatten(s, number, &n, &mask, diag);
+    enum err err = s->level < LEVEL_LAST || !pairs_exceed(s, number) || !(s->config.crowd || s->has_images)
+                       ? flatten(s, number, &n, &mask, diag)
+                   : s->has_images ? too_many_alike(s, s->trail[number].count, diag)
+                                   : pairs_are_crowd(s, number, &out, diag);
     /* A hash that left twice: both pairs come back, since their key has more records than a pair. */
     for (size_t i = 0; err == OK && i < n; i++) {
         size_t at = seen_slot(s, mask, s->flat[i].print);
@@ -1422,66 +1895,25 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
             continue;
         }
         struct left_pair *first = &s->flat[s->seen[at] - 1];
+        const struct left_image *image = image_of(s, s->seen[at] - 1u);
         if (s->config.crowd && ++first->repeats == s->config.crowd_rows / 2)
             err = call_crowd(s, &out, first->print, diag);
-        if (err == OK)
-            err = give_back(first, &out, diag);
-        if (err == OK)
-            err = give_back(&s->flat[i], &out, diag);
+        if (err == OK && !image)
+            err = give_back(first, NULL, &out, diag);
+        if (err == OK && !image)
+            err = give_back(&s->flat[i], NULL, &out, diag);
     }
+    uint32_t called = 0;
+    if (err == OK && s->has_images && n)
+        err = recall_images(s, number, n, mask, &out, &called, diag);
     /* What an earlier day took in may not pair again without being looked at. */
     for (size_t i = 0; err == OK && s->config.repeats && s->config.repeats->count && i < n; i++)
         if (repeats_has_key(s->config.repeats, s->flat[i].print))
-            err = give_back(&s->flat[i], &out, diag);
-    for (uint32_t i = s->waiting_start[number]; err == OK && i < s->waiting_start[number + 1]; i++) {
-        uint32_t head = s->waiting[i].head;
-        const struct record *local, *channel;
-        uint32_t left = n ? s->seen[seen_slot(s, mask, entry_at(s, head)->hash_lo)] : 0;
-        int settled = !left && !repeats_has_key(s->config.repeats, entry_at(s, head)->hash_lo) &&
-                      settles_now(s, head, &local, &channel);
-        const int carried = s->config.other_days_apart && settle_carried(s, head);
-        if (s->config.words)
-            tell_days(s, head, carried);
-        if (entry_at(s, head)->flags & RECORD_CROWDED)
-            err = call_crowd(s, &out, entry_at(s, head)->hash_lo, diag);
-        if (err == OK && left)
-            err = give_back(&s->flat[left - 1], &out, diag);
-        uint32_t members = 0;
-        /* For match.csv a pair goes the long way, marked as counted: the row of an image is found by more
-         * than its place. */
-        int counted_already = settled && s->config.keep_pairs;
-        if (settled)
-            count_pair(s, local, channel, (struct road){0});
-        if (counted_already)
-            settled = 0;
-        for (uint32_t at = head; err == OK && at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
-            const struct record *e = entry_at(s, at);
-            if (e->flags & (RECORD_DEAD | RECORD_CROWDED))
-                continue;
-            int unreadable = e->flags & RECORD_REJECT;
-            if (unreadable || (e->flags & (RECORD_GONE | RECORD_VOIDED)) == RECORD_GONE) {
-                s->counts.moved[side_of(e)]++;
-                if (!tally_add(&s->superseded, e))
-                    err = mem_fail(diag, 0, "a tally");
-                if (!unreadable)
-                    continue;
-            }
-            if (is_apart(s, e) && !unreadable && (!carried || (e->flags & RECORD_VOIDED))) {
-                s->counts.other_days[side_of(e)]++;
-                if (!tally_add(&s->others, e))
-                    err = mem_fail(diag, 0, "a tally");
-                continue;
-            }
-            if (settled && !unreadable)
-                continue;
-            struct row_ref ref = ref_of(s, e);
-            ref.revisited = (uint8_t)counted_already;
-            if (s->config.crowd && ++members > s->config.crowd_rows)
-                err = call_crowd(s, &out, ref.key_hash, diag);
-            if (err == OK)
-                err = out_put(&out, ref, diag);
-        }
-    }
+            err = give_back(&s->flat[i], image_of(s, i), &out, diag);
+    for (uint32_t i = s->waiting_start[number]; err == OK && i < s->waiting_start[number + 1]; i++)
+        err = judge_chain(s, s->waiting[i].head, left_with(s, n, mask, s->waiting[i].head), &out, diag);
+    for (uint32_t i = 0; err == OK && called && i < s->back_count; i++)
+        err = judge_chain(s, s->back[i].head, left_with(s, n, mask, s->back[i].head), &out, diag);
     for (uint32_t i = s->packed_start[number]; err == OK && i < s->packed_start[number + 1]; i++) {
         const struct packed *p = packed_at(&s->packed, s->packed_waiting[i]);
         const struct row_ref ref = {.place = packed_place(p),
@@ -1490,16 +1922,20 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
                                     .record_flags = packed_flags(p)};
         const uint32_t left = n ? s->seen[seen_slot(s, mask, ref.key_hash)] : 0;
         if (left)
-            err = give_back(&s->flat[left - 1], &out, diag);
+            err = give_back(&s->flat[left - 1], NULL, &out, diag);
         if (err == OK)
             err = out_put(&out, ref, diag);
     }
-    for (size_t i = 0; s->config.gives_back && err == OK && i < n; i++)
-        err = give_back(&s->flat[i], &out, diag);
+    /* Images too, where match.csv is wanted: a row of theirs is found by more than its place. */
+    const int all_back = s->config.gives_back || (s->config.keep_pairs && s->has_images);
+    for (size_t i = 0; all_back && err == OK && i < n; i++)
+        err = give_back(&s->flat[i], image_of(s, i), &out, diag);
     for (size_t i = 0; pairs && err == OK && i < n; i++)
         if (s->flat[i].local != GIVEN_BACK)
             err = pair_list_put(pairs, pair_count, pair_room,
                                 (struct pair_ref){s->flat[i].local, s->flat[i].channel}, diag);
+    if (called)
+        forget_recalled(s, number);
     return err;
 }
 
@@ -1516,9 +1952,11 @@ static enum err pairs_back(void *context, const void *bytes, uint32_t size, stru
     enum err err = OK;
     for (uint32_t at = 0; err == OK && at < size;) {
         struct left_pair pair;
-        at += pair_take((const uint8_t *)bytes + at, &walk->trail, &pair);
-        err =
-            remember_pair(sub, pair.print, partition_of_tag(sub, pair.print), pair.local, pair.channel, diag);
+        struct image_at images[SIDES];
+        at += take_left(sub, (const uint8_t *)bytes + at, &walk->trail, &pair, images);
+        const uint32_t partition = partition_of_tag(sub, pair.print);
+        err = sub->has_images ? remember_images(sub, pair.print, partition, &pair, images, diag)
+                              : remember_pair(sub, pair.print, partition, pair.local, pair.channel, diag);
     }
     return err;
 }
@@ -1593,11 +2031,14 @@ static void release_live(struct index *s)
     s->packed_waiting = NULL;
     mem_give(s->waiting);
     mem_give(s->flat);
+    mem_give(s->left_images);
+    mem_give(s->back);
     mem_give(s->seen);
-    s->waiting = NULL;
+    s->waiting = s->back = NULL;
     s->flat = NULL;
+    s->left_images = NULL;
     s->seen = NULL;
-    s->flat_room = s->seen_room = 0;
+    s->flat_room = s->left_image_room = s->seen_room = s->back_room = 0;
     entries_reset(s);
 }
 
@@ -1638,6 +2079,10 @@ static enum err merge_sub(struct index *s, struct diag *diag)
         s->totals.count[c] += sub->totals.count[c];
         s->totals.sum[c] += sub->totals.sum[c];
         s->totals.kept[c] += sub->totals.kept[c];
+        for (int side = 0; side < SIDES; side++) {
+            s->totals.back_count[side][c] += sub->totals.back_count[side][c];
+            s->totals.back_sum[side][c] += sub->totals.back_sum[side][c];
+        }
     }
     s->counts.pairs += sub->counts.pairs;
     s->counts.groups += sub->counts.groups;
@@ -1648,6 +2093,7 @@ static enum err merge_sub(struct index *s, struct diag *diag)
     }
     s->counts.spilled += sub->counts.spilled;
     s->counts.crowded += sub->counts.crowded;
+    s->counts.recalled += sub->counts.recalled;
     enum err err = tally_merge(&s->superseded, &sub->superseded, 1, diag);
     if (err == OK)
         err = tally_merge(&s->others, &sub->others, 1, diag);
@@ -1752,6 +2198,8 @@ static void shard_close(struct index *s)
     mem_give(s->packed_waiting);
     mem_give(s->waiting);
     mem_give(s->flat);
+    mem_give(s->left_images);
+    mem_give(s->back);
     mem_give(s->seen);
     mem_give(s->crowds);
     mem_unmap(s, sizeof *s);
@@ -1769,8 +2217,15 @@ static enum err shard_open_level(struct index **out, const struct index_config *
     s->plain = 1;
     for (int side = 0; side < SIDES; side++)
         s->plain &= !config->layout[side].has_extras && !config->layout[side].has_fold && !config->holds_all;
+    s->has_images = config->layout[LOCAL].has_fold || config->layout[CHANNEL].has_fold;
+    /* What a record keeps besides its amount when it leaves (fees) is not undone where an image comes back. */
+    s->stays = (uint16_t)(STAYS | (config->other_days_apart ? RECORD_OTHER_DAY : 0) |
+                          (s->has_images && config->has_cost ? RECORD_IMAGE : 0));
+    s->images_go = s->has_images && config->recall.images;
     s->partition_count = level == 0 ? HASH_PARTITIONS : SUB_PARTITIONS;
     s->live_max = shard_live_share(config->memory_max);
+    if (s->has_images && level == 0) /* a log's own buffers and what comes back need room, too */
+        s->live_max -= s->live_max / 4;
     s->huge = config->memory_max == 0 || s->live_max >= HUGE_FROM;
     CHECK2(s->plain || !s->config.packs, s->plain, level);
     entries_reset(s);

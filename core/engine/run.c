@@ -318,6 +318,14 @@ static int packs(const struct run_config *config, const struct record_layout lay
     return !config->job->match.group.given && !config->ids && !config->fresh && !config->dormant;
 }
 
+static enum err recall_images(void *context, const struct row_ref *refs, uint32_t count, record_take_fn *take,
+                              void *taker, struct diag *diag)
+{
+    struct worker *w = context;
+    struct source *source = count ? w->run->config->sources[refs[0].side] : NULL;
+    return source ? source->ops->recall(source, w->io, refs, count, take, taker, diag) : OK;
+}
+
 static enum err worker_setup(struct worker *w)
 {
     struct run *run = w->run;
@@ -371,6 +379,8 @@ static enum err worker_setup(struct worker *w)
         index.crowd_rows = crowd_rows(config);
         index.crowd_shares = CROWD_SHARES;
     }
+    if (!config->is_task)
+        index.recall = (struct index_recall){recall_images, w};
     for (int side = 0; side < SIDES; side++) {
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
         if (index.layout[side].has_fold && config->is_task)
@@ -669,10 +679,11 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             const struct pair_totals *pairs = run->config->index->totals(w->shards[shard]);
             for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
                 for (int side = 0; side < SIDES; side++) {
-                    r->totals.count[CLASS_MATCH][side] += pairs->count[c];
-                    r->totals.rows[CLASS_MATCH][side][c] += pairs->count[c];
+                    const uint64_t stayed = pairs->count[c] - pairs->back_count[side][c];
+                    r->totals.count[CLASS_MATCH][side] += stayed;
+                    r->totals.rows[CLASS_MATCH][side][c] += stayed;
                     r->totals.sums[CLASS_MATCH][side][c] +=
-                        pairs->sum[c] - (side == CHANNEL ? pairs->kept[c] : 0);
+                        pairs->sum[c] - pairs->back_sum[side][c] - (side == CHANNEL ? pairs->kept[c] : 0);
                     r->booked[BOOKED_FEES][c] -= side == CHANNEL ? pairs->kept[c] : 0;
                 }
             struct index_counts counts;

@@ -10,6 +10,9 @@
  * remembered (part of its hash and both places, some 11 bytes); `next` gives it back when its key turned up again. So verdicts
  * depend on which records came, never on their order. A shard stays within its memory: what does not fit goes
  * to `spill` by partitions and comes back in `next`.
+ *
+ * Rows that a log tells (images) leave the same way. A later image of the same row may replace one that left: then `next` has the record
+ * made again (`recall`), folds it with what came of its key, and judges that.
  */
 #ifndef TIEOUT_CORE_OPS_INDEX_H
 #define TIEOUT_CORE_OPS_INDEX_H
@@ -23,6 +26,13 @@
 #include "core/ops/spool.h"
 
 struct index;
+
+/* Records of images again, as they were when they came: refs are one side's, sorted by place. Called within `next`. */
+struct index_recall {
+    enum err (*images)(void *context, const struct row_ref *refs, uint32_t count, record_take_fn *take,
+                       void *taker, struct diag *diag);
+    void *context;
+};
 
 struct index_config {
     uint32_t shard_count;
@@ -47,6 +57,7 @@ struct index_config {
      * `seed`. Only where no side has extras or folds and pairs leave. */
     int packs;
     int keep_pairs; /* 1: pairs that settle makes are remembered as well, since match.csv is wanted */
+    struct index_recall recall; /* `images` NULL: images never leave before `next` */
 };
 
 struct
@@ -54,6 +65,9 @@ struct
     uint64_t count[CURRENCY_COUNT_MAX];
     money_total sum[CURRENCY_COUNT_MAX];  /* local side */
     money_total kept[CURRENCY_COUNT_MAX]; /* local less channel */
+    /* Images that left and are judged again: each side's part of its pair is none of the sums above. */
+    uint64_t back_count[SIDES][CURRENCY_COUNT_MAX];
+    money_total back_sum[SIDES][CURRENCY_COUNT_MAX];
 };
 
 struct index_counts {
@@ -62,6 +76,7 @@ struct index_counts {
     uint64_t other_days[SIDES];               /* records of other bill dates that are no part of the task */
     uint64_t spilled;                         /* records that went to the spill; again for each level */
     uint64_t crowded;                         /* references put to `crowd` */
+    uint64_t recalled;                        /* images that left and were made again */
 };
 
 /* A pair that left, for match.csv. */

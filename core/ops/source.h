@@ -74,6 +74,9 @@ struct source_file {
     uint64_t file_size, rows; /* rows: known once the source is finished */
 };
 
+/* Gets the record of refs[number]; it lives until the call returns. */
+typedef enum err record_take_fn(void *taker, uint32_t number, const struct record *record, struct diag *diag);
+
 struct source;
 struct source_ops {
     /* Bytes to read in all; what progress is measured against. Of packed inputs a guess, which gets better while they are
@@ -101,6 +104,10 @@ struct source_ops {
      * images. */
     enum err (*late_reject)(struct source *source, struct worker_io *io, const struct row_ref *ref,
                             struct diag *diag);
+    /* Records of images once more, as `process` sent them, by `take` with their numbers in refs, which are sorted by place. Any worker,
+     * while nobody decodes. NULL: the source tells no images. */
+    enum err (*recall)(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                       uint32_t count, record_take_fn *take, void *taker, struct diag *diag);
     /* Sorts the rejects and holds them against the limit. Control thread, at the end. */
     enum err (*limit_rejects)(struct source *source, struct worker_io *io, struct diag *diag);
     void (*counts)(const struct source *source, struct source_counts *counts);

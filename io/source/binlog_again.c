@@ -225,6 +225,36 @@ enum err binlog_limit_rejects(struct source *source, struct worker_io *io, struc
                     (unsigned long long)limit);
 }
 
+enum err binlog_recall(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                       uint32_t count, record_take_fn *take, void *taker, struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        const struct row_ref *const ref = &refs[i];
+        const struct cell *image;
+        const struct normalizer *normalizer;
+        err = again(s, io, ref, &image, &normalizer, diag);
+        if (err != OK)
+            return err;
+        int wanted_count, bad_cell;
+        const int *wanted = normalizer_columns(normalizer, &wanted_count);
+        for (int k = 0; k < wanted_count; k++)
+            io->cells[k] = image[wanted[k]];
+        if (normalize_hot(normalizer, &io->scratch, io->cells, io->record, &bad_cell) != REJECT_NONE)
+            return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                            "%s: the row at byte %llu is not what it was when it was read first",
+                            s->set.files[file_set_find(&s->set, ref->place)].path,
+                            (unsigned long long)ref->place);
+        const uint32_t fold[] = {ref->back_event, ref->back_map, ref->row_index};
+        _Static_assert(sizeof fold == RECORD_FOLD_BYTES, "a record's fold");
+        memcpy(io->record->var, fold, sizeof fold);
+        io->record->place = ref->place;
+        err = take(taker, i, io->record, diag);
+    }
+    return err;
+}
+
 const struct reject *binlog_rejects(struct source *source, uint64_t *count)
 {
     *count = of(source)->rejects.count;

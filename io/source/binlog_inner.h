@@ -156,6 +156,8 @@ size_t binlog_place_text(struct source *source, struct worker_io *io, const stru
                          size_t room);
 enum err binlog_late_reject(struct source *source, struct worker_io *io, const struct row_ref *ref,
                             struct diag *diag);
+enum err binlog_recall(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                       uint32_t count, record_take_fn *take, void *taker, struct diag *diag);
 enum err binlog_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag);
 const struct reject *binlog_rejects(struct source *source, uint64_t *count);
 enum err binlog_reject_text(struct source *source, struct worker_io *io, const struct reject *reject,

@@ -633,6 +633,7 @@ static const struct source_ops binlog_ops = {
     .process = binlog_process,
     .finish = binlog_finish,
     .late_reject = binlog_late_reject,
+    .recall = binlog_recall,
     .limit_rejects = binlog_limit_rejects,
     .counts = binlog_counts,
     .fetch = binlog_fetch,

@@ -365,6 +365,33 @@ static enum err parts_late_reject(struct source *source, struct worker_io *io, c
     return part->ops->late_reject(part, io, ref, diag);
 }
 
+/* A part's records to whoever asked, by their numbers among all. */
+struct parts_taker {
+    record_take_fn *take;
+    void *taker;
+    uint32_t first;
+};
+
+static enum err parts_take(void *taker, uint32_t number, const struct record *record, struct diag *diag)
+{
+    const struct parts_taker *const to = taker;
+    return to->take(to->taker, to->first + number, record, diag);
+}
+
+static enum err parts_recall(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                             uint32_t count, record_take_fn *take, void *taker, struct diag *diag)
+{
+    enum err err = OK;
+    for (uint32_t from = 0, to; err == OK && from < count; from = to) {
+        struct source *const part = part_of(of(source), refs[from].place);
+        struct parts_taker part_taker = {take, taker, from};
+        for (to = from + 1; to < count && part_of(of(source), refs[to].place) == part; to++) {
+        }
+        err = part->ops->recall(part, io, refs + from, to - from, parts_take, &part_taker, diag);
+    }
+    return err;
+}
+
 static enum err parts_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag)
 {
     struct parts_source *s = of(source);
@@ -552,10 +579,10 @@ static const char *parts_log_begin(const struct source *source)
 #define PARTS_OPS                                                                                            \
     .size = parts_size, .begin = parts_begin, .claim = parts_claim, .start = parts_start,                    \
     .arrive = parts_arrive, .process = parts_process, .finish = parts_finish,                                \
-    .late_reject = parts_late_reject, .limit_rejects = parts_limit_rejects, .counts = parts_counts,          \
-    .fetch = parts_fetch, .place_text = parts_place_text, .rejects = parts_rejects, .file = parts_file,      \
-    .reject_text = parts_reject_text, .layout = parts_layout, .log_begin = parts_log_begin,                  \
-    .scan = parts_scan, .reopen = parts_reopen, .close = parts_close
+    .late_reject = parts_late_reject, .recall = parts_recall, .limit_rejects = parts_limit_rejects,          \
+    .counts = parts_counts, .fetch = parts_fetch, .place_text = parts_place_text, .rejects = parts_rejects,  \
+    .file = parts_file, .reject_text = parts_reject_text, .layout = parts_layout,                            \
+    .log_begin = parts_log_begin, .scan = parts_scan, .reopen = parts_reopen, .close = parts_close
 static const struct source_ops parts_ops = {PARTS_OPS};
 static const struct source_ops parts_lean_ops = {PARTS_OPS, .leans = parts_leans,
                                                  .place_file = parts_place_file};

@@ -21,7 +21,7 @@ struct sample {
     uint32_t occurrence;
     uint16_t day, flags, status;
     /* what the model says */
-    int is_old, in_pair, seen;
+    int is_old, in_pair, seen, is_listed;
 };
 
 struct setting {
@@ -36,20 +36,38 @@ struct setting {
     uint32_t ids;    /* of a key's images; 0: two */
     int packs;       /* records that fit are packed, most of them */
     int deep;        /* hashes that agree where partitions and their parts are told apart */
+    int stay;        /* images never leave */
+    int both;        /* with images: the channel side is a log too */
+    int calm;        /* most images say what the one before them said */
+    int keep;        /* match.csv is wanted: pairs of images are judged again, all of them */
 };
 
 static struct sample samples[RECORDS_MAX];
-static uint64_t spilled; /* records, of all runs */
+static uint64_t spilled, recalled; /* records, of all runs */
+static uint64_t left_early;        /* of them: pairs that did not wait for the end */
 
 static uint32_t key_size_of(const struct setting *s, uint32_t key)
 {
     return s->long_keys ? 1 + key * 37 % KEY_MAX : 8;
 }
 
-static void put_record(struct batch *batch, const struct setting *s, const struct sample *sample)
+static int is_log(const struct setting *s, const struct sample *sample)
 {
-    struct record *r = &batch->units[batch->used];
-    int fold = s->images && !(sample->flags & RECORD_CHANNEL);
+    return s->images && (s->both || !(sample->flags & RECORD_CHANNEL));
+}
+
+/* What must come back as it was: numbers of every width. */
+static void fold_of(const struct sample *sample, uint32_t fold[3])
+{
+    const uint64_t mixed = sample->place * 0x9E3779B97F4A7C15ull;
+    for (int i = 0; i < 3; i++)
+        fold[i] = (uint32_t)(mixed >> 8 * i) >> 8 * (mixed >> (60 + i) & 3);
+}
+
+static struct record_layout make_record(struct record *r, const struct setting *s,
+                                        const struct sample *sample)
+{
+    const int fold = is_log(s, sample);
     memset(r, 0, sizeof *r);
     r->hash_lo = (uint32_t)sample->hash;
     r->hash_hi = (uint32_t)(sample->hash >> 32);
@@ -62,8 +80,10 @@ static void put_record(struct batch *batch, const struct setting *s, const struc
     r->flags = sample->flags;
     uint8_t *p = r->var;
     if (fold) {
-        memset(p, 0, RECORD_FOLD_BYTES);
-        p += RECORD_FOLD_BYTES;
+        uint32_t way[3];
+        fold_of(sample, way);
+        memcpy(p, way, sizeof way);
+        p += sizeof way;
     }
     for (uint32_t i = 0; i < sample->key_size; i++)
         *p++ = (uint8_t)(sample->key >> 8 * (i % 4));
@@ -78,6 +98,13 @@ static void put_record(struct batch *batch, const struct setting *s, const struc
         memcpy(p, &size, 2);
         memcpy(p + 2, &sample->occurrence, 4);
     }
+    return (struct record_layout){.has_extras = (uint8_t)s->extras, .has_fold = (uint8_t)fold};
+}
+
+static void put_record(struct batch *batch, const struct setting *s, const struct sample *sample)
+{
+    struct record *r = &batch->units[batch->used];
+    const struct record_layout layout = make_record(r, s, sample);
     if (s->packs) {
         const struct packed_key key = packed_key_anywhere(r->var, r->key_size, r->channel);
         if (key.word[0]) {
@@ -95,7 +122,6 @@ static void put_record(struct batch *batch, const struct setting *s, const struc
             return;
         }
     }
-    struct record_layout layout = {.has_extras = (uint8_t)s->extras, .has_fold = (uint8_t)fold};
     batch->used += record_units(record_var_size(r, layout));
     batch->count++;
 }
@@ -119,11 +145,11 @@ static void model(const struct setting *s)
 {
     for (uint32_t i = 0; i < s->records; i++) {
         struct sample *a = &samples[i];
-        a->is_old = a->in_pair = a->seen = 0;
-        for (uint32_t k = 0; s->images && !(a->flags & RECORD_CHANNEL) && k < s->records && !a->is_old; k++) {
+        a->is_old = a->in_pair = a->seen = a->is_listed = 0;
+        for (uint32_t k = 0; is_log(s, a) && k < s->records && !a->is_old; k++) {
             const struct sample *b = &samples[k];
-            a->is_old = !(b->flags & RECORD_CHANNEL) && b->key == a->key && b->occurrence == a->occurrence &&
-                        b->place > a->place;
+            a->is_old = !((b->flags ^ a->flags) & RECORD_CHANNEL) && b->key == a->key &&
+                        b->occurrence == a->occurrence && b->place > a->place;
         }
         if ((a->flags & (RECORD_GONE | RECORD_VOIDED)) == RECORD_GONE && !(a->flags & RECORD_REJECT))
             a->is_old = 1;
@@ -154,6 +180,34 @@ static struct sample *sample_at(const struct setting *s, uint64_t place)
     return bsearch(&key, samples, s->records, sizeof *samples, by_place);
 }
 
+struct recall {
+    const struct setting *setting;
+    int wrong;
+};
+
+static enum err recall_images(void *context, const struct row_ref *refs, uint32_t count, record_take_fn *take,
+                              void *taker, struct diag *diag)
+{
+    struct recall *const recall = context;
+    static struct record room[8];
+    enum err err = OK;
+    recalled += count;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        const struct sample *const a = sample_at(recall->setting, refs[i].place);
+        uint32_t fold[3];
+        recall->wrong |= !a || (i && refs[i].place <= refs[i - 1].place);
+        if (recall->wrong)
+            return OK;
+        fold_of(a, fold);
+        recall->wrong |= fold[0] != refs[i].back_event || fold[1] != refs[i].back_map ||
+                         fold[2] != refs[i].row_index ||
+                         refs[i].side != (a->flags & RECORD_CHANNEL ? CHANNEL : LOCAL);
+        make_record(room, recall->setting, a);
+        err = take(taker, i, room, diag);
+    }
+    return err;
+}
+
 static int run(const struct setting *s)
 {
     struct prng prng = {s->seed};
@@ -172,25 +226,35 @@ static int run(const struct setting *s)
         a->day = (uint16_t)(prng_below(&prng, 10) == 0 ? 0 : 20000 + prng_below(&prng, 6) / 2);
         a->occurrence = (uint32_t)prng_below(&prng, s->ids ? s->ids : 2);
         a->flags = is_channel ? RECORD_CHANNEL : 0;
-        if (s->images && !is_channel) {
+        if (s->calm && prng_below(&prng, 8)) {
+            a->amount = 100;
+            a->status = 0;
+            a->day = 20001;
+        }
+        if (is_log(s, a)) {
             uint64_t kind = prng_below(&prng, 12);
             a->flags = (uint16_t)(a->flags | RECORD_IMAGE |
-                                  (kind == 0   ? RECORD_GONE
-                                   : kind == 1 ? RECORD_GONE | RECORD_VOIDED
-                                   : kind == 2 ? RECORD_REJECT
-                                               : 0));
+                                  (s->calm && kind < 3 && prng_below(&prng, 3) ? 0
+                                   : kind == 0                                 ? RECORD_GONE
+                                   : kind == 1                                 ? RECORD_GONE | RECORD_VOIDED
+                                   : kind == 2                                 ? RECORD_REJECT
+                                                                               : 0));
         }
     }
     model(s);
 
-    struct index_config config = {
-        .shard_count = 1,
-        .layout = {{(uint8_t)s->extras, (uint8_t)s->images}, {(uint8_t)s->extras, 0}},
-        .window_before = s->window,
-        .window_after = s->window,
-        .packs = s->packs,
-        .seed = s->seed,
-        .memory_max = s->memory};
+    struct index_config config = {.shard_count = 1,
+                                  .layout = {{(uint8_t)s->extras, (uint8_t)s->images},
+                                             {(uint8_t)s->extras, (uint8_t)(s->images && s->both)}},
+                                  .window_before = s->window,
+                                  .window_after = s->window,
+                                  .packs = s->packs,
+                                  .keep_pairs = s->keep,
+                                  .seed = s->seed,
+                                  .memory_max = s->memory};
+    struct recall recall = {.setting = s};
+    if (s->images && !s->stay)
+        config.recall = (struct index_recall){recall_images, &recall};
     const struct spill_config spill = {.directory = "/tmp",
                                        .backend = s->seed % 2 ? RING_AUTO : RING_POSIX,
                                        .cache_max = s->seed % 4 ? UINT64_MAX : 0};
@@ -213,10 +277,13 @@ static int run(const struct setting *s)
             batch->used = batch->count = batch->packed = 0;
         }
     }
+    struct index_counts counts;
+    shard_ops.counts(shard, &counts);
+    left_early += counts.pairs;
     EXPECT(shard_ops.settle(shard, &diag) == OK);
     struct row_ref *refs = NULL;
     struct pair_ref *pairs = NULL;
-    uint32_t ref_count = 0, ref_room = 0, pair_count = 0, pair_room = 0, given_back = 0;
+    uint32_t ref_count = 0, ref_room = 0, pair_count = 0, pair_room = 0;
     enum step step;
     while ((step = shard_ops.next(shard, &refs, &ref_count, &ref_room, &pairs, &pair_count, &pair_room,
                                   &diag)) == STEP_MORE) {
@@ -224,54 +291,60 @@ static int run(const struct setting *s)
     if (step == STEP_FAILED)
         diag_print(&diag, stderr);
     EXPECT(step == STEP_DONE);
-    int wrong = 0;
+    int wrong = recall.wrong;
+    uint64_t revisited[SIDES] = {0}, silent[SIDES] = {0};
+    money_total revisited_sum[SIDES] = {0}, silent_sum[SIDES] = {0};
     for (uint32_t i = 0; i < ref_count; i++) {
         struct sample *a = sample_at(s, refs[i].place);
         wrong |= !a || a->seen || a->is_old;
         if (a) {
             a->seen = 1;
             wrong |= (refs[i].side == CHANNEL) != ((a->flags & RECORD_CHANNEL) != 0);
-            given_back += refs[i].revisited && refs[i].side == LOCAL;
-            wrong |=
-                a->in_pair && !s->collide; /* needlessly judged again is right only where hashes collide */
+            if (refs[i].revisited && !(a->flags & RECORD_REJECT)) {
+                revisited[refs[i].side]++;
+                revisited_sum[refs[i].side] += a->amount;
+            }
+            /* Needlessly judged again is right only where hashes collide, or an image came back. */
+            wrong |= a->in_pair && !s->collide && !s->images;
+            if (s->images && !refs[i].revisited && a->flags & RECORD_IMAGE) {
+                uint32_t fold[3];
+                fold_of(a, fold);
+                wrong |= fold[0] != refs[i].back_event || fold[1] != refs[i].back_map;
+            }
         }
     }
     for (uint32_t i = 0; i < pair_count; i++) {
         struct sample *l = sample_at(s, pairs[i].local_place), *r = sample_at(s, pairs[i].channel_place);
         wrong |= !l || !r || l->seen || r->seen || !l->in_pair || !r->in_pair || l->key != r->key;
         if (l && r)
-            l->seen = r->seen = 1;
+            l->is_listed = r->is_listed = 1;
     }
-    uint64_t settled = 0, in = 0, superseded = 0;
-    money_total pair_sum = 0, want_sum = 0;
+    uint64_t in = 0;
     for (uint32_t i = 0; i < s->records; i++) {
-        /* An image that settles pairs with leaves no reference; its pair is in the totals. */
-        settled +=
-            s->images && samples[i].in_pair && !samples[i].seen && !(samples[i].flags & RECORD_CHANNEL);
-        wrong |= !samples[i].seen && !samples[i].is_old && !(s->images && samples[i].in_pair);
-        in += !samples[i].is_old;
+        const struct sample *a = &samples[i];
+        const enum side side = a->flags & RECORD_CHANNEL ? CHANNEL : LOCAL;
+        in += !a->is_old;
+        if (a->seen || a->is_old)
+            continue;
+        /* What is told to nobody is a pair; one that was made in the end is not listed. */
+        wrong |= !a->in_pair || !(a->is_listed || s->images) || (s->keep && s->images);
+        silent[side]++;
+        silent_sum[side] += a->amount;
     }
-    struct index_counts counts;
     shard_ops.counts(shard, &counts);
-    superseded = counts.superseded[LOCAL] + counts.moved[LOCAL];
+    const uint64_t superseded =
+        counts.superseded[LOCAL] + counts.moved[LOCAL] + counts.superseded[CHANNEL] + counts.moved[CHANNEL];
     const struct pair_totals *totals = shard_ops.totals(shard);
-    uint64_t paired = 0;
-    for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
-        paired += totals->count[c];
-        pair_sum += totals->sum[c];
-    }
-    for (uint32_t i = 0; i < ref_count; i++)
-        if (refs[i].revisited && refs[i].side == LOCAL)
-            want_sum += sample_at(s, refs[i].place)->amount;
-    for (uint32_t i = 0; i < s->records; i++)
-        if (samples[i].in_pair && !(samples[i].flags & RECORD_CHANNEL)) {
-            int again = 0; /* given back although alone: counted just above */
-            for (uint32_t k = 0; s->collide && k < ref_count && !again; k++)
-                again = refs[k].place == samples[i].place;
-            want_sum += again ? 0 : samples[i].amount;
+    for (int side = 0; side < SIDES; side++) {
+        uint64_t paired = 0;
+        money_total pair_sum = 0;
+        for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
+            paired += totals->count[c] - totals->back_count[side][c];
+            pair_sum += totals->sum[c] - totals->back_sum[side][c];
         }
-    wrong |= paired != pair_count + settled + given_back;
-    wrong |= pair_sum != want_sum && !(s->collide && s->images);
+        wrong |= paired != silent[side] + revisited[side];
+        wrong |= pair_sum != silent_sum[side] + revisited_sum[side];
+    }
     /* I2 of one shard: what came in is what is told, and what was replaced. */
     wrong |= counts.records != s->records;
     uint64_t rejects_gone = 0;
@@ -281,11 +354,12 @@ static int run(const struct setting *s)
     if (wrong)
         fprintf(stderr,
                 "seed %llu records %u keys %u images %d extras %d collide %d window %d long %d: %u refs, %u "
-                "pairs, %llu paired, %llu settled, %u given "
-                "back, %llu of %u live, %llu superseded\n",
+                "pairs, %llu and %llu silent, %llu and %llu judged again, %llu of %u live, %llu superseded\n",
                 (unsigned long long)s->seed, s->records, s->keys, s->images, s->extras, s->collide, s->window,
-                s->long_keys, ref_count, pair_count, (unsigned long long)paired, (unsigned long long)settled,
-                given_back, (unsigned long long)in, s->records, (unsigned long long)superseded);
+                s->long_keys, ref_count, pair_count, (unsigned long long)silent[LOCAL],
+                (unsigned long long)silent[CHANNEL], (unsigned long long)revisited[LOCAL],
+                (unsigned long long)revisited[CHANNEL], (unsigned long long)in, s->records,
+                (unsigned long long)superseded);
     mem_give(refs);
     mem_give(pairs);
     mem_unmap(batch, sizeof *batch + (size_t)(BATCH_ROOM + 32) * RECORD_UNIT);
@@ -360,6 +434,38 @@ TEST(images_of_a_log_fold_to_the_newest)
     run_many((struct setting){.window = -1, .images = 1});
     run_many((struct setting){.window = 1, .images = 1, .extras = 1, .long_keys = 1});
     run_many((struct setting){.window = 1, .images = 1, .collide = 1});
+}
+
+/* Images leave with their partners, and come back where the log told more of their keys: by each road what is judged is the same. */
+TEST(images_leave_and_come_back)
+{
+    for (int both = 0; both < 2; both++)
+        for (int calm = 0; calm < 2; calm++) {
+            const uint64_t left = left_early, back = recalled;
+            const struct setting plain = {.window = -1, .images = 1, .both = both, .calm = calm};
+            struct setting s = plain;
+            run_many(s);
+            s.window = 1;
+            s.long_keys = s.extras = 1;
+            run_many(s);
+            s.keep = 1;
+            run_many(s);
+            s = plain;
+            s.collide = 1;
+            run_many(s);
+            s = plain;
+            s.deep = 1;
+            for (s.memory = 16 << 10; s.memory <= 256 << 10; s.memory *= 4)
+                run_many(s);
+            s = plain;
+            s.ids = 1; /* a row, many images */
+            run_many(s);
+            EXPECT(left_early - left > 500);
+            EXPECT(recalled - back > 100);
+        }
+    const uint64_t left = left_early;
+    run_many((struct setting){.window = -1, .images = 1, .calm = 1, .stay = 1});
+    EXPECT(left_early == left);
 }
 
 TEST(a_key_with_many_images_is_folded_all_the_same)
