@@ -66,6 +66,17 @@ static inline void tally_run_add(struct tally_run *run, unsigned out, int64_t am
 /* Adds all of it, and empties it. 0 when memory is out. */
 int tally_run_end(struct tally_run *run, struct tally *tally);
 
+/* `count` records of one key. 0 when memory is out. */
+static inline int tally_add_many(struct tally *tally, uint32_t key, uint64_t count, money_total sum)
+{
+    struct tally_row *row = &tally->rows[tally->memo];
+    if (UNLIKELY(row->key != key) && !(row = tally_row(tally, key)))
+        return 0;
+    row->count += count;
+    row->sum += sum;
+    return 1;
+}
+
 /* 0 when memory is out. */
 static inline int tally_add(struct tally *tally, const struct record *r)
 {

@@ -6,6 +6,7 @@
 #include "io/format/binlog_lane.h"
 #include "core/base/check.h"
 #include "io/format/binlog_image.h"
+#include "io/format/binlog_shape.h"
 
 enum { LANES_FREE = 64 }; /* made without asking whether they pay */
 
@@ -156,10 +157,11 @@ static void lane_make(struct binlog_lane *lane, const struct table_version *vers
         lane->is_short &= lane->lengths[i].size == 1;
         lane->reach += lane->lengths[i].gap + 256;
     }
-    lane->is_common = lane->is_short && is_text(&lane->key) && lane->occurrence.kind == LANE_NUMBER &&
-                      lane->amount.kind == LANE_DECIMAL && lane->time.kind == LANE_DATETIME &&
-                      plan->currency >= 0 && plan->direction < 0 && lane->status.kind == LANE_FIXED &&
-                      !has_fee && lane->text_count == 0;
+    lane->is_common = possible && lane->is_short && is_text(&lane->key) &&
+                      lane->occurrence.kind == LANE_NUMBER && lane->amount.kind == LANE_DECIMAL &&
+                      lane->time.kind == LANE_DATETIME && plan->currency >= 0 && plan->direction < 0 &&
+                      lane->status.kind == LANE_FIXED && !has_fee && lane->text_count == 0 &&
+                      lane->length_count <= LANE_SHORT_MAX;
 }
 
 const struct binlog_lane *binlog_lane_find(struct table_version *version, const struct image_plan *plan,
@@ -189,6 +191,13 @@ int binlog_lane_begin(struct binlog_lanes *run, struct table_version *version, c
     if (run->end > readable - LANE_READ_MAX)
         run->end = readable - LANE_READ_MAX;
     run->readable = readable;
+    if (UNLIKELY(!version->shapes)) {
+        version->shapes = arena_take(version->arena, sizeof *version->shapes);
+        if (!version->shapes)
+            return 0;
+        memset(version->shapes, 0, sizeof *version->shapes);
+    }
+    run->shapes = version->shapes;
     run->version = version;
     run->plan = plan;
     uint64_t nulls = read_le64(run->at);

@@ -35,6 +35,7 @@ struct binlog_lanes {
     const struct image_plan *plan;
     struct table_version *version;
     const struct binlog_lane *lane; /* the one used last */
+    struct binlog_shapes *shapes;
     const uint8_t *readable;
 };
 
@@ -297,7 +298,8 @@ LANE_INLINE const uint8_t *binlog_lanes_read(struct binlog_lanes *run, const uin
     if (UNLIKELY((size_t)(run->end - p) < lane->null_bytes))
         return NULL;
     const uint64_t nulls = read_le64(p) & lane->null_mask;
-    if (UNLIKELY(nulls != lane->nulls)) {
+    /* A lane may have been made anew where this one lay. */
+    if (UNLIKELY(nulls != lane->nulls || !lane->is_possible)) {
         lane = binlog_lane_find(run->version, run->plan, nulls);
         if (!lane)
             return NULL;

@@ -97,6 +97,7 @@ struct table_version {
     struct image_program *programs[32];
     uint64_t program_hits, program_misses;
     struct binlog_lane *lanes[8]; /* of binlog_lane.c */
+    struct binlog_shapes *shapes; /* of binlog_shape.c; NULL: no row came by a lane yet */
     uint64_t lane_hits, lane_misses;
     struct table_version *next; /* all versions of a rows object, newest first */
 };

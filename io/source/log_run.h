@@ -11,25 +11,7 @@
 #include "core/ops/outbox.h"
 #include "core/rules/normalize.h"
 #include "io/format/binlog_lane.h"
-
-/* A number below 10^16 as text: its last eight digits, and those before them; the first in the lowest byte. */
-struct log_number {
-    uint64_t value, low, high;
-    uint32_t low_size, high_size;
-};
-
-#define LOG_TIME_NONE UINT64_MAX /* no row's: those have 40 bits at most */
-
-/* What the row before had in common with the next: its bytes, and what they mean. */
-struct log_common {
-    uint64_t status, time; /* time: LOG_TIME_NONE: nothing is known yet */
-    uint32_t letters;
-    struct log_row {
-        uint16_t day, status, channel, flags;
-        uint8_t currency;
-    } row;
-    struct log_number number;
-};
+#include "io/source/log_common.h"
 
 struct log_run {
     const struct normalizer *normalizer;
@@ -56,7 +38,7 @@ static inline void log_run_learn(struct log_run *run, const struct cell *columns
     if (!run->may_learn)
         return;
     run->is_ready = normalize_learn(run->normalizer, run->scratch, columns, &run->raw, &run->quick);
-    run->common.time = LOG_TIME_NONE;
+    log_common_forget(&run->common);
 }
 
 #endif

@@ -1,0 +1,73 @@
+/* io/source/log_common.h: rows of the commonest tables, many at once. A part of log_run.h.
+ *
+ * Tables whose order number is a text, whose key is a number, and so on (lane->is_common). Rows that lie alike (binlog_shape.h) and
+ * have the same words and hour go through in groups, value by value, so that each loop is short and waits for nothing.
+ *
+ * Threads: one owner.
+ */
+#ifndef TIEOUT_IO_SOURCE_LOG_COMMON_H
+#define TIEOUT_IO_SOURCE_LOG_COMMON_H
+
+#include "io/format/binlog_shape.h"
+
+/* A number below 10^16 as text: its last eight digits, and those before them; the first in the lowest byte. */
+struct log_number {
+    uint64_t value, low, high;
+    uint32_t low_size, high_size;
+};
+
+/* How values are read of rows that lie alike. */
+struct log_plan {
+    struct binlog_places places;
+    /* An amount: its last two groups of digits, and what stands before them. */
+    struct log_digits {
+        uint32_t flip, mask, limit;
+        int32_t at; /* from the row's first byte on */
+        int64_t times;
+    } digits[2];
+    int64_t before, negative; /* negative: -1, or 0 */
+    unsigned number_shift, time_shift;
+    uint32_t time_limit;
+};
+
+#define LOG_TIME_NONE UINT64_MAX /* no row's: those have 40 bits at most */
+
+/* What the row before had in common with the next: its bytes, and what they mean. */
+struct log_common {
+    uint64_t status, time; /* time: LOG_TIME_NONE: nothing is known yet */
+    uint32_t letters;
+    uint32_t group; /* rows that are tried at once: few where many are not common after all */
+    struct log_row {
+        uint16_t day, status, channel, flags;
+        uint8_t currency;
+    } row;
+    uint64_t alike; /* records made of rows that lay as the row before them */
+    struct log_number number;
+    struct binlog_shape *shape; /* `plan` and `row` are those of rows like it; NULL: of none */
+    struct log_plan plan;
+};
+
+static inline void log_common_init(struct log_common *common)
+{
+    *common = (struct log_common){.time = LOG_TIME_NONE, .group = 1, .number = {.low = '0', .low_size = 1}};
+}
+/* What words mean may have changed. */
+static inline void log_common_forget(struct log_common *common)
+{
+    common->time = LOG_TIME_NONE;
+    common->shape = NULL;
+}
+
+struct log_run;
+struct log_common_rows {
+    struct log_run *run;
+    struct binlog_lanes *lanes; /* its lane is common */
+    const uint8_t *at;          /* the next row; where it stopped */
+    uint32_t row_index;
+    unsigned more_flags;
+};
+
+/* Takes rows of INSERT and DELETE up to the first that is not common, or to the event's end. */
+enum err log_common_run(struct log_common_rows *rows, struct diag *diag);
+
+#endif
