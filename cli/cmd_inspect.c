@@ -18,6 +18,7 @@
 #include "io/source/worker_io.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -146,6 +147,69 @@ static enum err show_record(void *context, const struct full *row, struct diag *
     return OK;
 }
 
+/* Whether a pattern of a part names `path`, which is absolute, on whatever day. Its folder is looked up where its name is plain. */
+static int names_file(const struct job *job, const char *pattern, const char *path)
+{
+    char whole[4096], folder[2 * 4096];
+    size_t n = pattern[0] == '/' ? 0 : (size_t)snprintf(whole, sizeof whole, "%s/", job->directory);
+    for (const char *p = pattern; *p && n < sizeof whole - 16; p++) {
+        const int is_date = strncmp(p, "{date}", 6) == 0;
+        if (*p == '!' && p > pattern && p[-1] != '[') /* entries of an archive follow */
+            break;
+        n += (size_t)snprintf(whole + n, sizeof whole - n, is_date ? "*" : "%c", *p);
+        p += is_date ? 5 : 0;
+    }
+    whole[n < sizeof whole ? n : sizeof whole - 1] = 0;
+    char *slash = strrchr(whole, '/');
+    *slash = 0;
+    char *real = strpbrk(whole, "*?[") ? NULL : realpath(*whole ? whole : "/", NULL);
+    snprintf(folder, sizeof folder, "%s/%s", real ? real : whole, slash + 1);
+    free(real);
+    return fnmatch(folder, path, FNM_PATHNAME) == 0;
+}
+
+/* Of a side in parts, those that read the file: whose patterns name it, or, where none does, one for each table (the first, of bills).
+ * They read nothing else. */
+static void take_parts(struct job *job, enum side side, const char *path, const char **patterns)
+{
+    struct source_spec *const parts = job->parts[side];
+    const int count = job->part_count[side];
+    int named[PARTS_MAX], any = 0, taken = 0;
+    for (int i = 0; i < count; i++) {
+        named[i] = 0;
+        for (int k = 0; k < parts[i].pattern_count; k++)
+            named[i] |= names_file(job, parts[i].patterns[k], path);
+        any |= named[i];
+    }
+    if (!any)
+        fprintf(stderr, "%s: no part of the %s side names this file; read %s\n", path, side_name(side),
+                parts[0].kind == SOURCE_BINLOG ? "for each table" : "by the rules of the first");
+    for (int i = 0; i < count; i++) {
+        int is_read = any ? named[i] : parts[i].kind == SOURCE_BINLOG || i == 0;
+        /* Of tables of one name on several servers it can be one's only. */
+        for (int k = 0; !any && parts[i].log_name && k < taken; k++)
+            is_read &= strcmp(parts[k].database, parts[i].database) != 0 ||
+                       strcmp(parts[k].table, parts[i].table) != 0 ||
+                       strcmp(parts[k].log_name, parts[i].log_name) == 0;
+        if (!is_read)
+            continue;
+        parts[taken] = parts[i];
+        struct field_rule *currency = &parts[taken].fields[FIELD_CURRENCY];
+        if (currency->of_order && !(any ? named[0] : 1)) {
+            fprintf(stderr,
+                    "note: currencies of part %d are those of their orders, which are in other files: shown "
+                    "as the job's\n",
+                    i + 1);
+            *currency = (struct field_rule){0};
+        }
+        parts[taken].patterns = patterns;
+        parts[taken++].pattern_count = 1;
+    }
+    job->part_count[side] = taken;
+    if (taken == 1)
+        job->sources[side] = parts[0];
+}
+
 static enum err inspect_with_job(const struct options *options, int was_found, struct diag *diag)
 {
     struct job *job = NULL;
@@ -162,6 +226,8 @@ static enum err inspect_with_job(const struct options *options, int was_found, s
     if (options->side)
         side = strcmp(options->side, "local") == 0 ? LOCAL : CHANNEL;
     const char *patterns[1] = {name};
+    if (job->part_count[side] > 1)
+        take_parts(job, side, name, patterns);
     job->sources[side].patterns = patterns;
     job->sources[side].pattern_count = 1;
     struct norm_shared shared;

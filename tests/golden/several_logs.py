@@ -92,6 +92,40 @@ def case(what, local, channel, logs, bill=None, want=None):
         shutil.rmtree(root)
 
 
+def inspected(what, channel, parts, logs, want):
+    """`want`: occurrence ids that `inspect FILE --job` shows, by file."""
+    root = tempfile.mkdtemp()
+    try:
+        for name, table, changes in logs:
+            log = Log(f"{root}/{name}", table)
+            for change in changes:
+                log.transaction(change)
+            log.close()
+        with open(root + "/j.yaml", "w") as file:
+            file.write(job(log_side(*parts), channel))
+        for name, ids in want.items():
+            done = subprocess.run([TIEOUT, "inspect", f"{root}/{name}", f"--job={root}/j.yaml", "--json-lines"], capture_output=True,
+                                  text=True, timeout=120)
+            rows = [json.loads(line) for line in done.stdout.splitlines()]
+            got = [f'{row["occurrence_id"]} {row["amount"]}' for row in rows]
+            if done.returncode != 0 or got != ids or any(not row["place"].startswith(name + "@") for row in rows):
+                fail(f"{what}, {name}: exit code {done.returncode}", f"  is {got}\n  not {ids}\n{done.stdout}{done.stderr}")
+    finally:
+        shutil.rmtree(root)
+
+
+def one_file_is_shown():
+    logs = [(name, "order", [("insert", row(number, "A", 100 * number)), ("insert", row(number, "R", -number), "refund")])
+            for name, number in (("a.000001", 1), ("a.000002", 5), ("b.000001", 9))]
+    parts = (("a.*", "order"), ("a.*", "refund"))
+    inspected("a file of a side in parts shows its own rows, of all tables", BILL, parts, logs,
+              {"a.000001": ["shop.order|1 1.00", "shop.refund|1 -0.01"], "a.000002": ["shop.order|5 5.00", "shop.refund|5 -0.05"],
+               "b.000001": ["shop.order|9 9.00", "shop.refund|9 -0.09"]})
+    servers = (("a.*", "order"), ("b.*", "order"))
+    inspected("a file is of the part that names it", BILL, servers, logs,
+              {"a.000002": ["shop.order|5 5.00"], "b.000001": ["shop.order#2|9 9.00"]})
+
+
 def both_sides():
     local, channel = log_side(("local.*", "order")), log_side(("theirs.*", "paid"))
     case("equal primary keys on both sides", local, channel,
@@ -275,6 +309,7 @@ if __name__ == "__main__":
     TIEOUT = os.path.abspath(sys.argv[1])
     both_sides()
     one_side()
+    one_file_is_shown()
     one_table_twice()
     ids_of_a_channel_log()
     for number in range(25):
