@@ -453,13 +453,12 @@ static enum err make_room(struct results *s, struct results_lane *lane, struct l
     }
 }
 
-/* Adds the row, key and place at hand to a class's lane. */
-static enum err store(struct results *s, struct results_lane *lane, int file, struct diag *diag)
+/* Adds a row, its key and place to a class's lane. */
+static enum err store_item(struct results *s, struct results_lane *lane, int file, struct span key,
+                           struct span row, struct span place, struct diag *diag)
 {
     struct lane_class *c = &lane->classes[file];
-    if (lane->no_memory)
-        return mem_fail(diag, lane->row_used, "a result row");
-    struct item item = {(uint32_t)lane->key_used, (uint32_t)lane->row_used, (uint32_t)lane->place_used};
+    struct item item = {(uint32_t)key.size, (uint32_t)row.size, (uint32_t)place.size};
     size_t size = item_bytes(&item);
     enum err err = make_room(s, lane, c, size, diag);
     if (err != OK)
@@ -480,14 +479,24 @@ static enum err store(struct results *s, struct results_lane *lane, int file, st
     c->items[c->item_count++] = (uint32_t)((size_t)(at - c->bytes) / 4);
     memcpy(at, &item, sizeof item);
     at += sizeof item;
-    if (lane->key_used) /* a row that the book keeps may have no key or place, and then no room for one */
-        memcpy(at, lane->key, lane->key_used);
-    at += lane->key_used;
-    memcpy(at, lane->row, lane->row_used);
-    at += lane->row_used;
-    if (lane->place_used)
-        memcpy(at, lane->place, lane->place_used);
+    if (key.size) /* a row that the book keeps may have no key or place, and then no room for one */
+        memcpy(at, key.data, key.size);
+    at += key.size;
+    memcpy(at, row.data, row.size);
+    at += row.size;
+    if (place.size)
+        memcpy(at, place.data, place.size);
     return OK;
+}
+
+/* The same of the row, key and place at hand. */
+static enum err store(struct results *s, struct results_lane *lane, int file, struct diag *diag)
+{
+    if (lane->no_memory)
+        return mem_fail(diag, lane->row_used, "a result row");
+    return store_item(s, lane, file, (struct span){lane->key, lane->key_used},
+                      (struct span){lane->row, lane->row_used}, (struct span){lane->place, lane->place_used},
+                      diag);
 }
 
 static void begin_item(struct results_lane *lane)
@@ -1073,6 +1082,17 @@ enum err results_slice_put(struct results *s, struct results_lane *slice, struct
     return err == OK ? put_in(s, slice, 0, io, row, NULL, diag) : err;
 }
 
+enum err results_slice_line(struct results *s, struct results_lane *slice, const struct carried_line *line,
+                            struct diag *diag)
+{
+    const int log = BOOK_LISTS + (int)BOOK_LOG, open = BOOK_LISTS + (int)BOOK_OPEN + line->full.side;
+    const struct span none = {"", 0};
+    enum err err = store_item(s, slice, CLASS_SUSPENSE, line->key, line->row, line->place, diag);
+    if (err == OK)
+        err = store_item(s, slice, log, line->log_key, line->entry, none, diag);
+    return err == OK ? store_item(s, slice, open, line->open_key, line->open, none, diag) : err;
+}
+
 void results_sleepers(struct results *s, struct sleepers *sleepers)
 {
     s->sleepers = sleepers;
@@ -1107,6 +1127,11 @@ static const struct sink_ops results_ops = {.put = put,
 const char *results_folder(const struct results *results)
 {
     return stage_path(results->stage);
+}
+
+const struct keep_task *results_keep(const struct results *s)
+{
+    return s->config.keep;
 }
 
 struct sink *results_sink(struct results *s)

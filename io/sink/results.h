@@ -15,6 +15,7 @@
 
 #include "core/ops/sink.h"
 #include "io/ring/ring.h"
+#include "io/sink/carried_line.h"
 #include "io/sink/keep.h"
 
 enum { LARGEST_MAX = 5 };
@@ -54,6 +55,7 @@ struct largest_break {
 
 enum err results_open(struct results **out, const struct results_config *config, struct diag *diag);
 struct sink *results_sink(struct results *results);
+const struct keep_task *results_keep(const struct results *results);
 /* The staging directory: where a run's files without a name may be made. */
 const char *results_folder(const struct results *results);
 enum err results_write(struct results *results, struct worker_io *io, char digest_lines[4096],
@@ -64,6 +66,9 @@ void results_slice_empty(struct results_lane *slice);
 void results_slice_close(struct results_lane *slice);
 enum err results_slice_put(struct results *results, struct results_lane *slice, struct worker_io *io,
                            const struct full *row, struct diag *diag);
+/* The same of a record whose lines were made of its row. */
+enum err results_slice_line(struct results *results, struct results_lane *slice,
+                            const struct carried_line *line, struct diag *diag);
 /* Before results_write and results_book; borrowed. From then on each list of results_book is read once, and lists beside each other:
  * results_write, both BOOK_OPEN and BOOK_LOG, on four threads. */
 void results_sleepers(struct results *results, struct sleepers *sleepers);

@@ -1,7 +1,7 @@
 /* io/store/dormant.c: see dormant.h
  *
  * Slices of a side are numbered in the order of its file. A worker takes the next one whose slot is free, fetches and judges its rows, and
- * leaves their lines in the slot; the readers go through the slots in order, and the last of them frees one. Two readers that read both sides
+ * leaves their lines in the slot, which are pieces of their rows where these are usual ones (io/sink/carried_line.h); the readers go through the slots in order, and the last of them frees one. Two readers that read both sides
  * do it in the same order, so none waits for a slot that the other one keeps full.
  */
 #include "io/store/dormant.h"
@@ -39,6 +39,7 @@ struct dormant_side {
     struct carry_file rows, prints;
     char path[STATE_PATH_MAX], prints_path[STATE_PATH_MAX], woken[STATE_PATH_MAX];
     int rows_fd, prints_fd;
+    int suits; /* 1: its rows may be usual ones (io/sink/carried_line.h) */
     uint64_t header_size, slices;
     uint64_t *offsets; /* of the first row of each slice; one more */
     struct source *source;
@@ -59,6 +60,10 @@ struct dormant_worker {
     struct full rows[SLICE];
     struct row_ref refs[SLICE];
     struct open_print prints[SLICE];
+    struct carried_lines lines;
+    struct carried_line line;
+    char *bytes; /* of the slice */
+    size_t room;
 };
 
 struct dormant {
@@ -187,6 +192,7 @@ static enum err open_side(struct dormant *d, struct dormant_side *side, struct d
     if (!end || (uint64_t)st.st_size != side->rows.bytes || side->rows.bytes >= FAR)
         return damaged(side->path, "is damaged: it has another size than it was written with", diag);
     side->header_size = (uint64_t)(end - header) + 1;
+    side->suits = carried_lines_suit(d->job, (struct span){header, (size_t)(end - header)});
     side->offsets = mem_take((side->rows.records / SLICE + 1) * sizeof *side->offsets);
     struct digest *digest = digest_open();
     if (!side->offsets || !digest)
@@ -439,6 +445,56 @@ static int claim(struct dormant *d, enum side *side, uint64_t *number)
     return found;
 }
 
+/* Unusual rows, each made a record again. */
+static enum err make_slowly(struct dormant_worker *w, struct dormant_side *side,
+                            const struct open_print *const *prints, uint32_t count, struct results_lane *lane)
+{
+    struct dormant *d = w->dormant;
+    arena_reset(&w->arena);
+    enum err err =
+        count ? side->source->ops->fetch(side->source, w->io, w->refs, w->rows, count, &w->arena, &w->diag)
+              : OK;
+    if (err == ERR_INPUT) { /* a row that cannot be read: it was no input */
+        w->diag = (struct diag){0};
+        return damaged(side->path, "is damaged: a row of it is not what was written", &w->diag);
+    }
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        struct full *row = &w->rows[i];
+        if (!row->carry || (row->carry->tries != prints[i]->tries))
+            return damaged(side->path, "is damaged: a row of it is not what its print says", &w->diag);
+        row->reasons |= verdict_carry_reasons(row->carry);
+        resolve_alone(d->job, row);
+        if (row->verdict != CLASS_SUSPENSE)
+            return diag_set(&w->diag, ERR_BUG, "dormant", "please report this with the job and the state",
+                            "%s: the record at byte %llu was thought to wait, and does not", side->path,
+                            (unsigned long long)w->refs[i].place);
+        err = beside_count(&w->sums, d->job, row, &w->diag);
+        if (err == OK)
+            err = results_slice_put(d->results, lane, w->io, row, &w->diag);
+    }
+    return err;
+}
+
+/* The rows of a slice, from the byte `at` on. */
+static enum err read_slice(struct dormant_worker *w, const struct dormant_side *side, uint64_t at,
+                           uint32_t count)
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < count; i++)
+        size += w->prints[i].size;
+    if (size > w->room) {
+        mem_give(w->bytes);
+        w->room = 0;
+        if (!(w->bytes = mem_take(2 * size)))
+            return mem_fail(&w->diag, 2 * size, "carried records");
+        w->room = 2 * size;
+    }
+    const ssize_t n = sys_pread_full(side->rows_fd, w->bytes, size, at);
+    if (n < 0)
+        return cannot_read(side->path, (int)n, &w->diag);
+    return (size_t)n == size ? OK : damaged(side->path, "became shorter", &w->diag);
+}
+
 static enum err make_slice(struct dormant_worker *w, enum side number, uint64_t slice,
                            struct results_lane *lane)
 {
@@ -452,41 +508,37 @@ static enum err make_slice(struct dormant_worker *w, enum side number, uint64_t 
         return cannot_read(side->prints_path, (int)n, &w->diag);
     if ((size_t)n != count * sizeof *w->prints)
         return damaged(side->prints_path, "became shorter", &w->diag);
+    const struct open_print *unusual[SLICE];
     uint64_t at = side->offsets[slice];
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (!is_met(d, number, &w->prints[i])) {
-            w->prints[kept] = w->prints[i];
-            w->refs[kept++] = (struct row_ref){
+    uint32_t slow = 0;
+    enum err err = side->suits ? read_slice(w, side, at, count) : OK;
+    const char *row = w->bytes;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        const struct open_print *print = &w->prints[i];
+        int made = is_met(d, number, print) ? 2 : 0; /* 2: it is the run's */
+        if (made == 0 && side->suits)
+            made = carried_line_make(&w->lines, number, (struct span){row, print->size - 1}, print, at,
+                                     &w->line);
+        if (made < 0) {
+            err = mem_fail(&w->diag, print->size, "carried records");
+        } else if (made == 1) { /* behind those before it, which were not */
+            err = make_slowly(w, side, unusual, slow, lane);
+            slow = 0;
+            if (err == OK)
+                err = beside_count(&w->sums, d->job, &w->line.full, &w->diag);
+            if (err == OK)
+                err = results_slice_line(d->results, lane, &w->line, &w->diag);
+        } else if (made == 0) {
+            unusual[slow] = print;
+            w->refs[slow++] = (struct row_ref){
                 .place = at,
                 .side = (uint8_t)number,
                 .record_flags = (uint16_t)(RECORD_CARRIED | (number == CHANNEL ? RECORD_CHANNEL : 0))};
         }
-        at += w->prints[i].size;
+        at += print->size;
+        row += print->size;
     }
-    arena_reset(&w->arena);
-    enum err err =
-        kept ? side->source->ops->fetch(side->source, w->io, w->refs, w->rows, kept, &w->arena, &w->diag)
-             : OK;
-    if (err == ERR_INPUT) { /* a row that cannot be read: it was no input */
-        w->diag = (struct diag){0};
-        return damaged(side->path, "is damaged: a row of it is not what was written", &w->diag);
-    }
-    for (uint32_t i = 0; err == OK && i < kept; i++) {
-        struct full *row = &w->rows[i];
-        if (!row->carry || (row->carry->tries != w->prints[i].tries))
-            return damaged(side->path, "is damaged: a row of it is not what its print says", &w->diag);
-        row->reasons |= verdict_carry_reasons(row->carry);
-        resolve_alone(d->job, row);
-        if (row->verdict != CLASS_SUSPENSE)
-            return diag_set(&w->diag, ERR_BUG, "dormant", "please report this with the job and the state",
-                            "%s: the record at byte %llu was thought to wait, and does not", side->path,
-                            (unsigned long long)w->refs[i].place);
-        err = beside_count(&w->sums, d->job, row, &w->diag);
-        if (err == OK)
-            err = results_slice_put(d->results, lane, w->io, row, &w->diag);
-    }
-    return err;
+    return err == OK ? make_slowly(w, side, unusual, slow, lane) : err;
 }
 
 static void *worker_main(void *argument)
@@ -563,6 +615,7 @@ enum err dormant_start(struct dormant *d, struct source *const sources[SIDES], s
         err = worker_io_open(&w->io, &io, NULL, diag);
         if (err == OK)
             err = beside_init(&w->sums, diag);
+        carried_lines_init(&w->lines, d->job, results_keep(results));
     }
     for (; err == OK && d->started < d->worker_count; d->started++) {
         const int error =
@@ -627,6 +680,8 @@ void dormant_close(struct dormant *d)
         worker_io_close(w->io);
         arena_fini(&w->arena);
         beside_fini(&w->sums);
+        carried_lines_fini(&w->lines);
+        mem_give(w->bytes);
         mem_give(w);
     }
     for (int i = 0; i < SIDES; i++) {
