@@ -725,7 +725,7 @@ static enum err commit(void *context, const struct session_outcome *o, struct di
     if (err == OK)
         err = segment_add(db, &w->segment, diag);
     if (err == OK && w->ids)
-        err = id_book_commit(w->ids, diag);
+        err = id_book_commit(w->ids, now, diag);
     if (err == OK)
         err = budget_book_add(&w->budgets, db, &w->task, diag);
     if (err == OK)
@@ -824,7 +824,7 @@ static enum err look_back(struct task_work *w, const struct options *options, st
         err = budget_book_read(&w->budgets, state_db(state), &w->task, diag);
     if (err == OK && w->job->job->ids_keep) {
         err = id_book_open(&w->ids, state, &w->task,
-                           (struct id_reach){w->job->job->ids_keep, w->job->job->ids_any_date}, diag);
+                           (struct id_reach){w->job->job->ids_keep, w->job->job->ids_date}, diag);
         w->ask.ids = err == OK ? id_book_store(w->ids) : NULL;
     }
     if (err == OK)

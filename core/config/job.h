@@ -390,6 +390,9 @@ struct aggregate_rules {
     int hour, dims[AGGREGATE_DIMS];
 };
 
+/* Rows whose id is all they have (interest, fees) often have the same one each month. */
+enum ids_date { IDS_SAME_DATE, IDS_ANY_WITH_KEY, IDS_ANY_DATE };
+
 struct job {
     struct arena arena;
     const char *path;      /* of the job file; NULL for diff */
@@ -420,7 +423,7 @@ struct job {
     const char *non_monetary[STATUS_WORDS_MAX]; /* default PROCESSING, FAILED, CLOSED */
     int non_monetary_count;
     int suspense_threshold[SIDES];
-    int ids_any_date; /* a book: a row that comes again may state another bill date than it did */
+    enum ids_date ids_date; /* a book: which bill dates a row that comes again may state */
     int ids_keep; /* a book: days for which occurrence ids are looked up again; 0: they are not kept. Default IDS_KEEP_DAYS */
     const char *out_dir; /* default "out"; relative to `directory`; diff: as it was asked */
     int write_match;

@@ -459,12 +459,16 @@ static enum err read_ids(struct loader *l)
     static const char *const NAMES[] = {"keep", "any_date"};
     const struct yaml_node *node = yaml_get(l->root, "ids");
     l->job->ids_keep = IDS_KEEP_DAYS;
+    l->job->ids_date = IDS_ANY_WITH_KEY;
     if (!node)
         return OK;
     enum err err = check_names(l, node, "ids", NAMES, COUNT_OF(NAMES), NULL, 0);
     const struct yaml_node *keep = yaml_get(node, "keep"), *any = yaml_get(node, "any_date");
-    if (err == OK && any)
-        err = read_bool(l, any, "ids.any_date", &l->job->ids_any_date);
+    int any_date = 0;
+    if (err == OK && any) {
+        err = read_bool(l, any, "ids.any_date", &any_date);
+        l->job->ids_date = any_date ? IDS_ANY_DATE : IDS_SAME_DATE;
+    }
     return err == OK && keep ? read_days(l, keep, "ids.keep", &l->job->ids_keep) : err;
 }
 

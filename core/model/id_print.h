@@ -21,19 +21,28 @@ struct id_print {
     uint8_t has;       /* 0: no occurrence id: nothing to be known again by */
     uint8_t undated;   /* its bill date is only the unit's */
     uint8_t odd_key;   /* the index knows the key by another hash in every run */
+    uint8_t keyless;   /* no key at all: it is known by its id alone */
 };
 
 /* One record of this run. */
 struct id_entry {
     uint64_t print;
     uint32_t key, contents;
-    uint64_t at; /* place << 24 | bill date (0: undated) << 8 | odd_key */
+    uint64_t at; /* place << 24 | bill date (0: undated) << 8 | keyless << 1 | odd_key */
 };
 _Static_assert(sizeof(struct id_entry) == 24, "nothing between");
 
 static inline uint64_t id_entry_place(const struct id_entry *e)
 {
     return e->at >> 24;
+}
+static inline int id_entry_has_odd_key(const struct id_entry *e)
+{
+    return (int)(e->at & 1);
+}
+static inline int id_entry_is_keyless(const struct id_entry *e)
+{
+    return (int)(e->at >> 1 & 1);
 }
 static inline uint16_t id_entry_day(const struct id_entry *e)
 {
@@ -50,7 +59,8 @@ static inline uint32_t id_partition(unsigned side, uint64_t print)
 static inline struct id_entry id_entry_of(const struct id_print *id, const struct record *record)
 {
     const uint64_t day = id->undated ? 0 : record->day;
-    return (struct id_entry){id->print, id->key, id->contents, record->place << 24 | day << 8 | id->odd_key};
+    const unsigned flags = (unsigned)id->keyless << 1 | id->odd_key;
+    return (struct id_entry){id->print, id->key, id->contents, record->place << 24 | day << 8 | flags};
 }
 
 static inline uint64_t id_mix(uint64_t a, uint64_t b)

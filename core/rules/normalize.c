@@ -1510,15 +1510,17 @@ static int take_id(const struct normalizer *n, struct norm_scratch *s, const str
 {
     const uint64_t seed = n->shared->hash_seed;
     uint64_t key = record_hash(r);
-    s->id.odd_key = 0;
+    s->id.odd_key = s->id.keyless = 0;
     s->id.undated = core->undated;
     if (UNLIKELY(r->flags &
                  RECORD_NO_KEY)) { /* fees and interest may have no number at all: then the id alone */
         key = seed;
+        s->id.keyless = 1;
         for (int i = 0; i < n->key_cell_count; i++) {
             const struct span part =
                 utf8_text(s, n->in[FIELD_BIZ_ORDER_NO].charset, cell_text(s, &cells[n->key_cells[i]]));
             key = hash_bytes(part.data, part.size, key + part.size);
+            s->id.keyless &= part.size == 0;
         }
     } else if (UNLIKELY(r->channel > 1)) { /* its number is another one in every run */
         const struct span channel = text_field(n, s, cells, FIELD_CHANNEL_CODE);

@@ -68,7 +68,7 @@ __attribute__((noinline)) void plain_id(const struct plain_plan *plan, struct no
     if (id.size == 0)
         return;
     uint64_t key = record_hash(record), status = 0;
-    s->id.odd_key = 0;
+    s->id.odd_key = s->id.keyless = 0; /* a plain row has a key */
     s->id.undated = plan->time < 0;
     if (plan->status >= 0 && record->status) {
         if (record->status != s->id_status) {

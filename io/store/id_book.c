@@ -3,12 +3,14 @@
 #include "core/base/mem.h"
 #include "core/model/day.h"
 #include "io/ring/sys.h"
+#include "io/store/alarm.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 enum { RERUN_DAYS = 20 };
+static const char OTHER_DATE[] = "ids.other_date"; /* an alarm of a queue, until a task of it has none */
 
 const char id_book_schema[] =
     "CREATE TABLE IF NOT EXISTS id_file (task INTEGER NOT NULL REFERENCES task(id), revision INTEGER NOT "
@@ -43,7 +45,8 @@ struct id_book {
     struct id_store store;
     struct state *state;
     struct task task;
-    int keep_days, any_date;
+    int keep_days;
+    enum ids_date date;
     char name[200]; /* of its own file */
     struct id_writer *writer;
     struct id_file_seal seal;
@@ -53,7 +56,7 @@ struct id_book {
     struct dated *dated;
     uint32_t dated_count, dated_room;
     uint64_t unknown_days; /* done, and their ids are not there */
-    _Atomic uint64_t too_old[SIDES];
+    _Atomic uint64_t too_old[SIDES], other_date[SIDES];
     pthread_mutex_t lock;
     char (*given_up)[200]; /* files */
     uint32_t given_up_count, given_up_room;
@@ -162,7 +165,7 @@ enum err id_book_open(struct id_book **out, struct state *state, const struct ta
     b->state = state;
     b->task = *task;
     b->keep_days = reach.keep_days;
-    b->any_date = reach.any_date;
+    b->date = reach.date;
     pthread_mutex_init(&b->lock, NULL);
     snprintf(b->name, sizeof b->name, "ids/%06lld-r%lld.ids", (long long)task->id, (long long)task->wanted);
     enum err err = OK;
@@ -223,9 +226,14 @@ static enum err need_reader(struct id_book *b, struct earlier *e, struct diag *d
 }
 
 /* Whether rows of `day` (0: only their unit's) may have come before among those of `d`. */
+static int is_of_day(const struct id_book *b, const struct dated *d, uint16_t day)
+{
+    return d->day == day || !day || (!d->day && b->earlier[d->earlier].day == day);
+}
+
 static int may_hold(const struct id_book *b, const struct dated *d, uint16_t day)
 {
-    return b->any_date || d->day == day || !day || (!d->day && b->earlier[d->earlier].day == day);
+    return b->date != IDS_SAME_DATE || is_of_day(b, d, day);
 }
 
 /* Entries of one day: what earlier tasks know of them. `*known`: how many they do. */
@@ -234,6 +242,7 @@ static enum err ask(struct id_book *b, struct id_chunk_place place, const struct
 {
     *known = 0;
     uint8_t *found = NULL, *before = NULL;
+    struct id_asked *asked = NULL;
     enum err err = OK;
     for (uint32_t d = 0; err == OK && d < b->dated_count; d++) {
         if (b->dated[d].side != (uint8_t)place.side || !may_hold(b, &b->dated[d], place.day))
@@ -243,17 +252,28 @@ static enum err ask(struct id_book *b, struct id_chunk_place place, const struct
         if (!found) {
             found = mem_take_zero(count, 1);
             before = mem_take_zero(count, 1);
+            err = found && before ? id_asked_open(&asked, entries, count, diag)
+                                  : mem_fail(diag, count, "ids of records");
         }
-        err = found && before ? need_reader(b, e, diag) : mem_fail(diag, count, "ids of records");
         if (err == OK)
-            err = id_file_look(e->reader, there, entries, count, found, diag);
+            err = need_reader(b, e, diag);
+        if (err == OK)
+            err = id_file_look(e->reader, there, asked, found, diag);
+        const int same_day = is_of_day(b, &b->dated[d], place.day);
         for (uint32_t i = 0; err == OK && i < count; i++) {
             if (found[i] == before[i])
                 continue;
-            if (found[i] == REPEAT_EQUAL)
+            if (!same_day && b->date == IDS_ANY_WITH_KEY && id_entry_is_keyless(&entries[i])) {
+                found[i] = before[i];
+                continue;
+            }
+            if (found[i] == REPEAT_EQUAL) {
                 atomic_fetch_add(&e->equal[place.side], 1);
-            else
+                if (!same_day)
+                    atomic_fetch_add(&b->other_date[place.side], 1);
+            } else {
                 atomic_fetch_add(&e->other[place.side], 1);
+            }
             before[i] = found[i];
         }
     }
@@ -262,8 +282,9 @@ static enum err ask(struct id_book *b, struct id_chunk_place place, const struct
                                       found[i]};
         *known += found[i] != REPEAT_NONE;
         if (found[i] != REPEAT_NONE)
-            err = repeats_add(repeats, &repeat, (int)(entries[i].at & 0xFF), diag);
+            err = repeats_add(repeats, &repeat, id_entry_has_odd_key(&entries[i]), diag);
     }
+    id_asked_close(asked);
     mem_give(found);
     mem_give(before);
     return err;
@@ -367,7 +388,25 @@ static enum err forget(struct id_book *b, struct diag *diag)
     return err;
 }
 
-enum err id_book_commit(struct id_book *b, struct diag *diag)
+/* A number that is used again for another payment of the same order and amount would be one that never counts: somebody has to know. */
+static enum err warn(struct id_book *b, int64_t now, struct diag *diag)
+{
+    char queue[TASK_NAME_MAX], text[400];
+    const uint64_t local = atomic_load(&b->other_date[LOCAL]), channel = atomic_load(&b->other_date[CHANNEL]);
+    snprintf(queue, sizeof queue, "%s/%s", b->task.channel_code, b->task.biz_type);
+    if (!local && !channel)
+        return alarm_clear(state_db(b->state), OTHER_DATE, queue, now, diag);
+    snprintf(
+        text, sizeof text,
+        "task %s: %llu records of the local side and %llu of the channel side came before under another bill "
+        "date, and count for nothing (duplicate, repeated); if the numbers begin anew and these are other "
+        "payments: ids: {any_date: false} in the job, and do the day again",
+        b->task.name, (unsigned long long)local, (unsigned long long)channel);
+    const struct alarm alarm = {.grade = ALARM_WARNING, .kind = OTHER_DATE, .subject = queue, .text = text};
+    return alarm_raise(state_db(b->state), &alarm, now, diag);
+}
+
+enum err id_book_commit(struct id_book *b, int64_t now, struct diag *diag)
 {
     struct sqlite *db = state_db(b->state);
     struct sqlite_statement *s = NULL;
@@ -402,6 +441,8 @@ enum err id_book_commit(struct id_book *b, struct diag *diag)
                 err = diag->err;
         }
     sqlite_finish(s);
+    if (err == OK)
+        err = warn(b, now, diag);
     return err == OK ? forget(b, diag) : err;
 }
 
@@ -432,6 +473,13 @@ void id_book_tell(const struct id_book *b)
                     "%s, and other contents: ambiguous (conflict;repeated)\n",
                     (unsigned long long)other, side_name((enum side)side), b->earlier[i].name);
         }
+        const uint64_t dates = atomic_load(&b->other_date[side]);
+        if (dates)
+            fprintf(
+                stderr,
+                "note: %llu of these came under another bill date; if their numbers begin anew and they are "
+                "other payments: ids: {any_date: false}\n",
+                (unsigned long long)dates);
         const uint64_t old = atomic_load(&b->too_old[side]);
         if (old)
             fprintf(stderr,

@@ -7,14 +7,14 @@
  *       id_book_tell      what was found
  *     id_book_close
  *
- * A file a task and revision, `ids/TASK-rREVISION.ids`, cut by bill date. A record with a bill date of its own is looked for among
- * those of its date that tasks of the last `ids.keep` days took in: the same row has the same date, unless the job says `any_date`. One whose date is only its unit's is
- * looked for in all of them. Files stay for RERUN_DAYS more, so that a day done again sees what it saw. Threads: the control thread,
+ * A file a task and revision, `ids/TASK-rREVISION.ids`, cut by bill date. A record is looked for among those that tasks of the last `ids.keep`
+ * days took in; of its own bill date only, if it states one, where the job says so, or where its id is all it has. Files stay for RERUN_DAYS more, so that a day done again sees what it saw. Threads: the control thread,
  * but for the store, which any worker calls.
  */
 #ifndef TIEOUT_IO_STORE_ID_BOOK_H
 #define TIEOUT_IO_STORE_ID_BOOK_H
 
+#include "core/config/job.h"
 #include "core/ops/id_store.h"
 #include "io/store/id_file.h"
 #include "io/store/task.h"
@@ -23,14 +23,15 @@ extern const char id_book_schema[]; /* may be run again */
 
 struct id_book;
 struct id_reach {
-    int keep_days, any_date;
+    int keep_days;
+    enum ids_date date;
 };
 enum err id_book_open(struct id_book **out, struct state *state, const struct task *task,
                       struct id_reach reach, struct diag *diag);
 struct id_store *id_book_store(struct id_book *book);
 /* All workers are done with the store. `*file`: what state_files_publish puts in place; NULL: no record had an id. */
 enum err id_book_seal(struct id_book *book, const char **file, struct diag *diag);
-enum err id_book_commit(struct id_book *book, struct diag *diag);
+enum err id_book_commit(struct id_book *book, int64_t now_s, struct diag *diag);
 /* Removes the files that the commit has given up. */
 void id_book_sweep(struct id_book *book);
 /* Lines for people: who came before and when, and what could not be told. */

@@ -16,6 +16,8 @@ enum {
     PAGE = 4096,
     PAGE_ENTRIES = 255,
     BLOCK_PAGES = 64,
+    SHORT_BYTES = 4,
+    SHORT_ENTRIES = (PAGE - 8) / SHORT_BYTES, /* of a page of short prints, its checksum behind them */
     /* With fewer entries to look for than a chunk has pages by this, they are looked for one by one. */
     FEW = 8
 };
@@ -36,7 +38,8 @@ struct chunk {
     uint32_t count;
     uint16_t day, side;
 };
-static const char magic[16] = "TIEOUT ids 1\n";
+/* Of version 1, which has no short prints, the rest is the same. */
+static const char magic[16] = "TIEOUT ids 2\n", magic_long[16] = "TIEOUT ids 1\n";
 
 struct id_writer {
     const struct state *state;
@@ -55,6 +58,16 @@ struct id_reader {
     uint64_t seed;
     struct chunk *chunks; /* by side, day, first */
     uint32_t count;
+    int has_shorts;
+};
+
+struct id_asked {
+    const struct id_entry *entries;
+    uint32_t count;
+    uint64_t
+        *bits; /* by short print: most of what is not among them is known by one bit, in a core's own cache */
+    uint32_t *slots; /* entry + 1, by short print; of entries with one print the first */
+    uint32_t bit_mask, slot_mask;
 };
 
 static uint64_t page_sum(const void *entries, size_t size, uint64_t offset, uint64_t seed)
@@ -66,6 +79,18 @@ static size_t chunk_bytes(uint32_t count)
 {
     const uint32_t full = count / PAGE_ENTRIES, rest = count % PAGE_ENTRIES;
     return (size_t)full * PAGE + (rest ? rest * sizeof(struct stored) + 16 : 0);
+}
+
+static size_t shorts_bytes(uint32_t count)
+{
+    const uint32_t full = count / SHORT_ENTRIES, rest = count % SHORT_ENTRIES;
+    return (size_t)full * PAGE + (rest ? rest * SHORT_BYTES + 8 : 0);
+}
+
+/* A quarter of what an entry takes. The bits above chose the chunk. */
+static uint32_t short_of(uint64_t print)
+{
+    return (uint32_t)(print >> (32 - ID_SIDE_BITS));
 }
 
 /* ---- writing ---- */
@@ -117,11 +142,36 @@ static int new_chunk(struct id_writer *w, const struct chunk *chunk, uint64_t *o
         *offset = w->size;
         w->chunks[w->count] = *chunk;
         w->chunks[w->count++].offset = w->size;
-        w->size += chunk_bytes(chunk->count);
+        w->size += chunk_bytes(chunk->count) + shorts_bytes(chunk->count);
         w->records += chunk->count;
     }
     pthread_mutex_unlock(&w->lock);
     return taken;
+}
+
+/* 0; -errno. */
+static int put_shorts(struct id_writer *w, char *block, const struct id_entry *entries, uint32_t count,
+                      uint64_t offset)
+{
+    int error = 0;
+    for (uint32_t done = 0; !error && done < count;) {
+        size_t used = 0;
+        for (int p = 0; p < BLOCK_PAGES && done < count; p++) {
+            char *const page = block + used;
+            const uint32_t n = count - done < SHORT_ENTRIES ? count - done : SHORT_ENTRIES;
+            for (uint32_t i = 0; i < n; i++) {
+                const uint32_t print = short_of(entries[done + i].print);
+                memcpy(page + i * SHORT_BYTES, &print, SHORT_BYTES);
+            }
+            const uint64_t sum = page_sum(page, n * SHORT_BYTES, offset + used, w->seed);
+            memcpy(page + n * SHORT_BYTES, &sum, sizeof sum);
+            used += n * SHORT_BYTES + sizeof sum;
+            done += n;
+        }
+        error = sys_pwrite_full(w->fd, block, used, offset);
+        offset += used;
+    }
+    return error;
 }
 
 enum err id_file_put(struct id_writer *w, struct id_chunk_place place, const struct id_entry *entries,
@@ -155,8 +205,12 @@ enum err id_file_put(struct id_writer *w, struct id_chunk_place place, const str
         error = sys_pwrite_full(w->fd, pages, used, offset);
         offset += used;
     }
+    if (!error)
+        error = put_shorts(w, (char *)pages, entries, count, offset);
     mem_give(pages);
-    return error ? out_write_failed(diag, -error, "state.write", w->path, chunk_bytes(count)) : OK;
+    return error ? out_write_failed(diag, -error, "state.write", w->path,
+                                    chunk_bytes(count) + shorts_bytes(count))
+                 : OK;
 }
 
 static int by_place(const void *a, const void *b)
@@ -243,6 +297,17 @@ enum err id_file_open(struct id_reader **out, const struct state *state, const s
             err = diag_set_errno(diag, -error, "state.read", "%s: cannot read it", r->path);
         else if ((uint64_t)st.st_size != seal->bytes || seal->bytes < size)
             err = damaged(r->path, "is damaged: it has another size than it was written with", diag);
+    }
+    char first[sizeof magic];
+    if (err == OK) {
+        const ssize_t n = sys_pread_full(r->fd, first, sizeof first, 0);
+        if (n < 0)
+            err = diag_set_errno(diag, (int)-n, "state.read", "%s: cannot read it", r->path);
+        else if ((size_t)n != sizeof first ||
+                 (memcmp(first, magic, sizeof first) != 0 && memcmp(first, magic_long, sizeof first) != 0))
+            err = damaged(r->path, "is damaged: it does not begin as such a file does", diag);
+        else
+            r->has_shorts = memcmp(first, magic, sizeof first) == 0;
     }
     if (err == OK) {
         const ssize_t n = sys_pread_full(r->fd, r->chunks, size, seal->bytes - size);
@@ -338,6 +403,144 @@ static enum err look_through(const struct id_reader *r, const struct chunk *c, c
     return OK;
 }
 
+/* ---- many ---- */
+
+static uint32_t power_of_two(uint64_t least, uint32_t most)
+{
+    uint32_t n = 64;
+    while (n < least && n < most)
+        n *= 2;
+    return n;
+}
+
+static uint32_t slot_of(uint32_t print)
+{
+    return print * 0x9E3779B1u >> 7; /* the bits below are those of `bits` */
+}
+
+enum err id_asked_open(struct id_asked **out, const struct id_entry *entries, uint32_t count,
+                       struct diag *diag)
+{
+    *out = NULL;
+    const uint32_t bits = power_of_two(32ull * count, 1u << 30), slots = power_of_two(2ull * count, 1u << 31);
+    struct id_asked *a = mem_take_zero(1, sizeof *a);
+    if (a) {
+        *a = (struct id_asked){
+            .entries = entries, .count = count, .bit_mask = bits - 1, .slot_mask = slots - 1};
+        a->bits = mem_take_zero(bits / 64, sizeof *a->bits);
+        a->slots = mem_take_zero(slots, sizeof *a->slots);
+    }
+    if (!a || !a->bits || !a->slots) {
+        id_asked_close(a);
+        return mem_fail(diag, slots * sizeof *a->slots + bits / 8, "ids of records");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (i && entries[i].print == entries[i - 1].print)
+            continue;
+        const uint32_t print = short_of(entries[i].print);
+        a->bits[(print & a->bit_mask) / 64] |= 1ull << (print & 63);
+        uint32_t slot = slot_of(print) & a->slot_mask;
+        while (a->slots[slot])
+            slot = (slot + 1) & a->slot_mask;
+        a->slots[slot] = i + 1;
+    }
+    *out = a;
+    return OK;
+}
+
+void id_asked_close(struct id_asked *a)
+{
+    if (!a)
+        return;
+    mem_give(a->bits);
+    mem_give(a->slots);
+    mem_give(a);
+}
+
+static int is_asked_for(const struct id_asked *a, uint32_t print)
+{
+    for (uint32_t slot = slot_of(print) & a->slot_mask; a->slots[slot]; slot = (slot + 1) & a->slot_mask)
+        if (short_of(a->entries[a->slots[slot] - 1].print) == print)
+            return 1;
+    return 0;
+}
+
+static void hold_all(const struct id_asked *a, const struct stored *s, uint8_t *found)
+{
+    for (uint32_t slot = slot_of(short_of(s->print)) & a->slot_mask; a->slots[slot];
+         slot = (slot + 1) & a->slot_mask)
+        for (uint32_t i = a->slots[slot] - 1; i < a->count && a->entries[i].print == s->print; i++)
+            hold(s, &a->entries[i], &found[i]);
+}
+
+/* The entries whose numbers in the chunk are in `hits`, which rise. */
+static enum err look_at(const struct id_reader *r, const struct chunk *c, const struct id_asked *a,
+                        const uint32_t *hits, uint32_t count, uint8_t *found, struct page *page,
+                        struct diag *diag)
+{
+    uint32_t held = UINT32_MAX;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        const uint32_t number = hits[i] / PAGE_ENTRIES;
+        if (number != held)
+            err = read_pages(r, c, number, 1, page, diag);
+        held = number;
+        if (err == OK)
+            hold_all(a, &page->entries[hits[i] % PAGE_ENTRIES], found);
+    }
+    return err;
+}
+
+/* The chunk's short prints go by, and only entries that have one of those that are asked for are read. Nothing is asked: they are held
+ * against their checksums. */
+static enum err look_short(const struct id_reader *r, const struct chunk *c, const struct id_asked *a,
+                           uint8_t *found, struct page *pages, struct diag *diag)
+{
+    uint32_t hits[SHORT_ENTRIES];
+    struct page *const page = pages + BLOCK_PAGES;
+    uint64_t offset = c->offset + chunk_bytes(c->count);
+    enum err err = OK;
+    for (uint32_t done = 0; err == OK && done < c->count;) {
+        const uint32_t left = c->count - done;
+        const uint32_t block = left < BLOCK_PAGES * SHORT_ENTRIES ? left : BLOCK_PAGES * SHORT_ENTRIES;
+        const size_t size = shorts_bytes(block);
+        const ssize_t n = sys_pread_full(r->fd, pages, size, offset);
+        if (n < 0)
+            return diag_set_errno(diag, (int)-n, "state.read", "%s: cannot read it", r->path);
+        if ((size_t)n != size)
+            return damaged(r->path, "is damaged: it is shorter than it was written", diag);
+        for (size_t at = 0; err == OK && at < size; at += PAGE) {
+            const char *prints = (const char *)pages + at;
+            const uint32_t count = c->count - done < SHORT_ENTRIES ? c->count - done : SHORT_ENTRIES;
+            uint32_t maybe = 0, sure = 0;
+            uint64_t sum;
+            memcpy(&sum, prints + count * SHORT_BYTES, sizeof sum);
+            if (sum != page_sum(prints, count * SHORT_BYTES, offset + at, r->seed))
+                return damaged(r->path, "is damaged: a page of it is not what was written", diag);
+            if (!a) {
+                done += count;
+                continue;
+            }
+            for (uint32_t i = 0; i < count; i++) { /* no branch that depends on what is there */
+                uint32_t print;
+                memcpy(&print, prints + i * SHORT_BYTES, SHORT_BYTES);
+                hits[maybe] = i;
+                maybe += (uint32_t)(a->bits[(print & a->bit_mask) / 64] >> (print & 63)) & 1;
+            }
+            for (uint32_t i = 0; i < maybe; i++) {
+                uint32_t print;
+                memcpy(&print, prints + hits[i] * SHORT_BYTES, SHORT_BYTES);
+                if (is_asked_for(a, print))
+                    hits[sure++] = done + hits[i];
+            }
+            err = look_at(r, c, a, hits, sure, found, page, diag);
+            done += count;
+        }
+        offset += size;
+    }
+    return err;
+}
+
 /* Few: the page that may hold an entry is found by halving where its print should be. */
 static enum err look_for(const struct id_reader *r, const struct chunk *c, const struct id_entry *e,
                          uint8_t *found, struct page *page, uint32_t *held, struct diag *diag)
@@ -405,9 +608,11 @@ static uint32_t first_from(const struct id_entry *e, uint32_t count, uint64_t pr
     return low;
 }
 
-enum err id_file_look(const struct id_reader *r, struct id_chunk_place place, const struct id_entry *entries,
-                      uint32_t count, uint8_t *found, struct diag *diag)
+enum err id_file_look(const struct id_reader *r, struct id_chunk_place place, const struct id_asked *asked,
+                      uint8_t *found, struct diag *diag)
 {
+    const struct id_entry *const entries = asked->entries;
+    const uint32_t count = asked->count;
     uint32_t low = 0, high = r->count;
     while (low < high) { /* the first chunk of the side and day */
         const uint32_t mid = (low + high) / 2;
@@ -417,8 +622,8 @@ enum err id_file_look(const struct id_reader *r, struct id_chunk_place place, co
         else
             high = mid;
     }
-    struct page *pages = mem_take(BLOCK_PAGES * sizeof *pages);
-    enum err err = pages ? OK : mem_fail(diag, BLOCK_PAGES * sizeof *pages, "ids of records");
+    struct page *pages = mem_take((BLOCK_PAGES + 1) * sizeof *pages);
+    enum err err = pages ? OK : mem_fail(diag, (BLOCK_PAGES + 1) * sizeof *pages, "ids of records");
     for (uint32_t i = low;
          err == OK && i < r->count && r->chunks[i].side == place.side && r->chunks[i].day == place.day; i++) {
         const struct chunk *c = &r->chunks[i];
@@ -426,7 +631,9 @@ enum err id_file_look(const struct id_reader *r, struct id_chunk_place place, co
                        to = c->last == UINT64_MAX ? count : first_from(entries, count, c->last + 1);
         if ((uint64_t)(to - from) * FEW >= pages_of(c)) {
             if (to > from)
-                err = look_through(r, c, entries + from, to - from, found + from, pages, diag);
+                err = r->has_shorts
+                          ? look_short(r, c, asked, found, pages, diag)
+                          : look_through(r, c, entries + from, to - from, found + from, pages, diag);
             continue;
         }
         uint32_t held = UINT32_MAX;
@@ -439,11 +646,14 @@ enum err id_file_look(const struct id_reader *r, struct id_chunk_place place, co
 
 enum err id_file_check(const struct id_reader *r, struct diag *diag)
 {
-    struct page *pages = mem_take(BLOCK_PAGES * sizeof *pages);
-    enum err err = pages ? OK : mem_fail(diag, BLOCK_PAGES * sizeof *pages, "ids of records");
-    for (uint32_t i = 0; err == OK && i < r->count; i++)
+    struct page *pages = mem_take((BLOCK_PAGES + 1) * sizeof *pages);
+    enum err err = pages ? OK : mem_fail(diag, (BLOCK_PAGES + 1) * sizeof *pages, "ids of records");
+    for (uint32_t i = 0; err == OK && i < r->count; i++) {
         for (uint32_t p = 0, all = pages_of(&r->chunks[i]); err == OK && p < all; p += BLOCK_PAGES)
             err = read_pages(r, &r->chunks[i], p, all - p < BLOCK_PAGES ? all - p : BLOCK_PAGES, pages, diag);
+        if (err == OK && r->has_shorts)
+            err = look_short(r, &r->chunks[i], NULL, NULL, pages, diag);
+    }
     mem_give(pages);
     return err;
 }

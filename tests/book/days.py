@@ -21,6 +21,7 @@ THRESHOLD = {"local": 2, "channel": 3}
 WINDOW = 4
 TOLERANCE, BUDGET = 1, 2    # cents
 KEYS = [1]                  # and the second number as well, with an even seed
+ANY_DATE = [True]           # whether a row that comes again may state another bill date; not with a seed that three divides
 CLASSES = ("match", "mismatch", "missing", "extra", "suspense", "duplicate", "ambiguous", "excluded")
 ORDER = ["exact", "tolerance", "group", "amount", "currency", "direction", "status", "fee", "timing", "merchant", "date_disagrees",
          "conflict", "suspected", "dup_suspect", "non_monetary", "day_cut", "near_cut", "carried", "second_pass", "late", "budget",
@@ -47,7 +48,7 @@ match:
   tolerance: {amount: 0.01, budget: 0.02}
   window: {before: 4d, after: 4d}
 suspense: {threshold: {local: 2, channel: 3}}
-output: {dir: out, match: true}
+IDSoutput: {dir: out, match: true}
 """
 
 
@@ -95,7 +96,7 @@ class Record:
         return self.ident != ""
 
     def identity(self):
-        return (self.side, self.day, self.ident, ("order", self.order) if self.order else ("others", self.txn if 2 in KEYS else ""))
+        return (self.side, 0 if ANY_DATE[0] else self.day, self.ident, ("order", self.order) if self.order else ("others", self.txn if 2 in KEYS else ""))
 
     def sigma(self):
         return (self.cents, self.status)
@@ -454,6 +455,8 @@ class World:
                 rows = [r for r in self.rows[side][day] if r[0].startswith((local, channel))]
                 if rows and 0 <= again < self.days:
                     ident, o, x, amount, word, date = rng.choice(rows)
+                    if rng.random() < 0.4:                  # which says the day of its file
+                        date = again
                     self.rows[side][again].append((ident, o, x, amount + (50 if rng.random() < 0.1 else 0), word, date))
 
     def correct(self, day):
@@ -485,7 +488,8 @@ class Book:
         for folder in ("local", "bill"):
             os.makedirs(os.path.join(self.path, folder))
         with open(os.path.join(self.path, "days.yaml"), "w") as f:
-            f.write(JOB.replace("SECOND", ", [channel_code, channel_order_no]" if 2 in KEYS else ""))
+            f.write(JOB.replace("SECOND", ", [channel_code, channel_order_no]" if 2 in KEYS else "")
+                    .replace("IDS", "" if ANY_DATE[0] else "ids: {any_date: false}\n"))
 
     def call(self, *arguments, env=None, kill_after=None, want=(0, 1)):
         command = [self.tieout] + list(arguments) + ["--jobs=" + self.path]
@@ -559,6 +563,7 @@ def main():
     rng = random.Random(seed)
     if seed % 2 == 0:
         KEYS.append(2)
+    ANY_DATE[0] = seed % 3 != 0
     root = tempfile.mkdtemp(prefix="tieout-days-")
     try:
         book, plain = Book(sys.argv[1], root, "killed", True), Book(sys.argv[1], root, "plain", False)
