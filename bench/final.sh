@@ -7,57 +7,24 @@
 # names. What is timed is the next day, of ROWS rows a side, with the days before and without.
 set -eu
 tieout=$(realpath "$1")
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 millions=${2:-50} rows=${3:-200000}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 cd "$work"
 now() { date +%s%N; }
-cat >c.yaml <<'YAML'
-version: 1
-job: C
-channel_code: C
-timezone: Asia/Shanghai
-currency: CNY
-local:
-  files: "local-{date}.csv"
-  format: csv
-  fields: {biz_order_no: order_no, amount: {column: amount, unit: major}, status: status}
-channel:
-  files: "bill-{date}.csv"
-  format: csv
-  fields: {biz_order_no: order_no, channel_order_no: trade_no, amount: {column: amount, unit: major}, status: status}
-match:
-  keys: [[channel_code, biz_order_no]]
-  compare: [status]
-  window: none
-suspense: {threshold: {local: 0, channel: 0}}
-output: {dir: out}
-YAML
-day() { # DAY ROWS FINAL
-    awk -v n="$2" -v final="$3" -v day="$1" 'BEGIN {
-        local = "local-2026-11-" day ".csv"; bill = "bill-2026-11-" day ".csv"
-        print "order_no,amount,status" >local
-        print "trade_no,order_no,amount,status" >bill
-        for (i = 0; i < n; i++) {
-            printf "C%s%09d,%d.%02d,SUCCESS\n", day, i, i % 977, i % 100 >local
-            printf "T%s%09d,C%s%09d,%d.%02d,SUCCESS\n", day, i, day, i, i % 977, i % 100 >bill
-        }
-        for (i = 0; i < final; i++)
-            printf "C%sfinal%09d,%d.%02d,FAILED\n", day, i, i % 977, i % 100 >local
-    }'
-}
+. "$root/fixtures/book.sh"
+job C 0 >c.yaml
 night() { # WHAT
-    cat ./*.csv state/suspense/*prints* >/dev/null
+    cat ./*/*.csv state/suspense/*prints* >/dev/null
     a=$(now)
     "$tieout" task run >/dev/null 2>&1 || [ $? -eq 1 ]
     b=$(now)
     echo "$1: $(((b - a) / 1000000)) ms"
 }
-day 01 1000 2000000
-day 02 "$rows" 0
-day 03 "$rows" 0
-day 04 "$rows" 0
+many . C 1 1000 0 2000000 FAILED
+for d in 2 3 4; do many . C $d "$rows" 0 0; done
 "$tieout" task init --date=2026-11-01 2>/dev/null
 "$tieout" task run >/dev/null 2>&1 || [ $? -eq 1 ]
 "$tieout" task init --date=2026-11-02 2>/dev/null
