@@ -48,6 +48,7 @@ struct task_run_ask {
 };
 struct task_run_end {
     int done, broken, failed, waiting, skipped; /* broken: of those done, do not tie out */
+    int left;        /* done by a run before this one that did not come to its end, and do not tie out */
     int changed;     /* of those done, had to tell that a log changed days that are done */
     int code;        /* exit code */
     int64_t next_at; /* when something waits for its time; 0: nothing does */

@@ -31,6 +31,8 @@ struct state {
     uint64_t seed;
     enum state_mode mode;
     int lock_fd;
+    int in_run;
+    int64_t left_at; /* a run that did not come to its end began then; 0: the last one did */
 };
 
 static const char state_schema[] =
@@ -331,10 +333,21 @@ static enum err take_lock(struct state *state, struct diag *diag)
         return diag_set(diag, ERR_STATE, "state.locked", "let it end; `tieout status` shows how far it is",
                         "%s: another tieout does this book's tasks now (%s)", state->directory, who);
     }
-    /* For people; the lock is the kernel's. */
-    int error = sys_truncate(fd, 0);
+    /* Whose it is, for people; the lock is the kernel's. What was not emptied is of a run that did not come to its end. */
+    struct stat st;
+    int error = sys_fstat(fd, &st);
+    if (!error && st.st_size > 0)
+        state->left_at = (int64_t)st.st_mtime;
+    if (!error)
+        error = sys_truncate(fd, 0);
     if (!error)
         error = sys_pwrite_full(fd, state->owner, strlen(state->owner), 0);
+    if (!error && state->left_at) { /* until it is told, its time stays */
+        const struct timespec times[2] = {st.st_mtim, st.st_mtim};
+        error = futimens(fd, times) == 0 ? 0 : -errno;
+    }
+    if (!error)
+        error = sys_fsync(fd);
     if (error) {
         sys_close(fd);
         return diag_set_errno(diag, -error, "state.lock", "%s: cannot write it", path);
@@ -500,9 +513,28 @@ void state_close(struct state *state)
                     state->directory, (long long)(left >> 20));
     }
     sqlite_close(state->db);
-    if (state->lock_fd >= 0)
+    if (state->lock_fd >= 0) {
+        if (!state->left_at && !state->in_run)
+            sys_truncate(state->lock_fd, 0); /* what fails says too much on the next day, never too little */
         sys_close(state->lock_fd);
+    }
     mem_give(state);
+}
+
+void state_begin_run(struct state *state)
+{
+    state->in_run = 1;
+}
+
+int64_t state_left_at(const struct state *state)
+{
+    return state->left_at;
+}
+
+void state_end_run(struct state *state)
+{
+    state->in_run = 0;
+    state->left_at = 0;
 }
 
 enum err state_lock(struct state *state, struct diag *diag)

@@ -43,6 +43,11 @@ void state_close(struct state *state);
 /* Takes the lock that whoever does tasks holds until state_close, or dies. ERR_STATE: another one has it, and who. The lock is the
  * kernel's: neither a reboot nor a reused process id can leave it behind. */
 enum err state_lock(struct state *state, struct diag *diag);
+/* A run of tasks, with the lock. One that is killed, or cut off, leaves a mark: state_left_at tells the next one when it began (seconds since
+ * 1970), until a run comes to its end and has told what there is to tell. 0: the last one did. */
+void state_begin_run(struct state *state);
+int64_t state_left_at(const struct state *state);
+void state_end_run(struct state *state);
 /* 1: somebody holds the lock now; `*who` is what they wrote into it. */
 int state_is_locked(const char *directory, char *who, size_t room);
 

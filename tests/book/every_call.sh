@@ -44,7 +44,7 @@ round() { # N MODE
     code=0
     if [ "$2" = kill ]; then
         TIEOUT_FAIL_KILL=1 TIEOUT_FAIL_IO=$1 run || code=$?
-        TIEOUT_FAIL_KILL=1 TIEOUT_FAIL_IO=$((1 + $1 * 7 % calls)) run || :
+        TIEOUT_FAIL_KILL=1 TIEOUT_FAIL_IO=$((1 + $1 * 7 % calls)) run || code=$?
     else
         TIEOUT_FAIL_IO=$1 TIEOUT_FAIL_ERRNO=28 run || code=$?
         case $code in
@@ -56,8 +56,11 @@ round() { # N MODE
             ;;
         esac
     fi
+    before=$code
     code=0
     run || code=$?
+    # Day 3 does not tie out: the run that does it says so, or the one behind a run that was killed.
+    [ "$code" -eq 1 ] || [ "$before" -eq 1 ] || code=100
     if [ "$code" -gt 1 ] || [ "$(digest)" != "$want" ] || ! "$tieout" verify --jobs=book >said 2>&1; then
         echo "FAILED: call $1 of $calls ($2): afterwards exit code $code:"
         cat said

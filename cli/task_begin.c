@@ -1,0 +1,225 @@
+/* cli/task_begin.c: a task up to its first row: its files are fetched, what the day before left is looked for, the session is opened */
+#include "cli/task_work.h"
+#include "core/base/mem.h"
+#include "io/fetch/fetch.h"
+#include "io/ring/sys.h"
+#include "io/sink/digest.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { CARRY_APART_LEAST = 4096 /* open records: fewer are fed to the run as they are */ };
+
+/* ---- the session's questions ---- */
+
+static enum err stage(void *context, enum session_stage stage, struct diag *diag)
+{
+    static const enum phase phases[] = {PHASE_MATCH, PHASE_SECOND, PHASE_AGGREGATE};
+    struct task_work *w = context;
+    return task_move(state_db(w->folder->state), &w->task, phases[stage], diag);
+}
+
+static enum err find_late(void *context, enum side side, const char ***paths, int *count, struct diag *diag)
+{
+    struct task_work *w = context;
+    enum err err = OK;
+    if (!w->late_found[side]) {
+        w->late_found[side] = 1;
+        const struct late_ask ask = {.fresh = {&w->fresh[LOCAL], &w->fresh[CHANNEL]},
+                                     .met = w->dormant ? dormant_met(w->dormant) : NULL};
+        err = late_find(w->late, side, &ask, &w->late_paths[side], &w->late_count[side], diag);
+    }
+    *paths = w->late_paths[side];
+    *count = w->late_count[side];
+    return err;
+}
+
+/* Reopened ones of either side may meet them as well. */
+static enum err find_woken(void *context, enum side side, const char **path, struct diag *diag)
+{
+    struct task_work *w = context;
+    enum err err = OK;
+    const char **paths;
+    int count;
+    for (int late = 0; err == OK && w->late && late < SIDES; late++)
+        err = find_late(w, (enum side)late, &paths, &count, diag);
+    return err == OK ? dormant_wake(w->dormant, side, path, diag) : err;
+}
+
+static enum err find_later(void *context, enum side side, const struct late_ask *ask, const char ***paths,
+                           int *count, struct diag *diag)
+{
+    struct task_work *w = context;
+    return late_find(w->late, side, ask, paths, count, diag);
+}
+
+/* ---- before the first row ---- */
+
+static enum err open_carried(void *context, const struct carry_file *file, struct diag *diag)
+{
+    struct task_work *w = context;
+    if (file->records == 0)
+        return OK;
+    enum err err = carry_check(w->folder->state, file, diag);
+    if (err == OK)
+        err = state_path(w->folder->state, w->open_path[file->side], file->file, diag);
+    w->ask.carried[file->side].path[0] = w->open_path[file->side];
+    return err;
+}
+
+static enum err take_dormant(void *context, const struct carry_file *file, struct diag *diag)
+{
+    struct dormant_files *files = context;
+    (void)diag;
+    if (file->kind == CARRY_OPEN)
+        files[file->side].rows = *file;
+    else
+        files[file->side].prints = *file;
+    return OK;
+}
+
+/* Whether most of what is carried can pass by the run: many records, of the same rules as today's, each with its print. */
+static enum err look_for_dormant(struct task_work *w, const struct options *options, struct diag *diag)
+{
+    struct dormant_files files[SIDES] = {{{0}, {0}}, {{0}, {0}}};
+    struct sqlite *db = state_db(w->folder->state);
+    const uint64_t least = options->carry_apart ? (uint64_t)options->carry_apart : CARRY_APART_LEAST;
+    enum err err = OK;
+    if (!w->before.id || !dormant_suits(w->job->job) || strcmp(w->before.rule_version, w->rule_version) != 0)
+        return OK;
+    for (int side = 0; side < SIDES; side++)
+        for (int i = 0; err == OK && i < 2; i++) {
+            const struct carry_ask ask = {
+                .kind = i ? CARRY_OPEN_PRINTS : CARRY_OPEN, .side = side, .task = w->before.id};
+            err = carry_each(db, &ask, take_dormant, files, diag);
+        }
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (files[side].prints.records != files[side].rows.records)
+            return OK;
+    if (err != OK || files[LOCAL].rows.records + files[CHANNEL].rows.records < least)
+        return err;
+    return dormant_open(&w->dormant, w->folder->state, w->job->job, files, w->task.id, diag);
+}
+
+/* What the day before left, and whether final records may be reopened. */
+static enum err look_back(struct task_work *w, const struct options *options, struct diag *diag)
+{
+    struct state *state = w->folder->state;
+    enum err err = look_for_dormant(w, options, diag);
+    w->ask.dormant = w->dormant;
+    for (int side = 0; side < SIDES; side++) {
+        struct carried_source *carried = &w->ask.carried[side];
+        *carried = (struct carried_source){.gate = &w->gate, .context = w};
+        struct carry_ask ask = {.kind = CARRY_OPEN, .side = side, .task = w->before.id};
+        carried->woken = w->dormant ? find_woken : NULL;
+        if (err == OK && w->before.id && !w->dormant)
+            err = carry_each(state_db(state), &ask, open_carried, w, diag);
+    }
+    if (err == OK && w->job->job->match.has_budget)
+        err = budget_book_read(&w->budgets, state_db(state), &w->task, diag);
+    if (err == OK && w->job->job->ids_keep) {
+        err = id_book_open(&w->ids, state, &w->task,
+                           (struct id_reach){w->job->job->ids_keep, w->job->job->ids_date}, diag);
+        w->ask.ids = err == OK ? id_book_store(w->ids) : NULL;
+    }
+    if (err == OK)
+        err = late_open(&w->late, state, &w->task, diag);
+    if (err == OK)
+        err = by_hand_open(&w->by_hand, state, &w->task, w->late, diag);
+    w->ask.hands = w->by_hand.takes_up;
+    if (err != OK || !w->late)
+        return err;
+    /* As many keys as the day's files may hold rows; how many bytes these are is not known yet, but the final records are. */
+    const uint64_t hashes = 1u << 24;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        if (!bloom_init(&w->fresh[side], hashes, 64u << 20))
+            err = mem_fail(diag, hashes / 8 * BLOOM_BITS_PER_HASH, "the set of fresh keys");
+        w->ask.carried[side].late = find_late;
+    }
+    w->ask.fresh = w->fresh;
+    w->ask.later = (struct late_ops){find_later, w, state_seed(state)};
+    return err;
+}
+
+void task_work_close(struct task_work *w)
+{
+    dormant_close(w->dormant); /* before the sources and results that it reads and fills */
+    session_close(w->session);
+    late_close(w->late);
+    id_book_close(w->ids);
+    budget_cells_fini(&w->budgets);
+    for (int side = 0; side < SIDES; side++)
+        bloom_fini(&w->fresh[side]);
+    task_log_close(w);
+    text_fini(&w->gone);
+    text_fini(&w->changed_days);
+    earlier_fini(&w->earlier);
+    by_hand_close(&w->by_hand);
+    arena_fini(&w->arena);
+}
+
+static void tell_file(void *context, const char *path, uint64_t size, const char *digest, int fresh)
+{
+    (void)context;
+    if (fresh)
+        fprintf(stderr, "%s: %llu bytes, %s\n", path, (unsigned long long)size, digest);
+}
+
+static enum err collect(struct task_work *w, struct diag *diag)
+{
+    enum err err = OK;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        if (!w->job->job->sources[side].fetch.given)
+            continue;
+        struct fetch_config config = {.job = w->job->job,
+                                      .side = (enum side)side,
+                                      .date = w->task.day,
+                                      .deadline_s = 0,
+                                      .file = tell_file};
+        err = fetch_files(&config, diag);
+    }
+    return err;
+}
+
+/* All that comes before the first row. */
+enum err task_prepare(struct task_work *w, const struct options *options, struct diag *diag)
+{
+    struct sqlite *db = state_db(w->folder->state);
+    struct job *job = w->job->job;
+    char out[STATE_PATH_MAX];
+    enum err err = task_move(db, &w->task, PHASE_COLLECT, diag);
+    if (err == OK)
+        err = collect(w, diag);
+    if (err == OK)
+        err = task_move(db, &w->task, PHASE_SUSPICIOUS, diag);
+    if (err == OK) {
+        int fd = sys_open(job->path, O_RDONLY, 0);
+        struct stat st;
+        int error = fd < 0 ? fd : sys_fstat(fd, &st);
+        if (!error)
+            error = digest_file(fd, (uint64_t)st.st_size, "SHA256", w->rule_version);
+        if (fd >= 0)
+            sys_close(fd);
+        if (error)
+            err = diag_set_errno(diag, error < 0 ? -error : EIO, "job.read", "%s: cannot read it", job->path);
+    }
+    if (err == OK)
+        err = look_back(w, options, diag);
+    if (err == OK)
+        err = task_out_directory(job, w->task.day, out, sizeof out, diag);
+    if (err != OK)
+        return err;
+    w->ask.keep = (struct keep_task){.name = w->task.name,
+                                     .revision = (uint32_t)w->task.wanted,
+                                     .date = w->task.day,
+                                     .budgets = w->job->job->match.has_budget ? &w->budgets : NULL};
+    w->ask.seed = state_seed(w->folder->state);
+    w->ask.db = db;
+    w->ask.stage = stage;
+    w->ask.keep_files = task_keep_files;
+    w->ask.keep_all = task_keep_all;
+    w->ask.commit = task_commit;
+    w->ask.context = w;
+    return session_begin(&w->session, job, options, out, w->task.day, &w->ask, diag);
+}
