@@ -2,6 +2,7 @@
 #include "core/engine/crowd.h"
 #include "core/base/mem.h"
 #include "core/engine/crowd_parts.h"
+#include <stdio.h>
 
 /* What a worker's memory is for: rows at hand, items of a partition, and spools (crowd_bag.c) some 11/32. */
 enum {
@@ -40,11 +41,33 @@ int crowd_splits(const struct run_config *config)
     return 1;
 }
 
+/* Why a key's rows are held together here, where others are judged in parts. */
+static const char *why_together(const struct run_config *config)
+{
+    const struct match_rules *rules = &config->job->match;
+    return !crowd_splits(config)
+               ? "in a book, a side that a log tells has all rows of a key at hand, since images "
+                 "take the place of carried records"
+           : rules->fx.path ? "match.fx looks for a rate among all rows of a key that the passes before left"
+           : rules->reversals ? "match.reversals looks among all rows of a key that the passes before left"
+                              : "rows within tolerance of each other are paired together";
+}
+
 enum err crowd_too_many(struct worker *w, const struct row_ref *ref, uint64_t count, uint64_t needed,
                         uint64_t allowed)
 {
-    return diag_set(&w->diag, ERR_MACHINE, "memory.group",
-                    "is the key right? If it is, give --memory=SIZE more, or --threads=1",
+    const struct run_config *config = w->run->config;
+    char hint[600];
+    /* One worker has what all of them have now; and some more than is counted. */
+    const uint64_t mib = (uint64_t)((double)config->memory * (double)needed /
+                                    (double)(allowed ? allowed : 1) / config->workers * 1.25) >>
+                         20;
+    snprintf(hint, sizeof hint,
+             "%s. Is the key right? One of more parts (match.keys: [[channel_code, biz_order_no, ...]]) that "
+             "parts "
+             "them needs less; if it is right: --threads=1 --memory=%lluMiB, or more",
+             why_together(config), (unsigned long long)mib + 64);
+    return diag_set(&w->diag, ERR_MACHINE, "memory.group", hint,
                     "%llu records have one key and must be judged together, for which some %llu MiB are "
                     "needed and %llu MiB allowed to each worker; one of them is at byte %llu of the %s "
                     "side",
