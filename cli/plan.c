@@ -147,7 +147,9 @@ enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struc
         say_fit(out, "in any order", (sides[LOCAL].rows + sides[CHANNEL].rows) * (record + SHARD_TABLE_BYTES),
                 shard_live_share(p->index_bytes));
     } else {
-        say_fit(out, "both sides in order of time", pairs, shard_pair_share(p->index_bytes));
+        say_fit(out, "both sides in order of time", pairs,
+                packs ? shard_packs_live(p->index_bytes / p->shards, 0) * p->shards
+                      : shard_pair_share(p->index_bytes));
         const uint64_t waiting = fewer / 2 * (record + SHARD_TABLE_BYTES);
         say_fit(out, "in no common order", waiting + pairs, p->index_bytes);
     }

@@ -47,6 +47,11 @@ static inline void packed_table_reset(struct packed_table *table)
 /* Bytes held, and by how many packed_table_more makes them more. */
 uint64_t packed_table_bytes(const struct packed_table *table);
 uint64_t packed_more_bytes(const struct packed_table *table);
+/* As many as there may be when there is more. */
+static inline uint64_t packed_records_max(const struct packed_table *table)
+{
+    return ((uint64_t)table->chunk_count + 1) << table->shift;
+}
 /* Buckets or records, whichever are short. After a failure only packed_table_fini may follow. */
 enum err packed_table_more(struct packed_table *table, struct diag *diag);
 

@@ -34,6 +34,7 @@ enum {
     SUB_BITS = 6,
     LEVEL_LAST = 4,
     BUCKETS_OF_SUB = 256,
+    MOVE_AHEAD = 3,     /* buckets, where all are looked at */
     PACKED_AHEAD = 20,  /* buckets */
     PACKED_BEHIND = 10, /* what they lead to */
     PACKED_RING = 64,   /* hashes of records asked for; more than PACKED_AHEAD + ASK_AT_ONCE */
@@ -41,6 +42,9 @@ enum {
     KEPT_KINDS = 2,    /* records, packed ones */
     CROWD_SHARE = 8,   /* of the entries: a key that has so much is a crowd */
     LEAVE_AT_ONCE = 4, /* one of so many units leaves when room is made */
+    LEAVE_AT_ONCE_LARGE = 8,
+    LEAVE_LARGE =
+        32 << 20, /* bytes: where looking at all of it once more costs less than what leaves too early */
     /* One key of so many never lets its image go, so that it is seen how often a pair would have to come back: from one of
      * CALLED_BACK_SHARE on, and a few, images stay. */
     SAMPLED_KEYS = 256,
@@ -141,14 +145,29 @@ static inline struct record *entry_at(const struct index *s, uint32_t number)
     return s->segments[number >> SEGMENT_SHIFT] + (number & (SEGMENT_UNITS - 1));
 }
 
+static uint64_t live_held(const struct index *s)
+{
+    return s->counts.entry_bytes + ((uint64_t)s->table.mask + 1) * sizeof(struct bucket) +
+           packed_table_bytes(&s->packed) + image_ids_bytes(&s->image_ids);
+}
+
 /* 1 when the shard may hold so many bytes more. */
 static int may_grow(const struct index *s, uint64_t more)
 {
     if (s->is_judging)
         return 1;
-    uint64_t held = s->counts.entry_bytes + ((uint64_t)s->table.mask + 1) * sizeof(struct bucket) +
-                    packed_table_bytes(&s->packed) + image_ids_bytes(&s->image_ids);
-    return s->live_max == 0 || held + more <= s->live_max;
+    return s->live_max == 0 || live_held(s) + more <= s->live_max;
+}
+
+/* Where records are packed, pairs take what nobody else needs, and make way when more has to wait: a pair on disk is a third of
+ * a record there, and it stands for two. So they stay below what is left beside `more`. */
+static enum err pairs_yield(struct index *s, uint64_t more, struct diag *diag)
+{
+    if (!s->config.packs || s->config.memory_max == 0)
+        return OK;
+    const uint64_t least = shard_packs_pair_least(s->config.memory_max), live = live_held(s) + more,
+                   all = s->live_max + least;
+    return s->pairs->ops->limit(s->pairs, all > live + least ? all - live : least, diag);
 }
 
 /* Free units become an entry of the free lists. */
@@ -172,6 +191,8 @@ static int segment_more(struct index *s, uint32_t units, struct diag *diag)
         const uint32_t piece = s->huge ? SEGMENT_UNITS : PIECE_UNITS;
         if (s->segment_count && s->unit_limit < SEGMENT_UNITS) { /* in the newest segment only */
             if (!may_grow(s, (uint64_t)piece * RECORD_UNIT))
+                return 0;
+            if (pairs_yield(s, (uint64_t)piece * RECORD_UNIT, diag) != OK)
                 return 0;
             s->unit_limit += piece;
             s->last_limit = s->unit_limit;
@@ -279,8 +300,12 @@ static inline __attribute__((always_inline)) uint32_t partition_of_hash(const st
 /* 0 in *grown when memory is full. */
 static enum err table_grow(struct index *s, int *grown, struct diag *diag)
 {
-    *grown = may_grow(s, ((uint64_t)s->table.mask + 1) * sizeof(struct bucket));
-    return *grown ? table_double(&s->table, diag) : OK;
+    const uint64_t more = ((uint64_t)s->table.mask + 1) * sizeof(struct bucket);
+    *grown = may_grow(s, more);
+    if (!*grown)
+        return OK;
+    enum err err = pairs_yield(s, more, diag);
+    return err == OK ? table_double(&s->table, diag) : err;
 }
 
 static inline __attribute__((always_inline)) int key_equal(const struct index *s, const struct record *a,
@@ -561,7 +586,9 @@ static enum err need_kept(struct index *s, struct diag *diag)
 {
     return s->kept ? OK
                    : s->config.spill->ops->open(&s->kept, s->config.spill, s->partition_count * KEPT_KINDS,
-                                                shard_kept_share(s->config.memory_max), diag);
+                                                s->config.packs ? shard_packs_kept(s->config.memory_max)
+                                                                : shard_kept_share(s->config.memory_max),
+                                                diag);
 }
 
 /* A record of a partition that left follows it. */
@@ -587,7 +614,10 @@ static enum err move_packed(struct index *s, struct diag *diag)
     struct packed_table *const packed = &s->packed;
     for (uint64_t i = 0; packed->table.keys && err == OK && i <= packed->table.mask; i++)
         for (unsigned slot = 0; err == OK && slot < BUCKET_SLOTS; slot++) {
-            const uint32_t head = packed->table.buckets[i].head[slot];
+            const uint32_t head = packed->table.buckets[i].head[slot],
+                           soon = packed->table.buckets[(i + MOVE_AHEAD) & packed->table.mask].head[slot];
+            if (soon != NO_ENTRY)
+                __builtin_prefetch(packed_at(packed, soon), 1);
             if (head == NO_ENTRY)
                 continue;
             struct packed *p = packed_at(packed, head);
@@ -761,18 +791,15 @@ static enum err make_room(struct index *s, struct diag *diag)
                 all += 2 * units;
             }
         }
-    for (uint64_t i = 0; s->config.packs && i <= s->packed.table.mask; i++)
-        for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
-            const uint32_t head = s->packed.table.buckets[i].head[slot];
-            if (head == NO_ENTRY)
-                continue;
-            const uint64_t hash = packed_hash(packed_at(&s->packed, head)->key, s->packed.seed);
-            sizes[partition_of_hash(s, hash, s->level > 0)].halves++;
-            all++;
-        }
+    /* Packed records are one a key, so all partitions have about as many. */
+    const uint64_t each = s->packed.table.keys / (s->partition_count - s->left_count);
+    for (uint32_t p = 0; p < s->partition_count; p++)
+        sizes[p].halves += s->left[p] ? 0 : each;
+    all += s->packed.table.keys;
     qsort(sizes, s->partition_count, sizeof sizes[0], by_size);
     uint32_t count = 0;
-    for (uint32_t i = 0; i < s->partition_count && (count == 0 || leaving * LEAVE_AT_ONCE < all); i++) {
+    const uint64_t share = live_held(s) < LEAVE_LARGE ? LEAVE_AT_ONCE : LEAVE_AT_ONCE_LARGE;
+    for (uint32_t i = 0; i < s->partition_count && (count == 0 || leaving * share < all); i++) {
         if (s->left[sizes[i].number])
             continue;
         s->left[sizes[i].number] = 1;
@@ -945,12 +972,15 @@ take_in(struct index *s, const struct record *r, uint32_t units, const struct ro
 
 /* ---- packed records ---- */
 
-/* Room for one more key: the table grows, or partitions leave. A third of the memory stays free: more records fit than would
- * unpacked, so more partitions stay, with more pairs, a longer list at the end, and more to be judged at once. */
+/* Room for one more key: the table grows, or partitions leave. The list that is made of all at the end has its room, too. */
 static __attribute__((noinline)) enum err packed_room(struct index *s, struct diag *diag)
 {
-    return may_grow(s, packed_more_bytes(&s->packed) + s->live_max / 3) ? packed_table_more(&s->packed, diag)
-                                                                        : make_room(s, diag);
+    const uint64_t more = packed_more_bytes(&s->packed),
+                   list = packed_records_max(&s->packed) * sizeof *s->packed_waiting;
+    if (!may_grow(s, more + list))
+        return make_room(s, diag);
+    enum err err = pairs_yield(s, more, diag);
+    return err == OK ? packed_table_more(&s->packed, diag) : err;
 }
 
 /* A record of a key that is not, or no longer, among the packed ones. */
@@ -1375,8 +1405,9 @@ static enum err shard_settle(struct index *s, struct diag *diag)
 {
     enum err err = OK;
     /* What does not fit is judged in parts of a part. */
-    uint64_t count = s->table.keys + s->packed.table.keys;
-    const int list_fits = s->level == LEVEL_LAST || may_grow(s, count * sizeof *s->waiting);
+    const int list_fits =
+        s->level == LEVEL_LAST ||
+        may_grow(s, s->table.keys * sizeof *s->waiting + s->packed.table.keys * sizeof *s->packed_waiting);
     uint32_t more = 0;
     for (uint32_t p = 0; p < s->partition_count; p++)
         if (!s->left[p] && (!list_fits || pairs_too_many(s, p))) {
@@ -1389,13 +1420,16 @@ static enum err shard_settle(struct index *s, struct diag *diag)
         if (err == OK)
             err = move_left(s, diag);
     }
+    /* What comes back needs room. */
+    if (err == OK && s->left_count && s->config.packs)
+        err = s->pairs->ops->limit(s->pairs, shard_pair_share(s->config.memory_max), diag);
     if (err == OK)
         err = s->pairs->ops->seal(s->pairs, diag);
     if (err == OK && s->kept)
         err = s->kept->ops->seal(s->kept, diag);
     if (err != OK)
         return err;
-    count = s->table.keys;
+    const uint64_t count = s->table.keys;
     mem_give(s->waiting);
     s->waiting = mem_take((count + 1) * sizeof *s->waiting);
     if (!s->waiting)
@@ -2223,15 +2257,18 @@ static enum err shard_open_level(struct index **out, const struct index_config *
                           (s->has_images && config->has_cost ? RECORD_IMAGE : 0));
     s->images_go = s->has_images && config->recall.images;
     s->partition_count = level == 0 ? HASH_PARTITIONS : SUB_PARTITIONS;
-    s->live_max = shard_live_share(config->memory_max);
+    s->live_max =
+        config->packs ? shard_packs_live(config->memory_max, level) : shard_live_share(config->memory_max);
     if (s->has_images && level == 0) /* a log's own buffers and what comes back need room, too */
         s->live_max -= s->live_max / 4;
     s->huge = config->memory_max == 0 || s->live_max >= HUGE_FROM;
     CHECK2(s->plain || !s->config.packs, s->plain, level);
     entries_reset(s);
-    enum err err = config->spill->ops->open(
-        &s->pairs, config->spill, s->partition_count + 1,
-        config->memory_max ? shard_pair_share(config->memory_max) : UINT64_MAX / 2, diag);
+    enum err err = config->spill->ops->open(&s->pairs, config->spill, s->partition_count + 1,
+                                            config->memory_max == 0 ? UINT64_MAX / 2
+                                            : config->packs         ? s->live_max
+                                                                    : shard_pair_share(config->memory_max),
+                                            diag);
     if (err == OK)
         err = table_init(&s->table, level ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST, diag);
     if (err == OK && s->config.packs)

@@ -30,5 +30,28 @@ static inline uint64_t shard_live_share(uint64_t memory)
 {
     return memory / 8 * 5;
 }
+/* Where records are packed: an eighth, but no more than pieces to write need, for what left; at least a sixteenth for pairs; some is spared,
+ * for the program itself and for what is judged and sorted at the end, which is no less where there is little; the rest is for what
+ * waits, and, as long as it does not need it, for pairs. */
+static inline uint64_t shard_packs_kept(uint64_t memory)
+{
+    const uint64_t most = UINT64_C(8) << 20;
+    return memory / 8 < most ? memory / 8 : most;
+}
+static inline uint64_t shard_packs_pair_least(uint64_t memory)
+{
+    return memory / 16;
+}
+static inline uint64_t shard_packs_spare(uint64_t memory)
+{
+    const uint64_t some = memory / 16 + (UINT64_C(6) << 20);
+    return some < memory / 3 ? some : memory / 3;
+}
+/* A shard of a partition that came back is paid by the one it is of. */
+static inline uint64_t shard_packs_live(uint64_t memory, unsigned level)
+{
+    return memory - shard_packs_kept(memory) - shard_packs_pair_least(memory) -
+           (level ? 0 : shard_packs_spare(memory));
+}
 
 #endif
