@@ -13,7 +13,40 @@ struct fresh_keys {
         uint8_t fresh[SIDES];
     } * keys;
     uint32_t count, room;
+    uint32_t *slots; /* by hash: 1 + the number of a key; 0: none. Twice `room` of them, a power of two */
 };
+
+/* Where the key is, or would be. */
+static uint32_t *fresh_slot(const struct fresh_keys *all, uint64_t hash, struct span key)
+{
+    const uint32_t mask = 2 * all->room - 1;
+    for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
+        const uint32_t number = all->slots[at];
+        const struct fresh_key *there = number ? &all->keys[number - 1] : NULL;
+        if (!there ||
+            (there->hash == hash && there->size == key.size && memcmp(there->key, key.data, key.size) == 0))
+            return &all->slots[at];
+    }
+}
+
+/* 0 when memory is out. */
+static int fresh_more(struct fresh_keys *all)
+{
+    const uint32_t room = all->room ? all->room * 2 : 16;
+    struct fresh_key *keys = mem_grow(all->keys, room * sizeof *keys);
+    if (keys)
+        all->keys = keys;
+    uint32_t *slots = keys ? mem_take_zero((size_t)room * 2, sizeof *slots) : NULL;
+    if (!slots)
+        return 0;
+    mem_give(all->slots);
+    all->slots = slots;
+    all->room = room;
+    for (uint32_t i = 0; i < all->count; i++)
+        *fresh_slot(all, keys[i].hash, (struct span){keys[i].key, keys[i].size}) = i + 1;
+    return 1;
+}
+
 /* The entry of a key, made when it is not there; NULL when memory is out. Under fresh_lock. */
 static struct fresh_key *fresh_key(struct run *run, struct span key)
 {
@@ -21,23 +54,17 @@ static struct fresh_key *fresh_key(struct run *run, struct span key)
     struct fresh_keys *all = run->fresh_keys;
     if (!all && !(all = run->fresh_keys = mem_take_zero(1, sizeof *all)))
         return NULL;
-    for (uint32_t i = 0; i < all->count; i++)
-        if (all->keys[i].hash == hash && all->keys[i].size == key.size &&
-            memcmp(all->keys[i].key, key.data, key.size) == 0)
-            return &all->keys[i];
-    if (all->count == all->room) {
-        const uint32_t room = all->room ? all->room * 2 : 16;
-        struct fresh_key *grown = mem_grow(all->keys, room * sizeof *grown);
-        if (!grown)
-            return NULL;
-        all->keys = grown;
-        all->room = room;
-    }
+    if (all->count == all->room && !fresh_more(all))
+        return NULL;
+    uint32_t *slot = fresh_slot(all, hash, key);
+    if (*slot)
+        return &all->keys[*slot - 1];
     char *copy = mem_take(key.size + 1);
     if (!copy)
         return NULL;
     memcpy(copy, key.data, key.size);
     all->keys[all->count] = (struct fresh_key){hash, copy, key.size, {0}};
+    *slot = all->count + 1;
     return &all->keys[all->count++];
 }
 
@@ -45,8 +72,10 @@ void crowd_forget_fresh(struct run *run)
 {
     for (uint32_t i = 0; run->fresh_keys && i < run->fresh_keys->count; i++)
         mem_give(run->fresh_keys->keys[i].key);
-    if (run->fresh_keys)
+    if (run->fresh_keys) {
         mem_give(run->fresh_keys->keys);
+        mem_give(run->fresh_keys->slots);
+    }
     mem_give(run->fresh_keys);
     run->fresh_keys = NULL;
 }

@@ -513,6 +513,16 @@ enum err judge_admit(struct worker *w, struct full *row, const struct row_ref *r
     return OK;
 }
 
+/* Of this many rows the mean is taken for that of all. */
+enum { MEASURED_MIN = 256, TEXT_BYTES = 256 /* before any was seen */ };
+
+/* Of a whole record with its texts, while it is judged. */
+static uint64_t row_bytes(const struct worker *w)
+{
+    return sizeof(struct full) + sizeof(struct full *) + 2 * sizeof(struct row_ref) /* they are sorted */ +
+           (w->text_bytes ? w->text_bytes : TEXT_BYTES);
+}
+
 /* Judges the records that `refs` name, in one pass. */
 static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, int pass, int is_part)
 {
@@ -527,6 +537,8 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
                        : mem_fail(&w->diag, (size_t)count * (sizeof *rows + sizeof *order), "open records");
     if (err == OK)
         err = judge_fetch(w, refs, &count, rows, &w->arena);
+    if (count >= MEASURED_MIN && w->arena.held / count > w->text_bytes)
+        w->text_bytes = w->arena.held / count;
     w->rows_at_hand = rows;
     w->refs_at_hand = refs;
     uint32_t locals = 0;
@@ -594,11 +606,17 @@ static uint32_t same_hash(const struct row_ref *refs, uint32_t count, uint32_t f
 /* Judges whole keys, not too many records at once: their rows are held meanwhile. */
 static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t count, int pass)
 {
-    enum { SLICE = 4096, ROW_BYTES = 1024 /* of a whole record, with its texts */ };
+    enum { SLICE = 4096, SLICE_LEAST = 512 };
     _Static_assert(SLICE >= 2 * SUBSET_POOL_MAX, "a pool that is cut is one that nobody would look at whole");
     const uint64_t allowed = w->run->config->memory / w->run->config->workers;
     const int splits = pass < w->run->config->job->match.key_count && crowd_splits(w->run->config);
-    const uint32_t crowd = crowd_rows(w->run->config), slice = crowd < SLICE ? crowd : SLICE;
+    const uint32_t crowd = crowd_rows(w->run->config);
+    /* Half of a worker's memory: the other half is the index's, results', and spools'. */
+    const uint64_t fit = allowed / 2 / row_bytes(w);
+    const uint32_t some = fit < SLICE_LEAST ? SLICE_LEAST
+                          : fit < SLICE     ? (uint32_t)fit
+                                            : SLICE,
+                   slice = crowd < some ? crowd : some;
     enum err err = OK;
     if (count > slice)
         qsort(refs, count, sizeof *refs, by_key_hash);
@@ -606,7 +624,7 @@ static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t co
         to = count - from <= slice ? count : same_hash(refs, count, from);
         for (uint32_t next; to < count && (next = same_hash(refs, count, to)) - from <= slice;)
             to = next;
-        const uint64_t needed = (uint64_t)(to - from) * ROW_BYTES;
+        const uint64_t needed = (uint64_t)(to - from) * row_bytes(w);
         if (splits && to - from > crowd && same_hash(refs, count, from) == to) {
             for (uint32_t i = from; err == OK && i < to; i++)
                 err = crowd_put(w, &refs[i]);

@@ -451,6 +451,17 @@ static void worker_teardown(struct worker *w)
     run->config->io.close(w->io);
 }
 
+/* All is read and nobody sends any more: what is judged next has the memory. */
+static void give_batches(struct worker *w)
+{
+    mem_unmap(w->batch_block, w->batch_block_size);
+    w->batch_block = NULL;
+    for (uint32_t shard = 0; w->outbox.open && shard < w->run->shard_count; shard++)
+        w->outbox.open[shard] = NULL;
+    for (uint32_t to = 0; w->spare_count && to < w->run->worker_count; to++)
+        w->spare_count[to] = 0;
+}
+
 static void *worker_main(void *argument)
 {
     struct worker *w = argument;
@@ -490,6 +501,7 @@ static void *worker_main(void *argument)
         atomic_store(&run->stage, 1);
     }
     pthread_barrier_wait(&run->barrier);
+    give_batches(w);
     began = run_seconds();
     if (run->config->ids)
         worker_known(w);

@@ -63,6 +63,7 @@ struct worker {
     uint32_t hand_count, hand_room;
     struct subset *subset; /* taken when the first pool is there */
     struct arena arena;
+    uint64_t text_bytes; /* of a row at hand, as measured; 0: none was seen */
     struct class_totals totals;
     struct aggregate aggregate;
     struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */
