@@ -164,8 +164,8 @@ static enum err plan(struct session *s, struct diag *diag)
                                      : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads -
                                            s->match_bytes - s->ids_bytes;
     if (s->task &&
-        !o->index_memory) /* results of the task before this one, which are being written meanwhile */
-        s->index_bytes -= s->sort_bytes * s->threads;
+        !o->index_memory) /* results of the tasks before this one, which are being written meanwhile, or wait for it */
+        s->index_bytes -= s->sort_bytes * s->threads * (1 + (s->task->is_beside != 0));
     s->io.config.chunk = o->chunk ? (uint32_t)o->chunk : CHUNK_DEFAULT;
     s->io.config.depth = DEPTH;
     s->io.config.backend = o->io && strcmp(o->io, "uring") == 0   ? RING_URING

@@ -6,6 +6,7 @@
 #include "io/store/alarm.h"
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -291,7 +292,26 @@ static int task_end(struct task_work *w, struct task_run_end *end)
     return why.err != OK;
 }
 
-/* ---- a night: one task is read while the one before it is written and committed, and the one behind it made ready ---- */
+/* ---- a night ----
+ *
+ * While one task is read the one before it is written and committed, and the one behind it stands ready, made so before the one before it was
+ * committed: a commit waits for the disk, now and then for longer than a task is read. Workers hand their turn on to the next task's by
+ * themselves. */
+
+enum {
+    IN_FLIGHT = 3,
+    SHALLOW_MEMORY =
+        1
+        << 30 /* bytes; with less a task is only made ready when the one two before it is committed, and its memory is given back */
+};
+
+struct night {
+    struct task_work *works[IN_FLIGHT]; /* the oldest first */
+    uint32_t index[IN_FLIGHT];          /* in the list of what is due */
+    uint32_t count, most;               /* `most`: that stay in flight while the next one is made ready */
+    uint8_t *stands;                    /* of each that is due: its queue stands still behind it */
+    struct task_run_end *end;
+};
 
 static void wait_for(sem_t *posted)
 {
@@ -308,7 +328,18 @@ static void wait_turn(void *context)
 static void tell_over(void *context)
 {
     struct task_work *w = context;
+    struct task_work *behind = atomic_exchange(&w->behind, w);
+    if (behind)
+        sem_post(&behind->turn);
     sem_post(&w->over);
+}
+
+/* `next` is read when `before` is over; NULL: now. */
+static void follow(struct task_work *before, struct task_work *next)
+{
+    struct task_work *nobody = NULL;
+    if (!before || !atomic_compare_exchange_strong(&before->behind, &nobody, next))
+        sem_post(&next->turn);
 }
 
 static void *match_main(void *argument)
@@ -319,50 +350,34 @@ static void *match_main(void *argument)
     return NULL;
 }
 
-struct night {
-    struct task_work *reading; /* NULL: none; its rows are being read, or were */
-    uint32_t reading_index;    /* in the list of what is due */
-    uint8_t *stands;           /* of each that is due: its queue stands still behind it */
-    struct task_run_end *end;
-};
-
-/* Until all of it is judged: its thread may still be adding up. */
-static void night_wait(const struct night *n)
+/* Waits until the oldest is judged; it is written and committed. */
+static void night_end_oldest(struct night *n)
 {
-    if (n->reading)
-        wait_for(&n->reading->over);
-}
-
-static void night_end(struct night *n)
-{
-    struct task_work *w = n->reading;
-    n->reading = NULL;
-    if (!w)
-        return;
+    struct task_work *w = n->works[0];
+    const uint32_t index = n->index[0];
+    n->count--;
+    for (uint32_t i = 0; i < n->count; i++) {
+        n->works[i] = n->works[i + 1];
+        n->index[i] = n->index[i + 1];
+    }
+    wait_for(&w->over);
     if (w->has_thread)
         pthread_join(w->thread, NULL);
-    n->stands[n->reading_index] = (uint8_t)(task_end(w, n->end) != 0);
+    n->stands[index] = (uint8_t)(task_end(w, n->end) != 0);
 }
 
-/* Ends the task that is being read. */
-static void night_finish(struct night *n)
+static void night_add(struct night *n, struct task_work *next, uint32_t index)
 {
-    night_wait(n);
-    night_end(n);
-}
-
-/* The next one's workers stand ready before it is their turn; it is read from then on, and the one before it is ended meanwhile. */
-static void night_go_on(struct night *n, struct task_work *next, uint32_t index)
-{
-    struct night before = *n;
     next->has_thread = pthread_create(&next->thread, NULL, match_main, next) == 0;
-    night_wait(&before);
-    sem_post(&next->turn);
-    n->reading = next;
-    n->reading_index = index;
-    night_end(&before);
+    while (!next->has_thread && n->count)
+        night_end_oldest(n);
+    follow(n->count ? n->works[n->count - 1] : NULL, next);
+    n->works[n->count] = next;
+    n->index[n->count++] = index;
     if (!next->has_thread)
         match_main(next);
+    while (n->count > n->most)
+        night_end_oldest(n);
 }
 
 struct due_list {
@@ -450,7 +465,8 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
         err = task_each(state_db(folder->state), &filter, add_due, &list, diag);
     const int64_t now = (int64_t)time(NULL);
     uint8_t *stands = list.count ? mem_take_zero(list.count, 1) : NULL;
-    struct night night = {.stands = stands, .end = end};
+    const int is_small = options->given[OPTION_ID_memory] && options->memory < SHALLOW_MEMORY;
+    struct night night = {.stands = stands, .end = end, .most = is_small ? IN_FLIGHT - 2 : IN_FLIGHT - 1};
     int is_beside = 0; /* there are several queues, so one task is read while another is written */
     for (uint32_t i = 1; i < list.count; i++)
         is_beside |= !same_queue(&list.tasks[0], &list.tasks[i]);
@@ -469,17 +485,21 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
             end->next_at = !end->next_at || task->next_at < end->next_at ? task->next_at : end->next_at;
             continue;
         }
-        if (night.reading && same_queue(&night.reading->task, task)) {
-            night_finish(&night); /* it stands on what that one leaves */
+        int stands_on = 0; /* what one in flight leaves */
+        for (uint32_t k = 0; k < night.count; k++)
+            stands_on |= same_queue(&night.works[k]->task, task);
+        if (stands_on) {
+            night_end_oldest(&night);
             i--;
             continue;
         }
         struct task_work *next = task_begin(folder, options, task, is_beside, end, diag);
         stands[i] = !next;
         if (next)
-            night_go_on(&night, next, i);
+            night_add(&night, next, i);
     }
-    night_finish(&night);
+    while (night.count)
+        night_end_oldest(&night);
     if (err == OK && diag->err != OK)
         err = diag->err;
     mem_give(stands);

@@ -5,7 +5,7 @@
  *     book_folder_close
  *
  * A queue is (channel_code, biz_type). Tasks of several queues overlap by one step: while one is read and judged, which takes all cores
- * and the whole memory budget, the one before it is written and committed, and the next one is made ready. Two that are read at once would
+ * and the whole memory budget, the one before it is written and committed, and the next one stands ready. Two that are read at once would
  * only be slower and hold more. Of one queue, a task begins when the one before it is committed. Only the control thread calls
  * the state. A queue whose task failed or waits for its bill stands still; the others go on.
  */

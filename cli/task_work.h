@@ -23,6 +23,7 @@
 #include "io/store/id_book.h"
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 
 struct old_entry {
     uint8_t *bytes;
@@ -74,7 +75,8 @@ struct task_work {
     struct by_hand by_hand;
     pthread_t thread; /* that reads its rows; with has_thread */
     int has_thread;
-    sem_t turn, over;         /* posted when its workers may begin; when all is judged */
+    sem_t turn, over;                   /* posted when its workers may begin; when all is judged */
+    _Atomic(struct task_work *) behind; /* whose turn is next; itself: it is over */
     struct text changed_days; /* that are done, and are not as their tasks had them: a person must look */
 };
 
