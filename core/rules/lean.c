@@ -1,6 +1,7 @@
 /* core/rules/lean.c: see lean.h */
 #include "core/rules/lean.h"
 #include "core/base/mem.h"
+#include "core/model/currency.h"
 
 unsigned canonical_order(const struct job *job, unsigned order[FIELD_SLOTS])
 {
@@ -133,12 +134,12 @@ int lean_of_full(const struct lean_plan *plan, const struct full *full, struct l
         at = lean_put_cell(at, full->text[plan->cells[i]]);
     list->items[list->count++] =
         (struct lean){.place = full->place,
-                      .amount_micro = full->amount_micro,
+                      .amount_micro = plan->order_count ? full->amount_micro : 0,
                       .at = list->used,
                       .order_size = (uint32_t)(cells - begin),
                       .cells_size = (uint32_t)(at - cells),
                       .day = full->day,
-                      .currency = full->currency,
+                      .currency = plan->order_count ? full->currency : CURRENCY_NONE,
                       .date_disagrees = (full->reasons & REASON_BIT(REASON_DATE_DISAGREES)) != 0};
     list->used += (size_t)(at - begin);
     return 1;

@@ -36,8 +36,8 @@ struct match_plan {
 
 struct lean {
     uint64_t place, line; /* line from 1; 0: the source does not count them */
-    int64_t amount_micro;
-    size_t at; /* in the list's bytes */
+    int64_t amount_micro; /* and the currency: of the side that has order bytes; else 0 */
+    size_t at;            /* in the list's bytes */
     uint32_t order_size, cells_size;
     uint16_t day;
     uint8_t currency, date_disagrees;

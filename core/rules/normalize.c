@@ -2189,6 +2189,23 @@ static inline int lean_core(const struct normalizer *n, struct norm_scratch *s, 
     const struct input *const in = n->in;
     if (UNLIKELY(!n->plain_lean || plan->wants_time || plan->wants_fee))
         return 0;
+    core->day = n->shared->unit_day;
+    if (in[FIELD_TRADE_TIME].cell >= 0) {
+        const struct span text = cell_span(&cells[in[FIELD_TRADE_TIME].cell]);
+        const int64_t day = s->date_memo_count + DAY_BASE;
+        if (UNLIKELY(!time_is_usual(s, text) || day <= 0 || day > UINT16_MAX))
+            return 0;
+        core->day = (uint16_t)day;
+    }
+    core->date_disagrees = 0;
+    core->has_fee = 0;
+    core->status = input_text(s, &in[FIELD_STATUS], cells);
+    if (plan->order_count == 0) { /* its partner says what it is worth */
+        core->amount = 0;
+        core->currency = CURRENCY_NONE;
+        core->out = 0;
+        return 1;
+    }
     core->currency = n->job->currency;
     if (in[FIELD_CURRENCY].cell >= 0) {
         struct span text = cell_span(&cells[in[FIELD_CURRENCY].cell]);
@@ -2223,27 +2240,46 @@ static inline int lean_core(const struct normalizer *n, struct norm_scratch *s, 
             return 0;
         }
     }
-    core->day = n->shared->unit_day;
-    if (in[FIELD_TRADE_TIME].cell >= 0) {
-        text = cell_span(&cells[in[FIELD_TRADE_TIME].cell]);
-        const int64_t day = s->date_memo_count + DAY_BASE;
-        if (UNLIKELY(!time_is_usual(s, text) || day <= 0 || day > UINT16_MAX))
-            return 0;
-        core->day = (uint16_t)day;
-    }
-    core->date_disagrees = 0;
-    core->has_fee = 0;
-    core->status = input_text(s, &in[FIELD_STATUS], cells);
     return 1;
 }
 
+unsigned normalize_lean_wants(const struct normalizer *n, const struct lean_plan *plan,
+                              int wanted[LEAN_CELLS])
+{
+    static const unsigned always[] = {FIELD_TRADE_TIME, FIELD_STATUS},
+                          worth[] = {FIELD_CURRENCY, FIELD_AMOUNT, FIELD_DIRECTION};
+    unsigned count = 0, fields = 0, field[LEAN_CELLS];
+    if (!n->plain_lean || plan->wants_time || plan->wants_fee || (plan->order_count && n->occurrence_count))
+        return 0;
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        field[fields++] = always[i];
+    for (size_t i = 0; plan->order_count && i < sizeof worth / sizeof *worth; i++)
+        field[fields++] = worth[i];
+    if (plan->order_count && n->occurrence_field >= 0)
+        field[fields++] = (unsigned)n->occurrence_field;
+    for (unsigned i = 0; i < plan->order_count; i++)
+        field[fields++] = plan->order[i];
+    for (unsigned i = 0; i < plan->cell_count; i++)
+        field[fields++] = plan->cells[i];
+    for (unsigned i = 0; i < fields; i++) {
+        const int cell = n->in[field[i]].cell;
+        unsigned k = 0;
+        while (k < count && wanted[k] != cell)
+            k++;
+        if (cell >= 0 && k == count)
+            wanted[count++] = cell;
+    }
+    return count;
+}
+
 int normalize_lean(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
-                   const struct lean_plan *plan, struct lean_list *list)
+                   int all_there, const struct lean_plan *plan, struct lean_list *list)
 {
     struct core_fields core;
     int bad_cell;
     if (!LIKELY(lean_core(n, s, cells, plan, &core)) &&
-        UNLIKELY(n->is_image || read_core(n, s, cells, &core, plan->wants_time, &bad_cell) != REJECT_NONE))
+        UNLIKELY(!all_there || n->is_image ||
+                 read_core(n, s, cells, &core, plan->wants_time, &bad_cell) != REJECT_NONE))
         return 0;
     /* What lives in the scratch is gone with the next cell that wants it. */
     if (UNLIKELY(core.status.size && (core.status.data == s->strip || core.status.data == s->wide)))
@@ -2281,12 +2317,13 @@ int normalize_lean(const struct normalizer *n, struct norm_scratch *s, const str
         if (in_order)
             cells_at = used;
     }
-    list->items[list->count++] = (struct lean){.amount_micro = core.amount,
+    const int is_worth = plan->order_count != 0;
+    list->items[list->count++] = (struct lean){.amount_micro = is_worth ? core.amount : 0,
                                                .at = begin,
                                                .order_size = (uint32_t)(cells_at - begin),
                                                .cells_size = (uint32_t)(used - cells_at),
                                                .day = core.day,
-                                               .currency = core.currency,
+                                               .currency = is_worth ? core.currency : CURRENCY_NONE,
                                                .date_disagrees = core.date_disagrees};
     list->used = used;
     return 1;

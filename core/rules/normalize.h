@@ -232,9 +232,15 @@ enum reject_code normalize_full(const struct normalizer *normalizer, struct norm
                                 const struct cell *cells, struct arena *arena, struct full *full,
                                 int *bad_cell, int *no_memory);
 /* Appends what `plan` wants of a row to `list`, except place and line, without making all of it. 1: done; 0: the
- * row is not usual (or no record): normalize_full has the last word; -1: memory is out. */
+ * row is not usual (or no record), and nothing is appended: normalize_full has the last word; -1: memory is out.
+ * With `all_there` 0 only those cells are there that normalize_lean_wants names; after a 0 it wants all of them. */
+enum { LEAN_CELLS = 2 * FIELD_SLOTS + 8 };
 int normalize_lean(const struct normalizer *normalizer, struct norm_scratch *scratch,
-                   const struct cell *cells, const struct lean_plan *plan, struct lean_list *list);
+                   const struct cell *cells, int all_there, const struct lean_plan *plan,
+                   struct lean_list *list);
+/* The cells of a usual row that normalize_lean looks at. 0: all. */
+unsigned normalize_lean_wants(const struct normalizer *normalizer, const struct lean_plan *plan,
+                              int wanted[LEAN_CELLS]);
 /* 1 when clocks were not changed on a day (since 1970) of a zone. */
 int note_day_is_even(struct norm_scratch *scratch, const struct zone *zone, int64_t day);
 /* The note of a whole record, as normalize_hot made it of its row. */

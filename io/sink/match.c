@@ -21,6 +21,7 @@ enum {
     AT_ONCE = 512,             /* rows that a source is asked for */
     AHEAD = 16,                /* items that are asked for ahead */
     CELL_SLACK = 32,           /* bytes behind items and keys that may be read */
+    NAME_SHORT = 64,           /* bytes of a file's name that are copied whatever its size */
     SAMPLE_MAX = 8192,         /* of one lane */
     SLICE_PAIRS_MAX = 1 << 16, /* rows of a slice of a file, roughly */
     SLICE_PAIRS_MIN = 1 << 12,
@@ -553,6 +554,20 @@ static enum err entry_room(struct slicing *s, size_t count, struct diag *diag)
     return OK;
 }
 
+/* Half as many again as there were, with what is in them. */
+static enum err more_entries(struct slicing *s, struct diag *diag)
+{
+    const size_t room = s->entry_room + s->entry_room / 2 + 4096;
+    struct sort_entry *grown = mem_grow(s->entries, room * sizeof *grown);
+    s->entries = grown ? grown : s->entries;
+    mem_give(s->other);
+    s->other = mem_take(room * sizeof *s->other);
+    if (!grown || !s->other)
+        return mem_fail(diag, 2 * room * sizeof *grown, "matched rows");
+    s->entry_room = room;
+    return OK;
+}
+
 /* Loads the pairs of a slice, sorted by their places of one side. Entries point at the items. */
 static enum err load_pairs(struct match *m, struct slicing *s, uint32_t slice, enum side by, size_t *count,
                            struct diag *diag)
@@ -794,20 +809,17 @@ static enum err load_channel(struct match *m, struct slicing *s, struct worker_i
         if (err == OK)
             err = waited;
     }
-    size_t found = 0;
-    for (int pass = 0; err == OK && pass < 2; pass++) {
-        for (uint32_t i = 0; i < s->load.piece_count; i++) {
-            const uint8_t *at = s->load.pieces[i].bytes, *end = at + s->load.pieces[i].size;
-            while (at < end) {
-                struct span cells;
-                if (pass)
-                    s->entries[(*count)++] = (struct sort_entry){channel_local_place(at), at};
-                at = lean_get_cell(at + CHANNEL_HEAD, &cells);
-                found += !pass;
-            }
+    for (uint32_t i = 0; err == OK && i < s->load.piece_count; i++) {
+        const uint8_t *at = s->load.pieces[i].bytes, *const end = at + s->load.pieces[i].size;
+        while (err == OK && at < end) {
+            struct span cells;
+            if (*count == s->entry_room)
+                err = more_entries(s, diag);
+            if (err != OK)
+                break;
+            s->entries[(*count)++] = (struct sort_entry){channel_local_place(at), at};
+            at = lean_get_cell(at + CHANNEL_HEAD, &cells);
         }
-        if (!pass)
-            err = entry_room(s, found, diag);
     }
     if (err == OK)
         word_sort(s->entries, s->other, *count);
@@ -1282,7 +1294,7 @@ static enum err know_name(struct match *m, struct ranging *r, enum side side, ui
         return OK;
     const struct source *source = m->config.sources[side];
     struct span shown = span_of(source->ops->place_file(source, place, &name->begin, &name->size));
-    char *grown = mem_grow(name->text, CELL_ROOM(shown.size) + 2);
+    char *grown = mem_grow(name->text, CELL_ROOM(shown.size) + 2 + NAME_SHORT);
     if (!grown) {
         name->size = 0;
         return mem_fail(diag, CELL_ROOM(shown.size), "a file's name");
@@ -1319,7 +1331,10 @@ static enum err put_odd_place(struct match *m, struct ranging *r, struct worker_
 static inline char *put_place(char *at, const struct place_name *name, uint64_t place, uint64_t line)
 {
     *at++ = ',';
-    memcpy(at, name->text, name->text_size);
+    if (__builtin_expect(name->text_size <= NAME_SHORT, 1)) /* of a size that the compiler knows */
+        memcpy(at, name->text, NAME_SHORT);
+    else
+        memcpy(at, name->text, name->text_size);
     at = put_number(at + name->text_size, line);
     *at++ = '@';
     at = put_number(at, place - name->begin);
@@ -1406,7 +1421,7 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
     for (int side = 0; err == OK && side < SIDES; side++)
         if (m->config.sources[side]->ops->place_file && lines[side]) {
             err = know_name(m, r, (enum side)side, places[side], diag);
-            room += r->names[side].text_size + 64;
+            room += r->names[side].text_size + 64 + NAME_SHORT;
         }
     if (err == OK)
         err = grow_text(&r->text, r->text_used, &r->text_room, room, diag);

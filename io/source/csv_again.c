@@ -285,9 +285,37 @@ static enum err stream_fill(struct csv_source *s, struct worker_io *io, uint32_t
     return OK;
 }
 
-/* Goes on to the row at `at`; its wanted cells. */
+/* The cells of the row at hand: `count` of those that are wanted, by their numbers; `which` NULL: the first ones. */
+static void stream_cells(const struct csv_source *s, struct worker_io *io, uint32_t index, const int *which,
+                         int count)
+{
+    const struct csv_file *file = &s->files[index];
+    const struct row_stream *st = &io->streams[s->config.side];
+    const uint32_t *const seps = io->scans[s->config.side].seps + st->sep,
+                          newline =
+                              io->scans[s->config.side].seps[io->scans[s->config.side].rows[st->row] - 1];
+    const uint8_t *const bytes = worker_io_buffer(io, (uint32_t)s->config.side);
+    struct cell *const cells = io->cells;
+    uint8_t *scratch = io->unquoted;
+    for (int i = 0; i < count; i++) {
+        const int k = which ? which[i] : i;
+        const uint32_t *sep = seps + file->wanted[k];
+        const uint32_t begin = sep[-1] + 1;
+        uint32_t end = sep[0];
+        end -= end == newline && end > st->at && bytes[end - 1] == '\r';
+        cells[k] = (struct cell){
+            .data = (const char *)bytes + begin, .size = end > begin ? end - begin : 0, .kind = CELL_TEXT};
+        if (st->quoted && cells[k].size && bytes[begin] == s->dialect.quote) {
+            csv_unquote(&s->dialect, &cells[k], scratch);
+            if ((const uint8_t *)cells[k].data == scratch)
+                scratch += cells[k].size;
+        }
+    }
+}
+
+/* Goes on to the row at `at`. */
 static enum err stream_row(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at,
-                           const struct cell **out, uint64_t *line, struct diag *diag)
+                           uint64_t *line, struct diag *diag)
 {
     struct csv_file *file = &s->files[index];
     struct row_stream *st = &io->streams[s->config.side];
@@ -303,23 +331,6 @@ static enum err stream_row(struct csv_source *s, struct worker_io *io, uint32_t 
     *line = st->line;
     if (st->at != wanted_at || st->row == st->row_count || rows[st->row] - st->sep != file->column_count)
         return row_changed(&s->set.files[index], at, diag);
-    const uint32_t newline = seps[rows[st->row] - 1];
-    struct cell *const cells = io->cells;
-    uint8_t *scratch = io->unquoted;
-    for (int k = 0; k < file->wanted_count; k++) {
-        const uint32_t *sep = seps + st->sep + file->wanted[k];
-        const uint32_t begin = sep[-1] + 1;
-        uint32_t end = sep[0];
-        end -= end == newline && end > st->at && bytes[end - 1] == '\r';
-        cells[k] = (struct cell){
-            .data = (const char *)bytes + begin, .size = end > begin ? end - begin : 0, .kind = CELL_TEXT};
-        if (st->quoted && cells[k].size && bytes[begin] == s->dialect.quote) {
-            csv_unquote(&s->dialect, &cells[k], scratch);
-            if ((const uint8_t *)cells[k].data == scratch)
-                scratch += cells[k].size;
-        }
-    }
-    *out = cells;
     return OK;
 }
 
@@ -337,6 +348,9 @@ enum err csv_leans(struct source *source, struct worker_io *io, const struct lea
     struct csv_source *s = csv_source_of(source);
     struct row_stream *st = &io->streams[s->config.side];
     uint32_t index = 0;
+    int which[LEAN_CELLS];
+    unsigned which_count = 0;
+    const struct normalizer *which_of = NULL;
     for (uint32_t i = 0; i < count; i++) {
         if (places[i] - s->set.files[index].base >= s->set.files[index].size)
             index = file_set_find(&s->set, places[i]);
@@ -354,7 +368,7 @@ enum err csv_leans(struct source *source, struct worker_io *io, const struct lea
         if (err == OK && is_there) {
             err = worker_io_unquote_room(io, io->buffer_size, diag);
             if (err == OK)
-                err = stream_row(s, io, index, at, &cells, &line, diag);
+                err = stream_row(s, io, index, at, &line, diag);
         } else if (err == OK) {
             err = again(s, io, index, at, &cells, &normalizer, diag);
             if (err == OK && (line = csv_line(s, io, index, at)) == 0)
@@ -362,8 +376,23 @@ enum err csv_leans(struct source *source, struct worker_io *io, const struct lea
         }
         if (err != OK)
             return err;
+        if (UNLIKELY(is_there && which_of != normalizer)) {
+            which_count = normalize_lean_wants(normalizer, plan, which);
+            which_of = normalizer;
+        }
         uint32_t before = list->count;
-        int taken = normalize_lean(normalizer, &io->scratch, cells, plan, list);
+        int taken = 0;
+        if (is_there) { /* most rows are usual, and then a few of their cells do */
+            cells = io->cells;
+            if (which_count) {
+                stream_cells(s, io, index, which, (int)which_count);
+                taken = normalize_lean(normalizer, &io->scratch, cells, 0, plan, list);
+            }
+            if (UNLIKELY(taken == 0))
+                stream_cells(s, io, index, NULL, s->files[index].wanted_count);
+        }
+        if (UNLIKELY(taken == 0))
+            taken = normalize_lean(normalizer, &io->scratch, cells, 1, plan, list);
         if (UNLIKELY(taken == 0)) {
             struct arena arena;
             struct full full;

@@ -100,7 +100,7 @@ static enum reject_code read_row(struct bench *b, const char *const sets[], stru
         match_plan_make(&plan, &b->job);
         for (int side = 0; side < SIDES; side++) {
             struct lean_list quick = {0}, whole = {0};
-            int taken = normalize_lean(b->normalizer, &b->scratch, cells, &plan.side[side], &quick);
+            int taken = normalize_lean(b->normalizer, &b->scratch, cells, 1, &plan.side[side], &quick);
             EXPECT(taken >= 0 && lean_of_full(&plan.side[side], full, &whole));
             if (taken == 1) {
                 const struct lean *x = quick.items, *y = whole.items;
