@@ -20,6 +20,7 @@
 enum {
     AT_ONCE = 512,             /* rows that a source is asked for */
     AHEAD = 16,                /* items that are asked for ahead */
+    LATE = 16,                 /* rows between a row's printing and what else is done with it */
     CELL_SLACK = 32,           /* bytes behind items and keys that may be read */
     NAME_SHORT = 64,           /* bytes of a file's name that are copied whatever its size */
     SAMPLE_MAX = 8192,         /* of one lane */
@@ -54,15 +55,18 @@ struct channel_head {
  * in words a moment later stop the processor until they are in its cache. */
 enum { PAIR_HEAD = 32, CHANNEL_HEAD = 18 };
 
+static inline void put_word(uint8_t *to, uint64_t word)
+{
+    memcpy(to, &word, sizeof word);
+}
+
 static inline void put_pair_head(uint8_t to[PAIR_HEAD], const struct pair_head *h)
 {
-    const uint64_t amount = (uint64_t)h->amount,
-                   words[4] = {h->local_place | h->local_line << 40,
-                               h->local_line >> 24 | h->channel_place << 16 | h->channel_line << 56,
-                               h->channel_line >> 8 | (uint64_t)h->channel_day << 32 | amount << 48,
-                               amount >> 16 | (uint64_t)h->flags << 48 | (uint64_t)h->currency << 56};
-    for (unsigned i = 0; i < 4; i++)
-        memcpy(to + 8 * i, &words[i], 8);
+    const uint64_t amount = (uint64_t)h->amount;
+    put_word(to, h->local_place | h->local_line << 40);
+    put_word(to + 8, h->local_line >> 24 | h->channel_place << 16 | h->channel_line << 56);
+    put_word(to + 16, h->channel_line >> 8 | (uint64_t)h->channel_day << 32 | amount << 48);
+    put_word(to + 24, amount >> 16 | (uint64_t)h->flags << 48 | (uint64_t)h->currency << 56);
 }
 
 static inline void get_pair_head(const uint8_t *from, struct pair_head *h)
@@ -82,10 +86,8 @@ static inline void get_pair_head(const uint8_t *from, struct pair_head *h)
 
 static inline void put_channel_head(uint8_t to[CHANNEL_HEAD], const struct channel_head *h)
 {
-    const uint64_t words[2] = {h->local_place | h->place << 40,
-                               h->place >> 24 | h->line << 16 | (uint64_t)h->date_disagrees << 56};
-    memcpy(to, &words[0], 8);
-    memcpy(to + 8, &words[1], 8);
+    put_word(to, h->local_place | h->place << 40);
+    put_word(to + 8, h->place >> 24 | h->line << 16 | (uint64_t)h->date_disagrees << 56);
     memcpy(to + 16, &h->day, 2);
 }
 
@@ -1069,6 +1071,11 @@ struct ranging {
     size_t text_used, text_room;
     char *hashed; /* the same without their places: what the digest holds of them */
     size_t hashed_used, hashed_room;
+    uint32_t row_size; /* of the row printed last, without its places */
+    struct {
+        uint64_t at;
+        uint32_t size;
+    } late[LATE]; /* rows that are printed and not yet in `hashed` */
     struct stretch stretch;
     uint8_t *key; /* a key, whole again */
     size_t key_room;
@@ -1343,7 +1350,7 @@ static inline char *put_place(char *at, const struct place_name *name, uint64_t 
     return at;
 }
 
-static char *put_word(char *at, const char *word)
+static char *put_text(char *at, const char *word)
 {
     while (*word)
         *at++ = *word++;
@@ -1425,8 +1432,6 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
         }
     if (err == OK)
         err = grow_text(&r->text, r->text_used, &r->text_room, room, diag);
-    if (err == OK)
-        err = grow_text(&r->hashed, r->hashed_used, &r->hashed_room, room, diag);
     if (err != OK)
         return err;
     const uint8_t *cells = (const uint8_t *)body.data + PAIR_HEAD,
@@ -1449,25 +1454,23 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
     }
     const int cut = local_day && channel_day && local_day != channel_day;
     if (!cut)
-        at = put_word(at, reason_name(REASON_EXACT));
+        at = put_text(at, reason_name(REASON_EXACT));
     if (head.flags & FLAG_DATE_DISAGREES) {
         if (!cut)
             *at++ = ';';
-        at = put_word(at, reason_name(REASON_DATE_DISAGREES));
+        at = put_text(at, reason_name(REASON_DATE_DISAGREES));
         if (cut)
             *at++ = ';';
     }
     if (cut)
-        at = put_word(at, reason_name(REASON_DAY_CUT));
+        at = put_text(at, reason_name(REASON_DAY_CUT));
     *at++ = ',';
-    char *const amount_at = at;
-    at = put_money(at, amount, exponent);
-    *at++ = ',';
-    const size_t amount_size = (size_t)(at - amount_at);
-    short_copy((uint8_t *)at, amount_at, amount_size);
-    at += amount_size;
+    for (int side = 0; side < SIDES; side++) { /* once more is faster than to copy what was just written */
+        at = put_money(at, amount, exponent);
+        *at++ = ',';
+    }
     at = put_money(at, 0, exponent);
-    at = put_word(at, ",1");
+    at = put_text(at, ",1");
     for (int i = 0; i < job->match.compare_count; i++) {
         unsigned field = job->match.compare[i];
         struct span text;
@@ -1481,15 +1484,12 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
         }
     }
     *at++ = ',';
-    at = put_word(at, currency_code(head.currency));
+    at = put_text(at, currency_code(head.currency));
     *at++ = ',';
     at = put_day(at, r, local_day);
     *at++ = ',';
     at = put_day(at, r, channel_day);
-    const size_t row_size = (size_t)(at - begin);
-    memcpy(r->hashed + r->hashed_used, begin, row_size);
-    r->hashed[r->hashed_used + row_size] = '\n';
-    r->hashed_used += row_size + 1;
+    r->row_size = (uint32_t)(at - begin);
     for (int side = 0; side < SIDES; side++) {
         if (__builtin_expect(m->config.sources[side]->ops->place_file && lines[side], 1)) {
             at = put_place(at, &r->names[side], places[side], lines[side]);
@@ -1513,18 +1513,34 @@ static enum err print_row(struct ranging *r, const uint8_t *item, struct diag *d
     struct span body = item_body(item), row, places;
     lean_get_cell(lean_get_cell((const uint8_t *)body.data, &row), &places);
     enum err err = grow_text(&r->text, r->text_used, &r->text_room, row.size + places.size + 1, diag);
-    if (err == OK)
-        err = grow_text(&r->hashed, r->hashed_used, &r->hashed_room, row.size + 1, diag);
     if (err != OK)
         return err;
-    memcpy(r->hashed + r->hashed_used, row.data, row.size);
-    r->hashed[r->hashed_used + row.size] = '\n';
-    r->hashed_used += row.size + 1;
+    r->row_size = (uint32_t)row.size;
     char *at = r->text + r->text_used;
     memcpy(at, row.data, row.size);
     memcpy(at + row.size, places.data, places.size);
     at[row.size + places.size] = '\n';
     r->text_used += row.size + places.size + 1;
+    return OK;
+}
+
+/* What the digest holds of rows that are printed. Some rows later: what is copied while it is still on its way into the cache
+ * holds everything up. */
+static enum err hash_late(struct ranging *r, unsigned count, struct diag *diag)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < count; i++)
+        size += r->late[i].size + 1;
+    enum err err = grow_text(&r->hashed, r->hashed_used, &r->hashed_room, size, diag);
+    if (err != OK)
+        return err;
+    char *at = r->hashed + r->hashed_used;
+    for (unsigned i = 0; i < count; i++) {
+        memcpy(at, r->text + r->late[i].at, r->late[i].size);
+        at += r->late[i].size;
+        *at++ = '\n';
+    }
+    r->hashed_used += size;
     return OK;
 }
 
@@ -1535,13 +1551,21 @@ static enum err sort_and_print(struct match *m, struct ranging *r, struct worker
     key_sort(r->entries, r->other, count, item_key);
     enum err err = untie(m, r, io, range, count, diag);
     r->text_used = r->hashed_used = 0;
+    unsigned late = 0;
     for (size_t i = 0; err == OK && i < count; i++) {
         const uint8_t *item = r->entries[i].item;
         if (i + AHEAD < count) {
             __builtin_prefetch(r->entries[i + AHEAD].item);
             __builtin_prefetch(r->entries[i + AHEAD].item + 64);
         }
+        const uint64_t at = r->text_used;
         err = *item == KIND_PAIR ? print_pair(m, r, io, range, item, diag) : print_row(r, item, diag);
+        r->late[late].at = at;
+        r->late[late++].size = r->row_size;
+        if (err == OK && (late == LATE || i + 1 == count)) {
+            err = hash_late(r, late, diag);
+            late = 0;
+        }
     }
     return err;
 }
