@@ -726,6 +726,56 @@ enum step binlog_rows_again(struct binlog_rows *rows, const struct binlog_place 
     }
 }
 
+enum step binlog_rows_part(struct binlog_rows *rows, const struct binlog_place *place, const uint8_t *bytes,
+                           size_t size, const struct binlog_row **row)
+{
+    const unsigned checksum_size = place->format->checksum_size;
+    const uint64_t back = place->image_offset - place->event_offset;
+    struct diag quiet = {0};
+    struct binlog_event map, event;
+    uint32_t op;
+    int version, compressed;
+    if (place->event_size < BINLOG_HEADER_SIZE || place->table_map_size < BINLOG_HEADER_SIZE ||
+        read_le32(place->table_map + 9) > place->table_map_size ||
+        read_le32(place->table_map + 9) < BINLOG_HEADER_SIZE + checksum_size)
+        return STEP_IDLE;
+    const uint32_t event_size = read_le32(place->event + 9);
+    if (!rows_kind(place->event[4], &op, &version, &compressed) || compressed ||
+        event_size < BINLOG_HEADER_SIZE + checksum_size + back)
+        return STEP_IDLE;
+    event_read(&map, place->table_map, place->table_map_offset, checksum_size);
+    event_read(&event, place->event, place->event_offset, checksum_size);
+    if (map.type != EVENT_TABLE_MAP || !binlog_checksum_right(&map, place->format))
+        return STEP_IDLE;
+    if (event.body_size > place->event_size - BINLOG_HEADER_SIZE)
+        event.body_size = place->event_size - BINLOG_HEADER_SIZE;
+    const struct binlog_piece piece = {.file_name = place->file_name,
+                                       .bytes = bytes,
+                                       .size = size,
+                                       .file_offset = place->image_offset,
+                                       .format = place->format};
+    binlog_rows_begin(rows, &piece);
+    rows->again = (struct binlog_group){.begin = place->table_map_offset,
+                                        .end = UINT64_MAX,
+                                        .file_index = UINT32_MAX,
+                                        .committed = 1,
+                                        .touches_watched = 1};
+    rows->group = &rows->again;
+    rows->generation++;
+    rows->group_known = 0;
+    if (table_map_read(rows, &map, &quiet) != STEP_MORE || rows_open(rows, &event, &quiet) != STEP_MORE ||
+        !rows->row_at || rows->is_packed || rows->is_partial)
+        return STEP_IDLE;
+    const uint64_t left = event_size - checksum_size - back;
+    rows->row_at = bytes;
+    rows->row_end = bytes + (left < size ? (size_t)left : size);
+    rows->rows_in_event = place->row_index;
+    if (rows->row_at == rows->row_end || row_read(rows, &quiet) != STEP_MORE)
+        return STEP_IDLE;
+    *row = &rows->out;
+    return STEP_MORE;
+}
+
 struct span binlog_cell_print(char out[64], const struct cell *cell, const struct binlog_column *column)
 {
     int size = 0;

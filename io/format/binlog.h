@@ -300,6 +300,12 @@ struct binlog_place {
 enum step binlog_rows_again(struct binlog_rows *rows, const struct binlog_place *place,
                             const struct binlog_row **row, struct diag *diag);
 
+/* The same from parts of an event that was verified when it was read first: `place->event` needs to hold no more of it than its
+ * head, `bytes` are those from `image_offset` on, as many as the row may have. Only the TABLE_MAP is verified. STEP_MORE, or
+ * STEP_IDLE: this is no such event, or these bytes are not the whole row: binlog_rows_again tells. */
+enum step binlog_rows_part(struct binlog_rows *rows, const struct binlog_place *place, const uint8_t *bytes,
+                           size_t size, const struct binlog_row **row);
+
 /* Prints a cell as the server does: what inspect shows. CELL_TEXT is given back as it is, numbers in decimal,
  * CELL_WALL as the column's type says, CELL_EPOCH as epoch seconds with fraction. `out` has at least 64
  * bytes. NULL and ABSENT give an empty span. */

@@ -57,27 +57,69 @@ static enum err again_event(struct worker_io *io, int which, struct input_file *
     return before + *size > read ? again_read(io, which, input, begin, read, before + *size, diag) : OK;
 }
 
-/* Decodes one known row again: the image that counts. Its cells live until the next call.
- *
- * Rows come in the order of their file, mostly one of an event: its event is read once, and of that only the row; the TABLE_MAP comes
- * with it where it lies close, and is kept for the rows that follow where one statement has many. */
-static enum err again(struct binlog_source *s, struct worker_io *io, const struct row_ref *ref,
-                      const struct cell **image, const struct normalizer **normalizer, struct diag *diag)
+enum { AGAIN_NEAR = 4096 }; /* a TABLE_MAP this close before its event is read with it */
+
+/* Reads `size` bytes at `offset`, or as many as there are, into the buffer of events from `at` on; how many. */
+static size_t part_read(struct worker_io *io, struct input_file *input, size_t at, size_t size,
+                        uint64_t offset)
 {
-    enum { MAP, EVENT, NEAR = 4096, GUESS = 512, GUESS_MAX = 64 << 10 };
-    uint32_t file = file_set_find(&s->set, ref->place);
-    struct input_file *input = &s->set.files[file];
-    const uint64_t offset = ref->place - input->base, event = offset - ref->back_event,
-                   map = event - ref->back_map;
-    struct binlog_rows *rows;
-    enum err err = binlog_rows_of(s, io, &rows, diag);
-    if (err != OK)
-        return err;
-    const int is_near = ref->back_map <= NEAR;
-    const size_t before = is_near ? ref->back_map : 0;
+    const uint64_t left = input->size > offset ? input->size - offset : 0;
+    const size_t want = least(size, left);
+    const ssize_t n = want ? input_pread(input, io->again[1] + at, want, offset) : 0;
+    return n > 0 ? (size_t)n : 0;
+}
+
+/* A row by itself: its TABLE_MAP, its event's head and its bytes, in one read as far as they lie close. All of the log was verified
+ * when it was read first, and binlog_fetch asks whether it changed since. 0: the row is read with all of its event. */
+static int again_part(struct worker_io *io, struct input_file *input, struct binlog_place place,
+                      struct binlog_rows *rows, const struct binlog_row **row, struct diag *diag)
+{
+    enum { MAP, EVENT, MAP_GUESS = 512, HEAD = 192, ROW = 768, CLOSE = 3072 };
+    const uint64_t event = place.event_offset, map = place.table_map_offset;
+    const int is_near = event - map <= AGAIN_NEAR;
+    const size_t before = is_near ? (size_t)(event - map) : 0, back = (size_t)(place.image_offset - event);
+    const int is_close = back <= CLOSE;
+    const size_t first = before + (is_close ? back + ROW : HEAD), row_at = is_close ? before + back : first;
+    if (io->again_place[EVENT] == input->base + event + 1)
+        return 0;
+    if (!is_near && io->again_place[MAP] != input->base + map + 1) {
+        io->again_place[MAP] = 0;
+        if (again_event(io, MAP, input, map, 0, MAP_GUESS, &io->again_size[MAP], diag) != OK)
+            return 0;
+        io->again_place[MAP] = input->base + map + 1;
+    }
+    io->again_place[EVENT] = 0;
+    if (io->again_room[EVENT] < row_at + ROW + IO_SLACK) {
+        uint8_t *grown = mem_grow(io->again[EVENT], row_at + ROW + IO_SLACK);
+        if (!grown)
+            return 0;
+        io->again[EVENT] = grown;
+        io->again_room[EVENT] = row_at + ROW + IO_SLACK;
+    }
+    const size_t n = part_read(io, input, 0, first, event - before);
+    const size_t more = is_close ? 0 : part_read(io, input, row_at, ROW, place.image_offset);
+    if (n < before || (is_close && n <= row_at))
+        return 0;
+    place.table_map = is_near ? io->again[EVENT] : io->again[MAP];
+    place.table_map_size = is_near ? n : io->again_size[MAP];
+    place.event = io->again[EVENT] + before;
+    place.event_size = n - before;
+    return binlog_rows_part(rows, &place, io->again[EVENT] + row_at, is_close ? n - row_at : more, row) ==
+           STEP_MORE;
+}
+
+/* The same with its event, which is verified. */
+static enum err again_whole(struct worker_io *io, struct input_file *input, struct binlog_place place,
+                            struct binlog_rows *rows, const struct binlog_row **row, struct diag *diag)
+{
+    enum { MAP, EVENT, GUESS = 512, GUESS_MAX = 64 << 10 };
+    const uint64_t event = place.event_offset, map = place.table_map_offset;
+    const int is_near = event - map <= AGAIN_NEAR;
+    const size_t before = is_near ? (size_t)(event - map) : 0;
     const uint64_t event_place = input->base + event + 1, map_place = input->base + map + 1;
+    enum err err;
     if (io->again_place[EVENT] != event_place) {
-        size_t guess = ref->back_event + (size_t)GUESS;
+        size_t guess = (size_t)(place.image_offset - event) + GUESS;
         if (guess < io->again_size[EVENT])
             guess = io->again_size[EVENT];
         io->again_place[EVENT] = 0;
@@ -94,22 +136,39 @@ static enum err again(struct binlog_source *s, struct worker_io *io, const struc
             return err;
         io->again_place[MAP] = map_place;
     }
-    const size_t size = io->again_size[EVENT];
-    const uint8_t *const table_map = is_near ? io->again[EVENT] : io->again[MAP];
-    const size_t map_size = !is_near ? io->again_size[MAP] : before ? before : size;
+    place.event_size = io->again_size[EVENT];
+    place.event = io->again[EVENT] + before;
+    place.table_map = is_near ? io->again[EVENT] : io->again[MAP];
+    place.table_map_size = !is_near ? io->again_size[MAP] : before ? before : place.event_size;
+    return binlog_rows_again(rows, &place, row, diag) == STEP_MORE ? OK : diag->err;
+}
+
+/* Decodes one known row again: the image that counts. Its cells live until the next call.
+ *
+ * Rows come in the order of their file, mostly one of an event: its event is read once, and of that only the row; the TABLE_MAP comes
+ * with it where it lies close, and is kept for the rows that follow where one statement has many. */
+static enum err again(struct binlog_source *s, struct worker_io *io, const struct row_ref *ref,
+                      const struct cell **image, const struct normalizer **normalizer, struct diag *diag)
+{
+    uint32_t file = file_set_find(&s->set, ref->place);
+    struct input_file *input = &s->set.files[file];
+    const uint64_t offset = ref->place - input->base, event = offset - ref->back_event,
+                   map = event - ref->back_map;
+    struct binlog_rows *rows;
+    enum err err = binlog_rows_of(s, io, &rows, diag);
+    if (err != OK)
+        return err;
     struct binlog_place place = {.file_name = input->path,
                                  .format = &s->formats[file],
-                                 .table_map = table_map,
-                                 .table_map_size = map_size,
                                  .table_map_offset = map,
-                                 .event = io->again[EVENT] + before,
-                                 .event_size = size,
                                  .event_offset = event,
                                  .image_offset = offset,
                                  .row_index = ref->row_index};
     const struct binlog_row *row;
-    if (binlog_rows_again(rows, &place, &row, diag) != STEP_MORE)
-        return diag->err;
+    struct diag quiet = {0};
+    if (!again_part(io, input, place, rows, &row, &quiet) &&
+        (err = again_whole(io, input, place, rows, &row, diag)) != OK)
+        return err;
     err = binlog_version_of(s, row->table, input->path, normalizer, diag);
     if (err != OK)
         return err;
@@ -126,6 +185,7 @@ enum err binlog_fetch(struct source *source, struct worker_io *io, const struct 
                       struct full *rows, uint32_t count, struct arena *arena, struct diag *diag)
 {
     struct binlog_source *s = of(source);
+    uint32_t checked = UINT32_MAX;
     for (uint32_t i = 0; i < count; i++) {
         const struct cell *image;
         const struct normalizer *normalizer;
@@ -150,7 +210,15 @@ enum err binlog_fetch(struct source *source, struct worker_io *io, const struct 
         rows[i].back_event = refs[i].back_event;
         rows[i].row_index = refs[i].row_index;
     }
-    return OK;
+    /* What was read by itself was not verified again: its file must still be the one that was. */
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        const uint32_t file = file_set_find(&s->set, refs[i].place);
+        if (file != checked)
+            err = input_check(&s->set.files[file], diag);
+        checked = file;
+    }
+    return err;
 }
 
 /* For messages too: 0 with the file's name in `out` when a segment cannot be read. */

@@ -704,27 +704,32 @@ ssize_t input_read(struct input_file *input, void *buffer, size_t size, uint64_t
     return -1;
 }
 
+enum err input_check(const struct input_file *input, struct diag *diag)
+{
+    struct stat there, now = {0};
+    /* By its name and, where it stayed open, as it is: another file may have taken the name. */
+    const int gone = stat(input->file, &there) != 0 || there.st_ino != input->stat.st_ino ||
+                     there.st_dev != input->stat.st_dev;
+    const int error = input->in_turn ? 0 : sys_fstat(input->own_fd, &now);
+    if (error)
+        return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", input->file);
+    if (input->in_turn && !gone)
+        now = there;
+    if (gone || is_changed(input, &now))
+        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                        "%s changed while it was read (it had %llu bytes at the start%s %lld now)",
+                        input->file, (unsigned long long)input->stat.st_size,
+                        gone ? ", and another file has its name; this one has" : ", and has",
+                        (long long)now.st_size);
+    return OK;
+}
+
 enum err file_set_check(struct file_set *set, struct diag *diag)
 {
-    for (uint32_t i = 0; i < set->count; i++) {
-        struct input_file *input = &set->files[i];
-        struct stat there, now = {0};
-        /* By its name and, where it stayed open, as it is: another file may have taken the name. */
-        const int gone = stat(input->file, &there) != 0 || there.st_ino != input->stat.st_ino ||
-                         there.st_dev != input->stat.st_dev;
-        const int error = input->in_turn ? 0 : sys_fstat(input->own_fd, &now);
-        if (error)
-            return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", input->file);
-        if (input->in_turn && !gone)
-            now = there;
-        if (gone || is_changed(input, &now))
-            return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                            "%s changed while it was read (it had %llu bytes at the start%s %lld now)",
-                            input->file, (unsigned long long)input->stat.st_size,
-                            gone ? ", and another file has its name; this one has" : ", and has",
-                            (long long)now.st_size);
-    }
-    return OK;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < set->count; i++)
+        err = input_check(&set->files[i], diag);
+    return err;
 }
 
 void file_set_close(struct file_set *set)

@@ -80,6 +80,8 @@ enum err file_set_begin(struct file_set *set, const char *folder, uint32_t threa
 enum err file_set_settle(struct file_set *set, struct diag *diag);
 /* ERR_INPUT when a file is not what it was when it was opened. */
 enum err file_set_check(struct file_set *set, struct diag *diag);
+/* The same of one file. Any thread. */
+enum err input_check(const struct input_file *input, struct diag *diag);
 void file_set_close(struct file_set *set);
 /* The file that holds a place. */
 uint32_t file_set_find(const struct file_set *set, uint64_t place);
