@@ -1,38 +1,70 @@
-/* index/pairs.h: pairs that left, remembered in some eleven bytes each.
+/* index/pairs.h: pairs that left, remembered in ten or eleven bytes each.
  *
- *      +------+------------+-----------------+-------------------+
- *      | tag  | print u32  | local, nl bytes | channel, nc bytes |     tag: nl - 1 | (nc - 1) << 4
- *      +------+------------+-----------------+-------------------+
+ *      0        8          16      20       24
+ *      +--------+----------+-------+--------+------------------+ ... +-----------------------+
+ *      | local  | channel  | count | unused | prints u32  -->  |     |  <-- pairs of places  |
+ *      +--------+----------+-------+--------+------------------+ ... +-----------------------+
  *
- * The print is the low half of the key's hash (the partition says eight bits more); a place is told by its distance
- * from that of the pair before in the same partition, which in time order are three bytes. Pairs of a partition are
- * read in the order in which they were put. The owner of `struct pair_trail` counts them and forgets them together.
+ * A frame of a partition's pairs: prints from its front, places from its end, so prints are gone through without the
+ * places (pair_sift). The print is the low half of the key's hash (the partition says eight bits more). A place is told
+ * by its distance from the highest of its side so far: near in time order; shuffled, the record that came last is near
+ * it, and the other one anywhere before. Both distances stand behind four bits that say how wide they are, six to eight
+ * bytes in all, or, where they are too far, seventeen. What is highest when a frame begins is in its head.
  *
- * Behind a pair stands, for each side that is a log, where in its event the row is (struct image_at), in four bytes and more: without it
- * the row is not found again.
+ *     pair_begin       where pair_has_room says 0, with a new frame
+ *       pair_put       while it has room
+ *     pair_end         before anybody reads it
+ *     pair_walk_begin, then pair_next `count` times
+ *
+ * Behind the places stands, for each side that is a log, where in its event the row is (struct image_at), in four bytes and more, the
+ * last one first: without it the row is not found again.
+ *
+ * Pairs come back in the order in which they were put. Threads: one owner.
  */
 #ifndef TIEOUT_INDEX_PAIRS_H
 #define TIEOUT_INDEX_PAIRS_H
 
+#include "core/base/check.h"
 #include "core/model/record.h"
 
 enum {
-    PAIR_ROOM = 24, /* tag, print, six bytes of a place, and eight of which six count */
-    PAIR_BYTES_TYPICAL = 12,
+    PAIR_LONG_BYTES = 17,
+    PAIR_ROOM = 4 + PAIR_LONG_BYTES,
+    PAIR_LONG = 7, /* the form of distances that take eight bytes each */
     IMAGE_AT_ROOM = 13
 };
 
-/* The last pair of a partition. */
+struct pair_head {
+    uint64_t local, channel; /* the highest places before it */
+    uint32_t count, unused;
+};
+_Static_assert(sizeof(struct pair_head) == 24, "prints begin behind it");
+
+/* Where a partition's pairs go; a line of its own. Zeroes: nowhere yet. */
 struct pair_trail {
-    uint64_t local, channel;
-    uint64_t count;
+    _Alignas(64) uint64_t local; /* the highest places */
+    uint64_t channel;
+    uint8_t *low, *high; /* what is free of its frame */
+    struct pair_head *head;
+    uint64_t count; /* in all frames */
 };
 
 struct left_pair {
-    uint64_t local, channel; /* places; 40 bits each */
+    uint64_t local, channel; /* places */
     uint32_t print;
     uint32_t repeats; /* of its print: pairs behind this one, the first with it */
 };
+
+/* Behind the form (the upper three bits) one bit says whether the channel's distance is the larger one; then come the smaller and
+ * the larger one. */
+enum {
+    PAIR_NEAR = 0, /* six bytes: 22 bits and 22 */
+    PAIR_FAR = 1,  /* seven: 20 and 32 */
+    PAIR_WIDE = 2, /* eight: 24 and 36 */
+    PAIR_APART = 3 /* eight: 20 and 40 */
+};
+static const uint8_t pair_bytes[4] = {6, 7, 8, 8};
+static const uint8_t pair_bits[4][2] = {{22, 22}, {20, 32}, {24, 36}, {20, 40}};
 
 static inline uint64_t pair_fold(uint64_t to, uint64_t from)
 {
@@ -45,57 +77,112 @@ static inline uint64_t pair_unfold(uint64_t from, uint64_t folded)
     return from + (folded >> 1 ^ (0 - (folded & 1)));
 }
 
-/* Bytes needed, less one. */
-static inline unsigned pair_width(uint64_t folded)
+static inline void pair_store(uint8_t *to, uint64_t word)
 {
-    return (63u - (unsigned)__builtin_clzll(folded | 1)) >> 3;
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    memcpy(to, &word, sizeof word);
 }
 
-/* Writes up to PAIR_ROOM bytes; returns how many count. */
-static inline uint32_t pair_put(uint8_t *to, struct pair_trail *trail, uint32_t print, uint64_t local,
-                                uint64_t channel)
+static inline uint64_t pair_load(const uint8_t *from)
+{
+    uint64_t word;
+    memcpy(&word, from, sizeof word);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+/* `room`: PAIR_ROOM, and IMAGE_AT_ROOM for each side that is a log. */
+static inline int pair_has_room(const struct pair_trail *trail, size_t room)
+{
+    return (size_t)(trail->high - trail->low) >= room;
+}
+
+/* `bytes`, of `size`, becomes the partition's frame; at least a head and PAIR_ROOM. */
+static inline void pair_begin(struct pair_trail *trail, void *bytes, uint32_t size)
+{
+    trail->head = bytes;
+    *trail->head = (struct pair_head){.local = trail->local, .channel = trail->channel};
+    trail->low = (uint8_t *)(trail->head + 1);
+    trail->high = (uint8_t *)bytes + size;
+}
+
+static inline void pair_end(struct pair_trail *trail)
+{
+    if (trail->head)
+        trail->head->count = (uint32_t)(trail->low - (uint8_t *)(trail->head + 1)) / 4;
+}
+
+static inline void pair_put(struct pair_trail *trail, uint32_t print, uint64_t local, uint64_t channel)
 {
     const uint64_t a = pair_fold(local, trail->local), b = pair_fold(channel, trail->channel);
-    const unsigned wide_a = pair_width(a), wide_b = pair_width(b);
-    trail->local = local;
-    trail->channel = channel;
+    const uint64_t small = a < b ? a : b, large = a < b ? b : a, side = (uint64_t)(a < b) << 60;
+    trail->local = local > trail->local ? local : trail->local;
+    trail->channel = channel > trail->channel ? channel : trail->channel;
     trail->count++;
-    to[0] = (uint8_t)(wide_a | wide_b << 4);
-    memcpy(to + 1, &print, 4);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    memcpy(to + 5, &a, 8);
-    memcpy(to + 6 + wide_a, &b, 8);
-#else
-    for (unsigned i = 0; i <= wide_a; i++)
-        to[5 + i] = (uint8_t)(a >> 8 * i);
-    for (unsigned i = 0; i <= wide_b; i++)
-        to[6 + wide_a + i] = (uint8_t)(b >> 8 * i);
-#endif
-    return 7 + wide_a + wide_b;
+    memcpy(trail->low, &print, sizeof print);
+    trail->low += sizeof print;
+    if (LIKELY(large >> 22 == 0)) {
+        pair_store(trail->high - 8, side | small << 38 | large << 16);
+        trail->high -= 6;
+    } else if (LIKELY((large >> 32 | small >> 20) == 0)) {
+        pair_store(trail->high - 8, (uint64_t)PAIR_FAR << 61 | side | small << 40 | large << 8);
+        trail->high -= 7;
+    } else if ((large >> 36 | small >> 24) == 0) {
+        pair_store(trail->high - 8, (uint64_t)PAIR_WIDE << 61 | side | small << 36 | large);
+        trail->high -= 8;
+    } else if ((large >> 40 | small >> 20) == 0) {
+        pair_store(trail->high - 8, (uint64_t)PAIR_APART << 61 | side | small << 40 | large);
+        trail->high -= 8;
+    } else {
+        trail->high[-1] = (uint8_t)(PAIR_LONG << 5);
+        pair_store(trail->high - 9, a);
+        pair_store(trail->high - PAIR_LONG_BYTES, b);
+        trail->high -= PAIR_LONG_BYTES;
+    }
 }
 
-/* The pair at `from`, whose predecessor was `trail`'s; returns its size. Reads up to PAIR_ROOM bytes, which are there
- * where pair_put wrote. */
-static inline uint32_t pair_take(const uint8_t *from, struct pair_trail *trail, struct left_pair *pair)
+struct pair_walk {
+    const uint8_t *low, *high;
+    uint64_t local, channel;
+};
+
+/* How many pairs there are. */
+static inline uint32_t pair_walk_begin(struct pair_walk *walk, const void *bytes, uint32_t size)
 {
-    const unsigned wide_a = from[0] & 15, wide_b = from[0] >> 4;
-    uint64_t a = 0, b = 0;
+    const struct pair_head *head = bytes;
+    *walk = (struct pair_walk){(const uint8_t *)(head + 1), (const uint8_t *)bytes + size, head->local,
+                               head->channel};
+    return head->count;
+}
+
+static inline void pair_next(struct pair_walk *walk, struct left_pair *pair)
+{
+    const uint64_t word = pair_load(walk->high - 8);
+    const unsigned form = (unsigned)(word >> 61);
+    uint64_t a, b;
     pair->repeats = 0;
-    memcpy(&pair->print, from + 1, 4);
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    memcpy(&a, from + 5, 8);
-    memcpy(&b, from + 6 + wide_a, 8);
-    a &= UINT64_MAX >> (56 - 8 * wide_a);
-    b &= UINT64_MAX >> (56 - 8 * wide_b);
-#else
-    for (unsigned i = 0; i <= wide_a; i++)
-        a |= (uint64_t)from[5 + i] << 8 * i;
-    for (unsigned i = 0; i <= wide_b; i++)
-        b |= (uint64_t)from[6 + wide_a + i] << 8 * i;
-#endif
-    pair->local = trail->local = pair_unfold(trail->local, a);
-    pair->channel = trail->channel = pair_unfold(trail->channel, b);
-    return 7 + wide_a + wide_b;
+    memcpy(&pair->print, walk->low, sizeof pair->print);
+    walk->low += sizeof pair->print;
+    if (UNLIKELY(form == PAIR_LONG)) {
+        a = pair_load(walk->high - 9);
+        b = pair_load(walk->high - PAIR_LONG_BYTES);
+        walk->high -= PAIR_LONG_BYTES;
+    } else {
+        const unsigned wide_a = pair_bits[form][0], wide_b = pair_bits[form][1];
+        const uint64_t small = word << 4 >> (64 - wide_a), large = word << (4 + wide_a) >> (64 - wide_b);
+        const int is_channel = word >> 60 & 1;
+        a = is_channel ? small : large;
+        b = is_channel ? large : small;
+        walk->high -= pair_bytes[form];
+    }
+    pair->local = pair_unfold(walk->local, a);
+    pair->channel = pair_unfold(walk->channel, b);
+    walk->local = pair->local > walk->local ? pair->local : walk->local;
+    walk->channel = pair->channel > walk->channel ? pair->channel : walk->channel;
 }
 
 /* An image's way back: as in struct record's fold. */
@@ -111,6 +198,12 @@ static inline struct image_at image_at_of(const struct record *image)
     return at;
 }
 
+/* Bytes needed, less one. */
+static inline unsigned image_at_width(uint32_t number)
+{
+    return (31u - (unsigned)__builtin_clz(number | 1)) >> 3;
+}
+
 static inline uint8_t *image_at_number(uint8_t *to, uint32_t number, unsigned wide)
 {
     for (unsigned i = 0; i <= wide; i++)
@@ -121,8 +214,8 @@ static inline uint8_t *image_at_number(uint8_t *to, uint32_t number, unsigned wi
 /* Writes up to IMAGE_AT_ROOM bytes; returns how many. */
 static inline uint32_t image_at_put(uint8_t *to, struct image_at at)
 {
-    const unsigned event = pair_width(at.back_event), map = pair_width(at.back_map),
-                   row = pair_width(at.row_index);
+    const unsigned event = image_at_width(at.back_event), map = image_at_width(at.back_map),
+                   row = image_at_width(at.row_index);
     to[0] = (uint8_t)(event | map << 2 | row << 4);
     const uint8_t *const end = image_at_number(
         image_at_number(image_at_number(to + 1, at.back_event, event), at.back_map, map), at.row_index, row);
@@ -145,5 +238,58 @@ static inline uint32_t image_at_take(const uint8_t *from, struct image_at *at)
         &at->row_index, tag >> 4 & 3);
     return (uint32_t)(end - from);
 }
+
+/* Behind the pair that was just put, or read: the last byte first, as frames are filled from their ends. */
+static inline void pair_put_image(struct pair_trail *trail, struct image_at at)
+{
+    uint8_t bytes[IMAGE_AT_ROOM];
+    const uint32_t size = image_at_put(bytes, at);
+    for (uint32_t i = 0; i < size; i++)
+        *--trail->high = bytes[i];
+}
+static inline void pair_next_image(struct pair_walk *walk, struct image_at *at)
+{
+    uint8_t bytes[IMAGE_AT_ROOM];
+    for (int i = 0; i < IMAGE_AT_ROOM; i++)
+        bytes[i] = walk->high[-1 - i];
+    walk->high -= image_at_take(bytes, at);
+}
+
+/* ---- which pairs of a partition are not alone with their print ---- */
+
+/* A byte in six or more a pair says which prints may come twice; only what then has an equal is read with its places.
+ *
+ *     pair_sift_add      each frame of the partition, which stays where it is
+ *     pair_sift_begin
+ *       pair_sift_ask    prints that are somewhere else, too
+ *     pair_sift_end
+ *     pair_sift_reset    and from the beginning; memory is kept
+ *     pair_sift_fini
+ */
+struct pair_sift {
+    struct pair_page {
+        const uint8_t *bytes;
+        uint32_t size, first; /* the number of its first pair */
+    } * pages;
+    uint32_t page_count, page_room;
+    uint32_t count; /* of pairs */
+    uint8_t *marks; /* by place: 0 nobody, 1 one print, 3 perhaps an equal one too */
+    size_t marks_room;
+    unsigned shift;  /* 32 - bits of a place */
+    uint64_t *found; /* print << 32 | 1 if it has an equal << 31 | number of the pair */
+    uint32_t found_room;
+    uint32_t *set, *asked;
+    size_t set_room;
+    uint32_t asked_count, asked_room;
+};
+
+/* 0: memory is out. */
+int pair_sift_add(struct pair_sift *sift, const void *bytes, uint32_t size);
+int pair_sift_begin(struct pair_sift *sift);
+int pair_sift_ask(struct pair_sift *sift, uint32_t print);
+/* Pairs whose print comes more than once or was asked for, in their order, to `*pairs`, which has `*room` and grows by mem_grow. */
+int pair_sift_end(struct pair_sift *sift, struct left_pair **pairs, size_t *room, size_t *count);
+void pair_sift_reset(struct pair_sift *sift);
+void pair_sift_fini(struct pair_sift *sift);
 
 #endif

@@ -122,6 +122,7 @@ struct index {
     size_t seen_room;
     struct left_pair *flat;
     size_t flat_room, flat_count;
+    struct pair_sift sift;
     /* of the partition at hand: prints of keys whose records go to config.crowd; all_crowd: all do */
     uint32_t *crowds;
     uint32_t crowd_count, crowd_room;
@@ -350,13 +351,37 @@ static inline int window_fits(const struct index *s, const struct record *local,
 
 /* ---- pairs that left ---- */
 
+/* A frame is taken whole, so for the spool it is full at once; it is ended when the spool closes it. */
+static __attribute__((noinline)) enum err next_pair_frame(struct index *s, uint32_t partition,
+                                                          struct diag *diag)
+{
+    uint8_t *bytes = spool_room(s->pairs, partition, PAIR_ROOM, diag);
+    if (!bytes)
+        return diag->err;
+    const uint32_t size = (uint32_t)(s->pairs->open[partition].end - bytes);
+    spool_used(s->pairs, partition, size);
+    pair_begin(&s->trail[partition], bytes, size);
+    return OK;
+}
+
+static void pair_frame_closes(void *owner, uint32_t partition)
+{
+    struct index *s = owner;
+    if (partition == s->partition_count) /* records without a first key */
+        return;
+    struct pair_trail *trail = &s->trail[partition];
+    pair_end(trail);
+    trail->head = NULL;
+    trail->low = trail->high = NULL;
+}
+
 static inline enum err remember_pair(struct index *s, uint32_t print, uint32_t partition,
                                      uint64_t local_place, uint64_t channel_place, struct diag *diag)
 {
-    uint8_t *to = spool_room(s->pairs, partition, PAIR_ROOM, diag);
-    if (UNLIKELY(!to))
+    struct pair_trail *const trail = &s->trail[partition];
+    if (UNLIKELY(!pair_has_room(trail, PAIR_ROOM)) && next_pair_frame(s, partition, diag) != OK)
         return diag->err;
-    spool_used(s->pairs, partition, pair_put(to, &s->trail[partition], print, local_place, channel_place));
+    pair_put(trail, print, local_place, channel_place);
     return OK;
 }
 
@@ -365,26 +390,32 @@ static __attribute__((noinline)) enum err remember_images(struct index *s, uint3
                                                           const struct left_pair *pair,
                                                           const struct image_at at[SIDES], struct diag *diag)
 {
-    uint8_t *to = spool_room(s->pairs, partition, PAIR_ROOM + SIDES * IMAGE_AT_ROOM, diag);
-    if (UNLIKELY(!to))
+    struct pair_trail *const trail = &s->trail[partition];
+    if (UNLIKELY(!pair_has_room(trail, PAIR_ROOM + SIDES * IMAGE_AT_ROOM)) &&
+        next_pair_frame(s, partition, diag) != OK)
         return diag->err;
-    uint32_t size = pair_put(to, &s->trail[partition], print, pair->local, pair->channel);
+    pair_put(trail, print, pair->local, pair->channel);
     for (int side = 0; side < SIDES; side++)
         if (s->config.layout[side].has_fold)
-            size += image_at_put(to + size, at[side]);
-    spool_used(s->pairs, partition, size);
+            pair_put_image(trail, at[side]);
     return OK;
 }
 
-/* A pair as it was remembered; `at` is filled for sides that are logs. Its size. */
-static inline uint32_t take_left(const struct index *s, const uint8_t *from, struct pair_trail *trail,
-                                 struct left_pair *pair, struct image_at at[SIDES])
+/* A pair as it was remembered; `at` is filled for sides that are logs. */
+static inline void next_left(const struct index *s, struct pair_walk *walk, struct left_pair *pair,
+                             struct image_at at[SIDES])
 {
-    uint32_t size = pair_take(from, trail, pair);
+    pair_next(walk, pair);
     for (int side = 0; side < SIDES; side++)
         if (UNLIKELY(s->config.layout[side].has_fold))
-            size += image_at_take(from + size, &at[side]);
-    return size;
+            pair_next_image(walk, &at[side]);
+}
+
+/* All is put: frames that are open can be read. */
+static void end_pairs(struct index *s)
+{
+    for (uint32_t p = 0; p < s->partition_count; p++)
+        pair_end(&s->trail[p]);
 }
 
 static inline __attribute__((always_inline)) void
@@ -1423,6 +1454,7 @@ static enum err shard_settle(struct index *s, struct diag *diag)
     /* What comes back needs room. */
     if (err == OK && s->left_count && s->config.packs)
         err = s->pairs->ops->limit(s->pairs, shard_pair_share(s->config.memory_max), diag);
+    end_pairs(s);
     if (err == OK)
         err = s->pairs->ops->seal(s->pairs, diag);
     if (err == OK && s->kept)
@@ -1548,20 +1580,16 @@ static inline size_t seen_slot(const struct index *s, size_t mask, uint32_t prin
     return at;
 }
 
-struct flat_walk {
-    struct index *index;
-    struct pair_trail trail;
-};
-
 static enum err lay_flat(void *context, const void *bytes, uint32_t size, struct diag *diag)
 {
-    struct flat_walk *walk = context;
-    struct index *s = walk->index;
+    struct index *s = context;
+    struct pair_walk walk;
+    const uint32_t count = pair_walk_begin(&walk, bytes, size);
     (void)diag;
-    for (uint32_t at = 0; at < size;) {
-        CHECK2(s->flat_count < s->flat_room, s->flat_count, s->flat_room);
+    CHECK2(count <= s->flat_room - s->flat_count, count, s->flat_room);
+    for (uint32_t i = 0; i < count; i++) {
         struct image_at images[SIDES];
-        at += take_left(s, (const uint8_t *)bytes + at, &walk->trail, &s->flat[s->flat_count], images);
+        next_left(s, &walk, &s->flat[s->flat_count], images);
         if (s->has_images)
             s->left_images[s->flat_count] = (struct left_image){.at = {images[LOCAL], images[CHANNEL]}};
         s->flat_count++;
@@ -1569,24 +1597,22 @@ static enum err lay_flat(void *context, const void *bytes, uint32_t size, struct
     return OK;
 }
 
-/* Lays a partition's pairs side by side in s->flat and makes the set of their hashes. */
-static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t *mask, struct diag *diag)
+static enum err lay_page(void *context, const void *bytes, uint32_t size, struct diag *diag)
+{
+    struct index *s = context;
+    return pair_sift_add(&s->sift, bytes, size) ? OK : mem_fail(diag, 0, "the pairs of one partition");
+}
+
+static enum err flat_all(struct index *s, uint32_t number, struct diag *diag)
 {
     const size_t n = s->trail[number].count;
-    size_t slots = 64;
-    while (slots < n * 2)
-        slots *= 2;
-    if (n > s->flat_room || slots > s->seen_room) {
+    if (n > s->flat_room) {
         mem_give(s->flat);
-        mem_give(s->seen);
-        s->flat_room = s->seen_room = 0;
+        s->flat_room = 0;
         s->flat = mem_take((n + n / 4 + 1) * sizeof *s->flat);
-        s->seen = mem_take(slots * sizeof *s->seen);
-        if (!s->flat || !s->seen)
-            return mem_fail(diag, n * sizeof *s->flat + slots * sizeof *s->seen,
-                            "the pairs of one partition");
+        if (!s->flat)
+            return mem_fail(diag, n * sizeof *s->flat, "the pairs of one partition");
         s->flat_room = n + n / 4 + 1;
-        s->seen_room = slots;
     }
     if (s->has_images && s->left_image_room < s->flat_room) {
         mem_give(s->left_images);
@@ -1595,13 +1621,53 @@ static enum err flatten(struct index *s, uint32_t number, size_t *count, size_t 
         if (!s->left_images)
             return mem_fail(diag, s->flat_room * sizeof *s->left_images, "the pairs of one partition");
     }
-    memset(s->seen, 0, slots * sizeof *s->seen);
-    *mask = slots - 1;
     s->flat_count = 0;
-    struct flat_walk walk = {.index = s};
-    enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, lay_flat, &walk, diag);
-    *count = s->flat_count;
+    const enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, lay_flat, s, diag);
     CHECK2(err != OK || s->flat_count == n, s->flat_count, n);
+    return err;
+}
+
+/* Only those pairs that have an equal, or whose key waits. */
+static enum err flat_some(struct index *s, uint32_t number, struct diag *diag)
+{
+    s->flat_count = 0;
+    pair_sift_reset(&s->sift);
+    enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, lay_page, s, diag);
+    if (err != OK)
+        return err;
+    CHECK2(s->sift.count == s->trail[number].count, s->sift.count, s->trail[number].count);
+    int fits = pair_sift_begin(&s->sift);
+    for (uint32_t i = s->waiting_start[number]; fits && i < s->waiting_start[number + 1]; i++)
+        fits = pair_sift_ask(&s->sift, entry_at(s, s->waiting[i].head)->hash_lo);
+    for (uint32_t i = s->packed_start[number]; fits && i < s->packed_start[number + 1]; i++)
+        fits = pair_sift_ask(&s->sift, (uint32_t)packed_hash(packed_at(&s->packed, s->packed_waiting[i])->key,
+                                                             s->packed.seed));
+    return fits && pair_sift_end(&s->sift, &s->flat, &s->flat_room, &s->flat_count)
+               ? OK
+               : mem_fail(diag, s->sift.count * sizeof *s->flat, "the pairs of one partition");
+}
+
+/* Lays a partition's pairs side by side in s->flat, `all` or those that something may come of, and makes room for the set of their
+ * prints. */
+static enum err flatten(struct index *s, uint32_t number, int all, size_t *count, size_t *mask,
+                        struct diag *diag)
+{
+    enum err err = all || !s->pairs->ops->is_in_memory(s->pairs, number) ? flat_all(s, number, diag)
+                                                                         : flat_some(s, number, diag);
+    size_t slots = 64;
+    while (slots < s->flat_count * 2)
+        slots *= 2;
+    if (err == OK && slots > s->seen_room) {
+        mem_give(s->seen);
+        s->seen = mem_take(slots * sizeof *s->seen);
+        s->seen_room = s->seen ? slots : 0;
+        if (!s->seen)
+            return mem_fail(diag, slots * sizeof *s->seen, "the pairs of one partition");
+    }
+    if (err == OK)
+        memset(s->seen, 0, slots * sizeof *s->seen);
+    *mask = slots - 1;
+    *count = s->flat_count;
     s->pairs->ops->drop(s->pairs, number);
     return err;
 }
@@ -1621,19 +1687,14 @@ static enum err pair_list_put(struct pair_ref **pairs, uint32_t *count, uint32_t
     return OK;
 }
 
-struct pairs_out {
-    struct refs *out;
-    struct pair_trail trail;
-};
-
 static enum err pairs_to_crowd(void *context, const void *bytes, uint32_t size, struct diag *diag)
 {
-    struct pairs_out *walk = context;
+    struct pair_walk walk;
     enum err err = OK;
-    for (uint32_t at = 0; err == OK && at < size;) {
+    for (uint32_t left = pair_walk_begin(&walk, bytes, size); err == OK && left; left--) {
         struct left_pair pair;
-        at += pair_take((const uint8_t *)bytes + at, &walk->trail, &pair);
-        err = give_back(&pair, NULL, walk->out, diag);
+        pair_next(&walk, &pair);
+        err = give_back(&pair, NULL, context, diag);
     }
     return err;
 }
@@ -1641,9 +1702,8 @@ static enum err pairs_to_crowd(void *context, const void *bytes, uint32_t size, 
 /* More pairs than can be told apart, and no level is left that parts them: nearly all must be of one key. */
 static enum err pairs_are_crowd(struct index *s, uint32_t number, struct refs *out, struct diag *diag)
 {
-    struct pairs_out walk = {.out = out};
     s->all_crowd = 1;
-    enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, pairs_to_crowd, &walk, diag);
+    enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, pairs_to_crowd, out, diag);
     s->pairs->ops->drop(s->pairs, number);
     return err;
 }
@@ -1915,10 +1975,12 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
 {
     struct refs out = {s, refs, ref_count, ref_room, *ref_count};
     size_t n = 0, mask = 0;
+    const int all =
+        pairs || s->has_images || s->config.gives_back || (s->config.repeats && s->config.repeats->count);
     s->crowd_count = 0;
     s->all_crowd = 0;
     enum err err = s->level < LEVEL_LAST || !pairs_exceed(s, number) || !(s->config.crowd || s->has_images)
-                       ? flatten(s, number, &n, &mask, diag)
+                       ? flatten(s, number, all, &n, &mask, diag)
                    : s->has_images ? too_many_alike(s, s->trail[number].count, diag)
                                    : pairs_are_crowd(s, number, &out, diag);
     /* A hash that left twice: both pairs come back, since their key has more records than a pair. */
@@ -1981,13 +2043,13 @@ static void shard_close(struct index *s);
 
 static enum err pairs_back(void *context, const void *bytes, uint32_t size, struct diag *diag)
 {
-    struct flat_walk *walk = context;
-    struct index *sub = walk->index;
+    struct index *sub = context;
+    struct pair_walk walk;
     enum err err = OK;
-    for (uint32_t at = 0; err == OK && at < size;) {
+    for (uint32_t left = pair_walk_begin(&walk, bytes, size); err == OK && left; left--) {
         struct left_pair pair;
         struct image_at images[SIDES];
-        at += take_left(sub, (const uint8_t *)bytes + at, &walk->trail, &pair, images);
+        next_left(sub, &walk, &pair, images);
         const uint32_t partition = partition_of_tag(sub, pair.print);
         err = sub->has_images ? remember_images(sub, pair.print, partition, &pair, images, diag)
                               : remember_pair(sub, pair.print, partition, pair.local, pair.channel, diag);
@@ -2068,6 +2130,7 @@ static void release_live(struct index *s)
     mem_give(s->left_images);
     mem_give(s->back);
     mem_give(s->seen);
+    pair_sift_fini(&s->sift);
     s->waiting = s->back = NULL;
     s->flat = NULL;
     s->left_images = NULL;
@@ -2088,9 +2151,8 @@ static enum err bring_back(struct index *s, uint32_t number, struct diag *diag)
         err = shard_reset(s->sub, diag);
     else
         err = shard_open_level(&s->sub, &config, s->level + 1, diag);
-    struct flat_walk walk = {.index = s->sub};
     if (err == OK)
-        err = s->pairs->ops->read(s->pairs, s->config.spill, number, pairs_back, &walk, diag);
+        err = s->pairs->ops->read(s->pairs, s->config.spill, number, pairs_back, s->sub, diag);
     if (err == OK)
         err = s->kept->ops->read(s->kept, s->config.spill, number, records_back, s->sub, diag);
     s->pairs->ops->drop(s->pairs, number);
@@ -2235,6 +2297,7 @@ static void shard_close(struct index *s)
     mem_give(s->left_images);
     mem_give(s->back);
     mem_give(s->seen);
+    pair_sift_fini(&s->sift);
     mem_give(s->crowds);
     mem_unmap(s, sizeof *s);
 }
@@ -2269,8 +2332,11 @@ static enum err shard_open_level(struct index **out, const struct index_config *
                                             : config->packs         ? s->live_max
                                                                     : shard_pair_share(config->memory_max),
                                             diag);
-    if (err == OK)
+    if (err == OK) {
+        s->pairs->closing = pair_frame_closes;
+        s->pairs->owner = s;
         err = table_init(&s->table, level ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST, diag);
+    }
     if (err == OK && s->config.packs)
         err = packed_table_open(&s->packed, config->seed, s->huge, level ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST,
                                 diag);

@@ -45,7 +45,9 @@ struct spool_ops {
                      spool_take_fn *take, void *context, struct diag *diag);
     void (*drop)(struct spool *spool, uint32_t partition);
     uint64_t (*size)(const struct spool *spool, uint32_t partition); /* bytes put */
-    uint64_t (*held)(const struct spool *spool);                     /* bytes of memory */
+    /* 1: nothing of the partition is on disk. Once sealed, what `read` gives of it stays where it is until drop. */
+    int (*is_in_memory)(const struct spool *spool, uint32_t partition);
+    uint64_t (*held)(const struct spool *spool); /* bytes of memory */
     void (*close)(struct spool *spool);
 };
 
@@ -55,6 +57,9 @@ struct spool_open {
 struct spool {
     const struct spool_ops *ops;
     struct spool_open *open; /* by partition */
+    /* Called before a partition's open frame is closed, for owners that fill one in a way of their own; NULL: nobody is. */
+    void (*closing)(void *owner, uint32_t partition);
+    void *owner;
 };
 
 static inline enum err spool_put(struct spool *spool, uint32_t partition, const void *bytes, uint32_t size,

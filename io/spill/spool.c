@@ -317,6 +317,8 @@ static void close_open(struct frames *spool, uint32_t partition)
     struct part *part = &spool->parts[partition];
     struct frame *done = part->open;
     struct spool_open *open = &spool->base.open[partition];
+    if (spool->base.closing)
+        spool->base.closing(spool->base.owner, partition);
     done->used = (uint32_t)(open->at - done->data);
     part->closed_bytes += done->used;
     if (part->last)
@@ -562,6 +564,11 @@ static uint64_t frames_size(const struct spool *base, uint32_t partition)
     return part->closed_bytes + (part->open ? (uint64_t)(base->open[partition].at - part->open->data) : 0);
 }
 
+static int frames_is_in_memory(const struct spool *base, uint32_t partition)
+{
+    return ((const struct frames *)base)->parts[partition].extent_count == 0;
+}
+
 static uint64_t frames_held(const struct spool *base)
 {
     return ((const struct frames *)base)->held;
@@ -621,6 +628,7 @@ static const struct spool_ops frames_ops = {
     .read = frames_read,
     .drop = frames_drop,
     .size = frames_size,
+    .is_in_memory = frames_is_in_memory,
     .held = frames_held,
     .close = frames_close,
 };
