@@ -1019,5 +1019,7 @@ enum err worker_resolve(struct worker *w)
         err = settle_budget(w, err);
     if (run->config->hands)
         err = settle_hands(w, err);
+    if (err == OK)
+        run->config->sink->ops->order(run->config->sink, w->number);
     return write_matches(w, err);
 }

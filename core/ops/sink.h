@@ -3,6 +3,7 @@
  *     open            control thread
  *       put, hold, propose, put_pairs   any worker, with its own lane
  *       settle_budget   one worker, while the others wait
+ *       order           each worker, its own lane
  *       stage           all workers, when nothing more is put
  *     (all workers stop)
  *       finish        control thread: everything is sorted by ≺ and written beside the final place
@@ -57,6 +58,8 @@ struct sink_ops {
      * may go when it returns. */
     enum err (*put_pairs)(struct sink *sink, uint32_t lane, const struct pair_ref *pairs, uint64_t count,
                           struct diag *diag);
+    /* The lane's results are put, but for what `stage` may add: sorts them, while others still judge. */
+    void (*order)(struct sink *sink, uint32_t lane);
     /* When all was put: match.csv is written by all workers together, stage by stage, with a barrier behind each.
      * 0 stages: there is nothing to do. A worker that failed, or was told to stop, leaves its stage, and the others
      * leave theirs. */

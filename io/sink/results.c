@@ -51,6 +51,7 @@ struct lane_class {
     size_t used, room;
     uint32_t *items; /* offsets / 4 */
     uint32_t item_count, item_room;
+    int is_ordered; /* by key; what is added ends it */
     struct sorted_run *runs;
     uint32_t run_count, run_room;
 };
@@ -338,8 +339,9 @@ static size_t item_bytes(const struct item *item)
 
 static void sort_lane(struct lane_class *c)
 {
-    if (c->item_count)
+    if (c->item_count && !c->is_ordered)
         qsort_r(c->items, c->item_count, sizeof *c->items, compare_items, c->bytes);
+    c->is_ordered = 1;
 }
 
 /* ---- spilling a lane's class ---- */
@@ -477,6 +479,7 @@ static enum err store_item(struct results *s, struct results_lane *lane, int fil
     if (!at)
         return mem_fail(diag, size, "result rows");
     c->items[c->item_count++] = (uint32_t)((size_t)(at - c->bytes) / 4);
+    c->is_ordered = 0;
     memcpy(at, &item, sizeof item);
     at += sizeof item;
     if (key.size) /* a row that the book keeps may have no key or place, and then no room for one */
@@ -1104,6 +1107,15 @@ static enum err put_pairs(struct sink *sink, uint32_t number, const struct pair_
     return match_put_pairs(((struct results *)sink)->match, number, pairs, count, diag);
 }
 
+static void order(struct sink *sink, uint32_t number)
+{
+    struct results_lane *lane = &((struct results *)sink)->lanes[number];
+    /* Pairs that are held are the one's that settles their budget, perhaps just now. */
+    for (int f = 0; f < LISTS; f++)
+        if (f != HELD_LIST)
+            sort_lane(&lane->classes[f]);
+}
+
 static unsigned stages(const struct sink *sink)
 {
     return ((const struct results *)sink)->match ? MATCH_STAGES : 0;
@@ -1121,6 +1133,7 @@ static const struct sink_ops results_ops = {.put = put,
                                             .settle_budget = settle_budget,
                                             .propose = propose,
                                             .put_pairs = put_pairs,
+                                            .order = order,
                                             .stages = stages,
                                             .stage = stage};
 
