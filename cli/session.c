@@ -522,6 +522,9 @@ static enum err match(struct session *s, struct diag *diag)
 {
     struct dormant *dormant = s->task ? s->task->dormant : NULL;
     const int direct = direct_mode(s->options->direct);
+    const uint32_t depth = depth_of(s);
+    /* A buffer that is registered is memory, whether it is used or not; match.csv reads rows again through them. */
+    s->io.config.depth = s->job->write_match ? DEPTH : depth;
     s->spill = (struct spill_config){
         .directory = results_folder(s->results),
         .backend = s->io.config.backend,
@@ -536,7 +539,7 @@ static enum err match(struct session *s, struct diag *diag)
                                    .workers = s->threads,
                                    .shards = (uint32_t)s->options->shards,
                                    .batch_units = (uint32_t)s->options->batch,
-                                   .depth = depth_of(s),
+                                   .depth = depth,
                                    .pin = s->threads <= topology_core_count() && s->threads > 1,
                                    .write_match = s->job->write_match,
                                    .spill = {open_spill, spill_host_close, &s->spill},

@@ -216,7 +216,9 @@ static int segment_more(struct index *s, uint32_t units, struct diag *diag)
         }
         if (!may_grow(s, (uint64_t)piece * RECORD_UNIT))
             return 0;
-        struct record *segment = mem_map((size_t)SEGMENT_UNITS * RECORD_UNIT, s->huge);
+        /* Where records are packed the first one has the few that are not. */
+        struct record *segment =
+            mem_map((size_t)SEGMENT_UNITS * RECORD_UNIT, s->huge && (s->segment_count || !s->config.packs));
         if (!segment) {
             mem_fail(diag, (size_t)SEGMENT_UNITS * RECORD_UNIT, "the index's entries");
             return 0;
@@ -2335,7 +2337,7 @@ static enum err shard_open_level(struct index **out, const struct index_config *
     if (err == OK) {
         s->pairs->closing = pair_frame_closes;
         s->pairs->owner = s;
-        err = table_init(&s->table, level ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST, diag);
+        err = table_init(&s->table, level || s->config.packs ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST, diag);
     }
     if (err == OK && s->config.packs)
         err = packed_table_open(&s->packed, config->seed, s->huge, level ? BUCKETS_OF_SUB : BUCKETS_AT_FIRST,

@@ -41,7 +41,7 @@ enum ticket_state { TICKET_NEW, TICKET_SCANNED, TICKET_EMPTY };
 
 /* What is noted of a file's chunks, CSV_SEGMENT_CHUNKS at a time: how many there will be is not known while a file
  * is being unpacked. A segment is made when its first chunk is claimed. */
-enum { CSV_SEGMENT_CHUNKS = 2048, CSV_MARKS_A_SUM = 8 };
+enum { CSV_SEGMENT_CHUNKS = 2048, CSV_MARKS_A_SUM = 32 };
 
 struct csv_segment {
     _Atomic uint8_t *states; /* enum chunk_state */
