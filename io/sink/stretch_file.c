@@ -81,9 +81,9 @@ void stretch_claim(struct stretch_file *f, struct stretch *s, const char *bytes,
     memcpy(s->head, f->tail, left);
     f->size += size;
     s->end = f->size - f->size % STRETCH_PAGE;
-    if (s->end == s->from)
+    if (s->end == s->from && size) /* nothing has no bytes to point to */
         memcpy(f->tail + left, bytes, size);
-    else
+    else if (size)
         memcpy(f->tail, bytes + size - f->size % STRETCH_PAGE, f->size % STRETCH_PAGE);
     /* As much again as is written, so that a small file asks for little. Where there is not as much room, the write
      * itself will say so. */
