@@ -778,7 +778,8 @@ TEST(a_row_is_found_again_by_its_place)
     EXPECT(
         again_agrees("fixtures/binlogs/recorded/mysql-9.7.4/09_transaction_payload_zstd/binlog.000025", 73));
 #endif
-    EXPECT(parts_read > 1600); /* each row that lies in its event as it is, and not only those cut behind it */
+    EXPECT(parts_read >
+           1600); /* each row that lies in its event as it is, and not only those cut behind it */
 }
 
 /* A transaction of a file that is larger than what a position of 32 bits can say (a server does not cut a transaction in two). */
