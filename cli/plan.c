@@ -119,6 +119,8 @@ enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struc
     const struct record_layout other = p->sources[CHANNEL]->ops->layout(p->sources[CHANNEL]);
     const int packs = !layout.has_fold && !layout.has_extras && !other.has_fold && !other.has_extras &&
                       !p->job->match.group.given && key <= PACKED_KEY_MAX;
+    const int pair = SHARD_PAIR_BYTES + (layout.has_fold ? SHARD_IMAGE_BYTES : 0) +
+                     (other.has_fold ? SHARD_IMAGE_BYTES : 0);
     const uint32_t record = packs ? (uint32_t)sizeof(struct packed) : record_units(var) * RECORD_UNIT;
     const uint64_t fewer = sides[LOCAL].rows < sides[CHANNEL].rows ? sides[LOCAL].rows : sides[CHANNEL].rows;
     fprintf(
@@ -134,25 +136,22 @@ enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struc
             "index\n"
             "  %u shard%s, each of %d partitions; a record that waits takes %u bytes and %d of table, an\n"
             "  exact pair that left %d\n",
-            p->shards, p->shards == 1 ? "" : "s", HASH_PARTITIONS, record, SHARD_TABLE_BYTES,
-            SHARD_PAIR_BYTES);
+            p->shards, p->shards == 1 ? "" : "s", HASH_PARTITIONS, record, SHARD_TABLE_BYTES, pair);
     fprintf(out,
             "memory\n"
             "  %.0f MiB: %.0f MiB for the index, %.0f MiB for sorting results, the rest for buffers\n",
             mib(p->memory), mib(p->index_bytes), mib(p->sort_bytes * p->threads));
     fprintf(out, "what the index will need\n");
-    const uint64_t pairs = fewer * SHARD_PAIR_BYTES;
-    if (layout.has_fold) {
-        fprintf(out, "  the local side is a log, whose rows can change until its end, so all of them wait\n");
-        say_fit(out, "in any order", (sides[LOCAL].rows + sides[CHANNEL].rows) * (record + SHARD_TABLE_BYTES),
+    const int is_log = layout.has_fold || other.has_fold;
+    const uint64_t pairs = fewer * pair;
+    say_fit(out, "both sides in order of time", pairs,
+            packs ? shard_packs_live(p->index_bytes / p->shards, 0) * p->shards
+                  : shard_pair_share(p->index_bytes));
+    say_fit(out, "in no common order", fewer / 2 * (record + SHARD_TABLE_BYTES) + pairs, p->index_bytes);
+    if (is_log)
+        say_fit(out, "if a log often tells more of a row that has its partner",
+                (sides[LOCAL].rows + sides[CHANNEL].rows) * (record + SHARD_TABLE_BYTES),
                 shard_live_share(p->index_bytes));
-    } else {
-        say_fit(out, "both sides in order of time", pairs,
-                packs ? shard_packs_live(p->index_bytes / p->shards, 0) * p->shards
-                      : shard_pair_share(p->index_bytes));
-        const uint64_t waiting = fewer / 2 * (record + SHARD_TABLE_BYTES);
-        say_fit(out, "in no common order", waiting + pairs, p->index_bytes);
-    }
     fprintf(out, "  (temporary files: %s; checksummed, gone with the program)\n", p->spill_directory);
     return OK;
 }

@@ -465,13 +465,18 @@ static inline __attribute__((always_inline)) void prefetch_bucket(const struct t
     __builtin_prefetch(&table->buckets[table_home(table, tag)], 1);
 }
 
-static inline __attribute__((always_inline)) void prefetch_entry(const struct index *s, uint32_t tag)
+static inline __attribute__((always_inline)) void prefetch_entry(const struct index *s, uint32_t tag,
+                                                                 const int has_images)
 {
     const struct bucket *bucket = &s->table.buckets[table_home(&s->table, tag)];
     for (unsigned bits = bucket_matches(bucket, tag); bits; bits &= bits - 1) {
         unsigned slot = (unsigned)__builtin_ctz(bits);
-        if (bucket->head[slot] != NO_ENTRY)
-            __builtin_prefetch(entry_at(s, bucket->head[slot]), 1);
+        if (bucket->head[slot] != NO_ENTRY) {
+            const struct record *const entry = entry_at(s, bucket->head[slot]);
+            __builtin_prefetch(entry, 1);
+            if (has_images) /* of a usual one the key's end */
+                __builtin_prefetch(entry + 1, 1);
+        }
     }
 }
 
@@ -1192,7 +1197,7 @@ apply_units(struct index *s, const struct record *r, uint32_t used, const struct
         ahead += units_of(s, ahead, road);
     }
     for (unsigned i = 0; i < PREFETCH / 2 && half < ahead; i++) {
-        prefetch_entry(s, tag_of(half, road));
+        prefetch_entry(s, tag_of(half, road), !road.plain && s->has_images);
         half += units_of(s, half, road);
     }
     while (r < end) {
@@ -1203,7 +1208,7 @@ apply_units(struct index *s, const struct record *r, uint32_t used, const struct
             ahead += units_of(s, ahead, road);
         }
         if (LIKELY(half < end)) {
-            prefetch_entry(s, tag_of(half, road));
+            prefetch_entry(s, tag_of(half, road), !road.plain && s->has_images);
             half += units_of(s, half, road);
         }
         enum err err = UNLIKELY((r->flags & (RECORD_NO_KEY | RECORD_IMAGE)) == RECORD_NO_KEY) &&

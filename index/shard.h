@@ -16,7 +16,11 @@ extern const struct index_ops shard_ops;
 
 /* For `tieout plan`. What an exact pair that left takes in time order, and a waiting record in the table, at the load
  * that a doubling table has on average. */
-enum { SHARD_PAIR_BYTES = 10, SHARD_TABLE_BYTES = 14 };
+enum {
+    SHARD_PAIR_BYTES = 10,
+    SHARD_IMAGE_BYTES = 7, /* more, for a side that is a log */
+    SHARD_TABLE_BYTES = 14
+};
 /* Of a shard's memory: a quarter for pairs, an eighth for what left, the rest for table and entries. */
 static inline uint64_t shard_pair_share(uint64_t memory)
 {

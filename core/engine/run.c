@@ -372,15 +372,14 @@ static enum err worker_setup(struct worker *w)
                                  .repeats = config->ids ? &run->repeats : NULL,
                                  .seed = config->hash_seed,
                                  .unit_day = config->date,
-                                 .keep_pairs = config->write_match};
+                                 .keep_pairs = config->write_match,
+                                 .recall = {recall_images, w}};
     if (err == OK && !config->counts_only && crowd_splits(config)) {
         err = crowd_open(w);
         index.crowd = w->crowd[CROWD_IN];
         index.crowd_rows = crowd_rows(config);
         index.crowd_shares = CROWD_SHARES;
     }
-    if (!config->is_task)
-        index.recall = (struct index_recall){recall_images, w};
     for (int side = 0; side < SIDES; side++) {
         index.layout[side] = config->sources[side]->ops->layout(config->sources[side]);
         if (index.layout[side].has_fold && config->is_task)
