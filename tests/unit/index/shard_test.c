@@ -226,6 +226,8 @@ static int run(const struct setting *s)
         a->day = (uint16_t)(prng_below(&prng, 10) == 0 ? 0 : 20000 + prng_below(&prng, 6) / 2);
         a->occurrence = (uint32_t)prng_below(&prng, s->ids ? s->ids : 2);
         a->flags = is_channel ? RECORD_CHANNEL : 0;
+        if (s->calm)
+            a->day = (uint16_t)(20000 + prng_below(&prng, 8));
         if (s->calm && prng_below(&prng, 8)) {
             a->amount = 100;
             a->status = 0;
