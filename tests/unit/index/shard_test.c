@@ -226,12 +226,10 @@ static int run(const struct setting *s)
         a->day = (uint16_t)(prng_below(&prng, 10) == 0 ? 0 : 20000 + prng_below(&prng, 6) / 2);
         a->occurrence = (uint32_t)prng_below(&prng, s->ids ? s->ids : 2);
         a->flags = is_channel ? RECORD_CHANNEL : 0;
-        if (s->calm)
-            a->day = (uint16_t)(20000 + prng_below(&prng, 8));
         if (s->calm && prng_below(&prng, 8)) {
             a->amount = 100;
             a->status = 0;
-            a->day = 20001;
+            a->day = (uint16_t)(20000 + prng_below(&prng, 4));
         }
         if (is_log(s, a)) {
             uint64_t kind = prng_below(&prng, 12);
@@ -461,6 +459,8 @@ TEST(images_leave_and_come_back)
                 run_many(s);
             s = plain;
             s.ids = 1; /* a row, many images */
+            run_many(s);
+            s.window = 1;
             run_many(s);
             EXPECT(left_early - left > 500);
             EXPECT(recalled - back > 100);
