@@ -331,6 +331,17 @@ static void close_open(struct frames *spool, uint32_t partition)
     *open = (struct spool_open){0};
 }
 
+static int are_half_full(const struct frames *spool)
+{
+    uint64_t used = 0, room = 0;
+    for (uint32_t p = 0; p < spool->partitions; p++)
+        if (spool->parts[p].open) {
+            used += (uint64_t)(spool->base.open[p].at - spool->parts[p].open->data);
+            room += (uint64_t)(spool->base.open[p].end - spool->parts[p].open->data);
+        }
+    return used * 2 >= room;
+}
+
 /* Frees memory: finished writes first, then by writing more. 0 in *freed when there is nothing left to
  * write. */
 static enum err make_room(struct frames *spool, int *freed, struct diag *diag)
@@ -347,8 +358,11 @@ static enum err make_room(struct frames *spool, int *freed, struct diag *diag)
         err = write_most(spool, &written, diag);
         *freed |= written;
     }
-    /* All memory is in open frames: a small share, or many partitions. */
+    /* All memory is in open frames: a small share, or many partitions. Frames that are nearly empty are not worth a write: the memory
+     * grows, at most until each partition has one. */
     if (err == OK && !*freed && !host->writing) {
+        if (!are_half_full(spool))
+            return OK;
         for (uint32_t p = 0; p < spool->partitions; p++)
             if (spool->parts[p].open)
                 close_open(spool, p);
@@ -421,7 +435,9 @@ static enum err frames_limit(struct spool *base, uint64_t memory, struct diag *d
     struct frames *spool = of(base);
     enum err err = OK;
     spool->memory = memory > MEMORY_MIN ? memory : MEMORY_MIN;
-    if (spool->held <= spool->memory)
+    /* A frame for each partition is what it comes back to in any case. */
+    const uint64_t least = (uint64_t)spool->partitions * FRAME_PAGE + SEGMENT;
+    if (spool->held <= spool->memory || spool->held <= least)
         return OK;
     for (uint32_t p = 0; p < spool->partitions; p++)
         if (spool->parts[p].open)
