@@ -19,11 +19,13 @@
 
 enum {
     AT_ONCE = 512,             /* rows that a source is asked for */
+    SAMPLED_AT_ONCE = 64,      /* the same for a sample */
     AHEAD = 16,                /* items that are asked for ahead */
     LATE = 16,                 /* rows between a row's printing and what else is done with it */
     CELL_SLACK = 32,           /* bytes behind items and keys that may be read */
     NAME_SHORT = 64,           /* bytes of a file's name that are copied whatever its size */
     SAMPLE_MAX = 8192,         /* of one lane */
+    SAMPLE_BYTES = 1 << 19,    /* of one lane's keys: what so many usual ones take, so long keys are fewer */
     SLICE_PAIRS_MAX = 1 << 16, /* rows of a slice of a file, roughly */
     SLICE_PAIRS_MIN = 1 << 12,
     SLICES_MAX = 1 << 14,
@@ -117,6 +119,7 @@ struct sample {
         char *key;      /* of a row */
         uint32_t key_size;
     } * items;
+    uint64_t bytes; /* of keys */
     uint32_t count;
     unsigned level; /* hashes below 2^(64 - level) are taken */
 };
@@ -216,15 +219,18 @@ enum err match_open(struct match **out, const struct match_config *config, struc
     return OK;
 }
 
+static void forget_sample(struct sample *s)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        mem_give(s->items[i].key);
+    mem_give(s->items);
+    *s = (struct sample){0};
+}
+
 static void forget_samples(struct match *m)
 {
-    for (uint32_t i = 0; m->lanes && i < m->config.lanes; i++) {
-        struct sample *s = &m->lanes[i].sample;
-        for (uint32_t k = 0; k < s->count; k++)
-            mem_give(s->items[k].key);
-        mem_give(s->items);
-        *s = (struct sample){0};
-    }
+    for (uint32_t i = 0; m->lanes && i < m->config.lanes; i++)
+        forget_sample(&m->lanes[i].sample);
 }
 
 /* A tank that is done with. */
@@ -280,28 +286,45 @@ static enum err open_tank(struct match *m, struct tank **out, uint32_t partition
 
 /* ---- taking in ---- */
 
-static int keep_sample(struct sample *s, uint64_t hash, uint64_t place, struct span key)
+/* Leaves half of the sample. */
+static void thin_sample(struct sample *s)
 {
-    if (s->level && hash >> (64 - s->level))
-        return 1;
-    if (!s->items && !(s->items = mem_take(SAMPLE_MAX * sizeof *s->items)))
+    uint32_t kept = 0;
+    s->level++;
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->items[i].hash >> (64 - s->level)) {
+            s->bytes -= s->items[i].key_size;
+            mem_give(s->items[i].key);
+        } else {
+            s->items[kept++] = s->items[i];
+        }
+    s->count = kept;
+}
+
+/* In a sample that may be as large as `lanes` of one lane. */
+static int keep_sample_of(struct sample *s, uint32_t lanes, uint64_t hash, uint64_t place, struct span key)
+{
+    if (!s->items && !(s->items = mem_take((uint64_t)SAMPLE_MAX * lanes * sizeof *s->items)))
         return 0;
-    if (s->count == SAMPLE_MAX) {
-        uint32_t kept = 0;
-        s->level++;
-        for (uint32_t i = 0; i < s->count; i++)
-            if (s->items[i].hash >> (64 - s->level))
-                mem_give(s->items[i].key);
-            else
-                s->items[kept++] = s->items[i];
-        s->count = kept;
-        return keep_sample(s, hash, place, key);
+    for (;;) {
+        if (s->level && hash >> (64 - s->level))
+            return 1;
+        if (s->count < (uint64_t)SAMPLE_MAX * lanes &&
+            (s->count == 0 || s->bytes + key.size <= (uint64_t)SAMPLE_BYTES * lanes))
+            break;
+        thin_sample(s);
     }
     char *copy = key.size ? mem_copy_text(key.data, key.size) : NULL;
     if (key.size && !copy)
         return 0;
     s->items[s->count++] = (struct sampled){hash, place, copy, (uint32_t)key.size};
+    s->bytes += key.size;
     return 1;
+}
+
+static int keep_sample(struct sample *s, uint64_t hash, uint64_t place, struct span key)
+{
+    return keep_sample_of(s, 1, hash, place, key);
 }
 
 static int by_word(const void *a, const void *b)
@@ -668,54 +691,70 @@ static uint32_t shared_bytes(struct span a, struct span b)
     return n;
 }
 
-/* Reads the keys of the sampled pairs: the lanes' samples, thinned to one level. */
-static enum err sample_keys(struct match *m, struct worker_io *io, struct lean_list *list,
-                            struct span **keys_out, size_t *count_out, struct diag *diag)
+/* Adds the keys of the sampled pairs, whose places are sorted, to `all`, which keeps a share of them if they are long. */
+static enum err sample_pairs(struct match *m, struct worker_io *io, const uint64_t *places, size_t count,
+                             struct sample *all, struct diag *diag)
 {
-    unsigned level = 0;
-    size_t room = 0, pair_count = 0, count = 0;
-    for (uint32_t i = 0; i < m->config.lanes; i++) {
-        level = m->lanes[i].sample.level > level ? m->lanes[i].sample.level : level;
+    struct lean_list list = {0};
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < count; i += SAMPLED_AT_ONCE) {
+        const uint32_t n = count - i < SAMPLED_AT_ONCE ? (uint32_t)(count - i) : SAMPLED_AT_ONCE;
+        lean_list_reset(&list);
+        err = leans_of(m, LOCAL, io, places + i, n, &list, diag);
+        for (uint32_t k = 0; err == OK && k < n; k++)
+            if (!keep_sample_of(
+                    all, m->config.lanes, hash_bytes(&places[i + k], 8, 1), 0,
+                    (struct span){(const char *)list.bytes + list.items[k].at, list.items[k].order_size}))
+                err = mem_fail(diag, list.items[k].order_size, "match.csv");
+    }
+    lean_list_fini(&list);
+    return err;
+}
+
+/* The lanes' samples as one, with the keys of the sampled pairs. Both kinds want their sample from the same share of the rows. */
+static enum err join_samples(struct match *m, struct worker_io *io, struct sample *all, struct diag *diag)
+{
+    const uint32_t lanes = m->config.lanes;
+    size_t room = 0, pairs = 0;
+    for (uint32_t i = 0; i < lanes; i++) {
+        all->level = m->lanes[i].sample.level > all->level ? m->lanes[i].sample.level : all->level;
         room += m->lanes[i].sample.count;
     }
-    /* Both lists want their sample from the same share of the rows. */
-    struct span *keys = mem_take((room + 1) * sizeof *keys);
-    struct sort_entry *pairs = mem_take((room + 1) * sizeof *pairs);
+    struct sort_entry *sorted = mem_take((room + 1) * sizeof *sorted);
     uint64_t *places = mem_take((room + 1) * sizeof *places);
-    enum err err = keys && pairs && places ? OK : mem_fail(diag, room * sizeof *keys, "match.csv");
-    for (uint32_t i = 0; err == OK && i < m->config.lanes; i++)
+    enum err err = sorted && places ? OK : mem_fail(diag, room * sizeof *sorted, "match.csv");
+    for (uint32_t i = 0; err == OK && i < lanes; i++)
         for (uint32_t k = 0; k < m->lanes[i].sample.count; k++) {
             const struct sampled *s = &m->lanes[i].sample.items[k];
-            if (level && s->hash >> (64 - level))
+            if (all->level && s->hash >> (64 - all->level))
                 continue;
-            if (s->key)
-                keys[count++] = (struct span){s->key, s->key_size};
-            else
-                pairs[pair_count++] = (struct sort_entry){s->place, NULL};
+            if (!s->key)
+                sorted[pairs++] = (struct sort_entry){s->place, NULL};
+            else if (!keep_sample_of(all, lanes, s->hash, 0, (struct span){s->key, s->key_size}))
+                err = mem_fail(diag, s->key_size, "match.csv");
         }
-    if (err == OK && pair_count) {
-        qsort(pairs, pair_count, sizeof *pairs, by_word);
-        for (size_t i = 0; i < pair_count; i++)
-            places[i] = pairs[i].word;
-        err = leans_of(m, LOCAL, io, places, (uint32_t)pair_count, list, diag);
+    if (err == OK && pairs) {
+        qsort(sorted, pairs, sizeof *sorted, by_word);
+        for (size_t i = 0; i < pairs; i++)
+            places[i] = sorted[i].word;
+        err = sample_pairs(m, io, places, pairs, all, diag);
     }
-    for (size_t i = 0; err == OK && i < pair_count; i++)
-        keys[count++] =
-            (struct span){(const char *)list->bytes + list->items[i].at, list->items[i].order_size};
-    mem_give(pairs);
+    mem_give(sorted);
     mem_give(places);
-    *keys_out = keys;
-    *count_out = count;
     return err;
 }
 
 /* Cuts ≺ into ranges of about equal size by a sample of the keys. */
 static enum err make_ranges(struct match *m, struct worker_io *io, struct diag *diag)
 {
-    struct lean_list list = {0};
-    struct span *keys = NULL;
-    size_t count = 0;
-    enum err err = sample_keys(m, io, &list, &keys, &count, diag);
+    struct sample sample = {0};
+    enum err err = join_samples(m, io, &sample, diag);
+    const size_t count = sample.count;
+    struct span *keys = mem_take((count + 1) * sizeof *keys);
+    if (!keys && err == OK)
+        err = mem_fail(diag, count * sizeof *keys, "match.csv");
+    for (size_t i = 0; err == OK && i < count; i++)
+        keys[i] = (struct span){sample.items[i].key, sample.items[i].key_size};
     uint64_t pairs = 0, expected = 0;
     for (uint32_t i = 0; i < m->config.lanes; i++) {
         pairs += m->lanes[i].pairs;
@@ -760,7 +799,7 @@ static enum err make_ranges(struct match *m, struct worker_io *io, struct diag *
     if (err == OK && !cut_tree_make(&m->cut_tree, m->cuts, cuts))
         err = mem_fail(diag, size, "match.csv");
     mem_give(keys);
-    lean_list_fini(&list);
+    forget_sample(&sample);
     if (err == OK)
         err = open_tank(m, &m->ranges_tank, m->range_count, expected, m->config.memory / 2, diag);
     if (err == OK && !m->same_order && pairs)
@@ -1694,9 +1733,7 @@ static enum err write_by_parts(struct match *m, struct ranging *r, struct worker
             digest_put(m->digest, r->hashed, r->hashed_used);
         }
     }
-    for (uint32_t i = 0; i < sample.count; i++)
-        mem_give(sample.items[i].key);
-    mem_give(sample.items);
+    forget_sample(&sample);
     mem_give(cuts);
     return err;
 }
