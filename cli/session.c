@@ -551,6 +551,7 @@ static enum err match(struct session *s, struct diag *diag)
                                    .ids_memory = s->ids_bytes,
                                    .dormant = dormant ? dormant_keys(dormant) : NULL,
                                    .met = dormant ? dormant_met(dormant) : NULL,
+                                   .renamed = s->task ? s->task->renamed : NULL,
                                    .words = s->shared.words,
                                    .date = s->date,
                                    .hands = s->task && s->task->hands,

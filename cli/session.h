@@ -30,6 +30,7 @@ struct session_task {
     struct late_ops later;   /* with `fresh` */
     struct id_store *ids;    /* who came before; NULL: nobody asks */
     struct dormant *dormant; /* open records that nobody may meet; NULL: all are fed to the run */
+    struct renamed *renamed; /* NULL: nothing is carried of a side that a log tells */
     /* Writes what the state keeps; where there are dormant records, beside results_write. */
     enum err (*keep_files)(void *context, struct results *results, struct diag *diag);
     int hands;             /* 1: pairs made by hand are taken up */

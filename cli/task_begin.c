@@ -65,6 +65,8 @@ static enum err open_carried(void *context, const struct carry_file *file, struc
     if (err == OK)
         err = state_path(w->folder->state, w->open_path[file->side], file->file, diag);
     w->ask.carried[file->side].path[0] = w->open_path[file->side];
+    if (source_tells_images(w->job->job->sources[file->side].kind))
+        w->renamable += file->records;
     return err;
 }
 
@@ -116,6 +118,11 @@ static enum err look_back(struct task_work *w, const struct options *options, st
         if (err == OK && w->before.id && !w->dormant)
             err = carry_each(state_db(state), &ask, open_carried, w, diag);
     }
+    if (err == OK && w->renamable) {
+        w->ask.renamed = &w->renamed;
+        if (!renamed_init(&w->renamed, w->renamable, state_seed(state)))
+            err = mem_fail(diag, w->renamable * sizeof *w->renamed.rows, "the ids of open records");
+    }
     if (err == OK && w->job->job->match.has_budget)
         err = budget_book_read(&w->budgets, state_db(state), &w->task, diag);
     if (err == OK && w->job->job->ids_keep) {
@@ -151,6 +158,7 @@ void task_work_close(struct task_work *w)
     budget_cells_fini(&w->budgets);
     for (int side = 0; side < SIDES; side++)
         bloom_fini(&w->fresh[side]);
+    renamed_fini(&w->renamed);
     task_log_close(w);
     text_fini(&w->gone);
     text_fini(&w->changed_days);

@@ -53,6 +53,8 @@ struct task_work {
     struct budget_cells budgets;
     struct id_book *ids; /* NULL: the job keeps none */
     struct bloom fresh[SIDES];
+    struct renamed renamed;
+    uint64_t renamable; /* carried records of sides that a log tells */
     char open_path[SIDES][STATE_PATH_MAX];
     char rule_version[DIGEST_TEXT], certificate[DIGEST_TEXT];
     struct task before; /* the task whose closing is this one's opening; id 0: none */

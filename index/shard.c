@@ -1273,10 +1273,18 @@ static enum err shard_apply(struct index *s, const struct batch *batch, struct d
 
 /* ---- settle ---- */
 
+/* An image of an earlier bill date whose row was carried under another key: it is the task's own. */
+static inline int is_renamed(const struct index *s, const struct record *e)
+{
+    return (e->flags & (RECORD_DEAD | RECORD_IMAGE | RECORD_OTHER_DAY | RECORD_GONE | RECORD_VOIDED |
+                        RECORD_REJECT)) == (RECORD_IMAGE | RECORD_OTHER_DAY) &&
+           e->day < s->config.unit_day && renamed_has(s->config.renamed, e, layout_of(s, e));
+}
+
 /* Of another bill date, in a task: no part of it, unless it is the newest image of a carried record. */
 static inline int is_apart(const struct index *s, const struct record *e)
 {
-    return s->config.other_days_apart && (e->flags & RECORD_OTHER_DAY);
+    return s->config.other_days_apart && (e->flags & RECORD_OTHER_DAY) && !is_renamed(s, e);
 }
 
 /* Whether a carried record is in the chain. One that the log tells as deleted, or moved to another key, is voided. */
@@ -1362,6 +1370,33 @@ static void tell_days(struct index *s, uint32_t head, int carried)
         tell_record(s, sums_of(s->log_days.was, s, e), e);
         if (!(image->flags & RECORD_REJECT))
             tell_record(s, sums_of(s->log_days.is, s, image), image);
+    }
+}
+
+static int is_carried_here(const struct index *s, uint32_t head, const struct record *image)
+{
+    const uint8_t *id = occurrence_of(s, image);
+    for (uint32_t at = head; at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
+        const struct record *e = entry_at(s, at);
+        const uint8_t *other = e->flags & RECORD_CARRIED && !((e->flags ^ image->flags) & RECORD_CHANNEL)
+                                   ? occurrence_of(s, e)
+                                   : NULL;
+        if (other && record_u16(id) == record_u16(other) && memcmp(id + 2, other + 2, record_u16(id)) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Carried records that have this key by now take part as the task's own; what they were is voided under the key that they had. */
+static void take_renamed(struct index *s, uint32_t head)
+{
+    for (uint32_t at = head; s->config.other_days_apart && at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
+        struct record *e = entry_at(s, at);
+        if (!is_renamed(s, e) || is_carried_here(s, head, e))
+            continue;
+        e->flags &= (uint16_t)~RECORD_OTHER_DAY;
+        if (s->config.words)
+            tell_record(s, sums_of(s->log_days.is, s, e), e);
     }
 }
 
@@ -1916,6 +1951,8 @@ static enum err judge_chain(struct index *s, uint32_t head, size_t left, struct 
 {
     const struct record *local, *channel;
     enum err err = OK;
+    if (s->config.renamed)
+        take_renamed(s, head);
     int settled = !left && !repeats_has_key(s->config.repeats, entry_at(s, head)->hash_lo) &&
                   settles_now(s, head, &local, &channel);
     const int carried = s->config.other_days_apart && settle_carried(s, head);

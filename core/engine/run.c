@@ -352,6 +352,7 @@ static enum err worker_setup(struct worker *w)
                                   config->ids_memory / run->worker_count, &w->diag);
     w->outbox.dormant = config->dormant;
     w->outbox.met = config->met;
+    w->outbox.renamed = config->renamed;
     w->outbox.shard_count = run->shard_count;
     w->outbox.flush = flush;
     w->outbox.open = mem_take_zero(run->shard_count, sizeof *w->outbox.open);
@@ -372,6 +373,7 @@ static enum err worker_setup(struct worker *w)
                                  .repeats = config->ids ? &run->repeats : NULL,
                                  .seed = config->hash_seed,
                                  .unit_day = config->date,
+                                 .renamed = config->renamed,
                                  .keep_pairs = config->write_match,
                                  .recall = {recall_images, w}};
     if (err == OK && !config->counts_only && crowd_splits(config)) {

@@ -64,6 +64,7 @@ struct run_config {
     uint64_t ids_memory;   /* bytes for what is told to it */
     const struct bloom *dormant; /* both as in struct outbox */
     struct bloom *met;
+    struct renamed *renamed;  /* as in struct outbox */
     const struct dict *words; /* a task: the dictionary of its records; `date` with it */
     uint16_t date;
     int hands;           /* 1: some final records were paired by hand, and this task takes the pairs up */

@@ -21,6 +21,7 @@
 #include "core/model/dict.h"
 #include "core/model/log_days.h"
 #include "core/model/money.h"
+#include "core/model/renamed.h"
 #include "core/model/repeats.h"
 #include "core/ops/source.h"
 #include "core/ops/spool.h"
@@ -53,6 +54,7 @@ struct index_config {
     const struct dict *words;
     uint64_t seed;
     uint16_t unit_day;
+    const struct renamed *renamed; /* filled before `next`; NULL: nobody asks */
     /* 1: batches have packed records, and a key that can be packed has the hash of its packed form (core/model/packed.h), made with
      * `seed`. Only where no side has extras or folds and pairs leave. */
     int packs;

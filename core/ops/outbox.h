@@ -13,6 +13,7 @@
 #include "core/model/id_print.h"
 #include "core/model/packed.h"
 #include "core/model/record.h"
+#include "core/model/renamed.h"
 #include "core/model/tally.h"
 #include "core/ops/spool.h"
 
@@ -30,6 +31,7 @@ struct outbox {
      * somebody has. NULL: there are none such. */
     const struct bloom *dormant;
     struct bloom *met;
+    struct renamed *renamed; /* rows in suspense that a log tells under another key; NULL: nobody asks */
     /* 1: records that fit go packed (index_config.packs), and a key that can be packed has the hash of its packed form,
      * by this seed, packed or not. */
     int packs;
@@ -99,6 +101,18 @@ static inline const struct record *outbox_put_untold(struct outbox *outbox, stru
         bloom_has(outbox->dormant, record_hash(record)))
         bloom_put(outbox->met, record_hash(record));
     return record;
+}
+
+/* A change took a row away from its first key: its image under the new one, which is put next, may be one in suspense, and then meets
+ * final records as the task's own do. */
+static inline void outbox_renamed(struct outbox *outbox, const struct record *old, const struct record *now,
+                                  struct record_layout layout)
+{
+    if (LIKELY(!outbox->renamed))
+        return;
+    renamed_left(outbox->renamed, old, layout);
+    if (outbox->fresh && !(now->flags & RECORD_NO_KEY))
+        bloom_put(&outbox->fresh[now->flags & RECORD_CHANNEL], record_hash(now));
 }
 
 /* Sets aside by what a record will be known again. `id` is that of its row. */

@@ -359,6 +359,7 @@ enum err binlog_take_cells(struct decoding *d, const struct binlog_row *row, con
         enum reject_code code_now = normalize_identity(d->normalizer, &d->io->scratch, after, record);
         if (code == REJECT_NONE && code_now == REJECT_NONE &&
             !normalize_same_identity(d->normalizer, old, record)) {
+            outbox_renamed(d->outbox, old, record, d->s->record_layout);
             old->flags |= RECORD_GONE;
             if ((err = send(d, row, old, diag)) != OK)
                 return err;

@@ -67,6 +67,12 @@ static inline enum err put_row(struct csv_work *w, uint32_t units, uint32_t begi
         if (UNLIKELY(err != OK))
             return err;
     }
+    if (UNLIKELY(outbox->renamed != NULL) &&
+        (record->flags & (RECORD_CARRIED | RECORD_LATE)) == RECORD_CARRIED) {
+        const struct record_layout layout = normalizer_layout(w->file->normalizer);
+        if (layout.has_fold)
+            renamed_carried(outbox->renamed, record, layout);
+    }
     return outbox_put(outbox, record, units, diag);
 }
 
