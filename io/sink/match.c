@@ -26,6 +26,7 @@ enum {
     NAME_SHORT = 64,           /* bytes of a file's name that are copied whatever its size */
     SAMPLE_MAX = 8192,         /* of one lane */
     SAMPLE_BYTES = 1 << 19,    /* of one lane's keys: what so many usual ones take, so long keys are fewer */
+    RANGE_PARTS_MAX = 1 << 12, /* of a range that is too large */
     SLICE_PAIRS_MAX = 1 << 16, /* rows of a slice of a file, roughly */
     SLICE_PAIRS_MIN = 1 << 12,
     SLICES_MAX = 1 << 14,
@@ -158,8 +159,9 @@ struct match {
     struct span *cuts; /* range i holds keys from cuts[i - 1] on, before cuts[i] */
     uint8_t *cut_bytes;
     struct cut_tree cut_tree;
-    uint32_t *shared; /* bytes that a range's keys have in common */
+    uint32_t *shared; /* bytes that a range's keys have in common, of what keys of pairs have */
     uint32_t range_count;
+    int cuts_within; /* some cuts lie within one K1: a pair's own key does not always say its range */
     size_t range_bytes_max;
     _Atomic uint32_t next[MATCH_STAGES]; /* work to claim */
     _Atomic int stop;
@@ -236,8 +238,10 @@ static void forget_samples(struct match *m)
 /* A tank that is done with. */
 static void drop(struct match *m, struct tank **tank)
 {
+    pthread_mutex_lock(&m->lock);
     if (*tank)
         m->spilled += tank_spilled(*tank);
+    pthread_mutex_unlock(&m->lock);
     tank_close(*tank);
     *tank = NULL;
 }
@@ -466,7 +470,7 @@ static uint8_t *item_room(struct match_lane *lane, size_t size, struct diag *dia
     return lane->item;
 }
 
-/* The start of a key up to where keys of pairs end, which decides its range. */
+/* The start of a key up to where keys of pairs end. */
 static struct span range_key(const struct match *m, struct span key)
 {
     const uint8_t *at = order_skip_head((const uint8_t *)key.data);
@@ -488,7 +492,7 @@ enum err match_put_row(struct match *m, uint32_t number, struct span key, struct
     uint8_t *const item = err == OK ? item_room(lane, 32 + key.size + row.size + places.size, diag) : NULL;
     if (!item)
         return diag->err;
-    if (!keep_sample(&lane->sample, hash_bytes(key.data, key.size, 1), 0, range_key(m, key)))
+    if (!keep_sample(&lane->sample, hash_bytes(key.data, key.size, 1), 0, key))
         return mem_fail(diag, key.size, "match.csv");
     struct span body = {NULL,
                         row.size + places.size + (row.size < 255 ? 1 : 5) + (places.size < 255 ? 1 : 5)};
@@ -550,6 +554,7 @@ struct slicing {
     uint8_t *bytes; /* channel items of the slice */
     size_t used, room;
     struct lean_list list;
+    struct arena arena;
     uint64_t places[AT_ONCE];
     uint32_t ranges[AT_ONCE];
 };
@@ -561,6 +566,7 @@ static void slicing_fini(struct slicing *s)
     mem_give(s->other);
     mem_give(s->bytes);
     lean_list_fini(&s->list);
+    arena_fini(&s->arena);
     mem_give(s);
 }
 
@@ -744,6 +750,51 @@ static enum err join_samples(struct match *m, struct worker_io *io, struct sampl
     return err;
 }
 
+static int begins_with(struct span key, struct span start)
+{
+    return key.size >= start.size && memcmp(key.data, start.data, start.size) == 0;
+}
+
+/* The whole of what orders a pair's row: the key goes on with the fields behind K1, then side and place. */
+static enum err full_key(struct match *m, struct arena *arena, struct worker_io *io, uint64_t local_place,
+                         struct span *out, struct diag *diag)
+{
+    struct row_ref ref = {.place = local_place, .side = LOCAL};
+    struct full *row = arena_take(arena, sizeof *row);
+    struct source *source = m->config.sources[LOCAL];
+    enum err err = row ? source->ops->fetch(source, io, &ref, row, 1, arena, diag)
+                       : mem_fail(diag, sizeof *row, "a matched row");
+    if (err != OK)
+        return err;
+    uint8_t *key = arena_take(arena, 16 + 2 * row->occurrence.size + row->canonical.size + 9);
+    if (!key)
+        return mem_fail(diag, row->canonical.size, "a matched row");
+    uint8_t *at = order_put_head(key, row->day, row->occurrence);
+    memcpy(at, row->canonical.data, row->canonical.size);
+    at += row->canonical.size;
+    *at++ = LOCAL;
+    for (int i = 0; i < 8; i++)
+        *at++ = (uint8_t)(row->place >> (56 - 8 * i));
+    *out = (struct span){(const char *)key, (size_t)(at - key)};
+    return OK;
+}
+
+/* The next cut behind `last`, if a sampled key gives one: where keys of pairs end; within one K1 only where it takes more
+ * than one range. */
+static struct span next_cut(const struct match *m, struct span last, struct span key)
+{
+    struct span start = range_key(m, key);
+    if (span_compare(start, last) > 0)
+        return start;
+    return span_compare(key, last) > 0 ? key : (struct span){NULL, 0};
+}
+
+/* Whether a pair's key, which ends behind K1, does not say on which side of the cut at or behind it the pair is. */
+static int cut_within(struct span key, struct span cut)
+{
+    return cut.size > key.size && begins_with(cut, key);
+}
+
 /* Cuts ≺ into ranges of about equal size by a sample of the keys. */
 static enum err make_ranges(struct match *m, struct worker_io *io, struct diag *diag)
 {
@@ -786,16 +837,18 @@ static enum err make_ranges(struct match *m, struct worker_io *io, struct diag *
     }
     uint8_t *at = m->cut_bytes;
     for (uint64_t i = 1; err == OK && i < wanted; i++) {
-        struct span key = keys[i * count / wanted];
-        if (cuts && span_equal(m->cuts[cuts - 1], key))
+        struct span key =
+            next_cut(m, cuts ? m->cuts[cuts - 1] : (struct span){NULL, 0}, keys[i * count / wanted]);
+        if (key.size == 0)
             continue;
+        m->cuts_within |= range_key(m, key).size < key.size;
         memcpy(at, key.data, key.size);
         m->cuts[cuts++] = (struct span){(const char *)at, key.size};
         at += key.size;
     }
     m->range_count = cuts + 1;
     for (uint32_t i = 1; i < cuts; i++)
-        m->shared[i] = shared_bytes(m->cuts[i - 1], m->cuts[i]);
+        m->shared[i] = shared_bytes(range_key(m, m->cuts[i - 1]), m->cuts[i]);
     if (err == OK && !cut_tree_make(&m->cut_tree, m->cuts, cuts))
         err = mem_fail(diag, size, "match.csv");
     mem_give(keys);
@@ -870,6 +923,21 @@ static enum err load_channel(struct match *m, struct slicing *s, struct worker_i
 static inline struct span cell_of(const struct span *cells, signed char at)
 {
     return at < 0 ? (struct span){NULL, 0} : cells[at];
+}
+
+/* The range of a pair with this key. */
+static enum err range_of(struct match *m, struct slicing *s, struct worker_io *io, struct span key,
+                         uint64_t place, uint32_t *range, struct diag *diag)
+{
+    *range = cut_tree_find(&m->cut_tree, key);
+    if (__builtin_expect(!m->cuts_within, 1) || *range + 1 == m->range_count ||
+        !cut_within(key, m->cuts[*range]))
+        return OK;
+    arena_reset(&s->arena);
+    enum err err = full_key(m, &s->arena, io, place, &key, diag);
+    if (err == OK)
+        *range = cut_tree_find(&m->cut_tree, key);
+    return err;
 }
 
 /* A pair's item, from both its lean rows, to its range. */
@@ -1072,9 +1140,10 @@ static enum err spread(struct match *m, uint32_t number, struct worker_io *io, s
             lean_list_reset(&s->list);
             err = leans_of(m, LOCAL, io, s->places, n, &s->list, diag);
             for (uint32_t k = 0; err == OK && k < n; k++)
-                s->ranges[k] = cut_tree_find(&m->cut_tree,
-                                             (struct span){(const char *)s->list.bytes + s->list.items[k].at,
-                                                           s->list.items[k].order_size});
+                err = range_of(m, s, io,
+                               (struct span){(const char *)s->list.bytes + s->list.items[k].at,
+                                             s->list.items[k].order_size},
+                               s->places[k], &s->ranges[k], diag);
             for (uint32_t k = 0; err == OK && k < n; k++) {
                 if (k + AHEAD < n) { /* rows come in order of their own places, and go all over the tank */
                     const uint8_t *from = s->entries[i + k + AHEAD].item;
@@ -1102,10 +1171,9 @@ struct place_name {
 
 struct ranging {
     struct tank_load load[2]; /* one is read while the other's rows are written */
+    struct tank_load part;    /* of a range that is too large to be loaded */
     struct sort_entry *entries, *other;
     size_t entry_room;
-    uint8_t *items; /* collected from a range that is too large to be loaded */
-    size_t items_used, items_room;
     char *text; /* rows as they stand in the file */
     size_t text_used, text_room;
     char *hashed; /* the same without their places: what the digest holds of them */
@@ -1130,9 +1198,9 @@ static void ranging_fini(struct ranging *r)
 {
     for (int i = 0; i < 2; i++)
         tank_load_fini(&r->load[i]);
+    tank_load_fini(&r->part);
     mem_give(r->entries);
     mem_give(r->other);
-    mem_give(r->items);
     mem_give(r->text);
     mem_give(r->hashed);
     mem_give(r->key);
@@ -1153,6 +1221,14 @@ static struct span item_body(const uint8_t *item)
     struct span key, body;
     lean_get_cell(lean_get_cell(item + 1, &key), &body);
     return body;
+}
+
+/* Of a pair. */
+static uint64_t item_place(const uint8_t *item)
+{
+    struct pair_head head;
+    get_pair_head((const uint8_t *)item_body(item).data, &head);
+    return head.local_place;
 }
 
 static enum err grow_entries(struct ranging *r, size_t count, struct diag *diag)
@@ -1214,32 +1290,6 @@ static enum err whole_key(struct match *m, struct ranging *r, uint32_t range, co
 
 /* ---- ties ---- */
 
-/* The whole of what orders a pair's row: the key goes on with the fields behind K1, then side and place. */
-static enum err full_key(struct match *m, struct ranging *r, struct worker_io *io, const uint8_t *item,
-                         struct span *out, struct diag *diag)
-{
-    struct pair_head head;
-    get_pair_head((const uint8_t *)item_body(item).data, &head);
-    struct row_ref ref = {.place = head.local_place, .side = LOCAL};
-    struct full *row = arena_take(&r->arena, sizeof *row);
-    struct source *source = m->config.sources[LOCAL];
-    enum err err = row ? source->ops->fetch(source, io, &ref, row, 1, &r->arena, diag)
-                       : mem_fail(diag, sizeof *row, "a matched row");
-    if (err != OK)
-        return err;
-    uint8_t *key = arena_take(&r->arena, 16 + 2 * row->occurrence.size + row->canonical.size + 9);
-    if (!key)
-        return mem_fail(diag, row->canonical.size, "a matched row");
-    uint8_t *at = order_put_head(key, row->day, row->occurrence);
-    memcpy(at, row->canonical.data, row->canonical.size);
-    at += row->canonical.size;
-    *at++ = LOCAL;
-    for (int i = 0; i < 8; i++)
-        *at++ = (uint8_t)(row->place >> (56 - 8 * i));
-    *out = (struct span){(const char *)key, (size_t)(at - key)};
-    return OK;
-}
-
 struct tied {
     struct span key;
     const uint8_t *item;
@@ -1248,11 +1298,6 @@ struct tied {
 static int by_full_key(const void *a, const void *b)
 {
     return span_compare(((const struct tied *)a)->key, ((const struct tied *)b)->key);
-}
-
-static int begins_with(struct span key, struct span start)
-{
-    return key.size >= start.size && memcmp(key.data, start.data, start.size) == 0;
 }
 
 /* Keys of pairs end behind K1. Where one is the start of its neighbour's, the rest decides. Two pairs never have
@@ -1276,7 +1321,7 @@ static enum err untie(struct match *m, struct ranging *r, struct worker_io *io, 
             struct tied *t = &tied[k - i];
             t->item = r->entries[k].item;
             if (*t->item == KIND_PAIR) {
-                err = full_key(m, r, io, t->item, &t->key, diag);
+                err = full_key(m, &r->arena, io, item_place(t->item), &t->key, diag);
             } else if ((err = whole_key(m, r, range, t->item, &t->key, diag)) == OK) {
                 t->key = arena_copy(&r->arena, t->key);
                 if (!t->key.data)
@@ -1651,88 +1696,125 @@ static enum err write_rows(struct match *m, struct ranging *r, uint32_t number, 
     return OK;
 }
 
-/* A range that is too large to be loaded is gone over again and again, and each time a part of it is taken whose
- * bounds a sample gives. */
+/* Sorts and prints what was loaded. */
+static enum err print_load(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                           const struct tank_load *load, struct diag *diag)
+{
+    size_t count = 0;
+    for (uint32_t i = 0; i < load->piece_count; i++) {
+        const uint8_t *at = load->pieces[i].bytes, *end = at + load->pieces[i].size;
+        while (at < end) {
+            struct span body;
+            if (count == r->entry_room && grow_entries(r, count + 1024, diag) != OK)
+                return diag->err;
+            r->entries[count++].item = at;
+            at = lean_get_cell(at + 1, &body);
+            at = lean_get_cell(at, &body);
+        }
+    }
+    return sort_and_print(m, r, io, range, count, diag);
+}
+
+/* Cuts a range by a sample of all its keys, as ≺ is cut into ranges, without the bytes that they share. The cuts lie in the
+ * sample. */
+static enum err cut_range(struct match *m, struct ranging *r, uint32_t range, struct sample *sample,
+                          struct span **cuts, uint32_t *count, struct diag *diag)
+{
+    const uint32_t shared = m->shared[range];
+    enum err err = OK;
+    for (uint32_t lane = 0; err == OK && lane < m->config.lanes; lane++) {
+        struct item_reader reader = {.tank = m->ranges_tank, .scan = {.lane = lane, .partition = range}};
+        const uint8_t *item;
+        size_t size;
+        while (err == OK && (err = next_item(&reader, &item, &size, diag)) == OK && size) {
+            struct span key;
+            err = whole_key(m, r, range, item, &key, diag);
+            if (err == OK && !keep_sample(sample, hash_bytes(item, size, 2), 0, key))
+                err = mem_fail(diag, key.size, "sorting matched rows");
+        }
+        reader_fini(&reader);
+    }
+    uint64_t parts = 2 * tank_size(m->ranges_tank, range) / m->range_bytes_max + 1;
+    parts = parts < sample->count ? parts : sample->count ? sample->count : 1;
+    parts = parts < RANGE_PARTS_MAX ? parts : PARTS_MAX;
+    struct span *keys = *cuts = mem_take((sample->count + 1) * sizeof *keys),
+                last = range ? m->cuts[range - 1] : (struct span){NULL, 0};
+    if (err != OK || !keys)
+        return err != OK ? err : mem_fail(diag, sample->count * sizeof *keys, "sorting matched rows");
+    for (uint32_t i = 0; i < sample->count; i++)
+        keys[i] = (struct span){sample->items[i].key, sample->items[i].key_size};
+    qsort(keys, sample->count, sizeof *keys, by_text);
+    *count = 0;
+    for (uint64_t i = 1; i < parts; i++) {
+        struct span cut = next_cut(m, last, keys[i * sample->count / parts]);
+        if (cut.size == 0)
+            continue;
+        last = cut;
+        keys[(*count)++] = (struct span){cut.data + shared, cut.size - shared};
+    }
+    return OK;
+}
+
+/* The items of a range, each to its part. */
+static enum err spread_range(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                             const struct cut_tree *cuts, struct tank *parts, struct diag *diag)
+{
+    const uint32_t shared = m->shared[range];
+    enum err err = OK;
+    for (uint32_t lane = 0; err == OK && lane < m->config.lanes; lane++) {
+        struct item_reader reader = {.tank = m->ranges_tank, .scan = {.lane = lane, .partition = range}};
+        const uint8_t *item;
+        size_t size;
+        while (err == OK && !stopped(m) && (err = next_item(&reader, &item, &size, diag)) == OK && size) {
+            struct span key = item_key(item);
+            uint32_t part = cut_tree_find(cuts, key);
+            if (*item == KIND_PAIR && part < cuts->cut_count && cut_within(key, cuts->cuts[part])) {
+                arena_reset(&r->arena);
+                if ((err = full_key(m, &r->arena, io, item_place(item), &key, diag)) != OK)
+                    break;
+                part = cut_tree_find(cuts, (struct span){key.data + shared, key.size - shared});
+            }
+            err = tank_put(parts, 0, part, item, size, diag);
+        }
+        reader_fini(&reader);
+    }
+    return err == OK ? tank_end(parts, 0, diag) : err;
+}
+
+/* A range that is too large to be loaded goes by parts, which go through a tank of their own. */
 static enum err write_by_parts(struct match *m, struct ranging *r, struct worker_io *io, uint32_t number,
                                uint32_t range, struct diag *diag)
 {
+    const size_t share = m->config.memory / m->config.lanes;
     struct sample sample = {0};
     struct span *cuts = NULL;
-    const uint32_t shared = m->shared[range];
-    uint64_t parts = 2 * tank_size(m->ranges_tank, range) / m->range_bytes_max + 1;
-    enum err err = OK;
-    for (uint64_t part = 0, passes = 1 + parts; err == OK && part < passes && !stopped(m); part++) {
-        size_t count = 0;
-        r->items_used = 0;
-        for (uint32_t lane = 0; err == OK && lane < m->config.lanes; lane++) {
-            struct item_reader reader = {.tank = m->ranges_tank, .scan = {.lane = lane, .partition = range}};
-            const uint8_t *item;
-            size_t size;
-            while (err == OK && (err = next_item(&reader, &item, &size, diag)) == OK && size) {
-                struct span key = item_key(item);
-                if (part == 0) { /* cut where ranges are cut */
-                    struct span whole, start;
-                    if ((err = whole_key(m, r, range, item, &whole, diag)) != OK)
-                        break;
-                    start = range_key(m, whole);
-                    if (!keep_sample(&sample, hash_bytes(item, size, 2), 0,
-                                     (struct span){start.data + shared, start.size - shared}))
-                        err = mem_fail(diag, key.size, "sorting matched rows");
-                    continue;
-                }
-                if ((part > 1 && span_compare(key, cuts[part - 2]) < 0) ||
-                    (part < parts && span_compare(key, cuts[part - 1]) >= 0))
-                    continue;
-                if (r->items_used + size > r->items_room) {
-                    size_t room = (r->items_used + size) * 5 / 4 + 4096;
-                    uint8_t *grown = mem_grow(r->items, room + CELL_SLACK);
-                    if (!grown) {
-                        err = mem_fail(diag, room, "sorting matched rows");
-                        break;
-                    }
-                    r->items = grown;
-                    r->items_room = room;
-                }
-                memcpy(r->items + r->items_used, item, size);
-                r->items_used += size;
-                count++;
-            }
-            reader_fini(&reader);
-        }
-        if (err == OK && part == 0) {
-            if (parts > sample.count)
-                parts = sample.count ? sample.count : 1;
-            passes = 1 + parts;
-            struct span *keys = mem_take((sample.count + 1) * sizeof *keys);
-            cuts = keys;
-            if (!keys) {
-                err = mem_fail(diag, sample.count * sizeof *keys, "sorting matched rows");
-                break;
-            }
-            for (uint32_t i = 0; i < sample.count; i++)
-                keys[i] = (struct span){sample.items[i].key, sample.items[i].key_size};
-            qsort(keys, sample.count, sizeof *keys, by_text);
-            for (uint64_t i = 1; i < parts; i++)
-                cuts[i - 1] = keys[i * sample.count / parts];
-            continue;
-        }
-        if (err == OK)
-            err = grow_entries(r, count, diag);
-        const uint8_t *at = r->items;
-        for (size_t i = 0; err == OK && i < count; i++) {
-            struct span body;
-            r->entries[i].item = at;
-            const uint8_t *key_end = lean_get_cell(at + 1, &body);
-            at = lean_get_cell(key_end, &body);
-        }
-        if (err == OK)
-            err = sort_and_print(m, r, io, range, count, diag);
-        if (err == OK) {
-            stretch_claim(m->file, &r->stretch, r->text, r->text_used);
-            err = stretch_write(m->file, number, &r->stretch, r->text, diag);
-            digest_put(m->digest, r->hashed, r->hashed_used);
-        }
+    struct cut_tree tree = {0};
+    struct tank *parts = NULL;
+    uint32_t count = 0;
+    enum err err = cut_range(m, r, range, &sample, &cuts, &count, diag);
+    if (err == OK && !cut_tree_make(&tree, cuts, count))
+        err = mem_fail(diag, count * sizeof *cuts, "sorting matched rows");
+    const struct tank_config config = {.directory = m->config.directory,
+                                       .lanes = 1,
+                                       .partitions = count + 1,
+                                       .expected = tank_size(m->ranges_tank, range),
+                                       .memory = share / 4,
+                                       .backend = m->config.backend};
+    if (err == OK)
+        err = tank_open(&parts, &config, diag);
+    if (err == OK)
+        err = spread_range(m, r, io, range, &tree, parts, diag);
+    for (uint32_t part = 0; err == OK && part <= count && !stopped(m); part++) {
+        err = tank_load(parts, part, &r->part, diag);
+        const enum err waited = tank_wait(parts, &r->part, diag);
+        if (err != OK || (err = waited) != OK || (err = print_load(m, r, io, range, &r->part, diag)) != OK)
+            break;
+        stretch_claim(m->file, &r->stretch, r->text, r->text_used);
+        err = stretch_write(m->file, number, &r->stretch, r->text, diag);
+        digest_put(m->digest, r->hashed, r->hashed_used);
     }
+    drop(m, &parts);
+    cut_tree_fini(&tree);
     forget_sample(&sample);
     mem_give(cuts);
     return err;
@@ -1762,24 +1844,8 @@ static enum err write_ranges(struct match *m, struct worker_io *io, uint32_t num
             err = tank_load(m->ranges_tank, next, &r->load[turn], diag);
         if (err != OK)
             break;
-        size_t count = 0;
-        if (fits(m, range)) {
-            for (uint32_t i = 0; err == OK && i < load->piece_count; i++) {
-                const uint8_t *at = load->pieces[i].bytes, *end = at + load->pieces[i].size;
-                while (err == OK && at < end) {
-                    struct span body;
-                    if (count == r->entry_room)
-                        err = grow_entries(r, count + 1024, diag);
-                    if (err != OK)
-                        break;
-                    r->entries[count++].item = at;
-                    at = lean_get_cell(at + 1, &body);
-                    at = lean_get_cell(at, &body);
-                }
-            }
-            if (err == OK)
-                err = sort_and_print(m, r, io, range, count, diag);
-        }
+        if (fits(m, range))
+            err = print_load(m, r, io, range, load, diag);
         int over = 0;
         if (err == OK && fits(m, range)) {
             err = write_rows(m, r, number, range, &over, diag);
@@ -1880,6 +1946,7 @@ enum err match_stage(struct match *m, unsigned stage, uint32_t lane, struct work
             match_stop(m);
             return mem_fail(diag, sizeof *s, "matched rows");
         }
+        arena_init(&s->arena);
     }
     enum err err = do_stage(m, stage, io, lane, s, diag);
     if (s)

@@ -77,6 +77,39 @@ judge unlike mismatch
 make tolerance 'id = (s ? "C" : "L") i; amount = 1000 + 10 * i + 5 * s' 'tolerance: {amount: 0.01}'
 judge tolerance ambiguous
 
+# All of one key agree, and match.csv is wanted: its rows, all of the same key, are more than the memory. 90 MiB, and time that grew
+# with the square of the rows, before they were cut by more than the key.
+mkdir "$dir/match"
+python3 - "$dir/match" "$rows" <<'PY'
+import sys
+folder, rows = sys.argv[1], int(sys.argv[2]) * 2
+for side, step in (("local", 7919), ("channel", 7907)):
+    with open(f"{folder}/{side}.csv", "w") as out:
+        out.write("order_no,id,amount,status,day\n")
+        for k in range(rows):
+            i = k * step % rows
+            out.write(f"GIANT,{'LC'[side == 'channel']}{i},{i}.00,SUCCESS,2026-11-11\n")
+PY
+sed 's/, attr: {words: words}//; /occurrence_id/s/occurrence_id: .id., //; s/dir: out/dir: out, match: true/; s/, .channel_order_no.]/]/' "$dir/tolerance/job.yaml" >"$dir/match/job.yaml"
+want=
+for memory in 512 28; do
+    "$tieout" run "$dir/match/job.yaml" --date=2026-11-11 --out="$dir/out" --memory=${memory}MiB --threads=2 >"$dir/said" 2>&1 || { echo "WRONG match: exit $?"; cat "$dir/said"; exit 1; }
+    got=$(cksum <"$dir/out/crowd/2026-11-11/match.csv")
+    [ "${want:=$got}" = "$got" ] || { echo "WRONG match $memory MiB: another match.csv"; exit 1; }
+    python3 - "$dir/out/crowd/2026-11-11" "$((rows * 2))" "$memory" <<'PY'
+import json, sys
+folder, rows, memory = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+found = sum(1 for _ in open(folder + "/match.csv")) - 1
+peak = json.load(open(folder + "/stats.json"))["peak_rss_bytes"] / 2**20
+if found != rows:
+    sys.exit(f"WRONG match {memory} MiB: {found} rows of match.csv, want {rows}")
+if peak > memory + 14:
+    sys.exit(f"WRONG match: peak {peak:.1f} MiB at --memory={memory}MiB")
+print(f"ok match: {peak:.1f} MiB at {memory}")
+PY
+    rm -rf "$dir/out"
+done
+
 # Eight workers with the least they take, each of them breaking rows all over the files: what the allocator keeps counts as well.
 mkdir "$dir/many"
 python3 - "$dir/many" "$rows" <<'PY'

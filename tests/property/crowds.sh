@@ -65,6 +65,10 @@ print(max(side['count'] for side in json.load(open('$summary'))['classes']['$cla
 make exact 'l = "L" i "," a ",SUCCESS"; c = "C" i "," a + (i % 1000 == 0) ",SUCCESS"; e = 10 + (i + 1) % 3' ""
 judge exact match $((rows / 2))
 judge exact match $((rows / 2)) --write-match
+# match.csv where the key takes many ranges, and where ranges are too large for the memory.
+judge exact match $((rows / 2)) --write-match --match-memory=4MiB
+judge exact match $((rows / 2)) --write-match --match-memory=512KiB
+judge exact match $((rows / 2)) --write-match --match-memory=16KiB
 # One sigma, one side shorter; ids on one side only.
 make one_sigma 'l = ",5,SUCCESS"; if (i % 30) c = "C" i ",5,SUCCESS"' ""
 judge one_sigma match $((rows / 2)) --write-match
