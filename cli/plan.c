@@ -139,8 +139,11 @@ enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struc
             p->shards, p->shards == 1 ? "" : "s", HASH_PARTITIONS, record, SHARD_TABLE_BYTES, pair);
     fprintf(out,
             "memory\n"
-            "  %.0f MiB: %.0f MiB for the index, %.0f MiB for sorting results, the rest for buffers\n",
+            "  %.0f MiB: %.0f MiB for the index, %.0f MiB for sorting results, ",
             mib(p->memory), mib(p->index_bytes), mib(p->sort_bytes * p->threads));
+    if (p->counts_bytes)
+        fprintf(out, "%.1f MiB for the counts of aggregate.csv,\n  ", mib(p->counts_bytes));
+    fprintf(out, "the rest for buffers\n");
     fprintf(out, "what the index will need\n");
     const int is_log = layout.has_fold || other.has_fold;
     const uint64_t pairs = fewer * pair;

@@ -11,7 +11,8 @@ struct plan {
     const struct job *job;
     struct source *const *sources;
     uint32_t threads, shards, chunk, depth;
-    uint64_t memory, sort_bytes, index_bytes; /* all of it; results; index */
+    uint64_t memory, sort_bytes, counts_bytes,
+        index_bytes; /* all of it; results; aggregate.csv, 0: not counted; index */
     const char *spill_directory;
     const char *io_name;
 };

@@ -341,7 +341,7 @@ static int by_tally_key(const void *a, const void *b)
 
 /* A row's cells up to the direction: with texts of its own, or with what is the same in all rows of the side. */
 static char *put_head(char *at, const struct report *report, enum side side, uint16_t bill_day, unsigned hour,
-                      const struct aggregate_cell *cell, uint8_t currency, int out)
+                      const struct span *texts, uint8_t currency, int out)
 {
     char day[DAY_TEXT_MAX];
     day_print(day, bill_day);
@@ -355,35 +355,78 @@ static char *put_head(char *at, const struct report *report, enum side side, uin
                                    ? report->job->sources[side].fields[job_aggregate_field(order[i])].constant
                                    : NULL;
         *at++ = ',';
-        at = cell_write(at,
-                        cell ? aggregate_dim(&report->result->aggregate, cell, order[i])
-                             : span_of(constant ? constant : ""),
-                        0);
+        at = cell_write(at, texts ? aggregate_dim(*texts, order[i]) : span_of(constant ? constant : ""), 0);
     }
     return at + sprintf(at, ",%s,%s,", currency_code(currency), out ? "OUT" : "IN");
 }
 
-enum err report_aggregate(const struct report *report, char **out, struct diag *diag)
+enum { AGGREGATE_PIECE = 64 * 1024, ROW_ROOM = 512 };
+
+struct piece {
+    char *text, *at;
+    report_put_fn *put;
+    void *context;
+};
+
+static enum err put_piece(struct piece *p, size_t least, struct diag *diag)
 {
-    const struct run_result *r = report->result;
-    const struct aggregate *aggregate = &r->aggregate;
-    uint32_t cell_count = 0, row_count = 0;
-    struct aggregate_cell *cells = aggregate_sort(aggregate, &cell_count);
-    struct tally_row *rows = mem_take((r->in.room + 1) * sizeof *rows);
-    enum { ROW_ROOM = 512 };
-    size_t room = ROW_ROOM + ((size_t)r->in.room + cell_count) * ROW_ROOM;
-    for (uint32_t i = 0; cells && i < cell_count; i++)
-        room += 2 * aggregate->text_spans[cells[i].key >> 32].size;
+    const size_t size = (size_t)(p->at - p->text);
+    if (size < least || !size)
+        return OK;
+    p->at = p->text;
+    return p->put(p->context, p->text, size, diag);
+}
+
+static enum err put_cell(struct piece *p, const struct report *report, const struct aggregate_reader *reader,
+                         struct diag *diag)
+{
+    char a[MONEY_TEXT_MAX], b[MONEY_TEXT_MAX], c[MONEY_TEXT_MAX];
+    const struct aggregate_cell *cell = &reader->cell;
+    const enum side side = (enum side)aggregate_side(cell);
+    const uint8_t currency = aggregate_currency(cell);
+    const int fees = job_has_fees(report->job, side);
+    p->at = put_head(p->at, report, side, aggregate_day(cell), aggregate_hour(cell), &reader->texts, currency,
+                     aggregate_out(cell));
+    p->at += sprintf(p->at, "%lld,%s,%s,%s\n", (long long)cell->count, amount_text(cell->gross, currency, a),
+                     fees ? amount_text(cell->cost, currency, b) : "",
+                     fees ? amount_text(cell->gross - cell->cost, currency, c) : "");
+    return put_piece(p, AGGREGATE_PIECE, diag);
+}
+
+/* A side that is not counted by more than day, currency and direction. */
+static enum err put_plain_side(struct piece *p, const struct report *report, enum side side,
+                               const struct tally_row *rows, uint32_t count, struct diag *diag)
+{
+    char a[MONEY_TEXT_MAX];
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        if (tally_side(rows[i].key) != (unsigned)side)
+            continue;
+        const uint8_t currency = tally_currency(rows[i].key);
+        p->at = put_head(p->at, report, side, tally_day(rows[i].key), HOUR_NONE, NULL, currency,
+                         tally_out(rows[i].key));
+        p->at += sprintf(p->at, "%llu,%s,,\n", (unsigned long long)rows[i].count,
+                         amount_text(rows[i].sum, currency, a));
+        err = put_piece(p, AGGREGATE_PIECE, diag);
+    }
+    return err;
+}
+
+enum err report_aggregate(const struct report *report, report_put_fn *put, void *context, struct diag *diag)
+{
+    struct run_result *r = report->result;
+    uint32_t row_count = 0;
+    size_t room = AGGREGATE_PIECE + ROW_ROOM + 2 * AGGREGATE_NOTE_MAX;
     for (int side = 0; side < SIDES; side++)
         for (int dim = 0; dim < AGGREGATE_DIMS; dim++) {
             const char *constant = report->job->sources[side].fields[job_aggregate_field(dim)].constant;
-            room += constant ? (size_t)r->in.room * 2 * strlen(constant) : 0;
+            room += constant ? 2 * strlen(constant) : 0;
         }
-    char *text = malloc(room), *at = text;
-    if (!cells || !rows || !text) {
-        mem_give(cells);
+    struct tally_row *rows = mem_take((r->in.room + 1) * sizeof *rows);
+    struct piece p = {.text = mem_take(room), .put = put, .context = context};
+    if (!rows || !p.text) {
         mem_give(rows);
-        free(text);
+        mem_give(p.text);
         return mem_fail(diag, room, "aggregate.csv");
     }
     for (uint32_t i = 0; i < r->in.room; i++)
@@ -391,39 +434,25 @@ enum err report_aggregate(const struct report *report, char **out, struct diag *
             !job_counts(report->job, (enum side)tally_side(r->in.rows[i].key)))
             rows[row_count++] = r->in.rows[i];
     qsort(rows, row_count, sizeof *rows, by_tally_key);
-    at += sprintf(at,
-                  "side,bill_date,hour,channel_code,merchant_no,sub_merchant_no,biz_type,currency,direction,"
-                  "count,gross,fee,net\n");
-    char a[MONEY_TEXT_MAX], b[MONEY_TEXT_MAX], c[MONEY_TEXT_MAX];
-    for (int side = 0; side < SIDES; side++) {
-        for (uint32_t i = 0; i < row_count; i++) { /* a side that is not counted by more than these */
-            if (tally_side(rows[i].key) != (unsigned)side)
-                continue;
-            const uint8_t currency = tally_currency(rows[i].key);
-            at = put_head(at, report, (enum side)side, tally_day(rows[i].key), HOUR_NONE, NULL, currency,
-                          tally_out(rows[i].key));
-            at += sprintf(at, "%llu,%s,,\n", (unsigned long long)rows[i].count,
-                          amount_text(rows[i].sum, currency, a));
-        }
-        for (uint32_t i = 0; i < cell_count; i++) {
-            const struct aggregate_cell *cell = &cells[i];
-            if (aggregate_side(cell) != (unsigned)side)
-                continue;
-            const uint8_t currency = aggregate_currency(cell);
-            const int fees = job_has_fees(report->job, (enum side)side);
-            at = put_head(at, report, (enum side)side, aggregate_day(cell), aggregate_hour(cell), cell,
-                          currency, aggregate_out(cell));
-            at +=
-                sprintf(at, "%lld,%s,%s,%s\n", (long long)cell->count, amount_text(cell->gross, currency, a),
-                        fees ? amount_text(cell->cost, currency, b) : "",
-                        fees ? amount_text(cell->gross - cell->cost, currency, c) : "");
-        }
+    p.at = p.text + sprintf(p.text,
+                            "side,bill_date,hour,channel_code,merchant_no,sub_merchant_no,biz_type,currency,"
+                            "direction,count,gross,fee,net\n");
+    struct aggregate_reader reader;
+    enum err err = aggregate_read(&reader, &r->aggregate, diag);
+    if (err == OK)
+        err = aggregate_next(&reader, diag);
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        err = put_plain_side(&p, report, (enum side)side, rows, row_count, diag);
+        while (err == OK && reader.cell.key && aggregate_side(&reader.cell) == (unsigned)side &&
+               (err = put_cell(&p, report, &reader, diag)) == OK)
+            err = aggregate_next(&reader, diag);
     }
-    *at = 0;
-    mem_give(cells);
+    if (err == OK)
+        err = put_piece(&p, 0, diag);
+    aggregate_read_end(&reader);
     mem_give(rows);
-    *out = text;
-    return OK;
+    mem_give(p.text);
+    return err;
 }
 
 /* Suspense counts as open: no later run of this version looks at it again (core/README.md, decision 22). */

@@ -8,7 +8,7 @@
 
 struct report {
     const struct job *job;
-    const struct run_result *result;
+    struct run_result *result; /* changed by report_aggregate alone */
     uint16_t date;
     const char *out_dir;
     const char *digest_lines; /* "name hash" per class file, and of aggregate.csv */
@@ -21,7 +21,9 @@ struct report {
 /* summary.json; byte-stable. *out is the caller's, freed by free(). */
 enum err report_summary(const struct report *report, char **out, struct diag *diag);
 enum err report_stats(const struct report *report, char **out, struct diag *diag);
-enum err report_aggregate(const struct report *report, char **out, struct diag *diag);
+/* aggregate.csv, piece by piece. Once: what was counted may be laid together anew. */
+typedef enum err report_put_fn(void *context, const void *bytes, size_t size, struct diag *diag);
+enum err report_aggregate(const struct report *report, report_put_fn *put, void *context, struct diag *diag);
 /* For people: counts and sums per class and side, the bridge, the largest breaks, where the files are. */
 void report_text(const struct report *report, struct results *results, FILE *out);
 /* Warns where all amounts of a currency differ by the same power of ten: a unit is declared wrong. */

@@ -13,6 +13,7 @@
 #include "io/source/direct.h"
 #include "io/source/segments.h"
 #include "io/source/worker_io.h"
+#include "io/spill/block_store.h"
 #include "io/spill/spool.h"
 #include "io/store/manifest.h"
 #include <pthread.h>
@@ -36,6 +37,9 @@ enum {
     MATCH_BYTES_MAX = 128 << 20,
     IDS_SHARE = 16, /* and of so many for what a book keeps of occurrence ids */
     IDS_BYTES_MAX = 256 << 20,
+    COUNTS_SHARE =
+        16, /* and of so many for what aggregate.csv counts, where a side is counted by merchants and the like */
+    COUNTS_BYTES_MAX = 256 << 20,
     MATCH_SHARE = 4 /* and of so many for match.csv, where it is asked for */
 };
 
@@ -123,7 +127,8 @@ struct session {
     struct run_result *result;
     struct io_context io;
     struct worker_io *report_io;
-    uint64_t memory, sort_bytes, match_bytes, ids_bytes, index_bytes;
+    uint64_t memory, sort_bytes, match_bytes, ids_bytes, counts_bytes, index_bytes;
+    struct aggregate_share counts; /* of a worker */
     uint32_t threads;
     double began;
 };
@@ -160,12 +165,17 @@ static enum err plan(struct session *s, struct diag *diag)
     s->match_bytes = !s->job->write_match ? 0 : o->match_memory ? o->match_memory : match;
     if (s->task && s->task->ids)
         s->ids_bytes = s->memory / IDS_SHARE < IDS_BYTES_MAX ? s->memory / IDS_SHARE : IDS_BYTES_MAX;
+    if (job_counts(s->job, LOCAL) || job_counts(s->job, CHANNEL))
+        s->counts_bytes =
+            s->memory / COUNTS_SHARE < COUNTS_BYTES_MAX ? s->memory / COUNTS_SHARE : COUNTS_BYTES_MAX;
+    s->counts.memory =
+        s->counts_bytes / (s->threads + 2); /* each worker, and what they add up to takes two */
     s->index_bytes = o->index_memory ? o->index_memory
                                      : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads -
-                                           s->match_bytes - s->ids_bytes;
+                                           s->match_bytes - s->ids_bytes - s->counts_bytes;
     if (s->task &&
         !o->index_memory) /* results of the tasks before this one, which are being written meanwhile, or wait for it */
-        s->index_bytes -= s->sort_bytes * s->threads * (1 + (s->task->is_beside != 0));
+        s->index_bytes -= (s->sort_bytes * s->threads + s->counts_bytes) * (1 + (s->task->is_beside != 0));
     s->io.config.chunk = o->chunk ? (uint32_t)o->chunk : CHUNK_DEFAULT;
     s->io.config.depth = DEPTH;
     s->io.config.backend = o->io && strcmp(o->io, "uring") == 0   ? RING_URING
@@ -254,6 +264,7 @@ static struct plan plan_of(const struct session *s)
         .depth = depth_of(s),
         .memory = s->memory,
         .sort_bytes = s->sort_bytes,
+        .counts_bytes = s->counts_bytes,
         .index_bytes = s->index_bytes,
         .spill_directory = s->out_dir,
         .io_name = s->io.fell_back || s->io.config.backend == RING_POSIX ? "posix" : "uring"};
@@ -292,13 +303,13 @@ static enum err write_classes(struct session *s, char digest_lines[4096], struct
     struct session_task *task = s->task;
     struct dormant *dormant = task ? task->dormant : NULL;
     struct writing writing = {.s = s, .digest_lines = digest_lines};
-    const struct beside *sums;
+    struct beside *sums;
     pthread_t thread;
     if (!dormant) {
         enum err err = results_write(s->results, s->report_io, digest_lines, diag);
         return err == OK && task ? task->keep_files(task->context, s->results, diag) : err;
     }
-    enum err err = dormant_start(dormant, s->dormant, s->results, s->threads, diag);
+    enum err err = dormant_start(dormant, s->dormant, s->results, s->threads, &s->counts, diag);
     if (err != OK)
         return err;
     results_sleepers(s->results, dormant_sleepers(dormant));
@@ -318,20 +329,37 @@ static enum err write_classes(struct session *s, char digest_lines[4096], struct
     return err == OK ? run_add(s->result, s->job, sums, diag) : err;
 }
 
-/* A file without places, behind the class files. */
-static enum err add_digest(char digest_lines[4096], const char *name, const char *text, struct diag *diag)
+struct aggregate_out {
+    struct results_extra_file file;
+    struct digest *digest;
+};
+
+static enum err put_aggregate(void *context, const void *bytes, size_t size, struct diag *diag)
+{
+    struct aggregate_out *out = context;
+    digest_put(out->digest, bytes, size);
+    return results_extra_put(&out->file, bytes, size, diag);
+}
+
+/* aggregate.csv, and its line behind those of the class files. */
+static enum err write_aggregate(struct session *s, const struct report *report, char digest_lines[4096],
+                                struct diag *diag)
 {
     char hash[DIGEST_TEXT];
-    struct digest *digest = digest_open();
-    if (!digest)
+    struct aggregate_out out = {.digest = digest_open()};
+    if (!out.digest)
         return mem_fail(diag, 0, "a digest");
-    digest_begin(digest);
-    digest_put(digest, text, strlen(text));
-    digest_end(digest, hash);
-    digest_close(digest);
+    digest_begin(out.digest);
+    enum err err = results_extra_begin(s->results, &out.file, "aggregate.csv", diag);
+    if (err == OK)
+        err = results_extra_end(s->results, &out.file, report_aggregate(report, put_aggregate, &out, diag),
+                                diag);
+    digest_end(out.digest, hash);
+    digest_close(out.digest);
     const size_t used = strlen(digest_lines);
-    snprintf(digest_lines + used, 4096 - used, "%s %s\n", name, hash);
-    return OK;
+    if (err == OK)
+        snprintf(digest_lines + used, 4096 - used, "aggregate.csv %s\n", hash);
+    return err;
 }
 
 static const char *log_begin(const struct session *s, enum side side)
@@ -361,13 +389,7 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
                             .spilled = results_spilled_bytes(s->results),
                             .memory = s->memory};
     if (err == OK)
-        err = report_aggregate(&report, &text, diag);
-    if (err == OK)
-        err = results_extra(s->results, "aggregate.csv", text, strlen(text), diag);
-    if (err == OK)
-        err = add_digest(digest_lines, "aggregate.csv", text, diag);
-    free(text);
-    text = NULL;
+        err = write_aggregate(s, &report, digest_lines, diag);
     if (err == OK)
         err = report_summary(&report, summary, diag);
     if (err == OK)
@@ -491,6 +513,8 @@ static enum err prepare(struct session *s, struct diag *diag)
                                            .backend = s->io.config.backend,
                                            .keep = s->task ? &s->task->keep : NULL};
     enum err err = results_open(&s->results, &results, diag);
+    if (err == OK)
+        err = block_store_open(&s->counts.store, results_folder(s->results), diag);
     if (err == OK && (s->job->manifest || s->task) && !s->options->aggregate_only)
         err = open_manifest(s, diag);
     for (int side = 0; err == OK && side < SIDES; side++)
@@ -556,6 +580,7 @@ static enum err match(struct session *s, struct diag *diag)
                                    .date = s->date,
                                    .hands = s->task && s->task->hands,
                                    .memory = s->index_bytes,
+                                   .counts = s->counts,
                                    .hash_seed = s->shared.hash_seed,
                                    .group_rows = (uint32_t)s->options->group_rows,
                                    .progress = isatty(2) ? show_progress : NULL,
@@ -584,15 +609,18 @@ static enum err check_countable(const struct session *s, struct diag *diag)
     return OK;
 }
 
+static enum err print_aggregate(void *context, const void *bytes, size_t size, struct diag *diag)
+{
+    (void)context, (void)diag; /* who takes stdout says when it fails: main, at the end */
+    fwrite(bytes, 1, size, stdout);
+    return OK;
+}
+
 /* Counts and sums of both sides, and nothing else; 1 when they differ. */
 static int tell_aggregates(struct session *s, struct diag *diag)
 {
-    char *text = NULL;
     struct report report = {.job = s->job, .result = s->result, .date = s->date, .out_dir = s->out_dir};
-    enum err err = report_aggregate(&report, &text, diag);
-    if (err == OK)
-        fputs(text, stdout);
-    free(text);
+    enum err err = report_aggregate(&report, print_aggregate, NULL, diag);
     return err == OK ? report_sides_differ(s->result, stderr) : (int)err;
 }
 
@@ -601,6 +629,7 @@ void session_close(struct session *s)
     if (!s)
         return;
     run_close(s->result);
+    block_store_close(s->counts.store);
     worker_io_close(s->report_io);
     results_close(s->results);
     manifest_close(s->manifest); /* before the source whose files it hashes */

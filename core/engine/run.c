@@ -339,7 +339,7 @@ static enum err worker_setup(struct worker *w)
     if (err == OK)
         err = tally_init(&w->apart, &w->diag);
     if (err == OK)
-        err = aggregate_init(&w->aggregate, &w->diag);
+        err = aggregate_init(&w->aggregate, &config->counts, &w->diag);
     for (int side = 0; side < SIDES; side++)
         w->outbox.aggregate[side] = job_counts(config->job, (enum side)side) ? &w->aggregate : NULL;
     if (err == OK)
@@ -537,18 +537,16 @@ struct count_and_sum {
     money_total sum;
 };
 
-/* One pass: there may be a cell for each merchant and hour. */
-static void sum_cells(const struct aggregate *a, struct count_and_sum sums[SIDES][CURRENCY_COUNT_MAX])
+struct cell_sums {
+    struct count_and_sum of[SIDES][CURRENCY_COUNT_MAX];
+};
+
+static void sum_cell(void *context, const struct aggregate_cell *cell)
 {
-    memset(sums, 0, SIDES * sizeof *sums);
-    for (uint32_t i = 0; i < a->cell_room; i++) {
-        const struct aggregate_cell *cell = &a->cells[i];
-        if (!cell->key)
-            continue;
-        struct count_and_sum *to = &sums[aggregate_side(cell)][aggregate_currency(cell)];
-        to->count += (uint64_t)cell->count;
-        to->sum += cell->gross;
-    }
+    struct cell_sums *sums = context;
+    struct count_and_sum *to = &sums->of[aggregate_side(cell)][aggregate_currency(cell)];
+    to->count += (uint64_t)cell->count;
+    to->sum += cell->gross;
 }
 
 static void sum_tally(const struct tally *t, struct count_and_sum sums[SIDES][CURRENCY_COUNT_MAX])
@@ -565,15 +563,18 @@ static void sum_tally(const struct tally *t, struct count_and_sum sums[SIDES][CU
 
 static enum err check_aggregates(const struct job *job, const struct run_result *r, struct diag *diag)
 {
-    struct count_and_sum in[SIDES][CURRENCY_COUNT_MAX], counted[SIDES][CURRENCY_COUNT_MAX];
+    struct count_and_sum in[SIDES][CURRENCY_COUNT_MAX];
+    struct cell_sums counted = {0};
     sum_tally(&r->in, in);
-    sum_cells(&r->aggregate, counted);
+    enum err err = aggregate_each(&r->aggregate, sum_cell, &counted, diag);
+    if (err != OK)
+        return err;
     for (int side = 0; side < SIDES; side++)
         for (int c = 0; job_counts(job, (enum side)side) && c < CURRENCY_COUNT_MAX; c++)
-            if (in[side][c].count != counted[side][c].count || in[side][c].sum != counted[side][c].sum)
+            if (in[side][c].count != counted.of[side][c].count || in[side][c].sum != counted.of[side][c].sum)
                 return sums_differ(diag, "I2 or I3 (aggregates)", (enum side)side, (uint8_t)c,
-                                   in[side][c].count, counted[side][c].count, in[side][c].sum,
-                                   counted[side][c].sum);
+                                   in[side][c].count, counted.of[side][c].count, in[side][c].sum,
+                                   counted.of[side][c].sum);
     return OK;
 }
 
@@ -634,30 +635,66 @@ static int by_day(const void *a, const void *b)
     return (x->currency > y->currency) - (x->currency < y->currency);
 }
 
+struct days {
+    struct schedule_day *days; /* by_day */
+    int64_t *counts;
+    uint32_t count, room;
+    int no_memory;
+};
+
+static void take_day(void *context, const struct aggregate_cell *cell)
+{
+    struct days *d = context;
+    if (aggregate_side(cell) != CHANNEL || d->no_memory)
+        return;
+    const struct schedule_day own = {aggregate_day(cell), aggregate_currency(cell), cell->gross, cell->cost};
+    uint32_t low = 0, high = d->count;
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2;
+        if (by_day(&d->days[middle], &own) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == d->count || by_day(&d->days[low], &own) != 0) {
+        if (d->count == d->room) {
+            const uint32_t room = d->room ? d->room * 2 : 64;
+            struct schedule_day *days = mem_grow(d->days, room * sizeof *days);
+            d->days = days ? days : d->days;
+            int64_t *counts = mem_grow(d->counts, room * sizeof *counts);
+            d->counts = counts ? counts : d->counts;
+            d->no_memory = !days || !counts;
+            if (d->no_memory)
+                return;
+            d->room = room;
+        }
+        memmove(d->days + low + 1, d->days + low, (d->count - low) * sizeof *d->days);
+        memmove(d->counts + low + 1, d->counts + low, (d->count - low) * sizeof *d->counts);
+        d->days[low] = (struct schedule_day){.day = own.day, .currency = own.currency};
+        d->counts[low] = 0;
+        d->count++;
+    }
+    d->days[low].expected += own.expected;
+    d->days[low].stated += own.stated;
+    d->counts[low] += cell->count;
+}
+
 /* Fees by the day: sums of the channel's side against the rate (core/README.md, decision 28). */
 static enum err schedule_days(const struct run *run, struct run_result *r, struct diag *diag)
 {
     const struct fee_schedule *schedule = &run->config->job->match.schedule;
-    r->schedule = mem_take_zero((size_t)r->aggregate.cell_count + 1, sizeof *r->schedule);
-    if (!r->schedule)
-        return mem_fail(diag, r->aggregate.cell_count * sizeof *r->schedule, "fees by the day");
-    uint32_t count = 0, days = 0;
-    for (uint32_t i = 0; i < r->aggregate.cell_room; i++) {
-        const struct aggregate_cell *cell = &r->aggregate.cells[i];
-        if (cell->key && cell->count && aggregate_side(cell) == CHANNEL)
-            r->schedule[count++] =
-                (struct schedule_day){aggregate_day(cell), aggregate_currency(cell), cell->gross, cell->cost};
-    }
-    if (count)
-        qsort(r->schedule, count, sizeof *r->schedule, by_day);
-    for (uint32_t i = 0; i < count; i++) {
-        if (days && by_day(&r->schedule[days - 1], &r->schedule[i]) == 0) {
-            r->schedule[days - 1].expected += r->schedule[i].expected;
-            r->schedule[days - 1].stated += r->schedule[i].stated;
-        } else {
-            r->schedule[days++] = r->schedule[i];
-        }
-    }
+    struct days d = {0};
+    enum err err = aggregate_each(&r->aggregate, take_day, &d, diag);
+    if (err == OK && d.no_memory)
+        err = mem_fail(diag, d.room * 2 * sizeof *d.days, "fees by the day");
+    uint32_t days = 0;
+    for (uint32_t i = 0; i < d.count; i++) /* all of a day's may have been taken back */
+        if (d.counts[i])
+            d.days[days++] = d.days[i];
+    mem_give(d.counts);
+    r->schedule = d.days;
+    if (err != OK)
+        return err;
     for (uint32_t i = 0; i < days; i++) {
         struct schedule_day *day = &r->schedule[i];
         day->expected = money_scale_total(day->expected, schedule->rate_ppm, 1000000,
@@ -671,7 +708,9 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
 {
     enum err err = tally_init(&r->in, diag);
     if (err == OK)
-        err = aggregate_init(&r->aggregate, diag);
+        err = aggregate_init(
+            &r->aggregate,
+            &(struct aggregate_share){run->config->counts.store, run->config->counts.memory * 2}, diag);
     if (err == OK)
         err = tally_init(&r->others, diag);
     if (err == OK && run->config->is_task && !(r->carry = mem_take_zero(SIDES, sizeof *r->carry)))
@@ -737,8 +776,10 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
                 r->booked[b][c] += w->booked[b][c];
         if (err == OK)
             err = tally_merge(&r->others, &w->apart, 1, diag);
+        r->worker[i] = w->times;
+        r->worker[i].spill_written = w->aggregate.written;
         if (err == OK)
-            err = aggregate_merge(&r->aggregate, &w->aggregate, 1, diag);
+            err = aggregate_merge(&r->aggregate, &w->aggregate, diag);
         if (err == OK)
             err = tally_merge(&r->in, &w->dropped, -1, diag);
         for (int side = 0; side < SIDES; side++) {
@@ -757,9 +798,8 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
                 *all = *own;
             all->count = count;
         }
-        r->worker[i] = w->times;
         if (w->spill) {
-            r->worker[i].spill_written = w->spill->written;
+            r->worker[i].spill_written += w->spill->written;
             r->worker[i].spill_read = w->spill->read;
         }
         if (w->times.read_seconds > r->read_seconds)
@@ -783,7 +823,7 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
     return err == OK && run->config->job->match.fees == FEES_SCHEDULE_DAY ? schedule_days(run, r, diag) : err;
 }
 
-enum err run_add(struct run_result *r, const struct job *job, const struct beside *beside, struct diag *diag)
+enum err run_add(struct run_result *r, const struct job *job, struct beside *beside, struct diag *diag)
 {
     class_totals_add(&r->totals, &beside->totals);
     for (int side = 0; side < SIDES; side++) {
@@ -795,7 +835,7 @@ enum err run_add(struct run_result *r, const struct job *job, const struct besid
         r->reason_count[b] += beside->reason_count[b];
     enum err err = tally_merge(&r->in, &beside->in, 1, diag);
     if (err == OK)
-        err = aggregate_merge(&r->aggregate, &beside->aggregate, 1, diag);
+        err = aggregate_merge(&r->aggregate, &beside->aggregate, diag);
     return err == OK ? check_sums(job, r, diag) : err;
 }
 

@@ -67,8 +67,10 @@ struct run_config {
     struct renamed *renamed;  /* as in struct outbox */
     const struct dict *words; /* a task: the dictionary of its records; `date` with it */
     uint16_t date;
-    int hands;           /* 1: some final records were paired by hand, and this task takes the pairs up */
-    uint64_t memory;     /* bytes for all shards together */
+    int hands;       /* 1: some final records were paired by hand, and this task takes the pairs up */
+    uint64_t memory; /* bytes for all shards together */
+    struct aggregate_share
+        counts;          /* of aggregate.csv: what each worker may take; the result takes twice as much */
     uint64_t hash_seed;  /* the run's, from the system: whoever chooses keys must not choose hashes */
     uint32_t group_rows; /* for tests: records of one key that are judged at once; 0: by memory */
     void (*progress)(void *context,
@@ -115,7 +117,7 @@ struct odd_bytes {
 struct run_result {
     struct odd_bytes odd_bytes[SIDES];
     struct class_totals totals;
-    struct aggregate aggregate; /* of sides that are counted (job_counts) */
+    struct aggregate aggregate; /* of sides that are counted (job_counts); its store is the caller's */
     struct schedule_day *schedule;
     uint32_t schedule_count;
     struct tally in; /* what came in, less replaced images */
@@ -140,9 +142,9 @@ struct run_result {
 /* Runs; `*out` is NULL unless OK is returned. ERR_BUG when the sums do not agree (invariants I2, I3, I5, I6,
  * I7), with the sums in the diag. */
 enum err run_start(struct run_result **out, const struct run_config *config, struct diag *diag);
-/* Adds records that were judged beside the run to its sums, and holds these against each other once more. */
-enum err run_add(struct run_result *result, const struct job *job, const struct beside *beside,
-                 struct diag *diag);
+/* Adds records that were judged beside the run to its sums, and holds these against each other once more. The aggregate of
+ * `beside` is empty then. */
+enum err run_add(struct run_result *result, const struct job *job, struct beside *beside, struct diag *diag);
 void run_close(struct run_result *result);
 /* Seconds on a clock that only goes forward. */
 double run_seconds(void);

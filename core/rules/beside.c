@@ -32,10 +32,10 @@ void class_totals_add(struct class_totals *into, const struct class_totals *from
         }
 }
 
-enum err beside_init(struct beside *beside, struct diag *diag)
+enum err beside_init(struct beside *beside, const struct aggregate_share *counts, struct diag *diag)
 {
     enum err err = tally_init(&beside->in, diag);
-    return err == OK ? aggregate_init(&beside->aggregate, diag) : err;
+    return err == OK ? aggregate_init(&beside->aggregate, counts, diag) : err;
 }
 
 void beside_fini(struct beside *beside)
@@ -77,7 +77,7 @@ enum err beside_count(struct beside *b, const struct job *job, const struct full
     return OK;
 }
 
-enum err beside_merge(struct beside *into, const struct beside *from, struct diag *diag)
+enum err beside_merge(struct beside *into, struct beside *from, struct diag *diag)
 {
     class_totals_add(&into->totals, &from->totals);
     for (int side = 0; side < SIDES; side++) {
@@ -88,5 +88,5 @@ enum err beside_merge(struct beside *into, const struct beside *from, struct dia
     for (int b = 0; b < 64; b++)
         into->reason_count[b] += from->reason_count[b];
     enum err err = tally_merge(&into->in, &from->in, 1, diag);
-    return err == OK ? aggregate_merge(&into->aggregate, &from->aggregate, 1, diag) : err;
+    return err == OK ? aggregate_merge(&into->aggregate, &from->aggregate, diag) : err;
 }

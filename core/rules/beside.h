@@ -20,12 +20,14 @@ struct beside {
     struct carry_totals carry[SIDES][CURRENCY_COUNT_MAX];
     uint64_t reason_count[64], records[SIDES];
 };
-enum err beside_init(struct beside *beside, struct diag *diag);
+/* `counts`: what its aggregate may take; may be NULL (aggregate_init). */
+enum err beside_init(struct beside *beside, const struct aggregate_share *counts, struct diag *diag);
 void beside_fini(struct beside *beside);
 /* Counts a record that has its verdict and was carried in. */
 enum err beside_count(struct beside *beside, const struct job *job, const struct full *row,
                       struct diag *diag);
-enum err beside_merge(struct beside *into, const struct beside *from, struct diag *diag);
+/* The aggregate of `from` is empty then. */
+enum err beside_merge(struct beside *into, struct beside *from, struct diag *diag);
 
 void class_totals_add(struct class_totals *into, const struct class_totals *from);
 void carry_totals_add(struct carry_totals *into, const struct carry_totals *from);

@@ -1549,18 +1549,38 @@ const char *results_seal(const struct results *s, const char *name)
     return NULL;
 }
 
+enum err results_extra_begin(struct results *s, struct results_extra_file *file, const char *name,
+                             struct diag *diag)
+{
+    file->size = 0;
+    snprintf(file->path, sizeof file->path, "%s/%s", stage_path(s->stage), name);
+    file->fd = sys_open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    return file->fd < 0 ? diag_set_errno(diag, -file->fd, "out.open", "%s: cannot make it", file->path) : OK;
+}
+
+enum err results_extra_put(struct results_extra_file *file, const void *bytes, size_t size, struct diag *diag)
+{
+    const int error = sys_pwrite_full(file->fd, bytes, size, file->size);
+    if (error)
+        return out_write_failed(diag, -error, "out.write", file->path, size);
+    file->size += size;
+    return OK;
+}
+
+enum err results_extra_end(struct results *s, struct results_extra_file *file, enum err err,
+                           struct diag *diag)
+{
+    if (err == OK)
+        return sync_set_add(&s->sync, file->fd, file->path, diag);
+    sys_close(file->fd);
+    return err;
+}
+
 enum err results_extra(struct results *s, const char *name, const void *bytes, size_t size, struct diag *diag)
 {
-    char path[4500];
-    snprintf(path, sizeof path, "%s/%s", stage_path(s->stage), name);
-    int fd = sys_open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return diag_set_errno(diag, -fd, "out.open", "%s: cannot make it", path);
-    int error = sys_pwrite_full(fd, bytes, size, 0);
-    if (!error)
-        return sync_set_add(&s->sync, fd, path, diag);
-    sys_close(fd);
-    return out_write_failed(diag, -error, "out.write", path, size);
+    struct results_extra_file file;
+    enum err err = results_extra_begin(s, &file, name, diag);
+    return err == OK ? results_extra_end(s, &file, results_extra_put(&file, bytes, size, diag), diag) : err;
 }
 
 enum err results_publish(struct results *s, struct diag *diag)

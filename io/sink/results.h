@@ -74,6 +74,19 @@ enum err results_slice_line(struct results *results, struct results_lane *slice,
 void results_sleepers(struct results *results, struct sleepers *sleepers);
 /* A task: of a class file as it was written, "sha256:..."; after results_write. NULL: not there, or written by other hands. */
 const char *results_seal(const struct results *results, const char *name);
+/* A file of the staging directory that is written piece by piece: begin, put any number of times, end, which is called whenever begin
+ * returned OK: with `err` not OK it only closes it. It returns `err`, or what went wrong now. */
+struct results_extra_file {
+    int fd;
+    uint64_t size;
+    char path[4500];
+};
+enum err results_extra_begin(struct results *results, struct results_extra_file *file, const char *name,
+                             struct diag *diag);
+enum err results_extra_put(struct results_extra_file *file, const void *bytes, size_t size,
+                           struct diag *diag);
+enum err results_extra_end(struct results *results, struct results_extra_file *file, enum err err,
+                           struct diag *diag);
 /* Writes a whole small file into the staging directory. */
 enum err results_extra(struct results *results, const char *name, const void *bytes, size_t size,
                        struct diag *diag);

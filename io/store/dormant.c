@@ -597,7 +597,7 @@ static enum err next_slice(struct sleepers *sleepers, enum side number, enum sle
 }
 
 enum err dormant_start(struct dormant *d, struct source *const sources[SIDES], struct results *results,
-                       uint32_t threads, struct diag *diag)
+                       uint32_t threads, const struct aggregate_share *counts, struct diag *diag)
 {
     const struct worker_io_config io = {.backend = RING_POSIX, .chunk = CALM_CHUNK, .depth = 1};
     d->sleepers.next = next_slice;
@@ -614,7 +614,7 @@ enum err dormant_start(struct dormant *d, struct source *const sources[SIDES], s
         arena_init(&w->arena);
         err = worker_io_open(&w->io, &io, NULL, diag);
         if (err == OK)
-            err = beside_init(&w->sums, diag);
+            err = beside_init(&w->sums, counts, diag);
         carried_lines_init(&w->lines, d->job, results_keep(results));
     }
     for (; err == OK && d->started < d->worker_count; d->started++) {
@@ -638,7 +638,7 @@ static void join(struct dormant *d)
     d->started = 0;
 }
 
-enum err dormant_finish(struct dormant *d, const struct beside **sums, struct diag *diag)
+enum err dormant_finish(struct dormant *d, struct beside **sums, struct diag *diag)
 {
     if (d->has_sum_thread)
         pthread_join(d->sum_thread, NULL);

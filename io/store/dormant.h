@@ -39,14 +39,15 @@ int dormant_has(const struct dormant *dormant, enum side side);
 const char *dormant_path(const struct dormant *dormant, enum side side);
 /* `*path` NULL: nobody is met. */
 enum err dormant_wake(struct dormant *dormant, enum side side, const char **path, struct diag *diag);
-/* `sources`: of dormant_path, opened by registry_carried; borrowed until dormant_close, as `results` and `sleepers_of` are. */
+/* `sources`: of dormant_path, opened by registry_carried; borrowed until dormant_close, as `results` and `sleepers_of` are.
+ * `counts`: of each thread (beside_init). */
 enum err dormant_start(struct dormant *dormant, struct source *const sources[SIDES], struct results *results,
-                       uint32_t threads, struct diag *diag);
+                       uint32_t threads, const struct aggregate_share *counts, struct diag *diag);
 struct sleepers *dormant_sleepers(struct dormant *dormant);
 /* Readers get no more: what waits for a slice fails. */
 void dormant_call_off(struct dormant *dormant);
 /* `*sums` are its own. */
-enum err dormant_finish(struct dormant *dormant, const struct beside **sums, struct diag *diag);
+enum err dormant_finish(struct dormant *dormant, struct beside **sums, struct diag *diag);
 void dormant_close(struct dormant *dormant);
 
 #endif
