@@ -14,14 +14,8 @@
 static enum err note_pair(void *context, const struct force_pair *pair, struct diag *diag)
 {
     struct by_hand *by = context;
-    if (by->count == by->room) {
-        const uint32_t room = by->room ? by->room * 2 : 16;
-        struct hand_pair *grown = mem_grow(by->pairs, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "pairs made by hand");
-        by->pairs = grown;
-        by->room = room;
-    }
+    if (mem_list_more(&by->pairs, by->count, &by->room, 16, "pairs made by hand", diag) != OK)
+        return ERR_MACHINE;
     by->pairs[by->count++] = (struct hand_pair){.pair = *pair};
     return OK;
 }
@@ -210,14 +204,8 @@ static enum err add_entry(struct by_hand *by, struct entry *e, enum entry_kind k
     const size_t size = entry_size(e), at = by->extra.size;
     for (size_t left = size; left && !by->extra.failed; left -= left < sizeof zeros ? left : sizeof zeros)
         text_put(&by->extra, zeros, left < sizeof zeros ? left : sizeof zeros);
-    if (by->entry_count == by->entry_room) {
-        const uint32_t room = by->entry_room ? by->entry_room * 2 : 16;
-        struct hand_entry *grown = mem_grow(by->entries, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "the verdict log");
-        by->entries = grown;
-        by->entry_room = room;
-    }
+    if (mem_list_more(&by->entries, by->entry_count, &by->entry_room, 16, "the verdict log", diag) != OK)
+        return ERR_MACHINE;
     if (by->extra.failed)
         return mem_fail(diag, size, "the verdict log");
     entry_encode(e, (uint8_t *)by->extra.data + at);

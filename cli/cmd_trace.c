@@ -59,14 +59,8 @@ static int note_places(struct trace *t, const struct entry *e)
         s->places = places;
         return moved;
     }
-    if (t->stands_count == t->stands_room) {
-        const uint32_t room = t->stands_room ? t->stands_room * 2 : 16;
-        struct stands_at *grown = mem_grow(t->stands_at, room * sizeof *grown);
-        if (!grown)
-            return -1;
-        t->stands_at = grown;
-        t->stands_room = room;
-    }
+    if (mem_list_more(&t->stands_at, t->stands_count, &t->stands_room, 16, "a trace", NULL) != OK)
+        return -1;
     t->stands_at[t->stands_count++] = (struct stands_at){print, places, e->revision, ordinal};
     return 0;
 }
@@ -77,16 +71,8 @@ static struct told *find_told(struct trace *t, const struct entry *e, struct dia
     for (uint32_t i = 0; i < t->told_count; i++)
         if (t->told[i].print == print && t->told[i].revision == e->revision)
             return &t->told[i];
-    if (t->told_count == t->told_room) {
-        const uint32_t room = t->told_room ? t->told_room * 2 : 16;
-        struct told *grown = mem_grow(t->told, room * sizeof *grown);
-        if (!grown) {
-            mem_fail(diag, room * sizeof *grown, "a trace");
-            return NULL;
-        }
-        t->told = grown;
-        t->told_room = room;
-    }
+    if (mem_list_more(&t->told, t->told_count, &t->told_room, 16, "a trace", diag) != OK)
+        return NULL;
     t->told[t->told_count] = (struct told){print, e->revision, 0};
     return &t->told[t->told_count++];
 }

@@ -12,14 +12,8 @@ enum err earlier_note(struct earlier *e, const struct entry *reversal, struct di
 {
     if (reversal->revision <= 1)
         return OK; /* there is no lower number that it might have kept */
-    if (e->count == e->room) {
-        const uint32_t room = e->room ? e->room * 2 : FIRST_ROOM;
-        struct earlier_one *grown = mem_grow(e->ones, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "reversals");
-        e->ones = grown;
-        e->room = room;
-    }
+    if (mem_list_more(&e->ones, e->count, &e->room, FIRST_ROOM, "reversals", diag) != OK)
+        return ERR_MACHINE;
     e->ones[e->count++] = (struct earlier_one){.print = entry_print(reversal)};
     for (const char *name = e->tasks.data; name && name < e->tasks.data + e->tasks.size;
          name += strlen(name) + 1)

@@ -60,14 +60,8 @@ static enum err end_group(struct task_work *w, struct diag *diag)
 
 static enum err add_to_group(struct differ *d, struct diag *diag)
 {
-    if (d->count == d->room) {
-        const uint32_t room = d->room ? d->room * 2 : 16;
-        struct old_entry *grown = mem_grow(d->group, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "verdicts of the last revision");
-        d->group = grown;
-        d->room = room;
-    }
+    if (mem_list_more(&d->group, d->count, &d->room, 16, "verdicts of the last revision", diag) != OK)
+        return ERR_MACHINE;
     uint8_t *bytes = mem_take(d->next_bytes.size);
     if (!bytes)
         return mem_fail(diag, d->next_bytes.size, "verdicts of the last revision");

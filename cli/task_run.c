@@ -389,14 +389,8 @@ struct due_list {
 static enum err add_due(void *context, const struct task *task, struct diag *diag)
 {
     struct due_list *list = context;
-    if (list->count == list->room) {
-        const uint32_t room = list->room ? list->room * 2 : 64;
-        struct task *grown = mem_grow(list->tasks, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "the list of tasks");
-        list->tasks = grown;
-        list->room = room;
-    }
+    if (mem_list_more(&list->tasks, list->count, &list->room, 64, "the list of tasks", diag) != OK)
+        return ERR_MACHINE;
     struct task *kept = &list->tasks[list->count];
     *kept = *task;
     const char **texts[] = {&kept->name,  &kept->channel_code, &kept->biz_type,

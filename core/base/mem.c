@@ -1,5 +1,6 @@
 /* core/base/mem.c: see mem.h and fault.h */
 #include "core/base/mem.h"
+#include "core/base/check.h"
 #include "core/base/fault.h"
 #include <errno.h>
 #include <malloc.h>
@@ -117,6 +118,29 @@ char *mem_copy_text(const char *text, size_t size)
         p[size] = 0;
     }
     return p;
+}
+
+enum err mem_list_grow(void *list, size_t item_size, void *room, size_t room_size, uint32_t first,
+                       const char *what, struct diag *diag)
+{
+    const int narrow = room_size == sizeof(uint32_t);
+    CHECK2(narrow || room_size == sizeof(uint64_t), room_size, item_size);
+    const uint64_t now = narrow ? *(uint32_t *)room : *(uint64_t *)room;
+    const uint64_t more = now ? now * 2 : first;
+    void *items; /* by memcpy: the caller's pointer is one to items of his own */
+    memcpy(&items, list, sizeof items);
+    size_t size = SIZE_MAX;
+    const int fits =
+        now <= (narrow ? UINT32_MAX : UINT64_MAX) / 2 && !__builtin_mul_overflow(more, item_size, &size);
+    void *grown = fits ? mem_grow(items, size) : NULL;
+    if (!grown)
+        return diag ? mem_fail(diag, size, what) : ERR_MACHINE;
+    memcpy(list, &grown, sizeof grown);
+    if (narrow)
+        *(uint32_t *)room = (uint32_t)more;
+    else
+        *(uint64_t *)room = more;
+    return OK;
 }
 
 void mem_give(void *block)

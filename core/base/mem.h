@@ -20,6 +20,16 @@ void *mem_grow(void *block, size_t size) __attribute__((alloc_size(2))); /* real
 char *mem_copy_text(const char *text, size_t size);                      /* with a NUL behind it */
 void mem_give(void *block);                                              /* NULL is fine */
 
+/* A list that grows: room for one more item behind the `count` that are there. `list` is where its pointer stands, `room` where it says how many
+ * items fit (uint32_t, uint64_t or size_t): `first` when there are none, doubled whenever they are used up. ERR_MACHINE when memory is out or the
+ * number does not fit: the list is as it was, and `diag`, which may be NULL, says what it was for. */
+#define mem_list_more(list, count, room, first, what, diag)                                                  \
+    ((count) < *(room)                                                                                       \
+         ? OK                                                                                                \
+         : mem_list_grow((list), sizeof **(list), (room), sizeof *(room), (first), (what), (diag)))
+enum err mem_list_grow(void *list, size_t item_size, void *room, size_t room_size, uint32_t first,
+                       const char *what, struct diag *diag);
+
 /* Pages straight from the system, zeroed, first touched by whoever uses them (so they land on that core's
  * NUMA node). `huge` asks for transparent huge pages. */
 void *mem_map(size_t size, int huge);

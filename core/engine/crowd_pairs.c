@@ -15,14 +15,8 @@ struct crowd_buckets {
 
 enum err crowd_add_run(struct crowd *c, struct crowd_pairing *p, const uint64_t from[SIDES], uint64_t count)
 {
-    if (p->run_count == p->run_room) {
-        const uint32_t room = p->run_room ? p->run_room * 2 : 16;
-        struct paired_run *grown = mem_grow(p->runs, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(&c->w->diag, room * sizeof *grown, "runs of pairs");
-        p->runs = grown;
-        p->run_room = room;
-    }
+    if (mem_list_more(&p->runs, p->run_count, &p->run_room, 16, "runs of pairs", &c->w->diag) != OK)
+        return ERR_MACHINE;
     p->runs[p->run_count++] = (struct paired_run){{from[LOCAL], from[CHANNEL]}, count, p->total};
     p->total += count;
     return OK;

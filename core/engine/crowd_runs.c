@@ -86,14 +86,8 @@ static enum err gather_runs(struct crowd *c, void *context, struct crowd_item *i
         crowd_count(&t->size, &items[i]);
         if (t->size.bytes > c->whole_bytes)
             return crowd_too_many_here(c, &items[i].ref, t->size);
-        if (t->count == t->room) {
-            const uint32_t room = t->room ? t->room * 2 : 1024;
-            struct crowd_item *grown = mem_grow(t->items, room * sizeof *grown);
-            if (!grown)
-                return mem_fail(&c->w->diag, room * sizeof *grown, "open records");
-            t->items = grown;
-            t->room = room;
-        }
+        if (mem_list_more(&t->items, t->count, &t->room, 1024, "open records", &c->w->diag) != OK)
+            return ERR_MACHINE;
         t->items[t->count++] = items[i];
     }
     return err;

@@ -315,14 +315,8 @@ static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count
 /* A final record that somebody paired by hand waits for its partner, which may have any key. */
 static enum err set_aside(struct worker *w, const struct full *row, const struct row_ref *ref)
 {
-    if (w->hand_count == w->hand_room) {
-        const uint32_t room = w->hand_room ? w->hand_room * 2 : 16;
-        struct hand_ref *grown = mem_grow(w->hands, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(&w->diag, room * sizeof *grown, "pairs made by hand");
-        w->hands = grown;
-        w->hand_room = room;
-    }
+    if (mem_list_more(&w->hands, w->hand_count, &w->hand_room, 16, "pairs made by hand", &w->diag) != OK)
+        return ERR_MACHINE;
     w->hands[w->hand_count++] = (struct hand_ref){row->carry->hand, *ref};
     return OK;
 }
@@ -727,14 +721,8 @@ static enum err take_refs(void *context, const void *bytes, uint32_t size, struc
             err = crowd_put(list->worker, &refs[i]);
             continue;
         }
-        if (list->count == list->room) {
-            const uint32_t room = list->room ? list->room * 2 : 256;
-            struct row_ref *grown = mem_grow(list->refs, (size_t)room * sizeof *grown);
-            if (!grown)
-                return mem_fail(diag, (size_t)room * sizeof *grown, "open records");
-            list->refs = grown;
-            list->room = room;
-        }
+        if (mem_list_more(&list->refs, list->count, &list->room, 256, "open records", diag) != OK)
+            return ERR_MACHINE;
         list->refs[list->count++] = refs[i];
     }
     return err;

@@ -309,14 +309,8 @@ static enum err write_cell(struct run_writer *w, const struct aggregate_cell *ce
 static enum err write_end(struct run_writer *w, enum err err, struct diag *diag)
 {
     struct aggregate *a = w->aggregate;
-    if (err == OK && a->run_count == a->run_room) {
-        const uint32_t room = a->run_room ? a->run_room * 2 : RUNS_MIN;
-        uint64_t *grown = mem_grow(a->runs, room * sizeof *grown);
-        if (!grown)
-            err = mem_fail(diag, room * sizeof *grown, "aggregates");
-        else
-            a->runs = grown, a->run_room = room;
-    }
+    if (err == OK)
+        err = mem_list_more(&a->runs, a->run_count, &a->run_room, RUNS_MIN, "aggregates", diag);
     if (err == OK)
         err = write_block(w, RUN_END, diag);
     if (err == OK)

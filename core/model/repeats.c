@@ -17,18 +17,8 @@ void repeats_fini(struct repeats *r)
 
 enum err repeats_add(struct repeats *r, const struct repeat *repeat, int odd_key, struct diag *diag)
 {
-    enum err err = OK;
     pthread_mutex_lock(&r->lock);
-    if (r->count == r->room) {
-        const uint64_t room = r->room ? r->room * 2 : 256;
-        struct repeat *grown = mem_grow(r->items, room * sizeof *grown);
-        if (grown) {
-            r->items = grown;
-            r->room = room;
-        } else {
-            err = mem_fail(diag, room * sizeof *grown, "records that came before");
-        }
-    }
+    const enum err err = mem_list_more(&r->items, r->count, &r->room, 256, "records that came before", diag);
     if (err == OK)
         r->items[r->count++] = *repeat;
     r->all_keys |= odd_key;

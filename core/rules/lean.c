@@ -74,14 +74,8 @@ void lean_list_fini(struct lean_list *list)
 
 int lean_list_room(struct lean_list *list, size_t size)
 {
-    if (list->count == list->room) {
-        uint32_t room = list->room ? list->room * 2 : 512;
-        struct lean *grown = mem_grow(list->items, room * sizeof *grown);
-        if (!grown)
-            return 0;
-        list->items = grown;
-        list->room = room;
-    }
+    if (mem_list_more(&list->items, list->count, &list->room, 512, "matched rows", NULL) != OK)
+        return 0;
     if (list->used + size > list->bytes_room) {
         size_t room = (list->used + size) * 2;
         uint8_t *grown = mem_grow(list->bytes, room);

@@ -99,14 +99,8 @@ static enum err read_rows(struct rates *rates, FILE *file, const char *path, str
         }
         if (line.size == 0)
             continue;
-        if (rates->count == rates->room) {
-            const size_t room = rates->room ? rates->room * 2 : 256;
-            struct rate *grown = mem_grow(rates->rows, room * sizeof *grown);
-            if (!grown)
-                return mem_fail(diag, room * sizeof *grown, "exchange rates");
-            rates->rows = grown;
-            rates->room = room;
-        }
+        if (mem_list_more(&rates->rows, rates->count, &rates->room, 256, "exchange rates", diag) != OK)
+            return ERR_MACHINE;
         const char *why = parse_line(line, &rates->rows[rates->count]);
         if (why)
             return bad_line(diag, path, number, why);

@@ -77,14 +77,8 @@ static int run_add(struct gtid_stream *stream, uint64_t first, uint64_t last)
         stream->count -= end - low - 1;
         return 0;
     }
-    if (stream->count == stream->room) {
-        size_t room = stream->room ? stream->room * 2 : 8;
-        void *grown = mem_grow(stream->runs, room * sizeof *stream->runs);
-        if (!grown)
-            return -1;
-        stream->runs = grown;
-        stream->room = room;
-    }
+    if (mem_list_more(&stream->runs, stream->count, &stream->room, 8, "a set of GTIDs", NULL) != OK)
+        return -1;
     memmove(stream->runs + low + 1, stream->runs + low, (stream->count - low) * sizeof *stream->runs);
     stream->runs[low] = (struct gtid_run){first, last};
     stream->count++;

@@ -8,14 +8,8 @@ struct budget_cell *budget_cells_at(struct budget_cells *c, struct span bytes)
     for (uint32_t i = 0; i < c->count; i++)
         if (c->cells[i].size == bytes.size && memcmp(c->cells[i].bytes, bytes.data, bytes.size) == 0)
             return &c->cells[i];
-    if (c->count == c->room) {
-        const uint32_t room = c->room ? c->room * 2 : 32;
-        struct budget_cell *grown = mem_grow(c->cells, room * sizeof *grown);
-        if (!grown)
-            return NULL;
-        c->cells = grown;
-        c->room = room;
-    }
+    if (mem_list_more(&c->cells, c->count, &c->room, 32, "cells of the budget", NULL) != OK)
+        return NULL;
     char *copy = mem_copy_text(bytes.data, bytes.size);
     if (!copy)
         return NULL;

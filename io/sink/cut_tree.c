@@ -39,14 +39,8 @@ static int add_branch(struct cut_tree *t, uint64_t word)
 /* A node for the cuts from `begin` up to `end`. */
 static int add_node(struct cut_tree *t, uint32_t begin, uint32_t end, uint32_t depth)
 {
-    if (t->node_count == t->node_room) {
-        const uint32_t room = t->node_room ? 2 * t->node_room : 64;
-        struct cut_node *nodes = mem_grow(t->nodes, room * sizeof *nodes);
-        if (!nodes)
-            return 0;
-        t->nodes = nodes;
-        t->node_room = room;
-    }
+    if (mem_list_more(&t->nodes, t->node_count, &t->node_room, 64, "ranges of keys", NULL) != OK)
+        return 0;
     struct cut_node node = {.first = t->branch_count, .begin = begin, .depth = depth};
     for (uint32_t i = begin; i < end; i++) {
         const uint64_t word = word_at(t->cuts[i], depth);

@@ -354,14 +354,8 @@ static enum err spill(struct results *s, struct results_lane *lane, struct lane_
             return diag_set_errno(diag, -lane->spill_fd, "out.spill", "%s: cannot make a temporary file",
                                   stage_path(s->stage));
     }
-    if (c->run_count == c->run_room) {
-        uint32_t room = c->run_room ? c->run_room * 2 : 16;
-        struct sorted_run *grown = mem_grow(c->runs, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "sorted runs");
-        c->runs = grown;
-        c->run_room = room;
-    }
+    if (mem_list_more(&c->runs, c->run_count, &c->run_room, 16, "sorted runs", diag) != OK)
+        return ERR_MACHINE;
     sort_lane(c);
     const size_t room = s->config.sort_bytes < WRITE_BLOCK ? WRITE_BLOCK_MIN : WRITE_BLOCK;
     char *block = mem_take(room);
@@ -466,16 +460,8 @@ static enum err store_item(struct results *s, struct results_lane *lane, int fil
     if (err != OK)
         return err;
     char *at = class_grow(c, size);
-    if (c->item_count == c->item_room) {
-        uint32_t room = c->item_room ? c->item_room * 2 : 256;
-        uint32_t *grown = mem_grow(c->items, room * sizeof *grown);
-        if (!grown)
-            at = NULL;
-        else {
-            c->items = grown;
-            c->item_room = room;
-        }
-    }
+    if (mem_list_more(&c->items, c->item_count, &c->item_room, 256, "breaks", NULL) != OK)
+        at = NULL;
     if (!at)
         return mem_fail(diag, size, "result rows");
     c->items[c->item_count++] = (uint32_t)((size_t)(at - c->bytes) / 4);

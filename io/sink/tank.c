@@ -175,14 +175,8 @@ static enum err reap(struct tank *t, struct tank_lane *lane, int wait, struct di
 
 static enum err put_away(struct tank *t, struct tank_lane *lane, struct chain *chain, struct diag *diag)
 {
-    if (chain->count == chain->room) {
-        uint32_t room = chain->room ? chain->room * 2 : 8;
-        uint32_t *grown = mem_grow(chain->links, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "rows put aside");
-        chain->links = grown;
-        chain->room = room;
-    }
+    if (mem_list_more(&chain->links, chain->count, &chain->room, 8, "rows put aside", diag) != OK)
+        return ERR_MACHINE;
     if (lane->kept + t->config.partitions + FLIGHT + 1 < lane->blocks) {
         lane->kept++;
         chain->links[chain->count++] = chain->open | (uint32_t)IN_MEMORY;

@@ -33,14 +33,8 @@ static enum err collect_group(struct binlog_source *s, struct ended *ended, cons
     if (s->last_seen)
         group.committed = 0;
     s->groups_told += group.committed;
-    if (ended->count == ended->room) {
-        size_t room = ended->room ? ended->room * 2 : 64;
-        struct binlog_group *grown = mem_grow(ended->groups, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "transactions");
-        ended->groups = grown;
-        ended->room = room;
-    }
+    if (mem_list_more(&ended->groups, ended->count, &ended->room, 64, "transactions", diag) != OK)
+        return ERR_MACHINE;
     size_t at = ended->count++;
     for (; at > 0 && ended->groups[at - 1].file_index == group.file_index &&
            ended->groups[at - 1].begin > group.begin;
@@ -84,14 +78,8 @@ static enum err put_late(struct binlog_source *s, uint32_t file, uint64_t begin,
 {
     if (s->late_first == s->late_count)
         s->late_first = s->late_count = 0;
-    if (s->late_count == s->late_room) {
-        size_t room = s->late_room ? s->late_room * 2 : 8;
-        struct late_piece *grown = mem_grow(s->late, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "late transactions");
-        s->late = grown;
-        s->late_room = room;
-    }
+    if (mem_list_more(&s->late, s->late_count, &s->late_room, 8, "late transactions", diag) != OK)
+        return ERR_MACHINE;
     struct piece *piece = make_piece(&s->formats[file], groups, count);
     if (!piece)
         return mem_fail(diag, count * sizeof *groups, "late transactions");

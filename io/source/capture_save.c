@@ -307,14 +307,9 @@ static enum err note_origin(struct capture *c, uint64_t start, struct diag *diag
     uint64_t high = start & ~(uint64_t)UINT32_MAX;
     if (strcmp(c->origin_file, c->name) == 0 && c->origin_high == high)
         return OK;
-    if (c->origin_count == c->origin_room) {
-        size_t room = c->origin_room ? c->origin_room * 2 : 8;
-        struct origin *grown = mem_grow(c->origins, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "the origins of a segment");
-        c->origins = grown;
-        c->origin_room = room;
-    }
+    if (mem_list_more(&c->origins, c->origin_count, &c->origin_room, 8, "the origins of a segment", diag) !=
+        OK)
+        return ERR_MACHINE;
     struct origin *origin = &c->origins[c->origin_count++];
     *origin = (struct origin){.segment = c->number, .offset = segment_end(c), .high = high};
     snprintf(origin->file, sizeof origin->file, "%s", c->name);

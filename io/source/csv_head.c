@@ -169,16 +169,8 @@ enum err csv_add_odd(struct csv_source *s, struct csv_bill_file *b, const struct
         err = diag_set(diag, ERR_INPUT, "bill.lines",
                        "is this the right profile? tieout inspect --explain FILE tells",
                        "%s: more than %d lines are no rows of this layout", path, ODD_LINES_MAX);
-    if (err == OK && b->odd_count == b->odd_room) {
-        uint32_t room = b->odd_room ? 2 * b->odd_room : 64;
-        struct csv_odd_line *grown = mem_grow(b->odd, room * sizeof *grown);
-        if (grown) {
-            b->odd = grown;
-            b->odd_room = room;
-        } else {
-            err = mem_fail(diag, room * sizeof *grown, "a bill's lines");
-        }
-    }
+    if (err == OK)
+        err = mem_list_more(&b->odd, b->odd_count, &b->odd_room, 64, "a bill's lines", diag);
     if (err == OK)
         b->odd[b->odd_count++] = *line;
     pthread_mutex_unlock(&s->lock);

@@ -42,16 +42,7 @@ enum err reject_list_add(struct reject_list *list, const struct reject *reject, 
         reject_list_sort(list);
         list->count = KEPT_PAST_LIMIT;
     }
-    if (list->count == list->room) {
-        uint64_t room = list->room ? list->room * 2 : 64;
-        struct reject *grown = mem_grow(list->items, room * sizeof *grown);
-        if (grown) {
-            list->items = grown;
-            list->room = room;
-        } else {
-            err = mem_fail(diag, room * sizeof *grown, "the list of rejects");
-        }
-    }
+    err = mem_list_more(&list->items, list->count, &list->room, 64, "the list of rejects", diag);
     if (err == OK)
         list->items[list->count++] = *reject;
     pthread_mutex_unlock(&list->lock);

@@ -55,15 +55,9 @@ static enum err read_origins(struct segments *segments, const struct file_set *s
             file++;
         if (file == set->count || numbers[file] != (uint32_t)sqlite_int(s, 0))
             continue;
-        if (segments->count == room) {
-            room = room ? room * 2 : 64;
-            struct segment_origin *grown = mem_grow(segments->origins, room * sizeof *grown);
-            if (!grown) {
-                err = mem_fail(diag, room * sizeof *grown, "the origins of segments");
-                break;
-            }
-            segments->origins = grown;
-        }
+        err = mem_list_more(&segments->origins, segments->count, &room, 64, "the origins of segments", diag);
+        if (err != OK)
+            break;
         const char *name = sqlite_text(s, 2);
         struct segment_origin *origin = &segments->origins[segments->count];
         *origin = (struct segment_origin){.file = file,

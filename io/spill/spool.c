@@ -283,14 +283,9 @@ static enum err write_most(struct frames *spool, int *written, struct diag *diag
     err = reserve(host, w->bytes, diag);
     if (err != OK)
         return err;
-    if (part->extent_count == part->extent_room) {
-        uint32_t room = part->extent_room ? part->extent_room * 2 : 8;
-        struct extent *grown = mem_grow(part->extents, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "the list of what was set aside");
-        part->extents = grown;
-        part->extent_room = room;
-    }
+    if (mem_list_more(&part->extents, part->extent_count, &part->extent_room, 8,
+                      "the list of what was set aside", diag) != OK)
+        return ERR_MACHINE;
     for (unsigned i = 0; i < w->count; i++) {
         part->first = w->frames[i]->next;
         part->full--;

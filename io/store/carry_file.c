@@ -189,14 +189,9 @@ static enum err collect(void *context, const struct carry_file *file, struct dia
                 late->files[c->side][i].prints = *file;
         return OK;
     }
-    if (late->count[c->side] == late->room[c->side]) {
-        const uint32_t room = late->room[c->side] ? late->room[c->side] * 2 : 32;
-        struct final_file *grown = mem_grow(late->files[c->side], room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "files of final records");
-        late->files[c->side] = grown;
-        late->room[c->side] = room;
-    }
+    if (mem_list_more(&late->files[c->side], late->count[c->side], &late->room[c->side], 32,
+                      "files of final records", diag) != OK)
+        return ERR_MACHINE;
     late->files[c->side][late->count[c->side]++] = (struct final_file){.rows = *file};
     late->records += file->records;
     return OK;

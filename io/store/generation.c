@@ -219,15 +219,9 @@ enum err gone_read(struct sqlite *db, const char *file, uint16_t before, uint64_
             err = diag->err;
             break;
         }
-        if (*count == room) {
-            uint64_t *grown = mem_grow(*offsets, (room ? room * 2 : 64) * sizeof *grown);
-            if (!grown) {
-                err = mem_fail(diag, room * sizeof *grown, "reopened records");
-                break;
-            }
-            *offsets = grown;
-            room = room ? room * 2 : 64;
-        }
+        err = mem_list_more(offsets, *count, &room, 64, "reopened records", diag);
+        if (err != OK)
+            break;
         (*offsets)[(*count)++] = (uint64_t)sqlite_int(s, 0);
     }
     sqlite_finish(s);

@@ -94,16 +94,9 @@ static enum err read_earlier(struct id_book *b, const char *from, const char *to
             b->unknown_days++;
             continue;
         }
-        if (b->earlier_count == b->earlier_room) {
-            const uint32_t room = b->earlier_room ? b->earlier_room * 2 : 64;
-            struct earlier *grown = mem_grow(b->earlier, room * sizeof *grown);
-            if (!grown) {
-                err = mem_fail(diag, room * sizeof *grown, "ids of earlier days");
-                break;
-            }
-            b->earlier = grown;
-            b->earlier_room = room;
-        }
+        err = mem_list_more(&b->earlier, b->earlier_count, &b->earlier_room, 64, "ids of earlier days", diag);
+        if (err != OK)
+            break;
         struct earlier *e = &b->earlier[b->earlier_count++];
         memset(e, 0, sizeof *e);
         e->task = sqlite_int(s, 0);
@@ -135,16 +128,9 @@ static enum err read_days(struct id_book *b, struct diag *diag)
                 err = diag->err;
                 break;
             }
-            if (b->dated_count == b->dated_room) {
-                const uint32_t room = b->dated_room ? b->dated_room * 2 : 256;
-                struct dated *grown = mem_grow(b->dated, room * sizeof *grown);
-                if (!grown) {
-                    err = mem_fail(diag, room * sizeof *grown, "ids of earlier days");
-                    break;
-                }
-                b->dated = grown;
-                b->dated_room = room;
-            }
+            err = mem_list_more(&b->dated, b->dated_count, &b->dated_room, 256, "ids of earlier days", diag);
+            if (err != OK)
+                break;
             b->dated[b->dated_count++] =
                 (struct dated){i, (uint16_t)sqlite_int(s, 1), (uint8_t)sqlite_int(s, 0)};
         }
@@ -324,14 +310,9 @@ enum err id_book_seal(struct id_book *b, const char **file, struct diag *diag)
 
 static enum err give_up(struct id_book *b, const char *file, struct diag *diag)
 {
-    if (b->given_up_count == b->given_up_room) {
-        const uint32_t room = b->given_up_room ? b->given_up_room * 2 : 8;
-        char(*grown)[200] = mem_grow(b->given_up, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "ids of earlier days");
-        b->given_up = grown;
-        b->given_up_room = room;
-    }
+    if (mem_list_more(&b->given_up, b->given_up_count, &b->given_up_room, 8, "ids of earlier days", diag) !=
+        OK)
+        return ERR_MACHINE;
     snprintf(b->given_up[b->given_up_count++], sizeof *b->given_up, "%s", file);
     return OK;
 }

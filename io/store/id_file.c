@@ -127,17 +127,8 @@ enum err id_file_create(struct id_writer **out, const struct state *state, const
 /* The chunk's line, and with it where its bytes go. 0: memory is out. */
 static int new_chunk(struct id_writer *w, const struct chunk *chunk, uint64_t *offset)
 {
-    int taken = 1;
     pthread_mutex_lock(&w->lock);
-    if (w->count == w->room) {
-        const uint32_t room = w->room ? w->room * 2 : 64;
-        struct chunk *grown = mem_grow(w->chunks, room * sizeof *grown);
-        taken = grown != NULL;
-        if (grown) {
-            w->chunks = grown;
-            w->room = room;
-        }
-    }
+    const int taken = mem_list_more(&w->chunks, w->count, &w->room, 64, "ids", NULL) == OK;
     if (taken) {
         *offset = w->size;
         w->chunks[w->count] = *chunk;

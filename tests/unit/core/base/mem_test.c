@@ -80,6 +80,49 @@ TEST(more_pages_keep_what_is_in_the_first_ones)
     }
 }
 
+TEST(a_list_grows_by_doubling_and_keeps_its_items)
+{
+    const uint64_t before = mem_held();
+    struct diag diag = {0};
+    struct pair {
+        uint32_t a;
+        uint64_t b;
+    } *narrow = NULL;
+    uint64_t *wide = NULL;
+    uint32_t narrow_room = 0;
+    size_t wide_room = 0;
+    for (uint32_t i = 0; i < 1000; i++) {
+        EXPECT(mem_list_more(&narrow, i, &narrow_room, 3, "pairs", &diag) == OK);
+        EXPECT(mem_list_more(&wide, i, &wide_room, 16, "numbers", NULL) == OK);
+        narrow[i] = (struct pair){i, i * 7};
+        wide[i] = i * 11;
+    }
+    EXPECT(narrow_room == 3 << 9 && wide_room == 1024);
+    uint32_t wrong = 0;
+    for (uint32_t i = 0; i < 1000; i++)
+        wrong += narrow[i].a != i || narrow[i].b != i * 7 || wide[i] != i * 11;
+    EXPECT(wrong == 0);
+    mem_give(narrow);
+    mem_give(wide);
+    EXPECT(mem_held() == before);
+}
+
+TEST(a_list_whose_number_or_bytes_do_not_fit_stays_as_it_was)
+{
+    struct diag diag = {0};
+    char *list = mem_take(1), *const same = list;
+    uint32_t room = UINT32_MAX / 2 + 1; /* twice that is none in 32 bits */
+    EXPECT(mem_list_more(&list, room, &room, 1, "rows", &diag) == ERR_MACHINE);
+    EXPECT(list == same && room == UINT32_MAX / 2 + 1 && strstr(diag.what, "for rows"));
+    struct {
+        char bytes[1 << 20];
+    } *wide = NULL;
+    uint64_t many = UINT64_MAX >> 20;
+    EXPECT(mem_list_more(&wide, many, &many, 1, "rows", NULL) == ERR_MACHINE);
+    EXPECT(wide == NULL && many == UINT64_MAX >> 20);
+    mem_give(list);
+}
+
 static void *take_and_give(void *argument)
 {
     (void)argument;
