@@ -2,13 +2,7 @@
 # tests/book/apart.sh TIEOUT: open records that pass by the run: the same outputs and state to the byte as when all are fed to it, however many
 # workers there are; damage is seen; other rules, and nothing passes by.
 set -eu
-tieout=$(realpath "$1")
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-cd "$work"
-. "$root/tests/book/common.sh"
+. "$(dirname -- "$0")/common.sh"
 
 mkdir -p fed/local fed/bill
 job A 4 | sed 's/^output/aggregate: {by: [status]}\noutput/' >fed/a.yaml

@@ -1,13 +1,7 @@
 #!/bin/sh
 # tests/book/book.sh TIEOUT: a book's commands, day by day: order, gaps, bills that do not come, two at once, state that is not as it was.
 set -eu
-tieout=$(realpath "$1")
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-cd "$work"
-. "$root/tests/book/common.sh"
+. "$(dirname -- "$0")/common.sh"
 
 mkdir -p book/local book/bill
 job A >book/a.yaml

@@ -2,13 +2,7 @@
 # tests/book/by_hand.sh TIEOUT: errors that people handle: two that are one payment become a match, their real partners come after all,
 # their records change, days are done again; and sinks hear of what ends an error.
 set -eu
-tieout=$(realpath "$1")
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-cd "$work"
-. "$root/tests/book/common.sh"
+. "$(dirname -- "$0")/common.sh"
 
 mkdir -p book/local book/bill
 job H 0 | sed 's/match: false/match: true/; s/output: {dir: out}/output: {dir: out, match: true}/' >book/h.yaml

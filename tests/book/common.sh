@@ -1,6 +1,19 @@
-# tests/book/common.sh: what the scripts of this folder share; read with `.`, in a folder of the script's own; $tieout and $root are set.
+# tests/book/common.sh: what the scripts of this folder begin with; read with `.` by a script whose first argument is the program. Leaves them in a
+# folder of their own that goes when they end; $tieout and $root are set, and fixtures/book.sh is read.
+
+tieout=$(realpath "$1")
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+cd "$work"
+. "$root/fixtures/book.sh"
 
 failures=0
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
 # expect CODE TEXT COMMAND...: the exit code, and a piece of what it says.
 expect() {
     want=$1 text=$2
@@ -8,14 +21,11 @@ expect() {
     code=0
     "$@" >said 2>&1 || code=$?
     if [ "$code" -ne "$want" ] || ! grep -qF -- "$text" said; then
-        echo "FAILED: $*: exit code $code, expected $want and \"$text\":"
+        fail "$*: exit code $code, expected $want and \"$text\":"
         cat said
-        failures=$((failures + 1))
     fi
 }
 t() { "$tieout" "$@"; }
-
-. "$root/fixtures/book.sh"
 
 finish() {
     if [ "$failures" -ne 0 ]; then

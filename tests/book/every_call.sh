@@ -3,14 +3,8 @@
 # STEPth n; then a call of the next try kills that too; then it is done. Same digests as a book to which nothing happened, and
 # the log agrees. Only builds with TIEOUT_FAULTS have the switches.
 set -eu
-tieout=$(realpath "$1")
+. "$(dirname -- "$0")/common.sh"
 step=$2
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-cd "$work"
-. "$root/tests/book/common.sh"
 
 mkdir -p base/local base/bill
 # Two queues: while one task is read, the other one's is written and committed.

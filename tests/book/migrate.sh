@@ -3,18 +3,8 @@
 # STEPth call (builds with TIEOUT_FAULTS), and days go on as if this program had done all of them: same digests, errors under the ids that
 # sinks know. CR-08.
 set -eu
-tieout=$(realpath "$1")
+. "$(dirname -- "$0")/common.sh"
 step=${2:-1}
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-cd "$work"
-. "$root/tests/book/common.sh"
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
 ask() { # FILE SQL
     python3 -c 'import sqlite3, sys
 for row in sqlite3.connect("file:%s?mode=ro" % sys.argv[1], uri=True).execute(sys.argv[2]):

@@ -2,13 +2,7 @@
 # tests/book/night.sh TIEOUT: days of three queues in one run, where one is read while another is written and records pass by, against the same days
 # one task at a time with one worker: the same state and outputs to the byte. Small, so that ThreadSanitizer can run it.
 set -eu
-tieout=$(realpath "$1")
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-cd "$work"
-. "$root/tests/book/common.sh"
+. "$(dirname -- "$0")/common.sh"
 
 mkdir -p one/local one/bill
 for q in A B C; do

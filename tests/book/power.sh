@@ -3,14 +3,9 @@
 # renamed, then its folder fsynced; the outputs and the state's files before the commit, BOOK behind it. And a disk without any room:
 # what is there can still be looked at.
 set -eu
-tieout=$(realpath "$1")
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-work=$(mktemp -d)
+. "$(dirname -- "$0")/common.sh"
 mounted=
 trap '[ -z "$mounted" ] || umount "$mounted"; rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-cd "$work"
-. "$root/tests/book/common.sh"
 
 book() { # DIR
     mkdir -p "$1/local" "$1/bill"

@@ -1,29 +1,13 @@
 #!/bin/sh
 # tests/book/repeated.sh TIEOUT: what came on an earlier day and comes again: rows, corrections, partners under a later key, budgets.
 set -eu
-tieout=$(realpath "$1")
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-cd "$work"
-failures=0
+. "$(dirname -- "$0")/common.sh"
 
 fail() {
-    echo "FAILED: $*"
+    echo "FAILED: $book: $*"
     failures=$((failures + 1))
 }
 t() { "$tieout" "$@" --jobs="$book"; }
-# expect CODE TEXT COMMAND...: the exit code, and a piece of what it says.
-expect() {
-    want=$1 text=$2
-    shift 2
-    code=0
-    "$@" >said 2>&1 || code=$?
-    if [ "$code" -ne "$want" ] || ! grep -qF -- "$text" said; then
-        fail "$book: $*: exit code $code, expected $want and \"$text\":"
-        cat said
-    fi
-}
 # book NAME [LINES OF match...]: both sides have an id, an order, a second number, an amount, a status and a day.
 make() {
     book=$1
@@ -71,12 +55,12 @@ day() { # DAY CODE TEXT
 }
 has() { # DAY CLASS TEXT
     grep -qF -- "$3" "$book/out/a/2026-11-0$1/$2.csv" || {
-        fail "$book: no \"$3\" in $2.csv of day $1:"
+        fail "no \"$3\" in $2.csv of day $1:"
         grep . "$book/out/a/2026-11-0$1/"[a-z]*s[a-z]*.csv "$book/out/a/2026-11-0$1/"[dema]*.csv | grep -v ':side,\|:channel_code,\|aggregate' | sort -u
     }
 }
 not() {
-    if grep -qF -- "$3" "$book/out/a/2026-11-0$1/$2.csv"; then fail "$book: \"$3\" in $2.csv of day $1"; fi
+    if grep -qF -- "$3" "$book/out/a/2026-11-0$1/$2.csv"; then fail "\"$3\" in $2.csv of day $1"; fi
 }
 
 # ---- a row that an earlier day took in is a duplicate, on either side, whatever became of it ----
@@ -208,7 +192,7 @@ for any in false default true; do
         has 3 ambiguous 'c1,'
         has 3 missing 'l2,'
         t status >said 2>&1 || :
-        ! grep -q ids.other_date said || fail "$book: the alarm stands behind a day that gave no cause"
+        ! grep -q ids.other_date said || fail "the alarm stands behind a day that gave no cause"
     else
         has 2 match 'A,o1'
     fi
@@ -360,8 +344,4 @@ for attrs in '' 'attrs: {extra: status}'; do
     expect 0 done t task run
 done
 
-if [ "$failures" -ne 0 ]; then
-    echo "$failures failed"
-    exit 1
-fi
-echo "what came before: as it should be"
+finish 'what came before: as it should be'

@@ -2,17 +2,7 @@
 # tests/book/told.sh TIEOUT: what people are told of a book: no bytes that steer their terminal, alarms again after a retry, all rules of a job,
 # an error for each of many equal records, and where their rows are.
 set -eu
-tieout=$(realpath "$1")
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-cd "$work"
-. "$root/tests/book/common.sh"
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
+. "$(dirname -- "$0")/common.sh"
 
 # ---- a row whose number would clear the screen, and a reason and a colleague that would too
 mkdir -p esc/local esc/bill

@@ -57,15 +57,19 @@ def fail(what, said):
     print(f"FAILED: {what}\n{said}")
 
 
+def write_logs(root, logs):
+    for name, table, changes in logs:
+        log = Log(f"{root}/{name}", table)
+        for change in changes:
+            log.transaction(change)
+        log.close()
+
+
 def case(what, local, channel, logs, bill=None, want=None):
     """`want`: records by class, local and channel; classes that are not named are empty."""
     root = tempfile.mkdtemp()
     try:
-        for name, table, changes in logs:
-            log = Log(f"{root}/{name}", table)
-            for change in changes:
-                log.transaction(change)
-            log.close()
+        write_logs(root, logs)
         if bill is not None:
             with open(root + "/bill.csv", "w") as file:
                 file.write("id,order,amount,status,time\n")
@@ -96,11 +100,7 @@ def inspected(what, channel, parts, logs, want):
     """`want`: occurrence ids that `inspect FILE --job` shows, by file."""
     root = tempfile.mkdtemp()
     try:
-        for name, table, changes in logs:
-            log = Log(f"{root}/{name}", table)
-            for change in changes:
-                log.transaction(change)
-            log.close()
+        write_logs(root, logs)
         with open(root + "/j.yaml", "w") as file:
             file.write(job(log_side(*parts), channel))
         for name, ids in want.items():
