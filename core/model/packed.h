@@ -141,22 +141,28 @@ static inline uint64_t packed_hash(const uint64_t word[2], uint64_t seed)
     return hash ^ hash >> 29;
 }
 
-/* 0: the record needs more than half a line. `flags` without those of side and direction must be 0. */
-static inline int packed_fits(int64_t amount_micro, uint64_t place, uint16_t status, uint16_t flags)
+/* 0: the record needs more than half a line. `flags` without those of side and direction must be 0. As wide as a register: a flag
+ * that is put aside by halves and taken up whole waits until it is in the cache. */
+static inline int packed_fits(int64_t amount_micro, uint64_t place, uint16_t status, uint64_t flags)
 {
     return !((((uint64_t)amount_micro + PACKED_AMOUNT_MAX + 1) >> 48) | place >> PACKED_PLACE_BITS |
-             (uint64_t)(status > PACKED_STATUS_MAX) |
-             (uint64_t)(flags & ~(unsigned)(RECORD_CHANNEL | RECORD_OUT)));
+             (uint64_t)(status > PACKED_STATUS_MAX) | (flags & ~(uint64_t)(RECORD_CHANNEL | RECORD_OUT)));
+}
+static inline uint64_t packed_sigma(int64_t amount_micro, uint64_t currency, uint64_t status, uint64_t is_out)
+{
+    return (uint64_t)amount_micro << 16 | currency << 8 | status << 1 | is_out;
+}
+static inline uint64_t packed_rest(uint64_t place, uint64_t day, uint64_t is_channel)
+{
+    return place | day << PACKED_DAY_SHIFT | is_channel << PACKED_CHANNEL_SHIFT;
 }
 static inline void packed_put(struct packed *p, const struct packed_key *key, int64_t amount_micro,
-                              uint64_t place, uint16_t day, uint8_t currency, uint16_t status, uint16_t flags)
+                              uint64_t place, uint16_t day, uint8_t currency, uint16_t status, uint64_t flags)
 {
     p->key[0] = key->word[0];
     p->key[1] = key->word[1];
-    p->sigma = (uint64_t)amount_micro << 16 | (uint64_t)currency << 8 | (uint64_t)status << 1 |
-               (flags & RECORD_OUT ? 1u : 0u);
-    p->rest = place | (uint64_t)day << PACKED_DAY_SHIFT |
-              (uint64_t)(flags & RECORD_CHANNEL ? 1u : 0u) << PACKED_CHANNEL_SHIFT;
+    p->sigma = packed_sigma(amount_micro, currency, status, !!(flags & RECORD_OUT));
+    p->rest = packed_rest(place, day, !!(flags & RECORD_CHANNEL));
 }
 
 static inline uint64_t packed_place(const struct packed *p)
