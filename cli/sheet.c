@@ -1,5 +1,6 @@
 /* cli/sheet.c: see sheet.h */
 #include "cli/sheet.h"
+#include "core/base/formula.h"
 #include "core/base/mem.h"
 #include <errno.h>
 #include <string.h>
@@ -63,7 +64,7 @@ static enum err read_all(struct sheet *s, const char *path, struct diag *diag)
 /* What makes a formula harmless in a spreadsheet is no part of the text. */
 static char *without_apostrophe(char *cell)
 {
-    return cell[0] == '\'' && cell[1] && strchr("=+-@\t\r", cell[1]) ? cell + 1 : cell;
+    return formula_is_marked(span_of(cell)) ? cell + 1 : cell;
 }
 
 /* Cuts the next row into cells. */

@@ -1,5 +1,6 @@
 /* core/base/text.c: see text.h */
 #include "core/base/text.h"
+#include "core/base/formula.h"
 #include "core/base/mem.h"
 #include <stdarg.h>
 #include <stdio.h>
@@ -182,7 +183,7 @@ static int is_number(struct span value)
 
 void text_csv(struct text *text, struct span value)
 {
-    int formula = value.size && value.data[0] && strchr("=+-@\t\r", value.data[0]) && !is_number(value);
+    const int formula = formula_is(value) && !is_number(value);
     int quoted = 0;
     for (size_t i = 0; i < value.size && !quoted; i++)
         quoted =

@@ -1,7 +1,7 @@
 /* core/model/currency.c: see currency.h */
 #include "core/model/currency.h"
 
-/* code and exponent; the order is part of no output */
+/* code and exponent, N where ISO 4217 says N.A.; the order is part of no output */
 static const char table[][5] = {
     "AED2", "AFN2", "ALL2", "AMD2", "ANG2", "AOA2", "ARS2", "AUD2", "AWG2", "AZN2", "BAM2", "BBD2", "BDT2",
     "BGN2", "BHD3", "BIF0", "BMD2", "BND2", "BOB2", "BOV2", "BRL2", "BSD2", "BTN2", "BWP2", "BYN2", "BZD2",
@@ -16,7 +16,8 @@ static const char table[][5] = {
     "SGD2", "SHP2", "SLE2", "SLL2", "SOS2", "SRD2", "SSP2", "STN2", "SVC2", "SYP2", "SZL2", "THB2", "TJS2",
     "TMT2", "TND3", "TOP2", "TRY2", "TTD2", "TWD2", "TZS2", "UAH2", "UGX0", "USD2", "USN2", "UYI0", "UYU2",
     "UYW4", "UZS2", "VED2", "VES2", "VND0", "VUV0", "WST2", "XAF0", "XCD2", "XCG2", "XOF0", "XPF0", "XXX2",
-    "YER2", "ZAR2", "ZMW2", "ZWG2", "ZWL2",
+    "YER2", "ZAR2", "ZMW2", "ZWG2", "ZWL2", "XAGN", "XAUN", "XBAN", "XBBN", "XBCN", "XBDN", "XDRN", "XPDN",
+    "XPTN", "XSUN", "XTSN", "XUAN",
 };
 enum { COUNT = sizeof table / sizeof table[0] };
 _Static_assert((int)COUNT < (int)CURRENCY_COUNT_MAX, "a currency is one byte");
@@ -57,7 +58,14 @@ const char *currency_code(uint8_t currency)
 
 int currency_exponent(uint8_t currency)
 {
+    if (!currency_has_minor(currency))
+        return 0;
     return currency && currency <= COUNT ? table[currency - 1][3] - '0' : 2;
+}
+
+int currency_has_minor(uint8_t currency)
+{
+    return !currency || currency > COUNT || table[currency - 1][3] != 'N';
 }
 
 int currency_count(void)

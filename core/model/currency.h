@@ -16,8 +16,10 @@ enum { CURRENCY_NONE = 0, CURRENCY_COUNT_MAX = 256 };
 uint8_t currency_find(const char *text, size_t size);
 /* "CNY"; "" for 0. */
 const char *currency_code(uint8_t currency);
-/* Decimals: 2 for CNY, 0 for JPY, 3 for KWD; 2 for 0. */
+/* Decimals: 2 for CNY, 0 for JPY, 3 for KWD, 0 for XAU; 2 for 0 and for the code that says there is none. */
 int currency_exponent(uint8_t currency);
+/* 0: ISO 4217 gives it no minor unit at all (metals, XDR, units of account): no column can be in one. */
+int currency_has_minor(uint8_t currency);
 int currency_count(void);
 
 #endif

@@ -685,6 +685,8 @@ static inline int parse_money(const struct field_rule *rule, struct span text, u
     }
     if (LIKELY(rule->unit == UNIT_MAJOR))
         return money_parse(text.data, text.size, micro);
+    if (rule->unit == UNIT_MINOR && !currency_has_minor(currency))
+        return 0;
     return money_parse_minor(text.data, text.size, rule->unit == UNIT_MINOR ? currency_exponent(currency) : 2,
                              micro);
 }
@@ -1660,7 +1662,8 @@ static inline int image_money(const struct cell *c, const struct field_rule *rul
 {
     unsigned shift = MICRO_DIGITS;
     if (UNLIKELY(rule->unit != UNIT_MAJOR)) {
-        if (c->kind == CELL_DECIMAL && c->size != 0)
+        if ((c->kind == CELL_DECIMAL && c->size != 0) ||
+            (rule->unit == UNIT_MINOR && !currency_has_minor(currency)))
             return 0;
         shift -= rule->unit == UNIT_MINOR ? (unsigned)currency_exponent(currency) : 2;
     } else if (c->kind == CELL_DECIMAL) {

@@ -1,5 +1,6 @@
 /* io/sink/carried_line.c: see carried_line.h */
 #include "io/sink/carried_line.h"
+#include "core/base/formula.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/model/currency.h"
@@ -83,12 +84,6 @@ static int time_day(struct carried_lines *l, struct span time, uint16_t *day)
     return *day != DAY_NONE;
 }
 
-static int may_be_formula(struct span text)
-{
-    const char c = text.size ? text.data[0] : 'x';
-    return c == '=' || c == '+' || c == '-' || c == '@' || c == '\t' || c == '\r';
-}
-
 /* What stands before the fields. */
 static int take_head(struct carried_lines *l, enum side side, const struct span *cells,
                      const struct open_print *print, struct carry *carry)
@@ -163,11 +158,11 @@ static int take_fields(struct carried_lines *l, const struct span *cells, struct
         f->text[field] = cells[CARRY_COLUMNS + field + (field >= FIELDS)];
         const int is_number = field == FIELD_AMOUNT || field == FIELD_FEE || field == FIELD_BILL_DATE ||
                               field == FIELD_TRADE_TIME;
-        if (!is_number && may_be_formula(f->text[field]))
+        if (!is_number && formula_is(f->text[field]))
             return 0;
     }
     f->occurrence = cells[CARRY_COLUMNS + FIELDS];
-    return !may_be_formula(f->occurrence) && take_money(l, f, amount) && take_dates(l, f);
+    return !formula_is(f->occurrence) && take_money(l, f, amount) && take_dates(l, f);
 }
 
 static char *put(char *at, const void *bytes, size_t size)
@@ -315,7 +310,7 @@ int carried_line_make(struct carried_lines *l, enum side side, struct span row,
     const unsigned attrs = (unsigned)l->job->attr_count;
     struct full *f = &out->full;
     *f = (struct full){.side = (uint8_t)side, .place = place, .verdict = VERDICT_OPEN};
-    if (!split(row, cells, CARRY_COLUMNS + FIELDS + 1 + attrs) || may_be_formula(cells[CARRY_PLACE]) ||
+    if (!split(row, cells, CARRY_COLUMNS + FIELDS + 1 + attrs) || formula_is(cells[CARRY_PLACE]) ||
         !take_head(l, side, cells, print, &out->carry) || !take_fields(l, cells, f, out->amount))
         return 0;
     f->carry = &out->carry;

@@ -3,6 +3,7 @@
 #ifndef TIEOUT_IO_SINK_CELL_TEXT_H
 #define TIEOUT_IO_SINK_CELL_TEXT_H
 
+#include "core/base/formula.h"
 #include "core/base/short.h"
 #include "core/base/span.h"
 
@@ -47,11 +48,7 @@ static inline char *cell_quoted(char *at, struct span text, int formula)
 /* Writes the cell; the byte behind. `is_number`: amounts and dates stay what they are. */
 static inline char *cell_write(char *at, struct span text, int is_number)
 {
-    int formula = 0;
-    if (!is_number && text.size) {
-        char c = text.data[0];
-        formula = c == '=' || c == '+' || c == '-' || c == '@' || c == '\t' || c == '\r';
-    }
+    const int formula = !is_number && formula_is(text);
     if (__builtin_expect(cell_wants_quotes(text), 0))
         return cell_quoted(at, text, formula);
     if (formula)

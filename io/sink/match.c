@@ -1487,9 +1487,7 @@ static inline char *put_cell(char *at, struct span text)
     uint64_t half[2];
     memcpy(half, &odd, 16);
     const char first = text.size ? text.data[0] : ' ';
-    if (__builtin_expect((half[0] | half[1]) != 0 || first == '=' || first == '+' || first == '-' ||
-                             first == '@' || first == '\t',
-                         0))
+    if (__builtin_expect((half[0] | half[1]) != 0 || formula_may_begin(first), 0))
         return cell_write(at, text, 0);
     memcpy(at, &low, 16);
     memcpy(at + 16, &high, 16);

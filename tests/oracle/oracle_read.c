@@ -69,7 +69,9 @@ static const char codes_2[] =
     "MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN "
     "QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY "
     "TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW ";
-static const char codes_0[] = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF ";
+static const char codes_0[] =
+    "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF "
+    "XAG XAU XBA XBB XBC XBD XDR XPD XPT XSU XTS XUA "; /* of which there is no minor unit */
 static const char codes_3[] = "BHD IQD JOD KWD LYD OMR TND ";
 
 int oracle_exponent(struct text code)

@@ -608,6 +608,9 @@ TEST(formulas_are_made_harmless)
 {
     struct oracle_job *job = PLAIN;
     IS(cell_of_missing(job, "biz_order_no,amount,status", "=1+1,1,", "biz_order_no"), "'=1+1");
+    IS(cell_of_missing(job, "biz_order_no,amount,status", "'=1,1,", "biz_order_no"), "''=1");
+    IS(cell_of_missing(job, "biz_order_no,amount,status", "\xef\xbc\x9dz,1,", "biz_order_no"),
+       "'\xef\xbc\x9dz");
     IS(cell_of_missing(job, "biz_order_no,amount,status", "K,-1,", "amount"), "-1.00");
 }
 

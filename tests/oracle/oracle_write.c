@@ -44,10 +44,20 @@ static struct text reasons_text(const struct oracle_job *job, const struct oreco
     return out;
 }
 
-/* A cell that a spreadsheet would run gets an apostrophe in front. */
+/* A cell that a spreadsheet would run gets an apostrophe in front; so does one that looks as if it had got one. */
 static struct text harmless(struct text cell)
 {
-    if (!cell.size || !strchr("=+-@\t\r", cell.data[0]) || cell.data[0] == 0)
+    static const char *const runs[] = {
+        "=", "+", "-", "@", "\t", "\r", "\n", "\xef\xbc\x9d", "\xef\xbc\x8b", "\xef\xbc\x8d", "\xef\xbc\xa0"};
+    size_t begin = 0;
+    int run = 0;
+    while (begin < cell.size && cell.data[begin] == '\'')
+        begin++;
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
+        size_t n = strlen(runs[i]);
+        run |= cell.size - begin >= n && memcmp(cell.data + begin, runs[i], n) == 0;
+    }
+    if (!run)
         return text_copy(cell.data, cell.size);
     struct text out = {0};
     text_append(&out, "'", 1);

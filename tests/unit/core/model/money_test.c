@@ -198,8 +198,8 @@ TEST(currencies_have_their_exponents)
     static const struct {
         const char *code;
         int exponent;
-    } table[] = {{"CNY", 2}, {"USD", 2}, {"JPY", 0}, {"KRW", 0}, {"KWD", 3},
-                 {"BHD", 3}, {"CLF", 4}, {"VND", 0}, {"ISK", 0}, {"EUR", 2}};
+    } table[] = {{"CNY", 2}, {"USD", 2}, {"JPY", 0}, {"KRW", 0}, {"KWD", 3}, {"BHD", 3}, {"CLF", 4},
+                 {"VND", 0}, {"ISK", 0}, {"EUR", 2}, {"XAU", 0}, {"XDR", 0}, {"XTS", 0}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         uint8_t currency = currency_find(table[i].code, 3);
         EXPECT(currency != 0 && currency_exponent(currency) == table[i].exponent &&
@@ -211,4 +211,6 @@ TEST(currencies_have_their_exponents)
     EXPECT(!currency_find("U$D", 3) && !currency_find("\xD5SD", 3) && !currency_find("[SD", 3) &&
            !currency_find("@SD", 3));
     EXPECT(strcmp(currency_code(0), "") == 0);
+    EXPECT(!currency_has_minor(currency_find("XAU", 3)) && !currency_has_minor(currency_find("XUA", 3)) &&
+           currency_has_minor(currency_find("JPY", 3)) && currency_has_minor(0));
 }

@@ -409,20 +409,24 @@ TEST(units_are_the_declared_ones)
     /* AMT-07: fen and yuan, JPY without and KWD with three decimals. */
     static const struct want minor[] = {{{"amount=1234", "cur=CNY"}, "12.34", NULL, 0},
                                         {{"amount=1234", "cur=JPY"}, "1234", NULL, 0},
-                                        {{"amount=1234", "cur=KWD"}, "1.234", NULL, 0}},
+                                        {{"amount=1234", "cur=KWD"}, "1.234", NULL, 0},
+                                        /* a metal has no minor unit: nobody can say what 1234 of them are */
+                                        {{"amount=1234", "cur=XAU"}, NULL, NULL, REJECT_AMOUNT}},
                              hundredths[] = {{{"amount=1234", "cur=CNY"}, "12.34", NULL, 0},
                                              {{"amount=1200", "cur=JPY"}, "12", NULL, 0},
                                              {{"amount=1234", "cur=KWD"}, "12.340", NULL, 0}},
                              major[] = {{{"amount=1234", "cur=CNY"}, "1234.00", NULL, 0},
                                         {{"amount=1234", "cur=JPY"}, "1234", NULL, 0},
                                         {{"amount=12.345", "cur=KWD"}, "12.345", NULL, 0},
+                                        {{"amount=12.345", "cur=XAU"}, "12.345", NULL, 0},
+                                        {{"amount=12.000", "cur=XDR"}, "12", NULL, 0},
                                         {{"amount=500.0", "cur=CNY"}, "500.00", NULL, 0}, /* AMT-08 */
                                         {{"amount=500.00", "cur=CNY"}, "500.00", NULL, 0}};
     static const struct {
         enum amount_unit unit;
         const struct want *rows;
         size_t count;
-    } units[] = {{UNIT_MINOR, minor, 3}, {UNIT_HUNDREDTHS, hundredths, 3}, {UNIT_MAJOR, major, 5}};
+    } units[] = {{UNIT_MINOR, minor, 4}, {UNIT_HUNDREDTHS, hundredths, 3}, {UNIT_MAJOR, major, 7}};
     for (size_t i = 0; i < 3; i++) {
         struct bench b = {0};
         b.type.fields[FIELD_AMOUNT] = (struct field_rule){.column = "amount", .unit = units[i].unit};
