@@ -7,7 +7,7 @@
  * What a key must not be (other than ASCII, or shortened by a spreadsheet) is part of the comparison.
  *
  *     binlog_shape_turn        a row of a lane that is common: where its values lie, and the shape for those that follow
- *       binlog_shape_same      those that follow: 1: they lie where that row's lay. In line.
+ *       binlog_shape_alike     those that follow: how many lie where that row's lay. In line.
  *
  * Memory: a table's version has its shapes, for good. Threads: one owner.
  */
@@ -53,7 +53,8 @@ struct binlog_shapes {
 int binlog_shape_turn(struct binlog_shapes *shapes, struct binlog_shape **shape, struct binlog_places *places,
                       const struct binlog_lane *lane, const uint8_t *at);
 
-typedef int binlog_shape_same_fn(const struct binlog_shape *shape, const uint8_t *at);
+/* How many rows of shape->places.size bytes each, side by side from `at` on, are like it; `most` at most. */
+typedef uint32_t binlog_shape_alike_fn(const struct binlog_shape *shape, const uint8_t *at, uint32_t most);
 
 /* 1: the row at `at` is like it. shape->reach + SHAPE_READ bytes can be read. */
 static inline __attribute__((always_inline)) int binlog_shape_under(const struct binlog_shape *shape,
@@ -76,26 +77,45 @@ static inline __attribute__((always_inline)) int binlog_shape_under(const struct
 #endif
 }
 
-static inline __attribute__((always_inline)) int binlog_shape_same(const struct binlog_shape *shape,
-                                                                   const uint8_t *at)
+static inline __attribute__((always_inline)) uint32_t binlog_shape_alike(const struct binlog_shape *shape,
+                                                                         const uint8_t *at, uint32_t most)
 {
-    return binlog_shape_under(shape, shape->mask, at);
+    uint32_t count = 0;
+    while (count < most && binlog_shape_under(shape, shape->mask, at)) {
+        at += shape->places.size;
+        count++;
+    }
+    return count;
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx512f"))) static inline int binlog_shape_same_512(const struct binlog_shape *shape,
-                                                                           const uint8_t *at)
+enum { SHAPE_DIFFERENT = 0x28 }; /* (a ^ b) & c */
+
+/* Most rows have no more to compare than two vectors, which then are loaded once. */
+__attribute__((target("avx512f"))) static inline uint32_t
+binlog_shape_alike_512(const struct binlog_shape *shape, const uint8_t *at, uint32_t most)
 {
-    enum { DIFFERENT_UNDER_MASK = 0x28 }; /* (a ^ b) & c */
-    __m512i other = _mm512_setzero_si512();
-    uint32_t i = 0;
-    do {
-        const __m512i row = _mm512_loadu_si512(at + i), want = _mm512_loadu_si512(shape->bytes + i),
-                      mask = _mm512_loadu_si512(shape->mask + i);
-        other = _mm512_or_si512(other, _mm512_ternarylogic_epi64(row, want, mask, DIFFERENT_UNDER_MASK));
-        i += 64;
-    } while (i < shape->reach);
-    return _mm512_test_epi64_mask(other, other) == 0;
+    const uint32_t reach = shape->reach, size = shape->places.size;
+    const __m512i want = _mm512_loadu_si512(shape->bytes), mask = _mm512_loadu_si512(shape->mask),
+                  want_2 = _mm512_loadu_si512(shape->bytes + 64),
+                  mask_2 = _mm512_loadu_si512(shape->mask + 64);
+    uint32_t count;
+    for (count = 0; count < most; count++, at += size) {
+        __m512i other = _mm512_ternarylogic_epi64(_mm512_loadu_si512(at), want, mask, SHAPE_DIFFERENT);
+        if (reach > 64) {
+            const __m512i second =
+                _mm512_ternarylogic_epi64(_mm512_loadu_si512(at + 64), want_2, mask_2, SHAPE_DIFFERENT);
+            other = _mm512_or_si512(other, second);
+            for (uint32_t i = 128; UNLIKELY(i < reach); i += 64)
+                other = _mm512_or_si512(other, _mm512_ternarylogic_epi64(_mm512_loadu_si512(at + i),
+                                                                         _mm512_loadu_si512(shape->bytes + i),
+                                                                         _mm512_loadu_si512(shape->mask + i),
+                                                                         SHAPE_DIFFERENT));
+        }
+        if (_mm512_test_epi64_mask(other, other) != 0)
+            break;
+    }
+    return count;
 }
 #endif
 

@@ -429,7 +429,9 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
 /* The normalizer of the table whose rows are next. */
 static enum err decoding_turn(struct decoding *d, const struct binlog_table *table, struct diag *diag)
 {
-    enum err err = binlog_version_of(d->s, table, d->input->path, &d->normalizer, diag);
+    enum err err = log_run_end(&d->run, diag);
+    if (err == OK)
+        err = binlog_version_of(d->s, table, d->input->path, &d->normalizer, diag);
     if (err != OK)
         return err;
     d->table = table;
@@ -453,6 +455,8 @@ static enum err decode(struct decoding *d, struct binlog_rows *rows, struct diag
                 return err;
             if (is_done)
                 continue;
+            if ((err = log_run_end(&d->run, diag)) != OK)
+                return err;
         }
         const struct binlog_row *row;
         if ((step = binlog_rows_step(rows, &row, diag)) != STEP_MORE)
@@ -463,7 +467,7 @@ static enum err decode(struct decoding *d, struct binlog_rows *rows, struct diag
         if (UNLIKELY(err != OK))
             return err;
     }
-    return step == STEP_FAILED ? diag->err : OK;
+    return step == STEP_FAILED ? diag->err : log_run_end(&d->run, diag);
 }
 
 enum step binlog_decode_ticket(struct binlog_source *s, struct worker_io *io, struct ticket *ticket,

@@ -5,24 +5,30 @@
 #include "io/source/log_run.h"
 #include <stddef.h>
 
-/* The number of a row as text: that of the row before, or a little more. */
-static inline __attribute__((always_inline)) void log_number_set(struct log_number *n, uint64_t value)
+/* What `value` has in common with the numbers around it. */
+static __attribute__((noinline)) void number_turn(struct log_number *n, uint64_t value)
 {
-    const uint64_t more = value - n->value;
-    const unsigned shift = 8 * (n->low_size - 1);
-    if (LIKELY(more <= 9 - (n->low >> shift & 15))) {
-        n->low += more << shift;
-    } else {
+    const uint64_t high = value / 100000000;
+    *n = (struct log_number){.from = high * 100000000, .span = 100000000, .low_size = 8};
+    n->zero = n->from;
+    if (high) {
         char text[CELL_NUMBER_MAX] = {0};
-        const uint64_t high = value / 100000000;
-        n->high_size = high ? (uint32_t)number_text(text, high, 0).size : 0;
+        n->high_size = (uint32_t)number_text(text, high, 0).size;
         memcpy(&n->high, text, 8);
-        const uint64_t digits = eight_digits((uint32_t)(value % 100000000));
-        const unsigned zeros = high ? 0 : value ? (unsigned)__builtin_ctzll(digits) / 8 : 7;
-        n->low = (digits + 0x3030303030303030ull) >> 8 * zeros;
-        n->low_size = 8 - zeros;
+        return;
     }
-    n->value = value;
+    uint64_t more = 10000000; /* the least of as many digits */
+    for (; more > 1 && value < more; more /= 10)
+        n->low_size--;
+    n->from = more > 1 ? more : 0;
+    n->span = 10 * more - n->from;
+}
+
+/* Before the first of some rows. */
+static inline void number_begin(struct log_number *n, uint64_t value)
+{
+    if (UNLIKELY(value - n->from >= n->span))
+        number_turn(n, value);
 }
 
 /* What a row's words and its hour mean, where it is not what they meant in the row before. */
@@ -83,128 +89,87 @@ static inline __attribute__((always_inline)) void put_le64(uint8_t *to, uint64_t
     memcpy(to, &value, sizeof value);
 }
 
-/* Three stores for seven fields and RECORD_FOLD_BYTES; a byte of what follows is written over and is written next. */
-static inline __attribute__((always_inline)) void frame_put(struct record *record,
-                                                            const struct record_frame *frame,
-                                                            uint64_t key_size, unsigned out,
-                                                            uint32_t back_event, uint32_t row_index)
-{
-    uint8_t *const to = (uint8_t *)record;
-    put_le64(to + 24, frame->words | key_size << 16);
-    put_le64(to + 32, (frame->flags | (uint64_t)back_event << 24) + out * (uint64_t)RECORD_OUT);
-    put_le64(to + 40, frame->back_map | (uint64_t)row_index << 24);
-}
-
 /* ---- groups ---- */
 
-enum { GROUP = 32 };
+enum { LANES = 8 };
 
-/* Rows side by side that lie alike and say the same words. */
+/* Of the rows that wait. */
 struct group {
-    const uint8_t *at;
-    uint32_t count;
-    int64_t amount[GROUP];
-    uint64_t low[GROUP], hash[GROUP]; /* low: of struct log_number, whose other parts are the same for all */
+    int64_t amount[LOG_GROUP];
+    uint64_t low[LOG_GROUP], hash[LOG_GROUP]; /* low: the last eight digits of the number, as text */
 };
 
-/* Amounts and numbers up to the first row that has something which is not common, or a number of another length; how many.
- * `*sum`: of the amounts. */
-LANE_INLINE uint32_t group_values(struct group *group, const struct log_plan *plan, struct log_number *number,
-                                  int64_t *sum)
+/* 64-bit numbers of LANES rows; where a machine's vectors are shorter the compiler takes some of them. */
+typedef uint64_t lanes __attribute__((vector_size(8 * LANES)));
+
+/* An amount's last two groups of digits lie in eight bytes: the first in the upper half. */
+#define DIGITS_A(p, bytes) (((bytes) >> 32 ^ (p).digits[0].flip) & (p).digits[0].mask)
+#define DIGITS_B(p, bytes) (((bytes) >> (p).second ^ (p).digits[1].flip) & (p).digits[1].mask)
+/* Is anything of a row not as it must be? Of numbers, or of lanes. */
+#define IS_ODD(p, n, number, time, a, b)                                                                     \
+    (((number) - (n).from >= (n).span) | (((time) >> 24 & 63) >= 60u) | (((time) >> 30 & 63) >= 60u) |       \
+     (((time)&0xFFFFFFu) >> (p).time_shift >= (p).time_limit) | ((a) >= (p).digits[0].limit) |               \
+     ((b) >= (p).digits[1].limit))
+
+#define LOG_VALUES group_values_plain
+#define LOG_TARGET
+#include "io/source/log_values.h"
+#if defined(__x86_64__)
+#define TARGET_256 __attribute__((target("avx2,bmi,bmi2,movbe")))
+#define TARGET_512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,bmi,bmi2,movbe")))
+#define LOG_VALUES group_values_256
+#define LOG_TARGET TARGET_256
+#include "io/source/log_values.h"
+#define LOG_VALUES group_values_512
+#define LOG_TARGET TARGET_512
+#include "io/source/log_values.h"
+#endif
+
+typedef uint32_t group_values_fn(struct group *group, const struct log_group *rows,
+                                 const struct log_plan *plan, struct log_number *number, int64_t *sum);
+
+LANE_INLINE void group_hash(struct group *group, const struct log_group *rows, uint32_t count,
+                            const struct log_plan *plan, uint64_t seed)
 {
-    const struct log_plan p = *plan;
-    const uint8_t *row = group->at;
-    const uint32_t count = group->count;
-    uint64_t value = read_le64(row + p.places.occurrence) << p.number_shift >> p.number_shift;
-    log_number_set(number, value);
-    const unsigned digit = 8 * (number->low_size - 1);
-    uint64_t low = number->low, nines = 9 - (low >> digit & 15), time_before = 0;
-    int64_t total = 0;
-    uint32_t i;
-    for (i = 0; i < count; i++, row += p.places.size) {
-        const uint64_t next = read_le64(row + p.places.occurrence) << p.number_shift >> p.number_shift,
-                       more = next - value, time = read_be64(row + p.places.time);
-        const uint32_t a = (read_be32(row + p.digits[0].at) ^ p.digits[0].flip) & p.digits[0].mask,
-                       b = (read_be32(row + p.digits[1].at) ^ p.digits[1].flip) & p.digits[1].mask;
-        /* Many rows of a statement were made at one time. */
-        if (UNLIKELY(time != time_before)) {
-            if (UNLIKELY(((time >> 24 & 63) >= 60) | ((time >> 30 & 63) >= 60) |
-                         (((uint32_t)time & 0xFFFFFF) >> p.time_shift >= p.time_limit)))
-                break;
-            time_before = time;
-        }
-        if (UNLIKELY((a >= p.digits[0].limit) | (b >= p.digits[1].limit)))
-            break;
-        /* The last digit grows, or all are made anew. */
-        if (LIKELY(more <= nines)) {
-            low += more << digit;
-            nines -= more;
-        } else {
-            struct log_number now = *number;
-            now.value = value;
-            now.low = low;
-            log_number_set(&now, next);
-            if (now.high != number->high || now.high_size != number->high_size ||
-                now.low_size != number->low_size)
-                break;
-            low = now.low;
-            nines = 9 - (low >> digit & 15);
-        }
-        value = next;
-        group->low[i] = low;
-        const int64_t amount =
-            ((a * p.digits[0].times + b * p.digits[1].times + p.before) ^ p.negative) - p.negative;
-        group->amount[i] = amount;
-        total += amount;
-    }
-    number->value = value;
-    number->low = low;
-    *sum = total;
-    return i;
+    const uint32_t key = plan->places.key, key_size = plan->places.key_size;
+    for (uint32_t i = 0; i < count; i++)
+        group->hash[i] = hash_bytes(rows->row[i] + key, key_size, seed);
 }
 
-LANE_INLINE void group_hash(struct group *group, const struct log_plan *plan, uint64_t seed)
+/* The records of the first `count` rows; how many were put, fewer than all after a failure. */
+LANE_INLINE uint32_t group_put(const struct group *group, const struct log_group *rows, uint32_t count,
+                               const struct log_common *common, struct outbox *outbox, struct diag *diag)
 {
-    const uint8_t *key = group->at + plan->places.key;
-    const uint32_t key_size = plan->places.key_size, size = plan->places.size, count = group->count;
-    for (uint32_t i = 0; i < count; i++, key += size)
-        group->hash[i] = hash_bytes(key, key_size, seed);
-}
-
-/* Where the records of a group are from and go to. */
-struct group_way {
-    struct outbox *outbox;
-    struct record_frame frame;
-    uint64_t event_place;
-    uint32_t back_event, row_index; /* of the first row */
-};
-
-/* Its records; how many were put, fewer than all after a failure. */
-LANE_INLINE uint32_t group_put(const struct group *group, const struct log_plan *plan,
-                               const struct log_number *number, const struct group_way *to_go,
-                               struct diag *diag)
-{
-    const struct group_way way = *to_go;
-    const uint32_t key_size = plan->places.key_size, size = plan->places.size, count = group->count,
-                   high_size = number->high_size;
-    const uint8_t *key = group->at + plan->places.key;
-    const uint64_t high = number->high;
-    const uint16_t id_size = (uint16_t)(high_size + number->low_size);
+    const struct record_frame frame = frame_make(&common->row, rows->more_flags, rows->back_map);
+    const uint32_t key_at = common->plan.places.key, key_size = common->plan.places.key_size,
+                   high_size = common->number.high_size, low_size = common->number.low_size;
+    const uint64_t high = common->number.high, words = frame.words | (uint64_t)key_size << 16;
+    const uint16_t id_size = (uint16_t)(high_size + low_size);
     const uint32_t units = record_units(RECORD_FOLD_BYTES + key_size + 2u + id_size);
-    const int is_asked = way.outbox->fresh || way.outbox->dormant, is_roomy = (units > 1) & (key_size <= 32);
-    uint32_t back_event = way.back_event, i;
-    for (i = 0; i < count; i++, key += size, back_event += size) {
+    const int is_asked = outbox->fresh || outbox->dormant, is_roomy = (units > 1) & (key_size <= 32);
+    uint64_t flags[LOG_GROUP], tail[LOG_GROUP];
+    uint32_t i;
+    for (i = 0; i < count; i++) {
+        flags[i] = (frame.flags | (uint64_t)rows->back_event[i] << 24) +
+                   ((uint64_t)group->amount[i] >> 63) * RECORD_OUT;
+        tail[i] = frame.back_map | (uint64_t)rows->row_index[i] << 24;
+    }
+    for (i = 0; i < count; i++) {
         const uint64_t hash = group->hash[i];
-        struct batch *const batch = outbox_room(way.outbox, hash, units, diag);
+        const uint8_t *const row = rows->row[i], *const key = row + key_at;
+        struct batch *const batch = outbox_room(outbox, hash, units, diag);
         if (UNLIKELY(!batch))
             break;
         struct record *const record = &batch->units[batch->used];
-        const int64_t amount = group->amount[i];
-        put_le64((uint8_t *)record, hash);
-        record->amount_micro = amount;
-        record->place = way.event_place + back_event;
-        frame_put(record, &way.frame, key_size, amount < 0, back_event, way.row_index + i);
-        uint8_t *to = record->var + RECORD_FOLD_BYTES, *const id = to + key_size;
+        uint8_t *const head = (uint8_t *)record, *const to = record->var + RECORD_FOLD_BYTES,
+                       *const id = to + key_size;
+        /* Words for the small fields and RECORD_FOLD_BYTES; a byte of what follows is written over and is written next. */
+        put_le64(head, hash);
+        record->amount_micro = group->amount[i];
+        record->place = rows->place + (uintptr_t)row;
+        put_le64(head + 24, words);
+        put_le64(head + 32, flags[i]);
+        put_le64(head + 40, tail[i]);
         /* More than the text is written where there is room for it: what follows it is written next. */
         if (LIKELY(is_roomy)) {
             memcpy(to, key, 32);
@@ -215,10 +180,10 @@ LANE_INLINE uint32_t group_put(const struct group *group, const struct log_plan 
             memcpy(to, key, key_size);
             memcpy(id, &id_size, 2);
             memcpy(id + 2, &high, high_size);
-            memcpy(id + 2 + high_size, &group->low[i], number->low_size);
+            memcpy(id + 2 + high_size, &group->low[i], low_size);
         }
         if (UNLIKELY(is_asked))
-            outbox_put_untold(way.outbox, batch, units);
+            outbox_put_untold(outbox, batch, units);
         else
             outbox_put_unasked(batch, units);
     }
@@ -226,10 +191,10 @@ LANE_INLINE uint32_t group_put(const struct group *group, const struct log_plan 
 }
 
 /* The first `put` rows in the tally. 0 when memory is out. */
-LANE_INLINE int group_tell(const struct group *group, uint32_t put, const struct log_plan *plan, int64_t sum,
-                           uint32_t key, struct tally *tally)
+LANE_INLINE int group_tell(const struct group *group, uint32_t put, int is_whole, const struct log_plan *plan,
+                           int64_t sum, uint32_t key, struct tally *tally)
 {
-    if (LIKELY((put == group->count) & !plan->negative))
+    if (LIKELY(is_whole & !plan->negative))
         return tally_add_many(tally, key, put, sum);
     /* Nothing, with a sign before it, did not go out. */
     for (uint32_t i = 0; i < put; i++)
@@ -237,6 +202,30 @@ LANE_INLINE int group_tell(const struct group *group, uint32_t put, const struct
             return 0;
     return 1;
 }
+
+/* What waits becomes records, up to the first row that is not common after all; how many. Then nothing waits. */
+LANE_INLINE uint32_t group_out(struct log_run *run, group_values_fn *values, enum err *err, struct diag *diag)
+{
+    struct log_common *const c = &run->common;
+    struct group group;
+    int64_t sum;
+    if (c->waiting.count == 0)
+        return 0;
+    const uint32_t count = values(&group, &c->waiting, &c->plan, &c->number, &sum);
+    group_hash(&group, &c->waiting, count, &c->plan, run->quick.hash_seed);
+    const uint32_t put = group_put(&group, &c->waiting, count, c, run->outbox, diag);
+    if (UNLIKELY(put < count))
+        *err = diag->err;
+    const uint32_t key = tally_key(c->row.flags & RECORD_CHANNEL, c->row.day, c->row.currency, 0);
+    if (UNLIKELY(!group_tell(&group, put, put == count, &c->plan, sum, key, &run->outbox->tally)) &&
+        *err == OK)
+        *err = outbox_no_memory(diag);
+    c->waiting.count = 0;
+    c->alike += put - (put != 0);
+    return put;
+}
+
+typedef uint32_t group_out_fn(struct log_run *run, enum err *err, struct diag *diag);
 
 /* ---- what rows have in common ---- */
 
@@ -261,8 +250,9 @@ static int plan_amount(struct log_plan *plan, const struct decimal_groups *decim
                                               .mask = decimal->group[first + i].mask,
                                               .limit = decimal->group[first + i].limit,
                                               .at = (int32_t)place + decimal->group[first + i].end};
+    plan->second = (unsigned)(32 - 8 * (plan->digits[1].at - plan->digits[0].at));
     most = (unsigned __int128)plan->digits[0].limit * plan->digits[1].limit * (uint64_t)power;
-    if (power <= 0 || (before + most) * GROUP > INT64_MAX)
+    if (power <= 0 || (before + most) * LOG_GROUP > INT64_MAX)
         return 0;
     plan->digits[1].times = power;
     plan->digits[0].times = power * decimal->group[first + 1].times;
@@ -308,87 +298,165 @@ static __attribute__((noinline)) int common_shape(struct log_common_rows *rows)
            common_turn(run, letters, status, time);
 }
 
-/* `same`: binlog_shape_same. */
-LANE_INLINE enum err common_rows(struct log_common_rows *rows, binlog_shape_same_fn *same, struct diag *diag)
+static inline uint64_t row_number(const struct log_common *c, const uint8_t *row)
+{
+    return read_le64(row + c->plan.places.occurrence) << c->plan.number_shift >> c->plan.number_shift;
+}
+
+/* Is a row that lies like the others not common after all? */
+static inline int row_is_odd(const struct log_common *c, const uint8_t *row)
+{
+    const uint64_t number = row_number(c, row), time = read_be64(row + c->plan.places.time),
+                   bytes = read_be64(row + c->plan.digits[0].at), a = DIGITS_A(c->plan, bytes),
+                   b = DIGITS_B(c->plan, bytes);
+    return IS_ODD(c->plan, c->number, number, time, a, b);
+}
+
+/* Up to `count` rows side by side from `at` on, behind those that wait; how many. */
+static inline uint32_t group_add(struct log_group *group, const uint8_t *at, uint32_t size, uint32_t count,
+                                 uint32_t back_event, uint32_t row_index)
+{
+    const uint32_t from = group->count;
+    for (uint32_t i = 0; i < count; i++) {
+        group->row[from + i] = at + (size_t)i * size;
+        group->back_event[from + i] = back_event + i * size;
+        group->row_index[from + i] = row_index + i;
+    }
+    group->count = from + count;
+    return count;
+}
+
+/* What waits becomes records. Rows of this event that turn out to be odd, and those behind them, are the event's next again. 0: the
+ * next one is odd itself, or it failed. */
+LANE_INLINE int common_out(struct log_common_rows *rows, group_out_fn *out, enum err *err, struct diag *diag)
+{
+    struct log_common *const c = &rows->run->common;
+    const uint32_t count = c->waiting.count, put = out(rows->run, err, diag);
+    if (UNLIKELY(*err != OK))
+        return 0;
+    if (UNLIKELY(put < count)) {
+        rows->at = c->waiting.row[put];
+        rows->row_index = c->waiting.row_index[put];
+        if (put == 0) {
+            c->group = 1;
+            return 0;
+        }
+    }
+    c->group = c->group < LOG_GROUP ? 2 * c->group : LOG_GROUP;
+    return 1;
+}
+
+/* `alike`: binlog_shape_alike; `out`: group_out. */
+LANE_INLINE enum err common_rows(struct log_common_rows *rows, binlog_shape_alike_fn *alike,
+                                 group_out_fn *out, struct diag *diag)
 {
     struct log_run *const run = rows->run;
     struct binlog_lanes *const b = rows->lanes;
     const uint32_t back_map = (uint32_t)(b->row->event_offset - b->row->table_map_offset);
     const uint8_t *const event = b->at - (b->offset - b->row->event_offset);
     struct log_common *const c = &run->common;
-    const struct log_plan *const plan = &c->plan;
-    struct group group;
-    struct group_way way = {.outbox = run->outbox, .event_place = run->base + b->row->event_offset};
+    struct log_group *const waiting = &c->waiting;
     enum err err = OK;
     uint32_t since = 0; /* rows like the shape */
-    if (!run->is_ready || (size_t)(b->readable - rows->at) <= SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX)
-        return OK;
+    const int is_far = (size_t)(b->readable - rows->at) > SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX;
+    if (waiting->count &&
+        (!is_far || waiting->more_flags != rows->more_flags || waiting->back_map != back_map))
+        err = log_common_end(run, diag);
+    if (!run->is_ready || !is_far || err != OK)
+        return err;
     const uint8_t *const stop = b->readable - (SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX);
-    way.frame = frame_make(&c->row, rows->more_flags, back_map);
-    while (err == OK && rows->at < stop && rows->at != b->end) {
-        const struct binlog_shape *shape = c->shape;
-        if (UNLIKELY(!shape || plan->places.size > (size_t)(b->end - rows->at) || !same(shape, rows->at))) {
+    waiting->back_map = back_map;
+    waiting->more_flags = rows->more_flags;
+    waiting->place = run->base + b->offset - (uintptr_t)b->at;
+    uint32_t mine = waiting->count; /* the first of this event */
+    int is_on = 1;
+    while (is_on && rows->at < stop && rows->at != b->end) {
+        uint32_t count = 0, size = c->plan.places.size;
+        if (LIKELY(c->shape != NULL)) {
+            /* Rows that begin before `stop` and end before the event does. */
+            const uint8_t *const last =
+                b->end - rows->at < stop + size - 1 - rows->at ? b->end : stop + size - 1;
+            const uint32_t left = (uint32_t)(last - rows->at) / size, room = c->group - waiting->count;
+            count = alike(c->shape, rows->at, left < room ? left : room);
+        }
+        if (UNLIKELY(count == 0)) {
+            /* What waits goes first: what it has in common is forgotten now. */
+            if (waiting->count) {
+                is_on = common_out(rows, out, &err, diag);
+                mine = 0;
+                continue;
+            }
             b->shapes->taken += since;
             since = 0;
             if (!common_shape(rows)) {
                 c->shape = NULL;
                 break;
             }
-            shape = c->shape;
-            way.frame = frame_make(&c->row, rows->more_flags, back_map);
+            size = c->plan.places.size;
+            count = 1;
         }
-        group.at = rows->at;
-        group.count = 1;
-        if (LIKELY(shape != NULL)) {
-            const uint8_t *last = b->end - plan->places.size, *row = rows->at + plan->places.size;
-            if (last >= stop)
-                last = stop - 1;
-            for (; group.count < c->group && row <= last && same(shape, row); row += plan->places.size)
-                group.count++;
+        group_add(waiting, rows->at, size, count, (uint32_t)(rows->at - event), rows->row_index);
+        rows->row_index += count;
+        rows->at += (size_t)count * size;
+        since += count;
+        if (waiting->count >= c->group || !c->shape || (rows->at == b->end && waiting->count >= LANES)) {
+            is_on = common_out(rows, out, &err, diag);
+            mine = 0;
         }
-        int64_t sum;
-        group.count = group_values(&group, plan, &c->number, &sum);
-        if (UNLIKELY(group.count == 0)) {
-            c->group = 1;
-            break;
-        }
-        c->group = c->group < GROUP ? 2 * c->group : GROUP;
-        group_hash(&group, plan, run->quick.hash_seed);
-        way.row_index = rows->row_index;
-        way.back_event = (uint32_t)(rows->at - event);
-        const uint32_t put = group_put(&group, plan, &c->number, &way, diag);
-        if (UNLIKELY(put < group.count))
-            err = diag->err;
-        const uint32_t key = tally_key(c->row.flags & RECORD_CHANNEL, c->row.day, c->row.currency, 0);
-        if (UNLIKELY(!group_tell(&group, put, plan, sum, key, &run->outbox->tally)) && err == OK)
-            err = outbox_no_memory(diag);
-        rows->row_index += put;
-        rows->at += (size_t)put * plan->places.size;
-        since += put;
-        c->alike += put - (put != 0);
     }
+    /* Once the event is left nothing of it may turn out to be odd. */
+    int is_left = rows->at == b->end;
+    if (mine == 0 && waiting->count)
+        number_begin(&c->number, row_number(c, waiting->row[0]));
+    for (uint32_t i = mine; i < waiting->count; i++)
+        is_left &= !row_is_odd(c, waiting->row[i]);
+    if (UNLIKELY(!is_left) && waiting->count && err == OK)
+        common_out(rows, out, &err, diag);
     b->shapes->taken += since;
     return err;
 }
 
-static __attribute__((noinline)) enum err common_run(struct log_common_rows *rows, struct diag *diag)
-{
-    return common_rows(rows, binlog_shape_same, diag);
-}
+#define COMMON_ROAD(name, target_of, alike)                                                                  \
+    target_of static __attribute__((noinline))                                                               \
+    uint32_t group_out##name(struct log_run *run, enum err *err, struct diag *diag)                          \
+    {                                                                                                        \
+        return group_out(run, group_values##name, err, diag);                                                \
+    }                                                                                                        \
+    target_of static                                                                                         \
+        __attribute__((noinline)) enum err common_run##name(struct log_common_rows *rows, struct diag *diag) \
+    {                                                                                                        \
+        return common_rows(rows, alike, group_out##name, diag);                                              \
+    }
 
+COMMON_ROAD(_plain, , binlog_shape_alike)
 #if defined(__x86_64__)
-static __attribute__((noinline, target("avx512f,bmi,bmi2,movbe"))) enum err
-common_run_512(struct log_common_rows *rows, struct diag *diag)
-{
-    return common_rows(rows, binlog_shape_same_512, diag);
-}
+COMMON_ROAD(_256, TARGET_256, binlog_shape_alike)
+COMMON_ROAD(_512, TARGET_512, binlog_shape_alike_512)
 #endif
+
+static const struct {
+    enum err (*run)(struct log_common_rows *rows, struct diag *diag);
+    group_out_fn *out;
+} roads[CSV_KERNELS] = {
+    [CSV_KERNEL_SCALAR] = {common_run_plain, group_out_plain},
+#if defined(__x86_64__)
+    [CSV_KERNEL_AVX2] = {common_run_256, group_out_256},
+    [CSV_KERNEL_AVX512] = {common_run_512, group_out_512},
+#endif
+};
 
 enum err log_common_run(struct log_common_rows *rows, struct diag *diag)
 {
-#if defined(__x86_64__)
-    if (csv_scan_kernel() == CSV_KERNEL_AVX512)
-        return common_run_512(rows, diag);
-#endif
-    return common_run(rows, diag);
+    return roads[csv_scan_kernel()].run(rows, diag);
+}
+
+enum err log_common_end(struct log_run *run, struct diag *diag)
+{
+    const uint32_t count = run->common.waiting.count;
+    enum err err = OK;
+    if (count) {
+        const uint32_t put = roads[csv_scan_kernel()].out(run, &err, diag);
+        CHECK2(put == count || err != OK, put, count);
+    }
+    return err;
 }

@@ -10,9 +10,10 @@
 
 #include "io/format/binlog_shape.h"
 
-/* A number below 10^16 as text: its last eight digits, and those before them; the first in the lowest byte. */
+/* Numbers below 10^16 as text: what those from `from` on, `span` of them, have in common. The first digit is in the lowest byte. */
 struct log_number {
-    uint64_t value, low, high;
+    uint64_t from, span, zero; /* zero: less it, the number is its last eight digits */
+    uint64_t high;             /* the text before these */
     uint32_t low_size, high_size;
 };
 
@@ -25,6 +26,7 @@ struct log_plan {
         int32_t at; /* from the row's first byte on */
         int64_t times;
     } digits[2];
+    unsigned second;          /* of the eight bytes from the first of the two on: bits behind the second */
     int64_t before, negative; /* negative: -1, or 0 */
     unsigned number_shift, time_shift;
     uint32_t time_limit;
@@ -32,11 +34,22 @@ struct log_plan {
 
 #define LOG_TIME_NONE UINT64_MAX /* no row's: those have 40 bits at most */
 
+/* Rows that lie alike and say the same words, of one event or of several, which did not become records yet. */
+enum { LOG_GROUP = 32 };
+struct log_group {
+    uint32_t count;
+    uint32_t back_map;   /* from their events to those events' TABLE_MAPs */
+    unsigned more_flags; /* besides those of `row` in struct log_common */
+    uint64_t place;      /* added to a row's address: its place */
+    const uint8_t *row[LOG_GROUP];
+    uint32_t back_event[LOG_GROUP], row_index[LOG_GROUP];
+};
+
 /* What the row before had in common with the next: its bytes, and what they mean. */
 struct log_common {
     uint64_t status, time; /* time: LOG_TIME_NONE: nothing is known yet */
     uint32_t letters;
-    uint32_t group; /* rows that are tried at once: few where many are not common after all */
+    uint32_t group; /* rows that are taken at once: few where many are not common after all */
     struct log_row {
         uint16_t day, status, channel, flags;
         uint8_t currency;
@@ -45,13 +58,14 @@ struct log_common {
     struct log_number number;
     struct binlog_shape *shape; /* `plan` and `row` are those of rows like it; NULL: of none */
     struct log_plan plan;
+    struct log_group waiting; /* of `plan` and `row` */
 };
 
 static inline void log_common_init(struct log_common *common)
 {
-    *common = (struct log_common){.time = LOG_TIME_NONE, .group = 1, .number = {.low = '0', .low_size = 1}};
+    *common = (struct log_common){.time = LOG_TIME_NONE, .group = 1};
 }
-/* What words mean may have changed. */
+/* What words mean may have changed. No rows wait. */
 static inline void log_common_forget(struct log_common *common)
 {
     common->time = LOG_TIME_NONE;
@@ -67,7 +81,10 @@ struct log_common_rows {
     unsigned more_flags;
 };
 
-/* Takes rows of INSERT and DELETE up to the first that is not common, or to the event's end. */
+/* Takes rows of INSERT and DELETE up to the first that is not common, or to the event's end. The last of them may wait for those of
+ * the next event. */
 enum err log_common_run(struct log_common_rows *rows, struct diag *diag);
+/* What waits becomes records: before anything else does, and before its bytes go. */
+enum err log_common_end(struct log_run *run, struct diag *diag);
 
 #endif

@@ -11,8 +11,7 @@ void log_run_begin(struct log_run *run, const struct normalizer *normalizer)
     run->plan = normalizer_image(normalizer);
     run->misses = 0;
     run->may_learn = run->is_ready = 0;
-    run->common =
-        (struct log_common){.time = LOG_TIME_NONE, .number = {.low = '0', .low_size = 1}, .group = 1};
+    log_common_init(&run->common);
 }
 
 static inline int spans_equal(struct span a, uint64_t number_a, struct span b, uint64_t number_b)
@@ -51,6 +50,8 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
             if (UNLIKELY(err != OK) || at == b.end)
                 break;
         }
+        if (UNLIKELY((err = log_run_end(run, diag)) != OK))
+            break;
         const uint8_t *behind = binlog_lanes_read(&b, at, &run->raw);
         if (UNLIKELY(!behind))
             break;

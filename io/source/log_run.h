@@ -1,7 +1,11 @@
 /* io/source/log_run.h: the usual rows of a row event become records in their batches, with no cells between.
  *
- * log_run takes rows of the event at hand until it meets one that is not usual; binlog_rows_step reads that one. When it became
- * a usual record after all, log_run_learn remembers what its words meant.
+ *     log_run_begin
+ *       log_run            rows of the event at hand, until it meets one that is not usual
+ *       log_run_end        before binlog_rows_step reads that one, before the next log_run_begin, and before the piece's bytes go
+ *       log_run_learn      it became a usual record after all: remembers what its words meant
+ *
+ * A few rows wait for those of the next event (log_common.h); log_run_end makes them records.
  *
  * Threads: one owner, who owns `rows`, `scratch` and `outbox` too.
  */
@@ -33,6 +37,10 @@ struct log_run {
 void log_run_begin(struct log_run *run, const struct normalizer *normalizer);
 /* `*is_done`: 1 when no row of the event is left. */
 enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, struct diag *diag);
+static inline enum err log_run_end(struct log_run *run, struct diag *diag)
+{
+    return LIKELY(run->common.waiting.count == 0) ? OK : log_common_end(run, diag);
+}
 static inline void log_run_learn(struct log_run *run, const struct cell *columns)
 {
     if (!run->may_learn)

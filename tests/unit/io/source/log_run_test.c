@@ -340,6 +340,8 @@ static enum err travel(struct road *road, const struct binlog_options *options,
         int is_done = 0;
         if (by_lane && ((err = log_run(&run, rows, &is_done, diag)) != OK || is_done))
             continue;
+        if ((err = log_run_end(&run, diag)) != OK)
+            break;
         const struct binlog_row *row;
         if ((step = binlog_rows_step(rows, &row, diag)) != STEP_MORE)
             break;
@@ -361,8 +363,8 @@ static enum err travel(struct road *road, const struct binlog_options *options,
         record->place = run.base + row->image_offset;
         err = outbox_put_last(&road->outbox, road->batch, image_row_units(&image), diag);
     }
-    if (err == OK && step == STEP_FAILED)
-        err = diag->err;
+    if (err == OK)
+        err = step == STEP_FAILED ? diag->err : log_run_end(&run, diag);
     road->by_lane = run.records;
     road->alike = run.common.alike;
     normalizer_close(normalizer);
@@ -484,14 +486,19 @@ TEST(a_row_gives_the_same_record_by_its_lane_and_by_its_cells)
         log_query(&log, "shop", "BEGIN");
         const uint8_t charsets[][3] = {{2, 1, 8}, {2, 1, 45}, {2, 1, 63}};
         const uint64_t charset = prng_below(&prng, 4);
-        log_table(&log, 9, "shop", "t", types.bytes, COLUMNS, metadata.bytes, metadata.size,
-                  charset < 3 ? charsets[charset] : NULL, charset < 3 ? 3 : 0);
-        for (int event = 0; event < 3; event++) {
+        /* Few events of many rows, or many of a row or two, which wait for each other where a TABLE_MAP stands before each. */
+        const int is_small = prng_below(&prng, 3) == 0;
+        for (int event = 0; event < (is_small ? 70 : 3); event++) {
             static const unsigned kinds[] = {EVENT_WRITE_ROWS, EVENT_WRITE_ROWS, EVENT_UPDATE_ROWS,
                                              EVENT_DELETE_ROWS};
-            const unsigned kind = kinds[prng_below(&prng, 4)];
+            const unsigned kind =
+                is_small && prng_below(&prng, 20) ? EVENT_WRITE_ROWS : kinds[prng_below(&prng, 4)];
+            const int row_count = is_small ? 1 + (int)prng_below(&prng, 8) / 6 : ROWS;
+            if (event == 0 || (is_small && prng_below(&prng, 20)))
+                log_table(&log, 9, "shop", "t", types.bytes, COLUMNS, metadata.bytes, metadata.size,
+                          charset < 3 ? charsets[charset] : NULL, charset < 3 ? 3 : 0);
             rows.size = 0;
-            for (int i = 0; i < ROWS; i++) {
+            for (int i = 0; i < row_count; i++) {
                 struct prng fixed = {prng_next(&prng)}, again = prng_below(&prng, 30) ? fixed : prng;
                 const uint64_t id = t.next_id;
                 put_image(&rows, &t, &prng, &fixed);

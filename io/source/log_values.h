@@ -1,0 +1,53 @@
+/* io/source/log_values.h: a part of log_common.c, which includes it once for each kind of machine: LOG_VALUES is the function's name,
+ * LOG_TARGET what it may use. A template, since vectors are cut to a machine's own before functions are put in line. */
+/* Amounts and numbers up to the first row that has something which is not common, or a number of another length; how many.
+ * `*sum`: of the amounts. First all is loaded, then reckoned LANES at once. */
+LOG_TARGET static inline uint32_t LOG_VALUES(struct group *group, const struct log_group *rows,
+                                             const struct log_plan *plan, struct log_number *number,
+                                             int64_t *sum)
+{
+    const struct log_plan p = *plan;
+    const uint32_t count = rows->count, full = (count + LANES - 1) / LANES * LANES;
+    uint64_t value[LOG_GROUP], time[LOG_GROUP], bytes[LOG_GROUP];
+    for (uint32_t i = 0; i < full; i++) {
+        const uint8_t *row = rows->row[i < count ? i : 0];
+        value[i] = read_le64(row + p.places.occurrence);
+        time[i] = read_be64(row + p.places.time);
+        bytes[i] = read_be64(row + p.digits[0].at);
+    }
+    number_begin(number, read_le64(rows->row[0] + p.places.occurrence) << p.number_shift >> p.number_shift);
+    const struct log_number n = *number;
+    const unsigned zeros = 8 * (8 - n.low_size);
+    int64_t total = 0;
+    for (uint32_t k = 0; k < full; k += LANES) {
+        lanes v, t, w, odd, low, amount;
+        memcpy(&v, value + k, sizeof v);
+        memcpy(&t, time + k, sizeof t);
+        memcpy(&w, bytes + k, sizeof w);
+        v = v << p.number_shift >> p.number_shift;
+        const lanes a = DIGITS_A(p, w), b = DIGITS_B(p, w);
+        odd = (lanes)IS_ODD(p, n, v, t, a, b);
+        low = (EIGHT_DIGITS(v - n.zero) + 0x3030303030303030ull) >> zeros;
+        amount = ((a * (uint64_t)p.digits[0].times + b * (uint64_t)p.digits[1].times + (uint64_t)p.before) ^
+                  (uint64_t)p.negative) -
+                 (uint64_t)p.negative;
+        memcpy(group->low + k, &low, sizeof low);
+        memcpy(group->amount + k, &amount, sizeof amount);
+        uint64_t any = 0;
+        for (unsigned i = 0; i < LANES; i++)
+            any |= odd[i];
+        const uint32_t here = count - k < LANES ? count - k : LANES;
+        for (uint32_t i = 0; i < here; i++) {
+            if (UNLIKELY(any) && odd[i]) {
+                *sum = total;
+                return k + i;
+            }
+            total += group->amount[k + i];
+        }
+    }
+    *sum = total;
+    return count;
+}
+
+#undef LOG_VALUES
+#undef LOG_TARGET
