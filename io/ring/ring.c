@@ -23,7 +23,8 @@ struct slot {
 struct ring {
     struct io_uring uring;
     int is_uring;
-    unsigned entries, in_flight, unsubmitted;
+    unsigned entries, in_flight, unsubmitted, gather;
+    unsigned finished; /* slots that were finished at once */
     char *registered;
     size_t registered_size;
     struct slot slots[];
@@ -127,6 +128,16 @@ static void submit(struct ring *ring)
     }
 }
 
+void ring_gather(struct ring *ring, unsigned count)
+{
+    ring->gather = count;
+}
+
+void ring_submit(struct ring *ring)
+{
+    submit(ring);
+}
+
 static int prepare(struct ring *ring, struct slot *slot)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
@@ -154,7 +165,8 @@ static int prepare(struct ring *ring, struct slot *slot)
         io_uring_prep_read(sqe, slot->fd, buffer, size, offset);
     io_uring_sqe_set_data64(sqe, (uint64_t)(slot - ring->slots));
     ring->unsubmitted++;
-    submit(ring);
+    if (ring->unsubmitted >= ring->gather)
+        submit(ring);
     return 0;
 }
 
@@ -184,8 +196,10 @@ static int start(struct ring *ring, struct slot operation)
     if (fault) {
         slot->result = -fault;
         slot->finished = 1;
+        ring->finished++;
     } else if (!ring->is_uring) {
         slot->finished = 1;
+        ring->finished++;
         if (slot->pieces) {
             slot->result = write_pieces(slot);
         } else if (slot->is_write) {
@@ -239,8 +253,9 @@ static void finish(struct ring *ring, struct slot *slot, int64_t result, struct 
 
 int ring_next(struct ring *ring, int wait, struct ring_done *done)
 {
-    for (unsigned i = 0; i < ring->entries; i++)
+    for (unsigned i = 0; ring->finished && i < ring->entries; i++)
         if (ring->slots[i].used && ring->slots[i].finished) {
+            ring->finished--;
             finish(ring, &ring->slots[i], ring->slots[i].result, done);
             return 1;
         }

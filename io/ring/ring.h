@@ -48,6 +48,10 @@ struct ring_piece { /* as struct iovec */
 int ring_write_pieces(struct ring *ring, int fd, const struct ring_piece *pieces, unsigned count,
                       uint64_t offset, uint64_t tag);
 unsigned ring_in_flight(const struct ring *ring);
+/* Requests go to the kernel `count` at a time, or when ring_submit or ring_next is called: it can then join them, and
+ * tells the disk of all at once. */
+void ring_gather(struct ring *ring, unsigned count);
+void ring_submit(struct ring *ring);
 /* 1 and *done, or 0 when nothing is finished (`wait`: only when nothing is in flight). */
 int ring_next(struct ring *ring, int wait, struct ring_done *done);
 

@@ -1869,14 +1869,15 @@ static enum err write_ranges(struct match *m, struct worker_io *io, uint32_t num
 
 static enum err begin_file(struct match *m, struct diag *diag)
 {
-    enum { BLOCKS = 4, BLOCK_MIN = 64 << 10, BLOCK_MAX = 512 << 10 };
+    enum { BLOCKS = 16, BLOCK_MIN = 16 << 10, BLOCK_MAX = 512 << 10 };
     struct stretch_config config = {.directory = m->config.directory,
                                     .name = "match.csv",
                                     .lanes = m->config.lanes,
                                     .blocks = BLOCKS,
                                     .block = BLOCK_MIN,
                                     .backend = m->config.backend};
-    while (config.block < BLOCK_MAX && 32 * BLOCKS * config.block <= m->config.memory / m->config.lanes)
+    /* As much as a range's rows take, so that they are on their way while the next ones are printed. */
+    while (config.block < BLOCK_MAX && 16 * BLOCKS * config.block <= m->config.memory / m->config.lanes)
         config.block *= 2;
     enum err err = stretch_open(&m->file, &config, diag);
     m->digest = digest_open();

@@ -12,9 +12,13 @@ enum {
     PAGE = 4096,
     BLOCK_MAX = 64 * 1024,
     BLOCK_MIN = PAGE,
-    FLIGHT = 8,       /* writes, or reads, of one owner under way */
+    GROUPS = 4,    /* writes of one owner under way */
+    GROUP_MIN = 2, /* blocks of a write: each costs the same whatever its size */
+    GROUP_MAX = 16,
+    READS = 128, /* of one load under way */
+    READS_AT_ONCE = 32,
     RESERVE_MIN = 32, /* blocks of room that the disk is asked for at a time */
-    RESERVE_MAX = 2048,
+    RESERVE_MAX = 16384,
     HUGE_MIN =
         4 << 20, /* bytes of a lane from which its blocks lie in huge pages: they are written to all over */
     NO_BLOCK = 0x7FFFFFFF,
@@ -28,12 +32,21 @@ struct chain { /* what one lane put into one partition */
     uint32_t used; /* of it */
 };
 
+/* Blocks that go to the file in one write, one behind the other. */
+struct group {
+    uint64_t slot; /* of the first */
+    uint32_t count, blocks[GROUP_MAX];
+    struct ring_piece pieces[GROUP_MAX];
+    int used;
+};
+
 struct tank_lane {
     struct chain *chains;
     uint8_t *memory;
     uint32_t blocks, touched; /* blocks from `touched` on were never used */
     uint32_t *free;
     uint32_t free_count, kept;
+    struct group groups[GROUPS], *filling; /* NULL: the next full block takes a new one */
     struct ring *ring;
     int error; /* of a write */
 };
@@ -42,6 +55,8 @@ struct tank {
     struct tank_config config;
     struct tank_lane *lanes;
     uint32_t block; /* bytes */
+    uint32_t group; /* blocks of a write */
+    uint32_t spare; /* blocks of a lane that are neither filled nor kept: those of its writes, and one */
     char *directory;
     pthread_mutex_t lock; /* of fd and reserved */
     _Atomic int fd;
@@ -64,13 +79,18 @@ enum err tank_open(struct tank **out, const struct tank_config *config, struct d
     size_t share = config->memory / config->lanes;
     t->block = BLOCK_MAX;
     while (t->block > BLOCK_MIN &&
-           ((uint64_t)t->block * (config->partitions + FLIGHT + 1) > share ||
+           ((uint64_t)t->block * (config->partitions + GROUPS * GROUP_MIN + 1) > share ||
             (config->expected &&
              config->expected / config->lanes / config->partitions < 2 * (uint64_t)t->block)))
         t->block /= 2;
     uint64_t blocks = share / t->block;
-    if (blocks < config->partitions + FLIGHT + 1)
-        blocks = config->partitions + FLIGHT + 1;
+    t->group = GROUP_MAX;
+    while (t->group > GROUP_MIN &&
+           (config->partitions + GROUPS * t->group + 1 > blocks || GROUPS * t->group > blocks / 8))
+        t->group /= 2;
+    t->spare = GROUPS * t->group + 1;
+    if (blocks < config->partitions + t->spare)
+        blocks = config->partitions + t->spare;
     for (uint32_t i = 0; err == OK && i < config->lanes; i++) {
         struct tank_lane *lane = &t->lanes[i];
         lane->blocks = (uint32_t)blocks;
@@ -151,58 +171,87 @@ static inline uint8_t *block_at(const struct tank *t, const struct tank_lane *la
     return lane->memory + (size_t)block * t->block;
 }
 
-/* Takes in writes that are done. */
+/* A file system that takes O_DIRECT and does not mean it: once more, through the page cache. */
+static int64_t write_plainly(struct tank *t, const struct group *g)
+{
+    sys_direct(atomic_load(&t->fd), 0);
+    int error = 0;
+    for (uint32_t i = 0; !error && i < g->count; i++)
+        error = sys_pwrite_full(atomic_load(&t->fd), g->pieces[i].data, t->block, (g->slot + i) * t->block);
+    return error;
+}
+
+/* Takes in writes that are done: those that are, or one that is waited for. */
 static enum err reap(struct tank *t, struct tank_lane *lane, int wait, struct diag *diag)
 {
     struct ring_done done;
     while (lane->ring && ring_next(lane->ring, wait, &done)) {
-        uint32_t block = (uint32_t)done.tag;
-        if (done.result == -EINVAL) { /* a file system that takes O_DIRECT and does not mean it */
-            uint64_t slot = done.tag >> 32;
-            sys_direct(atomic_load(&t->fd), 0);
-            int error =
-                sys_pwrite_full(atomic_load(&t->fd), block_at(t, lane, block), t->block, slot * t->block);
-            done.result = error ? error : (int64_t)t->block;
-        }
+        struct group *g = &lane->groups[done.tag];
+        if (done.result == -EINVAL)
+            done.result = write_plainly(t, g);
         if (done.result < 0 && !lane->error)
             lane->error = (int)-done.result;
-        lane->free[lane->free_count++] = block;
-        if (wait == 1)
+        for (uint32_t i = 0; i < g->count; i++)
+            lane->free[lane->free_count++] = g->blocks[i];
+        g->count = 0;
+        g->used = 0;
+        if (wait)
             break;
     }
     return lane->error ? write_failed(t, lane->error, diag) : OK;
+}
+
+/* Starts to write the blocks that were gathered. */
+static enum err send(struct tank *t, struct tank_lane *lane, struct diag *diag)
+{
+    struct group *g = lane->filling;
+    lane->filling = NULL;
+    int error = ring_write_pieces(lane->ring, atomic_load(&t->fd), g->pieces, g->count, g->slot * t->block,
+                                  (uint64_t)(g - lane->groups));
+    return error ? write_failed(t, -error, diag) : OK;
+}
+
+/* A group to gather blocks in, with room for them in the file. */
+static enum err begin_group(struct tank *t, struct tank_lane *lane, struct diag *diag)
+{
+    enum err err = OK;
+    if (!lane->ring)
+        err = ring_open(&lane->ring, t->config.backend, GROUPS, NULL, diag);
+    while (err == OK && !lane->filling) {
+        for (uint32_t i = 0; i < GROUPS && !lane->filling; i++)
+            if (!lane->groups[i].used)
+                lane->filling = &lane->groups[i];
+        if (!lane->filling)
+            err = reap(t, lane, 1, diag);
+    }
+    if (err != OK)
+        return err;
+    lane->filling->used = 1;
+    lane->filling->slot = atomic_fetch_add(&t->next_slot, t->group);
+    CHECK(lane->filling->slot + t->group < NO_BLOCK);
+    return make_room(t, lane->filling->slot + t->group - 1, diag);
 }
 
 static enum err put_away(struct tank *t, struct tank_lane *lane, struct chain *chain, struct diag *diag)
 {
     if (mem_list_more(&chain->links, chain->count, &chain->room, 8, "rows put aside", diag) != OK)
         return ERR_MACHINE;
-    if (lane->kept + t->config.partitions + FLIGHT + 1 < lane->blocks) {
+    const uint32_t block = chain->open;
+    if (lane->kept + t->config.partitions + t->spare < lane->blocks) {
         lane->kept++;
-        chain->links[chain->count++] = chain->open | (uint32_t)IN_MEMORY;
+        chain->links[chain->count++] = block | (uint32_t)IN_MEMORY;
         chain->open = NO_BLOCK;
         return OK;
     }
-    enum err err = OK;
-    if (!lane->ring)
-        err = ring_open(&lane->ring, t->config.backend, FLIGHT, NULL, diag);
-    uint64_t slot = atomic_fetch_add(&t->next_slot, 1);
-    CHECK(slot < NO_BLOCK);
-    if (err == OK)
-        err = make_room(t, slot, diag);
-    if (err == OK)
-        err = reap(t, lane, 0, diag);
-    int error = 0;
-    while (err == OK && (error = ring_write(lane->ring, atomic_load(&t->fd), block_at(t, lane, chain->open),
-                                            t->block, slot * t->block, slot << 32 | chain->open)) == -EAGAIN)
-        err = reap(t, lane, 1, diag);
+    enum err err = lane->filling ? OK : begin_group(t, lane, diag);
     if (err != OK)
         return err;
-    if (error)
-        return write_failed(t, -error, diag);
-    chain->links[chain->count++] = (uint32_t)slot;
+    struct group *g = lane->filling;
+    chain->links[chain->count++] = (uint32_t)g->slot + g->count;
     chain->open = NO_BLOCK;
-    return OK;
+    g->pieces[g->count] = (struct ring_piece){block_at(t, lane, block), t->block};
+    g->blocks[g->count++] = block;
+    return g->count == t->group ? send(t, lane, diag) : OK;
 }
 
 enum err tank_put(struct tank *t, uint32_t number, uint32_t partition, const void *bytes, size_t size,
@@ -213,11 +262,10 @@ enum err tank_put(struct tank *t, uint32_t number, uint32_t partition, const voi
     const uint8_t *from = bytes;
     while (size) {
         if (__builtin_expect(chain->open == NO_BLOCK, 0)) {
-            while (lane->free_count == 0 && lane->touched == lane->blocks) {
-                enum err err = reap(t, lane, 1, diag);
-                if (err != OK)
-                    return err;
-            }
+            if (lane->free_count == 0 && lane->ring && reap(t, lane, 0, diag) != OK)
+                return diag->err;
+            /* `spare` are enough for all writes under way, and one is left. */
+            CHECK2(lane->free_count || lane->touched < lane->blocks, lane->kept, lane->blocks);
             chain->open = lane->free_count ? lane->free[--lane->free_count] : lane->touched++;
             chain->used = 0;
         }
@@ -264,7 +312,7 @@ void tank_expect(const struct tank *t, uint32_t number, uint32_t partition)
 enum err tank_end(struct tank *t, uint32_t number, struct diag *diag)
 {
     struct tank_lane *lane = &t->lanes[number];
-    enum err err = OK;
+    enum err err = lane->filling ? send(t, lane, diag) : OK;
     while (err == OK && lane->ring && ring_in_flight(lane->ring))
         err = reap(t, lane, 1, diag);
     return err;
@@ -322,7 +370,9 @@ enum err tank_load(struct tank *t, uint32_t partition, struct tank_load *load, s
     }
     if (!load->pieces || !load->buffer)
         return mem_fail(diag, want, "rows put aside");
-    enum err err = load->ring ? OK : ring_open(&load->ring, t->config.backend, FLIGHT, NULL, diag);
+    enum err err = OK;
+    if (!load->ring && (err = ring_open(&load->ring, t->config.backend, READS, NULL, diag)) == OK)
+        ring_gather(load->ring, READS_AT_ONCE);
     uint8_t *at = load->buffer;
     for (uint32_t i = 0; err == OK && i < t->config.lanes; i++) {
         struct tank_lane *lane = &t->lanes[i];
@@ -347,6 +397,7 @@ enum err tank_load(struct tank *t, uint32_t partition, struct tank_load *load, s
             at += (chain->used + PAGE - 1) / PAGE * PAGE;
         }
     }
+    ring_submit(load->ring);
     return err;
 }
 
