@@ -30,7 +30,7 @@ static enum err add_job(struct book_folder *f, const char *name, struct diag *di
     return f->jobs[f->job_count++].file ? OK : mem_fail(diag, 0, "the list of jobs");
 }
 
-static enum err load_jobs(struct book_folder *f, struct diag *diag)
+enum err book_folder_load(struct book_folder *f, struct diag *diag)
 {
     DIR *dir = opendir(f->directory);
     if (!dir)
@@ -122,7 +122,7 @@ enum err book_folder_open(struct book_folder *f, const struct options *options, 
                                  : snprintf(f->state_path, sizeof f->state_path, "%s/state", f->directory);
     if (n >= (int)sizeof f->state_path)
         return diag_set(diag, ERR_USAGE, "state.path", NULL, "the state folder's name is too long");
-    enum err err = with_jobs ? load_jobs(f, diag) : OK;
+    enum err err = with_jobs ? book_folder_load(f, diag) : OK;
     if (err == OK)
         err = book_load(&f->book, f->directory, diag);
     if (err == OK && need == BOOK_STATE_MAKE && !state_exists(f->state_path)) {

@@ -1,5 +1,6 @@
 /* cli/cmd_capture.c: tieout capture JOB.yaml: what a server writes into its log, kept as it comes. */
 #include "cli/cmd.h"
+#include "cli/moment.h"
 #include "core/base/mem.h"
 #include "core/config/job.h"
 #include "io/source/capture.h"
@@ -19,19 +20,10 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
-static void time_text(char out[40], int64_t seconds)
-{
-    time_t at = (time_t)seconds;
-    struct tm utc;
-    out[0] = 0;
-    if (seconds > 0 && gmtime_r(&at, &utc))
-        strftime(out, 40, "%Y-%m-%dT%H:%M:%SZ", &utc);
-}
-
 static void show_json(const struct capture_status *s, int64_t heard_ms)
 {
-    char commit[40];
-    time_text(commit, s->counts.commit_time);
+    char commit[MOMENT_TEXT];
+    moment_text(commit, s->counts.commit_time);
     json_t *root = json_pack("{s:b, s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:s, s:s}", "running",
                              s->running, "state", s->state, "server", s->position.server, "file",
                              s->position.file, "position", (json_int_t)s->position.offset, "gtids", s->gtids,
@@ -52,8 +44,8 @@ static void show_json(const struct capture_status *s, int64_t heard_ms)
 
 static void show_text(const struct capture_status *s, int64_t heard_ms)
 {
-    char commit[40];
-    time_text(commit, s->counts.commit_time);
+    char commit[MOMENT_TEXT];
+    moment_text(commit, s->counts.commit_time);
     printf("%s%s%s\n", s->running ? "running" : "not running", s->running ? ", " : "",
            s->running ? s->state : "");
     printf("  %-12s%s:%llu of %s\n", "position", s->position.file, (unsigned long long)s->position.offset,

@@ -1,6 +1,7 @@
 /* cli/cmd_errors.c: tieout errors: what is to be mended, and handling it by hand */
 #include "cli/book_state.h"
 #include "cli/cmd.h"
+#include "cli/moment.h"
 #include "cli/sheet.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
@@ -36,21 +37,12 @@ static const char *amount_text(char out[MONEY_TEXT_MAX], int64_t micro, const ch
     return out;
 }
 
-static void time_text(char out[32], int64_t at)
-{
-    time_t t = (time_t)at;
-    struct tm tm;
-    out[0] = 0;
-    if (at > 0 && at < INT64_C(253402300800) && gmtime_r(&t, &tm))
-        strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}
-
 /* ---- list ---- */
 
 static void put_sheet_row(struct text *t, const struct error_order *o)
 {
     char amount[MONEY_TEXT_MAX], delta[MONEY_TEXT_MAX] = "", opened[32];
-    time_text(opened, o->opened_at);
+    moment_text(opened, o->opened_at);
     amount_text(amount, o->amount_micro, o->currency);
     if (o->has_delta)
         amount_text(delta, o->delta_micro, o->currency);
@@ -166,7 +158,7 @@ static enum err show_delivery(void *context, const struct delivery_line *line, s
     (void)context, (void)diag;
     snprintf(answer, sizeof answer, "%s", line->answer); /* a server's words */
     text_make_plain(answer);
-    time_text(when, line->state == DELIVERY_ACKED ? line->acked_at : line->next_at);
+    moment_text(when, line->state == DELIVERY_ACKED ? line->acked_at : line->next_at);
     printf("  sink %s: %s%s%s, %lld tr%s%s%s\n", line->sink,
            line->state == DELIVERY_ACKED  ? "acked "
            : line->state == DELIVERY_DEAD ? "a dead letter"
@@ -181,7 +173,7 @@ static enum err show_action(void *context, const struct action *a, struct diag *
 {
     struct text *t = context;
     char when[32];
-    time_text(when, a->at);
+    moment_text(when, a->at);
     text_reset(t);
     text_format(t, "  %s ", when);
     put_plain(t, a->actor, 0);

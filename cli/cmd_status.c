@@ -3,9 +3,11 @@
 #include "cli/task_run.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/model/day.h"
 #include "io/store/alarm.h"
 #include "io/store/error_order.h"
 #include <string.h>
+#include <unistd.h>
 
 enum { LISTED_MAX = 20 };
 
@@ -115,6 +117,65 @@ static enum err one_error(void *context, const char *node_status, int64_t count,
     return OK;
 }
 
+/* Tasks that are done, of one queue, and whose results are not where they were published. */
+struct gone {
+    struct status *status;
+    uint64_t count;
+};
+
+static enum err look_for_results(struct gone *gone, const struct book_job *job, struct sqlite *db,
+                                 struct diag *diag)
+{
+    struct sqlite_statement *q = NULL;
+    struct status *s = gone->status;
+    char path[STATE_PATH_MAX + 32];
+    enum err err = sqlite_prepare(&q, db,
+                                  "SELECT bill_date, name FROM task WHERE channel_code = ?1 AND biz_type = "
+                                  "?2 AND phase = 'DONE' ORDER BY bill_date DESC",
+                                  diag);
+    enum step step = STEP_DONE;
+    if (err == OK) {
+        sqlite_bind_text(q, 1, job->job->channel_code);
+        sqlite_bind_text(q, 2, job->biz_type);
+    }
+    while (err == OK && (step = sqlite_step(q, diag)) == STEP_MORE) {
+        const char *date = sqlite_text(q, 0);
+        err = task_out_directory(job->job, day_parse(date, strlen(date)), path, STATE_PATH_MAX, diag);
+        strcat(path, "/certificate.json");
+        if (err != OK || access(path, F_OK) == 0)
+            continue;
+        if (gone->count++ < LISTED_MAX) {
+            if (s->json) {
+                text_words(&s->text, s->first ? "" : ",");
+                text_json(&s->text, span_of(sqlite_text(q, 1)));
+            } else {
+                text_format(&s->text, "  %s\n", sqlite_text(q, 1));
+            }
+            s->first = 0;
+        }
+    }
+    sqlite_finish(q);
+    return step == STEP_FAILED ? diag->err : err;
+}
+
+/* What is called done was published; whoever moved it away since is told that it is not there. `verify` says what was altered. */
+static enum err results_gone(struct status *s, struct book_folder *folder, struct diag *diag)
+{
+    struct gone gone = {.status = s};
+    struct diag ignored = {0}; /* jobs that cannot be read: `check` and `task run` say so */
+    if (book_folder_load(folder, &ignored) != OK)
+        return OK;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < folder->job_count; i++)
+        err = look_for_results(&gone, &folder->jobs[i], state_db(folder->state), diag);
+    if (!s->json && gone.count > LISTED_MAX)
+        text_format(&s->text, "  and %llu more\n", (unsigned long long)(gone.count - LISTED_MAX));
+    if (!s->json && gone.count)
+        text_words(&s->text,
+                   "    if nobody put them elsewhere on purpose: tieout task rerun makes them again\n");
+    return err;
+}
+
 /* A sink that was ever pushed to: what waits for it, and why if it takes nothing. */
 static enum err one_sink(struct status *s, struct sqlite_statement *q)
 {
@@ -195,6 +256,10 @@ int cmd_status(const struct options *o)
                        "('FAILED', 'INIT')\n"
                        "ORDER BY phase, bill_date DESC LIMIT 20",
                        &s, one_task, &diag);
+    }
+    if (err == OK) {
+        section(&s, "],\"results_gone\":[", "done, and their results are not where they were published\n");
+        err = results_gone(&s, &folder, &diag);
     }
     if (err == OK) {
         section(&s, "],\"errors\":{", "errors\n");

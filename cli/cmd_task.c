@@ -1,5 +1,6 @@
 /* cli/cmd_task.c: tieout task init | run | list | show | retry | cancel | rerun */
 #include "cli/cmd.h"
+#include "cli/moment.h"
 #include "cli/task_run.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
@@ -152,16 +153,6 @@ struct listing {
     struct text text;
 };
 
-static const char *when(int64_t at, char out[32])
-{
-    struct tm tm;
-    const time_t t = (time_t)at;
-    out[0] = 0;
-    if (at && gmtime_r(&t, &tm))
-        strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    return out;
-}
-
 static void put_json(struct text *t, const struct task *task)
 {
     char day[DAY_TEXT_MAX], next[32], done[32];
@@ -182,8 +173,9 @@ static void put_json(struct text *t, const struct task *task)
     text_json(t, span_of(task->rule_version));
     text_words(t, ",\"inputs\":");
     text_json(t, span_of(task->manifest));
-    text_format(t, ",\"exit_code\":%lld,\"next_at\":\"%s\",\"done_at\":\"%s\",\"error\":",
-                (long long)task->exit_code, when(task->next_at, next), when(task->done_at, done));
+    text_format(
+        t, ",\"exit_code\":%lld,\"next_at\":\"%s\",\"done_at\":\"%s\",\"error\":", (long long)task->exit_code,
+        moment_text(next, task->next_at), moment_text(done, task->done_at));
     text_json(t, span_of(task->error));
     text_words(t, "}");
 }
@@ -201,7 +193,7 @@ static enum err list_one(void *context, const struct task *task, struct diag *di
             text_format(&l->text, " revision %lld, %s", (long long)task->revision,
                         task->exit_code ? "does not tie out" : "ties out");
         if (task->next_at)
-            text_format(&l->text, " next try %s", when(task->next_at, next));
+            text_format(&l->text, " next try %s", moment_text(next, task->next_at));
         if (task->error[0])
             text_format(&l->text, " (%s)", task->error);
         text_words(&l->text, "\n");
@@ -264,7 +256,8 @@ static enum err show(struct book_folder *f, const struct options *o, struct diag
         printf("%s\n  phase    %s\n  job      %s\n  revision %lld\n", task.name, phase_name(task.phase),
                task.job, (long long)task.revision);
         printf("  rules    %s\n  inputs   %s\n", task.rule_version, task.manifest);
-        printf("  began    %s\n  done     %s\n", when(task.began_at, began), when(task.done_at, done));
+        printf("  began    %s\n  done     %s\n", moment_text(began, task.began_at),
+               moment_text(done, task.done_at));
         if (task.error[0])
             printf("  error    %s (%lld tries failed)\n", task.error, (long long)task.attempts);
         const int has =

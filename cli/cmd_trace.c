@@ -1,11 +1,13 @@
 /* cli/cmd_trace.c: tieout trace ORDER_NO: one order's whole life */
 #include "cli/cmd.h"
+#include "cli/moment.h"
 #include "cli/registry.h"
 #include "cli/task_run.h"
 #include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "io/source/worker_io.h"
+#include "io/store/delivery.h"
 #include "io/store/error_order.h"
 #include "io/store/handling.h"
 #include "io/store/ordinals.h"
@@ -258,8 +260,15 @@ static enum err tell_row(void *context, const struct full *f, struct diag *diag)
         text_format(&t->text, "%s  was read\n", t->task->name);
     put_side(t, f->side, f->text[FIELD_AMOUNT], f->text[FIELD_CURRENCY], f->text[FIELD_STATUS],
              (struct span){place, n});
-    if (t->json)
+    if (t->json) {
+        text_words(&t->text, ",\"raw\":");
+        text_json(&t->text, f->raw);
         text_words(&t->text, "}");
+    } else {
+        text_words(&t->text, "             ");
+        text_plain(&t->text, f->raw);
+        text_words(&t->text, "\n");
+    }
     return OK;
 }
 
@@ -281,7 +290,8 @@ static enum err read_inputs(void *context, const struct task *task, struct diag 
                                              .date = task->day,
                                              .chunk = 256 * 1024,
                                              .workers = 1,
-                                             .quiet = 1};
+                                             .quiet = 1,
+                                             .raws = 1};
         err = registry_source(&t->source, &config, diag);
         if (err == OK && t->source->ops->begin)
             err = t->source->ops->begin(t->source, "/tmp", diag);
@@ -322,6 +332,35 @@ static enum err tell_action(void *context, const struct action *a, struct diag *
     return OK;
 }
 
+/* What a sink has of it. */
+static enum err tell_delivery(void *context, const struct delivery_line *line, struct diag *diag)
+{
+    static const char *const states[] = {
+        [DELIVERY_WAITS] = "waits", [DELIVERY_ACKED] = "acked", [DELIVERY_DEAD] = "a dead letter"};
+    struct trace *t = context;
+    char when[MOMENT_TEXT];
+    (void)diag;
+    moment_text(when, line->state == DELIVERY_ACKED ? line->acked_at : 0);
+    begin_line(t, "push");
+    if (t->json) {
+        text_words(&t->text, ",\"sink\":");
+        text_json(&t->text, span_of(line->sink));
+        text_format(&t->text,
+                    ",\"state\":\"%s\",\"tries\":%lld,\"acked_at\":\"%s\",\"answer\":", states[line->state],
+                    (long long)line->tries, when);
+        text_json(&t->text, span_of(line->answer));
+        text_words(&t->text, "}");
+    } else {
+        text_format(&t->text, "    pushed to ");
+        text_plain(&t->text, span_of(line->sink));
+        text_format(&t->text, ": %s%s%s, %lld tr%s%s", states[line->state], when[0] ? " " : "", when,
+                    (long long)line->tries, line->tries == 1 ? "y" : "ies", line->answer[0] ? ": " : "");
+        text_plain(&t->text, span_of(line->answer));
+        text_words(&t->text, "\n");
+    }
+    return OK;
+}
+
 static enum err tell_order(void *context, const struct error_order *order, struct diag *diag)
 {
     struct trace *t = context;
@@ -340,7 +379,8 @@ static enum err tell_order(void *context, const struct error_order *order, struc
         text_plain(&t->text, span_of(order->assignee));
         text_words(&t->text, "\n");
     }
-    return handling_each(state_db(t->folder.state), order->id, tell_action, t, diag);
+    enum err err = delivery_of_order(state_db(t->folder.state), order->id, tell_delivery, t, diag);
+    return err == OK ? handling_each(state_db(t->folder.state), order->id, tell_action, t, diag) : err;
 }
 
 int cmd_trace(const struct options *o)

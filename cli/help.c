@@ -442,24 +442,25 @@ static const char status_help[] =
     "Example:\n"
     "  tieout status --jobs=books --json\n";
 
-static const char trace_help[] = "tieout trace ORDER_NO [--jobs=DIR]\n"
-                                 "\n"
-                                 "The whole life of an order: its rows on both sides with their places, each "
-                                 "day's verdict and reason, under\n"
-                                 "which rules, what was pushed and who handled it. ORDER_NO is the "
-                                 "biz_order_no, the channel_order_no or the\n"
-                                 "occurrence id. Pairs that were exactly alike on their day are found in the "
-                                 "inputs, as far as those are still there.\n"
-                                 "\n"
-                                 "  --date=YYYY-MM-DD    look in the inputs of this bill date too\n"
-                                 "  --jobs=DIR           the folder of the job files (.)\n"
-                                 "  --state=DIR          its state, where it is not JOBS/state\n"
-                                 "  --format=text|json   how it is told\n"
-                                 "\n"
-                                 "Example:\n"
-                                 "  tieout trace 20261119000042 --jobs=books\n"
-                                 "\n"
-                                 "Exit code 0: found; 1: nothing is known of it.\n";
+static const char trace_help[] =
+    "tieout trace ORDER_NO [--jobs=DIR]\n"
+    "\n"
+    "The whole life of an order: its rows on both sides with their places, each "
+    "day's verdict and reason, under\n"
+    "which rules, what sinks were told and answered, who handled it. ORDER_NO is the "
+    "biz_order_no, the channel_order_no or the\n"
+    "occurrence id. Pairs that were exactly alike on their day are found in the "
+    "inputs, as far as those are still there.\n"
+    "\n"
+    "  --date=YYYY-MM-DD    look in the inputs of this bill date too: rows, byte for byte\n"
+    "  --jobs=DIR           the folder of the job files (.)\n"
+    "  --state=DIR          its state, where it is not JOBS/state\n"
+    "  --format=text|json   how it is told\n"
+    "\n"
+    "Example:\n"
+    "  tieout trace 20261119000042 --jobs=books\n"
+    "\n"
+    "Exit code 0: found; 1: nothing is known of it.\n";
 
 static const char verify_help[] =
     "tieout verify [--date=YYYY-MM-DD] [--jobs=DIR]\n"

@@ -38,6 +38,8 @@ enum book_need { BOOK_STATE_READ, BOOK_STATE_WRITE, BOOK_STATE_MAKE };
  * never was one. */
 enum err book_folder_open(struct book_folder *folder, const struct options *options, enum book_need need,
                           int with_jobs, struct diag *diag);
+/* The jobs alone, of a folder that was opened without them. */
+enum err book_folder_load(struct book_folder *folder, struct diag *diag);
 void book_folder_close(struct book_folder *folder);
 const struct book_job *book_folder_find(const struct book_folder *folder, const char *channel_code,
                                         const char *biz_type);

@@ -37,6 +37,7 @@ struct full {
     int64_t time_us;
     struct span text[FIELD_SLOTS];
     struct span occurrence; /* empty: none */
+    struct span raw;        /* of a scan: the row's own bytes, until the next one; empty elsewhere */
     struct span canonical;
     struct span sigma; /* compared fields other than amount and fee: currency, direction, then each named one;
                           length-prefixed */

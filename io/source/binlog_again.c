@@ -329,6 +329,23 @@ const struct reject *binlog_rejects(struct source *source, uint64_t *count)
     return of(source)->rejects.items;
 }
 
+/* A row as text: name=value of its columns, the first kilobyte of each. */
+size_t binlog_row_text(const struct binlog_table *table, const struct cell *image, char text[BINLOG_ROW_TEXT])
+{
+    size_t used = 0;
+    for (uint32_t i = 0; i < table->column_count && used + 1 < BINLOG_ROW_TEXT; i++) {
+        if (image[i].kind == CELL_ABSENT)
+            continue;
+        char number[64];
+        struct span cell = binlog_cell_print(number, &image[i], &table->columns[i]);
+        int n = snprintf(text + used, BINLOG_ROW_TEXT - used, "%s%s=%.*s", used ? ";" : "",
+                         table->columns[i].name, (int)(cell.size < 1000 ? cell.size : 1000),
+                         cell.data ? cell.data : "");
+        used = n < 0 || used + (size_t)n >= BINLOG_ROW_TEXT ? BINLOG_ROW_TEXT - 1 : used + (size_t)n;
+    }
+    return used;
+}
+
 enum err binlog_reject_text(struct source *source, struct worker_io *io, const struct reject *reject,
                             struct arena *arena, struct span *raw, struct span *place, struct span *column,
                             struct span *value, struct diag *diag)
@@ -344,25 +361,16 @@ enum err binlog_reject_text(struct source *source, struct worker_io *io, const s
     enum err err = again(s, io, &ref, &image, &normalizer, diag);
     if (err != OK)
         return err;
-    /* The row as text: name=value of the columns that the job reads. */
     const struct binlog_table *table = io->again_table;
-    char text[8192];
-    size_t used = 0;
     *column = *value = (struct span){"", 0};
-    for (uint32_t i = 0; i < table->column_count && used + 1 < sizeof text; i++) {
-        if (image[i].kind == CELL_ABSENT)
-            continue;
+    if (reject->column < table->column_count && image[reject->column].kind != CELL_ABSENT) {
         char number[64];
-        struct span cell = binlog_cell_print(number, &image[i], &table->columns[i]);
-        int n =
-            snprintf(text + used, sizeof text - used, "%s%s=%.*s", used ? ";" : "", table->columns[i].name,
-                     (int)(cell.size < 1000 ? cell.size : 1000), cell.data ? cell.data : "");
-        used = n < 0 || used + (size_t)n >= sizeof text ? sizeof text - 1 : used + (size_t)n;
-        if (reject->column == i) {
-            *column = arena_copy(arena, span_of(table->columns[i].name));
-            *value = arena_copy(arena, cell);
-        }
+        *column = arena_copy(arena, span_of(table->columns[reject->column].name));
+        *value = arena_copy(
+            arena, binlog_cell_print(number, &image[reject->column], &table->columns[reject->column]));
     }
+    char text[BINLOG_ROW_TEXT];
+    const size_t used = binlog_row_text(table, image, text);
     *raw = arena_copy(arena, (struct span){text, used});
     char where[1024];
     *place = arena_copy(arena, (struct span){where, binlog_place_of(s, reject->place, reject->back_event,

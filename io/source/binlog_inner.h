@@ -160,6 +160,10 @@ enum err binlog_recall(struct source *source, struct worker_io *io, const struct
                        uint32_t count, record_take_fn *take, void *taker, struct diag *diag);
 enum err binlog_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag);
 const struct reject *binlog_rejects(struct source *source, uint64_t *count);
+enum { BINLOG_ROW_TEXT = 8192 };
+/* A row as text; its size. */
+size_t binlog_row_text(const struct binlog_table *table, const struct cell *image,
+                       char text[BINLOG_ROW_TEXT]);
 enum err binlog_reject_text(struct source *source, struct worker_io *io, const struct reject *reject,
                             struct arena *arena, struct span *raw, struct span *place, struct span *column,
                             struct span *value, struct diag *diag);

@@ -423,6 +423,13 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
     full.place = d->input->base + row->image_offset;
     full.back_event = (uint32_t)(row->image_offset - row->event_offset);
     full.row_index = row->row_index;
+    if (d->s->config.raws) {
+        char text[BINLOG_ROW_TEXT];
+        const size_t size = binlog_row_text(d->table, row->after ? row->after : row->before, text);
+        full.raw = arena_copy(d->arena, (struct span){text, size});
+        if (!full.raw.data)
+            return mem_fail(diag, size, "a row");
+    }
     return d->row_fn(d->context, &full, diag);
 }
 

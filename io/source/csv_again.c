@@ -524,6 +524,7 @@ enum err csv_scan_all(struct source *source, struct worker_io *io,
                 if (no_memory)
                     err = mem_fail(diag, 0, "a row");
                 full.place = input->base + at;
+                full.raw = (struct span){(const char *)bytes, row.size};
                 if (err == OK && code == REJECT_NONE)
                     err = row_fn(context, &full, diag);
             }

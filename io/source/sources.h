@@ -13,6 +13,7 @@ struct source_config {
     uint32_t workers;
     int direct;                           /* enum direct_mode */
     int quiet;                            /* scan does not show rejects; counts has their number */
+    int raws;                             /* scan gives the text of an image, too (struct full, raw) */
     const struct carried_source *carried; /* NULL: no task; parts have none */
     uint64_t place_base;                  /* of a part of a side: where its places begin */
 };

@@ -234,12 +234,65 @@ def beginning_gone(root):
         fail("after the log's beginning was gone", said)
 
 
+def condition(root):
+    """Rows in suspense that leave by `where` and come back, and rows whose primary key changes: followed, or told with exit code 1, and right when
+    the day is done again; never in two classes, never gone."""
+    inside = lambda number, order, cents, at=ONE: (number, order, "in", cents, "SUCCESS", at)
+    outside = lambda number, order, cents: (number, order, "out", cents, "SUCCESS", ONE)
+    C, X = inside(3, "C", 7000), outside(4, "X", 900)
+    leaves, back = ("update", C, outside(3, "C", 7000)), ("update", outside(3, "C", 7000), C)
+    moved, renumbered = ("update", C, inside(33, "C", 7000)), ("update", C, inside(33, "CC", 7000))
+    cases = (
+        # changes before day 2, before day 3; the bill's order number; what is said on days 2 and 3; where our row is after day 3 and when done again
+        ("left", [leaves], [], "C", "", "", None, None),
+        ("left and came back at once", [leaves, back], [], "C", "", "", "match", "match"),
+        ("left, and came back a day later", [leaves], [back], "C", "", LATE + "3)", None, "match"),
+        ("came in", [("update", X, inside(4, "X", 900))], [], "X", LATE + "4)", "", None, "match"),
+        ("primary key", [moved], [], "C", LATE + "33)", "", None, "match"),
+        ("primary key and number", [renumbered], [], "CC", LATE + "33)", "", None, "match"),
+        ("deleted, and anew under others", [("delete", C), ("insert", inside(33, "CC", 7000))], [], "CC", LATE + "33)", "", None, "match"),
+        ("deleted, and anew a day later", [("delete", C)], [("insert", C)], "C", "", LATE + "3)", None, "match"),
+    )
+    for number, (what, second, third, order, said2, said3, where, again) in enumerate(cases):
+        book = Book(f"{root}/{number}")
+        open(book.root + "/j.yaml", "w").write(JOB.replace("table: shop.order}", 'table: shop.order}\n  where: {trade_no: ["in"]}')
+                                                  .replace("suspense:", "  window: none\nsuspense:") + "output: {match: true}\n")
+
+        def bill(day, *orders):
+            return book.day(day, *((day + one, one, "t" + one, "%.2f" % amount, "CNY", "SUCCESS", day + " 10:00:00") for one, amount in orders))
+
+        def ours():
+            return {one for day in ("2026-11-01", "2026-11-02", "2026-11-03") for one in ("match", "mismatch", "missing", "ambiguous", "duplicate")
+                    if order in book.numbers(day, one)}
+
+        book.log(("insert", inside(1, "A", 100), C, X))
+        code, said = bill("2026-11-01", ("A", 1))
+        if code != 0 or book.numbers("2026-11-01", "suspense") != ["C"]:
+            fail(f"condition, {what}, the first day: exit code {code}", said)
+        book.log(*second, ("insert", inside(90, "B", 100, TWO)))
+        code, said = bill("2026-11-02")
+        if code != (said2 != "") or said2 not in said or (not said2 and "otherwise" in said):
+            fail(f"condition, {what}, the second day: exit code {code}, expected {said2}", said)
+        book.log(*third, ("insert", inside(91, "D", 100, "2026-11-03 10:00:00")))
+        code, said = bill("2026-11-03", (order, 9 if order == "X" else 70))
+        if code != (said3 != "") or said3 not in said or (not said3 and "otherwise" in said):
+            fail(f"condition, {what}, the third day: exit code {code}, expected {said3}", said)
+        if ours() != ({where} if where else set()):
+            fail(f"condition, {what}: {order} is {ours()}, expected {where}", said)
+        code, said = book.call("task", "rerun", "--cascade", "CH/pay/2026-11-01/1")
+        if code != 0 or ours() != ({again} if again else set()) or book.alarm():
+            fail(f"condition, {what}, done again: exit code {code}, {order} is {ours()}, expected {again}", said)
+        code, said = book.call("verify")
+        if code != 0:
+            fail(f"condition, {what}: verify", said)
+
+
 if __name__ == "__main__":
     TIEOUT = os.path.abspath(sys.argv[1])
     work = tempfile.mkdtemp()
     try:
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            runs = [pool.submit(run, f"{work}/{run.__name__}") for run in (quiet, done_again, beginning_gone, renamed, renamed_little_memory)]
+            runs = [pool.submit(run, f"{work}/{run.__name__}") for run in (quiet, done_again, beginning_gone, renamed, renamed_little_memory, condition)]
             runs += [pool.submit(one, f"{work}/{i}", *CASES[i]) for i in range(1, len(CASES))]
             for run in runs:
                 run.result()
