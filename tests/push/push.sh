@@ -66,6 +66,8 @@ same_ids()
     sort -u "$1" >"$work/got_ids"
     cmp -s "$work/want_ids" "$work/got_ids" || wrong "$2: the ids that came are not those of the errors"
 }
+# `timeout -s KILL` ends with what it kills: that one may have the lock for a moment longer.
+until_dead() { flock -w 20 "$dir/state/push.lock" true; }
 lines() { wc -l <"$1" | tr -d ' '; }
 
 # ---- one sink is down: the other has all, and is not sent again what it has ----
@@ -230,6 +232,7 @@ if strace -o /dev/null true 2>/dev/null; then
 else
     echo "strace cannot trace here: killed by the clock instead"
     for t in 0.01 0.02 0.03 0.05 0.08; do timeout -s KILL $t "$tieout" push "--jobs=$dir" >/dev/null 2>&1 || true; done
+    until_dead
 fi
 push 0
 ids_of "$work/kill.log" >"$work/got"
@@ -251,6 +254,7 @@ push: {sinks: {bus: {kafka: "$brokers", topic: errors, batch: 20}, archive: {fil
 END
     "$make_book" "$dir/state" 200 >/dev/null
     for t in 0.05 0.1 0.2; do timeout -s KILL $t "$tieout" push "--jobs=$dir" >/dev/null 2>&1 || true; done
+    until_dead
     push 0
     [ "$(sqlite3 "$dir/state/state.db" "SELECT count(*) FROM delivery WHERE sink = 'bus' AND state = 1")" -eq 200 ] || wrong "not all are acked by Kafka"
     exec 8>&-
