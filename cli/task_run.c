@@ -8,6 +8,7 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -403,6 +404,49 @@ static enum err add_due(void *context, const struct task *task, struct diag *dia
     return OK;
 }
 
+/* A task's place in the list. */
+struct turn {
+    uint16_t day;
+    int points;
+    uint32_t index;
+};
+
+static int by_turn(const void *a, const void *b)
+{
+    const struct turn *x = a, *y = b;
+    return x->day != y->day         ? (x->day < y->day ? -1 : 1)
+           : x->points != y->points ? (x->points > y->points ? -1 : 1)
+                                    : (x->index > y->index) - (x->index < y->index);
+}
+
+/* Of one bill date those of channels with more points come first; queues stay in the order of their days. */
+static enum err sort_due(struct due_list *list, const struct task_settings *settings, struct diag *diag)
+{
+    if (!settings->priority_count || list->count < 2)
+        return OK;
+    struct turn *turns = mem_take(list->count * sizeof *turns);
+    struct task *sorted = mem_take(list->count * sizeof *sorted);
+    if (!turns || !sorted) {
+        mem_give(turns);
+        mem_give(sorted);
+        return mem_fail(diag, list->count * sizeof *sorted, "the list of tasks");
+    }
+    for (uint32_t i = 0; i < list->count; i++) {
+        turns[i] = (struct turn){list->tasks[i].day, 0, i};
+        for (int k = 0; k < settings->priority_count; k++)
+            if (strcmp(settings->priority[k].channel_code, list->tasks[i].channel_code) == 0)
+                turns[i].points = settings->priority[k].points;
+    }
+    qsort(turns, list->count, sizeof *turns, by_turn);
+    for (uint32_t i = 0; i < list->count; i++)
+        sorted[i] = list->tasks[turns[i].index];
+    mem_give(turns);
+    mem_give(list->tasks);
+    list->tasks = sorted;
+    list->room = list->count;
+    return OK;
+}
+
 static int same_queue(const struct task *a, const struct task *b)
 {
     return strcmp(a->channel_code, b->channel_code) == 0 && strcmp(a->biz_type, b->biz_type) == 0;
@@ -457,6 +501,8 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
         state_begin_run(folder->state);
     if (err == OK)
         err = task_each(state_db(folder->state), &filter, add_due, &list, diag);
+    if (err == OK)
+        err = sort_due(&list, &folder->book->tasks, diag);
     const int64_t now = (int64_t)time(NULL);
     uint8_t *stands = list.count ? mem_take_zero(list.count, 1) : NULL;
     const int is_small = options->given[OPTION_ID_memory] && options->memory < SHALLOW_MEMORY;

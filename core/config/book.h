@@ -52,6 +52,11 @@ struct sink_spec {
     int line;
 };
 
+struct channel_points {
+    const char *channel_code;
+    int points;
+};
+
 struct push_settings {
     struct sink_spec sinks[SINKS_MAX];
     int sink_count;
@@ -63,10 +68,7 @@ struct push_settings {
     int severity_count;
     int age_days[STEPS_MAX]; /* and at each of these ages */
     int age_count;
-    struct {
-        const char *channel_code;
-        int points;
-    } channels[PRIORITIES_MAX];
+    struct channel_points channels[PRIORITIES_MAX];
     int channel_count;
 };
 
@@ -77,12 +79,19 @@ struct alarm_settings {
     int storm;   /* more than this many new ones of a kind at once are told as one */
 };
 
+/* Of tasks of one bill date those with more points have their turn first, with all of the memory; a channel that is not named has 0. */
+struct task_settings {
+    struct channel_points priority[PRIORITIES_MAX];
+    int priority_count;
+};
+
 struct book {
     struct arena arena;
     const char *directory; /* paths are relative to it */
     const char *path;      /* of book.yaml; NULL: there is none */
     struct push_settings push;
     struct alarm_settings alarms;
+    struct task_settings tasks;
 };
 
 enum err book_load(struct book **out, const char *directory, struct diag *diag);

@@ -274,6 +274,20 @@ static enum err read_sinks(struct loader *l, const struct yaml_node *node, const
 
 /* ---- push ---- */
 
+static enum err read_channels(struct loader *l, const struct yaml_node *node, const char *name, int most,
+                              struct channel_points channels[PRIORITIES_MAX], int *count)
+{
+    enum err err = OK;
+    if (node->kind != YAML_MAP || node->count > PRIORITIES_MAX)
+        return wrong_type(l, node, name, "channel codes and their points, {ALIPAY: 1}");
+    for (const struct yaml_node *child = node->first; err == OK && child; child = child->next) {
+        int64_t points = 0;
+        err = read_number(l, child, below(name, child->key).text, 0, most, &points);
+        channels[(*count)++] = (struct channel_points){child->key, (int)points};
+    }
+    return err;
+}
+
 static enum err read_steps(struct loader *l, const struct yaml_node *node, struct push_settings *push)
 {
     static const char *const NAMES[] = {"amounts", "days", "channels"};
@@ -301,16 +315,8 @@ static enum err read_steps(struct loader *l, const struct yaml_node *node, struc
         }
         push->age_count = count;
     }
-    if (err == OK && (n = yaml_get(node, "channels"))) {
-        if (n->kind != YAML_MAP || n->count > PRIORITIES_MAX)
-            return wrong_type(l, n, "push.severity.channels", "channel codes and their points, {ALIPAY: 1}");
-        for (const struct yaml_node *child = n->first; err == OK && child; child = child->next) {
-            int64_t points = 0;
-            err = read_number(l, child, below("push.severity.channels", child->key).text, 0, 3, &points);
-            push->channels[push->channel_count].channel_code = child->key;
-            push->channels[push->channel_count++].points = (int)points;
-        }
-    }
+    if (err == OK && (n = yaml_get(node, "channels")))
+        err = read_channels(l, n, "push.severity.channels", 3, push->channels, &push->channel_count);
     return err;
 }
 
@@ -376,6 +382,14 @@ static enum err read_alarms(struct loader *l, const struct yaml_node *node, stru
     return err;
 }
 
+static enum err read_tasks(struct loader *l, const struct yaml_node *node, struct task_settings *tasks)
+{
+    static const char *const NAMES[] = {"priority"};
+    enum err err = check_names(l, node, "tasks", NAMES, COUNT_OF(NAMES), NULL, 0);
+    const struct yaml_node *n = err == OK ? yaml_get(node, "priority") : NULL;
+    return n ? read_channels(l, n, "tasks.priority", 1000, tasks->priority, &tasks->priority_count) : err;
+}
+
 /* ---- the file ---- */
 
 void book_close(struct book *book)
@@ -388,7 +402,7 @@ void book_close(struct book *book)
 
 static enum err read_book(struct book *book, const char *path, struct diag *diag)
 {
-    static const char *const NAMES[] = {"version", "push", "alarms"};
+    static const char *const NAMES[] = {"version", "push", "alarms", "tasks"};
     struct yaml_node *root = NULL;
     struct loader l = {.arena = &book->arena, .path = path, .diag = diag};
     enum err err = yaml_read(&root, &book->arena, path, diag);
@@ -405,6 +419,8 @@ static enum err read_book(struct book *book, const char *path, struct diag *diag
         err = read_push(&l, n, &book->push);
     if (err == OK && (n = yaml_get(root, "alarms")))
         err = read_alarms(&l, n, &book->alarms);
+    if (err == OK && (n = yaml_get(root, "tasks")))
+        err = read_tasks(&l, n, &book->tasks);
     return err;
 }
 

@@ -2,17 +2,8 @@
 # tests/book/sentences.sh TIEOUT: sentences of the issue that no other test holds (tests/book.md): trace with raw bytes, pushes and acks; status and what
 # the disk holds; two starts at once, really; hands and reruns; the ladder of re-checks; a night's memory and its order.
 set -eu
-tieout=$(realpath "$1")
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-cd "$work"
-. "$root/tests/book/common.sh"
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
+. "$(dirname -- "$0")/common.sh"
+
 same() { # WHAT GOT WANT
     [ "$2" = "$3" ] || fail "$1: \"$2\", expected \"$3\""
 }
@@ -127,6 +118,20 @@ if [ -z "${ASAN_OPTIONS-}${TSAN_OPTIONS-}" ]; then
     same 'four queues' "$(db large "SELECT count(*) FROM task WHERE phase = 'DONE'")" 4
     rm -rf large
 fi
+
+# ... and who goes first: of one bill date those with more points; a queue's days stay in their order
+turns() { sed -n 's/^task \([A-C]\).*\(..\)\/1$/\1\2/p' said | tr '\n' ' '; }
+for points in 'A: 0' 'C: 2, B: 1'; do
+    rm -rf both
+    cp -a base both
+    printf 'version: 1\ntasks: {priority: {%s}}\n' "$points" >both/book.yaml
+    expect 1 '6 tasks done' t task run --threads=2 --jobs=both
+    case $points in
+    A*) same 'turns by channel' "$(turns)" 'A01 B01 C01 A02 B02 C02 ' ;;
+    *) same 'turns by priority' "$(turns)" 'C01 B01 A01 C02 B02 A02 ' ;;
+    esac
+    [ "$(digests both)" = "$(digests alone)" ] || fail "priorities $points: other digests"
+done
 
 # ---- re-checks: an error that the next run takes back is nobody's work; one that stands is told then
 mkdir check

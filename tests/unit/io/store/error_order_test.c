@@ -370,6 +370,9 @@ TEST(a_books_settings_are_checked)
         {"version: 1\nalarms: {sinks: {a: {slack: \"x\"}}}\n", "https"},
         {"version: 1\nalarms: {sinks: {a: {file: x}}}\n", "no setting \"file\""},
         {"version: 1\npush: {sinks: {a: {lark: \"https://x\"}}}\n", "no setting \"lark\""},
+        {"version: 1\ntasks: {priority: [ALIPAY]}\n", "ALIPAY: 1"},
+        {"version: 1\ntasks: {priorty: {ALIPAY: 1}}\n", "priorty"},
+        {"version: 1\ntasks: {priority: {ALIPAY: -1}}\n", "priority.ALIPAY"},
         {"push: {}\n", "version"},
     };
     for (size_t i = 0; i < sizeof WRONG / sizeof *WRONG; i++) {
