@@ -23,7 +23,11 @@ for d in 1 2 3; do "$tieout" task init --date=2026-11-0$d --jobs=base 2>/dev/nul
 "$tieout" task run --date=2026-11-01 --jobs=base >/dev/null 2>&1
 "$tieout" task run --date=2026-11-02 --jobs=base >/dev/null 2>&1 || [ $? -eq 1 ]
 run() { "$tieout" task run --threads=1 --io=posix --jobs=book >said 2>&1; }
-digest() { grep -h '"digest"' book/out/[AB]/*/summary.json; }
+digest() {
+    grep -h '"digest"' book/out/[AB]/*/summary.json
+    # Errors, by their ids: none is lost, none goes out under two.
+    ! command -v sqlite3 >/dev/null || sqlite3 book/state/state.db 'SELECT id, kind, node_status, reversals, messages FROM error_order ORDER BY id'
+}
 
 cp -a base book
 TIEOUT_COUNT_CALLS=1 run || [ $? -eq 1 ]
