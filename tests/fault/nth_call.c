@@ -4,7 +4,9 @@
  *     nth_call TIEOUT FIXTURES SCRATCH [STEP]
  *
  * TIEOUT is built with TIEOUT_FAULTS. Each job is run once whole, which gives its results and the number of
- * its calls; then once for every STEPth call that fails. What may come of that: exit 4, one error line, the
+ * its calls; then once for every STEPth call that fails, and for each of the first ones, which open what all jobs open: the first
+ * forty in the first jobs, four in those that open the same in another way. Each job begins its steps somewhere else, so that together
+ * they meet more calls than one of them. What may come of that: exit 4, one error line, the
  * results of the run before untouched and nothing left beside them; or the very same results, where the call
  * could be done without. Anything else is told with the words that repeat it, and the exit code is 1.
  */
@@ -161,14 +163,17 @@ struct job {
     const char *name;
     char *words[WORDS_MAX];
     char out[4096]; /* where its results appear */
+    int is_first;   /* of its kind: what is opened is not the same as in a job before it */
 };
 
 static void fail_each(struct job *job, const char *kind, long count, char *error, int forever, long step,
                       const char *want, size_t want_size, int want_code)
 {
+    static long series;
+    const long first = job->is_first ? 40 : 4, shift = ++series * 7 % step;
     char setting[64];
     char *settings[4] = {setting, error, forever ? "TIEOUT_FAIL_FOREVER=1" : NULL, NULL};
-    for (long n = 1; n <= count + 3; n += n < 40 ? 1 : step) {
+    for (long n = 1; n <= count + 3; n += n < first ? 1 : n == first ? 1 + shift : step) {
         snprintf(setting, sizeof setting, "TIEOUT_FAIL_%s=%ld", kind, n);
         struct outcome got = run(job->words, settings);
         size_t size;
@@ -257,6 +262,7 @@ int main(int argc, char **argv)
         char out[4200], name[100];
         snprintf(out, sizeof out, "--out=%s/out", scratch);
         struct job diff = {.name = name,
+                           .is_first = way == 0,
                            .words = {tieout, "diff", local, channel, "--key=channel_code,biz_order_no",
                                      "--amount=amount", "--compare=status", "--max-rejects=5",
                                      "--write-match", "--chunk=512B", out, ways[way][1], ways[way][2], NULL}};
@@ -281,6 +287,7 @@ int main(int argc, char **argv)
         if (way % 3 == 0)
             fail_all(&crowd, step * 6);
         struct job job = {.name = name,
+                          .is_first = way == 0,
                           .words = {tieout, "run", yaml, "--date=2026-01-01", "--chunk=1KiB", out,
                                     ways[way][1], ways[way][2], NULL}};
         snprintf(name, sizeof name, "run, %s", ways[way][0]);
