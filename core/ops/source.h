@@ -100,6 +100,9 @@ struct source_ops {
     /* Ends of files, unchanged files. One thread, after all chunks were processed and before anything is
      * judged. */
     enum err (*finish)(struct source *source, struct worker_io *io, struct diag *diag);
+    /* Stops where `other`, another part of the side, tells the same rows under other ids. Called once for two parts, when both are
+     * finished. NULL: that cannot be. */
+    enum err (*apart)(struct source *source, struct source *other, struct diag *diag);
     /* An image that nothing replaced and that cannot become a record. Any worker. NULL: the source tells no
      * images. */
     enum err (*late_reject)(struct source *source, struct worker_io *io, const struct row_ref *ref,

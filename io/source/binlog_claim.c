@@ -26,6 +26,8 @@ static enum err collect_group(struct binlog_source *s, struct ended *ended, cons
         s->last_seen = seen;
         s->transactions_told++;
         s->replayed_groups += (uint64_t)seen;
+        if (s->sample && group.committed && group.touches_watched)
+            log_sample_add(s->sample, &group, &s->set);
     }
     s->last_gtid = group.gtid;
     s->last_file = group.file_index;

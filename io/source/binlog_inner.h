@@ -15,6 +15,7 @@
 #include "io/source/image_fold.h"
 #include "io/source/log_columns.h"
 #include "io/source/log_run.h"
+#include "io/source/log_twice.h"
 #include "io/source/reject_list.h"
 #include "io/source/segments.h"
 #include "io/source/sources.h"
@@ -73,6 +74,7 @@ struct binlog_source {
     size_t far_room;
     struct gtid_set seen;
     uint64_t replayed_groups;
+    struct log_sample *sample;    /* of one of several logs of a side; else NULL */
     struct binlog_gtid last_gtid; /* of the group told of last, and what became of it */
     uint32_t last_file;
     uint64_t last_end;

@@ -34,6 +34,7 @@ void binlog_close(struct source *source)
     image_fold_fini(&s->fold);
     gtid_set_fini(&s->seen);
     mem_give(s->far);
+    mem_give(s->sample);
     reject_list_fini(&s->rejects);
     mem_give(s->formats);
     segments_close(&s->segments);
@@ -91,6 +92,11 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
         s->formats = mem_take_zero((size_t)s->set.count + 1, sizeof *s->formats);
         if (!s->formats)
             err = mem_fail(diag, s->set.count * sizeof *s->formats, "the list of logs");
+    }
+    if (err == OK && s->spec->log_name) { /* one of several logs of a side */
+        s->sample = mem_take_zero(1, sizeof *s->sample);
+        if (!s->sample)
+            err = mem_fail(diag, sizeof *s->sample, "a sample of a log");
     }
     if (err != OK) {
         binlog_close(&s->base);
@@ -605,6 +611,18 @@ static enum err binlog_finish(struct source *source, struct worker_io *io, struc
     return err == OK ? dict_check(s->config.shared->words, diag) : err;
 }
 
+/* Tables of one name that are called two (core/config/job_load.c) must be two. */
+static enum err binlog_apart(struct source *source, struct source *other, struct diag *diag)
+{
+    struct binlog_source *a = of(source), *b = of(other);
+    if (other->ops != source->ops || !a->sample || !b->sample ||
+        strcmp(a->spec->database, b->spec->database) != 0 || strcmp(a->spec->table, b->spec->table) != 0 ||
+        strcmp(a->spec->log_name, b->spec->log_name) == 0)
+        return OK;
+    return log_told_twice(&(struct log_part){a->sample, &a->set, a->formats},
+                          &(struct log_part){b->sample, &b->set, b->formats}, diag);
+}
+
 static void binlog_counts(const struct source *source, struct source_counts *counts)
 {
     struct binlog_source *s = of(source);
@@ -644,6 +662,7 @@ static const struct source_ops binlog_ops = {
     .start = binlog_start,
     .process = binlog_process,
     .finish = binlog_finish,
+    .apart = binlog_apart,
     .late_reject = binlog_late_reject,
     .recall = binlog_recall,
     .limit_rejects = binlog_limit_rejects,

@@ -355,6 +355,10 @@ static enum err parts_finish(struct source *source, struct worker_io *io, struct
     for (uint32_t i = 0; err == OK && i < s->count; i++)
         if (s->parts[i].source)
             err = s->parts[i].source->ops->finish(s->parts[i].source, io, diag);
+    for (uint32_t i = 0; i < s->own; i++)
+        for (uint32_t k = i + 1; err == OK && k < s->own; k++)
+            if (s->parts[i].source->ops->apart)
+                err = s->parts[i].source->ops->apart(s->parts[i].source, s->parts[k].source, diag);
     return err;
 }
 

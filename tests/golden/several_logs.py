@@ -305,12 +305,67 @@ def one_table_twice():
          want={"match": (1, 1), "duplicate": (1, 0)})
 
 
+def twice(what, sides, logs, refused, bill=()):
+    """The logs are written as told (name, [(rows, gtid), ...]); exit 3 and both places said, or a run like any other."""
+    root = tempfile.mkdtemp()
+    try:
+        for name, groups in logs:
+            os.makedirs(os.path.dirname(f"{root}/{name}"), exist_ok=True)
+            log = Log(f"{root}/{name}")
+            for rows, gtid in groups:
+                log.transaction(("insert", *rows), gtid=gtid)
+            log.close()
+        with open(root + "/bill.csv", "w") as file:
+            file.write("id,order,amount,status,time\n" + "".join(f"{one},{one},1.00,SUCCESS,{DAY} 10:00:00\n" for one in bill))
+        with open(root + "/j.yaml", "w") as file:
+            file.write(job(log_side(*sides), BILL))
+        for road in ROADS:
+            done = subprocess.run([TIEOUT, "run", root + "/j.yaml", "--date=" + DAY, f"--out={root}/out", *road], capture_output=True,
+                                  text=True, timeout=120)
+            said = "error binlog.twice" in done.stderr and all(f"{root}/{name}@" in done.stderr for name in refused or ())
+            if refused and not (done.returncode == 3 and said and not os.path.exists(root + "/out")):
+                fail(f"{what}, {road}: exit code {done.returncode}", done.stderr)
+            if not refused and (done.returncode not in (0, 1) or said):
+                fail(f"{what}, {road}: exit code {done.returncode}", done.stderr)
+    finally:
+        shutil.rmtree(root)
+
+
+def one_log_twice():
+    """A log that is given as two servers' counts each row twice, and is refused; two servers that are alike are not."""
+    shards = (("a/*", "order"), ("b/*", "order"))
+    first, second = bytes(range(16)), bytes(range(16, 32))
+
+    def rows(begin, count, cents=100):
+        return [row(number, f"o{number}", cents) for number in range(begin, begin + count)]
+
+    def many(server, begin=1, end=900, cents=100):
+        return [(rows(10 * number, 1 + number % 3, cents), server and (server, number)) for number in range(begin, end)]
+
+    both = ("a/bin.000001", "b/bin.000001")
+    for name, server in (("with GTIDs", first), ("without", None)):
+        twice(f"one transaction {name}", shards, [(one, [(rows(1, 3), server and (server, 1))]) for one in both], both)
+        twice(f"many {name}", shards, [(one, many(server)) for one in both], both)
+    twice("the end of it is missing in one", shards, [("a/bin.000001", many(first)), ("b/bin.000001", many(first, end=400))], both)
+    twice("a replica's, which begins with changes of its own", shards,
+          [("a/bin.000001", many(first)), ("b/bin.000001", [(rows(90000, 2), (second, 1))] + many(first, 300))], both)
+    twice("in a list of three", (("a/*", "order"), ("c/*", "order"), ("b/*", "order")),
+          [("a/bin.000001", many(None)), ("c/bin.000001", many(second, cents=7)), ("b/bin.000001", many(None))], both)
+    twice("two servers with GTIDs of their own and equal rows", shards, [("a/bin.000001", many(first)), ("b/bin.000001", many(second))],
+          None)
+    twice("two servers whose transactions have equal names", shards,
+          [("a/bin.000001", many(first)), ("b/bin.000001", many(first, cents=200))], None)
+    twice("parts that read one log", (("a/*", "order", "\n  where: {state: [SUCCESS]}"), ("a/*", "order", "\n  where: {state: [CLOSED]}")),
+          [("a/bin.000001", many(first))], None)
+
+
 if __name__ == "__main__":
     TIEOUT = os.path.abspath(sys.argv[1])
     both_sides()
     one_side()
     one_file_is_shown()
     one_table_twice()
+    one_log_twice()
     ids_of_a_channel_log()
     for number in range(25):
         any_changes(number)

@@ -51,7 +51,10 @@ class Log:
         self.event(19, number + b"\1\0\4shop\0" + short(len(table)) + table.encode() + b"\0" + short(count) + types + short(len(meta))
                    + meta + may_be_null + b"\1\1\0\4" + short(len(names)) + names + b"\x08\1\0")
 
-    def transaction(self, *changes):
+    def transaction(self, *changes, gtid=None):
+        """gtid: a server's 16 bytes and a number."""
+        if gtid:
+            self.event(33, b"\1" + gtid[0] + struct.pack("<qBqq", gtid[1], 2, 0, 1))
         self.event(2, struct.pack("<IIBHH", 5, 0, 4, 0, 0) + b"shop\0BEGIN")
         count = len(self.columns)
         mask = ((1 << count) - 1).to_bytes((count + 7) // 8, "little")
