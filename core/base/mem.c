@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/types.h>
+#include <time.h>
 
 #ifdef TIEOUT_FAULTS
 static atomic_long fault_count[FAULT_KINDS];
@@ -181,6 +182,33 @@ void *mem_map(size_t size, int huge)
         madvise(p, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
         account((int64_t)size);
     }
+    return p;
+}
+
+enum { HUGE_PAGE = 2 << 20, SMALL_BETWEEN = 15 /* calls */ };
+
+static uint64_t processor_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+void *mem_map_filled(size_t size, uint64_t patience_ns)
+{
+    static atomic_uint
+        small_left; /* calls, until a huge page is tried again; all threads touch the same memory */
+    const unsigned left = atomic_load_explicit(&small_left, memory_order_relaxed);
+    char *const p = mem_map(size, left == 0);
+    if (left) { /* that one is counted twice or not at all harms nobody */
+        atomic_store_explicit(&small_left, left - 1, memory_order_relaxed);
+        return p;
+    }
+    const uint64_t before = processor_ns();
+    for (size_t at = 0; p && at < size; at += HUGE_PAGE)
+        *(volatile char *)(p + at) = 0;
+    if (p && (processor_ns() - before) / (size / HUGE_PAGE) > patience_ns)
+        atomic_store_explicit(&small_left, SMALL_BETWEEN, memory_order_relaxed);
     return p;
 }
 

@@ -40,6 +40,28 @@ TEST(a_size_that_overflows_is_null)
     EXPECT(mem_take_zero(half, 2) == NULL);
 }
 
+/* With no patience every huge page is slow, and small ones follow; with all of it none is. */
+TEST(memory_that_is_filled_is_zero_whatever_its_pages)
+{
+    enum { CALLS = 40, SIZE = 4 << 20 };
+    const uint64_t before = mem_held();
+    for (int patient = 0; patient < 2; patient++) {
+        char *all[CALLS];
+        int zero = 1, there = 1;
+        for (int i = 0; i < CALLS; i++) {
+            all[i] = mem_map_filled(SIZE, patient ? UINT64_MAX : 0);
+            there &= all[i] != NULL;
+            for (size_t at = 0; all[i] && at < SIZE; at += 65521)
+                zero &= all[i][at]++ == 0;
+        }
+        EXPECT(there && zero);
+        EXPECT(mem_held() == before + (uint64_t)CALLS * SIZE);
+        for (int i = 0; i < CALLS; i++)
+            mem_unmap(all[i], SIZE);
+        EXPECT(mem_held() == before);
+    }
+}
+
 TEST(pages_are_zero_and_huge_ones_start_at_a_huge_page)
 {
     uint64_t before = mem_held();
