@@ -37,7 +37,9 @@ enum {
     MOVE_AHEAD = 3,     /* buckets, where all are looked at */
     PACKED_AHEAD = 20,  /* buckets */
     PACKED_BEHIND = 10, /* what they lead to */
-    PACKED_RING = 64,   /* hashes of records asked for; more than PACKED_AHEAD + ASK_AT_ONCE */
+    /* Buckets, half a MiB: what a table of so many leads to is in the second-level cache, and asking for it costs what it wins. */
+    PACKED_NEAR_TO = 8192,
+    PACKED_RING = 64, /* hashes of records asked for; more than PACKED_AHEAD + ASK_AT_ONCE */
     SUB_MEMORY_MIN = 256 << 10,
     KEPT_KINDS = 2,    /* records, packed ones */
     CROWD_SHARE = 8,   /* of the entries: a key that has so much is a crowd */
@@ -1151,14 +1153,16 @@ static inline __attribute__((always_inline)) enum err
 apply_packed(struct index *s, const struct packed *r, uint32_t count, const int is_sub, struct diag *diag)
 {
     uint64_t hashes[PACKED_RING];
+    const int is_far = s->packed.table.mask >= PACKED_NEAR_TO;
     for (uint32_t i = 0; i < PACKED_AHEAD && i < count; i++)
         hashes[i] = ask_packed(s, &r[i]);
-    for (uint32_t i = 0; i < PACKED_BEHIND && i < count; i++)
+    for (uint32_t i = 0; is_far && i < PACKED_BEHIND && i < count; i++)
         ask_behind(&s->packed, hashes[i]);
     for (uint32_t done = 0; done < count; done += ASK_AT_ONCE) {
         for (uint32_t i = done + PACKED_AHEAD; i < done + PACKED_AHEAD + ASK_AT_ONCE && i < count; i++)
             hashes[i % PACKED_RING] = ask_packed(s, &r[i]);
-        for (uint32_t i = done + PACKED_BEHIND; i < done + PACKED_BEHIND + ASK_AT_ONCE && i < count; i++)
+        for (uint32_t i = done + PACKED_BEHIND; is_far && i < done + PACKED_BEHIND + ASK_AT_ONCE && i < count;
+             i++)
             ask_behind(&s->packed, hashes[i % PACKED_RING]);
         for (uint32_t i = done; i < done + ASK_AT_ONCE && i < count; i++) {
             enum err err = take_packed(s, &r[i], hashes[i % PACKED_RING], is_sub, diag);
@@ -1453,9 +1457,9 @@ static enum err list_packed(struct index *s, struct diag *diag)
                         "the list of open records");
     for (int turn = 0; turn < 2; turn++) {
         for (uint64_t i = 0; packed->table.keys && i <= packed->table.mask; i++)
-            for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
-                const uint32_t head = packed->table.buckets[i].head[slot];
-                if (head == NO_ENTRY || packed_is_escaped(packed_at(packed, head)))
+            for (unsigned bits = bucket_taken(&packed->table.buckets[i]); bits; bits &= bits - 1) {
+                const uint32_t head = packed->table.buckets[i].head[__builtin_ctz(bits)];
+                if (packed_is_escaped(packed_at(packed, head)))
                     continue;
                 const uint32_t partition = partition_of_hash(
                     s, packed_hash(packed_at(packed, head)->key, packed->seed), s->level > 0);

@@ -62,13 +62,22 @@ static int hold(struct held *held, uint32_t tag, uint32_t head)
     return 1;
 }
 
-/* 1: one of the buckets from the key's own to the last one has room. */
-static int ends_before_end(const struct table *table, uint32_t tag)
+/* Puts a key between its bucket and the last one. 0: there is no room, and nothing has changed. */
+static int put_before_end(struct table *table, uint32_t tag, uint32_t head)
 {
-    uint32_t i = table_home(table, tag);
-    while (i < table->mask && !bucket_free(&table->buckets[i]))
-        i++;
-    return bucket_free(&table->buckets[i]) != 0;
+    const uint32_t home = table_home(table, tag);
+    for (uint32_t i = home; i <= table->mask; i++) {
+        struct bucket *const bucket = &table->buckets[i];
+        const unsigned vacant = bucket_free(bucket);
+        if (vacant) {
+            bucket_put(table, bucket, (unsigned)__builtin_ctz(vacant), tag, head);
+            return 1;
+        }
+        bucket_pass(bucket, tag);
+    }
+    for (uint32_t i = home; i <= table->mask; i++)
+        bucket_unpass(&table->buckets[i], tag);
+    return 0;
 }
 
 /* Puts a key, or holds it: into `early` until its bucket is reached, into `late` until all are. */
@@ -77,10 +86,7 @@ static int put_or_hold(struct table *table, uint32_t cleared, uint32_t tag, uint
 {
     if (table_home(table, tag) < cleared)
         return hold(early, tag, head);
-    if (!ends_before_end(table, tag))
-        return hold(late, tag, head);
-    table_put(table, tag, tag, head);
-    return 1;
+    return put_before_end(table, tag, head) || hold(late, tag, head);
 }
 
 /* A bucket's keys go to two that lie at twice its number, so from the last one down nobody is in the way. A key that had gone on to this

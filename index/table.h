@@ -72,6 +72,12 @@ static inline unsigned bucket_free(const struct bucket *bucket)
 #endif
 }
 
+/* A bit for each slot with a key. At the end most buckets have none. */
+static inline unsigned bucket_taken(const struct bucket *bucket)
+{
+    return ~bucket_free(bucket) & ((1u << BUCKET_SLOTS) - 1);
+}
+
 enum err table_init(struct table *table, uint32_t bucket_count, struct diag *diag);
 void table_fini(struct table *table);
 /* Twice the buckets, in place: half of the memory is what was there. For tables whose tags choose the bucket. After a failure only
@@ -88,6 +94,24 @@ static inline unsigned passed_class(uint32_t home_hash)
 {
     return home_hash & (PASSED_CLASSES - 1);
 }
+static inline void bucket_put(struct table *table, struct bucket *bucket, unsigned slot, uint32_t tag,
+                              uint32_t head)
+{
+    bucket->tag[slot] = tag;
+    bucket->head[slot] = head;
+    table->keys++;
+}
+/* A key went on to the next bucket; it left, or did not stay. */
+static inline void bucket_pass(struct bucket *bucket, uint32_t home_hash)
+{
+    uint8_t *const passed = &bucket->passed[passed_class(home_hash)];
+    *passed = (uint8_t)(*passed + (*passed < PASSED_MAX));
+}
+static inline void bucket_unpass(struct bucket *bucket, uint32_t home_hash)
+{
+    uint8_t *const passed = &bucket->passed[passed_class(home_hash)];
+    *passed = (uint8_t)(*passed - (*passed < PASSED_MAX));
+}
 /* Puts a key that is not there. `keys_max` must not be reached. */
 static inline void table_put(struct table *table, uint32_t home_hash, uint32_t tag, uint32_t head)
 {
@@ -95,14 +119,10 @@ static inline void table_put(struct table *table, uint32_t home_hash, uint32_t t
         struct bucket *bucket = &table->buckets[i];
         const unsigned free = bucket_free(bucket);
         if (__builtin_expect(free != 0, 1)) {
-            const unsigned slot = (unsigned)__builtin_ctz(free);
-            bucket->tag[slot] = tag;
-            bucket->head[slot] = head;
-            table->keys++;
+            bucket_put(table, bucket, (unsigned)__builtin_ctz(free), tag, head);
             return;
         }
-        uint8_t *const passed = &bucket->passed[passed_class(home_hash)];
-        *passed = (uint8_t)(*passed + (*passed < PASSED_MAX));
+        bucket_pass(bucket, home_hash);
     }
 }
 /* Takes out the slot found at bucket `at`. */
@@ -110,10 +130,8 @@ static inline void table_remove(struct table *table, uint32_t home_hash, uint32_
 {
     table->buckets[at].head[slot] = NO_ENTRY;
     table->keys--;
-    for (uint32_t i = table_home(table, home_hash); i != at; i = (i + 1) & table->mask) {
-        uint8_t *const passed = &table->buckets[i].passed[passed_class(home_hash)];
-        *passed = (uint8_t)(*passed - (*passed < PASSED_MAX));
-    }
+    for (uint32_t i = table_home(table, home_hash); i != at; i = (i + 1) & table->mask)
+        bucket_unpass(&table->buckets[i], home_hash);
 }
 
 #endif
