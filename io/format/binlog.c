@@ -29,6 +29,8 @@ struct map_slot {
     uint64_t offset;               /* of the TABLE_MAP event */
 };
 
+enum { HEAD_MAX = 32 };
+
 struct binlog_rows {
     const struct binlog_options *options;
     struct arena tables; /* table versions, for good */
@@ -42,6 +44,7 @@ struct binlog_rows {
     uint64_t group_begin; /* of the group that `generation` stands for */
     uint32_t group_file;
     int group_known;
+    uint64_t group_until; /* in front of it no other group begins, and the one at hand does not end */
 
     struct binlog_piece piece;
     struct binlog_format format;
@@ -67,6 +70,15 @@ struct binlog_rows {
     uint32_t event_size, rows_in_event;
     uint8_t *inflated;
     size_t inflated_room;
+    /* What stood before the rows of the event opened last, if they were whole images at their place: the next one with the same bytes is
+     * opened by little more than a comparison. */
+    struct {
+        uint8_t bytes[HEAD_MAX];
+        size_t size; /* 0: none */
+        unsigned type;
+        uint64_t id;
+        const struct map_slot *slot;
+    } head;
 
     struct binlog_row out;
     struct binlog_rows_counts counts;
@@ -117,6 +129,7 @@ void binlog_rows_begin(struct binlog_rows *rows, const struct binlog_piece *piec
     if (piece->file_offset == 0 && piece->size >= BINLOG_MAGIC_SIZE)
         rows->at += BINLOG_MAGIC_SIZE;
     rows->group_index = 0;
+    rows->group_until = 0;
     rows->first_in_piece = 1;
     rows->group = NULL;
     rows->inner_at = rows->inner_end = NULL;
@@ -165,6 +178,7 @@ static enum step slots_make_room(struct binlog_rows *rows, struct diag *diag)
         return STEP_FAILED;
     }
     rows->slots = slots;
+    rows->head.size = 0;
     rows->slot_mask = size - 1;
     rows->slot_count = current;
     for (size_t i = 0; i < old_size; i++)
@@ -330,9 +344,33 @@ static enum step rows_inflate(struct binlog_rows *rows, const struct binlog_even
     return STEP_MORE;
 }
 
+/* 1: the event is open, as the one before it was. */
+static inline int rows_open_again(struct binlog_rows *rows, const struct binlog_event *event)
+{
+    const size_t size = rows->head.size;
+    if (size == 0 || event->type != rows->head.type || event->body_size < size || rows->inner_at ||
+        memcmp(event->body, rows->head.bytes, size) != 0)
+        return 0;
+    const struct map_slot *const slot = rows->head.slot;
+    if (slot->id != rows->head.id || slot->generation != rows->generation || slot->version != rows->version)
+        return 0;
+    rows->row_at = event->body + size;
+    rows->row_end = event->body + event->body_size;
+    rows->event_offset = event->offset;
+    rows->event_size = event->size;
+    rows->rows_in_event = 0;
+    rows->out.timestamp = event->timestamp;
+    rows->out.event_offset = event->offset;
+    rows->out.table_map_offset = slot->offset;
+    rows->out.group = rows->group;
+    return 1;
+}
+
 /* Gets ready to read the rows of an event of a group that is to be decoded. */
 static enum step rows_open(struct binlog_rows *rows, const struct binlog_event *event, struct diag *diag)
 {
+    if (LIKELY(rows_open_again(rows, event)))
+        return STEP_MORE;
     uint64_t id = 0;
     size_t id_size = event_table_id(event, &rows->format, &id);
     if (!id_size)
@@ -377,6 +415,8 @@ static enum step rows_open(struct binlog_rows *rows, const struct binlog_event *
         memcpy(version->present[which], bits, (count + 7) / 8);
     }
     rows->is_packed = compressed || rows->inner_at != NULL;
+    const size_t head_size = (size_t)(c.at - event->body);
+    rows->head.size = 0;
     if (compressed && rows_inflate(rows, event, &c, diag) == STEP_FAILED)
         return STEP_FAILED;
     rows->row_at = c.at;
@@ -401,6 +441,13 @@ static enum step rows_open(struct binlog_rows *rows, const struct binlog_event *
     rows->out.after = has_after ? version->cells[1] : NULL;
     rows->out.before_present = has_before ? version->present[0] : NULL;
     rows->out.after_present = has_after ? version->present[1] : NULL;
+    if (rows->out.is_whole && !rows->is_packed && !rows->is_partial && head_size <= HEAD_MAX) {
+        memcpy(rows->head.bytes, event->body, head_size);
+        rows->head.size = head_size;
+        rows->head.type = event->type;
+        rows->head.id = id;
+        rows->head.slot = slot;
+    }
     return STEP_MORE;
 }
 
@@ -556,49 +603,58 @@ static void group_find(struct binlog_rows *rows, uint64_t offset)
         rows->group_begin = group->begin;
         rows->group_file = group->file_index;
     }
+    rows->group_until = group                                    ? group->end
+                        : rows->group_index < piece->group_count ? piece->groups[rows->group_index].begin
+                                                                 : UINT64_MAX;
     if (group && (!group->committed || !group->touches_watched))
         group = NULL;
     rows->group = group;
 }
 
-/* Goes to the next event. STEP_MORE: maybe there are rows to read now. */
+/* 1: an event of which nothing is read here but its checksum. */
+static inline int is_passed(unsigned type)
+{
+    return type != EVENT_TABLE_MAP && type != EVENT_TRANSACTION_PAYLOAD && !event_is_rows(type);
+}
+
+/* Goes to the next event of which more is read than its checksum. STEP_MORE: maybe there are rows to read now. */
 static enum step event_step(struct binlog_rows *rows, struct diag *diag)
 {
-    size_t left = (size_t)(rows->end - rows->at);
-    if (left < BINLOG_HEADER_SIZE)
-        return STEP_DONE;
-    uint64_t offset = rows->piece.file_offset + (uint64_t)(rows->at - rows->piece.bytes);
-    uint32_t size = read_le32(rows->at + 9);
-    const char *file = rows->piece.file_name;
-    unsigned checksum_size = rows->format.checksum_size;
-    if (size < BINLOG_HEADER_SIZE + checksum_size)
-        return binlog_fail(diag, file, offset, "binlog.event", hint_copy,
-                           "an event that claims %u bytes, less than its header", size);
-    if (left < size)
-        return STEP_DONE;
-    struct binlog_event event;
-    event_read(&event, rows->at, offset, checksum_size);
-    const size_t at = (size_t)(rows->at - rows->piece.bytes);
-    const int is_verified = at >= rows->piece.walked_from && at + size <= rows->piece.walked_to &&
-                            event_is_verified_by_walk(event.type);
-    /* The FORMAT_DESCRIPTION has a checksum of its own rules, which the walk verified. */
-    if (!is_verified && event.type != EVENT_FORMAT_DESCRIPTION &&
-        !binlog_checksum_right(&event, &rows->format))
-        return binlog_fail(diag, file, offset, "binlog.checksum", hint_copy,
-                           "checksum of the %s event is wrong", binlog_event_name(event.type));
-    rows->at += size;
-    rows->counts.events++;
-    rows->counts.bytes += size;
-    group_find(rows, offset);
-    if (!rows->group)
-        return STEP_MORE;
-    if (event.type == EVENT_TABLE_MAP)
-        return table_map_read(rows, &event, diag);
-    if (event_is_rows(event.type))
-        return rows_open(rows, &event, diag);
-    if (event.type == EVENT_TRANSACTION_PAYLOAD)
-        return payload_open(rows, &event, diag);
-    return STEP_MORE;
+    const struct binlog_piece *const piece = &rows->piece;
+    const unsigned checksum_size = rows->format.checksum_size;
+    for (;;) {
+        const size_t left = (size_t)(rows->end - rows->at), at = (size_t)(rows->at - piece->bytes);
+        if (left < BINLOG_HEADER_SIZE)
+            return STEP_DONE;
+        const uint8_t *const bytes = rows->at;
+        const uint64_t offset = piece->file_offset + at;
+        const uint32_t size = read_le32(bytes + 9);
+        const unsigned type = bytes[4];
+        if (size < BINLOG_HEADER_SIZE + checksum_size)
+            return binlog_fail(diag, piece->file_name, offset, "binlog.event", hint_copy,
+                               "an event that claims %u bytes, less than its header", size);
+        if (left < size)
+            return STEP_DONE;
+        const int is_verified =
+            at >= piece->walked_from && at + size <= piece->walked_to && event_is_verified_by_walk(type);
+        /* The FORMAT_DESCRIPTION has a checksum of its own rules, which the walk verified. */
+        if (!is_verified && checksum_size && type != EVENT_FORMAT_DESCRIPTION &&
+            !binlog_sum_right(bytes, size))
+            return binlog_fail(diag, piece->file_name, offset, "binlog.checksum", hint_copy,
+                               "checksum of the %s event is wrong", binlog_event_name(type));
+        rows->at += size;
+        rows->counts.events++;
+        rows->counts.bytes += size;
+        if (offset >= rows->group_until)
+            group_find(rows, offset);
+        if (is_passed(type) || !rows->group)
+            continue;
+        struct binlog_event event;
+        event_read(&event, bytes, offset, checksum_size);
+        return type == EVENT_TABLE_MAP             ? table_map_read(rows, &event, diag)
+               : type == EVENT_TRANSACTION_PAYLOAD ? payload_open(rows, &event, diag)
+                                                   : rows_open(rows, &event, diag);
+    }
 }
 
 enum step binlog_rows_next(struct binlog_rows *rows, struct diag *diag)

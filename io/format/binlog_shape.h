@@ -77,6 +77,11 @@ static inline __attribute__((always_inline)) int binlog_shape_under(const struct
 #endif
 }
 
+static inline int binlog_shape_same(const struct binlog_shape *shape, const uint8_t *at)
+{
+    return binlog_shape_under(shape, shape->mask, at);
+}
+
 static inline __attribute__((always_inline)) uint32_t binlog_shape_alike(const struct binlog_shape *shape,
                                                                          const uint8_t *at, uint32_t most)
 {

@@ -34,6 +34,8 @@ struct hole {
     uint64_t begin, end;
 };
 
+enum { MEMO_MAX = 2048, BEGIN_SKIP = 8 };
+
 struct map_seen {
     uint64_t id;
     int watched;
@@ -70,6 +72,13 @@ struct binlog_walk {
     uint8_t *watch_seen; /* by watch: row events of it were met */
     int wanted;          /* binlog_walk_wanted */
     struct binlog_walk_counts counts;
+    /* Bodies of the file's last BEGIN (behind its first 8 bytes: thread and time) and of its last TABLE_MAP: the next transaction is most
+     * often made of the same (walk_alike). Size 0: none. */
+    struct event_memo {
+        uint8_t bytes[MEMO_MAX];
+        size_t size;
+    } begin, map;
+    int map_watched;
 };
 
 enum err binlog_walk_open(struct binlog_walk **out, const struct binlog_options *options, struct diag *diag)
@@ -115,6 +124,13 @@ void binlog_walk_file(struct binlog_walk *walk, const char *name, uint32_t file_
     walk->closed_cleanly = 0;
     walk->next_name[0] = 0;
     walk->group_count = walk->behind_count = 0;
+    walk->begin.size = walk->map.size = 0;
+}
+
+static void memo_put(struct event_memo *memo, const uint8_t *bytes, size_t size)
+{
+    memo->size = size <= MEMO_MAX ? size : 0;
+    memcpy(memo->bytes, bytes, memo->size);
 }
 
 const struct binlog_group *binlog_walk_groups(const struct binlog_walk *walk, size_t *count)
@@ -486,6 +502,8 @@ static enum step walk_query(struct binlog_walk *walk, const struct binlog_event 
         }
     } else {
         step = walk_statement(walk, event, database, text, diag);
+        if (event->type == EVENT_QUERY && text.size == 5 && memcmp(text.data, "BEGIN", 5) == 0)
+            memo_put(&walk->begin, event->body + BEGIN_SKIP, event->body_size - BEGIN_SKIP);
     }
     mem_give(inflated);
     return step;
@@ -540,6 +558,8 @@ static enum step walk_table_map(struct binlog_walk *walk, const struct binlog_ev
         }
     }
     walk->wanted = watched;
+    memo_put(&walk->map, event->body, event->body_size);
+    walk->map_watched = watched;
     for (size_t i = walk->map_count; i-- > 0;) {
         if (walk->maps[i].id == id) {
             walk->maps[i].watched = watched;
@@ -726,6 +746,99 @@ static enum step walk_event(struct binlog_walk *walk, const struct binlog_event 
     }
 }
 
+/* The events of a transaction that is looked at as a whole. */
+struct alike_cursor {
+    const uint8_t *at, *end;
+    uint32_t size; /* of the event at `at` */
+    unsigned type;
+    uint64_t events;
+};
+
+/* 0: the next event is not whole. */
+static inline int alike_next(struct alike_cursor *c, const struct binlog_walk *walk)
+{
+    c->at += c->size;
+    const size_t left = (size_t)(c->end - c->at);
+    if (left < BINLOG_HEADER_SIZE)
+        return 0;
+    c->size = read_le32(c->at + 9);
+    c->type = c->at[4];
+    c->events++;
+    return c->size >= BINLOG_HEADER_SIZE + (uint32_t)walk->format.checksum_size && c->size <= left &&
+           c->size <= walk->event_bytes_max;
+}
+
+static inline int alike_sum(const struct alike_cursor *c, const struct binlog_walk *walk)
+{
+    return walk->format.checksum_size == 0 || binlog_sum_right(c->at, c->size);
+}
+
+static inline int alike_memo(const struct alike_cursor *c, const struct binlog_walk *walk,
+                             const struct event_memo *memo, size_t skip)
+{
+    return c->size == BINLOG_HEADER_SIZE + skip + memo->size + walk->format.checksum_size && memo->size &&
+           memcmp(c->at + BINLOG_HEADER_SIZE + skip, memo->bytes, memo->size) == 0 && alike_sum(c, walk);
+}
+
+/* The usual transaction in one go: GTID, the BEGIN and the TABLE_MAP that the one before had, row events of that table, XID. How many
+ * bytes it has; 0: it is another one, or something is wrong with it, or not all of it is there: nothing was done, and event by event it
+ * will turn out. */
+static size_t walk_alike(struct binlog_walk *walk, const uint8_t *bytes, size_t size)
+{
+    struct alike_cursor c = {.at = bytes, .end = bytes + size};
+    struct binlog_event event;
+    const unsigned checksum_size = walk->format.checksum_size;
+    unsigned flags;
+    if (!alike_next(&c, walk) || (c.type != EVENT_MARIADB_GTID && c.type != EVENT_GTID))
+        return 0;
+    event_read(&event, c.at, walk->position, checksum_size);
+    if (!alike_next(&c, walk) || (checksum_size && !binlog_sum_right(event.bytes, event.size)))
+        return 0;
+    if (event.type == EVENT_GTID &&
+        (c.type != EVENT_QUERY || !alike_memo(&c, walk, &walk->begin, BEGIN_SKIP) || !alike_next(&c, walk)))
+        return 0;
+    if ((c.type == EVENT_ANNOTATE_ROWS || c.type == EVENT_ROWS_QUERY) && !alike_next(&c, walk))
+        return 0;
+    if (c.type != EVENT_TABLE_MAP || !alike_memo(&c, walk, &walk->map, 0) || !alike_next(&c, walk))
+        return 0;
+    /* All that is usual begin with the table's id, as the TABLE_MAP does. */
+    const size_t id_size = walk->format.post_header[EVENT_TABLE_MAP] == 6 ? 4 : 6;
+    const uint8_t *const id = walk->map.bytes;
+    const uint64_t no_id = id_size == 4 ? read_le32(id) : read_le48(id);
+    uint32_t row_events = 0;
+    for (; (c.type >= EVENT_WRITE_ROWS_V1 && c.type <= EVENT_DELETE_ROWS_V1) ||
+           (c.type >= EVENT_WRITE_ROWS && c.type <= EVENT_DELETE_ROWS);
+         row_events++)
+        if ((walk->format.post_header[c.type] == 6) != (id_size == 4) ||
+            c.size < BINLOG_HEADER_SIZE + 8 + checksum_size ||
+            memcmp(c.at + BINLOG_HEADER_SIZE, id, id_size) != 0 || !alike_next(&c, walk))
+            return 0;
+    if (row_events == 0 || walk->group_count == walk->group_room || c.type != EVENT_XID ||
+        !alike_sum(&c, walk) || no_id == 0xffffff || no_id == 0xffffffffffff)
+        return 0;
+    struct binlog_group *const group = &walk->groups[walk->group_count];
+    if (!binlog_gtid_read(&group->gtid, &event, &flags) ||
+        (event.type == EVENT_MARIADB_GTID &&
+         flags & (MARIADB_GTID_STANDALONE | MARIADB_GTID_PREPARED_XA | MARIADB_GTID_COMPLETED_XA)))
+        return 0;
+    const size_t all = (size_t)(c.at + c.size - bytes);
+    if (all > walk->file_size - walk->position)
+        return 0;
+    group->begin = walk->position;
+    group->end = walk->position + all;
+    group->file_index = walk->file_index;
+    group->timestamp = event.timestamp;
+    group->committed = 1;
+    group->touches_watched = (uint8_t)walk->map_watched;
+    group->is_part = group->xa = 0;
+    walk->group_count++;
+    group_count(walk, 1);
+    walk->counts.events += c.events;
+    walk->closed_cleanly = 0;
+    walk->wanted = 1;
+    return all;
+}
+
 /* How large is the event whose header is at `bytes`, and is that possible? */
 static enum step event_measure(struct binlog_walk *walk, const uint8_t *bytes, struct diag *diag)
 {
@@ -787,6 +900,18 @@ enum step binlog_walk_step(struct binlog_walk *walk, const uint8_t *bytes, size_
             return STEP_IDLE;
         }
         const uint8_t *event_bytes = bytes + at + head;
+        if (walk->state == GROUP_NONE && walk->map.size) {
+            const size_t alike = walk_alike(walk, event_bytes, size - at);
+            if (alike) {
+                at += alike;
+                walk->position += alike;
+                walk->need = BINLOG_HEADER_SIZE;
+                *taken = at;
+                if (at >= want && walk->position != walk->file_size)
+                    return STEP_MORE;
+                continue;
+            }
+        }
         walk->position = position;
         enum step step = event_measure(walk, event_bytes, diag);
         walk->position -= head;

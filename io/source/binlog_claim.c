@@ -15,34 +15,40 @@ static const char *base_name(const char *path)
 static enum err collect_group(struct binlog_source *s, struct ended *ended, const struct binlog_group *told,
                               struct diag *diag)
 {
-    struct binlog_group group = *told;
-    int part = group.is_part && s->last_end == group.begin && s->last_file == group.file_index &&
-               s->last_gtid.kind == group.gtid.kind &&
-               memcmp(&s->last_gtid, &group.gtid, sizeof group.gtid) == 0;
+    int part = told->is_part && s->last_end == told->begin && s->last_file == told->file_index &&
+               s->last_gtid.kind == told->gtid.kind &&
+               memcmp(&s->last_gtid, &told->gtid, sizeof told->gtid) == 0;
     if (!part) {
-        int seen = gtid_set_add(&s->seen, &group.gtid);
+        int seen = gtid_set_add(&s->seen, &told->gtid);
         if (seen < 0)
             return mem_fail(diag, 0, "the list of GTIDs");
         s->last_seen = seen;
         s->transactions_told++;
         s->replayed_groups += (uint64_t)seen;
-        if (s->sample && group.committed && group.touches_watched)
-            log_sample_add(s->sample, &group, &s->set);
+        if (s->sample && told->committed && told->touches_watched)
+            log_sample_add(s->sample, told, &s->set);
     }
-    s->last_gtid = group.gtid;
-    s->last_file = group.file_index;
-    s->last_end = group.end;
-    if (s->last_seen)
-        group.committed = 0;
-    s->groups_told += group.committed;
-    if (mem_list_more(&ended->groups, ended->count, &ended->room, 64, "transactions", diag) != OK)
-        return ERR_MACHINE;
+    s->last_gtid = told->gtid;
+    s->last_file = told->file_index;
+    s->last_end = told->end;
+    if (ended->count == ended->room) {
+        size_t room = ended->room ? ended->room * 2 : 64;
+        struct binlog_group *grown = mem_grow(ended->groups, room * sizeof *grown);
+        if (!grown)
+            return mem_fail(diag, room * sizeof *grown, "transactions");
+        ended->groups = grown;
+        ended->room = room;
+    }
     size_t at = ended->count++;
-    for (; at > 0 && ended->groups[at - 1].file_index == group.file_index &&
-           ended->groups[at - 1].begin > group.begin;
+    for (; at > 0 && ended->groups[at - 1].file_index == told->file_index &&
+           ended->groups[at - 1].begin > told->begin;
          at--)
         ended->groups[at] = ended->groups[at - 1];
-    ended->groups[at] = group;
+    struct binlog_group *const group = &ended->groups[at];
+    *group = *told;
+    if (s->last_seen)
+        group->committed = 0;
+    s->groups_told += group->committed;
     return OK;
 }
 
@@ -159,6 +165,34 @@ static enum step claim_fold(struct binlog_source *s, struct ticket *ticket)
     return STEP_MORE;
 }
 
+static enum err read_bytes(struct input_file *input, uint8_t *bytes, size_t size, uint64_t offset,
+                           struct diag *diag)
+{
+    ssize_t n = size ? input_pread(input, bytes, size, offset) : 0;
+    if (n < 0)
+        return diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu", input->path,
+                              size, (unsigned long long)offset);
+    if ((size_t)n != size)
+        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                        "%s became shorter while it was read", input->path);
+    return OK;
+}
+
+/* Over the whole events of `bytes` from `from` on; `*walked`: so many bytes more. */
+static enum step walk_on(struct binlog_source *s, const uint8_t *bytes, size_t from, size_t size,
+                         size_t *walked, struct diag *diag)
+{
+    size_t taken = 0;
+    enum step step = binlog_walk_step(s->walk, bytes + from, size - from, s->walked, SIZE_MAX, &taken, diag);
+    s->walked += taken;
+    *walked += taken;
+    return step;
+}
+
+/* Of what is read the end is read once more when a transaction goes on behind it. So as many bytes are read as were given out before,
+ * and a few more; all that fits if that leaves a larger rest. */
+enum { GUESS_SLACK = 4096, GUESS_TAIL = 4 * GUESS_SLACK };
+
 enum step binlog_claim_next(struct source *source, struct worker_io *io, struct ticket *ticket,
                             struct diag *diag)
 {
@@ -185,30 +219,32 @@ enum step binlog_claim_next(struct source *source, struct worker_io *io, struct 
             if ((err = check_order(s, diag)) != OK)
                 return STEP_FAILED;
             binlog_walk_file(s->walk, input->path, s->file, input->size);
-            s->decoded = s->walked = 0;
+            s->decoded = s->walked = s->given = 0;
             s->file_begun = 1;
         }
         /* Bytes from what is not given out yet; of them the walk has gone over some. */
         uint8_t *bytes = worker_io_buffer(io, ticket->buffer);
         uint64_t left = input->size - s->decoded;
-        size_t size = left < io->chunk + (uint64_t)IO_OVERLAP ? (size_t)left : io->chunk + IO_OVERLAP;
-        ssize_t n = size ? input_pread(input, bytes, size, s->decoded) : 0;
-        if (n < 0 || (size_t)n != size) {
-            if (n < 0)
-                diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu", input->path,
-                               size, (unsigned long long)s->decoded);
-            else
-                diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                         "%s became shorter while it was read", input->path);
+        const size_t room = left < io->chunk + (uint64_t)IO_OVERLAP ? (size_t)left : io->chunk + IO_OVERLAP;
+        size_t size = s->given && s->given + GUESS_SLACK < room ? s->given + GUESS_SLACK : room;
+        if (read_bytes(input, bytes, size, s->decoded, diag) != OK)
             return STEP_FAILED;
-        }
-        size_t skip = (size_t)(s->walked - s->decoded), taken = 0, walked_here = 0;
+        size_t skip = (size_t)(s->walked - s->decoded), walked_here = 0;
         enum step step = STEP_IDLE;
         if (skip <= size) {
-            step = binlog_walk_step(s->walk, bytes + skip, size - skip, s->walked, SIZE_MAX, &taken, diag);
-            s->walked += taken;
-            walked_here = taken;
+            step = walk_on(s, bytes, skip, size, &walked_here, diag);
             err = step == STEP_FAILED ? diag->err : collect(s, ended, diag);
+        }
+        /* Another size than before: all that fits. */
+        const uint64_t pending = binlog_walk_pending_begin(s->walk);
+        if (err == OK && size < room && (pending <= s->decoded || s->decoded + size - pending > GUESS_TAIL)) {
+            if (read_bytes(input, bytes + size, room - size, s->decoded + size, diag) != OK)
+                return STEP_FAILED;
+            size = room;
+            if (skip <= size) {
+                step = walk_on(s, bytes, skip + walked_here, size, &walked_here, diag);
+                err = step == STEP_FAILED ? diag->err : collect(s, ended, diag);
+            }
         }
         /* Not even one group ended in what fits: walk on with bytes that are only looked at. */
         while (err == OK && step == STEP_IDLE && binlog_walk_pending_begin(s->walk) == s->decoded &&
@@ -231,12 +267,13 @@ enum step binlog_claim_next(struct source *source, struct worker_io *io, struct 
                 }
                 s->far_room = want;
             }
-            n = input_pread(input, s->far, want, s->walked);
+            ssize_t n = input_pread(input, s->far, want, s->walked);
             if (n < 0 || (size_t)n != want) {
                 err = diag_set_errno(diag, n < 0 ? (int)-n : 5, "read", "%s: cannot read at byte %llu",
                                      input->path, (unsigned long long)s->walked);
                 break;
             }
+            size_t taken = 0;
             step = binlog_walk_step(s->walk, s->far, want, s->walked, 1, &taken, diag);
             s->walked += taken;
             err = step == STEP_FAILED ? diag->err : collect(s, ended, diag);
@@ -270,6 +307,7 @@ enum step binlog_claim_next(struct source *source, struct worker_io *io, struct 
         ticket->extra = piece;
         ticket->state = end - begin <= size ? TICKET_WHOLE : TICKET_PIECES;
         ticket->bytes_read = (int64_t)(end - begin);
+        s->given = (size_t)(end - begin);
         s->decoded = end;
         if (at_end)
             s->file++;

@@ -68,6 +68,7 @@ struct binlog_source {
     uint32_t file;
     int file_begun;
     uint64_t decoded, walked; /* offsets in the file: given out; gone over */
+    size_t given;             /* bytes that were given out last; 0: of this file nothing was */
     struct late_piece *late;  /* in the order of the log, from late_first on */
     size_t late_first, late_count, late_room;
     uint8_t *far; /* bytes of a group that outgrew the buffer; only walked */

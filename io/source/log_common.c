@@ -399,7 +399,8 @@ LANE_INLINE enum err common_rows(struct log_common_rows *rows, binlog_shape_alik
         rows->row_index += count;
         rows->at += (size_t)count * size;
         since += count;
-        if (waiting->count >= c->group || !c->shape || (rows->at == b->end && waiting->count >= LANES)) {
+        if (waiting->count >= c->group || !c->shape ||
+            (rows->at == b->end && rows->at - b->at > LANES * size)) {
             is_on = common_out(rows, out, &err, diag);
             mine = 0;
         }
@@ -448,6 +449,25 @@ static const struct {
 enum err log_common_run(struct log_common_rows *rows, struct diag *diag)
 {
     return roads[csv_scan_kernel()].run(rows, diag);
+}
+
+int log_common_one(struct log_run *run, const struct binlog_lanes *b, unsigned more_flags)
+{
+    struct log_common *const c = &run->common;
+    struct log_group *const waiting = &c->waiting;
+    const uint8_t *const row = b->at;
+    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape ||
+        waiting->more_flags != more_flags || (size_t)(b->end - row) != c->plan.places.size ||
+        (size_t)(b->readable - row) <= SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
+        waiting->back_map != b->row->event_offset - b->row->table_map_offset ||
+        !binlog_shape_same(c->shape, row) || row_is_odd(c, row))
+        return 0;
+    const uint64_t back_event = b->offset - b->row->event_offset;
+    if (back_event > UINT32_MAX)
+        return 0;
+    group_add(waiting, row, c->plan.places.size, 1, (uint32_t)back_event, b->row_index);
+    b->shapes->taken++;
+    return 1;
 }
 
 enum err log_common_end(struct log_run *run, struct diag *diag)

@@ -81,6 +81,8 @@ struct log_common_rows {
     unsigned more_flags;
 };
 
+/* The row of an event that has no other, when rows wait for it. 1: it waits with them. */
+int log_common_one(struct log_run *run, const struct binlog_lanes *lanes, unsigned more_flags);
 /* Takes rows of INSERT and DELETE up to the first that is not common, or to the event's end. The last of them may wait for those of
  * the next event. */
 enum err log_common_run(struct log_common_rows *rows, struct diag *diag);

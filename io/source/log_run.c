@@ -35,6 +35,12 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
     const uint64_t back_map = b.row->event_offset - b.row->table_map_offset;
     uint32_t row_index = first;
     enum err err = OK;
+    if (op != BINLOG_UPDATE &&
+        log_common_one(run, &b, op == BINLOG_DELETE ? RECORD_GONE | RECORD_VOIDED : 0)) {
+        run->records++;
+        *is_done = binlog_lanes_close(&b, rows, b.end, 1);
+        return OK;
+    }
     /* Farther back than a record can say: binlog_rows_step's way tells. */
     if (UNLIKELY(back_map > UINT32_MAX ||
                  b.offset + (uint64_t)(b.end - at) - b.row->event_offset > UINT32_MAX))
