@@ -69,15 +69,20 @@ int lean_of_full(const struct lean_plan *plan, const struct full *full, struct l
  * runs into what follows). Room: 5 + 2 * occurrence.size. Returns the byte behind. */
 uint8_t *order_put_head(uint8_t *at, uint16_t day, struct span occurrence);
 /* A field of canonical bytes: a 4-byte big-endian length and the text. */
-static inline uint8_t *order_put_field(uint8_t *at, struct span text)
+static inline uint8_t *order_put_size(uint8_t *at, size_t size)
 {
-    uint32_t n = __builtin_bswap32((uint32_t)text.size);
+    uint32_t n = __builtin_bswap32((uint32_t)size);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    n = (uint32_t)text.size;
+    n = (uint32_t)size;
 #endif
     memcpy(at, &n, 4);
-    short_copy(at + 4, text.data, text.size);
-    return at + 4 + text.size;
+    return at + 4;
+}
+static inline uint8_t *order_put_field(uint8_t *at, struct span text)
+{
+    at = order_put_size(at, text.size);
+    short_copy(at, text.data, text.size);
+    return at + text.size;
 }
 /* Reads one again; the byte behind it. */
 static inline const uint8_t *order_get_field(const uint8_t *at, struct span *text)

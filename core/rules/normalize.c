@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 enum {
+    LEAN_ROW_MAX = 4096, /* bytes: so much room for each text is no matter */
     CELLS_MAX = FIELD_SLOTS + 8 + CARRY_COLUMNS + OCCURRENCE_PARTS_MAX + 2 * CONDITIONS_MAX + PLUS_MAX + 2,
     OCCURRENCE_TEXT_MAX = 4096
 };
@@ -2184,26 +2185,32 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
     return REJECT_NONE;
 }
 
+/* What lean_core looks at; those that have no cell are not looked at. */
+struct lean_texts {
+    struct span time, currency, amount, direction;
+};
+
+static inline struct span lean_cell(const struct input *in, const struct cell *cells)
+{
+    return in->cell < 0 ? (struct span){NULL, 0} : cell_span(&cells[in->cell]);
+}
+
 /* Of a row that was a record before: what its part wants, in few instructions. 0 when anything about it is unusual;
  * read_core then does it. */
-static inline int lean_core(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
-                            const struct lean_plan *plan, struct core_fields *core)
+static inline int lean_core(const struct normalizer *n, struct norm_scratch *s, const struct lean_texts *t,
+                            int is_worth, struct core_fields *core)
 {
     const struct input *const in = n->in;
-    if (UNLIKELY(!n->plain_lean || plan->wants_time || plan->wants_fee))
-        return 0;
     core->day = n->shared->unit_day;
     if (in[FIELD_TRADE_TIME].cell >= 0) {
-        const struct span text = cell_span(&cells[in[FIELD_TRADE_TIME].cell]);
         const int64_t day = s->date_memo_count + DAY_BASE;
-        if (UNLIKELY(!time_is_usual(s, text) || day <= 0 || day > UINT16_MAX))
+        if (UNLIKELY(!time_is_usual(s, t->time) || day <= 0 || day > UINT16_MAX))
             return 0;
         core->day = (uint16_t)day;
     }
     core->date_disagrees = 0;
     core->has_fee = 0;
-    core->status = input_text(s, &in[FIELD_STATUS], cells);
-    if (plan->order_count == 0) { /* its partner says what it is worth */
+    if (!is_worth) { /* its partner says what it is worth */
         core->amount = 0;
         core->currency = CURRENCY_NONE;
         core->out = 0;
@@ -2211,7 +2218,7 @@ static inline int lean_core(const struct normalizer *n, struct norm_scratch *s, 
     }
     core->currency = n->job->currency;
     if (in[FIELD_CURRENCY].cell >= 0) {
-        struct span text = cell_span(&cells[in[FIELD_CURRENCY].cell]);
+        struct span text = t->currency;
         if (text.size != 3)
             return 0;
         uint32_t code = (uint32_t)(uint8_t)text.data[0] | (uint32_t)(uint8_t)text.data[1] << 8 |
@@ -2227,7 +2234,7 @@ static inline int lean_core(const struct normalizer *n, struct norm_scratch *s, 
     }
     if (UNLIKELY(core->currency == CURRENCY_NONE))
         return 0;
-    struct span text = cell_span(&cells[in[FIELD_AMOUNT].cell]);
+    struct span text = t->amount;
     size_t negative = text.size && text.data[0] == '-';
     if (UNLIKELY(!money_quick(text.data + negative, text.size - negative, &core->amount)))
         return 0;
@@ -2235,7 +2242,7 @@ static inline int lean_core(const struct normalizer *n, struct norm_scratch *s, 
         core->amount = -core->amount;
     core->out = core->amount < 0;
     if (in[FIELD_DIRECTION].cell >= 0) {
-        text = cell_span(&cells[in[FIELD_DIRECTION].cell]);
+        text = t->direction;
         if (text.size == 3 && text.data[0] == 'O' && text.data[1] == 'U' && text.data[2] == 'T') {
             core->amount = -core->amount;
             core->out = core->amount <= 0;
@@ -2244,6 +2251,23 @@ static inline int lean_core(const struct normalizer *n, struct norm_scratch *s, 
         }
     }
     return 1;
+}
+
+/* The same of cells. */
+static inline int lean_core_of(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                               const struct lean_plan *plan, struct core_fields *core)
+{
+    if (UNLIKELY(!n->plain_lean || plan->wants_time || plan->wants_fee))
+        return 0;
+    const int is_worth = plan->order_count != 0;
+    struct lean_texts texts = {.time = lean_cell(&n->in[FIELD_TRADE_TIME], cells)};
+    if (is_worth) {
+        texts.currency = lean_cell(&n->in[FIELD_CURRENCY], cells);
+        texts.amount = lean_cell(&n->in[FIELD_AMOUNT], cells);
+        texts.direction = lean_cell(&n->in[FIELD_DIRECTION], cells);
+    }
+    core->status = input_text(s, &n->in[FIELD_STATUS], cells);
+    return lean_core(n, s, &texts, is_worth, core);
 }
 
 unsigned normalize_lean_wants(const struct normalizer *n, const struct lean_plan *plan,
@@ -2280,7 +2304,7 @@ int normalize_lean(const struct normalizer *n, struct norm_scratch *s, const str
 {
     struct core_fields core;
     int bad_cell;
-    if (!LIKELY(lean_core(n, s, cells, plan, &core)) &&
+    if (!LIKELY(lean_core_of(n, s, cells, plan, &core)) &&
         UNLIKELY(!all_there || n->is_image ||
                  read_core(n, s, cells, &core, plan->wants_time, &bad_cell) != REJECT_NONE))
         return 0;
@@ -2329,6 +2353,128 @@ int normalize_lean(const struct normalizer *n, struct norm_scratch *s, const str
                                                .currency = is_worth ? core.currency : CURRENCY_NONE,
                                                .date_disagrees = core.date_disagrees};
     list->used = used;
+    return 1;
+}
+
+/* A field's text as it stands in the file, or its constant. */
+static int plain_lean_text(const struct normalizer *n, unsigned field, const int *columns,
+                           struct lean_columns *out)
+{
+    const struct input *const in = &n->in[field];
+    if (in->charset || in->rule->strip || in->rule->none || in->rule->map_count)
+        return 0;
+    struct lean_column *to = &out->texts[out->count++];
+    to->column = in->cell < 0 ? -1 : columns[in->cell];
+    to->constant = in->cell < 0 ? in->constant : (struct span){NULL, 0};
+    out->constant_size += to->constant.size;
+    return 1;
+}
+
+int normalize_lean_columns(const struct normalizer *n, const struct lean_plan *plan, const int *columns,
+                           struct lean_columns *out)
+{
+    static const unsigned made[] = {FIELD_BILL_DATE, FIELD_TRADE_TIME, FIELD_DIRECTION,
+                                    FIELD_CURRENCY,  FIELD_AMOUNT,     FIELD_FEE};
+    int wanted[LEAN_CELLS];
+    *out = (struct lean_columns){.order_count = plan->order_count, .occurrence = -1};
+    if (normalize_lean_wants(n, plan, wanted) == 0)
+        return 0;
+    for (unsigned i = 0; i < plan->order_count + plan->cell_count; i++) {
+        const unsigned field = i < plan->order_count ? plan->order[i] : plan->cells[i - plan->order_count];
+        for (size_t k = 0; k < sizeof made / sizeof *made; k++)
+            if (field == made[k]) /* not as they stand there */
+                return 0;
+        if (!plain_lean_text(n, field, columns, out))
+            return 0;
+    }
+    if (plan->order_count && n->occurrence_field >= 0) {
+        struct lean_columns id = {.count = 0};
+        if (!plain_lean_text(n, (unsigned)n->occurrence_field, columns, &id) || id.texts[0].column < 0)
+            return 0;
+        out->occurrence = id.texts[0].column;
+    }
+    const int time = n->in[FIELD_TRADE_TIME].cell, currency = n->in[FIELD_CURRENCY].cell,
+              amount = n->in[FIELD_AMOUNT].cell, direction = n->in[FIELD_DIRECTION].cell;
+    out->time = time < 0 ? -1 : columns[time];
+    out->currency = currency < 0 ? -1 : columns[currency];
+    out->amount = amount < 0 ? -1 : columns[amount];
+    out->direction = direction < 0 ? -1 : columns[direction];
+    return 1;
+}
+
+static inline struct span plain_text(const uint8_t *bytes, const uint32_t *seps, int column)
+{
+    if (column < 0)
+        return (struct span){NULL, 0};
+    const uint32_t begin = seps[column - 1] + 1;
+    return (struct span){(const char *)bytes + begin, seps[column] - begin};
+}
+
+/* A copy of mostly few bytes; LEAN_SLACK of them may be read and written. */
+static inline uint8_t *plain_copy(uint8_t *to, struct span text)
+{
+    if (UNLIKELY(text.size > LEAN_SLACK)) {
+        memcpy(to, text.data, text.size);
+        return to + text.size;
+    }
+    char low[LEAN_SLACK / 2], high[LEAN_SLACK / 2];
+    memcpy(low, text.data, sizeof low);
+    memcpy(high, text.data + sizeof low, sizeof high);
+    memcpy(to, low, sizeof low);
+    memcpy(to + sizeof low, high, sizeof high);
+    return to + text.size;
+}
+
+int normalize_lean_plain(const struct normalizer *n, struct norm_scratch *s, const uint8_t *bytes,
+                         const uint32_t *seps, size_t row_size, const struct lean_columns *c,
+                         struct lean_list *list)
+{
+    const int is_worth = c->order_count != 0;
+    const struct lean_texts texts = {.time = plain_text(bytes, seps, c->time),
+                                     .currency = plain_text(bytes, seps, c->currency),
+                                     .amount = plain_text(bytes, seps, c->amount),
+                                     .direction = plain_text(bytes, seps, c->direction)};
+    struct core_fields core;
+    if (UNLIKELY(row_size > LEAN_ROW_MAX || !lean_core(n, s, &texts, is_worth, &core)))
+        return 0;
+    /* A column may be wanted more than once: by ≺ and as a cell, and as the occurrence id. */
+    if (UNLIKELY(!lean_list_room(list, 16 + (c->count + 2) * row_size + 5 * c->count + c->constant_size +
+                                           LEAN_SLACK)))
+        return -1;
+    uint8_t *const begin = list->bytes + list->used, *at = begin, *cells_at = begin;
+    if (is_worth)
+        at = order_put_head(at, core.day, plain_text(bytes, seps, c->occurrence));
+    for (unsigned i = 0; i < c->count; i++) {
+        const struct lean_column *const from = &c->texts[i];
+        const struct span text =
+            LIKELY(from->column >= 0) ? plain_text(bytes, seps, from->column) : from->constant;
+        if (i == c->order_count)
+            cells_at = at;
+        if (i >= c->order_count && LIKELY(text.size < 255))
+            *at++ = (uint8_t)text.size;
+        else if (i >= c->order_count) {
+            at = lean_put_cell(at, text);
+            continue;
+        } else {
+            at = order_put_size(at, text.size);
+        }
+        if (LIKELY(from->column >= 0)) {
+            at = plain_copy(at, text);
+        } else {
+            short_copy(at, text.data, text.size);
+            at += text.size;
+        }
+    }
+    if (c->count == c->order_count)
+        cells_at = at;
+    list->items[list->count++] = (struct lean){.amount_micro = core.amount,
+                                               .at = list->used,
+                                               .order_size = (uint32_t)(cells_at - begin),
+                                               .cells_size = (uint32_t)(at - cells_at),
+                                               .day = core.day,
+                                               .currency = core.currency,
+                                               .date_disagrees = core.date_disagrees};
+    list->used += (size_t)(at - begin);
     return 1;
 }
 

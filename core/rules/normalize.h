@@ -241,6 +241,25 @@ int normalize_lean(const struct normalizer *normalizer, struct norm_scratch *scr
 /* The cells of a usual row that normalize_lean looks at. 0: all. */
 unsigned normalize_lean_wants(const struct normalizer *normalizer, const struct lean_plan *plan,
                               int wanted[LEAN_CELLS]);
+/* The same of a row that lies between separators, as normalize_plain takes one, whose texts are shown as they stand there: a
+ * column's number, or a constant, for each of them. 0 where some field wants more: then normalize_lean does it.
+ * `columns`: where the cells of normalizer_columns lie. */
+enum { LEAN_SLACK = 32 /* bytes behind a row that may be read */ };
+struct lean_columns {
+    int time, currency, amount, direction, occurrence; /* -1: none */
+    unsigned count, order_count;
+    size_t constant_size; /* of all of them */
+    struct lean_column {
+        int column; /* -1: the constant */
+        struct span constant;
+    } texts[LEAN_CELLS];
+};
+int normalize_lean_columns(const struct normalizer *normalizer, const struct lean_plan *plan,
+                           const int *columns, struct lean_columns *out);
+/* As normalize_lean. */
+int normalize_lean_plain(const struct normalizer *normalizer, struct norm_scratch *scratch,
+                         const uint8_t *bytes, const uint32_t *seps, size_t row_size,
+                         const struct lean_columns *columns, struct lean_list *list);
 /* 1 when clocks were not changed on a day (since 1970) of a zone. */
 int note_day_is_even(struct norm_scratch *scratch, const struct zone *zone, int64_t day);
 /* The note of a whole record, as normalize_hot made it of its row. */

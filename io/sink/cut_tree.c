@@ -2,7 +2,13 @@
 #include "io/sink/cut_tree.h"
 #include "core/base/mem.h"
 
-enum { WORD = 8, DEPTH_MAX = 512 /* bytes; cuts that share more are compared whole */ };
+enum {
+    WORD = 8,
+    DEPTH_MAX = 512, /* bytes; cuts that share more are compared whole */
+    WIDE = 8,        /* branches from which a node has a part of `nears` */
+    NEAR_MAX = 4096,
+    DOOR_WORDS_MAX = 4
+};
 
 /* The eight bytes at `depth`, first byte highest; zeros behind the key's end. */
 static inline uint64_t word_at(struct span key, size_t depth)
@@ -54,6 +60,60 @@ static int add_node(struct cut_tree *t, uint32_t begin, uint32_t end, uint32_t d
     return 1;
 }
 
+static inline uint32_t door_of(const char *key, uint32_t words)
+{
+    uint64_t mix = 0, word;
+    for (uint32_t i = 0; i < words; i++) {
+        memcpy(&word, key + WORD * i, WORD);
+        mix = (mix ^ word) * 0x9E3779B97F4A7C15;
+        mix ^= mix >> 32;
+    }
+    return (uint32_t)(mix % CUT_DOORS);
+}
+
+/* Tables of wide nodes, and doors to them. */
+static int widen(struct cut_tree *t)
+{
+    size_t room = 0;
+    t->door_words = DOOR_WORDS_MAX;
+    for (uint32_t n = 0; n < t->node_count; n++) {
+        struct cut_node *const node = &t->nodes[n];
+        if (node->count < WIDE)
+            continue;
+        node->near_count = 4 * WIDE;
+        while (node->near_count < 4 * node->count && node->near_count < NEAR_MAX)
+            node->near_count *= 2;
+        room += node->near_count;
+        if (node->depth / WORD < t->door_words)
+            t->door_words = node->depth / WORD;
+    }
+    if (room == 0) {
+        t->door_words = 0;
+        return 1;
+    }
+    t->nears = mem_take(room * sizeof *t->nears);
+    if (!t->nears)
+        return 0;
+    for (uint32_t n = 0; n < t->node_count; n++) {
+        struct cut_node *const node = &t->nodes[n];
+        if (node->near_count == 0)
+            continue;
+        const uint64_t *const words = t->words + node->first;
+        while ((words[node->count - 1] - words[0]) >> node->shift >= node->near_count)
+            node->shift++;
+        node->near = t->near_count;
+        for (uint32_t i = 0, at = 0; i < node->near_count; i++) {
+            while (at < node->count && (words[at] - words[0]) >> node->shift < i)
+                at++;
+            t->nears[t->near_count++] = at;
+        }
+        uint32_t *const door = &t->doors[door_of(t->cuts[node->begin].data, t->door_words)];
+        if (t->door_words && !*door)
+            *door = n;
+    }
+    return 1;
+}
+
 int cut_tree_make(struct cut_tree *t, const struct span *cuts, uint32_t count)
 {
     *t = (struct cut_tree){.cuts = cuts, .cut_count = count};
@@ -75,7 +135,7 @@ int cut_tree_make(struct cut_tree *t, const struct span *cuts, uint32_t count)
             begin = end;
         }
     }
-    return 1;
+    return widen(t);
 }
 
 /* How many of the words are at or before `word`: no branch that could be guessed wrong. */
@@ -90,13 +150,45 @@ static inline uint32_t at_or_before(const uint64_t *words, uint32_t count, uint6
     return at + (words[at] <= word);
 }
 
+/* The same of a wide node. */
+static inline uint32_t wide_at_or_before(const struct cut_tree *t, const struct cut_node *node,
+                                         const uint64_t *words, uint64_t word)
+{
+    if (word < words[0])
+        return 0;
+    const uint64_t near = (word - words[0]) >> node->shift;
+    uint32_t n = near < node->near_count ? t->nears[node->near + near] : node->count;
+    while (n < node->count && words[n] <= word)
+        n++;
+    return n;
+}
+
+/* Where to begin to look. */
+static inline const struct cut_node *enter(const struct cut_tree *t, struct span key)
+{
+    if (t->door_words == 0 || key.size < WORD * t->door_words)
+        return t->nodes;
+    const struct cut_node *const node = &t->nodes[t->doors[door_of(key.data, t->door_words)]];
+    if (key.size < node->depth)
+        return t->nodes;
+    uint64_t a, b, differ = 0;
+    const char *const shared = t->cuts[node->begin].data;
+    for (uint32_t at = 0; at < node->depth; at += WORD) {
+        memcpy(&a, key.data + at, WORD);
+        memcpy(&b, shared + at, WORD);
+        differ |= a ^ b;
+    }
+    return differ ? t->nodes : node;
+}
+
 uint32_t cut_tree_find(const struct cut_tree *t, struct span key)
 {
     if (t->cut_count == 0)
         return 0;
-    for (const struct cut_node *node = t->nodes;;) {
+    for (const struct cut_node *node = enter(t, key);;) {
         const uint64_t word = word_at(key, node->depth), *const words = t->words + node->first;
-        const uint32_t n = at_or_before(words, node->count, word);
+        const uint32_t n = node->near_count ? wide_at_or_before(t, node, words, word)
+                                            : at_or_before(words, node->count, word);
         if (n == 0)
             return node->begin;
         const struct cut_branch *branch = &t->branches[node->first + n - 1];
@@ -123,5 +215,6 @@ void cut_tree_fini(struct cut_tree *t)
     mem_give(t->words);
     mem_give(t->branches);
     mem_give(t->nodes);
+    mem_give(t->nears);
     *t = (struct cut_tree){0};
 }

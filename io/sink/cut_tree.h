@@ -23,13 +23,22 @@ struct cut_node {
     uint32_t first, count; /* of its branches */
     uint32_t begin;        /* cuts before all of them */
     uint32_t depth;        /* bytes that all its cuts share */
+    uint32_t near;         /* of a wide node: where its part of `nears` begins */
+    uint32_t near_count;   /* 0: it is not wide */
+    unsigned shift;
 };
+/* Keys that begin alike come by the thousand: what a wide node's cuts share leads to it at once. */
+enum { CUT_DOORS = 64 };
 struct cut_tree {
     const struct span *cuts; /* borrowed */
     uint64_t *words;         /* of a branch: what its cuts go on with, first byte highest */
     struct cut_branch *branches;
     struct cut_node *nodes; /* the first one is where a search begins */
-    uint32_t cut_count, branch_count, branch_room, node_count, node_room;
+    uint32_t
+        *nears; /* of a wide node, by the upper bits of a word: how many of its words lie before all such */
+    uint32_t doors[CUT_DOORS]; /* by a hash of a key's first words: a wide node, or 0 */
+    uint32_t door_words;       /* that are hashed; 0: there are no doors */
+    uint32_t cut_count, branch_count, branch_room, node_count, node_room, near_count;
 };
 
 /* `cuts` in order, none twice. 0 when memory is out. */

@@ -22,6 +22,8 @@ enum {
     SAMPLED_AT_ONCE = 64,      /* the same for a sample */
     AHEAD = 16,                /* items that are asked for ahead */
     LATE = 16,                 /* rows between a row's printing and what else is done with it */
+    EARLY = 4,                 /* rows between what is made ready for a row and its printing */
+    READY = 8,                 /* of them there are; more than EARLY */
     CELL_SLACK = 32,           /* bytes behind items and keys that may be read */
     NAME_SHORT = 64,           /* bytes of a file's name that are copied whatever its size */
     SAMPLE_MAX = 8192,         /* of one lane */
@@ -1169,6 +1171,16 @@ struct place_name {
     int quoted;
 };
 
+/* What is made ready for a row a few rows before it is printed: bytes that are written and read in other pieces a moment later
+ * hold the processor up. */
+struct ready {
+    uint8_t *key; /* a pair's, whole again */
+    size_t key_room, key_size;
+    uint32_t key_of; /* 1 + the range whose shared bytes it begins with */
+    uint32_t amount_size;
+    char amount[MONEY_TEXT_MAX + CELL_SLACK];
+};
+
 struct ranging {
     struct tank_load load[2]; /* one is read while the other's rows are written */
     struct tank_load part;    /* of a range that is too large to be loaded */
@@ -1184,9 +1196,7 @@ struct ranging {
         uint32_t size;
     } late[LATE]; /* rows that are printed and not yet in `hashed` */
     struct stretch stretch;
-    uint8_t *key; /* a key, whole again */
-    size_t key_room;
-    uint32_t key_of; /* 1 + the range whose shared bytes it begins with */
+    struct ready ready[READY];
     struct place_name names[SIDES];
     uint16_t day; /* the last one printed */
     uint32_t day_size;
@@ -1203,7 +1213,8 @@ static void ranging_fini(struct ranging *r)
     mem_give(r->other);
     mem_give(r->text);
     mem_give(r->hashed);
-    mem_give(r->key);
+    for (int i = 0; i < READY; i++)
+        mem_give(r->ready[i].key);
     for (int side = 0; side < SIDES; side++)
         mem_give(r->names[side].text);
     arena_fini(&r->arena);
@@ -1263,28 +1274,29 @@ static enum err grow_text(char **text, size_t used, size_t *room, size_t more, s
     return OK;
 }
 
-/* The key of an item of a range, whole; in r->key. */
-static enum err whole_key(struct match *m, struct ranging *r, uint32_t range, const uint8_t *item,
+/* The key of an item of a range, whole; in `to`. */
+static enum err whole_key(struct match *m, struct ready *to, uint32_t range, const uint8_t *item,
                           struct span *key, struct diag *diag)
 {
     struct span tail = item_key(item);
     const uint32_t shared = m->shared[range];
-    if (shared + tail.size + CELL_SLACK > r->key_room) {
+    if (shared + tail.size + CELL_SLACK > to->key_room) {
         size_t room = 2 * (shared + tail.size) + 256;
-        uint8_t *grown = mem_grow(r->key, room);
+        uint8_t *grown = mem_grow(to->key, room);
         if (!grown)
             return mem_fail(diag, room, "a matched row");
-        r->key = grown;
-        r->key_room = room;
-        r->key_of = 0;
+        to->key = grown;
+        to->key_room = room;
+        to->key_of = 0;
     }
-    if (r->key_of != range + 1) {
-        r->key_of = range + 1;
+    if (to->key_of != range + 1) {
+        to->key_of = range + 1;
         if (shared)
-            memcpy(r->key, m->cuts[range].data, shared);
+            memcpy(to->key, m->cuts[range].data, shared);
     }
-    short_copy(r->key + shared, tail.data, tail.size);
-    *key = (struct span){(const char *)r->key, shared + tail.size};
+    short_copy(to->key + shared, tail.data, tail.size);
+    to->key_size = shared + tail.size;
+    *key = (struct span){(const char *)to->key, to->key_size};
     return OK;
 }
 
@@ -1322,7 +1334,7 @@ static enum err untie(struct match *m, struct ranging *r, struct worker_io *io, 
             t->item = r->entries[k].item;
             if (*t->item == KIND_PAIR) {
                 err = full_key(m, &r->arena, io, item_place(t->item), &t->key, diag);
-            } else if ((err = whole_key(m, r, range, t->item, &t->key, diag)) == OK) {
+            } else if ((err = whole_key(m, r->ready, range, t->item, &t->key, diag)) == OK) {
                 t->key = arena_copy(&r->arena, t->key);
                 if (!t->key.data)
                     err = mem_fail(diag, 0, "a matched row");
@@ -1494,18 +1506,40 @@ static inline char *put_cell(char *at, struct span text)
     return at + text.size;
 }
 
+/* What a pair's row wants to have ready. */
+static enum err make_ready(struct match *m, struct ready *to, uint32_t range, const uint8_t *item,
+                           struct diag *diag)
+{
+    struct span key;
+    struct pair_head head;
+    get_pair_head((const uint8_t *)item_body(item).data, &head);
+    to->amount_size =
+        (uint32_t)(put_money(to->amount, head.amount, currency_exponent(head.currency)) - to->amount);
+    return whole_key(m, to, range, item, &key, diag);
+}
+
+static inline char *put_ready(char *at, const struct ready *ready)
+{
+    if (__builtin_expect(ready->amount_size <= CELL_SLACK, 1)) /* of a size that the compiler knows */
+        memcpy(at, ready->amount, CELL_SLACK);
+    else
+        memcpy(at, ready->amount, ready->amount_size);
+    return at + ready->amount_size;
+}
+
 /* A pair's row as put_two_sided (results.c) prints it, for an exact match under the first key. */
-static enum err print_pair(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
-                           const uint8_t *item, struct diag *diag)
+static enum err print_pair(struct match *m, struct ranging *r, struct worker_io *io,
+                           const struct ready *ready, const uint8_t *item, struct diag *diag)
 {
     const struct match_plan *plan = &m->plan;
     const struct job *job = m->config.job;
-    struct span key, body = item_body(item), fields[FIELD_SLOTS];
+    const struct span key = {(const char *)ready->key, ready->key_size}, body = item_body(item);
+    struct span fields[FIELD_SLOTS];
     struct pair_head head;
     get_pair_head((const uint8_t *)body.data, &head);
     const uint64_t places[SIDES] = {[LOCAL] = head.local_place, [CHANNEL] = head.channel_place},
                    lines[SIDES] = {[LOCAL] = head.local_line, [CHANNEL] = head.channel_line};
-    enum err err = whole_key(m, r, range, item, &key, diag);
+    enum err err = OK;
     size_t room = 4 * (key.size + body.size) + 64 * (size_t)(job->match.compare_count + 18);
     for (int side = 0; err == OK && side < SIDES; side++)
         if (m->config.sources[side]->ops->place_file && lines[side]) {
@@ -1522,7 +1556,6 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
         at_field = order_get_field(at_field, &fields[i]);
     const uint16_t local_day = (uint16_t)((uint8_t)key.data[0] << 8 | (uint8_t)key.data[1]),
                    channel_day = head.channel_day;
-    const int64_t amount = head.amount;
     const int exponent = currency_exponent(head.currency);
     static const unsigned shown[] = {FIELD_CHANNEL_CODE, FIELD_BIZ_ORDER_NO, FIELD_CHANNEL_ORDER_NO};
     char *const begin = r->text + r->text_used, *at = begin;
@@ -1547,11 +1580,14 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
     if (cut)
         at = put_text(at, reason_name(REASON_DAY_CUT));
     *at++ = ',';
-    for (int side = 0; side < SIDES; side++) { /* once more is faster than to copy what was just written */
-        at = put_money(at, amount, exponent);
+    for (int side = 0; side < SIDES; side++) {
+        at = put_ready(at, ready);
         *at++ = ',';
     }
-    at = put_money(at, 0, exponent);
+    if (__builtin_expect(exponent == 2, 1))
+        at = put_text(at, "0.00");
+    else
+        at = put_money(at, 0, exponent);
     at = put_text(at, ",1");
     for (int i = 0; i < job->match.compare_count; i++) {
         unsigned field = job->match.compare[i];
@@ -1594,7 +1630,8 @@ static enum err print_row(struct ranging *r, const uint8_t *item, struct diag *d
 {
     struct span body = item_body(item), row, places;
     lean_get_cell(lean_get_cell((const uint8_t *)body.data, &row), &places);
-    enum err err = grow_text(&r->text, r->text_used, &r->text_room, row.size + places.size + 1, diag);
+    enum err err =
+        grow_text(&r->text, r->text_used, &r->text_room, row.size + places.size + 1 + CELL_SLACK, diag);
     if (err != OK)
         return err;
     r->row_size = (uint32_t)row.size;
@@ -1610,7 +1647,7 @@ static enum err print_row(struct ranging *r, const uint8_t *item, struct diag *d
  * holds everything up. */
 static enum err hash_late(struct ranging *r, unsigned count, struct diag *diag)
 {
-    size_t size = 0;
+    size_t size = CELL_SLACK;
     for (unsigned i = 0; i < count; i++)
         size += r->late[i].size + 1;
     enum err err = grow_text(&r->hashed, r->hashed_used, &r->hashed_room, size, diag);
@@ -1618,11 +1655,13 @@ static enum err hash_late(struct ranging *r, unsigned count, struct diag *diag)
         return err;
     char *at = r->hashed + r->hashed_used;
     for (unsigned i = 0; i < count; i++) {
-        memcpy(at, r->text + r->late[i].at, r->late[i].size);
+        const char *from = r->text + r->late[i].at;
+        for (size_t k = 0; k < r->late[i].size; k += CELL_SLACK) /* text has as much behind it */
+            memcpy(at + k, from + k, CELL_SLACK);
         at += r->late[i].size;
         *at++ = '\n';
     }
-    r->hashed_used += size;
+    r->hashed_used = (size_t)(at - r->hashed);
     return OK;
 }
 
@@ -1634,14 +1673,20 @@ static enum err sort_and_print(struct match *m, struct ranging *r, struct worker
     enum err err = untie(m, r, io, range, count, diag);
     r->text_used = r->hashed_used = 0;
     unsigned late = 0;
-    for (size_t i = 0; err == OK && i < count; i++) {
-        const uint8_t *item = r->entries[i].item;
-        if (i + AHEAD < count) {
-            __builtin_prefetch(r->entries[i + AHEAD].item);
-            __builtin_prefetch(r->entries[i + AHEAD].item + 64);
+    for (size_t next = 0; err == OK && next < count + EARLY; next++) {
+        if (next + AHEAD < count) {
+            __builtin_prefetch(r->entries[next + AHEAD].item);
+            __builtin_prefetch(r->entries[next + AHEAD].item + 64);
         }
+        if (next < count && *r->entries[next].item == KIND_PAIR)
+            err = make_ready(m, &r->ready[next % READY], range, r->entries[next].item, diag);
+        if (next < EARLY || err != OK)
+            continue;
+        const size_t i = next - EARLY;
+        const uint8_t *item = r->entries[i].item;
         const uint64_t at = r->text_used;
-        err = *item == KIND_PAIR ? print_pair(m, r, io, range, item, diag) : print_row(r, item, diag);
+        err = *item == KIND_PAIR ? print_pair(m, r, io, &r->ready[i % READY], item, diag)
+                                 : print_row(r, item, diag);
         r->late[late].at = at;
         r->late[late++].size = r->row_size;
         if (err == OK && (late == LATE || i + 1 == count)) {
@@ -1726,7 +1771,7 @@ static enum err cut_range(struct match *m, struct ranging *r, uint32_t range, st
         size_t size;
         while (err == OK && (err = next_item(&reader, &item, &size, diag)) == OK && size) {
             struct span key;
-            err = whole_key(m, r, range, item, &key, diag);
+            err = whole_key(m, r->ready, range, item, &key, diag);
             if (err == OK && !keep_sample(sample, hash_bytes(item, size, 2), 0, key))
                 err = mem_fail(diag, key.size, "sorting matched rows");
         }

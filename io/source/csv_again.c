@@ -342,6 +342,20 @@ static int is_dense(const uint64_t *places, uint32_t count, uint32_t at)
     return ahead && places[at + ahead] - places[at] < (uint64_t)ahead * GAP_MAX;
 }
 
+/* The row at hand, where nothing in it is quoted. */
+static int lean_plain(struct worker_io *io, enum side side, const struct normalizer *normalizer,
+                      const struct lean_columns *columns, struct lean_list *list)
+{
+    const struct row_stream *const st = &io->streams[side];
+    const uint32_t *const seps = io->scans[side].seps;
+    const uint8_t *const bytes = worker_io_buffer(io, (uint32_t)side);
+    const uint32_t newline = seps[io->scans[side].rows[st->row] - 1];
+    if (st->quoted || (newline > st->at && bytes[newline - 1] == '\r'))
+        return 0;
+    return normalize_lean_plain(normalizer, &io->scratch, bytes, seps + st->sep, newline - st->at, columns,
+                                list);
+}
+
 enum err csv_leans(struct source *source, struct worker_io *io, const struct lean_plan *plan,
                    const uint64_t *places, uint32_t count, struct lean_list *list, struct diag *diag)
 {
@@ -351,6 +365,8 @@ enum err csv_leans(struct source *source, struct worker_io *io, const struct lea
     int which[LEAN_CELLS];
     unsigned which_count = 0;
     const struct normalizer *which_of = NULL;
+    struct lean_columns plain;
+    int which_plain = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (places[i] - s->set.files[index].base >= s->set.files[index].size)
             index = file_set_find(&s->set, places[i]);
@@ -378,11 +394,14 @@ enum err csv_leans(struct source *source, struct worker_io *io, const struct lea
             return err;
         if (UNLIKELY(is_there && which_of != normalizer)) {
             which_count = normalize_lean_wants(normalizer, plan, which);
+            which_plain = normalize_lean_columns(normalizer, plan, s->files[index].wanted, &plain);
             which_of = normalizer;
         }
         uint32_t before = list->count;
         int taken = 0;
-        if (is_there) { /* most rows are usual, and then a few of their cells do */
+        if (is_there && which_plain)
+            taken = lean_plain(io, s->config.side, normalizer, &plain, list);
+        if (is_there && taken == 0) { /* most rows are usual, and then a few of their cells do */
             cells = io->cells;
             if (which_count) {
                 stream_cells(s, io, index, which, (int)which_count);

@@ -18,8 +18,9 @@ static struct span make_key(struct prng *prng, int shape, char *room)
 {
     size_t size = 0;
     if (shape == 0) {
-        size = (size_t)snprintf(room, KEY_MAX, "ALIPAY  ORDER_PAY    20261119%012llu",
-                                (unsigned long long)prng_below(prng, 1000000));
+        static const char *const channels[] = {"ALIPAY  ", "UNIONPAY", "ALIPAY"};
+        size = (size_t)snprintf(room, KEY_MAX, "%sORDER_PAY    20261119%012llu",
+                                channels[prng_below(prng, 3)], (unsigned long long)prng_below(prng, 1000000));
     } else if (shape == 1) {
         for (size = 0; size < 20 && prng_below(prng, 12); size++)
             room[size] = (char)prng_below(prng, 2);
