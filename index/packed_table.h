@@ -81,7 +81,7 @@ static inline __attribute__((always_inline)) int packed_find(const struct packed
                                                              struct packed_found *found)
 {
     const uint32_t tag = packed_tag(hash);
-    /* Once around at most, as in find_key (shard.c). */
+    /* Once around at most, as in find_key (shard_in.h). */
     for (uint32_t i = table_home(&table->table, tag), left = table->table.mask + 1; left;
          left--, i = (i + 1) & table->table.mask) {
         const struct bucket *bucket = &table->table.buckets[i];
