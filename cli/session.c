@@ -133,18 +133,21 @@ struct session {
     double began;
 };
 
+uint64_t session_memory(const struct options *o)
+{
+    const uint64_t machine = topology_memory();
+    return o->given[OPTION_ID_memory] && (!machine || o->memory <= machine) ? o->memory : machine / 2;
+}
+
 static enum err plan(struct session *s, struct diag *diag)
 {
     const struct options *o = s->options;
-    uint64_t machine = topology_memory();
-    s->memory = o->given[OPTION_ID_memory] ? o->memory : machine / 2;
-    if (machine && s->memory > machine) {
+    s->memory = session_memory(o);
+    if (o->given[OPTION_ID_memory] && o->memory > s->memory)
         fprintf(
             stderr,
             "note: --memory is more than this machine or its cgroup has (%.0f MiB); half of that is used\n",
-            (double)machine / (1 << 20));
-        s->memory = machine / 2;
-    }
+            (double)topology_memory() / (1 << 20));
     const uint32_t cores = topology_core_count();
     /* One core is left for the thread that writes the task before: sharing one with a worker it takes twice as long, and the workers
      * wait for the one that is held up. */
@@ -173,6 +176,14 @@ static enum err plan(struct session *s, struct diag *diag)
     s->index_bytes = o->index_memory ? o->index_memory
                                      : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads -
                                            s->match_bytes - s->ids_bytes - s->counts_bytes;
+    /* Sets of keys of the task, and of the one that is read beside it. Half of the memory stays the index's. */
+    const uint64_t sets = s->task ? s->task->set_bytes * (1 + (s->task->is_beside != 0)) : 0;
+    if (sets > s->index_bytes / 2)
+        return diag_set(diag, ERR_MACHINE, "memory.carried", "give --memory=SIZE more",
+                        "%.1f MiB of memory are too few: what is known of carried records takes %.1f MiB",
+                        (double)s->memory / (1 << 20), (double)sets / (1 << 20));
+    if (!o->index_memory)
+        s->index_bytes -= sets;
     if (s->task &&
         !o->index_memory) /* results of the tasks before this one, which are being written meanwhile, or wait for it */
         s->index_bytes -= (s->sort_bytes * s->threads + s->counts_bytes) * (1 + (s->task->is_beside != 0));

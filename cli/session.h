@@ -31,6 +31,7 @@ struct session_task {
     struct id_store *ids;    /* who came before; NULL: nobody asks */
     struct dormant *dormant; /* open records that nobody may meet; NULL: all are fed to the run */
     struct renamed *renamed; /* NULL: nothing is carried of a side that a log tells */
+    uint64_t set_bytes;      /* that the sets of keys above hold: out of the run's memory */
     /* Writes what the state keeps; where there are dormant records, beside results_write. */
     enum err (*keep_files)(void *context, struct results *results, struct diag *diag);
     int hands;             /* 1: pairs made by hand are taken up */
@@ -54,6 +55,8 @@ struct session_task {
  * `job`, `options` and `task` are borrowed until session_close. `*out` is NULL unless OK is returned. What goes wrong in session_match is
  * session_end's to tell. */
 struct session;
+/* What a run may have in all: --memory, or half of what the machine or its cgroup has. */
+uint64_t session_memory(const struct options *options);
 enum err session_begin(struct session **out, struct job *job, const struct options *options,
                        const char *out_dir, uint16_t date, struct session_task *task, struct diag *diag);
 /* Makes all ready and calls `turn->wait`, and `turn->over` when all is judged, or failed: then it only adds up and gives memory back, beside

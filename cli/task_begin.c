@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CARRY_APART_LEAST = 4096 /* open records: fewer are fed to the run as they are */ };
+enum {
+    CARRY_APART_LEAST = 4096, /* open records: fewer are fed to the run as they are */
+    FRESH_SHARE = 32,         /* a set of a side's keys takes at most one part of so many of the memory, */
+    DORMANT_SHARE = 64        /* and each of those of open records */
+};
 
 /* ---- the session's questions ---- */
 
@@ -101,7 +105,8 @@ static enum err look_for_dormant(struct task_work *w, const struct options *opti
             return OK;
     if (err != OK || files[LOCAL].rows.records + files[CHANNEL].rows.records < least)
         return err;
-    return dormant_open(&w->dormant, w->folder->state, w->job->job, files, w->task.id, diag);
+    return dormant_open(&w->dormant, w->folder->state, w->job->job, files, w->task.id,
+                        session_memory(options) / DORMANT_SHARE, diag);
 }
 
 /* What the day before left, and whether final records may be reopened. */
@@ -110,6 +115,7 @@ static enum err look_back(struct task_work *w, const struct options *options, st
     struct state *state = w->folder->state;
     enum err err = look_for_dormant(w, options, diag);
     w->ask.dormant = w->dormant;
+    w->ask.set_bytes = w->dormant ? dormant_bytes(w->dormant) : 0;
     for (int side = 0; side < SIDES; side++) {
         struct carried_source *carried = &w->ask.carried[side];
         *carried = (struct carried_source){.gate = &w->gate, .context = w};
@@ -122,6 +128,7 @@ static enum err look_back(struct task_work *w, const struct options *options, st
         w->ask.renamed = &w->renamed;
         if (!renamed_init(&w->renamed, w->renamable, state_seed(state)))
             err = mem_fail(diag, w->renamable * sizeof *w->renamed.rows, "the ids of open records");
+        w->ask.set_bytes += renamed_bytes(&w->renamed);
     }
     if (err == OK && w->job->job->match.has_budget)
         err = budget_book_read(&w->budgets, state_db(state), &w->task, diag);
@@ -140,9 +147,10 @@ static enum err look_back(struct task_work *w, const struct options *options, st
     /* As many keys as the day's files may hold rows; how many bytes these are is not known yet, but the final records are. */
     const uint64_t hashes = 1u << 24;
     for (int side = 0; err == OK && side < SIDES; side++) {
-        if (!bloom_init(&w->fresh[side], hashes, 64u << 20))
+        if (!bloom_init(&w->fresh[side], hashes, session_memory(options) / FRESH_SHARE))
             err = mem_fail(diag, hashes / 8 * BLOOM_BITS_PER_HASH, "the set of fresh keys");
         w->ask.carried[side].late = find_late;
+        w->ask.set_bytes += bloom_bytes(&w->fresh[side]);
     }
     w->ask.fresh = w->fresh;
     w->ask.later = (struct late_ops){find_later, w, state_seed(state)};

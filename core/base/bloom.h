@@ -34,6 +34,11 @@ static inline void bloom_fini(struct bloom *bloom)
     bloom->words = NULL;
 }
 
+static inline uint64_t bloom_bytes(const struct bloom *bloom)
+{
+    return bloom->words ? (bloom->mask + 1) * 8 : 0;
+}
+
 static inline uint64_t bloom_bits(uint64_t hash)
 {
     const uint64_t mixed = hash * 0x9E3779B97F4A7C15ull;

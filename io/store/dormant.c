@@ -222,7 +222,8 @@ static void *sum_main(void *argument)
 }
 
 enum err dormant_open(struct dormant **out, const struct state *state, const struct job *job,
-                      const struct dormant_files files[SIDES], int64_t task, struct diag *diag)
+                      const struct dormant_files files[SIDES], int64_t task, uint64_t set_bytes_max,
+                      struct diag *diag)
 {
     *out = NULL;
     struct dormant *d = mem_take_zero(1, sizeof *d);
@@ -245,8 +246,8 @@ enum err dormant_open(struct dormant **out, const struct state *state, const str
             err = state_path(state, d->side[i].woken, name, diag);
     }
     if (err == OK &&
-        (!bloom_init(&d->keys, hashes, UINT64_MAX / 64) || !bloom_init(&d->twice, hashes, UINT64_MAX / 64) ||
-         !bloom_init(&d->met, hashes, UINT64_MAX / 64)))
+        (!bloom_init(&d->keys, hashes, set_bytes_max) || !bloom_init(&d->twice, hashes, set_bytes_max) ||
+         !bloom_init(&d->met, hashes, set_bytes_max)))
         err = mem_fail(diag, hashes / 8 * BLOOM_BITS_PER_HASH, "the set of carried keys");
     for (int i = 0; err == OK && i < SIDES; i++)
         if (d->side[i].rows.records)
@@ -263,6 +264,11 @@ enum err dormant_open(struct dormant **out, const struct state *state, const str
     }
     *out = d;
     return OK;
+}
+
+uint64_t dormant_bytes(const struct dormant *d)
+{
+    return bloom_bytes(&d->keys) + bloom_bytes(&d->twice) + bloom_bytes(&d->met);
 }
 
 const struct bloom *dormant_keys(const struct dormant *d)

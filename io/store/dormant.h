@@ -11,7 +11,8 @@
  *     dormant_finish    when they have: its sums are added to the run's
  *     dormant_close
  *
- * Memory: 32 bits a record for the set of keys, as much for those met, 8 bytes for SLICE records; slices of rows under way.
+ * Memory: 32 bits a record for the set of keys, as much for those that came twice and those met, each at most `set_bytes_max` (with less they believe
+ * more, and more records are fed to the run); 8 bytes for SLICE records; slices of rows under way.
  * Threads: the control thread; dormant_wake by whichever worker asks, one at a time.
  */
 #ifndef TIEOUT_IO_STORE_DORMANT_H
@@ -31,7 +32,10 @@ struct dormant_files {
 /* 1 when a job's lone open records are judged by themselves alone. */
 int dormant_suits(const struct job *job);
 enum err dormant_open(struct dormant **out, const struct state *state, const struct job *job,
-                      const struct dormant_files files[SIDES], int64_t task, struct diag *diag);
+                      const struct dormant_files files[SIDES], int64_t task, uint64_t set_bytes_max,
+                      struct diag *diag);
+/* That its sets hold. */
+uint64_t dormant_bytes(const struct dormant *dormant);
 const struct bloom *dormant_keys(const struct dormant *dormant);
 struct bloom *dormant_met(struct dormant *dormant);
 /* 1: the side has some. And the file of its rows. */
