@@ -178,7 +178,7 @@ static enum err plan(struct session *s, struct diag *diag)
                                            s->match_bytes - s->ids_bytes - s->counts_bytes;
     /* Sets of keys of the task, and of the one that is read beside it. Half of the memory stays the index's. */
     const uint64_t sets = s->task ? s->task->set_bytes * (1 + (s->task->is_beside != 0)) : 0;
-    if (sets > s->index_bytes / 2)
+    if (!o->index_memory && sets > s->index_bytes / 2)
         return diag_set(diag, ERR_MACHINE, "memory.carried", "give --memory=SIZE more",
                         "%.1f MiB of memory are too few: what is known of carried records takes %.1f MiB",
                         (double)s->memory / (1 << 20), (double)sets / (1 << 20));

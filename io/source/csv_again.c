@@ -5,7 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROW_FETCH = 512 };
+enum { ROW_FETCH = 512, NEAR = 8 * 1024 };
+
+/* How far behind what was read a row may lie for a whole window to be read. The copy of one costs as much as ten small reads; much further
+ * where each read waits for the disk. */
+static uint64_t reach(const struct input_file *input)
+{
+    return input->is_direct ? 3 * IO_WINDOW : NEAR;
+}
 
 /* Makes the window hold the file's bytes from `at` on, at least `want` of them or up to the file's end. */
 enum err csv_window(struct csv_source *s, struct worker_io *io, struct input_file *input, uint64_t at,
@@ -28,7 +35,8 @@ enum err csv_window(struct csv_source *s, struct worker_io *io, struct input_fil
          * line is in it too. */
         uint64_t from = at;
         uint32_t size_now = want;
-        if (io->window_of == input->serial && at >= io->window_at && at < io->window_at + 4 * IO_WINDOW)
+        if (io->window_of == input->serial && at >= io->window_at &&
+            at < io->window_at + io->window_size + reach(input))
             size_now = room;
         else if (want <= IO_WINDOW - CSV_MARK_BYTES)
             from = at / CSV_MARK_BYTES * CSV_MARK_BYTES;
@@ -206,7 +214,7 @@ uint64_t csv_line(struct csv_source *s, struct worker_io *io, uint32_t index, ui
     struct line_count *c = &io->lines[s->config.side];
     if (c->file != input->serial || at < c->at ||
         (file->mark_sums && at / CSV_MARK_BYTES > c->at / CSV_MARK_BYTES + 1)) {
-        int near = c->file == input->serial && at >= c->from && at < c->from + 4 * IO_WINDOW;
+        int near = c->file == input->serial && at >= c->from && at < c->from + c->size + reach(input);
         c->file = input->serial;
         c->at = file->mark_sums ? at / CSV_MARK_BYTES * CSV_MARK_BYTES : 0;
         c->line = file->mark_sums ? lines_before(s, file, at / CSV_MARK_BYTES) : 0;
