@@ -489,6 +489,19 @@ static void tell_notes(const struct session *s)
                     "and tieout profile new FILE drafts one\n",
                     (unsigned long long)r->odd_bytes[side].count, side_name((enum side)side), first);
         }
+    for (int side = 0; side < SIDES; side++)
+        if (r->before_log[side]) {
+            const struct source *log = s->sources[!side];
+            const char *first = "";
+            char when[TIME_TEXT_MAX];
+            time_print(when, s->shared.job_zone, log->ops->log_since(log, &first));
+            fprintf(stderr,
+                    "note: %llu records of the %s side that have no partner are older than the other side's "
+                    "log, which begins with %s at %s: "
+                    "what was written before it and not changed since is not there. If the server still has "
+                    "files before that one, give them too\n",
+                    (unsigned long long)r->before_log[side], side_name((enum side)side), first, when);
+        }
     report_unit_warning(r, stderr);
     if (s->job->sources[LOCAL].kind == SOURCE_REPLICA)
         tell_capture(s);

@@ -151,11 +151,24 @@ static void look_at_bytes(struct worker *w, const struct full *row)
         odd->first[0] = 0;
 }
 
+/* What was written before a log begins cannot meet anybody: worth a word where it is missed. */
+static void look_at_time(struct worker *w, const struct full *row)
+{
+    const struct source *other = w->run->config->sources[!row->side];
+    const char *first;
+    if (row->partner || row->carry || row->time_us == TIME_NONE || !other->ops->log_since ||
+        (row->verdict != CLASS_MISSING && row->verdict != CLASS_EXTRA && row->verdict != CLASS_SUSPENSE))
+        return;
+    const int64_t since = other->ops->log_since(other, &first);
+    w->before_log[row->side] += since != TIME_NONE && row->time_us < since;
+}
+
 enum err judge_emit(struct worker *w, const struct full *row)
 {
     CHECK2(row->verdict < CLASSES, row->verdict, row->place);
     count_verdict(w, row);
     look_at_bytes(w, row);
+    look_at_time(w, row);
     if (w->carry) {
         count_carry(w, row);
         if (!(row->partner && row->side == CHANNEL) && !is_plain_pair(row) && !is_held(w, row)) {

@@ -797,6 +797,7 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             if (own->count && (!all->count || own->place < all->place))
                 *all = *own;
             all->count = count;
+            r->before_log[side] += w->before_log[side];
         }
         if (w->spill) {
             r->worker[i].spill_written += w->spill->written;

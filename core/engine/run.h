@@ -116,6 +116,7 @@ struct odd_bytes {
 
 struct run_result {
     struct odd_bytes odd_bytes[SIDES];
+    uint64_t before_log[SIDES]; /* records without a partner that are older than the other side's log */
     struct class_totals totals;
     struct aggregate aggregate; /* of sides that are counted (job_counts); its store is the caller's */
     struct schedule_day *schedule;

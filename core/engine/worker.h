@@ -72,6 +72,7 @@ struct worker {
     uint64_t woken_count[SIDES]; /* final records that came in under a later key */
     money_total booked[BOOKINGS][CURRENCY_COUNT_MAX];
     struct odd_bytes odd_bytes[SIDES];
+    uint64_t before_log[SIDES];
     uint64_t reason_count[64];
     uint64_t revisited_count[SIDES][CURRENCY_COUNT_MAX];
     money_total revisited_sum[SIDES][CURRENCY_COUNT_MAX];

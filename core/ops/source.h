@@ -140,6 +140,9 @@ struct source_ops {
     int (*file)(const struct source *source, uint32_t index, struct source_file *file);
     /* A log that is kept: its first file, as places show it; the source's. NULL, or a NULL: there is none. */
     const char *(*log_begin)(const struct source *source);
+    /* A log that begins in the middle of the server's: epoch microseconds of its first transaction, once that is read; TIME_NONE: none, or all
+     * of it is here. `first` becomes the file's name, the source's. NULL: the source is no log. */
+    int64_t (*log_since)(const struct source *source, const char **first);
     struct record_layout (*layout)(const struct source *source);
     /* Calls `row` for every record in order, calm path; for inspect. */
     enum err (*scan)(struct source *source, struct worker_io *io,

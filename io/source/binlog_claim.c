@@ -3,12 +3,6 @@
 #include "io/source/log_name.h"
 #include <stdio.h>
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 /* Takes one group into `ended`, which stays in order of offsets. A transaction that the log holds twice
  * counts once; one that a ROLLBACK TO cut into parts is told of part by part, side by side, under one GTID.
  */
@@ -24,6 +18,8 @@ static enum err collect_group(struct binlog_source *s, struct ended *ended, cons
             return mem_fail(diag, 0, "the list of GTIDs");
         s->last_seen = seen;
         s->transactions_told++;
+        if (s->begun_at == 0)
+            s->begun_at = told->timestamp;
         s->replayed_groups += (uint64_t)seen;
         if (s->sample && told->committed && told->touches_watched)
             log_sample_add(s->sample, told, &s->set);
@@ -31,14 +27,8 @@ static enum err collect_group(struct binlog_source *s, struct ended *ended, cons
     s->last_gtid = told->gtid;
     s->last_file = told->file_index;
     s->last_end = told->end;
-    if (ended->count == ended->room) {
-        size_t room = ended->room ? ended->room * 2 : 64;
-        struct binlog_group *grown = mem_grow(ended->groups, room * sizeof *grown);
-        if (!grown)
-            return mem_fail(diag, room * sizeof *grown, "transactions");
-        ended->groups = grown;
-        ended->room = room;
-    }
+    if (mem_list_more(&ended->groups, ended->count, &ended->room, 64, "transactions", diag) != OK)
+        return ERR_MACHINE;
     size_t at = ended->count++;
     for (; at > 0 && ended->groups[at - 1].file_index == told->file_index &&
            ended->groups[at - 1].begin > told->begin;
@@ -101,7 +91,7 @@ static enum err check_order(struct binlog_source *s, struct diag *diag)
     if (!s->expected_next[0] || s->file == 0)
         return OK;
     uint64_t expected = log_number(s->expected_next),
-             given = log_number(base_name(s->set.files[s->file].path));
+             given = log_number(log_base_name(s->set.files[s->file].path));
     if (expected == UINT64_MAX || given == UINT64_MAX || given <= expected)
         return OK;
     return diag_set(diag, ERR_INPUT, "binlog.gap",

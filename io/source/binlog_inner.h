@@ -75,6 +75,7 @@ struct binlog_source {
     size_t far_room;
     struct gtid_set seen;
     uint64_t replayed_groups;
+    uint32_t begun_at;            /* epoch seconds of the first transaction; 0: none yet */
     struct log_sample *sample;    /* of one of several logs of a side; else NULL */
     struct binlog_gtid last_gtid; /* of the group told of last, and what became of it */
     uint32_t last_file;

@@ -14,7 +14,9 @@
  * worker goes over the log twice more when the rest is decoded, in its order: which rows they are of; and what these rows were, whole
  * images and parts of them laid over each other (image_fold.h). A part of a row that was never seen whole stops.
  */
+#include "core/model/day.h"
 #include "io/source/binlog_inner.h"
+#include "io/source/log_name.h"
 #include "io/source/query.h"
 #include <stdio.h>
 
@@ -655,6 +657,17 @@ static const char *binlog_log_begin(const struct source *source)
     return s->spec->kind == SOURCE_QUERY || s->set.count == 0 ? NULL : s->set.files[0].shown;
 }
 
+/* A capture begins with all of the table, and a file numbered 1 is the server's first. */
+static int64_t binlog_log_since(const struct source *source, const char **first)
+{
+    const struct binlog_source *s = of(source);
+    if (s->spec->kind != SOURCE_BINLOG || s->begun_at == 0 ||
+        log_number(log_base_name(s->set.files[0].path)) <= 1)
+        return TIME_NONE;
+    *first = s->set.files[0].shown;
+    return (int64_t)s->begun_at * 1000000;
+}
+
 static const struct source_ops binlog_ops = {
     .size = binlog_size,
     .begin = binlog_begin,
@@ -673,6 +686,7 @@ static const struct source_ops binlog_ops = {
     .reject_text = binlog_reject_text,
     .layout = binlog_layout,
     .log_begin = binlog_log_begin,
+    .log_since = binlog_log_since,
     .scan = binlog_scan,
     .close = binlog_close,
 };

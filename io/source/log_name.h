@@ -4,6 +4,13 @@
 
 #include "io/source/file_set.h"
 #include <stdlib.h>
+#include <string.h>
+
+static inline const char *log_base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
 
 /* The number at the end of a log file's name; UINT64_MAX when there is none. */
 static inline uint64_t log_number(const char *name)

@@ -7,12 +7,6 @@
 
 enum { COMPARED_MAX = 1 << 20, LOOKED_AT_MAX = 16 }; /* bytes of a transaction; transactions */
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
 static uint64_t print_of(const struct binlog_group *group, const struct file_set *set)
 {
     struct {
@@ -23,7 +17,7 @@ static uint64_t print_of(const struct binlog_group *group, const struct file_set
     if (group->gtid.kind == BINLOG_GTID_MYSQL || group->gtid.kind == BINLOG_GTID_MARIADB) {
         memcpy(&name.gtid, &group->gtid, sizeof name.gtid);
     } else {
-        name.file = log_number(base_name(set->files[group->file_index].path));
+        name.file = log_number(log_base_name(set->files[group->file_index].path));
         name.begin = group->begin;
     }
     return hash_bytes(&name, sizeof name, 1);

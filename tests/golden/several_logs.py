@@ -359,6 +359,35 @@ def one_log_twice():
           [("a/bin.000001", many(first))], None)
 
 
+def begins_late():
+    """Who gives a log that begins in the middle of the server's is told what that may explain; who misses nothing is told nothing."""
+    early, late = DAY + " 10:00:00", DAY + " 12:00:00"  # the log's first change is of 10:26:40
+    for what, name, bill, want in (("a row from before the log", "bin.000002", [("A", early), ("B", early), ("C", late)], 1),
+                                   ("two of them", "bin.000017", [("A", early), ("B", early), ("C", early)], 2),
+                                   ("all are there", "bin.000002", [("A", early)], 0),
+                                   ("only later ones are not there", "bin.000002", [("A", early), ("C", late)], 0),
+                                   ("the server's first file", "bin.000001", [("A", early), ("B", early)], 0)):
+        root = tempfile.mkdtemp()
+        try:
+            log = Log(f"{root}/{name}")
+            log.transaction(("update", row(1, "A", 50), row(1, "A", 100)))
+            log.close()
+            with open(root + "/bill.csv", "w") as file:
+                file.write("id,order,amount,status,time\n" + "".join(f"{order},{order},1.00,SUCCESS,{time}\n" for order, time in bill))
+            with open(root + "/j.yaml", "w") as file:
+                file.write(job(log_side(("bin.*", "order")), BILL))
+            for road in ROADS:
+                done = subprocess.run([TIEOUT, "run", root + "/j.yaml", "--date=" + DAY, f"--out={root}/out", *road],
+                                      capture_output=True, text=True, timeout=120)
+                told = [line for line in done.stderr.splitlines() if "older than the other side's log" in line]
+                right = told == [] if want == 0 else (len(told) == 1 and told[0].startswith(f"note: {want} record") and
+                                                      f"begins with {name} at {DAY}T10:26:40+08:00" in told[0])
+                if not right or done.returncode not in (0, 1):
+                    fail(f"{what}, {road}: exit code {done.returncode}", done.stderr)
+        finally:
+            shutil.rmtree(root)
+
+
 if __name__ == "__main__":
     TIEOUT = os.path.abspath(sys.argv[1])
     both_sides()
@@ -366,6 +395,7 @@ if __name__ == "__main__":
     one_file_is_shown()
     one_table_twice()
     one_log_twice()
+    begins_late()
     ids_of_a_channel_log()
     for number in range(25):
         any_changes(number)
