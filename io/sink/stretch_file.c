@@ -31,6 +31,7 @@ struct stretch_file {
 enum err stretch_open(struct stretch_file **out, const struct stretch_config *config, struct diag *diag)
 {
     *out = NULL;
+    CHECK2(config->blocks <= STRETCH_BLOCKS_MAX, config->blocks, config->lanes);
     struct stretch_file *f = mem_take_zero(1, sizeof *f);
     if (!f)
         return mem_fail(diag, sizeof *f, "writing results");
@@ -104,14 +105,14 @@ static enum err wait_for(struct stretch_file *f, struct stretch_lane *lane, int 
     enum err err = OK;
     while ((block < 0 ? ring_in_flight(lane->ring) > 0 : lane->sent[block] > 0) &&
            ring_next(lane->ring, 1, &done)) {
-        const unsigned number = (unsigned)(done.tag & 15);
+        const unsigned number = (unsigned)(done.tag % STRETCH_BLOCKS_MAX);
         const size_t size = lane->sent[number];
         lane->sent[number] = 0;
         if (done.result == -EINVAL &&
             atomic_load(&f->direct)) { /* a file system that takes O_DIRECT and does not mean it */
             sys_direct(f->fd, 0);
             done.result = sys_pwrite_full(f->fd, lane->blocks + number * f->config.block, size,
-                                          (done.tag >> 4) * STRETCH_PAGE);
+                                          done.tag / STRETCH_BLOCKS_MAX * STRETCH_PAGE);
         }
         if (done.result < 0 && err == OK)
             err = out_write_failed(diag, (int)-done.result, "out.write", f->path, size);
@@ -134,7 +135,8 @@ enum err stretch_write(struct stretch_file *f, uint32_t number, const struct str
         memcpy(block + head, bytes, size - head);
         bytes += size - head;
         head = 0;
-        int error = ring_write(lane->ring, f->fd, block, size, at, at / STRETCH_PAGE << 4 | lane->filling);
+        int error = ring_write(lane->ring, f->fd, block, size, at,
+                               at / STRETCH_PAGE * STRETCH_BLOCKS_MAX + lane->filling);
         if (error)
             return diag_set_errno(diag, -error, "out.write", "%s: cannot write %zu bytes", f->path, size);
         lane->sent[lane->filling] = size;

@@ -22,13 +22,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STRETCH_PAGE = 4096 };
+enum { STRETCH_PAGE = 4096, STRETCH_BLOCKS_MAX = 16 };
 
 struct stretch_file;
 struct stretch_config {
     const char *directory, *name;
-    uint32_t lanes, blocks;
-    size_t block; /* bytes, whole pages */
+    uint32_t lanes, blocks; /* blocks: STRETCH_BLOCKS_MAX at most */
+    size_t block;           /* bytes, whole pages */
     enum ring_backend backend;
 };
 
