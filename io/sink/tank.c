@@ -18,7 +18,7 @@ enum {
     READS = 128, /* of one load under way */
     READS_AT_ONCE = 32,
     RESERVE_MIN = 32, /* blocks of room that the disk is asked for at a time */
-    RESERVE_MAX = 16384,
+    RESERVE_MAX = 4096,
     HUGE_MIN =
         4 << 20, /* bytes of a lane from which its blocks lie in huge pages: they are written to all over */
     NO_BLOCK = 0x7FFFFFFF,
