@@ -90,7 +90,10 @@ int gtid_set_add(struct gtid_set *set, const struct binlog_gtid *gtid)
     if (!is_set_kind(gtid))
         return 0;
     struct gtid_stream *stream = stream_of(set, gtid, 0);
-    return stream ? run_add(stream, gtid->number, gtid->number) : -1;
+    if (!stream)
+        return -1;
+    stream->origin.number = gtid->number;
+    return run_add(stream, gtid->number, gtid->number);
 }
 
 int gtid_set_advance(struct gtid_set *set, const struct binlog_gtid *gtid)
@@ -355,4 +358,109 @@ int gtid_set_decode(struct gtid_set *set, const uint8_t *bytes, size_t size)
             return 0;
     }
     return !c.bad && cursor_left(&c) == 0;
+}
+
+/* ---- what came before a file ---- */
+
+int gtid_set_decode_list(struct gtid_set *set, const uint8_t *bytes, size_t size)
+{
+    struct binlog_cursor c = {bytes, bytes + size, 0};
+    const uint64_t count = cursor_le(&c, 4) & 0x0fffffff; /* the rest are flags */
+    for (uint64_t i = 0; i < count && !c.bad; i++) {
+        struct binlog_gtid gtid = {.kind = BINLOG_GTID_MARIADB};
+        gtid.domain = (uint32_t)cursor_le(&c, 4);
+        gtid.server = (uint32_t)cursor_le(&c, 4);
+        gtid.number = cursor_le(&c, 8);
+        if (!c.bad && gtid_set_add(set, &gtid) < 0)
+            return 0;
+    }
+    return !c.bad;
+}
+
+static const struct gtid_stream *stream_find(const struct gtid_set *set, const struct binlog_gtid *gtid)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->streams[i].origin.kind == gtid->kind &&
+            origin_compare(&set->streams[i].origin, gtid, 0) == 0)
+            return &set->streams[i];
+    return NULL;
+}
+
+int gtid_set_lacks(const struct gtid_set *set, const struct gtid_set *part, struct binlog_gtid *which)
+{
+    for (size_t i = 0; i < part->count; i++) {
+        const struct gtid_stream *of = &part->streams[i], *in = stream_find(set, &of->origin);
+        for (size_t k = 0, at = 0; k < of->count; k++) {
+            while (in && at < in->count && in->runs[at].last < of->runs[k].first)
+                at++;
+            *which = of->origin;
+            which->number = of->runs[k].first;
+            if (!in || at == in->count || in->runs[at].first > which->number)
+                return 1;
+            which->number = in->runs[at].last + 1;
+            if (which->number <= of->runs[k].last)
+                return 1;
+        }
+    }
+    return 0;
+}
+
+static int add_all(struct gtid_set *set, const struct gtid_set *part)
+{
+    for (size_t i = 0; i < part->count; i++) {
+        struct gtid_stream *stream = stream_of(set, &part->streams[i].origin, 0);
+        for (size_t k = 0; stream && k < part->streams[i].count; k++)
+            if (run_add(stream, part->streams[i].runs[k].first, part->streams[i].runs[k].last) < 0)
+                stream = NULL;
+        if (!stream)
+            return 0;
+    }
+    return 1;
+}
+
+static int has_domain(const struct gtid_set *set, uint32_t domain)
+{
+    for (size_t i = 0; i < set->count; i++)
+        if (set->streams[i].origin.domain == domain)
+            return 1;
+    return 0;
+}
+
+/* MariaDB tells the last of each domain and server. Numbers fall where somebody set them, so it is the last in the log that counts. */
+static int follows_last(const struct gtid_set *before, const struct gtid_set *seen,
+                        const struct gtid_set *base, int is_later, struct binlog_gtid *which)
+{
+    for (size_t i = 0; i < seen->count; i++) {
+        const struct gtid_stream *said = stream_find(before, &seen->streams[i].origin);
+        *which = seen->streams[i].origin;
+        if (said ? said->origin.number < which->number
+                 : !is_later || before->count == 0 || has_domain(before, which->domain))
+            return -1;
+    }
+    for (size_t i = 0; i < before->count; i++) {
+        const struct gtid_stream *last = stream_find(seen, &before->streams[i].origin);
+        if (!last)
+            last = stream_find(base, &before->streams[i].origin);
+        *which = before->streams[i].origin;
+        if (last && last->origin.number > which->number)
+            return -1;
+        if (!last || last->origin.number < which->number)
+            return 1;
+    }
+    return 0;
+}
+
+int gtid_set_follows(const struct gtid_set *before, const struct gtid_set *seen, const struct gtid_set *base,
+                     int is_later, struct binlog_gtid *which)
+{
+    if (gtid_set_kind(before) == BINLOG_GTID_MARIADB || gtid_set_kind(seen) == BINLOG_GTID_MARIADB)
+        return follows_last(before, seen, base, is_later, which);
+    if (gtid_set_lacks(before, seen, which))
+        return -1;
+    struct gtid_set known = {0};
+    int result = -2;
+    if (add_all(&known, base) && add_all(&known, seen))
+        result = gtid_set_lacks(&known, before, which);
+    gtid_set_fini(&known);
+    return result;
 }

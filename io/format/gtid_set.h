@@ -18,7 +18,8 @@
 
 /* The transactions of one origin, as closed intervals in ascending order. */
 struct gtid_stream {
-    struct binlog_gtid origin; /* a position's entry: the transaction itself; else its number says nothing */
+    struct binlog_gtid
+        origin; /* a position's entry: the transaction itself; else its number is that of the last one added alone */
     struct gtid_run {
         uint64_t first, last;
     } * runs;
@@ -43,6 +44,15 @@ char *gtid_set_print(const struct gtid_set *set);
 uint8_t *gtid_set_encode(const struct gtid_set *set, size_t *size);
 /* Adds what MySQL's binary form holds. 0: it is malformed or memory is out. */
 int gtid_set_decode(struct gtid_set *set, const uint8_t *bytes, size_t size);
+/* Adds what a GTID_LIST of MariaDB's holds: the last transaction of each domain and server. 0: as above. */
+int gtid_set_decode_list(struct gtid_set *set, const uint8_t *bytes, size_t size);
+/* Which transaction of `part` is not in `set`; 0: none, all are there. */
+int gtid_set_lacks(const struct gtid_set *set, const struct gtid_set *part, struct binlog_gtid *which);
+/* What a log file says came `before` it, held against what was `seen` of that log, which began with `base` before it.
+ * -1: `*which` was seen, and the file does not know of it; 1: it knows of `*which`, which was not seen; 0: neither.
+ * `is_later`: it was begun after what was seen; MariaDB may have forgotten a domain since. -2: out of memory. */
+int gtid_set_follows(const struct gtid_set *before, const struct gtid_set *seen, const struct gtid_set *base,
+                     int is_later, struct binlog_gtid *which);
 enum binlog_gtid_kind gtid_set_kind(const struct gtid_set *set); /* NONE when it is empty */
 
 #endif

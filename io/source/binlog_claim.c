@@ -20,7 +20,7 @@ static enum err collect_group(struct binlog_source *s, struct ended *ended, cons
         s->transactions_told++;
         if (s->begun_at == 0)
             s->begun_at = told->timestamp;
-        s->replayed_groups += (uint64_t)seen;
+        s->replayed_groups += (uint64_t)seen + log_order_repeats(&s->order, told->file_index, told->end);
         if (s->sample && told->committed && told->touches_watched)
             log_sample_add(s->sample, told, &s->set);
     }
@@ -88,16 +88,21 @@ static enum err put_late(struct binlog_source *s, uint32_t file, uint64_t begin,
 /* The log's own word for what follows must be what was given next. */
 static enum err check_order(struct binlog_source *s, struct diag *diag)
 {
-    if (!s->expected_next[0] || s->file == 0)
+    if (s->file == 0)
         return OK;
     uint64_t expected = log_number(s->expected_next),
              given = log_number(log_base_name(s->set.files[s->file].path));
-    if (expected == UINT64_MAX || given == UINT64_MAX || given <= expected)
-        return OK;
-    return diag_set(diag, ERR_INPUT, "binlog.gap",
-                    "bring the missing files; rows in them would be lost without a word",
-                    "%s is followed by %s, and the next file given is %s", s->set.files[s->file - 1].path,
-                    s->expected_next, s->set.files[s->file].path);
+    if (expected != UINT64_MAX && given != UINT64_MAX && given > expected)
+        return diag_set(diag, ERR_INPUT, "binlog.gap",
+                        "bring the missing files; rows in them would be lost without a word",
+                        "%s is followed by %s, and the next file given is %s",
+                        s->set.files[s->file - 1].path, s->expected_next, s->set.files[s->file].path);
+    return log_order_check(&s->order, &s->set,
+                           &(struct log_place){.file = s->file,
+                                               .expected = s->expected_next,
+                                               .seen = &s->seen,
+                                               .all_told = binlog_walk_prepared(s->walk) == 0},
+                           diag);
 }
 
 static enum err end_file(struct binlog_source *s, struct diag *diag)

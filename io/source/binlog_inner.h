@@ -14,6 +14,7 @@
 #include "io/source/file_set.h"
 #include "io/source/image_fold.h"
 #include "io/source/log_columns.h"
+#include "io/source/log_order.h"
 #include "io/source/log_run.h"
 #include "io/source/log_twice.h"
 #include "io/source/reject_list.h"
@@ -60,6 +61,7 @@ struct binlog_source {
     const struct source_spec *spec;
     struct file_set set;
     struct binlog_format *formats; /* by file */
+    struct log_order order;
     struct segments segments;      /* SOURCE_REPLICA: where they are from */
     struct log_columns columns;
     /* walking; under the engine's claim lock */

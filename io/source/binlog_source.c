@@ -40,6 +40,7 @@ void binlog_close(struct source *source)
     reject_list_fini(&s->rejects);
     mem_give(s->formats);
     segments_close(&s->segments);
+    log_order_fini(&s->order);
     file_set_close(&s->set);
     pthread_mutex_destroy(&s->lock);
     mem_give(s);
@@ -116,7 +117,9 @@ enum err binlog_begin(struct source *source, const char *folder, struct diag *di
     struct binlog_source *s = of(source);
     snprintf(s->folder, sizeof s->folder, "%s", folder);
     enum err err = file_set_begin(&s->set, folder, s->config.workers, diag);
-    return err == OK ? file_set_settle(&s->set, diag) : err;
+    if (err == OK)
+        err = file_set_settle(&s->set, diag);
+    return err == OK && s->spec->kind == SOURCE_BINLOG ? log_order_make(&s->order, &s->set, diag) : err;
 }
 
 static uint64_t binlog_size(const struct source *source)

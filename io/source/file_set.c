@@ -618,6 +618,29 @@ enum err file_set_settle(struct file_set *set, struct diag *diag)
     return OK;
 }
 
+enum err file_set_arrange(struct file_set *set, const uint32_t *files, uint32_t count, struct diag *diag)
+{
+    struct input_file *arranged = mem_take(set->count * sizeof *arranged);
+    uint64_t base = UINT64_MAX;
+    if (!arranged)
+        return mem_fail(diag, set->count * sizeof *arranged, "the list of files");
+    for (uint32_t i = 0; i < set->count; i++) {
+        base = set->files[i].base < base ? set->files[i].base : base;
+        arranged[i] = set->files[files[i]];
+    }
+    set->size = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        arranged[i].base = base;
+        base += arranged[i].size;
+        set->size += arranged[i].size;
+    }
+    mem_give(set->files);
+    set->files = arranged;
+    set->left_out = set->count - count;
+    set->count = count;
+    return OK;
+}
+
 static int is_changed(const struct input_file *input, const struct stat *now)
 {
     const struct stat *then = &input->stat;
@@ -735,7 +758,7 @@ enum err file_set_check(struct file_set *set, struct diag *diag)
 void file_set_close(struct file_set *set)
 {
     unpack_crew_stop(set->crew);
-    for (uint32_t i = 0; i < set->count; i++)
+    for (uint32_t i = 0; i < set->count + set->left_out; i++)
         input_fini(&set->files[i]);
     mem_give(set->packed);
     mem_give(set->files);

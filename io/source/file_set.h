@@ -53,6 +53,7 @@ struct input_file {
 struct file_set {
     struct input_file *files;
     uint32_t count;
+    uint32_t left_out;         /* so many more stand behind them, which are only closed */
     uint64_t size;             /* of all; of packed files not settled yet, a guess */
     enum flatten_kind flatten; /* of all, as are the next three */
     const char *charset, *entry;
@@ -78,6 +79,8 @@ void file_set_shift(struct file_set *set, uint64_t base);
 /* Starts unpacking, on at most `threads` threads, into unnamed files in `folder`. */
 enum err file_set_begin(struct file_set *set, const char *folder, uint32_t threads, struct diag *diag);
 enum err file_set_settle(struct file_set *set, struct diag *diag);
+/* Another order, of a set that is settled: `files` names each once, and those from `count` on are left out. Places change. */
+enum err file_set_arrange(struct file_set *set, const uint32_t *files, uint32_t count, struct diag *diag);
 /* ERR_INPUT when a file is not what it was when it was opened. */
 enum err file_set_check(struct file_set *set, struct diag *diag);
 /* The same of one file. Any thread. */

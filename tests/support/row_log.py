@@ -1,6 +1,7 @@
 """tests/support/row_log.py: writes row logs as MySQL 8 does, with names, keys and signs in their TABLE_MAPs.
 
-    log = Log(path)                                 # begins the file
+    log = Log(path)                                 # begins the file; server and begun: whose it is, and when; before: what came before
+                                                    # it, as a server's 16 bytes and the number of the last, or () for nothing
     log.transaction(("insert", ROW, ...), ...)      # of the table the log was made with, or of TABLE: ("insert", ROW, ..., "refund")
     log.close()                                     # names the file that follows
 
@@ -18,18 +19,21 @@ def short(size):
 
 
 class Log:
-    def __init__(self, path, table="order", columns=COLUMNS):
+    def __init__(self, path, table="order", columns=COLUMNS, server=1, begun=1793500000, before=None):
         self.file, self.at = open(path, "wb"), 4
+        self.server, self.time = server, begun
         self.name, self.table, self.columns = os.path.basename(path), table, columns
         self.file.write(b"\xfebin")
         lengths = [56, 13, 0, 8, 0, 0, 0, 0, 4, 0, 4, 0, 0, 0, 98, 0, 4, 26, 8, 0, 0, 0, 8, 8, 8, 2, 0, 0, 0, 10, 10, 10, 42, 42,
                    0, 18, 52, 0, 10, 40, 0]
-        self.event(15, struct.pack("<H50sIB", 4, b"8.0.35", 1793500000, 19) + bytes(lengths) + b"\x01")
+        self.event(15, struct.pack("<H50sIB", 4, b"8.0.35", begun, 19) + bytes(lengths) + b"\x01")
+        if before is not None:
+            self.event(35, struct.pack("<q", 1) + before[0] + struct.pack("<qqq", 1, 1, before[1] + 1) if before else bytes(8))
 
     def event(self, kind, body):
         size = 19 + len(body) + 4
         self.at += size
-        whole = struct.pack("<IBIIIH", 1793500000, kind, 1, size, self.at, 0) + body
+        whole = struct.pack("<IBIIIH", self.time, kind, self.server, size, self.at, 0) + body
         self.file.write(whole + struct.pack("<I", zlib.crc32(whole)))
 
     @staticmethod
@@ -67,7 +71,11 @@ class Log:
                        head + (mask + mask if kind == "update" else mask) + b"".join(map(self.image, rows)))
         self.event(16, struct.pack("<q", 7))
 
-    def close(self):
-        stem, number = self.name.split(".")
-        self.event(4, struct.pack("<q", 4) + f"{stem}.{int(number) + 1:06d}".encode())
+    def close(self, name=None):
+        """name: what the server calls this file, if it has another name here; "" for one that ends where the server was stopped."""
+        if name == "":
+            self.event(3, b"")
+        else:
+            stem, number = (name or self.name).split(".")
+            self.event(4, struct.pack("<q", 4) + f"{stem}.{int(number) + 1:06d}".encode())
         self.file.close()
