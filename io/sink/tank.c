@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 enum {
     PAGE = 4096,
@@ -133,8 +134,17 @@ void tank_close(struct tank *t)
     mem_give(t);
 }
 
+/* A full disk: what is there already, what is free. The rest of the run wants an unknown number of blocks more. */
 static enum err write_failed(const struct tank *t, int error, struct diag *diag)
 {
+    struct statvfs fs;
+    if ((error == ENOSPC || error == EDQUOT) && statvfs(t->directory, &fs) == 0)
+        return diag_set_errno(
+            diag, error, "out.spill",
+            "%s: cannot write %llu bytes to a temporary file (%llu set aside already, %llu bytes are free)",
+            t->directory, (unsigned long long)t->group * t->block,
+            (unsigned long long)(atomic_load(&t->next_slot) * t->block),
+            (unsigned long long)fs.f_bavail * fs.f_frsize);
     return diag_set_errno(diag, error, "out.spill", "%s: cannot write %u bytes to a temporary file",
                           t->directory, t->block);
 }

@@ -5,6 +5,8 @@
 #include "tests/support/check_test.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 enum { LANES = 2, PARTITIONS = 7, ITEM_MAX = 9000 };
 
@@ -96,6 +98,31 @@ TEST(what_does_not_fit_goes_through_the_file)
 TEST(an_empty_tank_gives_nothing)
 {
     there_and_back(1, 0, RING_AUTO, 0);
+}
+
+TEST(a_full_disk_is_told_with_what_is_free)
+{
+    char folder[] = "/tmp/tank-XXXXXX";
+    EXPECT(mkdtemp(folder) != NULL);
+    if (mount("tmpfs", folder, "tmpfs", 0, "size=1m") != 0) {
+        printf("skipped: no right to mount a tmpfs\n");
+        rmdir(folder);
+        return;
+    }
+    struct diag diag = {0};
+    struct tank_config config = {
+        .directory = folder, .lanes = 1, .partitions = 1, .memory = 1, .backend = RING_POSIX};
+    struct tank *tank;
+    static const uint8_t item[4096] = {1};
+    enum err err = tank_open(&tank, &config, &diag);
+    for (int i = 0; err == OK && i < 4096; i++)
+        err = tank_put(tank, 0, 0, item, sizeof item, &diag);
+    tank_close(tank);
+    umount2(folder, MNT_DETACH);
+    rmdir(folder);
+    EXPECT(err == ERR_MACHINE && strcmp(diag.code, "out.spill") == 0);
+    EXPECT(strstr(diag.what, "cannot write ") && strstr(diag.what, " set aside already, ") &&
+           strstr(diag.what, " bytes are free)"));
 }
 
 /* ---- keys ---- */
