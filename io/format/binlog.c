@@ -690,6 +690,11 @@ const struct binlog_table *binlog_rows_table(const struct binlog_rows *rows)
     return &rows->version->table;
 }
 
+uint64_t binlog_rows_offset(const struct binlog_rows *rows)
+{
+    return rows->out.event_offset;
+}
+
 int binlog_lanes_open(struct binlog_lanes *run, struct binlog_rows *rows, const struct image_plan *plan)
 {
     if (!rows->out.is_whole || rows->is_packed || rows->is_partial)

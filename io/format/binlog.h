@@ -171,6 +171,10 @@ enum err binlog_walk_end(struct binlog_walk *walk, int is_newest, size_t tail_si
 
 const struct binlog_walk_counts *binlog_walk_counts(const struct binlog_walk *walk);
 
+/* Clauses of ALTER TABLE statements on watched tables that the last step went over (binlog_alter.h). */
+struct binlog_alter;
+const struct binlog_alter *binlog_walk_alters(const struct binlog_walk *walk, size_t *count);
+
 /* For streams, which a server sends from somewhere in a file on (io/source/capture.h). A step is then given one event.
  *
  * The next event lies at `position`: what is before it was not sent. No group may be open, and the FORMAT_DESCRIPTION must
@@ -274,6 +278,8 @@ enum step binlog_rows_step(struct binlog_rows *rows, const struct binlog_row **r
 /* The same without reading: STEP_MORE: binlog_rows_step, or a lane (binlog_lane.h), has a row of binlog_rows_table to read. */
 enum step binlog_rows_next(struct binlog_rows *rows, struct diag *diag);
 const struct binlog_table *binlog_rows_table(const struct binlog_rows *rows);
+/* Where in the file the event of that row lies (of a payload: the payload). */
+uint64_t binlog_rows_offset(const struct binlog_rows *rows);
 
 /* After STEP_DONE: bytes of the piece that were gone over. Less than its size only if it ends inside an
  * event: put the rest in front of the next piece. Pieces as the walk took them always end with a whole event.

@@ -4,25 +4,8 @@
  * and that a watched table is named, since a stop is better than a change that nobody saw.
  */
 #include "io/format/binlog_event.h"
+#include "io/format/binlog_words.h"
 #include <strings.h>
-
-enum token_kind {
-    TOKEN_END,
-    TOKEN_WORD,
-    TOKEN_NAME /* in backticks or double quotes */,
-    TOKEN_TEXT,
-    TOKEN_SIGN
-};
-
-struct token {
-    enum token_kind kind;
-    struct span text; /* without its quotes; doubled quotes inside are left doubled */
-};
-
-struct scanner {
-    const char *at, *end;
-    int no_escapes; /* sql_mode NO_BACKSLASH_ESCAPES */
-};
 
 static int is_word(char c)
 {
@@ -50,7 +33,7 @@ static struct token scan_quoted(struct scanner *s, char quote)
     return token;
 }
 
-static struct token scan(struct scanner *s)
+struct token statement_scan(struct scanner *s)
 {
     for (;;) {
         while (s->at < s->end && (unsigned char)*s->at <= ' ')
@@ -91,6 +74,11 @@ static struct token scan(struct scanner *s)
     return (struct token){TOKEN_WORD, {begin, (size_t)(s->at - begin)}};
 }
 
+static struct token scan(struct scanner *s)
+{
+    return statement_scan(s);
+}
+
 static int same(struct span a, const char *b)
 {
     return a.size == strlen(b) && strncasecmp(a.data, b, a.size) == 0;
@@ -99,6 +87,11 @@ static int same(struct span a, const char *b)
 static int is(struct token token, const char *word)
 {
     return token.kind == TOKEN_WORD && same(token.text, word);
+}
+
+int statement_is(struct token token, const char *word)
+{
+    return is(token, word);
 }
 
 static int names_table(struct scanner s, struct span database, const struct binlog_watch *watch)
@@ -174,8 +167,20 @@ static enum statement_kind kind_of_xa(struct token second)
     return STATEMENT_CHANGES;
 }
 
+/* ALTER IGNORE: rows that a new unique key would refuse go away, and none is logged. */
+static int drops_repeats(struct span text)
+{
+    struct scanner s = {text.data, text.data + text.size, 0};
+    int ignores = 0;
+    for (struct token t = scan(&s); t.kind != TOKEN_END && !is(t, "TABLE"); t = scan(&s))
+        ignores |= is(t, "IGNORE");
+    return ignores && (names_word(text, "UNIQUE") || names_word(text, "PRIMARY"));
+}
+
 static enum statement_kind kind_of_alter(struct span text)
 {
+    if (drops_repeats(text))
+        return STATEMENT_ERASES;
     static const char *const erasing[] = {"RENAME", "TRUNCATE", "EXCHANGE", "DISCARD", "IMPORT"};
     /* RENAME COLUMN and RENAME INDEX keep the rows; DROP erases only with PARTITION behind it. */
     struct scanner s = {text.data, text.data + text.size, 0};

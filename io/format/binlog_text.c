@@ -121,6 +121,35 @@ static unsigned set_of_collation(unsigned collation)
     return SET_SAME;
 }
 
+void charset_room(unsigned collation, char name[10], uint8_t *char_bytes)
+{
+    /* MariaDB's collations without padding are the padding one's number and 1024. */
+    const unsigned c = collation >= 1024 && collation < 2048 ? collation - 1024 : collation;
+    const unsigned set = set_of_collation(c);
+    const char *word = "";
+    *char_bytes = 0;
+    if (set != SET_SAME) {
+        word = sets[set].name;
+        *char_bytes = set == SET_UTF16 || set == SET_UTF16LE || set == SET_UTF32 || set == SET_GB18030 ? 4
+                      : set == SET_UJIS || set == SET_EUCJPMS                                          ? 3
+                      : set == SET_BIG5 || set == SET_SJIS || set == SET_EUCKR || set == SET_GB2312 ||
+                              set == SET_GBK || set == SET_UCS2 || set == SET_CP932
+                          ? 2
+                          : 1;
+    } else if (c == 45 || c == 46 || (c >= 224 && c <= 247) || (c >= 255 && c <= 323) ||
+               (c >= 2304 && c <= 2559)) {
+        word = "utf8mb4";
+        *char_bytes = 4;
+    } else if (c == 33 || c == 76 || c == 83 || (c >= 192 && c <= 223) || (c >= 2048 && c <= 2303)) {
+        word = "utf8mb3";
+        *char_bytes = 3;
+    } else if (c == 11 || c == 65) {
+        word = "ascii";
+        *char_bytes = 1;
+    }
+    memcpy(name, word, strlen(word) + 1);
+}
+
 void charsets_init(struct charsets *charsets, struct arena *arena)
 {
     charsets->all = NULL;

@@ -34,6 +34,9 @@ void charsets_fini(struct charsets *charsets);
 /* The converter for a collation. NULL in *out when none is needed, or when the collation is not known. */
 enum err charset_take(struct charset **out, struct charsets *charsets, unsigned collation, struct diag *diag);
 
+/* MySQL's word for a collation's character set, and the bytes of its longest character; "" and 0 when it is not known. */
+void charset_room(unsigned collation, char name[10], uint8_t *char_bytes);
+
 /* Converts into memory of `arena`. Text that is not valid in its set is given as it is. `.data` is NULL when
  * memory is out. */
 struct span charset_convert(struct charset *charset, struct span text, struct arena *arena);

@@ -6,6 +6,7 @@
  */
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "io/format/binlog_alter.h"
 #include "io/format/binlog_event.h"
 #include <stdio.h>
 
@@ -66,6 +67,8 @@ struct binlog_walk {
 
     struct binlog_group *groups, *behind;
     size_t group_count, group_room, behind_count, behind_room;
+    struct binlog_alter *alters; /* of the last step */
+    size_t alter_count, alter_room;
     uint64_t step_begin; /* position where the step's bytes begin */
     struct prepared *prepared;
     size_t prepared_count, prepared_room;
@@ -107,6 +110,7 @@ void binlog_walk_close(struct binlog_walk *walk)
     mem_give(walk->holes);
     mem_give(walk->groups);
     mem_give(walk->behind);
+    mem_give(walk->alters);
     mem_give(walk->prepared);
     mem_give(walk->watch_seen);
     mem_give(walk);
@@ -143,6 +147,12 @@ const struct binlog_group *binlog_walk_behind(const struct binlog_walk *walk, si
 {
     *count = walk->behind_count;
     return walk->behind;
+}
+
+const struct binlog_alter *binlog_walk_alters(const struct binlog_walk *walk, size_t *count)
+{
+    *count = walk->alter_count;
+    return walk->alters;
 }
 
 size_t binlog_walk_need(const struct binlog_walk *walk)
@@ -372,6 +382,27 @@ static enum step statement_erases(struct binlog_walk *walk, const struct binlog_
                        watch->table, (int)(text.size < 160 ? text.size : 160), text.data);
 }
 
+/* What a statement does to columns of a watched table. Who decodes the rows knows which columns count (binlog_walk_alters). */
+static enum step statement_alters(struct binlog_walk *walk, const struct binlog_event *event,
+                                  const struct statement *statement, struct span database, struct span text,
+                                  struct diag *diag)
+{
+    if (statement->watch_index < 0)
+        return STEP_MORE;
+    struct alter_reader reader = {.text = text};
+    struct binlog_alter alter;
+    while (binlog_alter_next(&reader, database, &walk->options->watch[statement->watch_index], &alter)) {
+        if (grow((void **)&walk->alters, walk->alter_count, &walk->alter_room, sizeof *walk->alters, diag) ==
+            STEP_FAILED)
+            return STEP_FAILED;
+        alter.file_index = walk->file_index;
+        alter.offset = event->offset;
+        snprintf(alter.text, sizeof alter.text, "%.*s", (int)(text.size < 160 ? text.size : 160), text.data);
+        walk->alters[walk->alter_count++] = alter;
+    }
+    return STEP_MORE;
+}
+
 /* Servers leave a savepoint's undone rows out of the log, unless something else of the transaction is there
  * to stay (a changed MyISAM table, say, in a group of its own): then the log holds the rows and the ROLLBACK
  * TO that undoes them. */
@@ -422,6 +453,7 @@ static enum step walk_statement(struct binlog_walk *walk, const struct binlog_ev
                                 struct span database, struct span text, struct diag *diag)
 {
     struct statement statement;
+    const size_t alters_before = walk->alter_count;
     binlog_statement_read(&statement, database, text, walk->options);
     walk->wanted = (statement.kind >= STATEMENT_BEGIN && statement.kind <= STATEMENT_XA_ROLLBACK) ||
                    statement.starts_transaction;
@@ -470,6 +502,9 @@ static enum step walk_statement(struct binlog_walk *walk, const struct binlog_ev
             return STEP_FAILED;
         break;
     case STATEMENT_DDL:
+        if (statement_alters(walk, event, &statement, database, text, diag) == STEP_FAILED)
+            return STEP_FAILED;
+        break;
     case STATEMENT_OTHER:
         break;
     }
@@ -477,6 +512,9 @@ static enum step walk_statement(struct binlog_walk *walk, const struct binlog_ev
         return STEP_MORE;
     if (walk->state == GROUP_NONE)
         group_start(walk, event, GROUP_HEADED);
+    /* A filtered copy of the log holds it too: only its reader has all that came before. */
+    if (walk->alter_count > alters_before)
+        walk->wanted = 1;
     if (statement.starts_transaction) {
         walk->state = GROUP_OPEN;
         return STEP_MORE;
@@ -868,7 +906,7 @@ enum step binlog_walk_step(struct binlog_walk *walk, const uint8_t *bytes, size_
 {
     CHECK2(file_offset == walk->position, file_offset, walk->position);
     *taken = 0;
-    walk->group_count = walk->behind_count = 0;
+    walk->group_count = walk->behind_count = walk->alter_count = 0;
     walk->step_begin = walk->position;
     size_t at = 0;
     if (walk->position == 0) {

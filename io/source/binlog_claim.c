@@ -53,6 +53,12 @@ static enum err collect(struct binlog_source *s, struct ended *ended, struct dia
         err = collect_group(s, ended, &behind[i], diag);
     for (size_t i = 0; err == OK && i < count; i++)
         err = collect_group(s, ended, &groups[i], diag);
+    const struct binlog_alter *alters = binlog_walk_alters(s->walk, &count);
+    for (size_t i = 0; err == OK && i < count; i++) {
+        pthread_mutex_lock(&s->lock);
+        err = log_schema_alter(&s->schema, &alters[i], diag);
+        pthread_mutex_unlock(&s->lock);
+    }
     return err;
 }
 

@@ -16,6 +16,7 @@
 #include "io/source/log_columns.h"
 #include "io/source/log_order.h"
 #include "io/source/log_run.h"
+#include "io/source/log_schema.h"
 #include "io/source/log_twice.h"
 #include "io/source/reject_list.h"
 #include "io/source/segments.h"
@@ -90,6 +91,7 @@ struct binlog_source {
     pthread_mutex_t lock;
     struct version *versions;
     size_t version_count;
+    struct log_schema schema;
     struct reject_list rejects;
     _Atomic uint64_t rows, records;
     /* images in part */
@@ -117,7 +119,8 @@ struct decoding {
     const int *wanted;
     int wanted_count;
     uint64_t rows, records;
-    struct log_run run; /* usual rows; its own count of records */
+    const struct binlog_format *format; /* of the file */
+    struct log_run run;                 /* usual rows; its own count of records */
     /* changes go here instead: folding */
     enum err (*change_fn)(struct decoding *d, const struct binlog_row *row, struct diag *diag);
     struct binlog_source *owner; /* whom they are folded for */

@@ -29,6 +29,7 @@ void binlog_close(struct source *source)
     for (size_t i = 0; i < s->version_count; i++)
         normalizer_close(s->versions[i].normalizer);
     mem_give(s->versions);
+    log_schema_fini(&s->schema);
     for (size_t i = s->late_first; i < s->late_count; i++)
         mem_give(s->late[i].piece);
     mem_give(s->late);
@@ -76,6 +77,7 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
     image_fold_init(&s->fold);
     s->folds = s->spec->kind == SOURCE_BINLOG;
     log_columns_init(&s->columns, s->spec);
+    log_schema_init(&s->schema, s->spec, &s->columns, &s->set);
     s->record_layout = normalizer_layout_of(s->job, config->side);
     enum err err = OK;
     if (s->spec->kind == SOURCE_REPLICA) {
@@ -444,10 +446,16 @@ static enum err show_change(struct decoding *d, const struct binlog_row *row, st
     return d->row_fn(d->context, &full, diag);
 }
 
-/* The normalizer of the table whose rows are next. */
-static enum err decoding_turn(struct decoding *d, const struct binlog_table *table, struct diag *diag)
+/* The normalizer of the table whose rows, at `offset`, are next. */
+static enum err decoding_turn(struct decoding *d, const struct binlog_table *table, uint64_t offset,
+                              struct diag *diag)
 {
     enum err err = log_run_end(&d->run, diag);
+    if (err == OK) {
+        pthread_mutex_lock(&d->s->lock);
+        err = log_schema_see(&d->s->schema, table, d->format, d->input->base + offset, diag);
+        pthread_mutex_unlock(&d->s->lock);
+    }
     if (err == OK)
         err = binlog_version_of(d->s, table, d->input->path, &d->normalizer, diag);
     if (err != OK)
@@ -465,7 +473,8 @@ static enum err decode(struct decoding *d, struct binlog_rows *rows, struct diag
     enum err err;
     while ((step = binlog_rows_next(rows, diag)) == STEP_MORE) {
         const struct binlog_table *table = binlog_rows_table(rows);
-        if (UNLIKELY(table != d->table) && (err = decoding_turn(d, table, diag)) != OK)
+        if (UNLIKELY(table != d->table) &&
+            (err = decoding_turn(d, table, binlog_rows_offset(rows), diag)) != OK)
             return err;
         if (is_plain) {
             int is_done;
@@ -494,6 +503,7 @@ enum step binlog_decode_ticket(struct binlog_source *s, struct worker_io *io, st
     struct piece *groups = ticket->extra;
     struct binlog_rows *rows;
     enum err err = binlog_rows_of(s, io, &rows, diag);
+    d.format = &groups->format;
     d.run = (struct log_run){.scratch = &io->scratch, .outbox = d.outbox, .base = d.input->base};
     if (err == OK)
         err = worker_io_unquote_room(io, RECORD_VAR_MAX + 4096, diag);
@@ -583,6 +593,7 @@ static enum err binlog_scan(struct source *source, struct worker_io *io,
     struct ticket ticket = {0};
     enum step step;
     s->folds = 0;
+    s->schema.is_off = 1;
     while ((step = binlog_claim_next(source, io, &ticket, diag)) == STEP_MORE) {
         struct decoding d = {.s = s,
                              .io = io,

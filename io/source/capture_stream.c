@@ -169,10 +169,15 @@ static enum err end_group(struct capture *c, struct diag *diag)
     size_t count[2];
     const struct binlog_group *lists[2] = {binlog_walk_groups(c->walk, &count[0]),
                                            binlog_walk_behind(c->walk, &count[1])};
+    size_t alters;
+    binlog_walk_alters(c->walk, &alters);
     int keep = binlog_walk_prepared(c->walk) > c->prepared;
     for (int k = 0; k < 2; k++)
         for (size_t i = 0; i < count[k]; i++)
             keep |= lists[k][i].xa || (lists[k][i].committed && lists[k][i].touches_watched);
+    c->counts.transactions += (uint64_t)keep;
+    /* An ALTER TABLE goes into the segment, too: a run holds it against the rows that came before. */
+    keep |= alters > 0;
     enum err err = OK;
     if (keep && c->head.size)
         err = capture_begin_wanted(c, diag);
@@ -182,7 +187,6 @@ static enum err end_group(struct capture *c, struct diag *diag)
         if (err == OK && before == 0 && c->counts.rows)
             binlog_walk_seen(c->walk);
         c->has_wanted = 0;
-        c->counts.transactions++;
     } else if (err == OK) {
         err = capture_drop_wanted(c, diag);
     }
