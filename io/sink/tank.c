@@ -381,8 +381,11 @@ enum err tank_load(struct tank *t, uint32_t partition, struct tank_load *load, s
     if (!load->pieces || !load->buffer)
         return mem_fail(diag, want, "rows put aside");
     enum err err = OK;
-    if (!load->ring && (err = ring_open(&load->ring, t->config.backend, READS, NULL, diag)) == OK)
+    if (!load->ring) {
+        if ((err = ring_open(&load->ring, t->config.backend, READS, NULL, diag)) != OK)
+            return err;
         ring_gather(load->ring, READS_AT_ONCE);
+    }
     uint8_t *at = load->buffer;
     for (uint32_t i = 0; err == OK && i < t->config.lanes; i++) {
         struct tank_lane *lane = &t->lanes[i];
