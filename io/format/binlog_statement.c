@@ -74,30 +74,20 @@ struct token statement_scan(struct scanner *s)
     return (struct token){TOKEN_WORD, {begin, (size_t)(s->at - begin)}};
 }
 
-static struct token scan(struct scanner *s)
-{
-    return statement_scan(s);
-}
-
 static int same(struct span a, const char *b)
 {
     return a.size == strlen(b) && strncasecmp(a.data, b, a.size) == 0;
 }
 
-static int is(struct token token, const char *word)
-{
-    return token.kind == TOKEN_WORD && same(token.text, word);
-}
-
 int statement_is(struct token token, const char *word)
 {
-    return is(token, word);
+    return token.kind == TOKEN_WORD && same(token.text, word);
 }
 
 static int names_table(struct scanner s, struct span database, const struct binlog_watch *watch)
 {
     struct token before = {TOKEN_END, {NULL, 0}}, qualifier = before;
-    for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s)) {
+    for (struct token t = statement_scan(&s); t.kind != TOKEN_END; t = statement_scan(&s)) {
         int dotted = before.kind == TOKEN_SIGN && *before.text.data == '.';
         if ((t.kind == TOKEN_WORD || t.kind == TOKEN_NAME) && same(t.text, watch->table)) {
             if (dotted ? same(qualifier.text, watch->database)
@@ -129,8 +119,8 @@ static int find_watched(struct span database, struct span text, const struct bin
 static int names_word(struct span text, const char *word)
 {
     struct scanner s = {text.data, text.data + text.size, 0};
-    for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s))
-        if (is(t, word))
+    for (struct token t = statement_scan(&s); t.kind != TOKEN_END; t = statement_scan(&s))
+        if (statement_is(t, word))
             return 1;
     return 0;
 }
@@ -141,7 +131,7 @@ static int renames_a_copy(struct span text, const char *table)
 {
     struct scanner s = {text.data, text.data + text.size, 0};
     size_t size = strlen(table);
-    for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s)) {
+    for (struct token t = statement_scan(&s); t.kind != TOKEN_END; t = statement_scan(&s)) {
         if ((t.kind != TOKEN_WORD && t.kind != TOKEN_NAME) || t.text.size != size + 5 ||
             *t.text.data != '_' || strncasecmp(t.text.data + 1, table, size) != 0)
             continue;
@@ -154,15 +144,15 @@ static int renames_a_copy(struct span text, const char *table)
 
 static enum statement_kind kind_of_xa(struct token second)
 {
-    if (is(second, "START") || is(second, "BEGIN"))
+    if (statement_is(second, "START") || statement_is(second, "BEGIN"))
         return STATEMENT_XA_START;
-    if (is(second, "END"))
+    if (statement_is(second, "END"))
         return STATEMENT_XA_END;
-    if (is(second, "PREPARE"))
+    if (statement_is(second, "PREPARE"))
         return STATEMENT_XA_PREPARE;
-    if (is(second, "COMMIT"))
+    if (statement_is(second, "COMMIT"))
         return STATEMENT_XA_COMMIT;
-    if (is(second, "ROLLBACK"))
+    if (statement_is(second, "ROLLBACK"))
         return STATEMENT_XA_ROLLBACK;
     return STATEMENT_CHANGES;
 }
@@ -172,8 +162,9 @@ static int drops_repeats(struct span text)
 {
     struct scanner s = {text.data, text.data + text.size, 0};
     int ignores = 0;
-    for (struct token t = scan(&s); t.kind != TOKEN_END && !is(t, "TABLE"); t = scan(&s))
-        ignores |= is(t, "IGNORE");
+    for (struct token t = statement_scan(&s); t.kind != TOKEN_END && !statement_is(t, "TABLE");
+         t = statement_scan(&s))
+        ignores |= statement_is(t, "IGNORE");
     return ignores && (names_word(text, "UNIQUE") || names_word(text, "PRIMARY"));
 }
 
@@ -184,15 +175,16 @@ static enum statement_kind kind_of_alter(struct span text)
     static const char *const erasing[] = {"RENAME", "TRUNCATE", "EXCHANGE", "DISCARD", "IMPORT"};
     /* RENAME COLUMN and RENAME INDEX keep the rows; DROP erases only with PARTITION behind it. */
     struct scanner s = {text.data, text.data + text.size, 0};
-    for (struct token t = scan(&s); t.kind != TOKEN_END; t = scan(&s)) {
+    for (struct token t = statement_scan(&s); t.kind != TOKEN_END; t = statement_scan(&s)) {
         if (t.kind != TOKEN_WORD)
             continue;
         struct scanner ahead = s;
-        struct token next = scan(&ahead);
-        if (is(t, "DROP") && is(next, "PARTITION"))
+        struct token next = statement_scan(&ahead);
+        if (statement_is(t, "DROP") && statement_is(next, "PARTITION"))
             return STATEMENT_ERASES;
         for (size_t i = 0; i < sizeof erasing / sizeof *erasing; i++)
-            if (is(t, erasing[i]) && !is(next, "COLUMN") && !is(next, "INDEX") && !is(next, "KEY"))
+            if (statement_is(t, erasing[i]) && !statement_is(next, "COLUMN") &&
+                !statement_is(next, "INDEX") && !statement_is(next, "KEY"))
                 return STATEMENT_ERASES;
     }
     return STATEMENT_DDL;
@@ -215,49 +207,55 @@ void binlog_statement_read(struct statement *statement, struct span database, st
         return;
     }
     struct scanner s = {text.data, text.data + text.size, 0};
-    struct token first = scan(&s);
+    struct token first = statement_scan(&s);
     while (first.kind == TOKEN_SIGN && (*first.text.data == '(' || *first.text.data == ';'))
-        first = scan(&s);
-    struct token second = scan(&s), third = second;
+        first = statement_scan(&s);
+    struct token second = statement_scan(&s), third = second;
     if (second.kind != TOKEN_END)
-        third = scan(&s);
+        third = statement_scan(&s);
     enum statement_kind kind;
     if (first.kind == TOKEN_END)
         kind = STATEMENT_OTHER;
-    else if (is(first, "BEGIN") || (is(first, "START") && is(second, "TRANSACTION")))
+    else if (statement_is(first, "BEGIN") ||
+             (statement_is(first, "START") && statement_is(second, "TRANSACTION")))
         kind = STATEMENT_BEGIN;
-    else if (is(first, "COMMIT"))
+    else if (statement_is(first, "COMMIT"))
         kind = STATEMENT_COMMIT;
-    else if (is(first, "ROLLBACK"))
-        kind = is(second, "TO") || (is(second, "WORK") && is(third, "TO")) ? STATEMENT_ROLLBACK_TO
-                                                                           : STATEMENT_ROLLBACK;
-    else if (is(first, "SAVEPOINT"))
+    else if (statement_is(first, "ROLLBACK"))
+        kind = statement_is(second, "TO") || (statement_is(second, "WORK") && statement_is(third, "TO"))
+                   ? STATEMENT_ROLLBACK_TO
+                   : STATEMENT_ROLLBACK;
+    else if (statement_is(first, "SAVEPOINT"))
         kind = STATEMENT_SAVEPOINT;
-    else if (is(first, "RELEASE"))
+    else if (statement_is(first, "RELEASE"))
         kind = STATEMENT_RELEASE;
-    else if (is(first, "SET") && is(second, "STATEMENT"))
+    else if (statement_is(first, "SET") && statement_is(second, "STATEMENT"))
         /* MariaDB: SET STATEMENT variable = value FOR any statement. */
         kind = STATEMENT_CHANGES;
-    else if (is(first, "SET") || is(first, "GRANT") || is(first, "REVOKE") || is(first, "FLUSH") ||
-             is(first, "ANALYZE") || is(first, "OPTIMIZE") || is(first, "REPAIR") || is(first, "INSTALL") ||
-             is(first, "UNINSTALL") || is(first, "USE") || is(first, "KILL"))
+    else if (statement_is(first, "SET") || statement_is(first, "GRANT") || statement_is(first, "REVOKE") ||
+             statement_is(first, "FLUSH") || statement_is(first, "ANALYZE") ||
+             statement_is(first, "OPTIMIZE") || statement_is(first, "REPAIR") ||
+             statement_is(first, "INSTALL") || statement_is(first, "UNINSTALL") ||
+             statement_is(first, "USE") || statement_is(first, "KILL"))
         kind = STATEMENT_OTHER;
-    else if (is(first, "XA"))
+    else if (statement_is(first, "XA"))
         kind = kind_of_xa(second);
-    else if (is(first, "TRUNCATE") || is(first, "RENAME"))
+    else if (statement_is(first, "TRUNCATE") || statement_is(first, "RENAME"))
         kind = STATEMENT_ERASES;
-    else if (is(first, "ALTER"))
-        kind = is(second, "TABLE") || is(second, "ONLINE") || is(second, "IGNORE") || is(second, "OFFLINE")
+    else if (statement_is(first, "ALTER"))
+        kind = statement_is(second, "TABLE") || statement_is(second, "ONLINE") ||
+                       statement_is(second, "IGNORE") || statement_is(second, "OFFLINE")
                    ? kind_of_alter(text)
                    : STATEMENT_OTHER;
-    else if (is(first, "DROP"))
-        kind = is(second, "TABLE") || is(second, "TABLES") || is(second, "DATABASE") || is(second, "SCHEMA")
+    else if (statement_is(first, "DROP"))
+        kind = statement_is(second, "TABLE") || statement_is(second, "TABLES") ||
+                       statement_is(second, "DATABASE") || statement_is(second, "SCHEMA")
                    ? STATEMENT_ERASES
                    : STATEMENT_OTHER;
-    else if (is(first, "CREATE")) {
-        int replaces = is(second, "OR");
-        struct token what = replaces ? scan(&s) : second;
-        if (is(what, "TABLE"))
+    else if (statement_is(first, "CREATE")) {
+        int replaces = statement_is(second, "OR");
+        struct token what = replaces ? statement_scan(&s) : second;
+        if (statement_is(what, "TABLE"))
             kind = names_word(text, "SELECT") ? STATEMENT_CHANGES
                    : replaces                 ? STATEMENT_ERASES
                                               : STATEMENT_DDL;
@@ -269,23 +267,24 @@ void binlog_statement_read(struct statement *statement, struct span database, st
     if (kind == STATEMENT_SAVEPOINT || kind == STATEMENT_ROLLBACK_TO || kind == STATEMENT_RELEASE) {
         /* The name is the last word of all three. */
         struct scanner t = {text.data, text.data + text.size, 0};
-        for (struct token word = scan(&t); word.kind != TOKEN_END; word = scan(&t))
+        for (struct token word = statement_scan(&t); word.kind != TOKEN_END; word = statement_scan(&t))
             if (word.kind == TOKEN_WORD || word.kind == TOKEN_NAME)
                 statement->savepoint = word.text;
     }
-    if (kind == STATEMENT_DDL && is(first, "CREATE") && text.size > 17) {
+    if (kind == STATEMENT_DDL && statement_is(first, "CREATE") && text.size > 17) {
         struct span tail = {text.data + text.size - 17, 17};
         statement->starts_transaction = same(tail, "START TRANSACTION");
     }
     if (kind == STATEMENT_DDL || kind == STATEMENT_CHANGES || kind == STATEMENT_ERASES)
         statement->watch_index = find_watched(database, text, options);
-    if (kind == STATEMENT_ERASES && statement->watch_index >= 0 && is(first, "RENAME") &&
+    if (kind == STATEMENT_ERASES && statement->watch_index >= 0 && statement_is(first, "RENAME") &&
         renames_a_copy(text, options->watch[statement->watch_index].table))
         statement->kind = STATEMENT_DDL;
-    if (kind == STATEMENT_ERASES && is(first, "DROP") && (is(second, "DATABASE") || is(second, "SCHEMA"))) {
+    if (kind == STATEMENT_ERASES && statement_is(first, "DROP") &&
+        (statement_is(second, "DATABASE") || statement_is(second, "SCHEMA"))) {
         for (int i = 0; i < options->watch_count; i++) {
             struct scanner t = {text.data, text.data + text.size, 0};
-            for (struct token name = scan(&t); name.kind != TOKEN_END; name = scan(&t))
+            for (struct token name = statement_scan(&t); name.kind != TOKEN_END; name = statement_scan(&t))
                 if (same(name.text, options->watch[i].database))
                     statement->watch_index = i;
         }
@@ -313,10 +312,10 @@ static int hex_digit(char c)
 /* One part of the name: X'6162' as servers write it, or 'ab'. Returns its size, -1 when it is neither. */
 static int xid_part(struct scanner *s, uint8_t out[64])
 {
-    struct token t = scan(s);
-    int hex = is(t, "X");
+    struct token t = statement_scan(s);
+    int hex = statement_is(t, "X");
     if (hex)
-        t = scan(s);
+        t = statement_scan(s);
     if (t.kind != TOKEN_TEXT || t.text.size > (hex ? 128 : 64))
         return -1;
     if (!hex) {
@@ -340,18 +339,18 @@ size_t binlog_xid_read_text(uint8_t out[XID_BYTES_MAX], struct span text)
     int branch_size = 0;
     uint32_t format = 1;
     struct scanner s = {text.data, text.data + text.size, 0};
-    scan(&s), scan(&s);
+    statement_scan(&s), statement_scan(&s);
     int global_size = xid_part(&s, global);
     if (global_size < 0)
         return 0;
-    struct token t = scan(&s);
+    struct token t = statement_scan(&s);
     if (t.kind == TOKEN_SIGN && *t.text.data == ',') {
         branch_size = xid_part(&s, branch);
         if (branch_size < 0)
             return 0;
-        t = scan(&s);
+        t = statement_scan(&s);
         if (t.kind == TOKEN_SIGN && *t.text.data == ',') {
-            t = scan(&s);
+            t = statement_scan(&s);
             if (t.kind != TOKEN_WORD || t.text.size > 10)
                 return 0;
             uint64_t number = 0;
