@@ -110,6 +110,9 @@ static inline __attribute__((always_inline)) void packed_insert(struct packed_ta
     if (LIKELY(number != NO_ENTRY)) {
         to = packed_at(table, number);
         table->free = (uint32_t)to->sigma;
+        /* Where many are put in a row, each would wait for the one before to say where it is. */
+        if (LIKELY(table->free != NO_ENTRY))
+            __builtin_prefetch(packed_at(table, table->free), 1);
     } else {
         number = table->used++;
         to = packed_at(table, number);

@@ -125,6 +125,9 @@ static inline void pair_put(struct pair_trail *trail, uint32_t print, uint64_t l
     trail->count++;
     memcpy(trail->low, &print, sizeof print);
     trail->low += sizeof print;
+    /* The lines that come next: memory that nobody touched yet, and too many trails for the core to see where they lead. */
+    __builtin_prefetch(trail->low + 64, 1);
+    __builtin_prefetch(trail->high - 128, 1);
     if (LIKELY(large >> 22 == 0)) {
         pair_store(trail->high - 8, side | small << 38 | large << 16);
         trail->high -= 6;
