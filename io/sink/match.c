@@ -5,6 +5,7 @@
 #include "core/model/currency.h"
 #include "core/model/day.h"
 #include "core/model/money.h"
+#include "core/rules/number_text.h"
 #include "io/sink/cell_text.h"
 #include "io/sink/cut_tree.h"
 #include "io/sink/digest.h"
@@ -22,8 +23,6 @@ enum {
     SAMPLED_AT_ONCE = 64,      /* the same for a sample */
     AHEAD = 16,                /* items that are asked for ahead */
     LATE = 16,                 /* rows between a row's printing and what else is done with it */
-    EARLY = 4,                 /* rows between what is made ready for a row and its printing */
-    READY = 8,                 /* of them there are; more than EARLY */
     CELL_SLACK = 32,           /* bytes behind items and keys that may be read */
     NAME_SHORT = 64,           /* bytes of a file's name that are copied whatever its size */
     SAMPLE_MAX = 8192,         /* of one lane */
@@ -32,7 +31,7 @@ enum {
     SLICE_PAIRS_MAX = 1 << 16, /* rows of a slice of a file, roughly */
     SLICE_PAIRS_MIN = 1 << 12,
     SLICES_MAX = 1 << 14,
-    RANGE_BYTES_MAX = 2 << 20, /* of a range of keys: what is sorted at a time */
+    RANGE_BYTES_MAX = 512 << 10, /* of a range of keys: what is sorted at a time */
     RANGE_BYTES_MIN = 16 << 10,
     RANGES_MAX = 1 << 14,
     PAIR_BYTES = 10,
@@ -87,6 +86,14 @@ static inline void get_pair_head(const uint8_t *from, struct pair_head *h)
     h->amount = (int64_t)(w[2] >> 48 | w[3] << 16);
     h->flags = (uint8_t)(w[3] >> 48);
     h->currency = (uint8_t)(w[3] >> 56);
+}
+
+/* What pairs that look alike have in common: the channel's day, flags, currency. */
+static inline uint64_t head_fixed(const uint8_t *from)
+{
+    uint64_t w[2];
+    memcpy(w, from + 16, sizeof w);
+    return (w[0] >> 32 & 0xFFFF) | w[1] >> 48 << 16;
 }
 
 static inline void put_channel_head(uint8_t to[CHANNEL_HEAD], const struct channel_head *h)
@@ -1171,14 +1178,30 @@ struct place_name {
     int quoted;
 };
 
-/* What is made ready for a row a few rows before it is printed: bytes that are written and read in other pieces a moment later
- * hold the processor up. */
-struct ready {
-    uint8_t *key; /* a pair's, whole again */
-    size_t key_room, key_size;
-    uint32_t key_of; /* 1 + the range whose shared bytes it begins with */
-    uint32_t amount_size;
-    char amount[MONEY_TEXT_MAX + CELL_SLACK];
+/* The key of a row at hand, whole again. */
+struct row_key {
+    uint8_t *bytes;
+    size_t room, size;
+    uint32_t of; /* 1 + the range whose shared bytes it begins with */
+};
+
+/* Where in its row print_pair put what differs from row to row. */
+struct row_marks {
+    uint32_t order_no, order_no_end, number, number_end, amounts, amounts_end;
+};
+
+/* Most rows differ from the one before them in the end of the order's number, the channel's number, the amount and the places. The
+ * rest is kept as it was printed, and says which rows it is good for. */
+enum { MOULD_FIRST = 64, MOULD_MIDDLE = 32, MOULD_LAST = 128, MOULD_CELLS = 64, MOULD_PAUSE_MAX = 255 };
+struct mould {
+    uint32_t range;     /* 1 + its number; 0: there is none */
+    uint32_t tail_size; /* of keys, behind what the range shares */
+    uint64_t fixed;     /* of a pair's head: what is not the row's own */
+    uint32_t cells_size, first_size, second_size, third_size, last_size;
+    uint8_t cells[MOULD_CELLS]; /* of an item, behind the channel's number */
+    /* Before the tail, before the number, before the amounts, behind them. */
+    char first[MOULD_FIRST], second[MOULD_MIDDLE], third[MOULD_MIDDLE], last[MOULD_LAST];
+    uint32_t pause, wait; /* rows until the next one is made, where none was good for any */
 };
 
 struct ranging {
@@ -1196,7 +1219,9 @@ struct ranging {
         uint32_t size;
     } late[LATE]; /* rows that are printed and not yet in `hashed` */
     struct stretch stretch;
-    struct ready ready[READY];
+    struct row_key key;
+    struct row_marks marks; /* of the row that print_pair printed last */
+    struct mould mould;
     struct place_name names[SIDES];
     uint16_t day; /* the last one printed */
     uint32_t day_size;
@@ -1213,8 +1238,7 @@ static void ranging_fini(struct ranging *r)
     mem_give(r->other);
     mem_give(r->text);
     mem_give(r->hashed);
-    for (int i = 0; i < READY; i++)
-        mem_give(r->ready[i].key);
+    mem_give(r->key.bytes);
     for (int side = 0; side < SIDES; side++)
         mem_give(r->names[side].text);
     arena_fini(&r->arena);
@@ -1275,28 +1299,28 @@ static enum err grow_text(char **text, size_t used, size_t *room, size_t more, s
 }
 
 /* The key of an item of a range, whole; in `to`. */
-static enum err whole_key(struct match *m, struct ready *to, uint32_t range, const uint8_t *item,
+static enum err whole_key(struct match *m, struct row_key *to, uint32_t range, const uint8_t *item,
                           struct span *key, struct diag *diag)
 {
     struct span tail = item_key(item);
     const uint32_t shared = m->shared[range];
-    if (shared + tail.size + CELL_SLACK > to->key_room) {
+    if (shared + tail.size + CELL_SLACK > to->room) {
         size_t room = 2 * (shared + tail.size) + 256;
-        uint8_t *grown = mem_grow(to->key, room);
+        uint8_t *grown = mem_grow(to->bytes, room);
         if (!grown)
             return mem_fail(diag, room, "a matched row");
-        to->key = grown;
-        to->key_room = room;
-        to->key_of = 0;
+        to->bytes = grown;
+        to->room = room;
+        to->of = 0;
     }
-    if (to->key_of != range + 1) {
-        to->key_of = range + 1;
+    if (to->of != range + 1) {
+        to->of = range + 1;
         if (shared)
-            memcpy(to->key, m->cuts[range].data, shared);
+            memcpy(to->bytes, m->cuts[range].data, shared);
     }
-    short_copy(to->key + shared, tail.data, tail.size);
-    to->key_size = shared + tail.size;
-    *key = (struct span){(const char *)to->key, to->key_size};
+    short_copy(to->bytes + shared, tail.data, tail.size);
+    to->size = shared + tail.size;
+    *key = (struct span){(const char *)to->bytes, to->size};
     return OK;
 }
 
@@ -1334,7 +1358,7 @@ static enum err untie(struct match *m, struct ranging *r, struct worker_io *io, 
             t->item = r->entries[k].item;
             if (*t->item == KIND_PAIR) {
                 err = full_key(m, &r->arena, io, item_place(t->item), &t->key, diag);
-            } else if ((err = whole_key(m, r->ready, range, t->item, &t->key, diag)) == OK) {
+            } else if ((err = whole_key(m, &r->key, range, t->item, &t->key, diag)) == OK) {
                 t->key = arena_copy(&r->arena, t->key);
                 if (!t->key.data)
                     err = mem_fail(diag, 0, "a matched row");
@@ -1352,16 +1376,6 @@ static enum err untie(struct match *m, struct ranging *r, struct worker_io *io, 
 
 /* ---- printing ---- */
 
-/* The eight digits of a value below 10^8, leading zeros too, the first of them lowest. */
-static inline uint64_t eight_digits(uint32_t value)
-{
-    const uint64_t fours = value / 10000 | (uint64_t)(value % 10000) << 32;
-    const uint64_t hundreds = fours * 10486 >> 20 & 0x7F0000007F;
-    const uint64_t twos = hundreds | (fours - 100 * hundreds) << 16;
-    const uint64_t tens = twos * 103 >> 10 & 0x000F000F000F000F;
-    return tens | (twos - 10 * tens) << 8;
-}
-
 static inline char *put_digits(char *at, uint64_t digits)
 {
     digits |= 0x3030303030303030;
@@ -1370,22 +1384,26 @@ static inline char *put_digits(char *at, uint64_t digits)
     return at + 8;
 }
 
+/* How many of a number's eight digits are zeros in front. Its last digit stays, if it is a zero. */
+static inline unsigned zeros_before(uint64_t digits)
+{
+    return (unsigned)__builtin_ctzll(digits | (uint64_t)1 << 56) / 8;
+}
+
 /* May write eight bytes behind the number. */
 static inline char *put_number(char *at, uint64_t value)
 {
     enum { BASE = 100000000 };
     if (__builtin_expect(value >= (uint64_t)BASE * BASE, 0)) {
         at = put_number(at, value / ((uint64_t)BASE * BASE));
-        at = put_digits(at, eight_digits((uint32_t)(value / BASE % BASE)));
-        return put_digits(at, eight_digits((uint32_t)(value % BASE)));
+        at = put_digits(at, EIGHT_DIGITS(value / BASE % BASE));
+        return put_digits(at, EIGHT_DIGITS(value % BASE));
     }
-    const uint32_t high = (uint32_t)(value / BASE), low = (uint32_t)(value % BASE);
-    const uint64_t digits = eight_digits(high ? high : low);
-    /* The last digit stays, if it is a zero. */
-    const unsigned zeros = (unsigned)__builtin_ctzll(digits | (uint64_t)1 << 56) / 8;
+    const uint64_t high = value / BASE, low = value % BASE, digits = EIGHT_DIGITS(high ? high : low);
+    const unsigned zeros = zeros_before(digits);
     put_digits(at, digits >> (8 * zeros));
     at += 8 - zeros;
-    return high ? put_digits(at, eight_digits(low)) : at;
+    return high ? put_digits(at, EIGHT_DIGITS(low)) : at;
 }
 
 /* Makes names[side] that of the file in which a place lies. */
@@ -1479,67 +1497,66 @@ static char *put_day(char *at, struct ranging *r, uint16_t day)
     return at + r->day_size;
 }
 
-/* A cell whose text has CELL_SLACK bytes behind its beginning that may be read, as the place has that may be written. */
-static inline char *put_cell(char *at, struct span text)
+/* The first CELL_SLACK bytes of a text, which may be read. */
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+struct cell_bytes {
+    bytes16 low, high;
+};
+
+static inline struct cell_bytes cell_load(const void *text)
+{
+    struct cell_bytes b;
+    memcpy(&b.low, text, 16);
+    memcpy(&b.high, (const char *)text + 16, 16);
+    return b;
+}
+
+static inline void cell_store(char *at, struct cell_bytes b)
+{
+    memcpy(at, &b.low, 16);
+    memcpy(at + 16, &b.high, 16);
+}
+
+/* 1 when none of the first `size` bytes wants quotes: nearly no cell has any that does. */
+static inline int cell_is_plain(struct cell_bytes b, size_t size)
 {
     static const uint8_t masks[2 * CELL_SLACK] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
                                                   255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
                                                   255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
-    typedef uint8_t bytes16 __attribute__((vector_size(16)));
-    if (__builtin_expect(text.size > CELL_SLACK, 0))
-        return cell_write(at, text, 0);
-    bytes16 low, high, low_mask, high_mask;
-    memcpy(&low, text.data, 16);
-    memcpy(&high, text.data + 16, 16);
-    memcpy(&low_mask, masks + CELL_SLACK - text.size, 16);
-    memcpy(&high_mask, masks + CELL_SLACK - text.size + 16, 16);
-    /* What wants quotes, or an apostrophe where it comes first: nearly no cell has any of these. */
-    bytes16 odd = (bytes16)((low == ',') | (low == '"') | (low == '\n') | (low == '\r')) & low_mask;
-    odd |= (bytes16)((high == ',') | (high == '"') | (high == '\n') | (high == '\r')) & high_mask;
+    const struct cell_bytes mask = cell_load(masks + CELL_SLACK - size);
+    bytes16 odd = (bytes16)((b.low == ',') | (b.low == '"') | (b.low == '\n') | (b.low == '\r')) & mask.low;
+    odd |= (bytes16)((b.high == ',') | (b.high == '"') | (b.high == '\n') | (b.high == '\r')) & mask.high;
     uint64_t half[2];
     memcpy(half, &odd, 16);
-    const char first = text.size ? text.data[0] : ' ';
-    if (__builtin_expect((half[0] | half[1]) != 0 || formula_may_begin(first), 0))
+    return (half[0] | half[1]) == 0;
+}
+
+/* A cell whose text has CELL_SLACK bytes behind its beginning that may be read, as the place has that may be written. */
+static inline char *put_cell(char *at, struct span text)
+{
+    if (__builtin_expect(text.size > CELL_SLACK, 0))
         return cell_write(at, text, 0);
-    memcpy(at, &low, 16);
-    memcpy(at + 16, &high, 16);
+    const struct cell_bytes bytes = cell_load(text.data);
+    if (__builtin_expect(
+            !cell_is_plain(bytes, text.size) || formula_may_begin(text.size ? text.data[0] : ' '), 0))
+        return cell_write(at, text, 0);
+    cell_store(at, bytes);
     return at + text.size;
 }
 
-/* What a pair's row wants to have ready. */
-static enum err make_ready(struct match *m, struct ready *to, uint32_t range, const uint8_t *item,
-                           struct diag *diag)
-{
-    struct span key;
-    struct pair_head head;
-    get_pair_head((const uint8_t *)item_body(item).data, &head);
-    to->amount_size =
-        (uint32_t)(put_money(to->amount, head.amount, currency_exponent(head.currency)) - to->amount);
-    return whole_key(m, to, range, item, &key, diag);
-}
-
-static inline char *put_ready(char *at, const struct ready *ready)
-{
-    if (__builtin_expect(ready->amount_size <= CELL_SLACK, 1)) /* of a size that the compiler knows */
-        memcpy(at, ready->amount, CELL_SLACK);
-    else
-        memcpy(at, ready->amount, ready->amount_size);
-    return at + ready->amount_size;
-}
-
 /* A pair's row as put_two_sided (results.c) prints it, for an exact match under the first key. */
-static enum err print_pair(struct match *m, struct ranging *r, struct worker_io *io,
-                           const struct ready *ready, const uint8_t *item, struct diag *diag)
+static enum err print_pair(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                           const uint8_t *item, struct diag *diag)
 {
     const struct match_plan *plan = &m->plan;
     const struct job *job = m->config.job;
-    const struct span key = {(const char *)ready->key, ready->key_size}, body = item_body(item);
-    struct span fields[FIELD_SLOTS];
+    const struct span body = item_body(item);
+    struct span fields[FIELD_SLOTS], key = {NULL, 0};
     struct pair_head head;
     get_pair_head((const uint8_t *)body.data, &head);
     const uint64_t places[SIDES] = {[LOCAL] = head.local_place, [CHANNEL] = head.channel_place},
                    lines[SIDES] = {[LOCAL] = head.local_line, [CHANNEL] = head.channel_line};
-    enum err err = OK;
+    enum err err = whole_key(m, &r->key, range, item, &key, diag);
     size_t room = 4 * (key.size + body.size) + 64 * (size_t)(job->match.compare_count + 18);
     for (int side = 0; err == OK && side < SIDES; side++)
         if (m->config.sources[side]->ops->place_file && lines[side]) {
@@ -1564,7 +1581,14 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
         cells = lean_get_cell(cells, &text);
         if (text.size == 0 && plan->order_at[shown[i]] >= 0)
             text = fields[plan->order_at[shown[i]]];
+        uint32_t *const mark = shown[i] == FIELD_BIZ_ORDER_NO       ? &r->marks.order_no
+                               : shown[i] == FIELD_CHANNEL_ORDER_NO ? &r->marks.number
+                                                                    : NULL;
+        if (mark)
+            mark[0] = (uint32_t)(at - begin);
         at = put_cell(at, text);
+        if (mark)
+            mark[1] = (uint32_t)(at - begin);
         *at++ = ',';
     }
     const int cut = local_day && channel_day && local_day != channel_day;
@@ -1580,10 +1604,12 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
     if (cut)
         at = put_text(at, reason_name(REASON_DAY_CUT));
     *at++ = ',';
+    r->marks.amounts = (uint32_t)(at - begin);
     for (int side = 0; side < SIDES; side++) {
-        at = put_ready(at, ready);
+        at = put_money(at, head.amount, exponent);
         *at++ = ',';
     }
+    r->marks.amounts_end = (uint32_t)(at - begin);
     if (__builtin_expect(exponent == 2, 1))
         at = put_text(at, "0.00");
     else
@@ -1624,6 +1650,155 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
     *at++ = '\n';
     r->text_used = (size_t)(at - r->text);
     return OK;
+}
+
+/* Takes a piece of a row into a mould. */
+static int take_piece(char *to, uint32_t room, uint32_t *size, const char *begin, const char *end)
+{
+    *size = (uint32_t)(end - begin);
+    if (begin > end || *size > room)
+        return 0;
+    memcpy(to, begin, *size);
+    return 1;
+}
+
+/* Makes a mould of the row that was printed last, if rows like it may follow: its key ends in the order's number, in which what the
+ * range's keys share ends too, and the other cells are the item's own. */
+static void make_mould(const struct match *m, struct ranging *r, uint32_t range, const uint8_t *item,
+                       const char *row)
+{
+    struct mould *const d = &r->mould;
+    const struct match_plan *plan = &m->plan;
+    const struct row_marks *marks = &r->marks;
+    const int last = (int)plan->side[LOCAL].order_count - 1;
+    d->range = 0;
+    if (d->wait) {
+        d->wait--;
+        return;
+    }
+    d->wait = d->pause;
+    d->pause = 2 * d->pause + 1 < MOULD_PAUSE_MAX ? 2 * d->pause + 1 : MOULD_PAUSE_MAX;
+    if (last < 0 || plan->order_at[FIELD_BIZ_ORDER_NO] != last || plan->order_at[FIELD_CHANNEL_ORDER_NO] >= 0)
+        return;
+    for (int i = 0; i < m->config.job->match.compare_count; i++)
+        if (plan->order_at[m->config.job->match.compare[i]] == last)
+            return;
+    const uint32_t shared = m->shared[range], tail = (uint32_t)r->key.size - shared;
+    struct span text;
+    const uint8_t *at = order_skip_head(r->key.bytes);
+    for (int i = 0; i <= last; i++)
+        at = order_get_field(at, &text);
+    /* The tail has no part in how the number begins, and stands in the row as it is. */
+    if (tail > CELL_SLACK || tail >= text.size || at != r->key.bytes + r->key.size ||
+        marks->order_no_end - marks->order_no != text.size || formula_may_begin(text.data[0]))
+        return;
+    const struct span body = item_body(item);
+    struct pair_head head;
+    get_pair_head((const uint8_t *)body.data, &head);
+    const uint8_t *const cells = (const uint8_t *)body.data + PAIR_HEAD, *const end =
+                                                                             (const uint8_t *)body.data +
+                                                                             body.size;
+    struct span number;
+    if (cells[0] || cells[1])
+        return;
+    const uint8_t *const rest = lean_get_cell(cells + 2, &number);
+    if (number.size > CELL_SLACK || marks->number_end - marks->number != number.size ||
+        currency_exponent(head.currency) != 2 || end - rest > MOULD_CELLS)
+        return;
+    for (int side = 0; side < SIDES; side++)
+        if (!r->names[side].size || r->names[side].quoted || r->names[side].text_size > NAME_SHORT)
+            return;
+    d->tail_size = tail;
+    d->fixed = head_fixed((const uint8_t *)body.data);
+    d->cells_size = (uint32_t)(end - rest);
+    memcpy(d->cells, rest, d->cells_size);
+    if (take_piece(d->first, MOULD_FIRST, &d->first_size, row, row + marks->order_no_end - tail) &&
+        take_piece(d->second, MOULD_MIDDLE, &d->second_size, row + marks->order_no_end,
+                   row + marks->number) &&
+        take_piece(d->third, MOULD_MIDDLE, &d->third_size, row + marks->number_end, row + marks->amounts) &&
+        take_piece(d->last, MOULD_LAST, &d->last_size, row + marks->amounts_end, row + r->row_size))
+        d->range = range + 1;
+}
+
+/* Pieces of a mould have their whole room to be read. */
+static inline char *put_piece(char *at, const char *piece, uint32_t size, size_t step)
+{
+    for (uint32_t k = 0; k < size; k += (uint32_t)step)
+        memcpy(at + k, piece + k, step);
+    return at + size;
+}
+
+/* Prints a pair's row from the mould, if that is good for it. `r->text` has room. */
+static inline int cast_pair(const struct mould *d, struct ranging *r, const uint8_t *item)
+{
+    enum { WHOLE_MAX = 100000000, UNIT = 1000000 };
+    const uint8_t *const tail = item + 2, *const body = tail + d->tail_size, *const head = body + 1,
+                         *const cells = head + PAIR_HEAD;
+    if (*item != KIND_PAIR || item[1] != d->tail_size)
+        return 0;
+    const uint32_t number_size = cells[2];
+    if (cells[0] | cells[1] | (number_size > CELL_SLACK) ||
+        body[0] != PAIR_HEAD + 3 + number_size + d->cells_size || head_fixed(head) != d->fixed ||
+        !short_equal(cells + 3 + number_size, d->cells, d->cells_size))
+        return 0;
+    struct pair_head h;
+    get_pair_head(head, &h);
+    const struct cell_bytes tail_bytes = cell_load(tail), number = cell_load(cells + 3);
+    const uint64_t amount = h.amount < 0 ? 0 - (uint64_t)h.amount : (uint64_t)h.amount, whole = amount / UNIT,
+                   part = amount % UNIT / 10000;
+    const uint64_t local_at = h.local_place - r->names[LOCAL].begin,
+                   channel_at = h.channel_place - r->names[CHANNEL].begin;
+    if (__builtin_expect(!cell_is_plain(tail_bytes, d->tail_size) || !cell_is_plain(number, number_size) ||
+                             formula_may_begin(number_size ? (char)cells[3] : ' ') || amount % 10000 ||
+                             whole >= WHOLE_MAX || !h.local_line || !h.channel_line ||
+                             local_at >= r->names[LOCAL].size || channel_at >= r->names[CHANNEL].size,
+                         0))
+        return 0;
+    char *const begin = r->text + r->text_used;
+    char *at = put_piece(begin, d->first, d->first_size, CELL_SLACK);
+    cell_store(at, tail_bytes);
+    at = put_piece(at + d->tail_size, d->second, d->second_size, 16);
+    cell_store(at, number);
+    at = put_piece(at + number_size, d->third, d->third_size, 16);
+    /* The amount twice, from registers. */
+    const uint64_t digits = EIGHT_DIGITS(whole);
+    const unsigned zeros = zeros_before(digits);
+    const char cents[4] = {'.', (char)('0' + part / 10), (char)('0' + part % 10), ','};
+    for (int side = 0; side < SIDES; side++) {
+        *at = '-';
+        at += h.amount < 0;
+        put_digits(at, digits >> (8 * zeros));
+        memcpy(at + 8 - zeros, cents, sizeof cents);
+        at += 8 - zeros + sizeof cents;
+    }
+    at = put_piece(at, d->last, d->last_size, CELL_SLACK);
+    r->row_size = (uint32_t)(at - begin);
+    at = put_place(at, &r->names[LOCAL], h.local_place, h.local_line);
+    at = put_place(at, &r->names[CHANNEL], h.channel_place, h.channel_line);
+    *at++ = '\n';
+    r->text_used = (size_t)(at - r->text);
+    return 1;
+}
+
+/* A row of an item that is a pair. */
+static enum err put_pair_row(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                             const uint8_t *item, struct diag *diag)
+{
+    enum { ROOM = MOULD_FIRST + 2 * MOULD_MIDDLE + MOULD_LAST + 2 * NAME_SHORT + 512 };
+    if (__builtin_expect(r->mould.range == range + 1, 1)) {
+        const enum err err = grow_text(&r->text, r->text_used, &r->text_room, ROOM, diag);
+        if (err != OK)
+            return err;
+        if (__builtin_expect(cast_pair(&r->mould, r, item), 1)) {
+            r->mould.pause = r->mould.wait = 0;
+            return OK;
+        }
+    }
+    const size_t begin = r->text_used;
+    const enum err err = print_pair(m, r, io, range, item, diag);
+    if (err == OK)
+        make_mould(m, r, range, item, r->text + begin);
+    return err;
 }
 
 static enum err print_row(struct ranging *r, const uint8_t *item, struct diag *diag)
@@ -1673,20 +1848,14 @@ static enum err sort_and_print(struct match *m, struct ranging *r, struct worker
     enum err err = untie(m, r, io, range, count, diag);
     r->text_used = r->hashed_used = 0;
     unsigned late = 0;
-    for (size_t next = 0; err == OK && next < count + EARLY; next++) {
-        if (next + AHEAD < count) {
-            __builtin_prefetch(r->entries[next + AHEAD].item);
-            __builtin_prefetch(r->entries[next + AHEAD].item + 64);
+    for (size_t i = 0; err == OK && i < count; i++) {
+        if (i + AHEAD < count) {
+            __builtin_prefetch(r->entries[i + AHEAD].item);
+            __builtin_prefetch(r->entries[i + AHEAD].item + 64);
         }
-        if (next < count && *r->entries[next].item == KIND_PAIR)
-            err = make_ready(m, &r->ready[next % READY], range, r->entries[next].item, diag);
-        if (next < EARLY || err != OK)
-            continue;
-        const size_t i = next - EARLY;
         const uint8_t *item = r->entries[i].item;
         const uint64_t at = r->text_used;
-        err = *item == KIND_PAIR ? print_pair(m, r, io, &r->ready[i % READY], item, diag)
-                                 : print_row(r, item, diag);
+        err = *item == KIND_PAIR ? put_pair_row(m, r, io, range, item, diag) : print_row(r, item, diag);
         r->late[late].at = at;
         r->late[late++].size = r->row_size;
         if (err == OK && (late == LATE || i + 1 == count)) {
@@ -1771,7 +1940,7 @@ static enum err cut_range(struct match *m, struct ranging *r, uint32_t range, st
         size_t size;
         while (err == OK && (err = next_item(&reader, &item, &size, diag)) == OK && size) {
             struct span key;
-            err = whole_key(m, r->ready, range, item, &key, diag);
+            err = whole_key(m, &r->key, range, item, &key, diag);
             if (err == OK && !keep_sample(sample, hash_bytes(item, size, 2), 0, key))
                 err = mem_fail(diag, key.size, "sorting matched rows");
         }
