@@ -187,6 +187,15 @@ int pair_sift_end(struct pair_sift *sift, struct left_pair **pairs, size_t *room
             return 0;
         *room = marked;
     }
+    const int has_images = sift->is_log[LOCAL] | sift->is_log[CHANNEL];
+    if (has_images && marked > sift->images_room) {
+        mem_give(sift->images);
+        sift->images = mem_take(marked * sizeof *sift->images);
+        sift->images_room = sift->images ? marked : 0;
+        if (!sift->images)
+            return 0;
+    }
+    struct image_at none[SIDES];
     uint32_t p = 0, next = 0, end = 0; /* of the page that is walked: its pairs from `next` on */
     struct pair_walk walk = {0};
     for (size_t i = 0; i < found; i++) {
@@ -198,9 +207,13 @@ int pair_sift_end(struct pair_sift *sift, struct left_pair **pairs, size_t *room
             next = page->first;
             end = next + pair_walk_begin(&walk, page->bytes, page->size);
         }
-        do
+        struct image_at *const at = has_images ? sift->images[*count] : none;
+        do {
             pair_next(&walk, &(*pairs)[*count]);
-        while (next++ < number);
+            for (int side = 0; has_images && side < SIDES; side++)
+                if (sift->is_log[side])
+                    pair_next_image(&walk, &at[side]);
+        } while (next++ < number);
         ++*count;
     }
     return 1;
@@ -218,5 +231,6 @@ void pair_sift_fini(struct pair_sift *sift)
     mem_give(sift->found);
     mem_give(sift->set);
     mem_give(sift->asked);
+    mem_give(sift->images);
     *sift = (struct pair_sift){0};
 }

@@ -207,55 +207,50 @@ static inline unsigned image_at_width(uint32_t number)
     return (31u - (unsigned)__builtin_clz(number | 1)) >> 3;
 }
 
-static inline uint8_t *image_at_number(uint8_t *to, uint32_t number, unsigned wide)
-{
-    for (unsigned i = 0; i <= wide; i++)
-        *to++ = (uint8_t)(number >> 8 * i);
-    return to;
-}
-
-/* Writes up to IMAGE_AT_ROOM bytes; returns how many. */
-static inline uint32_t image_at_put(uint8_t *to, struct image_at at)
-{
-    const unsigned event = image_at_width(at.back_event), map = image_at_width(at.back_map),
-                   row = image_at_width(at.row_index);
-    to[0] = (uint8_t)(event | map << 2 | row << 4);
-    const uint8_t *const end = image_at_number(
-        image_at_number(image_at_number(to + 1, at.back_event, event), at.back_map, map), at.row_index, row);
-    return (uint32_t)(end - to);
-}
-
-static inline const uint8_t *image_at_read(const uint8_t *from, uint32_t *number, unsigned wide)
-{
-    *number = 0;
-    for (unsigned i = 0; i <= wide; i++)
-        *number |= (uint32_t)*from++ << 8 * i;
-    return from;
-}
-
-static inline uint32_t image_at_take(const uint8_t *from, struct image_at *at)
-{
-    const unsigned tag = from[0];
-    const uint8_t *const end = image_at_read(
-        image_at_read(image_at_read(from + 1, &at->back_event, tag & 3), &at->back_map, tag >> 2 & 3),
-        &at->row_index, tag >> 4 & 3);
-    return (uint32_t)(end - from);
-}
-
-/* Behind the pair that was just put, or read: the last byte first, as frames are filled from their ends. */
+/* Its first byte, seen from the end of the frame, says how wide the three are, which follow, the highest byte of each first. So what is
+ * not far (nearly all) is one word. Behind the pair that was just put, or read. */
 static inline void pair_put_image(struct pair_trail *trail, struct image_at at)
 {
-    uint8_t bytes[IMAGE_AT_ROOM];
-    const uint32_t size = image_at_put(bytes, at);
-    for (uint32_t i = 0; i < size; i++)
-        *--trail->high = bytes[i];
+    const unsigned event = image_at_width(at.back_event), map = image_at_width(at.back_map),
+                   row = image_at_width(at.row_index), size = 4 + event + map + row;
+    const unsigned tag = event | map << 2 | row << 4;
+    if (LIKELY(size <= 8)) {
+        uint64_t word = tag;
+        word = word << (8 * event + 8) | at.back_event;
+        word = word << (8 * map + 8) | at.back_map;
+        word = word << (8 * row + 8) | at.row_index;
+        pair_store(trail->high - 8, word << 8 * (8 - size));
+        trail->high -= size;
+        return;
+    }
+    const uint32_t number[] = {at.back_event, at.back_map, at.row_index};
+    *--trail->high = (uint8_t)tag;
+    for (unsigned i = 0; i < 3; i++)
+        for (unsigned left = (tag >> 2 * i & 3) + 1; left--;)
+            *--trail->high = (uint8_t)(number[i] >> 8 * left);
 }
+
 static inline void pair_next_image(struct pair_walk *walk, struct image_at *at)
 {
-    uint8_t bytes[IMAGE_AT_ROOM];
-    for (int i = 0; i < IMAGE_AT_ROOM; i++)
-        bytes[i] = walk->high[-1 - i];
-    walk->high -= image_at_take(bytes, at);
+    uint64_t word = pair_load(walk->high - 8);
+    const unsigned tag = (unsigned)(word >> 56), event = tag & 3, map = tag >> 2 & 3, row = tag >> 4 & 3,
+                   size = 4 + event + map + row;
+    if (LIKELY(size <= 8)) {
+        word <<= 8;
+        at->back_event = (uint32_t)(word >> (56 - 8 * event));
+        word <<= 8 * event + 8;
+        at->back_map = (uint32_t)(word >> (56 - 8 * map));
+        word <<= 8 * map + 8;
+        at->row_index = (uint32_t)(word >> (56 - 8 * row));
+        walk->high -= size;
+        return;
+    }
+    uint32_t number[3] = {0, 0, 0};
+    walk->high--;
+    for (unsigned i = 0; i < 3; i++)
+        for (unsigned left = (tag >> 2 * i & 3) + 1; left--;)
+            number[i] = number[i] << 8 | *--walk->high;
+    *at = (struct image_at){number[0], number[1], number[2]};
 }
 
 /* ---- which pairs of a partition are not alone with their print ---- */
@@ -284,13 +279,17 @@ struct pair_sift {
     uint32_t *set, *asked;
     size_t set_room;
     uint32_t asked_count, asked_room;
+    uint8_t is_log[SIDES];            /* the caller's: behind each pair stands where its image is */
+    struct image_at (*images)[SIDES]; /* of the pairs that pair_sift_end gave */
+    size_t images_room;
 };
 
 /* 0: memory is out. */
 int pair_sift_add(struct pair_sift *sift, const void *bytes, uint32_t size);
 int pair_sift_begin(struct pair_sift *sift);
 int pair_sift_ask(struct pair_sift *sift, uint32_t print);
-/* Pairs whose print comes more than once or was asked for, in their order, to `*pairs`, which has `*room` and grows by mem_grow. */
+/* Pairs whose print comes more than once or was asked for, in their order, to `*pairs`, which has `*room` and grows by mem_grow; where a
+ * side is a log, where their images are to sift->images. */
 int pair_sift_end(struct pair_sift *sift, struct left_pair **pairs, size_t *room, size_t *count);
 void pair_sift_reset(struct pair_sift *sift);
 void pair_sift_fini(struct pair_sift *sift);

@@ -338,6 +338,19 @@ static enum err lay_page(void *context, const void *bytes, uint32_t size, struct
     return pair_sift_add(&s->sift, bytes, size) ? OK : mem_fail(diag, 0, "the pairs of one partition");
 }
 
+/* Room for what is known of images beside `flat`. */
+static enum err images_room(struct index *s, struct diag *diag)
+{
+    if (!s->has_images || s->left_image_room >= s->flat_room)
+        return OK;
+    mem_give(s->left_images);
+    s->left_images = mem_take(s->flat_room * sizeof *s->left_images);
+    s->left_image_room = s->left_images ? s->flat_room : 0;
+    return s->left_images
+               ? OK
+               : mem_fail(diag, s->flat_room * sizeof *s->left_images, "the pairs of one partition");
+}
+
 static enum err flat_all(struct index *s, uint32_t number, struct diag *diag)
 {
     const size_t n = s->trail[number].count;
@@ -349,15 +362,10 @@ static enum err flat_all(struct index *s, uint32_t number, struct diag *diag)
             return mem_fail(diag, n * sizeof *s->flat, "the pairs of one partition");
         s->flat_room = n + n / 4 + 1;
     }
-    if (s->has_images && s->left_image_room < s->flat_room) {
-        mem_give(s->left_images);
-        s->left_images = mem_take(s->flat_room * sizeof *s->left_images);
-        s->left_image_room = s->left_images ? s->flat_room : 0;
-        if (!s->left_images)
-            return mem_fail(diag, s->flat_room * sizeof *s->left_images, "the pairs of one partition");
-    }
     s->flat_count = 0;
-    const enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, lay_flat, s, diag);
+    enum err err = images_room(s, diag);
+    if (err == OK)
+        err = s->pairs->ops->read(s->pairs, s->config.spill, number, lay_flat, s, diag);
     CHECK2(err != OK || s->flat_count == n, s->flat_count, n);
     return err;
 }
@@ -367,6 +375,8 @@ static enum err flat_some(struct index *s, uint32_t number, struct diag *diag)
 {
     s->flat_count = 0;
     pair_sift_reset(&s->sift);
+    for (int side = 0; side < SIDES; side++)
+        s->sift.is_log[side] = s->config.layout[side].has_fold;
     enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, lay_page, s, diag);
     if (err != OK)
         return err;
@@ -377,9 +387,14 @@ static enum err flat_some(struct index *s, uint32_t number, struct diag *diag)
     for (uint32_t i = s->packed_start[number]; fits && i < s->packed_start[number + 1]; i++)
         fits = pair_sift_ask(&s->sift, (uint32_t)packed_hash(packed_at(&s->packed, s->packed_waiting[i])->key,
                                                              s->packed.seed));
-    return fits && pair_sift_end(&s->sift, &s->flat, &s->flat_room, &s->flat_count)
-               ? OK
-               : mem_fail(diag, s->sift.count * sizeof *s->flat, "the pairs of one partition");
+    if (!fits || !pair_sift_end(&s->sift, &s->flat, &s->flat_room, &s->flat_count))
+        return mem_fail(diag, s->sift.count * sizeof *s->flat, "the pairs of one partition");
+    err = images_room(s, diag);
+    for (size_t i = 0; err == OK && s->has_images && i < s->flat_count; i++) {
+        const struct image_at *const at = s->sift.images[i];
+        s->left_images[i] = (struct left_image){.at = {at[LOCAL], at[CHANNEL]}};
+    }
+    return err;
 }
 
 /* Lays a partition's pairs side by side in s->flat, `all` or those that something may come of, and makes room for the set of their
@@ -516,8 +531,8 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
 {
     struct refs out = {s, refs, ref_count, ref_room, *ref_count};
     size_t n = 0, mask = 0;
-    const int all =
-        pairs || s->has_images || s->config.gives_back || (s->config.repeats && s->config.repeats->count);
+    const int all = pairs || (s->has_images && s->config.keep_pairs) || s->config.gives_back ||
+                    (s->config.repeats && s->config.repeats->count);
     s->crowd_count = 0;
     s->all_crowd = 0;
     enum err err = s->level < LEVEL_LAST || !pairs_exceed(s, number) || !(s->config.crowd || s->has_images)

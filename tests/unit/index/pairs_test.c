@@ -154,6 +154,7 @@ TEST(a_pair_takes_ten_bytes_near_the_highest_and_eleven_where_one_is_far_before)
 /* Against looking at all. */
 static int sifts_right(struct pair_sift *sift, uint32_t count, uint64_t prints, uint32_t asked, uint64_t seed)
 {
+    struct image_at *images = calloc(2 * (size_t)count + 1, sizeof *images);
     struct frames *f = aligned_alloc(64, (sizeof *f + 63) / 64 * 64);
     struct left_pair *pairs = calloc(count + 1, sizeof *pairs), *some = NULL;
     uint8_t *wanted = calloc(count + 1, 1);
@@ -167,6 +168,13 @@ static int sifts_right(struct pair_sift *sift, uint32_t count, uint64_t prints, 
                                       .channel = some_place(&prng, f->trail.channel, 2),
                                       .print = (uint32_t)prng_below(&prng, prints) * 2654435761u};
         put(f, &pairs[i]);
+        for (int side = 0; side < SIDES; side++)
+            if (sift->is_log[side]) {
+                images[2 * i + (unsigned)side] = (struct image_at){
+                    (uint32_t)prng_below(&prng, 9000), (uint32_t)prng_next(&prng) >> prng_below(&prng, 32),
+                    (uint32_t)prng_below(&prng, 300)};
+                pair_put_image(&f->trail, images[2 * i + (unsigned)side]);
+            }
     }
     pair_end(&f->trail);
     pair_sift_reset(sift);
@@ -194,6 +202,9 @@ static int sifts_right(struct pair_sift *sift, uint32_t count, uint64_t prints, 
                  some[i].channel != pairs[next].channel;
         if (next == count)
             break;
+        for (unsigned side = 0; side < SIDES; side++)
+            wrong += sift->is_log[side] &&
+                     memcmp(&sift->images[i][side], &images[2 * next + side], sizeof *images) != 0;
     }
     for (; next < count; next++)
         wrong += wanted[next];
@@ -201,13 +212,17 @@ static int sifts_right(struct pair_sift *sift, uint32_t count, uint64_t prints, 
     free(f);
     free(pairs);
     free(wanted);
+    free(images);
     return wrong == 0;
 }
 
 TEST(pairs_with_an_equal_are_found_and_those_that_were_asked_for)
 {
     struct pair_sift sift = {0};
+    /* Sides that are logs, too: none, the local one, both. */
     for (uint64_t seed = 1; seed < 4; seed++) {
+        sift.is_log[LOCAL] = seed > 1;
+        sift.is_log[CHANNEL] = seed > 2;
         EXPECT(sifts_right(&sift, 0, 10, 3, seed));
         EXPECT(sifts_right(&sift, 1, 1, 1, seed));
         EXPECT(sifts_right(&sift, 2000, UINT32_MAX, 50, seed)); /* all alone */
