@@ -24,8 +24,28 @@ static inline uint32_t print_at(const uint8_t *prints, uint32_t number)
     return print;
 }
 
+int pair_sift_copies(struct pair_sift *sift, size_t size)
+{
+    if (size > sift->copies_room) {
+        mem_give(sift->copies);
+        sift->copies_room = 0;
+        sift->copies = mem_take(size + size / 4);
+        if (!sift->copies)
+            return 0;
+        sift->copies_room = size + size / 4;
+    }
+    sift->copies_size = size;
+    return 1;
+}
+
 int pair_sift_add(struct pair_sift *sift, const void *bytes, uint32_t size)
 {
+    if (sift->copies_size) {
+        CHECK2(size <= sift->copies_size - sift->copies_used, size, sift->copies_used);
+        memcpy(sift->copies + sift->copies_used, bytes, size);
+        bytes = sift->copies + sift->copies_used;
+        sift->copies_used += size;
+    }
     if (sift->page_count == sift->page_room) {
         const uint32_t room = sift->page_room ? sift->page_room * 2 : 64;
         struct pair_page *grown = mem_grow(sift->pages, room * sizeof *grown);
@@ -222,11 +242,13 @@ int pair_sift_end(struct pair_sift *sift, struct left_pair **pairs, size_t *room
 void pair_sift_reset(struct pair_sift *sift)
 {
     sift->page_count = sift->count = sift->asked_count = 0;
+    sift->copies_used = sift->copies_size = 0;
 }
 
 void pair_sift_fini(struct pair_sift *sift)
 {
     mem_give(sift->pages);
+    mem_give(sift->copies);
     mem_give(sift->marks);
     mem_give(sift->found);
     mem_give(sift->set);

@@ -257,7 +257,8 @@ static inline void pair_next_image(struct pair_walk *walk, struct image_at *at)
 
 /* A byte in six or more a pair says which prints may come twice; only what then has an equal is read with its places.
  *
- *     pair_sift_add      each frame of the partition, which stays where it is
+ *     pair_sift_copies   where frames do not stay
+ *     pair_sift_add      each frame of the partition
  *     pair_sift_begin
  *       pair_sift_ask    prints that are somewhere else, too
  *     pair_sift_end
@@ -270,7 +271,9 @@ struct pair_sift {
         uint32_t size, first; /* the number of its first pair */
     } * pages;
     uint32_t page_count, page_room;
-    uint32_t count; /* of pairs */
+    uint8_t *copies;                              /* of pages that do not stay */
+    size_t copies_room, copies_used, copies_size; /* copies_size 0: pages stay */
+    uint32_t count;                               /* of pairs */
     uint8_t *marks; /* by place: 0 nobody, 1 one print, 3 perhaps an equal one too */
     size_t marks_room;
     unsigned shift;  /* 32 - bits of a place */
@@ -284,6 +287,8 @@ struct pair_sift {
     size_t images_room;
 };
 
+/* Where pages do not stay: as many bytes of them are copied, the sum of their sizes. 0: memory is out. */
+int pair_sift_copies(struct pair_sift *sift, size_t size);
 /* 0: memory is out. */
 int pair_sift_add(struct pair_sift *sift, const void *bytes, uint32_t size);
 int pair_sift_begin(struct pair_sift *sift);

@@ -377,6 +377,9 @@ static enum err flat_some(struct index *s, uint32_t number, struct diag *diag)
     pair_sift_reset(&s->sift);
     for (int side = 0; side < SIDES; side++)
         s->sift.is_log[side] = s->config.layout[side].has_fold;
+    if (!s->pairs->ops->is_in_memory(s->pairs, number) &&
+        !pair_sift_copies(&s->sift, s->pairs->ops->size(s->pairs, number)))
+        return mem_fail(diag, s->pairs->ops->size(s->pairs, number), "the pairs of one partition");
     enum err err = s->pairs->ops->read(s->pairs, s->config.spill, number, lay_page, s, diag);
     if (err != OK)
         return err;
@@ -402,8 +405,7 @@ static enum err flat_some(struct index *s, uint32_t number, struct diag *diag)
 static enum err flatten(struct index *s, uint32_t number, int all, size_t *count, size_t *mask,
                         struct diag *diag)
 {
-    enum err err = all || !s->pairs->ops->is_in_memory(s->pairs, number) ? flat_all(s, number, diag)
-                                                                         : flat_some(s, number, diag);
+    enum err err = all ? flat_all(s, number, diag) : flat_some(s, number, diag);
     size_t slots = 64;
     while (slots < s->flat_count * 2)
         slots *= 2;

@@ -367,6 +367,34 @@ static uint64_t row_bytes(const struct worker *w)
            (w->text_bytes ? w->text_bytes : TEXT_BYTES);
 }
 
+/* Partitions have some rows each: what one took the next one has, since memory that is given back under a small budget comes back page by
+ * page. */
+enum { ROWS_KEPT = 256 };
+
+/* So many rows, and pointers to them behind. NULL: memory is out. */
+static struct full *take_rows(struct worker *w, uint32_t count)
+{
+    struct full *const kept = w->rows_kept;
+    if (count <= w->rows_kept_room) {
+        w->rows_kept = NULL;
+        w->rows_kept_room = 0;
+        return kept;
+    }
+    if (count <= ROWS_KEPT)
+        count = ROWS_KEPT;
+    return mem_take((size_t)count * (sizeof *kept + sizeof(struct full *)));
+}
+
+static void give_rows(struct worker *w, struct full *rows, uint32_t count)
+{
+    if (rows && count <= ROWS_KEPT && !w->rows_kept) {
+        w->rows_kept = rows;
+        w->rows_kept_room = ROWS_KEPT;
+    } else {
+        mem_give(rows);
+    }
+}
+
 /* Judges the records that `refs` name, in one pass. */
 static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, int pass, int is_part)
 {
@@ -374,11 +402,10 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
         return OK;
     const struct job *job = w->run->config->job;
     arena_reset(&w->arena);
-    struct full *rows = mem_take((size_t)count * sizeof *rows);
-    struct full **order = mem_take((size_t)count * sizeof *order);
-    enum err err = rows && order
-                       ? OK
-                       : mem_fail(&w->diag, (size_t)count * (sizeof *rows + sizeof *order), "open records");
+    struct full *const rows = take_rows(w, count);
+    struct full **const order = (struct full **)(void *)(rows + count);
+    enum err err =
+        rows ? OK : mem_fail(&w->diag, (size_t)count * (sizeof *rows + sizeof *order), "open records");
     if (err == OK)
         err = judge_fetch(w, refs, &count, rows, &w->arena);
     if (count >= MEASURED_MIN && w->arena.held / count > w->text_bytes)
@@ -425,8 +452,7 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
                       : judge_emit(w, row);
         }
     }
-    mem_give(order);
-    mem_give(rows);
+    give_rows(w, rows, count);
     return err;
 }
 

@@ -443,6 +443,7 @@ static void worker_teardown(struct worker *w)
     verdict_scratch_fini(&w->scratch);
     mem_give(w->subset);
     arena_fini(&w->arena);
+    mem_give(w->rows_kept);
     tally_fini(&w->outbox.tally);
     tally_fini(&w->apart);
     aggregate_fini(&w->aggregate);

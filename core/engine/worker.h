@@ -56,6 +56,8 @@ struct worker {
     struct spool *later[KEYS_MAX + PASSES_BEHIND];
     struct spool *crowd[CROWD_STAGES]; /* what this worker put for a stage; NULL: nothing */
     struct verdict_scratch scratch;
+    struct full *rows_kept; /* of judge, for the next call; pointers to them behind */
+    uint32_t rows_kept_room;
     /* of judge: its rows, and where each was found */
     const struct full *rows_at_hand;
     const struct row_ref *refs_at_hand;

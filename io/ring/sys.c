@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define FAULT()                                                                                              \
@@ -58,6 +59,16 @@ int sys_pwrite_full(int fd, const void *buffer, size_t size, uint64_t offset)
         done += (size_t)n;
     }
     return 0;
+}
+
+ssize_t sys_pwritev(int fd, const struct iovec *pieces, int count, uint64_t offset)
+{
+    FAULT();
+    ssize_t n;
+    do
+        n = pwritev(fd, pieces, count, (off_t)offset);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
 }
 
 void sys_start_write(int fd, uint64_t offset, uint64_t size)

@@ -11,12 +11,15 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 int sys_open(const char *path, int flags, unsigned mode);
 /* Reads until `size` bytes are there or the file ends: a short return is the end, never an accident. */
 ssize_t sys_pread_full(int fd, void *buffer, size_t size, uint64_t offset);
 /* Writes all of it. 0 or -errno. */
 int sys_pwrite_full(int fd, const void *buffer, size_t size, uint64_t offset);
+/* Writes pieces end to end in one call: how many bytes, which may be fewer than there are. */
+ssize_t sys_pwritev(int fd, const struct iovec *pieces, int count, uint64_t offset);
 /* What was written there goes on its way to the disk, so that the fsync which must come waits for less. A hint: what goes wrong with it fsync
  * will say. size 0: all. */
 void sys_start_write(int fd, uint64_t offset, uint64_t size);

@@ -13,7 +13,7 @@ enum {
     SMALL_TO = 1 << 20,
     MEMORY_MIN = 64 * 1024,
     SEGMENT_HUGE = 2 << 20,
-    HUGE_FROM = 32 << 20,       /* spools that may hold this much take huge pages */
+    HUGE_FROM = 8 << 20,        /* spools that may hold this much take huge pages */
     HUGE_PATIENCE_NS = 2000000, /* what a small page costs more in use is worth no more */
     WRITE_FRAMES = 64,          /* at most, in an extent */
     WRITES = 8,                 /* in flight */
@@ -159,6 +159,12 @@ static enum err leave_cache(struct host *host, struct diag *diag)
     return need_ring(host, diag);
 }
 
+static uint64_t free_there(const struct host *host)
+{
+    struct statvfs fs;
+    return statvfs(host->config.directory, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+}
+
 /* Space for `bytes` more, before they are written. */
 static enum err reserve(struct host *host, uint64_t bytes, struct diag *diag)
 {
@@ -175,16 +181,12 @@ static enum err reserve(struct host *host, uint64_t bytes, struct diag *diag)
             more = bytes;
             error = sys_reserve(host->fd, host->reserved, more);
         }
-        if (error) {
-            struct statvfs fs;
-            uint64_t free_bytes =
-                statvfs(host->config.directory, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+        if (error)
             return diag_set_errno(diag, -error, "spill.write",
                                   "%s: cannot set aside %llu bytes that do not fit in memory (%llu set aside "
                                   "already, %llu bytes are free)",
                                   host->config.directory, (unsigned long long)more,
-                                  (unsigned long long)host->end, (unsigned long long)free_bytes);
-        }
+                                  (unsigned long long)host->end, (unsigned long long)free_there(host));
         host->reserved += more;
     }
     return OK;
@@ -202,6 +204,17 @@ static void frame_free(struct frames *spool, struct frame *frame)
     spool->free = frame;
 }
 
+static enum err write_failed(const struct host *host, int error, uint64_t bytes, struct diag *diag)
+{
+    if (error == ENOSPC || error == EDQUOT)
+        return diag_set_errno(diag, error, "spill.write",
+                              "%s: cannot write %llu bytes that do not fit in memory, %llu are free there",
+                              host->config.directory, (unsigned long long)bytes,
+                              (unsigned long long)free_there(host));
+    return diag_set_errno(diag, error, "spill.write", "%s: cannot write %llu bytes that do not fit in memory",
+                          host->config.directory, (unsigned long long)bytes);
+}
+
 /* Takes in one finished operation; 0 when none is (`wait`: none is in flight). */
 static int reap(struct host *host, int wait, enum err *err, struct diag *diag)
 {
@@ -214,9 +227,7 @@ static int reap(struct host *host, int wait, enum err *err, struct diag *diag)
     }
     struct write *w = &host->writes[done.tag];
     if (done.result < 0 || (uint64_t)done.result != w->bytes)
-        *err = diag_set_errno(diag, done.result < 0 ? (int)-done.result : ENOSPC, "spill.write",
-                              "%s: cannot write %llu bytes that do not fit in memory", host->config.directory,
-                              (unsigned long long)w->bytes);
+        *err = write_failed(host, done.result < 0 ? (int)-done.result : ENOSPC, w->bytes, diag);
     for (unsigned i = 0; i < w->count; i++)
         frame_free(w->spool, w->frames[i]);
     w->spool = NULL;

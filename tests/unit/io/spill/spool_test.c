@@ -4,6 +4,7 @@
 #include "io/spill/spool.h"
 #include "tests/support/check_test.h"
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -200,6 +201,31 @@ TEST(what_is_held_goes_to_disk_when_the_limit_falls)
         spill_host_close(host);
     }
     EXPECT(mem_held() == before);
+}
+
+TEST(a_write_that_finds_no_room_says_how_much_is_free)
+{
+    static uint8_t record[64];
+    for (int how = 0; how < 4; how++) {
+        struct spool_host *host = host_open(how % 2 ? RING_AUTO : RING_POSIX, how / 2 ? UINT64_MAX : 0);
+        struct spool *spool;
+        struct diag diag = {0};
+        enum err err = OK;
+        EXPECT(host->ops->open(&spool, host, PARTITIONS, 100000, &diag) == OK);
+        for (uint32_t i = 0; err == OK && i < 10 * RECORDS_MAX; i++) {
+            err = spool_put(spool, i % PARTITIONS, record, sizeof record, &diag);
+            if (i == RECORDS_MAX / 2) { /* its space is set aside, and then there is none */
+                const int full = open("/dev/full", O_RDWR);
+                EXPECT(host->written > 0 && dup2(full, spill_file()) >= 0);
+                close(full);
+            }
+        }
+        EXPECT(err == ERR_MACHINE && strcmp(diag.code, "spill.write") == 0);
+        EXPECT(strstr(diag.what, "/tmp: cannot write ") != NULL &&
+               strstr(diag.what, " are free there") != NULL);
+        host->ops->close(spool);
+        spill_host_close(host);
+    }
 }
 
 TEST(no_directory_is_an_error)
