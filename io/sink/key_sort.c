@@ -51,6 +51,46 @@ void word_sort(struct sort_entry *entries, struct sort_entry *other, size_t coun
         memcpy(entries, from, count * sizeof *entries);
 }
 
+void bits_sort(uint64_t *words, uint64_t *other, size_t count, unsigned shift, unsigned bits)
+{
+    enum { DIGIT_MAX = 11 };
+    int sorted = 1;
+    for (size_t i = 1; i < count; i++)
+        sorted &= words[i] >= words[i - 1];
+    if (sorted)
+        return;
+    if (count < FEW) {
+        for (size_t i = 1; i < count; i++) {
+            const uint64_t w = words[i];
+            size_t k = i;
+            for (; k > 0 && words[k - 1] > w; k--)
+                words[k] = words[k - 1];
+            words[k] = w;
+        }
+        return;
+    }
+    const unsigned passes = (bits + DIGIT_MAX - 1) / DIGIT_MAX, digit = (bits + passes - 1) / passes;
+    const uint64_t mask = ((uint64_t)1 << digit) - 1;
+    uint64_t *from = words, *to = other;
+    for (unsigned p = 0; p < passes; p++, shift += digit) {
+        uint32_t counts[1 << DIGIT_MAX] = {0}, sum = 0;
+        for (size_t i = 0; i < count; i++)
+            counts[from[i] >> shift & mask]++;
+        for (unsigned v = 0; v <= mask; v++) {
+            const uint32_t n = counts[v];
+            counts[v] = sum;
+            sum += n;
+        }
+        for (size_t i = 0; i < count; i++)
+            to[counts[from[i] >> shift & mask]++] = from[i];
+        uint64_t *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != words)
+        memcpy(words, from, count * sizeof *words);
+}
+
 static int by_key(const void *a, const void *b, void *key)
 {
     sort_key_fn *of = *(sort_key_fn **)key;

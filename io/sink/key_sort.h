@@ -22,4 +22,8 @@ void key_sort(struct sort_entry *entries, struct sort_entry *other, size_t count
 /* Sorts by `word` alone. */
 void word_sort(struct sort_entry *entries, struct sort_entry *other, size_t count);
 
+/* Sorts words by the `bits` bits from `shift` on, above which there are none; below them they are in order among equals. At most
+ * UINT32_MAX of them. */
+void bits_sort(uint64_t *words, uint64_t *other, size_t count, unsigned shift, unsigned bits);
+
 #endif

@@ -35,6 +35,7 @@ enum {
     RANGE_BYTES_MIN = 16 << 10,
     RANGES_MAX = 1 << 14,
     PAIR_BYTES = 10,
+    BATCH = 1 << 24, /* pairs that are ordered at once: their numbers, and places of 40 bits, are one word */
     KIND_PAIR = 0,
     KIND_ROW = 1, /* a row that was judged, ready to be written */
     FLAG_DATE_DISAGREES = 1
@@ -158,7 +159,9 @@ enum turn { TURN_PLACE, TURN_DIGEST, TURNS };
 struct match {
     struct match_config config;
     struct match_plan plan;
-    unsigned order[FIELD_SLOTS]; /* of canonical bytes */
+    unsigned order[FIELD_SLOTS];            /* of canonical bytes */
+    signed char compare_cells[FIELD_SLOTS]; /* of the local side, that the key does not say */
+    int compare_cell_count;
     struct match_lane *lanes;
     struct tank *pairs, *channel, *rows, *ranges_tank;
     pthread_mutex_t lock; /* of what follows, and of stage 1's results while they are made */
@@ -177,7 +180,7 @@ struct match {
     uint32_t turns[TURNS]; /* the range that has it */
     struct stretch_file *file;
     struct digest *digest;
-    int began;
+    int began, ended;
     uint64_t spilled;
 };
 
@@ -221,6 +224,11 @@ enum err match_open(struct match **out, const struct match_config *config, struc
     pthread_cond_init(&m->turn_is_over, NULL);
     match_plan_make(&m->plan, config->job);
     canonical_order(config->job, m->order);
+    for (int i = 0; i < config->job->match.compare_count; i++) {
+        const signed char cell = m->plan.cell_at[LOCAL][config->job->match.compare[i]];
+        if (cell >= 0)
+            m->compare_cells[m->compare_cell_count++] = cell;
+    }
     m->lanes = mem_take_zero(config->lanes, sizeof *m->lanes);
     if (!m->lanes) {
         match_close(m);
@@ -558,137 +566,199 @@ static enum err leans_of(struct match *m, enum side side, struct worker_io *io, 
 /* What a worker needs to go through slices. */
 struct slicing {
     struct tank_load load;
-    struct sort_entry *entries, *other;
-    size_t entry_room;
-    uint8_t *bytes; /* channel items of the slice */
+    uint8_t *pairs; /* of the slice, one behind the other */
+    size_t pair_room;
+    /* Places, then ordered: above `shift` a place less `first`, below it its number before. */
+    uint64_t *words, *other;
+    size_t *offsets; /* of channel items in `base`, by their numbers */
+    size_t word_room;
+    uint64_t first;
+    unsigned shift;
+    const uint8_t *base; /* `bytes`, or what was loaded */
+    uint8_t *bytes;      /* channel items of the slice */
     size_t used, room;
     struct lean_list list;
     struct arena arena;
     uint64_t places[AT_ONCE];
+    const uint8_t *items[AT_ONCE];
     uint32_t ranges[AT_ONCE];
 };
 
 static void slicing_fini(struct slicing *s)
 {
     tank_load_fini(&s->load);
-    mem_give(s->entries);
+    mem_give(s->pairs);
+    mem_give(s->words);
     mem_give(s->other);
+    mem_give(s->offsets);
     mem_give(s->bytes);
     lean_list_fini(&s->list);
     arena_fini(&s->arena);
     mem_give(s);
 }
 
-static enum err entry_room(struct slicing *s, size_t count, struct diag *diag)
+/* Room for `count` words, with what is in them. */
+static enum err word_room(struct slicing *s, size_t count, struct diag *diag)
 {
-    if (count <= s->entry_room)
+    if (count <= s->word_room)
         return OK;
-    mem_give(s->entries);
-    mem_give(s->other);
-    s->entry_room = 0;
-    s->entries = mem_take((count + count / 8) * sizeof *s->entries);
-    s->other = mem_take((count + count / 8) * sizeof *s->other);
-    if (!s->entries || !s->other)
-        return mem_fail(diag, 2 * count * sizeof *s->entries, "matched rows");
-    s->entry_room = count + count / 8;
-    return OK;
-}
-
-/* Half as many again as there were, with what is in them. */
-static enum err more_entries(struct slicing *s, struct diag *diag)
-{
-    const size_t room = s->entry_room + s->entry_room / 2 + 4096;
-    struct sort_entry *grown = mem_grow(s->entries, room * sizeof *grown);
-    s->entries = grown ? grown : s->entries;
+    const size_t room = count + count / 4 + 1024;
+    uint64_t *words = mem_grow(s->words, room * sizeof *words);
+    s->words = words ? words : s->words;
+    size_t *offsets = words ? mem_grow(s->offsets, room * sizeof *offsets) : NULL;
+    s->offsets = offsets ? offsets : s->offsets;
     mem_give(s->other);
     s->other = mem_take(room * sizeof *s->other);
-    if (!grown || !s->other)
-        return mem_fail(diag, 2 * room * sizeof *grown, "matched rows");
-    s->entry_room = room;
-    return OK;
+    s->word_room = words && offsets && s->other ? room : 0;
+    return s->word_room ? OK : mem_fail(diag, 3 * room * sizeof *words, "matched rows");
 }
 
-/* Loads the pairs of a slice, sorted by their places of one side. Entries point at the items. */
-static enum err load_pairs(struct match *m, struct slicing *s, uint32_t slice, enum side by, size_t *count,
+static unsigned bits_of(uint64_t value)
+{
+    return value ? 64 - (unsigned)__builtin_clzll(value) : 0;
+}
+
+/* Orders `count` places in `words` from `from` on, of BATCH at most. */
+static void order_places(struct slicing *s, size_t from, size_t count)
+{
+    uint64_t *const words = s->words + from, last = 0;
+    s->first = UINT64_MAX;
+    for (size_t i = 0; i < count; i++) {
+        s->first = words[i] < s->first ? words[i] : s->first;
+        last = words[i] > last ? words[i] : last;
+    }
+    s->shift = bits_of(BATCH - 1 < count ? BATCH - 1 : count);
+    for (size_t i = 0; i < count; i++)
+        words[i] = (words[i] - s->first) << s->shift | i;
+    bits_sort(words, s->other, count, s->shift, count ? bits_of(last - s->first) : 0);
+}
+
+static inline uint64_t ordered_place(const struct slicing *s, uint64_t word)
+{
+    return s->first + (word >> s->shift);
+}
+
+static inline size_t ordered_number(const struct slicing *s, uint64_t word)
+{
+    return word & (((uint64_t)1 << s->shift) - 1);
+}
+
+/* Loads the pairs of a slice, and their channel places as words. */
+static enum err load_pairs(struct match *m, struct slicing *s, uint32_t slice, size_t *count,
                            struct diag *diag)
 {
+    const size_t size = tank_size(m->pairs, slice);
+    *count = size / PAIR_BYTES;
     enum err err = tank_load(m->pairs, slice, &s->load, diag);
-    *count = 0;
     if (err == OK)
-        err = entry_room(s, tank_size(m->pairs, slice) / PAIR_BYTES, diag);
-    enum err waited = tank_wait(m->pairs, &s->load, diag);
-    for (uint32_t i = 0; err == OK && waited == OK && i < s->load.piece_count; i++)
-        for (size_t at = 0; at < s->load.pieces[i].size; at += PAIR_BYTES) {
-            const uint8_t *item = s->load.pieces[i].bytes + at;
-            s->entries[(*count)++] = (struct sort_entry){get40(item + (by == LOCAL ? 0 : 5)), item};
-        }
-    if (err == OK)
-        err = waited;
-    if (err == OK)
-        word_sort(s->entries, s->other, *count);
+        err = word_room(s, *count, diag);
+    const enum err waited = tank_wait(m->pairs, &s->load, diag);
+    err = err == OK ? waited : err;
+    if (err == OK && size + 8 > s->pair_room) {
+        mem_give(s->pairs);
+        s->pair_room = 0;
+        s->pairs = mem_take(size + size / 8 + 8);
+        if (!s->pairs)
+            return mem_fail(diag, size, "matched rows");
+        s->pair_room = size + size / 8 + 8;
+    }
+    size_t used = 0;
+    for (uint32_t i = 0; err == OK && i < s->load.piece_count; i++) {
+        if (s->load.pieces[i].size)
+            memcpy(s->pairs + used, s->load.pieces[i].bytes, s->load.pieces[i].size);
+        used += s->load.pieces[i].size;
+    }
+    for (size_t i = 0; err == OK && i < *count; i++)
+        s->words[i] = get40(s->pairs + i * PAIR_BYTES + 5);
     return err;
 }
 
-/* Reads the channel rows of the pairs in `entries` and hands each as an item to `put`. */
-static enum err channel_items(struct match *m, struct slicing *s, struct worker_io *io, size_t count,
-                              enum err (*put)(struct match *m, struct slicing *s, uint32_t lane,
-                                              uint64_t local_place, const uint8_t *item, size_t size,
-                                              struct diag *diag),
-                              uint32_t number, struct diag *diag)
+/* A channel row's part of its pair. */
+static size_t make_channel_item(const struct slicing *s, uint8_t *to, uint64_t local_place,
+                                const struct lean *row)
 {
-    struct match_lane *lane = &m->lanes[number];
+    const struct channel_head head = {.local_place = local_place,
+                                      .place = row->place,
+                                      .line = row->line,
+                                      .day = row->day,
+                                      .date_disagrees = row->date_disagrees};
+    put_channel_head(to, &head);
+    const uint8_t *end = lean_put_cell(
+        to + CHANNEL_HEAD,
+        (struct span){(const char *)s->list.bytes + row->at + row->order_size, row->cells_size});
+    return (size_t)(end - to);
+}
+
+static inline size_t channel_item_room(const struct lean *row)
+{
+    return CHANNEL_HEAD + 8 + row->cells_size;
+}
+
+/* To the slice of its local row. */
+static enum err put_channel_away(struct match *m, struct slicing *s, uint32_t number, uint64_t local_place,
+                                 const struct lean *row, struct diag *diag)
+{
+    const uint32_t slice = slice_of(&m->slices[LOCAL], local_place);
+    const size_t room = channel_item_room(row);
+    uint8_t *const place = tank_reserve(m->channel, number, slice, room), *const item =
+                                                                              place ? place
+                                                                                    : item_room(
+                                                                                          &m->lanes[number],
+                                                                                          room, diag);
+    if (!item)
+        return diag->err;
+    const size_t size = make_channel_item(s, item, local_place, row);
+    if (!place)
+        return tank_put(m->channel, number, slice, item, size, diag);
+    tank_commit(m->channel, number, slice, size);
+    return OK;
+}
+
+static enum err bytes_room(struct slicing *s, size_t size, struct diag *diag)
+{
+    if (s->used + size <= s->room)
+        return OK;
+    const size_t room = (s->used + size) * 3 / 2 + 65536;
+    uint8_t *grown = mem_grow(s->bytes, room);
+    if (!grown)
+        return mem_fail(diag, room, "matched rows");
+    s->bytes = grown;
+    s->room = room;
+    return OK;
+}
+
+/* Reads the channel rows of `count` pairs from `from` on, whose places are ordered. Their parts of the pairs are kept in `bytes`,
+ * with their local places in `words`; or put away. */
+static enum err channel_items(struct match *m, struct slicing *s, struct worker_io *io, size_t from,
+                              size_t count, int kept, uint32_t number, struct diag *diag)
+{
+    const uint8_t *const pairs = s->pairs + from * PAIR_BYTES;
+    uint64_t *const words = s->words + from;
     enum err err = OK;
     for (size_t i = 0; err == OK && i < count; i += AT_ONCE) {
-        uint32_t n = count - i < AT_ONCE ? (uint32_t)(count - i) : AT_ONCE;
-        for (uint32_t k = 0; k < n; k++)
-            s->places[k] = s->entries[i + k].word;
+        const uint32_t n = count - i < AT_ONCE ? (uint32_t)(count - i) : AT_ONCE;
+        for (uint32_t k = 0; k < n; k++) {
+            s->places[k] = ordered_place(s, words[i + k]);
+            words[i + k] = get40(pairs + ordered_number(s, words[i + k]) * PAIR_BYTES);
+        }
         lean_list_reset(&s->list);
         err = leans_of(m, CHANNEL, io, s->places, n, &s->list, diag);
+        size_t room = 0;
+        for (uint32_t k = 0; err == OK && k < n; k++)
+            room += channel_item_room(&s->list.items[k]);
+        if (err == OK && kept)
+            err = bytes_room(s, room, diag);
         for (uint32_t k = 0; err == OK && k < n; k++) {
-            if (i + k + AHEAD < count) /* they are in order of the channel's places */
-                __builtin_prefetch(s->entries[i + k + AHEAD].item);
             const struct lean *row = &s->list.items[k];
-            uint8_t *const item = item_room(lane, CHANNEL_HEAD + 8 + row->cells_size, diag);
-            if (!item)
-                return diag->err;
-            const struct channel_head head = {.local_place = get40(s->entries[i + k].item),
-                                              .place = row->place,
-                                              .line = row->line,
-                                              .day = row->day,
-                                              .date_disagrees = row->date_disagrees};
-            put_channel_head(item, &head);
-            uint8_t *end = lean_put_cell(
-                item + CHANNEL_HEAD,
-                (struct span){(const char *)s->list.bytes + row->at + row->order_size, row->cells_size});
-            err = put(m, s, number, head.local_place, item, (size_t)(end - item), diag);
+            if (kept) {
+                s->offsets[from + i + k] = s->used;
+                s->used += make_channel_item(s, s->bytes + s->used, words[i + k], row);
+            } else {
+                err = put_channel_away(m, s, number, words[i + k], row, diag);
+            }
         }
     }
     return err;
-}
-
-static enum err put_channel_away(struct match *m, struct slicing *s, uint32_t number, uint64_t local_place,
-                                 const uint8_t *item, size_t size, struct diag *diag)
-{
-    (void)s;
-    return tank_put(m->channel, number, slice_of(&m->slices[LOCAL], local_place), item, size, diag);
-}
-
-static enum err keep_channel(struct match *m, struct slicing *s, uint32_t number, uint64_t local_place,
-                             const uint8_t *item, size_t size, struct diag *diag)
-{
-    (void)m;
-    (void)number;
-    (void)local_place;
-    if (s->used + size > s->room) {
-        uint8_t *grown = mem_grow(s->bytes, (s->used + size) * 3 / 2 + 65536);
-        if (!grown)
-            return mem_fail(diag, (s->used + size) * 3 / 2, "matched rows");
-        s->bytes = grown;
-        s->room = (s->used + size) * 3 / 2 + 65536;
-    }
-    memcpy(s->bytes + s->used, item, size);
-    s->used += size;
-    return OK;
 }
 
 /* ---- ranges ---- */
@@ -879,53 +949,51 @@ static enum err gather_channel(struct match *m, uint32_t number, struct worker_i
     while (err == OK && !stopped(m) &&
            (slice = atomic_fetch_add(&m->next[2], 1)) < m->slices[CHANNEL].count) {
         size_t count;
-        err = load_pairs(m, s, slice, CHANNEL, &count, diag);
-        if (err == OK)
-            err = channel_items(m, s, io, count, put_channel_away, number, diag);
+        err = load_pairs(m, s, slice, &count, diag);
+        for (size_t from = 0; err == OK && from < count; from += BATCH) {
+            const size_t n = count - from < BATCH ? count - from : BATCH;
+            order_places(s, from, n);
+            err = channel_items(m, s, io, from, n, 0, number, diag);
+        }
     }
     return err == OK ? tank_end(m->channel, number, diag) : err;
 }
 
 /* ---- stage 3: pairs and rows, by range ---- */
 
-/* Loads a slice's channel items, sorted by their pairs' local places. */
+/* Loads a slice's channel items, with their local places as words. */
 static enum err load_channel(struct match *m, struct slicing *s, struct worker_io *io, uint32_t slice,
                              uint32_t number, size_t *count, struct diag *diag)
 {
     enum err err;
     *count = 0;
+    s->used = 0;
     if (m->same_order) {
-        size_t pairs;
-        s->used = 0;
-        err = load_pairs(m, s, slice, CHANNEL, &pairs, diag);
-        if (err == OK)
-            err = channel_items(m, s, io, pairs, keep_channel, number, diag);
-        s->load.piece_count = 0;
-        if (err == OK && s->used) { /* so there were pairs, and a piece that held them */
-            s->load.pieces[0].bytes = s->bytes;
-            s->load.pieces[0].size = s->used;
-            s->load.piece_count = 1;
+        err = load_pairs(m, s, slice, count, diag);
+        for (size_t from = 0; err == OK && from < *count; from += BATCH) {
+            const size_t n = *count - from < BATCH ? *count - from : BATCH;
+            order_places(s, from, n);
+            err = channel_items(m, s, io, from, n, 1, number, diag);
         }
-    } else {
-        err = tank_load(m->channel, slice, &s->load, diag);
-        enum err waited = tank_wait(m->channel, &s->load, diag);
-        if (err == OK)
-            err = waited;
+        s->base = s->bytes;
+        return err;
     }
+    err = tank_load(m->channel, slice, &s->load, diag);
+    const enum err waited = tank_wait(m->channel, &s->load, diag);
+    err = err == OK ? waited : err;
+    s->base = s->load.buffer;
     for (uint32_t i = 0; err == OK && i < s->load.piece_count; i++) {
         const uint8_t *at = s->load.pieces[i].bytes, *const end = at + s->load.pieces[i].size;
         while (err == OK && at < end) {
             struct span cells;
-            if (*count == s->entry_room)
-                err = more_entries(s, diag);
+            err = word_room(s, *count + 1, diag);
             if (err != OK)
                 break;
-            s->entries[(*count)++] = (struct sort_entry){channel_local_place(at), at};
+            s->words[*count] = channel_local_place(at);
+            s->offsets[(*count)++] = (size_t)(at - s->base);
             at = lean_get_cell(at + CHANNEL_HEAD, &cells);
         }
     }
-    if (err == OK)
-        word_sort(s->entries, s->other, *count);
     return err;
 }
 
@@ -1003,11 +1071,8 @@ static enum err put_pair(struct match *m, uint32_t number, const struct lean_lis
         else
             out = lean_put_cell(out, mine.size ? mine : in_key.size ? (struct span){NULL, 0} : theirs);
     }
-    for (int i = 0; i < m->config.job->match.compare_count; i++) {
-        signed char cell = plan->cell_at[LOCAL][m->config.job->match.compare[i]];
-        if (cell >= 0)
-            out = lean_put_cell(out, texts[LOCAL][cell]);
-    }
+    for (int i = 0; i < m->compare_cell_count; i++)
+        out = lean_put_cell(out, texts[LOCAL][m->compare_cells[i]]);
     size_t size = (size_t)(out - body) - 1;
     if (size < 255) {
         *body = (uint8_t)size;
@@ -1129,6 +1194,38 @@ static enum err spread_rows(struct match *m, uint32_t from, uint32_t number, str
     return err;
 }
 
+/* `count` of a slice's pairs from `from` on, each to its range: in order of their local rows. */
+static enum err spread_pairs(struct match *m, uint32_t number, struct worker_io *io, struct slicing *s,
+                             size_t from, size_t count, struct diag *diag)
+{
+    const uint64_t *const words = s->words + from;
+    enum err err = OK;
+    order_places(s, from, count);
+    for (size_t i = 0; err == OK && i < count; i += AT_ONCE) {
+        const uint32_t n = count - i < AT_ONCE ? (uint32_t)(count - i) : AT_ONCE;
+        for (uint32_t k = 0; k < n; k++) {
+            s->places[k] = ordered_place(s, words[i + k]);
+            s->items[k] = s->base + s->offsets[from + ordered_number(s, words[i + k])];
+        }
+        lean_list_reset(&s->list);
+        err = leans_of(m, LOCAL, io, s->places, n, &s->list, diag);
+        for (uint32_t k = 0; err == OK && k < n; k++)
+            err = range_of(
+                m, s, io,
+                (struct span){(const char *)s->list.bytes + s->list.items[k].at, s->list.items[k].order_size},
+                s->places[k], &s->ranges[k], diag);
+        for (uint32_t k = 0; err == OK && k < n; k++) {
+            if (k + AHEAD < n) { /* rows come in order of their own places, and go all over the tank */
+                __builtin_prefetch(s->items[k + AHEAD]);
+                __builtin_prefetch(s->items[k + AHEAD] + 63);
+                tank_expect(m->ranges_tank, number, s->ranges[k + AHEAD]);
+            }
+            err = put_pair(m, number, &s->list, &s->list.items[k], s->items[k], s->ranges[k], diag);
+        }
+    }
+    return err;
+}
+
 static enum err spread(struct match *m, uint32_t number, struct worker_io *io, struct slicing *s,
                        struct diag *diag)
 {
@@ -1142,28 +1239,8 @@ static enum err spread(struct match *m, uint32_t number, struct worker_io *io, s
         }
         size_t count;
         err = load_channel(m, s, io, work - lanes, number, &count, diag);
-        for (size_t i = 0; err == OK && i < count; i += AT_ONCE) {
-            uint32_t n = count - i < AT_ONCE ? (uint32_t)(count - i) : AT_ONCE;
-            for (uint32_t k = 0; k < n; k++)
-                s->places[k] = s->entries[i + k].word;
-            lean_list_reset(&s->list);
-            err = leans_of(m, LOCAL, io, s->places, n, &s->list, diag);
-            for (uint32_t k = 0; err == OK && k < n; k++)
-                err = range_of(m, s, io,
-                               (struct span){(const char *)s->list.bytes + s->list.items[k].at,
-                                             s->list.items[k].order_size},
-                               s->places[k], &s->ranges[k], diag);
-            for (uint32_t k = 0; err == OK && k < n; k++) {
-                if (k + AHEAD < n) { /* rows come in order of their own places, and go all over the tank */
-                    const uint8_t *from = s->entries[i + k + AHEAD].item;
-                    __builtin_prefetch(from);
-                    __builtin_prefetch(from + 63);
-                    tank_expect(m->ranges_tank, number, s->ranges[k + AHEAD]);
-                }
-                err = put_pair(m, number, &s->list, &s->list.items[k], s->entries[i + k].item, s->ranges[k],
-                               diag);
-            }
-        }
+        for (size_t from = 0; err == OK && from < count; from += BATCH)
+            err = spread_pairs(m, number, io, s, from, count - from < BATCH ? count - from : BATCH, diag);
     }
     return err == OK ? tank_end(m->ranges_tank, number, diag) : err;
 }
@@ -2138,13 +2215,19 @@ static enum err do_stage(struct match *m, unsigned stage, struct worker_io *io, 
         return m->channel ? gather_channel(m, number, io, s, diag) : OK;
     case 3:
         return spread(m, number, io, s, diag);
-    default:
+    case 4:
         if (number == 0) {
             drop(m, &m->pairs);
             drop(m, &m->channel);
             drop(m, &m->rows);
         }
         return write_ranges(m, io, number, diag);
+    default: /* what waits for the disk, beside what gives the ranges' room on it back */
+        if (number == 0 && (err = stretch_end(m->file, diag)) == OK)
+            m->ended = 1;
+        if (number + 1 == m->config.lanes)
+            drop(m, &m->ranges_tank);
+        return err;
     }
 }
 
@@ -2172,9 +2255,8 @@ enum err match_stage(struct match *m, unsigned stage, uint32_t lane, struct work
 enum err match_finish(struct match *m, char digest[DIGEST_TEXT], struct diag *diag)
 {
     CHECK(m->began);
-    enum err err = stretch_end(m->file, diag);
+    const enum err err = m->ended ? OK : stretch_end(m->file, diag);
     if (err == OK)
         digest_end(m->digest, digest);
-    drop(m, &m->ranges_tank);
     return err;
 }

@@ -27,7 +27,7 @@
 #include "io/ring/ring.h"
 #include "io/sink/digest.h"
 
-enum { MATCH_STAGES = 5 };
+enum { MATCH_STAGES = 6 };
 
 struct match;
 struct match_config {
