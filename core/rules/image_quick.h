@@ -8,10 +8,11 @@
 #include "core/rules/normalize.h"
 #include "core/rules/number_text.h"
 
-static inline __attribute__((always_inline)) int normalize_quick(struct image_quick *quick,
-                                                                 const struct image_memo *memo,
-                                                                 const struct image_raw *raw,
-                                                                 struct image_row *row)
+/* All of `row` but its texts and its hash, which normalize_quick_texts gives. */
+static inline __attribute__((always_inline)) int normalize_quick_values(struct image_quick *quick,
+                                                                        const struct image_memo *memo,
+                                                                        const struct image_raw *raw,
+                                                                        struct image_row *row)
 {
     uint8_t currency = quick->currency;
     if (quick->has_currency) {
@@ -53,19 +54,25 @@ static inline __attribute__((always_inline)) int normalize_quick(struct image_qu
             return 0;
         row->day = day->day;
     }
+    row->channel = quick->channel;
+    row->amount_micro = amount;
+    row->currency = currency;
+    row->flags = (uint16_t)(quick->flags | (out ? RECORD_OUT : 0));
+    if (UNLIKELY(quick->by_date) && row->day != quick->unit_day)
+        row->flags |= RECORD_OTHER_DAY;
+    return 1;
+}
+
+static inline __attribute__((always_inline)) int
+normalize_quick_texts(const struct image_quick *quick, const struct image_raw *raw, struct image_row *row)
+{
     row->key = LIKELY(raw->key.data != NULL) ? raw->key : number_text(row->key_text, raw->key_number, 0);
     row->occurrence = LIKELY(!raw->occurrence.data)
                           ? number_text(row->occurrence_text, raw->occurrence_number, 0)
                           : raw->occurrence;
     if (UNLIKELY(row->key.size - 1 >= IMAGE_KEY_MAX || row->occurrence.size > IMAGE_KEY_MAX))
         return 0;
-    row->channel = quick->channel;
     row->hash = hash_bytes(row->key.data, row->key.size, quick->hash_seed);
-    row->amount_micro = amount;
-    row->currency = currency;
-    row->flags = (uint16_t)(quick->flags | (out ? RECORD_OUT : 0));
-    if (UNLIKELY(quick->by_date) && row->day != quick->unit_day)
-        row->flags |= RECORD_OTHER_DAY;
     return 1;
 }
 

@@ -81,14 +81,6 @@ static struct record_frame frame_make(const struct log_row *row, unsigned more_f
     };
 }
 
-static inline __attribute__((always_inline)) void put_le64(uint8_t *to, uint64_t value)
-{
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#error "a record's fields are put as words of the other byte order"
-#endif
-    memcpy(to, &value, sizeof value);
-}
-
 /* ---- groups ---- */
 
 enum { LANES = 8 };
@@ -164,12 +156,12 @@ LANE_INLINE uint32_t group_put(const struct group *group, const struct log_group
         uint8_t *const head = (uint8_t *)record, *const to = record->var + RECORD_FOLD_BYTES,
                        *const id = to + key_size;
         /* Words for the small fields and RECORD_FOLD_BYTES; a byte of what follows is written over and is written next. */
-        put_le64(head, hash);
+        log_put_le64(head, hash);
         record->amount_micro = group->amount[i];
         record->place = rows->place + (uintptr_t)row;
-        put_le64(head + 24, words);
-        put_le64(head + 32, flags[i]);
-        put_le64(head + 40, tail[i]);
+        log_put_le64(head + 24, words);
+        log_put_le64(head + 32, flags[i]);
+        log_put_le64(head + 40, tail[i]);
         /* More than the text is written where there is room for it: what follows it is written next. */
         if (LIKELY(is_roomy)) {
             memcpy(to, key, 32);

@@ -72,6 +72,15 @@ static inline void log_common_forget(struct log_common *common)
     common->shape = NULL;
 }
 
+/* Fields of a record as one word. */
+static inline __attribute__((always_inline)) void log_put_le64(uint8_t *to, uint64_t value)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#error "a record's fields are put as words of the other byte order"
+#endif
+    memcpy(to, &value, sizeof value);
+}
+
 struct log_run;
 struct log_common_rows {
     struct log_run *run;

@@ -12,6 +12,7 @@ void log_run_begin(struct log_run *run, const struct normalizer *normalizer)
     run->misses = 0;
     run->may_learn = run->is_ready = 0;
     log_common_init(&run->common);
+    run->mixed.count = 0;
 }
 
 static inline int spans_equal(struct span a, uint64_t number_a, struct span b, uint64_t number_b)
@@ -21,7 +22,32 @@ static inline int spans_equal(struct span a, uint64_t number_a, struct span b, u
     return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
 }
 
+/* A row that was read waits to become a record. 0: it is another kind of row. */
+static inline __attribute__((always_inline)) int mixed_add(struct log_run *run, const struct image_row *image,
+                                                           uint64_t place, uint64_t back_event,
+                                                           uint64_t back_map, uint32_t row_index)
+{
+    struct log_mixed *const m = &run->mixed;
+    const struct image_raw *const raw = &run->raw;
+    const uint32_t i = m->count;
+    if (UNLIKELY(!raw->key.data || raw->occurrence.data || raw->key.size - 1 >= LOG_MIXED_KEY_MAX))
+        return 0;
+    m->key[i] = (const uint8_t *)raw->key.data;
+    m->key_size[i] = (uint32_t)raw->key.size;
+    m->number[i] = raw->occurrence_number;
+    m->amount[i] = image->amount_micro;
+    m->place[i] = place;
+    m->words[i] = image->day | (uint64_t)raw->key.size << 16 | (uint64_t)image->status << 32 |
+                  (uint64_t)image->channel << 48;
+    m->flags[i] = image->flags | (uint64_t)image->currency << 16 | back_event << 24 | back_map << 56;
+    m->tail[i] = back_map >> 8 | (uint64_t)row_index << 24;
+    m->count = i + 1;
+    return 1;
+}
+
 /* ---- all usual rows ---- */
+
+enum { ALONE = 512 /* an event of fewer bytes has few rows, which go with those that wait */ };
 
 enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, struct diag *diag)
 {
@@ -33,10 +59,10 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
     const uint8_t *at = b.at;
     const uint32_t op = b.row->op, first = b.row_index;
     const uint64_t back_map = b.row->event_offset - b.row->table_map_offset;
+    const uint16_t more_flags = op == BINLOG_DELETE ? RECORD_GONE | RECORD_VOIDED : 0;
     uint32_t row_index = first;
     enum err err = OK;
-    if (op != BINLOG_UPDATE &&
-        log_common_one(run, &b, op == BINLOG_DELETE ? RECORD_GONE | RECORD_VOIDED : 0)) {
+    if (op != BINLOG_UPDATE && log_common_one(run, &b, more_flags)) {
         run->records++;
         *is_done = binlog_lanes_close(&b, rows, b.end, 1);
         return OK;
@@ -45,18 +71,20 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
     if (UNLIKELY(back_map > UINT32_MAX ||
                  b.offset + (uint64_t)(b.end - at) - b.row->event_offset > UINT32_MAX))
         return OK;
+    const int goes_along = run->mixed.count && b.end - at < ALONE;
     while (at != b.end) {
         struct image_row image;
-        if (b.lane->is_common && op != BINLOG_UPDATE) {
-            struct log_common_rows common = {run, &b, at, row_index,
-                                             op == BINLOG_DELETE ? RECORD_GONE | RECORD_VOIDED : 0};
+        if (b.lane->is_common && op != BINLOG_UPDATE && !goes_along) {
+            if (run->mixed.count && UNLIKELY((err = log_mixed_end(run, diag)) != OK))
+                break;
+            struct log_common_rows common = {run, &b, at, row_index, more_flags};
             err = log_common_run(&common, diag);
             at = common.at;
             row_index = common.row_index;
             if (UNLIKELY(err != OK) || at == b.end)
                 break;
         }
-        if (UNLIKELY((err = log_run_end(run, diag)) != OK))
+        if (run->common.waiting.count && UNLIKELY((err = log_common_end(run, diag)) != OK))
             break;
         const uint8_t *behind = binlog_lanes_read(&b, at, &run->raw);
         if (UNLIKELY(!behind))
@@ -71,20 +99,32 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
                 break;
         }
         if (UNLIKELY(!run->is_ready ||
-                     !normalize_quick(&run->quick, &run->scratch->image.memo, &run->raw, &image))) {
+                     !normalize_quick_values(&run->quick, &run->scratch->image.memo, &run->raw, &image))) {
             run->may_learn = 1;
             break;
         }
-        if (op == BINLOG_DELETE)
-            image.flags |= RECORD_GONE | RECORD_VOIDED;
+        image.flags |= more_flags;
+        const uint64_t offset = b.offset + (uint64_t)(at - b.at), back_event = offset - b.row->event_offset;
+        if (LIKELY(mixed_add(run, &image, run->base + offset, back_event, back_map, row_index))) {
+            row_index++;
+            at = behind;
+            if (run->mixed.count == LOG_MIXED && UNLIKELY((err = log_mixed_end(run, diag)) != OK))
+                break;
+            continue;
+        }
+        if (UNLIKELY((err = log_run_end(run, diag)) != OK))
+            break;
+        if (UNLIKELY(!normalize_quick_texts(&run->quick, &run->raw, &image))) {
+            run->may_learn = 1;
+            break;
+        }
         const uint32_t units = image_row_units(&image);
         struct batch *batch = outbox_room(run->outbox, image.hash, units, diag);
         if (UNLIKELY(!batch)) {
             err = diag->err;
             break;
         }
-        const uint64_t offset = b.offset + (uint64_t)(at - b.at);
-        const uint32_t fold[3] = {(uint32_t)(offset - b.row->event_offset), (uint32_t)back_map, row_index};
+        const uint32_t fold[3] = {(uint32_t)back_event, (uint32_t)back_map, row_index};
         struct record *record = &batch->units[batch->used];
         image_row_put(&image, fold, record);
         record->place = run->base + offset;

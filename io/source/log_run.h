@@ -5,7 +5,7 @@
  *       log_run_end        before binlog_rows_step reads that one, before the next log_run_begin, and before the piece's bytes go
  *       log_run_learn      it became a usual record after all: remembers what its words meant
  *
- * A few rows wait for those of the next event (log_common.h); log_run_end makes them records.
+ * A few rows wait for those of the next event (log_common.h where they lie alike, else log_mixed.h); log_run_end makes them records.
  *
  * Threads: one owner, who owns `rows`, `scratch` and `outbox` too.
  */
@@ -16,6 +16,7 @@
 #include "core/rules/normalize.h"
 #include "io/format/binlog_lane.h"
 #include "io/source/log_common.h"
+#include "io/source/log_mixed.h"
 
 struct log_run {
     const struct normalizer *normalizer;
@@ -31,6 +32,7 @@ struct log_run {
     struct image_raw raw;
     struct image_quick quick;
     struct log_common common;
+    struct log_mixed mixed;
 };
 
 /* Before the first row of a normalizer. */
@@ -39,7 +41,10 @@ void log_run_begin(struct log_run *run, const struct normalizer *normalizer);
 enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, struct diag *diag);
 static inline enum err log_run_end(struct log_run *run, struct diag *diag)
 {
-    return LIKELY(run->common.waiting.count == 0) ? OK : log_common_end(run, diag);
+    /* Rows wait in one of the two. */
+    if (LIKELY((run->common.waiting.count | run->mixed.count) == 0))
+        return OK;
+    return run->mixed.count ? log_mixed_end(run, diag) : log_common_end(run, diag);
 }
 static inline void log_run_learn(struct log_run *run, const struct cell *columns)
 {

@@ -1,10 +1,11 @@
 /* tests/fuzz/fuzz_log_rows.c: rows of a usual table become the same records many at once (io/source/log_common.h) and cell by cell,
  * whatever is wrong with them.
  *
- * The input changes rows that lie alike. Its first byte says how many rows an event has, whether they are inserted or deleted, and
- * whether each event has a TABLE_MAP of its own; then triples follow: a row, a place in it, and what is laid over the byte there
+ * The input changes rows that lie alike. Its first byte says how many rows an event has, whether they are inserted, changed or deleted,
+ * and whether each event has a TABLE_MAP of its own; then triples follow: a row, a place in it, and what is laid over the byte there
  * (xor). So lengths, NULLs, signs, digits, hours and words are all within reach, and most rows stay as they were. An instruction of
- * row 255 changes the row that all others are made of. The same is done by each kind of vector that the machine has.
+ * row 255 changes the row that all others are made of, one from 128 on what a row was before its change. The same is done by each kind
+ * of vector that the machine has.
  */
 #include "core/config/job.h"
 #include "io/format/binlog_types.h"
@@ -78,21 +79,29 @@ static void log_make(struct log *log, const uint8_t *bytes, size_t size)
             one.bytes[bytes[i + 1] % one.size] ^= bytes[i + 2];
     log_begin(log, "8.0.36");
     log_query(log, "shop", "BEGIN");
+    unsigned kind = EVENT_WRITE_ROWS;
     for (unsigned row = 0; row < ROWS; row++) {
-        uint8_t image[ROW_MAX];
-        memcpy(image, one.bytes, one.size);
-        image[1] = (uint8_t)(image[1] + row);
-        image[28] = (uint8_t)(image[28] + row % 10);
+        uint8_t image[2][ROW_MAX]; /* before, after */
+        if (rows.size == 0)
+            kind = first & 8 && row % 3 == 0    ? EVENT_DELETE_ROWS
+                   : first & 16 && row % 3 != 1 ? EVENT_UPDATE_ROWS
+                                                : EVENT_WRITE_ROWS;
+        for (unsigned which = 0; which < 2; which++) {
+            memcpy(image[which], one.bytes, one.size);
+            image[which][1] = (uint8_t)(image[which][1] + row);
+            image[which][28] = (uint8_t)(image[which][28] + row % 10);
+        }
         for (size_t i = 1; i + 2 < size; i += 3)
             if (bytes[i] % ROWS == row && bytes[i] != 255)
-                image[bytes[i + 1] % one.size] ^= bytes[i + 2];
-        body_bytes(&rows, image, one.size);
+                image[kind != EVENT_UPDATE_ROWS || bytes[i] < 128][bytes[i + 1] % one.size] ^= bytes[i + 2];
+        if (kind == EVENT_UPDATE_ROWS)
+            body_bytes(&rows, image[0], one.size);
+        body_bytes(&rows, image[1], one.size);
         if ((row + 1) % each != 0 && row + 1 < ROWS)
             continue;
         if (has_maps || row < each)
             log_table(log, 9, "shop", "t", types, COLUMNS, metadata, sizeof metadata, NULL, 0);
-        log_rows(log, first & 8 && row % 3 == 0 ? EVENT_DELETE_ROWS : EVENT_WRITE_ROWS, 9, COLUMNS,
-                 rows.bytes, rows.size);
+        log_rows(log, kind, 9, COLUMNS, rows.bytes, rows.size);
         rows.size = 0;
     }
     log_xid(log);
@@ -104,12 +113,14 @@ static int one_input(const uint8_t *bytes, size_t size)
     const struct binlog_watch watch = {"shop", "t", names, COLUMNS};
     const struct binlog_options options = {
         .watch = &watch, .watch_count = 1, .needed = needed, .needed_count = 6};
-    const struct binlog_format format = {
-        .server_version = "8.0.36",
-        .checksum = 1,
-        .checksum_size = 4,
-        .post_header = {
-            [EVENT_TABLE_MAP] = 8, [EVENT_WRITE_ROWS] = 10, [EVENT_DELETE_ROWS] = 10, [EVENT_QUERY] = 13}};
+    const struct binlog_format format = {.server_version = "8.0.36",
+                                         .checksum = 1,
+                                         .checksum_size = 4,
+                                         .post_header = {[EVENT_TABLE_MAP] = 8,
+                                                         [EVENT_WRITE_ROWS] = 10,
+                                                         [EVENT_UPDATE_ROWS] = 10,
+                                                         [EVENT_DELETE_ROWS] = 10,
+                                                         [EVENT_QUERY] = 13}};
     struct log log = {0};
     open_once();
     log_make(&log, bytes, size);
