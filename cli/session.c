@@ -599,6 +599,8 @@ static enum err match(struct session *s, struct diag *diag)
                                    .ids_memory = s->ids_bytes,
                                    .dormant = dormant ? dormant_keys(dormant) : NULL,
                                    .met = dormant ? dormant_met(dormant) : NULL,
+                                   .dormant_later =
+                                       dormant ? dormant_later(dormant) : (struct dormant_ops){0},
                                    .renamed = s->task ? s->task->renamed : NULL,
                                    .words = s->shared.words,
                                    .date = s->date,

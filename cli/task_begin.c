@@ -101,10 +101,15 @@ static enum err look_for_dormant(struct task_work *w, const struct options *opti
             err = carry_each(db, &ask, take_dormant, files, diag);
         }
     for (int side = 0; err == OK && side < SIDES; side++)
-        if (files[side].prints.records != files[side].rows.records)
-            return OK;
+        if (files[side].prints.records != files[side].rows.records ||
+            files[side].prints.bytes !=
+                files[side].rows.records * open_units(w->job->job) * sizeof(union open_unit))
+            return OK; /* of an older program */
     if (err != OK || files[LOCAL].rows.records + files[CHANNEL].rows.records < least)
         return err;
+    for (int side = 0; side < SIDES; side++)
+        if (source_tells_images(w->job->job->sources[side].kind)) /* perhaps all of them are met */
+            w->renamable += files[side].rows.records;
     return dormant_open(&w->dormant, w->folder->state, w->job->job, files, w->task.id,
                         session_memory(options) / DORMANT_SHARE, diag);
 }

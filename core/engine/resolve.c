@@ -26,7 +26,8 @@ static int by_key(const void *a, const void *b)
 }
 
 /* A record, by the reference that finds its row, to a later pass. */
-static enum err put_later(struct worker *w, const struct full *row, const struct row_ref *ref, int pass)
+static enum err put_later(struct worker *w, const struct full *row, const struct row_ref *ref, int pass,
+                          int gave_way)
 {
     enum { SHARE = 32 }; /* of a worker's memory, for each pass */
     const struct run_config *config = w->run->config;
@@ -44,6 +45,7 @@ static enum err put_later(struct worker *w, const struct full *row, const struct
     later.met = row->met;
     later.sleeps = row->sleeps;
     later.revisited = 0;
+    later.gave_way = (uint8_t)gave_way;
     return spool_put(*spool, hash % HASH_PARTITIONS, &later, sizeof later, &w->diag);
 }
 
@@ -66,6 +68,19 @@ int judge_key_of(const struct job *job, int pass, struct arena *arena, struct fu
     return !job->match.subset.given || normalize_pool(job, arena, row);
 }
 
+/* Open records that pass by the run come in where they share a later key with one that is left open. */
+static void meet_dormant(const struct worker *w, const struct full *row, int key)
+{
+    const struct dormant_ops *later = &w->run->config->dormant_later;
+    if (!later->find)
+        return;
+    const uint64_t hash = normalize_later_print(w->run->config->job, later->seed, row, key);
+    if (!bloom_has(later->keys, hash))
+        return;
+    bloom_put(later->met, hash);
+    atomic_store_explicit(&w->run->dormant_met[key], 1, memory_order_relaxed);
+}
+
 /* What is still open after a pass: to the next one that it takes part in, or its end. */
 enum err judge_go_on(struct worker *w, struct full *row, const struct row_ref *ref,
                      const struct row_ref *before, int pass)
@@ -81,9 +96,11 @@ enum err judge_go_on(struct worker *w, struct full *row, const struct row_ref *r
                           normalize_later_print(job, w->run->config->later.seed, row, next));
                 atomic_store_explicit(&w->run->later_has[next][row->side], 1, memory_order_relaxed);
             }
-            enum err err = put_later(w, row, ref, next);
+            if (next < job->match.key_count)
+                meet_dormant(w, row, next);
+            enum err err = put_later(w, row, ref, next, 0);
             if (err == OK && row->before) /* they are laid together again where they are judged next */
-                err = put_later(w, row, before, next);
+                err = put_later(w, row, before, next, 1);
             return err;
         }
     }
@@ -122,6 +139,16 @@ static int by_identity(const void *a, const void *b)
     return c ? c : !x->carry - !y->carry;
 }
 
+/* What a log with a gap tells under another first key, and says not why, is followed under neither: both records stand. */
+static int same_first_key(const struct job *job, const struct full *a, const struct full *b)
+{
+    const struct key_spec *key = &job->match.keys[0];
+    int same = 1;
+    for (int i = 0; same && i < key->part_count; i++)
+        same = span_equal(a->text[key->parts[i]], b->text[key->parts[i]]);
+    return same;
+}
+
 static int takes_part(const struct full *row)
 {
     return !row->asleep && !row->sleeps && !(row->record_flags & RECORD_VOIDED);
@@ -129,8 +156,7 @@ static int takes_part(const struct full *row)
 
 /* A log may tell again a row that is carried: its newest image stands in the carried one's place and has its age. What else the
  * log tells of other bill dates is no part of this task. */
-static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count, struct full **order,
-                             int is_first)
+static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count, struct full **order)
 {
     uint32_t n = 0;
     enum err err = OK;
@@ -141,7 +167,7 @@ static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count
     for (uint32_t i = 0; err == OK && i + 1 < n; i++) {
         struct full *old = order[i], *image = order[i + 1];
         if (!old->carry || image->carry || !span_equal(old->occurrence, image->occurrence) ||
-            old->currency != image->currency)
+            old->currency != image->currency || !same_first_key(w->run->config->job, old, image))
             continue;
         image->carry = old->carry;
         image->before = old;
@@ -149,7 +175,7 @@ static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count
         image->record_flags |= old->record_flags & (RECORD_CARRIED | RECORD_LATE);
         image->record_flags &= (uint16_t)~RECORD_OTHER_DAY;
         old->asleep = 1;
-        if (is_first)
+        if (!w->refs_at_hand[old - w->rows_at_hand].gave_way)
             err = judge_drop(w, &w->dropped, &w->dropped_count[old->side], old, old->currency,
                              old->amount_micro);
     }
@@ -420,7 +446,7 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     for (int side = LOCAL; err == OK && w->carry && side < SIDES; side++)
         if (source_tells_images(job->sources[side].kind))
             err = fold_carried(w, side == LOCAL ? rows : rows + locals,
-                               side == LOCAL ? locals : count - locals, order, pass == 0);
+                               side == LOCAL ? locals : count - locals, order);
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &rows[i];
         int admitted;
@@ -652,7 +678,7 @@ static enum err bring(void *context, const struct full *full, struct diag *diag)
         if (!judge_key_of(job, b->pass, &w->arena, &row))
             return mem_fail(&w->diag, 0, "a key");
         row.sleeps = 1;
-        return row.key.data ? put_later(w, &row, &ref, b->pass) : OK;
+        return row.key.data ? put_later(w, &row, &ref, b->pass, 0) : OK;
     }
     enum err err = reopened_put(&w->run->reopened, &row, &w->diag);
     if (err == OK)
@@ -680,8 +706,54 @@ static enum err bring_late(struct worker *w, int pass)
         int count = 0;
         err = later->find(later->context, (enum side)side, &ask, &paths, &count, &w->diag);
         if (err == OK && count)
-            err = run->config->sources[side]->ops->reopen(run->config->sources[side], w->io, paths, count,
-                                                          bring, &bringing, &w->diag);
+            err = run->config->sources[side]->ops->reopen(run->config->sources[side], w->io, CARRIED_LATE,
+                                                          paths, count, bring, &bringing, &w->diag);
+    }
+    return err;
+}
+
+/* ---- open records that passed by, and share a later key with one that is left open ---- */
+
+static enum err bring_open(void *context, const struct full *full, struct diag *diag)
+{
+    const struct bringing *b = context;
+    struct worker *w = b->w;
+    struct full row = *full;
+    (void)diag; /* the worker's own */
+    CHECK2(row.carry && !row.carry->is_late, row.side, row.place);
+    const struct row_ref ref = {.place = row.place,
+                                .side = row.side,
+                                .record_flags =
+                                    (uint16_t)(RECORD_CARRIED | (row.side == CHANNEL ? RECORD_CHANNEL : 0) |
+                                               (row.out ? RECORD_OUT : 0))};
+    arena_reset(&w->arena);
+    if (!judge_key_of(w->run->config->job, b->pass, &w->arena, &row))
+        return mem_fail(&w->diag, 0, "a key");
+    if (!row.key.data)
+        return diag_set(&w->diag, ERR_STATE, "state.carried", "bring the state folder back from a backup",
+                        "the %s side's carried record at byte %llu has not the key that its print says",
+                        side_name((enum side)row.side), (unsigned long long)row.place);
+    row.met = 1; /* it was alone under the keys before, or it would have been fed */
+    enum err err = count_in(w, &row);
+    return err == OK ? put_later(w, &row, &ref, b->pass, 0) : err;
+}
+
+/* One worker, while the others wait; behind bring_late, whose records may meet them. */
+static enum err bring_dormant(struct worker *w, int pass)
+{
+    struct run *run = w->run;
+    const struct dormant_ops *later = &run->config->dormant_later;
+    struct bringing bringing = {w, pass};
+    enum err err = OK;
+    if (!later->find || pass >= run->config->job->match.key_count ||
+        !atomic_load_explicit(&run->dormant_met[pass], memory_order_relaxed))
+        return OK;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        const char *path = NULL;
+        err = later->find(later->context, (enum side)side, pass, &path, &w->diag);
+        if (err == OK && path)
+            err = run->config->sources[side]->ops->reopen(run->config->sources[side], w->io, CARRIED_OPEN,
+                                                          &path, 1, bring_open, &bringing, &w->diag);
     }
     return err;
 }
@@ -719,11 +791,13 @@ enum err worker_resolve(struct worker *w)
     const struct job *job = run->config->job;
     enum err err = crowd_judge(w, 0, run_failed(run) ? OK : first_key(w));
     for (int pass = 1; pass < pass_count(job); pass++) {
-        if (run->config->later.find && pass <= job->match.key_count) {
+        if ((run->config->later.find || run->config->dormant_later.find) && pass <= job->match.key_count) {
             if (err != OK)
                 run_fail(run, &w->diag);
             pthread_barrier_wait(&run->barrier);
             if (w->number == 0 && err == OK && !run_failed(run) && (err = bring_late(w, pass)) != OK)
+                run_fail(run, &w->diag);
+            if (w->number == 0 && err == OK && !run_failed(run) && (err = bring_dormant(w, pass)) != OK)
                 run_fail(run, &w->diag);
             pthread_barrier_wait(&run->barrier);
         }

@@ -10,6 +10,7 @@
 #ifndef TIEOUT_CORE_ENGINE_RUN_H
 #define TIEOUT_CORE_ENGINE_RUN_H
 
+#include "core/ops/dormant.h"
 #include "core/ops/id_store.h"
 #include "core/ops/index.h"
 #include "core/ops/late.h"
@@ -64,8 +65,9 @@ struct run_config {
     uint64_t ids_memory;   /* bytes for what is told to it */
     const struct bloom *dormant; /* both as in struct outbox */
     struct bloom *met;
-    struct renamed *renamed;  /* as in struct outbox */
-    const struct dict *words; /* a task: the dictionary of its records; `date` with it */
+    struct dormant_ops dormant_later; /* the same by later keys */
+    struct renamed *renamed;          /* as in struct outbox */
+    const struct dict *words;         /* a task: the dictionary of its records; `date` with it */
     uint16_t date;
     int hands;       /* 1: some final records were paired by hand, and this task takes the pairs up */
     uint64_t memory; /* bytes for all shards together */

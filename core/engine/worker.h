@@ -97,8 +97,9 @@ struct run {
     struct reopened together; /* crowds: pairs whose records both have a key */
     _Atomic int later_has[KEYS_MAX][SIDES];
     struct bloom later_fresh[KEYS_MAX]
-                            [SIDES]; /* later keys of records that are left open; empty: nobody asks */
-    struct repeats repeats;          /* records that an earlier day took in */
+                            [SIDES];   /* later keys of records that are left open; empty: nobody asks */
+    _Atomic int dormant_met[KEYS_MAX]; /* open records that pass by may share this key with one left open */
+    struct repeats repeats;            /* records that an earlier day took in */
     unsigned id_group_bits;
     int asks_ids; /* worker 0 says so for all, between barriers */
     _Atomic int failed;

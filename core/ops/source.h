@@ -42,9 +42,11 @@ struct row_ref {
     uint8_t side;
     uint8_t revisited; /* left as a pair before; its sums are in the match totals */
     uint8_t dup_suspect;
-    uint8_t sleeps; /* a final record: takes no part unless something wakes it; in no sum until then */
-    uint8_t met;    /* an earlier key of its own was judged already: P1 is done with it */
+    uint8_t sleeps;   /* a final record: takes no part unless something wakes it; in no sum until then */
+    uint8_t met;      /* an earlier key of its own was judged already: P1 is done with it */
+    uint8_t gave_way; /* a newer image of its row stands in its place, and it is in no sum any more */
 };
+_Static_assert(sizeof(struct row_ref) == 32, "two to half a line");
 
 struct source_counts {
     uint64_t files, bytes, rows, records, rejects, blank_rows;
@@ -148,10 +150,10 @@ struct source_ops {
     enum err (*scan)(struct source *source, struct worker_io *io,
                      enum err (*row)(void *context, const struct full *full, struct diag *diag),
                      void *context, struct diag *diag);
-    /* A task: opens files of final records as one part more, and calls `row` for each as scan does; they can be fetched from then
-     * on, and are in no count. One worker, while no other reads. NULL: the source is no task's. */
-    enum err (*reopen)(struct source *source, struct worker_io *io, const char **paths, int count,
-                       enum err (*row)(void *context, const struct full *full, struct diag *diag),
+    /* A task: opens files of final records, or of open ones, as one part more, and calls `row` for each as scan does; they can be fetched
+     * from then on, and are in no count. One worker, while no other reads. NULL: the source is no task's. */
+    enum err (*reopen)(struct source *source, struct worker_io *io, enum carried carried, const char **paths,
+                       int count, enum err (*row)(void *context, const struct full *full, struct diag *diag),
                        void *context, struct diag *diag);
     void (*close)(struct source *source);
 };

@@ -28,6 +28,7 @@ void carried_lines_init(struct carried_lines *l, const struct job *job, const st
 {
     *l = (struct carried_lines){.job = job, .task = task};
     l->slots = canonical_order(job, l->order);
+    l->units = open_units(job);
 }
 
 void carried_lines_fini(struct carried_lines *l)
@@ -274,13 +275,14 @@ static char *put_entry(const struct carried_lines *l, char *at, struct span reas
     return at + out->entry.size;
 }
 
-/* The row of the next day, behind its print and how many prints there are: as it was, one run older. */
-static void put_open(char *at, struct span row, const struct open_print *print, struct span times,
-                     struct carried_line *out)
+/* The row of the next day, behind its prints and how many units these are: as it was, one run older. */
+static void put_open(char *at, struct span row, const union open_unit *prints, uint32_t units,
+                     struct span times, struct carried_line *out)
 {
     char digits[10], *const open = at;
-    struct open_print next = {.hash = print->hash, .tries = (uint16_t)(print->tries + 1)};
-    char *const begin = at += 1 + sizeof next;
+    const size_t prints_size = units * sizeof *prints;
+    struct open_print next = {.hash = prints->print.hash, .tries = (uint16_t)(prints->print.tries + 1)};
+    char *const begin = at += 1 + prints_size;
     int count = 0;
     for (uint32_t rest = out->carry.tries + 1; rest || !count; rest /= 10)
         digits[count++] = (char)('0' + rest % 10);
@@ -290,7 +292,8 @@ static void put_open(char *at, struct span row, const struct open_print *print, 
     const char *behind = times.data + times.size;
     at = put(at, behind, (size_t)(row.data + row.size - behind));
     next.size = (uint32_t)(at - begin) + 1;
-    *open = 1;
+    *open = (char)units;
+    memcpy(open + 1, prints, prints_size);
     memcpy(open + 1, &next, sizeof next);
     out->open = (struct span){open, (size_t)(at - open)};
 }
@@ -303,15 +306,15 @@ static struct span reasons_of(uint64_t reasons)
     return span_of(words[(reasons & disagrees) != 0][(reasons & second) != 0]);
 }
 
-int carried_line_make(struct carried_lines *l, enum side side, struct span row,
-                      const struct open_print *print, uint64_t place, struct carried_line *out)
+int carried_line_make(struct carried_lines *l, enum side side, struct span row, const union open_unit *prints,
+                      uint64_t place, struct carried_line *out)
 {
     struct span cells[CARRIED_CELLS_MAX];
     const unsigned attrs = (unsigned)l->job->attr_count;
     struct full *f = &out->full;
     *f = (struct full){.side = (uint8_t)side, .place = place, .verdict = VERDICT_OPEN};
     if (!split(row, cells, CARRY_COLUMNS + FIELDS + 1 + attrs) || formula_is(cells[CARRY_PLACE]) ||
-        !take_head(l, side, cells, print, &out->carry) || !take_fields(l, cells, f, out->amount))
+        !take_head(l, side, cells, &prints->print, &out->carry) || !take_fields(l, cells, f, out->amount))
         return 0;
     f->carry = &out->carry;
     out->carry.currency = f->currency;
@@ -320,7 +323,7 @@ int carried_line_make(struct carried_lines *l, enum side side, struct span row,
     resolve_alone(l->job, f);
     if (f->verdict != CLASS_SUSPENSE)
         return 0;
-    /* Three keys, a line, an entry and a row. */
+    /* Three keys, a line, an entry, prints and a row. */
     const size_t want =
         13 * row.size + 4 * (FIELD_SLOTS + 1) * sizeof(uint32_t) + strlen(l->task->name) + FIXED_ROOM;
     if (want > l->room) {
@@ -334,6 +337,6 @@ int carried_line_make(struct carried_lines *l, enum side side, struct span row,
     char *at = put_keys(l, l->buffer, out);
     at = put_row(at, cells, attrs, reasons, out);
     at = put_entry(l, at, reasons, out);
-    put_open(at, row, print, cells[CARRY_DELAYED_TIMES], out);
+    put_open(at, row, prints, l->units, cells[CARRY_DELAYED_TIMES], out);
     return 1;
 }

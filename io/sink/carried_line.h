@@ -29,6 +29,7 @@ struct carried_lines {
     const struct job *job;
     const struct keep_task *task;
     unsigned order[FIELD_SLOTS], slots; /* canonical */
+    uint32_t units;                     /* of a record's prints */
     struct carried_day since, bill, trade;
     char *buffer;
     size_t room;
@@ -49,6 +50,6 @@ void carried_lines_init(struct carried_lines *lines, const struct job *job, cons
 void carried_lines_fini(struct carried_lines *lines);
 /* `row` without its newline, at the byte `place` of its file. 1: made; 0: it is no usual one; -1: no memory. */
 int carried_line_make(struct carried_lines *lines, enum side side, struct span row,
-                      const struct open_print *print, uint64_t place, struct carried_line *out);
+                      const union open_unit *prints, uint64_t place, struct carried_line *out);
 
 #endif

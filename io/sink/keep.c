@@ -195,3 +195,16 @@ uint64_t keep_print(const struct keep_task *task, const struct full *f)
 {
     return normalize_key_print(task->shared, f);
 }
+
+uint32_t keep_open_print(union open_unit out[OPEN_UNITS_MAX], const struct job *job,
+                         const struct keep_task *task, const struct full *row)
+{
+    const uint32_t units = open_units(job), tries = verdict_tries(row);
+    memset(out, 0, units * sizeof *out);
+    out->print.hash = keep_print(task, row);
+    out->print.tries = (uint16_t)(tries < OPEN_TRIES_MAX ? tries : OPEN_TRIES_MAX);
+    for (int key = 1; key < job->match.key_count; key++)
+        out[1 + (key - 1) / 2].later[(key - 1) % 2] =
+            normalize_later_print(job, task->shared->hash_seed, row, key);
+    return units;
+}

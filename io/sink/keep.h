@@ -45,6 +45,22 @@ struct open_print {
     uint16_t zero;
 };
 #define OPEN_TRIES_MAX UINT16_MAX
+/* A record's prints: the one above, and behind it the hashes of its later keys (normalize_later_print; 0: it has no such key), two in
+ * the room of one. */
+union open_unit {
+    struct open_print print;
+    uint64_t later[2];
+};
+enum { OPEN_UNITS_MAX = 1 + KEYS_MAX / 2 };
+static inline uint32_t open_units(const struct job *job)
+{
+    return 1 + (uint32_t)job->match.key_count / 2;
+}
+/* Of key number `key`, from 1. */
+static inline uint64_t open_later(const union open_unit *units, int key)
+{
+    return units[1 + (key - 1) / 2].later[(key - 1) % 2];
+}
 
 struct keep_task {
     const char *name; /* "ALIPAY/pay/2026-11-19/1" */
@@ -65,6 +81,9 @@ void keep_row(struct text *out, const struct job *job, const struct keep_task *t
 /* The first line of a file of such rows, without its newline. */
 void keep_header(struct text *out, const struct job *job);
 uint64_t keep_print(const struct keep_task *task, const struct full *row);
+/* All of an open record but the size of its row. How many units. */
+uint32_t keep_open_print(union open_unit out[OPEN_UNITS_MAX], const struct job *job,
+                         const struct keep_task *task, const struct full *row);
 /* The prints behind the first of a final record; `partner` of a pair, whose number is `link`. How many. */
 int keep_more_prints(struct final_print out[PRINTS_MAX], const struct job *job, const struct keep_task *task,
                      const struct full *row, const struct full *partner, uint64_t link);

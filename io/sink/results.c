@@ -1001,17 +1001,15 @@ static enum err keep_in(struct results *s, struct results_lane *lane, struct wor
         return err;
     if (row->verdict != CLASS_SUSPENSE)
         return keep_final(s, lane, row, NULL, at[0], reasons, (struct span){"", 0}, 0, diag);
-    const uint8_t count = 1;
-    struct open_print open = {0};
+    union open_unit open[OPEN_UNITS_MAX];
+    const uint8_t count = (uint8_t)keep_open_print(open, s->config.job, s->config.keep, row);
+    const size_t head = 1 + count * sizeof *open;
     text_put(&lane->kept, &count, 1);
-    text_put(&lane->kept, &open, sizeof open);
+    text_put(&lane->kept, open, count * sizeof *open);
     keep_row(&lane->kept, s->config.job, s->config.keep, row, at[0], NULL, (struct span){"", 0});
     if (!lane->kept.failed) {
-        const uint32_t tries = verdict_tries(row);
-        open = (struct open_print){.hash = keep_print(s->config.keep, row),
-                                   .size = (uint32_t)(lane->kept.size - 1 - sizeof open) + 1,
-                                   .tries = (uint16_t)(tries < OPEN_TRIES_MAX ? tries : OPEN_TRIES_MAX)};
-        memcpy(lane->kept.data + 1, &open, sizeof open);
+        open->print.size = (uint32_t)(lane->kept.size - head) + 1;
+        memcpy(lane->kept.data + 1, open, sizeof *open);
     }
     return store_kept(s, lane, (enum kept)(BOOK_OPEN + row->side), row, 0, diag);
 }

@@ -20,11 +20,12 @@ enum {
     PART_BITS_LEAST = 37,
     CALM_CHUNK = 64 * 1024,
     CARRIED_PARTS = 2,
-    /* Late records come in several parts, one for each key: they share the places of one. */
+    /* Late records come in several parts, one for each key, and open ones that passed by so far for each later key: they share
+     * the places of one. */
     LATE_BITS = 4,
     LATE_PARTS = 1 << LATE_BITS
 };
-_Static_assert(LATE_PARTS >= KEYS_MAX + 1, "a part for each key, and one behind them");
+_Static_assert(LATE_PARTS >= KEYS_MAX + 1 + KEYS_MAX - 1, "parts for each key, and one behind them");
 _Static_assert(((uint64_t)PARTS_MAX << PART_BITS) <= 1ull << 40, "all parts fit into the places of a side");
 _Static_assert(((uint64_t)(PARTS_MAX + CARRIED_PARTS) << PART_BITS_LEAST) <= 1ull << 40,
                "and a task's as well");
@@ -40,6 +41,7 @@ struct parts_source {
     struct source base;
     enum side side;
     uint32_t count, claim, own; /* own: parts of the job; behind them carried ones */
+    uint32_t claimable;         /* parts that are claimed; those behind them were reopened */
     unsigned bits;              /* of a place, in a part */
     struct carried_source carried;
     int has_late,
@@ -146,7 +148,9 @@ enum err parts_source_open(struct source **out, const struct source_config *conf
     s->own = job->part_count[s->side] > 1 ? (uint32_t)job->part_count[s->side] : 1;
     s->has_late = s->carried.late || s->carried.woken;
     s->count = s->own + (s->carried.path[0] != NULL) + (s->carried.woken != NULL) + (s->carried.late != NULL);
-    s->bits = s->count > PARTS_MAX ? PART_BITS_LEAST : PART_BITS;
+    s->claimable = s->count;
+    /* Where open records pass by, some may be reopened though there are no late ones. */
+    s->bits = s->count + (s->carried.woken && !s->carried.late) > PARTS_MAX ? PART_BITS_LEAST : PART_BITS;
     s->parts = mem_take_zero(s->count + LATE_PARTS, sizeof *s->parts);
     enum err err = s->parts ? OK : mem_fail(diag, s->count * sizeof *s->parts, "a side's parts");
     int lean = 1;
@@ -181,7 +185,7 @@ enum err carried_source_open(struct source **out, const struct source_config *co
     s->side = config->side;
     s->open = open;
     s->config = *config;
-    s->count = 1;
+    s->count = s->claimable = 1;
     s->bits = PART_BITS_LEAST;
     s->base.ops = &parts_ops;
     s->woken = path;
@@ -443,7 +447,7 @@ static void parts_counts(const struct source *source, struct source_counts *coun
         part->ops->counts(part, &one);
         if (i >= of(source)->own) /* the state's own file is no input: I1 and the limits do not speak of it */
             one = (struct source_counts){
-                .records = i > late_at(of(source)) ? 0 : one.records}; /* reopen: the caller counts */
+                .records = i >= of(source)->claimable ? 0 : one.records}; /* reopen: the caller counts */
         /* Every member is a count. */
         for (size_t k = 0; k < sizeof one / sizeof(uint64_t); k++)
             ((uint64_t *)counts)[k] += ((const uint64_t *)&one)[k];
@@ -518,7 +522,8 @@ static enum err parts_scan(struct source *source, struct worker_io *io,
     return err;
 }
 
-static enum err parts_reopen(struct source *source, struct worker_io *io, const char **paths, int count,
+static enum err parts_reopen(struct source *source, struct worker_io *io, enum carried carried,
+                             const char **paths, int count,
                              enum err (*row)(void *context, const struct full *full, struct diag *diag),
                              void *context, struct diag *diag)
 {
@@ -526,7 +531,7 @@ static enum err parts_reopen(struct source *source, struct worker_io *io, const 
     const uint32_t index = s->count;
     CHECK2(index < late_at(s) + LATE_PARTS, index, s->own);
     s->count++;
-    enum err err = open_carried(s, index, CARRIED_LATE, paths, count, diag);
+    enum err err = open_carried(s, index, carried, paths, count, diag);
     struct source *part = s->parts[index].source;
     if (err == OK && part->ops->begin)
         err = part->ops->begin(part, s->folder, diag);

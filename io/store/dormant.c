@@ -37,11 +37,13 @@ struct slot {
 
 struct dormant_side {
     struct carry_file rows, prints;
-    char path[STATE_PATH_MAX], prints_path[STATE_PATH_MAX], woken[STATE_PATH_MAX];
+    char path[STATE_PATH_MAX], prints_path[STATE_PATH_MAX];
+    char woken[KEYS_MAX][STATE_PATH_MAX]; /* by the key that was met; empty: not written */
     int rows_fd, prints_fd;
     int suits; /* 1: its rows may be usual ones (io/sink/carried_line.h) */
     uint64_t header_size, slices;
     uint64_t *offsets; /* of the first row of each slice; one more */
+    uint8_t *fed; /* a bit a record: it is the run's. The sets know more by the end than when it was asked */
     struct source *source;
     struct slot slots[SLOTS];
     uint64_t next;                 /* slice to make */
@@ -59,7 +61,7 @@ struct dormant_worker {
     struct diag diag;
     struct full rows[SLICE];
     struct row_ref refs[SLICE];
-    struct open_print prints[SLICE];
+    union open_unit prints[SLICE * OPEN_UNITS_MAX];
     struct carried_lines lines;
     struct carried_line line;
     char *bytes; /* of the slice */
@@ -71,7 +73,11 @@ struct dormant {
     const struct state *state;
     const struct job *job;
     struct dormant_side side[SIDES];
+    uint32_t units; /* of a record's prints */
+    int key_count;
+    int64_t task;
     struct bloom keys, twice, met;
+    struct bloom later_keys, later_met; /* the same of later keys */
     pthread_t sum_thread;
     int has_sum_thread;
     struct results *results;
@@ -86,10 +92,7 @@ struct dormant {
 int dormant_suits(const struct job *job)
 {
     const struct match_rules *m = &job->match;
-    for (int side = 0; side < SIDES; side++)
-        if (source_tells_images(job->sources[side].kind))
-            return 0;
-    return m->key_count == 1 && !m->group.given && !m->reversals && !m->subset.given && !m->partials.given;
+    return !m->group.given && !m->reversals && !m->subset.given && !m->partials.given;
 }
 
 static enum err damaged(const char *path, const char *what, struct diag *diag)
@@ -105,7 +108,7 @@ static enum err cannot_read(const char *path, int error, struct diag *diag)
 
 /* ---- prints ---- */
 
-/* 1: it is fed to the run. */
+/* 1: it is fed to the run before anything is judged. */
 static int is_met(const struct dormant *d, enum side side, const struct open_print *print)
 {
     return print->hash == FINAL_ALWAYS || print->hash == FINAL_NEVER ||
@@ -113,32 +116,41 @@ static int is_met(const struct dormant *d, enum side side, const struct open_pri
            bloom_has(&d->met, print->hash);
 }
 
-typedef enum err print_fn(void *context, const struct open_print *prints, uint32_t count, uint64_t offset,
-                          struct diag *diag);
+/* Record `number` of a side. */
+static int is_fed(const struct dormant_side *side, uint64_t number)
+{
+    return side->fed[number / 8] >> number % 8 & 1;
+}
+
+/* `number`: of the first one. */
+typedef enum err print_fn(void *context, const union open_unit *prints, uint32_t count, uint64_t number,
+                          uint64_t offset, struct diag *diag);
 
 /* All prints of a side, SLICE at a time, and where the rows of the first one stand. */
-static enum err each_slice(const struct dormant_side *side, struct digest *digest, print_fn *each,
-                           void *context, struct diag *diag)
+static enum err each_slice(const struct dormant_side *side, uint32_t units, struct digest *digest,
+                           print_fn *each, void *context, struct diag *diag)
 {
-    struct open_print *block = mem_take(BLOCK);
+    const size_t print_size = units * sizeof(union open_unit),
+                 whole = BLOCK / (SLICE * print_size) * (SLICE * print_size);
+    union open_unit *block = mem_take(BLOCK);
     uint64_t at = side->header_size, rows = 0;
     enum err err = block ? OK : mem_fail(diag, BLOCK, "carried records");
     for (uint64_t offset = 0; err == OK && offset < side->prints.bytes;) {
         const uint64_t left = side->prints.bytes - offset;
-        const size_t want = left < BLOCK ? (size_t)left : BLOCK;
+        const size_t want = left < whole ? (size_t)left : whole;
         const ssize_t n = sys_pread_full(side->prints_fd, block, want, offset);
         if (n < 0)
             err = cannot_read(side->prints_path, (int)n, diag);
-        else if ((size_t)n != want || want % sizeof *block)
+        else if ((size_t)n != want || want % print_size)
             err = damaged(side->prints_path, "is damaged: it is shorter than it was written", diag);
         if (err == OK && digest)
             digest_put(digest, block, want);
-        const uint32_t count = (uint32_t)(want / sizeof *block);
+        const uint32_t count = (uint32_t)(want / print_size);
         for (uint32_t i = 0, n_slice; err == OK && i < count; i += n_slice) {
             n_slice = count - i < SLICE ? count - i : SLICE;
-            err = each(context, block + i, n_slice, at, diag);
+            err = each(context, block + i * units, n_slice, rows + i, at, diag);
             for (uint32_t k = 0; k < n_slice; k++)
-                at += block[i + k].size;
+                at += block[(i + k) * units].print.size;
         }
         rows += count;
         offset += want;
@@ -148,21 +160,36 @@ static enum err each_slice(const struct dormant_side *side, struct digest *diges
         err = damaged(side->prints_path, "is damaged: it speaks of other rows than were written", diag);
     return err;
 }
-_Static_assert(BLOCK % (SLICE * sizeof(struct open_print)) == 0, "a block holds whole slices");
+_Static_assert(BLOCK >= SLICE * OPEN_UNITS_MAX * sizeof(union open_unit), "a block holds whole slices");
 
 struct taking_in {
     struct dormant *d;
     struct dormant_side *side;
 };
 
-static enum err take_in(void *context, const struct open_print *prints, uint32_t count, uint64_t offset,
-                        struct diag *diag)
+static enum err take_in(void *context, const union open_unit *prints, uint32_t count, uint64_t number,
+                        uint64_t offset, struct diag *diag)
 {
+    enum { AHEAD = 16 }; /* records whose lines of the sets are on their way */
     struct taking_in *t = context;
-    (void)diag;
+    struct dormant *d = t->d;
+    const uint32_t units = d->units;
+    (void)diag, (void)number;
     t->side->offsets[t->side->slices++] = offset;
-    for (uint32_t i = 0; i < count; i++)
-        bloom_put(bloom_has(&t->d->keys, prints[i].hash) ? &t->d->twice : &t->d->keys, prints[i].hash);
+    for (uint32_t i = 0; i < count; i++, prints += units) {
+        if (i + AHEAD < count) {
+            __builtin_prefetch(bloom_word(&d->keys, prints[AHEAD * units].print.hash), 1);
+            if (d->key_count > 1)
+                __builtin_prefetch(bloom_word(&d->later_keys, open_later(prints + AHEAD * units, 1)), 1);
+        }
+        const uint64_t first = prints->print.hash;
+        bloom_put(bloom_has(&d->keys, first) ? &d->twice : &d->keys, first);
+        for (int key = 1; key < d->key_count; key++) {
+            const uint64_t hash = open_later(prints, key);
+            if (hash)
+                bloom_put(&d->later_keys, hash);
+        }
+    }
     return OK;
 }
 
@@ -194,13 +221,14 @@ static enum err open_side(struct dormant *d, struct dormant_side *side, struct d
     side->header_size = (uint64_t)(end - header) + 1;
     side->suits = carried_lines_suit(d->job, (struct span){header, (size_t)(end - header)});
     side->offsets = mem_take((side->rows.records / SLICE + 1) * sizeof *side->offsets);
+    side->fed = mem_take_zero(side->rows.records / 8 + 1, 1);
     struct digest *digest = digest_open();
-    if (!side->offsets || !digest)
+    if (!side->offsets || !side->fed || !digest)
         err = mem_fail(diag, side->rows.records / SLICE * sizeof *side->offsets, "carried records");
     if (err == OK) {
         digest_begin(digest);
         struct taking_in t = {d, side};
-        err = each_slice(side, digest, take_in, &t, diag);
+        err = each_slice(side, d->units, digest, take_in, &t, diag);
         digest_end(digest, text);
         if (err == OK && strcmp(text + strlen("sha256:"), side->prints.sha) != 0)
             err = damaged(side->prints_path,
@@ -231,6 +259,9 @@ enum err dormant_open(struct dormant **out, const struct state *state, const str
         return mem_fail(diag, sizeof *d, "carried records");
     d->state = state;
     d->job = job;
+    d->units = open_units(job);
+    d->key_count = job->match.key_count;
+    d->task = task;
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->changed, NULL);
     const uint64_t hashes = KEY_SHARE * (files[LOCAL].rows.records + files[CHANNEL].rows.records);
@@ -240,15 +271,16 @@ enum err dormant_open(struct dormant **out, const struct state *state, const str
         d->side[i].prints = files[i].prints;
         d->side[i].rows_fd = d->side[i].prints_fd = -1;
         d->sleepers.has[i] = files[i].rows.records > 0;
-        char name[80];
-        snprintf(name, sizeof name, "suspense/woken-%06lld-%s.csv", (long long)task, side_name((enum side)i));
-        if (err == OK)
-            err = state_path(state, d->side[i].woken, name, diag);
     }
     if (err == OK &&
         (!bloom_init(&d->keys, hashes, set_bytes_max) || !bloom_init(&d->twice, hashes, set_bytes_max) ||
          !bloom_init(&d->met, hashes, set_bytes_max)))
         err = mem_fail(diag, hashes / 8 * BLOOM_BITS_PER_HASH, "the set of carried keys");
+    const uint64_t later = hashes * (uint64_t)(d->key_count - 1);
+    if (err == OK && later &&
+        (!bloom_init(&d->later_keys, later, set_bytes_max) ||
+         !bloom_init(&d->later_met, later, set_bytes_max)))
+        err = mem_fail(diag, later / 8 * BLOOM_BITS_PER_HASH, "the set of carried keys");
     for (int i = 0; err == OK && i < SIDES; i++)
         if (d->side[i].rows.records)
             err = open_side(d, &d->side[i], diag);
@@ -268,7 +300,8 @@ enum err dormant_open(struct dormant **out, const struct state *state, const str
 
 uint64_t dormant_bytes(const struct dormant *d)
 {
-    return bloom_bytes(&d->keys) + bloom_bytes(&d->twice) + bloom_bytes(&d->met);
+    return bloom_bytes(&d->keys) + bloom_bytes(&d->twice) + bloom_bytes(&d->met) +
+           bloom_bytes(&d->later_keys) + bloom_bytes(&d->later_met);
 }
 
 const struct bloom *dormant_keys(const struct dormant *d)
@@ -295,8 +328,10 @@ const char *dormant_path(const struct dormant *d, enum side side)
 
 struct waking {
     const struct dormant *d;
-    const struct dormant_side *side;
+    struct dormant_side *side;
     enum side number;
+    int key; /* by which they are met */
+    const char *path;
     int fd;
     uint64_t offset;            /* of what is written */
     uint64_t from, size, count; /* of what is held of the rows */
@@ -310,7 +345,7 @@ static enum err wake_flush(struct waking *w, struct diag *diag)
     w->offset += w->used;
     const size_t used = w->used;
     w->used = 0;
-    return error ? out_write_failed(diag, -error, "state.write", w->side->woken, used) : OK;
+    return error ? out_write_failed(diag, -error, "state.write", w->path, used) : OK;
 }
 
 static enum err wake_put(struct waking *w, const char *bytes, size_t size, struct diag *diag)
@@ -356,40 +391,53 @@ static enum err wake_row(struct waking *w, uint64_t at, uint32_t size, struct di
     return wake_put(w, row, size, diag);
 }
 
-static enum err wake_slice(void *context, const struct open_print *prints, uint32_t count, uint64_t offset,
-                           struct diag *diag)
+static enum err wake_slice(void *context, const union open_unit *prints, uint32_t count, uint64_t number,
+                           uint64_t offset, struct diag *diag)
 {
+    enum { AHEAD = 16 };
     struct waking *w = context;
+    const struct dormant *d = w->d;
     enum err err = OK;
-    for (uint32_t i = 0; err == OK && i < count; i++) {
-        if (prints[i].size < 2)
+    for (uint32_t i = 0; err == OK && i < count; i++, number++, prints += d->units) {
+        const uint32_t size = prints->print.size;
+        if (w->key && i + AHEAD < count)
+            __builtin_prefetch(bloom_word(&d->later_met, open_later(prints + AHEAD * d->units, w->key)));
+        if (size < 2)
             return damaged(w->side->prints_path, "is damaged: a row of it has no bytes", diag);
-        if (is_met(w->d, w->number, &prints[i]))
-            err = wake_row(w, offset, prints[i].size, diag);
-        offset += prints[i].size;
+        const uint64_t later = w->key ? open_later(prints, w->key) : 0;
+        if (w->key ? later && bloom_has(&d->later_met, later) && !is_fed(w->side, number)
+                   : is_met(d, w->number, &prints->print)) {
+            w->side->fed[number / 8] |= (uint8_t)(1u << number % 8);
+            err = wake_row(w, offset, size, diag);
+        }
+        offset += size;
     }
     return err;
 }
 
-enum err dormant_wake(struct dormant *d, enum side side, const char **path, struct diag *diag)
+static enum err wake_by(struct dormant *d, enum side side, int key, const char **path, struct diag *diag)
 {
     *path = NULL;
     if (!dormant_has(d, side))
         return OK;
-    struct waking w = {.d = d, .side = &d->side[side], .number = side};
-    char header[HEADER_MAX];
+    char *const woken = d->side[side].woken[key];
+    struct waking w = {.d = d, .side = &d->side[side], .number = side, .key = key, .path = woken, .fd = -1};
+    char header[HEADER_MAX], name[80];
+    snprintf(name, sizeof name, "suspense/woken-%06lld-%s-%d.csv", (long long)d->task, side_name(side), key);
+    enum err err = state_path(d->state, woken, name, diag);
+    if (err != OK)
+        return err;
     w.block = mem_take(BLOCK);
-    w.fd = sys_open(d->side[side].woken, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
-    enum err err = !w.block ? mem_fail(diag, BLOCK, "carried records")
-                   : w.fd < 0
-                       ? diag_set_errno(diag, -w.fd, "state.write", "%s: cannot make it", d->side[side].woken)
-                       : OK;
+    w.fd = sys_open(woken, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+    err = !w.block   ? mem_fail(diag, BLOCK, "carried records")
+          : w.fd < 0 ? diag_set_errno(diag, -w.fd, "state.write", "%s: cannot make it", woken)
+                     : OK;
     if (err == OK) {
         const ssize_t n = sys_pread_full(d->side[side].rows_fd, header, d->side[side].header_size, 0);
         err = n < 0 ? cannot_read(d->side[side].path, (int)n, diag) : wake_put(&w, header, (size_t)n, diag);
     }
     if (err == OK)
-        err = each_slice(&d->side[side], NULL, wake_slice, &w, diag);
+        err = each_slice(&d->side[side], d->units, NULL, wake_slice, &w, diag);
     if (err == OK)
         err = wake_flush(&w, diag);
     if (w.fd >= 0)
@@ -397,8 +445,28 @@ enum err dormant_wake(struct dormant *d, enum side side, const char **path, stru
     mem_give(w.window);
     mem_give(w.block);
     if (err == OK && w.count)
-        *path = d->side[side].woken;
+        *path = woken;
     return err;
+}
+
+enum err dormant_wake(struct dormant *d, enum side side, const char **path, struct diag *diag)
+{
+    return wake_by(d, side, 0, path, diag);
+}
+
+static enum err wake_later(void *context, enum side side, int key, const char **path, struct diag *diag)
+{
+    return wake_by(context, side, key, path, diag);
+}
+
+struct dormant_ops dormant_later(struct dormant *d)
+{
+    return d->key_count == 1 ? (struct dormant_ops){0}
+                             : (struct dormant_ops){.keys = &d->later_keys,
+                                                    .met = &d->later_met,
+                                                    .find = wake_later,
+                                                    .context = d,
+                                                    .seed = state_seed(d->state)};
 }
 
 /* ---- slices ---- */
@@ -453,7 +521,7 @@ static int claim(struct dormant *d, enum side *side, uint64_t *number)
 
 /* Unusual rows, each made a record again. */
 static enum err make_slowly(struct dormant_worker *w, struct dormant_side *side,
-                            const struct open_print *const *prints, uint32_t count, struct results_lane *lane)
+                            const union open_unit *const *prints, uint32_t count, struct results_lane *lane)
 {
     struct dormant *d = w->dormant;
     arena_reset(&w->arena);
@@ -466,7 +534,7 @@ static enum err make_slowly(struct dormant_worker *w, struct dormant_side *side,
     }
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &w->rows[i];
-        if (!row->carry || (row->carry->tries != prints[i]->tries))
+        if (!row->carry || (row->carry->tries != prints[i]->print.tries))
             return damaged(side->path, "is damaged: a row of it is not what its print says", &w->diag);
         row->reasons |= verdict_carry_reasons(row->carry);
         resolve_alone(d->job, row);
@@ -487,7 +555,7 @@ static enum err read_slice(struct dormant_worker *w, const struct dormant_side *
 {
     size_t size = 0;
     for (uint32_t i = 0; i < count; i++)
-        size += w->prints[i].size;
+        size += w->prints[i * w->dormant->units].print.size;
     if (size > w->room) {
         mem_give(w->bytes);
         w->room = 0;
@@ -508,25 +576,25 @@ static enum err make_slice(struct dormant_worker *w, enum side number, uint64_t 
     struct dormant_side *side = &d->side[number];
     const uint64_t first = slice * SLICE, left = side->rows.records - first;
     const uint32_t count = left < SLICE ? (uint32_t)left : SLICE;
-    const ssize_t n =
-        sys_pread_full(side->prints_fd, w->prints, count * sizeof *w->prints, first * sizeof *w->prints);
+    const size_t print_size = d->units * sizeof *w->prints;
+    const ssize_t n = sys_pread_full(side->prints_fd, w->prints, count * print_size, first * print_size);
     if (n < 0)
         return cannot_read(side->prints_path, (int)n, &w->diag);
-    if ((size_t)n != count * sizeof *w->prints)
+    if ((size_t)n != count * print_size)
         return damaged(side->prints_path, "became shorter", &w->diag);
-    const struct open_print *unusual[SLICE];
+    const union open_unit *unusual[SLICE];
     uint64_t at = side->offsets[slice];
     uint32_t slow = 0;
     enum err err = side->suits ? read_slice(w, side, at, count) : OK;
     const char *row = w->bytes;
     for (uint32_t i = 0; err == OK && i < count; i++) {
-        const struct open_print *print = &w->prints[i];
-        int made = is_met(d, number, print) ? 2 : 0; /* 2: it is the run's */
+        const union open_unit *prints = &w->prints[i * d->units];
+        const uint32_t size = prints->print.size;
+        int made = is_fed(side, first + i) ? 2 : 0; /* 2: it is the run's */
         if (made == 0 && side->suits)
-            made = carried_line_make(&w->lines, number, (struct span){row, print->size - 1}, print, at,
-                                     &w->line);
+            made = carried_line_make(&w->lines, number, (struct span){row, size - 1}, prints, at, &w->line);
         if (made < 0) {
-            err = mem_fail(&w->diag, print->size, "carried records");
+            err = mem_fail(&w->diag, size, "carried records");
         } else if (made == 1) { /* behind those before it, which were not */
             err = make_slowly(w, side, unusual, slow, lane);
             slow = 0;
@@ -535,14 +603,14 @@ static enum err make_slice(struct dormant_worker *w, enum side number, uint64_t 
             if (err == OK)
                 err = results_slice_line(d->results, lane, &w->line, &w->diag);
         } else if (made == 0) {
-            unusual[slow] = print;
+            unusual[slow] = prints;
             w->refs[slow++] = (struct row_ref){
                 .place = at,
                 .side = (uint8_t)number,
                 .record_flags = (uint16_t)(RECORD_CARRIED | (number == CHANNEL ? RECORD_CHANNEL : 0))};
         }
-        at += print->size;
-        row += print->size;
+        at += size;
+        row += size;
     }
     return err == OK ? make_slowly(w, side, unusual, slow, lane) : err;
 }
@@ -695,16 +763,20 @@ void dormant_close(struct dormant *d)
         for (int k = 0; k < SLOTS; k++)
             results_slice_close(side->slots[k].lane);
         mem_give(side->offsets);
+        mem_give(side->fed);
         if (side->rows_fd >= 0)
             sys_close(side->rows_fd);
         if (side->prints_fd >= 0)
             sys_close(side->prints_fd);
-        if (side->woken[0])
-            sys_unlink(side->woken);
+        for (int key = 0; key < KEYS_MAX; key++)
+            if (side->woken[key][0])
+                sys_unlink(side->woken[key]);
     }
     bloom_fini(&d->keys);
     bloom_fini(&d->twice);
     bloom_fini(&d->met);
+    bloom_fini(&d->later_keys);
+    bloom_fini(&d->later_met);
     pthread_cond_destroy(&d->changed);
     pthread_mutex_destroy(&d->lock);
     mem_give(d);

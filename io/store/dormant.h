@@ -19,6 +19,7 @@
 #define TIEOUT_IO_STORE_DORMANT_H
 
 #include "core/base/bloom.h"
+#include "core/ops/dormant.h"
 #include "core/rules/beside.h"
 #include "io/sink/results.h"
 #include "io/store/generation.h"
@@ -41,6 +42,8 @@ struct bloom *dormant_met(struct dormant *dormant);
 /* 1: the side has some. And the file of its rows. */
 int dormant_has(const struct dormant *dormant, enum side side);
 const char *dormant_path(const struct dormant *dormant, enum side side);
+/* What the run asks by later keys; find NULL: there are none. */
+struct dormant_ops dormant_later(struct dormant *dormant);
 /* `*path` NULL: nobody is met. */
 enum err dormant_wake(struct dormant *dormant, enum side side, const char **path, struct diag *diag);
 /* `sources`: of dormant_path, opened by registry_carried; borrowed until dormant_close, as `results` and `sleepers_of` are.
