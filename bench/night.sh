@@ -1,6 +1,6 @@
 #!/bin/sh
-# bench/night.sh TIEOUT [CHANNELS ROWS OPEN FINAL]: a book's nights: the time outside reading and matching, what open and final records add,
-# and status with 10,000 tasks. Without numbers tiny sizes, so that ctest can run it.
+# bench/night.sh TIEOUT [CHANNELS ROWS OPEN FINAL [KEYS]]: a book's nights: the time outside reading and matching, what open and final records add,
+# and status with 10,000 tasks. Without numbers tiny sizes, so that ctest can run it. KEYS 2: open records are carried by a job of two keys.
 #
 # Outside: the night's wall less the sum of its tasks' stages. A task's stages are the seconds in stats.json from the first worker's start to the
 # last one's last verdict; those of two tasks never overlap. Since one task is written while the next is read, writing slows reading a
@@ -8,7 +8,7 @@
 set -eu
 tieout=$(realpath "$1")
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
-channels=${2:-2} rows=${3:-2000} open=${4:-2000} final=${5:-2000}
+channels=${2:-2} rows=${3:-2000} open=${4:-2000} final=${5:-2000} keys=${6:-2}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
@@ -42,6 +42,15 @@ alone=$(stages alone/*/*/*/stats.json)
 echo "a night of $channels channels x $rows rows: $(ms "$a" "$b") ms, stages $inside ms: $((100 - 100 * inside / $(ms "$a" "$b"))) % outside; stages of runs alone $alone ms"
 cd ..
 
+# second_key: the job in c.yaml, and its days, with the channel's number on both sides.
+second_key() {
+    sed -i '/^local:/,/^channel:/s/{biz_order_no: order_no,/{biz_order_no: order_no, channel_order_no: trade_no,/
+        s/keys: .*/keys: [[channel_code, biz_order_no], [channel_code, channel_order_no]]/' c.yaml
+    for day in 1 2; do
+        awk -F, -v OFS=, 'NR == 1 { print $0, "trade_no"; next } { print $0, "T" substr($1, 2) }' local/C-2026-11-0$day.csv >with
+        mv with local/C-2026-11-0$day.csv
+    done
+}
 # beside WHAT RECORDS THRESHOLD STATUS: the second of two days, whose first left so many records.
 beside() {
     mkdir "$1$2"
@@ -49,6 +58,7 @@ beside() {
     job C "$3" >c.yaml
     many . C 1 1000 2000 "$2" "$4"
     many . C 2 "$rows" 2000 0
+    [ "$1" = final ] || [ "$keys" = 1 ] || second_key
     "$tieout" task init --date=2026-11-01 2>/dev/null
     "$tieout" task run >/dev/null 2>&1 || [ $? -eq 1 ]
     "$tieout" task init --date=2026-11-02 2>/dev/null
