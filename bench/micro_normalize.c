@@ -2,6 +2,7 @@
 #include "bench/rows.h"
 #include "bench/shim.h"
 #include "core/model/record.h"
+#include "core/rules/plain_wide.h"
 
 static char room[sizeof(struct record) + RECORD_VAR_MAX + 64] __attribute__((aligned(64)));
 
@@ -44,6 +45,7 @@ struct taken {
     struct rows *rows;
     struct cell *cells;
     uint64_t sum, count, rejects;
+    int wide;
 };
 
 static void take_chunk(void *context, const char *bytes, const struct csv_scan_job *job,
@@ -78,7 +80,7 @@ static void from_bytes(struct bench *bench, const void *context)
         return;
     }
     while (bench_round(bench)) {
-        struct taken taken = {&rows, cells, 0, 0, 0};
+        struct taken taken = {.rows = &rows, .cells = cells};
         uint32_t flags;
         rows_scan(&rows, 0, &flags, take_chunk, &taken);
         if (taken.count != rows.count || taken.rejects)
@@ -89,8 +91,63 @@ static void from_bytes(struct bench *bench, const void *context)
     rows_close(&rows);
 }
 
+/* Usual rows, separators to columns of a block, as io/source/csv_rows.c takes them. */
+static void take_blocks(void *context, const char *bytes, const struct csv_scan_job *job,
+                        const struct csv_scan_result *result)
+{
+    struct taken *taken = context;
+    struct rows *rows = taken->rows;
+    const struct plain_plan *plan = normalizer_plain(rows->normalizer);
+    const struct plain_packs packs = {1, 42};
+    const uint32_t columns = result->row_count ? job->rows[0] : 0;
+    struct plain_block block;
+    for (uint32_t r = 1; r < result->row_count;) {
+        const uint32_t left = result->row_count - r, count = left < PLAIN_BLOCK ? left : PLAIN_BLOCK;
+        const uint32_t *seps = job->seps + (size_t)r * columns;
+        uint32_t done = 0;
+#if HAS_WIDE
+        if (taken->wide)
+            done = plain_block_wide(plan, &rows->scratch, (const uint8_t *)bytes, seps, columns, 0, packs,
+                                    count, &block);
+        else
+#endif
+            done = plain_block(plan, &rows->scratch, (const uint8_t *)bytes, seps, columns, 0, packs, count,
+                               &block);
+        for (uint32_t i = 0; i < done; i++)
+            taken->sum += block.hash[i] ^ (uint64_t)block.amount_micro[i];
+        taken->count += done;
+        r += done ? done : 1; /* the first of a time, or of a currency, is not usual */
+    }
+}
+
+static void blocks(struct bench *bench, const void *context)
+{
+    struct rows rows;
+    if (!open_rows(&rows, NULL) || !rows_cells(&rows)) {
+        bench_wrong(bench, "there are no rows");
+        return;
+    }
+    int bad_cell; /* the date is known from then on */
+    normalize_hot(rows.normalizer, &rows.scratch, rows.cells, (struct record *)room, &bad_cell);
+    while (bench_round(bench)) {
+        struct taken taken = {.rows = &rows, .wide = context != NULL};
+        uint32_t flags;
+        rows_scan(&rows, 0, &flags, take_blocks, &taken);
+        if (taken.count < rows.count / 2)
+            bench_wrong(bench, "rows are missing");
+        bench_answer(bench, taken.sum);
+    }
+    bench_items(bench, rows.count, rows.size);
+    rows_close(&rows);
+}
+
 void benches(void)
 {
+    bench_add("scan_and_block/plain", blocks, NULL);
+#if HAS_WIDE
+    if (csv_scan_kernel() == CSV_KERNEL_AVX512)
+        bench_add("scan_and_block/wide", blocks, "");
+#endif
     bench_add("normalize/local", from_cells, NULL);
     bench_add("normalize/channel", from_cells, "");
     bench_add("scan_and_normalize/local", from_bytes, NULL);

@@ -86,6 +86,14 @@ struct plain_shape {
     uint8_t currency, is_out;
 };
 
+/* Words of a column that came lately, for plain_block_wide: up to sixteen bytes, with what ends the cell, and their numbers. */
+enum { PLAIN_WORDS = 8 };
+struct plain_words {
+    uint64_t low[PLAIN_WORDS], high[PLAIN_WORDS];
+    uint16_t number[PLAIN_WORDS];
+    uint32_t count, next;
+};
+
 struct norm_scratch {
     struct dict_cache words;
     char number[TIME_TEXT_MAX]; /* a number or time cell as text */
@@ -110,6 +118,8 @@ struct norm_scratch {
     uint16_t status_memo_number;
     uint64_t shape_owner; /* number of the plan whose they are */
     struct plain_shape shapes[2];
+    uint64_t words_owner; /* the same of these */
+    struct plain_words status_words, channel_words;
     struct { /* of normalize_image; begins anew with another normalizer */
         uint64_t owner;
         struct word_memo status[WORD_MEMOS], direction[WORD_MEMOS];

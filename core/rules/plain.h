@@ -298,52 +298,115 @@ static inline int plain_is_shortened(struct span text)
     return UNLIKELY(first <= '9' && UNLIKELY(second == '.' || second == 'E')) && text_is_shortened(text);
 }
 
-/* Takes rows from the first of `count` (at most PLAIN_BLOCK) on, until one is not as usual; returns how many. Column c of
- * row i is bytes[seps[i * columns + c - 1] + 1, seps[i * columns + c]), but for a carriage return at the row's end, where there
- * may be some (`has_cr`, known when this is compiled). */
-static inline __attribute__((always_inline)) uint32_t
-plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes, const uint32_t *seps,
-            uint32_t columns, const int has_cr, const struct plain_packs packs, uint32_t count,
-            struct plain_block *b)
+/* What plain_block does with one row, column by column; 0: it is not as usual. */
+static inline __attribute__((always_inline)) int plain_row_amount(const struct plain_plan *plan,
+                                                                  const uint8_t *bytes, const uint32_t *row,
+                                                                  uint32_t ends, uint32_t i,
+                                                                  struct plain_block *b)
 {
-    const uint32_t ends = has_cr ? columns : 0;
+    const struct span text = plain_cell_of(bytes, row, plan->amount, ends);
+    const uint32_t negative = text.data[0] == '-';
+    uint64_t amount;
+    if (UNLIKELY(text.size <= negative || !plain_money((const uint8_t *)text.data + text.size,
+                                                       (uint32_t)text.size - negative, &amount)))
+        return 0;
+    b->amount_micro[i] = (int64_t)amount;
+    b->negative[i] = (uint8_t)negative;
+    return 1;
+}
+
+static inline __attribute__((always_inline)) int
+plain_row_fee(const struct plain_plan *plan, const uint8_t *bytes, const uint32_t *row, uint32_t ends)
+{
+    const struct span cost = plain_cell_of(bytes, row, plan->fee, ends);
+    const uint32_t minus = cost.size > 1 && cost.data[0] == '-';
+    uint64_t fee;
+    return plain_money((const uint8_t *)cost.data + cost.size, (uint32_t)cost.size - minus, &fee);
+}
+
+static inline __attribute__((always_inline)) int
+plain_row_status(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
+                 const uint32_t *row, uint32_t ends, uint32_t i, struct plain_block *b)
+{
+    const struct span text = plain_cell_of(bytes, row, plan->status, ends);
+    b->status[i] = plain_same_word(plan->words, s, text.data, (uint32_t)text.size);
+    return b->status[i] != DICT_FULL;
+}
+
+static inline __attribute__((always_inline)) int
+plain_row_channel(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
+                  const uint32_t *row, uint32_t ends, uint32_t i, struct plain_block *b)
+{
+    const struct span text = plain_cell_of(bytes, row, plan->channel, ends);
+    b->channel[i] = plain_word(plan->words, &s->words, text.data, (uint32_t)text.size);
+    return !(UNLIKELY(b->channel[i] == 0 || b->channel[i] == DICT_FULL) ||
+             (plan->channel_is_number && plain_is_shortened(text)));
+}
+
+static inline __attribute__((always_inline)) int plain_row_key(const struct plain_plan *plan,
+                                                               const uint8_t *bytes, const uint32_t *row,
+                                                               uint32_t ends, const struct plain_packs packs,
+                                                               uint32_t i, struct plain_block *b)
+{
+    const struct span text = plain_cell_of(bytes, row, plan->key, ends);
+    if (UNLIKELY(text.size - 1 >= PLAIN_KEY_MAX || b->currency[i] == CURRENCY_NONE) ||
+        plain_is_shortened(text))
+        return 0;
+    if (packs.packs) {
+        b->packed[i] = packed_key_of((const uint8_t *)text.data, (uint32_t)text.size, b->channel[i]);
+        b->hash[i] = packed_hash(b->packed[i].word, packs.seed);
+        if (LIKELY(b->packed[i].word[0] != 0))
+            return 1;
+    }
+    b->hash[i] = hash_bytes(text.data, text.size, plan->hash_seed + b->channel[i]);
+    return 1;
+}
+
+/* Whether there is a shape, which does not end the row. */
+static inline int plain_has_shape(const struct plain_plan *plan, uint32_t columns)
+{
+    return plan->shape_first >= 0 && plan->shape_last + 1 < (int)columns;
+}
+/* The direction's column if the shape has it, or -1: IN and OUT differ in size, and so have a shape each. */
+static inline int plain_shape_direction(const struct plain_plan *plan)
+{
+    return plan->direction >= plan->shape_first && plan->direction <= plan->shape_last ? plan->direction : -1;
+}
+/* Whether it has the currency and the direction, where there are such columns. */
+static inline int plain_shape_has_all(const struct plain_plan *plan, uint32_t columns)
+{
+    return plain_has_shape(plan, columns) &&
+           !(plan->currency >= 0 &&
+             (plan->currency < plan->shape_first || plan->currency > plan->shape_last)) &&
+           !(plan->direction >= 0 && plain_shape_direction(plan) < 0);
+}
+/* Shapes of another plan, or of another date, are no longer right. */
+static inline void plain_shapes_begin(const struct plain_plan *plan, struct norm_scratch *s)
+{
+    if (UNLIKELY(s->shape_owner != plan->number)) {
+        s->shapes[0].size = s->shapes[1].size = 0;
+        s->shape_owner = plan->number;
+    }
+    for (int k = 0; k < 2; k++) /* another date may have come meanwhile */
+        if (s->shapes[k].date_count != s->date_memo_count)
+            s->shapes[k].size = 0;
+}
+
+/* One column, or some side by side, of `count` rows: how many of them are as usual. */
+static inline __attribute__((always_inline)) uint32_t
+plain_block_parts(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
+                  const uint32_t *seps, uint32_t columns, uint32_t ends, uint32_t count,
+                  struct plain_block *b)
+{
     const struct plain_parts constant = {plan->unit_day, plan->job_currency, 0};
+    const int first = plan->shape_first, last = plain_has_shape(plan, columns) ? plan->shape_last : -1;
     const uint32_t *row;
     uint32_t i;
-    if (UNLIKELY(seps[-1] + 1 < PLAIN_FRONT))
-        return 0;
-    for (i = 0, row = seps; i < count; i++, row += columns) {
-        const struct span text = plain_cell_of(bytes, row, plan->amount, ends);
-        const uint32_t negative = text.data[0] == '-';
-        uint64_t amount, fee;
-        if (UNLIKELY(text.size <= negative || !plain_money((const uint8_t *)text.data + text.size,
-                                                           (uint32_t)text.size - negative, &amount)))
-            break;
-        b->amount_micro[i] = (int64_t)amount;
-        b->negative[i] = (uint8_t)negative;
-        if (plan->fee >= 0) {
-            const struct span cost = plain_cell_of(bytes, row, plan->fee, ends);
-            const uint32_t minus = cost.size > 1 && cost.data[0] == '-';
-            if (UNLIKELY(
-                    !plain_money((const uint8_t *)cost.data + cost.size, (uint32_t)cost.size - minus, &fee)))
-                break;
-        }
-    }
-    count = i;
-    const int first = plan->shape_first,
-              last = first >= 0 && plan->shape_last + 1 < (int)columns ? plan->shape_last : -1;
     if (last >= 0) {
-        const int direction = plan->direction >= first && plan->direction <= last ? plan->direction : -1;
-        if (UNLIKELY(s->shape_owner != plan->number)) {
-            s->shapes[0].size = s->shapes[1].size = 0;
-            s->shape_owner = plan->number;
-        }
-        for (int k = 0; k < 2; k++) /* another date may have come meanwhile */
-            if (s->shapes[k].date_count != s->date_memo_count)
-                s->shapes[k].size = 0;
+        const int direction = plain_shape_direction(plan);
+        plain_shapes_begin(plan, s);
         for (i = 0, row = seps; i < count; i++, row += columns) {
             const uint32_t from = row[(int64_t)first - 1] + 1, size = row[last] + 1 - from;
-            /* IN and OUT differ in size, and so have a shape each. */
             const struct plain_shape *shape =
                 &s->shapes[direction >= 0 ? (row[direction] - row[(int64_t)direction - 1]) & 1 : 0];
             struct plain_parts parts = {shape->day, shape->currency, shape->is_out};
@@ -365,8 +428,7 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
             b->is_out[i] = 0;
         }
     }
-    if (last < 0 || (plan->currency >= 0 && (plan->currency < first || plan->currency > last)) ||
-        (plan->direction >= 0 && (plan->direction < first || plan->direction > last))) {
+    if (!plain_shape_has_all(plan, columns)) {
         for (i = 0, row = seps; i < count; i++, row += columns) {
             struct plain_parts parts = {b->day[i], b->currency[i], b->is_out[i]};
             if (UNLIKELY(last >= 0 && !plain_parts(plan, s, bytes, row, 0, first - 1, ends, &parts)) ||
@@ -378,33 +440,43 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
         }
         count = i;
     }
+    return count;
+}
+
+static inline __attribute__((always_inline)) uint32_t
+plain_block_status(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
+                   const uint32_t *seps, uint32_t columns, uint32_t ends, uint32_t count,
+                   struct plain_block *b)
+{
+    const uint32_t *row;
+    uint32_t i;
     if (plan->status >= 0) {
-        for (i = 0, row = seps; i < count; i++, row += columns) {
-            const struct span text = plain_cell_of(bytes, row, plan->status, ends);
-            b->status[i] = plain_same_word(plan->words, s, text.data, (uint32_t)text.size);
-            if (UNLIKELY(b->status[i] == DICT_FULL))
+        for (i = 0, row = seps; i < count; i++, row += columns)
+            if (UNLIKELY(!plain_row_status(plan, s, bytes, row, ends, i, b)))
                 break;
-        }
-        count = i;
     } else {
         for (i = 0; i < count; i++)
             b->status[i] = 0;
     }
+    return i;
+}
+
+static inline __attribute__((always_inline)) uint32_t
+plain_block_channel(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes,
+                    const uint32_t *seps, uint32_t columns, uint32_t ends, uint32_t count,
+                    struct plain_block *b)
+{
+    const uint32_t *row;
+    uint32_t i;
     if (plan->wants_channel && plan->channel >= 0) {
-        const int channel_is_number = plan->channel_is_number,
-                  is_even = count && plain_is_even(bytes, seps, columns, ends, plan->channel, count);
+        const int is_even = count && plain_is_even(bytes, seps, columns, ends, plan->channel, count);
         const uint32_t read = is_even ? 1 : count;
-        for (i = 0, row = seps; i < read; i++, row += columns) {
-            const struct span text = plain_cell_of(bytes, row, plan->channel, ends);
-            b->channel[i] = plain_word(plan->words, &s->words, text.data, (uint32_t)text.size);
-            if (UNLIKELY(b->channel[i] == 0 || b->channel[i] == DICT_FULL) ||
-                (channel_is_number && plain_is_shortened(text)))
+        for (i = 0, row = seps; i < read; i++, row += columns)
+            if (!plain_row_channel(plan, s, bytes, row, ends, i, b))
                 break;
-        }
         if (is_even && i == 1)
             for (; i < count; i++)
                 b->channel[i] = b->channel[0];
-        count = i;
     } else {
         const uint16_t channel =
             plan->wants_channel ? dict_number(plan->words, &s->words, plan->channel_constant) : 0;
@@ -413,26 +485,60 @@ plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t
         for (i = 0; i < count; i++)
             b->channel[i] = channel;
     }
+    return i;
+}
+
+static inline __attribute__((always_inline)) uint32_t
+plain_block_numbers(const struct plain_plan *plan, const uint8_t *bytes, const uint32_t *seps,
+                    uint32_t columns, uint32_t ends, uint32_t count)
+{
     for (int k = 0; k < plan->number_count; k++) {
-        for (i = 0, row = seps; i < count; i++, row += columns)
+        const uint32_t *row = seps;
+        uint32_t i;
+        for (i = 0; i < count; i++, row += columns)
             if (UNLIKELY(plain_is_shortened(plain_cell_of(bytes, row, plan->numbers[k], ends))))
                 break;
         count = i;
     }
-    for (i = 0, row = seps; i < count; i++, row += columns) {
-        const struct span text = plain_cell_of(bytes, row, plan->key, ends);
-        if (UNLIKELY(text.size - 1 >= PLAIN_KEY_MAX || b->currency[i] == CURRENCY_NONE) ||
-            plain_is_shortened(text))
+    return count;
+}
+
+static inline __attribute__((always_inline)) uint32_t
+plain_block_keys(const struct plain_plan *plan, const uint8_t *bytes, const uint32_t *seps, uint32_t columns,
+                 uint32_t ends, const struct plain_packs packs, uint32_t count, struct plain_block *b)
+{
+    const uint32_t *row = seps;
+    uint32_t i;
+    for (i = 0; i < count; i++, row += columns)
+        if (UNLIKELY(!plain_row_key(plan, bytes, row, ends, packs, i, b)))
             break;
-        if (packs.packs) {
-            b->packed[i] = packed_key_of((const uint8_t *)text.data, (uint32_t)text.size, b->channel[i]);
-            b->hash[i] = packed_hash(b->packed[i].word, packs.seed);
-            if (LIKELY(b->packed[i].word[0] != 0))
-                continue;
-        }
-        b->hash[i] = hash_bytes(text.data, text.size, plan->hash_seed + b->channel[i]);
+    return i;
+}
+
+/* Takes rows from the first of `count` (at most PLAIN_BLOCK) on, until one is not as usual; returns how many. Column c of
+ * row i is bytes[seps[i * columns + c - 1] + 1, seps[i * columns + c]), but for a carriage return at the row's end, where there
+ * may be some (`has_cr`, known when this is compiled). plain_wide.h has the same for newer machines. */
+static inline __attribute__((always_inline)) uint32_t
+plain_block(const struct plain_plan *plan, struct norm_scratch *s, const uint8_t *bytes, const uint32_t *seps,
+            uint32_t columns, const int has_cr, const struct plain_packs packs, uint32_t count,
+            struct plain_block *b)
+{
+    const uint32_t ends = has_cr ? columns : 0;
+    const uint32_t *row;
+    uint32_t i;
+    if (UNLIKELY(seps[-1] + 1 < PLAIN_FRONT))
+        return 0;
+    for (i = 0, row = seps; i < count; i++, row += columns) {
+        if (UNLIKELY(!plain_row_amount(plan, bytes, row, ends, i, b)))
+            break;
+        if (plan->fee >= 0 && UNLIKELY(!plain_row_fee(plan, bytes, row, ends)))
+            break;
     }
-    count = i;
+    count = plain_block_parts(plan, s, bytes, seps, columns, ends, i, b);
+    count = plain_block_status(plan, s, bytes, seps, columns, ends, count, b);
+    count = plain_block_channel(plan, s, bytes, seps, columns, ends, count, b);
+    count = plain_block_numbers(plan, bytes, seps, columns, ends, count);
+    count = plain_block_keys(plan, bytes, seps, columns, ends, packs, count, b);
     for (i = 0; i < count; i++) {
         const int64_t amount = b->amount_micro[i], flip = b->negative[i] ^ b->is_out[i];
         b->is_out[i] = amount ? (uint8_t)flip : b->is_out[i];

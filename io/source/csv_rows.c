@@ -1,6 +1,7 @@
 /* io/source/csv_rows.c: hot: rows of a plain CSV become records. */
 #include "io/source/csv_rows.h"
 #include "core/rules/plain.h"
+#include "core/rules/plain_wide.h"
 
 enum err csv_add_reject(struct csv_work *w, uint32_t at, uint32_t size, enum reject_code code,
                         uint32_t column, struct diag *diag)
@@ -88,6 +89,16 @@ static inline __attribute__((always_inline)) uint32_t even_rows(const uint32_t *
     return count;
 }
 
+enum { LINES_AHEAD = 8 };
+
+#include "io/source/csv_wide.h"
+
+#if HAS_WIDE
+#define WIDE_OR(wide, name) ((wide) ? name##_wide : (name))
+#else
+#define WIDE_OR(wide, name) (name)
+#endif
+
 /* Adds rows of a block that are of one day and currency, which nearly all are. 0: they are not, or too large for a short sum. */
 static inline __attribute__((always_inline)) int tally_even(const struct plain_block *block, uint32_t count,
                                                             struct tally_run *sums)
@@ -118,8 +129,8 @@ static inline __attribute__((always_inline)) int tally_even(const struct plain_b
 
 /* Adds rows of a block to the tally. */
 static inline __attribute__((always_inline)) int tally_block(const struct plain_block *block, uint32_t count,
-                                                             unsigned side_flag, struct tally_run *sums,
-                                                             struct tally *tally)
+                                                             const int wide, unsigned side_flag,
+                                                             struct tally_run *sums, struct tally *tally)
 {
     for (uint32_t done = 0; done < count;) {
         const uint16_t day = block->day[done];
@@ -130,15 +141,13 @@ static inline __attribute__((always_inline)) int tally_block(const struct plain_
                 return 0;
             sums->key = key;
         }
-        if (done == 0 && LIKELY(tally_even(block, count, sums)))
+        if (done == 0 && LIKELY(WIDE_OR(wide, tally_even)(block, count, sums)))
             return 1;
         for (; done < count && block->day[done] == day && block->currency[done] == currency; done++)
             tally_run_add(sums, block->is_out[done], block->amount_micro[done]);
     }
     return 1;
 }
-
-enum { LINES_AHEAD = 8 };
 
 /* A usual row's record as lines of its own. */
 static inline __attribute__((always_inline)) enum err
@@ -199,11 +208,11 @@ put_packed(const struct plain_block *block, uint32_t count, const uint32_t *seps
     return (int32_t)count;
 }
 
-/* The hot loop: usual rows, until one is not. */
+/* The hot loop: usual rows, until one is not. `wide`: for a machine that has AVX-512. */
 static inline __attribute__((always_inline)) enum err
 usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct csv_walk walk,
-           uint32_t columns, const int has_cr, uint64_t place, struct csv_step *step, struct outbox *outbox,
-           struct diag *diag)
+           uint32_t columns, const int has_cr, const int wide, uint64_t place, struct csv_step *step,
+           struct outbox *outbox, struct diag *diag)
 {
     enum { BLOCK_AT_FIRST = 8 }; /* where odd rows are frequent, little is done twice */
     struct plain_block block;
@@ -218,11 +227,15 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
             even_rows(walk.rows + row, sep, columns, walk.ended - row < most ? walk.ended - row : most);
         if (count == 0)
             break;
-        const uint32_t usual =
-            plain_block(plan, s, walk.bytes, walk.seps + sep, columns, has_cr, packs, count, &block);
+        const uint32_t usual = WIDE_OR(wide, plain_block)(plan, s, walk.bytes, walk.seps + sep, columns,
+                                                          has_cr, packs, count, &block);
         const uint32_t *seps = walk.seps + sep;
         uint32_t done = 0;
-        if (LIKELY(packs.packs && !plan->counts)) {
+#if HAS_WIDE
+        if (wide && LIKELY(packs.packs && !plan->counts))
+            done = put_packed_wide(&block, usual, seps, columns, plan->side_flag, place, outbox);
+#endif
+        if (LIKELY(packs.packs && !plan->counts) && done < usual) {
             const int32_t put =
                 put_packed(&block, usual, seps, columns, plan->side_flag, place, outbox, &err, diag);
             done = put < 0 ? 0 : (uint32_t)put;
@@ -253,7 +266,7 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
                                             block.amount_micro[done], &s->note, diag)) != OK))
                 break;
         }
-        if (UNLIKELY(!tally_block(&block, done, plan->side_flag, &sums, &outbox->tally)) && err == OK)
+        if (UNLIKELY(!tally_block(&block, done, wide, plan->side_flag, &sums, &outbox->tally)) && err == OK)
             err = outbox_no_memory(diag);
         row += done;
         sep += done * columns;
@@ -279,8 +292,8 @@ static __attribute__((noinline)) enum err take_usual(const struct plain_plan *pl
                                                      uint64_t place, struct csv_step *step,
                                                      struct outbox *outbox, struct diag *diag)
 {
-    return has_cr ? usual_rows(plan, s, walk, columns, 1, place, step, outbox, diag)
-                  : usual_rows(plan, s, walk, columns, 0, place, step, outbox, diag);
+    return has_cr ? usual_rows(plan, s, walk, columns, 1, 0, place, step, outbox, diag)
+                  : usual_rows(plan, s, walk, columns, 0, 0, place, step, outbox, diag);
 }
 
 #if defined(__x86_64__)
@@ -290,8 +303,8 @@ take_usual_avx2(const struct plain_plan *plan, struct norm_scratch *s, const str
                 uint32_t columns, int has_cr, uint64_t place, struct csv_step *step, struct outbox *outbox,
                 struct diag *diag)
 {
-    return has_cr ? usual_rows(plan, s, walk, columns, 1, place, step, outbox, diag)
-                  : usual_rows(plan, s, walk, columns, 0, place, step, outbox, diag);
+    return has_cr ? usual_rows(plan, s, walk, columns, 1, 0, place, step, outbox, diag)
+                  : usual_rows(plan, s, walk, columns, 0, 0, place, step, outbox, diag);
 }
 
 static __attribute__((noinline,
@@ -300,8 +313,8 @@ take_usual_avx512(const struct plain_plan *plan, struct norm_scratch *s, const s
                   uint32_t columns, int has_cr, uint64_t place, struct csv_step *step, struct outbox *outbox,
                   struct diag *diag)
 {
-    return has_cr ? usual_rows(plan, s, walk, columns, 1, place, step, outbox, diag)
-                  : usual_rows(plan, s, walk, columns, 0, place, step, outbox, diag);
+    return has_cr ? usual_rows(plan, s, walk, columns, 1, 1, place, step, outbox, diag)
+                  : usual_rows(plan, s, walk, columns, 0, 1, place, step, outbox, diag);
 }
 #endif
 
@@ -344,7 +357,8 @@ static inline __attribute__((always_inline)) enum err take_rows(struct csv_work 
     struct csv_step step = {0};
     enum err err = OK;
     for (; err == OK; step.row++) {
-        if (plan)
+        if (plan &&
+            LIKELY(step.row < walk.ended)) /* behind the last one lie a chunk's that was here before */
             err = usual(plan, &w->io->scratch, walk, columns, scan->flags & CSV_SAW_CR,
                         w->input->base + w->ticket->begin, &step, outbox, diag);
         if (err != OK || step.row == walk.count)

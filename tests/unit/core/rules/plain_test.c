@@ -1,7 +1,7 @@
 /* tests/unit/core/rules/plain_test.c: the short road over separators takes what is usual, and then says what
  * normalize_hot says */
 #include "core/base/prng.h"
-#include "core/rules/plain.h"
+#include "core/rules/plain_wide.h"
 #include "tests/support/check_test.h"
 #include <stdlib.h>
 
@@ -86,13 +86,60 @@ static void lay_row(const char *const cells[COLUMNS], uint32_t from)
     }
 }
 
+#if HAS_WIDE
+/* What plain_block made of rows is what plain_block_wide makes of them, whatever words it knows by then. */
+static void same_wide(const struct plain_plan *plan, const struct norm_scratch *before, const uint8_t *bytes,
+                      const uint32_t *seps, int has_cr, const struct plain_packs packs, uint32_t count,
+                      uint32_t taken, const struct plain_block *block)
+{
+    static struct norm_scratch s; /* of its own, but for what the other road learned */
+    const struct plain_words status = s.status_words, channel = s.channel_words;
+    const uint64_t owner = s.words_owner;
+    struct plain_block wide;
+    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") ||
+        !__builtin_cpu_supports("avx512vl") || !__builtin_cpu_supports("bmi2"))
+        return;
+    s = *before;
+    s.status_words = status;
+    s.channel_words = channel;
+    s.words_owner = owner;
+    memset(&wide, 0x5A, sizeof wide);
+    EXPECT(plain_block_wide(plan, &s, bytes, seps, COLUMNS, has_cr, packs, count, &wide) == taken);
+    for (uint32_t i = 0; i < taken; i++) {
+        EXPECT(wide.amount_micro[i] == block->amount_micro[i] && wide.hash[i] == block->hash[i]);
+        EXPECT(wide.day[i] == block->day[i] && wide.status[i] == block->status[i] &&
+               wide.channel[i] == block->channel[i] && wide.currency[i] == block->currency[i] &&
+               wide.is_out[i] == block->is_out[i]);
+        if (packs.packs)
+            EXPECT(wide.packed[i].word[0] == block->packed[i].word[0] &&
+                   (!wide.packed[i].word[0] || wide.packed[i].word[1] == block->packed[i].word[1]));
+    }
+}
+#endif
+
+/* plain_block, by every road that this machine has. */
+static uint32_t take(struct bench *b, const uint8_t *bytes, const uint32_t *seps, int has_cr,
+                     const struct plain_packs packs, uint32_t count, struct plain_block *block)
+{
+    const struct plain_plan *plan = normalizer_plain(b->normalizer);
+#if HAS_WIDE
+    const struct norm_scratch before = b->scratch;
+#endif
+    const uint32_t taken = has_cr
+                               ? plain_block(plan, &b->scratch, bytes, seps, COLUMNS, 1, packs, count, block)
+                               : plain_block(plan, &b->scratch, bytes, seps, COLUMNS, 0, packs, count, block);
+#if HAS_WIDE
+    same_wide(plan, &before, bytes, seps, has_cr, packs, count, taken, block);
+#endif
+    return taken;
+}
+
 /* Where keys are packed, the row's is what its bytes say, and so is its hash. */
 static void same_packed(struct bench *b, const struct record *record)
 {
     struct plain_block block = {0};
     const struct packed_key want = packed_key_anywhere(record->var, record->key_size, record->channel);
-    EXPECT(plain_block(normalizer_plain(b->normalizer), &b->scratch, room, ends + 1, COLUMNS, 1,
-                       (struct plain_packs){1, 9}, 1, &block) == 1);
+    EXPECT(take(b, room, ends + 1, 1, (struct plain_packs){1, 9}, 1, &block) == 1);
     EXPECT(block.packed[0].word[0] == want.word[0] && block.packed[0].word[1] == want.word[1]);
     EXPECT(block.hash[0] == (want.word[0] ? packed_hash(want.word, 9) : record_hash(record)));
 }
@@ -108,8 +155,7 @@ static int same_row(struct bench *b)
     EXPECT(plan != NULL);
     if (!plan)
         return 0;
-    const int taken = plain_block(plan, &b->scratch, room, ends + 1, COLUMNS, 1, (struct plain_packs){0, 0},
-                                  1, &block) == 1;
+    const int taken = take(b, room, ends + 1, 1, (struct plain_packs){0, 0}, 1, &block) == 1;
     for (int i = 0; i < count; i++) {
         const struct span text = plain_cell_of(room, ends + 1, columns[i], COLUMNS);
         cells[i] = (struct cell){.data = text.data, .size = (uint32_t)text.size, .kind = CELL_TEXT};
@@ -299,10 +345,11 @@ static uint32_t same_rows(struct bench *b, uint32_t from, int has_cr)
     const struct plain_plan *plan = normalizer_plain(b->normalizer);
     int count, bad;
     const int *columns = normalizer_columns(b->normalizer, &count);
-    const uint32_t taken = has_cr ? plain_block(plan, &b->scratch, rows_room, rows_ends + 1 + from * COLUMNS,
-                                                COLUMNS, 1, (struct plain_packs){0, 0}, ROWS - from, &block)
-                                  : plain_block(plan, &b->scratch, rows_room, rows_ends + 1 + from * COLUMNS,
-                                                COLUMNS, 0, (struct plain_packs){0, 0}, ROWS - from, &block);
+    struct plain_block packed = {0};
+    const uint32_t taken = take(b, rows_room, rows_ends + 1 + from * COLUMNS, has_cr,
+                                (struct plain_packs){0, 0}, ROWS - from, &block);
+    take(b, rows_room, rows_ends + 1 + from * COLUMNS, has_cr, (struct plain_packs){1, 9}, ROWS - from,
+         &packed);
     struct record *const wide = calloc(1, sizeof *wide + PLAIN_KEY_MAX);
     for (uint32_t i = 0; i < taken + (from + taken < ROWS); i++) { /* the last is the one that was not */
         const uint32_t *seps = rows_ends + 1 + (from + i) * COLUMNS;
