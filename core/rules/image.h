@@ -57,6 +57,11 @@ static inline unsigned image_day_slot(uint64_t time)
 {
     return (unsigned)time & (IMAGE_DAYS - 1);
 }
+/* An hour of the clock was a time when it came first; of others that is not known. */
+static inline int image_hour_is_known(const struct image_memo *memo, uint64_t time)
+{
+    return memo->days[image_day_slot(time)].time == time;
+}
 
 /* What is the same for the rows of a run: made of a normalizer and its scratch. */
 struct image_quick {

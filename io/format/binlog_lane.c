@@ -192,12 +192,13 @@ int binlog_lane_begin(struct binlog_lanes *run, struct table_version *version, c
         run->end = readable - LANE_READ_MAX;
     run->readable = readable;
     if (UNLIKELY(!version->shapes)) {
-        version->shapes = arena_take(version->arena, sizeof *version->shapes);
+        version->shapes = arena_take(version->arena, 2 * sizeof *version->shapes);
         if (!version->shapes)
             return 0;
-        memset(version->shapes, 0, sizeof *version->shapes);
+        memset(version->shapes, 0, 2 * sizeof *version->shapes);
     }
     run->shapes = version->shapes;
+    run->before_shapes = version->shapes + 1;
     run->version = version;
     run->plan = plan;
     uint64_t nulls = read_le64(run->at);

@@ -34,8 +34,8 @@ struct binlog_lanes {
     /* Private. */
     const struct image_plan *plan;
     struct table_version *version;
-    const struct binlog_lane *lane; /* the one used last */
-    struct binlog_shapes *shapes;
+    const struct binlog_lane *lane;               /* the one used last */
+    struct binlog_shapes *shapes, *before_shapes; /* before_shapes: of what changed rows were */
     const uint8_t *readable;
 };
 

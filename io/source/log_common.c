@@ -1,5 +1,6 @@
 /* io/source/log_common.c: see log_common.h. A hot file: no options asked, no allocation and no logging per row. */
 #include "io/source/log_common.h"
+#include "core/base/short.h"
 #include "core/rules/image_quick.h"
 #include "io/format/csv_scan.h"
 #include "io/source/log_run.h"
@@ -254,11 +255,10 @@ static int plan_amount(struct log_plan *plan, const struct decimal_groups *decim
 }
 
 /* The row at `at` does not go with those before: where its values lie, and what its words mean. 0: it is left to others. */
-static __attribute__((noinline)) int common_shape(struct log_common_rows *rows)
+static __attribute__((noinline)) int common_shape(struct log_common_rows *rows, const uint8_t *at)
 {
     struct binlog_lanes *const b = rows->lanes;
     struct log_run *const run = rows->run;
-    const uint8_t *const at = rows->at;
     const struct binlog_lane *lane = b->lane;
     struct log_common *const c = &run->common;
     struct log_plan *const plan = &c->plan;
@@ -327,7 +327,7 @@ LANE_INLINE int common_out(struct log_common_rows *rows, group_out_fn *out, enum
     if (UNLIKELY(*err != OK))
         return 0;
     if (UNLIKELY(put < count)) {
-        rows->at = c->waiting.row[put];
+        rows->at = c->waiting.row[put] - c->waiting.before_size;
         rows->row_index = c->waiting.row_index[put];
         if (put == 0) {
             c->group = 1;
@@ -336,6 +336,21 @@ LANE_INLINE int common_out(struct log_common_rows *rows, group_out_fn *out, enum
     }
     c->group = c->group < LOG_GROUP ? 2 * c->group : LOG_GROUP;
     return 1;
+}
+
+/* The rows that were added of an event, from `mine` on, wait if it ends here: once it is left nothing of it may turn out to be odd. */
+LANE_INLINE void common_leave(struct log_common_rows *rows, group_out_fn *out, uint32_t mine, enum err *err,
+                              struct diag *diag)
+{
+    struct log_common *const c = &rows->run->common;
+    const struct log_group *const waiting = &c->waiting;
+    int is_left = rows->at == rows->lanes->end;
+    if (mine == 0 && waiting->count)
+        number_begin(&c->number, row_number(c, waiting->row[0]));
+    for (uint32_t i = mine; i < waiting->count; i++)
+        is_left &= !row_is_odd(c, waiting->row[i]);
+    if (UNLIKELY(!is_left) && waiting->count && *err == OK)
+        common_out(rows, out, err, diag);
 }
 
 /* `alike`: binlog_shape_alike; `out`: group_out. */
@@ -351,14 +366,15 @@ LANE_INLINE enum err common_rows(struct log_common_rows *rows, binlog_shape_alik
     enum err err = OK;
     uint32_t since = 0; /* rows like the shape */
     const int is_far = (size_t)(b->readable - rows->at) > SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX;
-    if (waiting->count &&
-        (!is_far || waiting->more_flags != rows->more_flags || waiting->back_map != back_map))
+    if (waiting->count && (!is_far || waiting->more_flags != rows->more_flags ||
+                           waiting->back_map != back_map || waiting->before_size))
         err = log_common_end(run, diag);
     if (!run->is_ready || !is_far || err != OK)
         return err;
     const uint8_t *const stop = b->readable - (SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX);
     waiting->back_map = back_map;
     waiting->more_flags = rows->more_flags;
+    waiting->before_size = 0;
     waiting->place = run->base + b->offset - (uintptr_t)b->at;
     uint32_t mine = waiting->count; /* the first of this event */
     int is_on = 1;
@@ -380,7 +396,7 @@ LANE_INLINE enum err common_rows(struct log_common_rows *rows, binlog_shape_alik
             }
             b->shapes->taken += since;
             since = 0;
-            if (!common_shape(rows)) {
+            if (!common_shape(rows, rows->at)) {
                 c->shape = NULL;
                 break;
             }
@@ -397,15 +413,131 @@ LANE_INLINE enum err common_rows(struct log_common_rows *rows, binlog_shape_alik
             mine = 0;
         }
     }
-    /* Once the event is left nothing of it may turn out to be odd. */
-    int is_left = rows->at == b->end;
-    if (mine == 0 && waiting->count)
-        number_begin(&c->number, row_number(c, waiting->row[0]));
-    for (uint32_t i = mine; i < waiting->count; i++)
-        is_left &= !row_is_odd(c, waiting->row[i]);
-    if (UNLIKELY(!is_left) && waiting->count && err == OK)
-        common_out(rows, out, &err, diag);
+    common_leave(rows, out, mine, &err, diag);
     b->shapes->taken += since;
+    return err;
+}
+
+/* ---- changes ---- */
+
+static inline uint64_t before_number(const struct log_before *before, const uint8_t *at)
+{
+    return read_le64(at + before->shape->places.occurrence) << before->number_shift >> before->number_shift;
+}
+
+/* Is anything of what a row was not as it must be? What it has in common with the row it is now is looked at there. */
+static inline int before_is_odd(const struct log_run *run, const uint8_t *at)
+{
+    const struct log_before *const before = &run->common.before;
+    int64_t amount;
+    const uint64_t time = read_be64(at + before->shape->places.time);
+    if (UNLIKELY(time >> 36 != run->common.time) &&
+        !image_hour_is_known(&run->scratch->image.memo, time >> 36))
+        return 1;
+    return !decimal_sum(&amount, &before->decimal, at + before->shape->places.amount) |
+           ((time >> 24 & 63) >= 60u) | ((time >> 30 & 63) >= 60u) |
+           ((time & 0xFFFFFFu) >> before->time_shift >= before->time_limit);
+}
+
+/* Has the row that was at `at` the same key and id at `row`? 32 bytes more than both can be read. */
+static inline int is_same_row(const struct log_common *c, const uint8_t *at, const uint8_t *row)
+{
+    const struct binlog_places *const was = &c->before.shape->places, *const is = &c->plan.places;
+    return was->key_size == is->key_size && before_number(&c->before, at) == row_number(c, row) &&
+           short_equal(at + was->key, row + is->key, is->key_size);
+}
+
+/* How the row at `at` lay before its change, where it does not lie as those before. 0: it is left to others. */
+static __attribute__((noinline)) int before_shape(struct log_common_rows *rows, const uint8_t *at)
+{
+    struct binlog_lanes *const b = rows->lanes;
+    struct log_before *const before = &rows->run->common.before;
+    struct binlog_places places;
+    uint64_t nulls = read_le64(at);
+    if (b->lane->null_mask)
+        nulls &= b->lane->null_mask;
+    const struct binlog_lane *const lane = binlog_lane_find(b->version, b->plan, nulls);
+    if (!lane || !lane->is_common || (size_t)(b->readable - at) <= lane->reach + LANE_READ_MAX ||
+        !binlog_shape_turn(b->before_shapes, &before->shape, &places, lane, at) || !before->shape ||
+        before->shape->places.size > (size_t)(b->end - at)) {
+        before->shape = NULL;
+        return 0;
+    }
+    before->decimal = lane->amount.decimal;
+    before->number_shift = lane->occurrence.shift;
+    before->time_shift = lane->time.shift;
+    before->time_limit = lane->time.limit;
+    return 1;
+}
+
+LANE_INLINE enum err common_changes(struct log_common_rows *rows, binlog_shape_alike_fn *alike,
+                                    group_out_fn *out, struct diag *diag)
+{
+    struct log_run *const run = rows->run;
+    struct binlog_lanes *const b = rows->lanes;
+    const uint32_t back_map = (uint32_t)(b->row->event_offset - b->row->table_map_offset);
+    const uint8_t *const event = b->at - (b->offset - b->row->event_offset);
+    struct log_common *const c = &run->common;
+    struct log_group *const waiting = &c->waiting;
+    const size_t far = 2 * (SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX); /* two images */
+    enum err err = OK;
+    const int is_far = (size_t)(b->readable - rows->at) > far;
+    if (waiting->count &&
+        (!is_far || waiting->more_flags != rows->more_flags || waiting->back_map != back_map))
+        err = log_common_end(run, diag);
+    if (!run->is_ready || !is_far || err != OK)
+        return err;
+    const uint8_t *const stop = b->readable - far;
+    waiting->back_map = back_map;
+    waiting->more_flags = rows->more_flags;
+    uint32_t mine = waiting->count, since = 0;
+    int is_on = 1;
+    while (is_on && rows->at < stop && rows->at != b->end) {
+        const uint8_t *const at = rows->at, *row = NULL;
+        int is_alike = 0;
+        if (LIKELY(c->before.shape != NULL) &&
+            binlog_shape_under(c->before.shape, c->before.shape->lie, at)) {
+            row = at + c->before.shape->places.size;
+            is_alike = LIKELY(c->shape != NULL) && row < stop && row < b->end &&
+                       c->before.shape->places.size == waiting->before_size &&
+                       c->plan.places.size <= (size_t)(b->end - row) && alike(c->shape, row, 1);
+        }
+        if (UNLIKELY(!is_alike)) {
+            /* What waits goes first: what it has in common is forgotten now. */
+            if (waiting->count) {
+                is_on = common_out(rows, out, &err, diag);
+                mine = 0;
+                continue;
+            }
+            b->before_shapes->taken += since;
+            b->shapes->taken += since;
+            since = 0;
+            if (!row && !before_shape(rows, at))
+                break;
+            row = at + c->before.shape->places.size;
+            if (row >= stop || row >= b->end || !common_shape(rows, row)) {
+                c->shape = NULL;
+                break;
+            }
+            waiting->before_size = c->before.shape->places.size;
+        }
+        if (UNLIKELY(!is_same_row(c, at, row) || before_is_odd(run, at)))
+            break;
+        if (waiting->count == 0)
+            waiting->place = run->base + b->offset - (uintptr_t)b->at - waiting->before_size;
+        group_add(waiting, row, c->plan.places.size, 1, (uint32_t)(at - event), rows->row_index);
+        rows->row_index++;
+        rows->at = row + c->plan.places.size;
+        since++;
+        if (waiting->count >= c->group || !c->shape ||
+            (rows->at == b->end && b->end - b->at > LANES * (rows->at - at))) {
+            is_on = common_out(rows, out, &err, diag);
+            mine = 0;
+        }
+    }
+    common_leave(rows, out, mine, &err, diag);
+    b->shapes->taken += since;
+    b->before_shapes->taken += since;
     return err;
 }
 
@@ -419,6 +551,11 @@ LANE_INLINE enum err common_rows(struct log_common_rows *rows, binlog_shape_alik
         __attribute__((noinline)) enum err common_run##name(struct log_common_rows *rows, struct diag *diag) \
     {                                                                                                        \
         return common_rows(rows, alike, group_out##name, diag);                                              \
+    }                                                                                                        \
+    target_of static __attribute__((noinline)) enum err common_changes##name(struct log_common_rows *rows,   \
+                                                                             struct diag *diag)              \
+    {                                                                                                        \
+        return common_changes(rows, alike, group_out##name, diag);                                           \
     }
 
 COMMON_ROAD(_plain, , binlog_shape_alike)
@@ -429,12 +566,13 @@ COMMON_ROAD(_512, TARGET_512, binlog_shape_alike_512)
 
 static const struct {
     enum err (*run)(struct log_common_rows *rows, struct diag *diag);
+    enum err (*changes)(struct log_common_rows *rows, struct diag *diag);
     group_out_fn *out;
 } roads[CSV_KERNELS] = {
-    [CSV_KERNEL_SCALAR] = {common_run_plain, group_out_plain},
+    [CSV_KERNEL_SCALAR] = {common_run_plain, common_changes_plain, group_out_plain},
 #if defined(__x86_64__)
-    [CSV_KERNEL_AVX2] = {common_run_256, group_out_256},
-    [CSV_KERNEL_AVX512] = {common_run_512, group_out_512},
+    [CSV_KERNEL_AVX2] = {common_run_256, common_changes_256, group_out_256},
+    [CSV_KERNEL_AVX512] = {common_run_512, common_changes_512, group_out_512},
 #endif
 };
 
@@ -443,12 +581,17 @@ enum err log_common_run(struct log_common_rows *rows, struct diag *diag)
     return roads[csv_scan_kernel()].run(rows, diag);
 }
 
+enum err log_common_changes(struct log_common_rows *rows, struct diag *diag)
+{
+    return roads[csv_scan_kernel()].changes(rows, diag);
+}
+
 int log_common_one(struct log_run *run, const struct binlog_lanes *b, unsigned more_flags)
 {
     struct log_common *const c = &run->common;
     struct log_group *const waiting = &c->waiting;
     const uint8_t *const row = b->at;
-    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape ||
+    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape || waiting->before_size ||
         waiting->more_flags != more_flags || (size_t)(b->end - row) != c->plan.places.size ||
         (size_t)(b->readable - row) <= SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
         waiting->back_map != b->row->event_offset - b->row->table_map_offset ||
@@ -459,6 +602,29 @@ int log_common_one(struct log_run *run, const struct binlog_lanes *b, unsigned m
         return 0;
     group_add(waiting, row, c->plan.places.size, 1, (uint32_t)back_event, b->row_index);
     b->shapes->taken++;
+    return 1;
+}
+
+int log_common_one_change(struct log_run *run, const struct binlog_lanes *b)
+{
+    struct log_common *const c = &run->common;
+    struct log_group *const waiting = &c->waiting;
+    const uint8_t *const at = b->at, *const row = at + waiting->before_size;
+    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape || !c->before.shape ||
+        waiting->before_size == 0 || c->before.shape->places.size != waiting->before_size ||
+        waiting->more_flags != 0 || (size_t)(b->end - at) != waiting->before_size + c->plan.places.size ||
+        (size_t)(b->readable - at) <= SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
+        (size_t)(b->readable - row) <= SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
+        waiting->back_map != b->row->event_offset - b->row->table_map_offset ||
+        !binlog_shape_under(c->before.shape, c->before.shape->lie, at) || !binlog_shape_same(c->shape, row) ||
+        !is_same_row(c, at, row) || before_is_odd(run, at) || row_is_odd(c, row))
+        return 0;
+    const uint64_t back_event = b->offset - b->row->event_offset;
+    if (back_event > UINT32_MAX)
+        return 0;
+    group_add(waiting, row, c->plan.places.size, 1, (uint32_t)back_event, b->row_index);
+    b->shapes->taken++;
+    b->before_shapes->taken++;
     return 1;
 }
 

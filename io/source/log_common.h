@@ -38,9 +38,10 @@ struct log_plan {
 enum { LOG_GROUP = 32 };
 struct log_group {
     uint32_t count;
-    uint32_t back_map;   /* from their events to those events' TABLE_MAPs */
-    unsigned more_flags; /* besides those of `row` in struct log_common */
-    uint64_t place;      /* added to a row's address: its place */
+    uint32_t back_map;    /* from their events to those events' TABLE_MAPs */
+    unsigned more_flags;  /* besides those of `row` in struct log_common */
+    uint32_t before_size; /* of a change: bytes of what the row was, which lies before it; else 0 */
+    uint64_t place;       /* added to a row's address: its place */
     const uint8_t *row[LOG_GROUP];
     uint32_t back_event[LOG_GROUP], row_index[LOG_GROUP];
 };
@@ -59,6 +60,13 @@ struct log_common {
     struct binlog_shape *shape; /* `plan` and `row` are those of rows like it; NULL: of none */
     struct log_plan plan;
     struct log_group waiting; /* of `plan` and `row` */
+    /* How rows that are changed lay before: the shape, and how what is asked of them is read. */
+    struct log_before {
+        struct binlog_shape *shape; /* NULL: of none */
+        struct decimal_groups decimal;
+        unsigned number_shift, time_shift;
+        uint32_t time_limit;
+    } before;
 };
 
 static inline void log_common_init(struct log_common *common)
@@ -69,7 +77,7 @@ static inline void log_common_init(struct log_common *common)
 static inline void log_common_forget(struct log_common *common)
 {
     common->time = LOG_TIME_NONE;
-    common->shape = NULL;
+    common->shape = common->before.shape = NULL;
 }
 
 /* Fields of a record as one word. */
@@ -92,9 +100,13 @@ struct log_common_rows {
 
 /* The row of an event that has no other, when rows wait for it. 1: it waits with them. */
 int log_common_one(struct log_run *run, const struct binlog_lanes *lanes, unsigned more_flags);
+/* The same of an UPDATE. */
+int log_common_one_change(struct log_run *run, const struct binlog_lanes *lanes);
 /* Takes rows of INSERT and DELETE up to the first that is not common, or to the event's end. The last of them may wait for those of
  * the next event. */
 enum err log_common_run(struct log_common_rows *rows, struct diag *diag);
+/* The same of UPDATE: rows whose key and id stay. */
+enum err log_common_changes(struct log_common_rows *rows, struct diag *diag);
 /* What waits becomes records: before anything else does, and before its bytes go. */
 enum err log_common_end(struct log_run *run, struct diag *diag);
 

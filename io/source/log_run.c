@@ -47,7 +47,11 @@ static inline __attribute__((always_inline)) int mixed_add(struct log_run *run, 
 
 /* ---- all usual rows ---- */
 
-enum { ALONE = 512 /* an event of fewer bytes has few rows, which go with those that wait */ };
+enum {
+    ALONE = 512, /* an event of fewer bytes has few rows, which go with those that wait */
+    FEW = 8,     /* rows that waited in vain for those that lie alike */
+    PASSED = 8   /* rows of an event that are not asked whether they lie alike, where one did not */
+};
 
 enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, struct diag *diag)
 {
@@ -62,7 +66,8 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
     const uint16_t more_flags = op == BINLOG_DELETE ? RECORD_GONE | RECORD_VOIDED : 0;
     uint32_t row_index = first;
     enum err err = OK;
-    if (op != BINLOG_UPDATE && log_common_one(run, &b, more_flags)) {
+    if (run->common.waiting.count &&
+        (op == BINLOG_UPDATE ? log_common_one_change(run, &b) : log_common_one(run, &b, more_flags))) {
         run->records++;
         *is_done = binlog_lanes_close(&b, rows, b.end, 1);
         return OK;
@@ -71,14 +76,22 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
     if (UNLIKELY(back_map > UINT32_MAX ||
                  b.offset + (uint64_t)(b.end - at) - b.row->event_offset > UINT32_MAX))
         return OK;
-    const int goes_along = run->mixed.count && b.end - at < ALONE;
+    /* Where rows that came and rows that changed take turns, they do not lie alike. */
+    const struct log_group *const alike = &run->common.waiting;
+    const int takes_turns =
+        alike->count && alike->count < FEW && (op == BINLOG_UPDATE) != (alike->before_size != 0);
+    const int goes_along = (run->mixed.count || takes_turns) && b.end - at < ALONE;
+    uint32_t passed = 0;
     while (at != b.end) {
         struct image_row image;
-        if (b.lane->is_common && op != BINLOG_UPDATE && !goes_along) {
+        if (passed) {
+            passed--;
+        } else if (b.lane->is_common && !goes_along) {
             if (run->mixed.count && UNLIKELY((err = log_mixed_end(run, diag)) != OK))
                 break;
             struct log_common_rows common = {run, &b, at, row_index, more_flags};
-            err = log_common_run(&common, diag);
+            err = op == BINLOG_UPDATE ? log_common_changes(&common, diag) : log_common_run(&common, diag);
+            passed = common.at == at ? PASSED : 0;
             at = common.at;
             row_index = common.row_index;
             if (UNLIKELY(err != OK) || at == b.end)
@@ -96,6 +109,10 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
                          !spans_equal(before.key, before.key_number, run->raw.key, run->raw.key_number) ||
                          !spans_equal(before.occurrence, before.occurrence_number, run->raw.occurrence,
                                       run->raw.occurrence_number)))
+                break;
+            /* What was no time stops (binlog_rows_step). */
+            if (UNLIKELY(before.time != run->raw.time) && before.time &&
+                !image_hour_is_known(&run->scratch->image.memo, before.time))
                 break;
         }
         if (UNLIKELY(!run->is_ready ||
