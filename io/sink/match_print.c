@@ -1,0 +1,516 @@
+/* io/sink/match_print.c: a row as it stands in match.csv. See match_inner.h. A hot file. */
+#include "core/base/mem.h"
+#include "core/model/currency.h"
+#include "core/model/day.h"
+#include "core/model/money.h"
+#include "core/rules/number_text.h"
+#include "io/sink/cell_text.h"
+#include "io/sink/match_inner.h"
+#include <errno.h>
+
+static enum err grow_text(char **text, size_t used, size_t *room, size_t more, struct diag *diag)
+{
+    if (used + more <= *room)
+        return OK;
+    size_t want = (used + more) * 5 / 4 + 4096;
+    char *grown = mem_grow(*text, want);
+    if (!grown)
+        return mem_fail(diag, want, "matched rows");
+    *text = grown;
+    *room = want;
+    return OK;
+}
+
+enum err match_whole_key(struct match *m, struct row_key *to, uint32_t range, const uint8_t *item,
+                         struct span *key, struct diag *diag)
+{
+    struct span tail = item_key(item);
+    const uint32_t shared = m->shared[range];
+    if (shared + tail.size + CELL_SLACK > to->room) {
+        size_t room = 2 * (shared + tail.size) + 256;
+        uint8_t *grown = mem_grow(to->bytes, room);
+        if (!grown)
+            return mem_fail(diag, room, "a matched row");
+        to->bytes = grown;
+        to->room = room;
+        to->of = 0;
+    }
+    if (to->of != range + 1) {
+        to->of = range + 1;
+        if (shared)
+            memcpy(to->bytes, m->cuts[range].data, shared);
+    }
+    short_copy(to->bytes + shared, tail.data, tail.size);
+    to->size = shared + tail.size;
+    *key = (struct span){(const char *)to->bytes, to->size};
+    return OK;
+}
+
+static inline char *put_digits(char *at, uint64_t digits)
+{
+    digits |= 0x3030303030303030;
+    for (unsigned i = 0; i < 8; i++)
+        at[i] = (char)(digits >> (8 * i));
+    return at + 8;
+}
+
+/* How many of a number's eight digits are zeros in front. Its last digit stays, if it is a zero. */
+static inline unsigned zeros_before(uint64_t digits)
+{
+    return (unsigned)__builtin_ctzll(digits | (uint64_t)1 << 56) / 8;
+}
+
+/* May write eight bytes behind the number. */
+static inline char *put_number(char *at, uint64_t value)
+{
+    enum { BASE = 100000000 };
+    if (__builtin_expect(value >= (uint64_t)BASE * BASE, 0)) {
+        at = put_number(at, value / ((uint64_t)BASE * BASE));
+        at = put_digits(at, EIGHT_DIGITS(value / BASE % BASE));
+        return put_digits(at, EIGHT_DIGITS(value % BASE));
+    }
+    const uint64_t high = value / BASE, low = value % BASE, digits = EIGHT_DIGITS(high ? high : low);
+    const unsigned zeros = zeros_before(digits);
+    put_digits(at, digits >> (8 * zeros));
+    at += 8 - zeros;
+    return high ? put_digits(at, EIGHT_DIGITS(low)) : at;
+}
+
+/* Makes names[side] that of the file in which a place lies. */
+static enum err know_name(struct match *m, struct ranging *r, enum side side, uint64_t place,
+                          struct diag *diag)
+{
+    struct place_name *name = &r->names[side];
+    if (name->size && place - name->begin < name->size)
+        return OK;
+    const struct source *source = m->config.sources[side];
+    struct span shown = span_of(source->ops->place_file(source, place, &name->begin, &name->size));
+    char *grown = mem_grow(name->text, CELL_ROOM(shown.size) + 2 + NAME_SHORT);
+    if (!grown) {
+        name->size = 0;
+        return mem_fail(diag, CELL_ROOM(shown.size), "a file's name");
+    }
+    name->text = grown;
+    name->quoted = cell_wants_quotes(shown);
+    char *at = cell_write(grown, shown, 0);
+    at -= name->quoted; /* the closing quote comes behind the place */
+    *at++ = ':';
+    name->text_size = (size_t)(at - grown);
+    return OK;
+}
+
+/* A place that its source prints itself. */
+static enum err put_odd_place(struct match *m, struct ranging *r, struct worker_io *io, enum side side,
+                              uint64_t place, struct diag *diag)
+{
+    struct source *source = m->config.sources[side];
+    char text[4400];
+    struct full row = {.place = place, .side = (uint8_t)side};
+    size_t n = source->ops->place_text(source, io, &row, text, sizeof text);
+    if (n == 0)
+        return diag_set_errno(diag, errno, "read", "%s: cannot count its lines", text);
+    enum err err = grow_text(&r->text, r->text_used, &r->text_room, 1 + CELL_ROOM(n), diag);
+    if (err != OK)
+        return err;
+    char *at = r->text + r->text_used;
+    *at++ = ',';
+    at = cell_write(at, (struct span){text, n}, 0);
+    r->text_used = (size_t)(at - r->text);
+    return OK;
+}
+
+static inline char *put_place(char *at, const struct place_name *name, uint64_t place, uint64_t line)
+{
+    *at++ = ',';
+    if (__builtin_expect(name->text_size <= NAME_SHORT, 1)) /* of a size that the compiler knows */
+        memcpy(at, name->text, NAME_SHORT);
+    else
+        memcpy(at, name->text, name->text_size);
+    at = put_number(at + name->text_size, line);
+    *at++ = '@';
+    at = put_number(at, place - name->begin);
+    if (name->quoted)
+        *at++ = '"';
+    return at;
+}
+
+static char *put_text(char *at, const char *word)
+{
+    while (*word)
+        *at++ = *word++;
+    return at;
+}
+
+/* An amount, mostly of two decimals and not large. */
+static char *put_money(char *at, int64_t micro, int exponent)
+{
+    if (__builtin_expect(exponent == 2 && micro % 10000 == 0 && micro > -1000000000000000, 1)) {
+        uint64_t minor = (uint64_t)(micro < 0 ? -micro : micro) / 10000;
+        if (micro < 0)
+            *at++ = '-';
+        at = put_number(at, minor / 100);
+        *at++ = '.';
+        *at++ = (char)('0' + minor % 100 / 10);
+        *at++ = (char)('0' + minor % 10);
+        return at;
+    }
+    return at + money_print(at, micro, exponent);
+}
+
+static char *put_day(char *at, struct ranging *r, uint16_t day)
+{
+    if (__builtin_expect(day != r->day, 0)) {
+        r->day_size = (uint32_t)day_print(r->day_text, day);
+        r->day = day;
+    }
+    short_copy((uint8_t *)at, r->day_text, r->day_size);
+    return at + r->day_size;
+}
+
+/* The first CELL_SLACK bytes of a text, which may be read. */
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+struct cell_bytes {
+    bytes16 low, high;
+};
+
+static inline struct cell_bytes cell_load(const void *text)
+{
+    struct cell_bytes b;
+    memcpy(&b.low, text, 16);
+    memcpy(&b.high, (const char *)text + 16, 16);
+    return b;
+}
+
+static inline void cell_store(char *at, struct cell_bytes b)
+{
+    memcpy(at, &b.low, 16);
+    memcpy(at + 16, &b.high, 16);
+}
+
+/* 1 when none of the first `size` bytes wants quotes: nearly no cell has any that does. */
+static inline int cell_is_plain(struct cell_bytes b, size_t size)
+{
+    static const uint8_t masks[2 * CELL_SLACK] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+                                                  255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255,
+                                                  255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+    const struct cell_bytes mask = cell_load(masks + CELL_SLACK - size);
+    bytes16 odd = (bytes16)((b.low == ',') | (b.low == '"') | (b.low == '\n') | (b.low == '\r')) & mask.low;
+    odd |= (bytes16)((b.high == ',') | (b.high == '"') | (b.high == '\n') | (b.high == '\r')) & mask.high;
+    uint64_t half[2];
+    memcpy(half, &odd, 16);
+    return (half[0] | half[1]) == 0;
+}
+
+/* A cell whose text has CELL_SLACK bytes behind its beginning that may be read, as the place has that may be written. */
+static inline char *put_cell(char *at, struct span text)
+{
+    if (__builtin_expect(text.size > CELL_SLACK, 0))
+        return cell_write(at, text, 0);
+    const struct cell_bytes bytes = cell_load(text.data);
+    if (__builtin_expect(
+            !cell_is_plain(bytes, text.size) || formula_may_begin(text.size ? text.data[0] : ' '), 0))
+        return cell_write(at, text, 0);
+    cell_store(at, bytes);
+    return at + text.size;
+}
+
+/* A pair's row as put_two_sided (results.c) prints it, for an exact match under the first key. */
+static enum err print_pair(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                           const uint8_t *item, struct diag *diag)
+{
+    const struct match_plan *plan = &m->plan;
+    const struct job *job = m->config.job;
+    const struct span body = item_body(item);
+    struct span fields[FIELD_SLOTS], key = {NULL, 0};
+    struct pair_head head;
+    get_pair_head((const uint8_t *)body.data, &head);
+    const uint64_t places[SIDES] = {[LOCAL] = head.local_place, [CHANNEL] = head.channel_place},
+                   lines[SIDES] = {[LOCAL] = head.local_line, [CHANNEL] = head.channel_line};
+    enum err err = match_whole_key(m, &r->key, range, item, &key, diag);
+    size_t room = 4 * (key.size + body.size) + 64 * (size_t)(job->match.compare_count + 18);
+    for (int side = 0; err == OK && side < SIDES; side++)
+        if (m->config.sources[side]->ops->place_file && lines[side]) {
+            err = know_name(m, r, (enum side)side, places[side], diag);
+            room += r->names[side].text_size + 64 + NAME_SHORT;
+        }
+    if (err == OK)
+        err = grow_text(&r->text, r->text_used, &r->text_room, room, diag);
+    if (err != OK)
+        return err;
+    const uint8_t *cells = (const uint8_t *)body.data + PAIR_HEAD,
+                  *at_field = order_skip_head((const uint8_t *)key.data);
+    for (unsigned i = 0; i < plan->side[LOCAL].order_count; i++)
+        at_field = order_get_field(at_field, &fields[i]);
+    const uint16_t local_day = (uint16_t)((uint8_t)key.data[0] << 8 | (uint8_t)key.data[1]),
+                   channel_day = head.channel_day;
+    const int exponent = currency_exponent(head.currency);
+    static const unsigned shown[] = {FIELD_CHANNEL_CODE, FIELD_BIZ_ORDER_NO, FIELD_CHANNEL_ORDER_NO};
+    char *const begin = r->text + r->text_used, *at = begin;
+    for (size_t i = 0; i < sizeof shown / sizeof *shown; i++) {
+        struct span text;
+        cells = lean_get_cell(cells, &text);
+        if (text.size == 0 && plan->order_at[shown[i]] >= 0)
+            text = fields[plan->order_at[shown[i]]];
+        uint32_t *const mark = shown[i] == FIELD_BIZ_ORDER_NO       ? &r->marks.order_no
+                               : shown[i] == FIELD_CHANNEL_ORDER_NO ? &r->marks.number
+                                                                    : NULL;
+        if (mark)
+            mark[0] = (uint32_t)(at - begin);
+        at = put_cell(at, text);
+        if (mark)
+            mark[1] = (uint32_t)(at - begin);
+        *at++ = ',';
+    }
+    const int cut = local_day && channel_day && local_day != channel_day;
+    if (!cut)
+        at = put_text(at, reason_name(REASON_EXACT));
+    if (head.flags & FLAG_DATE_DISAGREES) {
+        if (!cut)
+            *at++ = ';';
+        at = put_text(at, reason_name(REASON_DATE_DISAGREES));
+        if (cut)
+            *at++ = ';';
+    }
+    if (cut)
+        at = put_text(at, reason_name(REASON_DAY_CUT));
+    *at++ = ',';
+    r->marks.amounts = (uint32_t)(at - begin);
+    for (int side = 0; side < SIDES; side++) {
+        at = put_money(at, head.amount, exponent);
+        *at++ = ',';
+    }
+    r->marks.amounts_end = (uint32_t)(at - begin);
+    if (__builtin_expect(exponent == 2, 1))
+        at = put_text(at, "0.00");
+    else
+        at = put_money(at, 0, exponent);
+    at = put_text(at, ",1");
+    for (int i = 0; i < job->match.compare_count; i++) {
+        unsigned field = job->match.compare[i];
+        struct span text;
+        if (plan->order_at[field] >= 0)
+            text = fields[plan->order_at[field]];
+        else
+            cells = lean_get_cell(cells, &text);
+        for (int side = 0; side < SIDES; side++) {
+            *at++ = ',';
+            at = field == FIELD_FEE ? cell_write(at, text, 1) : put_cell(at, text);
+        }
+    }
+    *at++ = ',';
+    at = put_text(at, currency_code(head.currency));
+    *at++ = ',';
+    at = put_day(at, r, local_day);
+    *at++ = ',';
+    at = put_day(at, r, channel_day);
+    r->row_size = (uint32_t)(at - begin);
+    for (int side = 0; side < SIDES; side++) {
+        if (__builtin_expect(m->config.sources[side]->ops->place_file && lines[side], 1)) {
+            at = put_place(at, &r->names[side], places[side], lines[side]);
+            continue;
+        }
+        r->text_used = (size_t)(at - r->text);
+        err = put_odd_place(m, r, io, (enum side)side, places[side], diag);
+        if (err == OK)
+            err = grow_text(&r->text, r->text_used, &r->text_room, room, diag);
+        if (err != OK)
+            return err;
+        at = r->text + r->text_used;
+    }
+    *at++ = '\n';
+    r->text_used = (size_t)(at - r->text);
+    return OK;
+}
+
+/* ---- moulds ---- */
+
+/* Takes a piece of a row into a mould. */
+static int take_piece(char *to, uint32_t room, uint32_t *size, const char *begin, const char *end)
+{
+    *size = (uint32_t)(end - begin);
+    if (begin > end || *size > room)
+        return 0;
+    memcpy(to, begin, *size);
+    return 1;
+}
+
+/* Makes a mould of the row that was printed last, if rows like it may follow: its key ends in the order's number, in which what the
+ * range's keys share ends too, and the other cells are the item's own. */
+static void make_mould(const struct match *m, struct ranging *r, uint32_t range, const uint8_t *item,
+                       const char *row)
+{
+    struct mould *const d = &r->mould;
+    const struct match_plan *plan = &m->plan;
+    const struct row_marks *marks = &r->marks;
+    const int last = (int)plan->side[LOCAL].order_count - 1;
+    d->range = 0;
+    if (d->wait) {
+        d->wait--;
+        return;
+    }
+    d->wait = d->pause;
+    d->pause = 2 * d->pause + 1 < MOULD_PAUSE_MAX ? 2 * d->pause + 1 : MOULD_PAUSE_MAX;
+    if (last < 0 || plan->order_at[FIELD_BIZ_ORDER_NO] != last || plan->order_at[FIELD_CHANNEL_ORDER_NO] >= 0)
+        return;
+    for (int i = 0; i < m->config.job->match.compare_count; i++)
+        if (plan->order_at[m->config.job->match.compare[i]] == last)
+            return;
+    const uint32_t shared = m->shared[range], tail = (uint32_t)r->key.size - shared;
+    struct span text;
+    const uint8_t *at = order_skip_head(r->key.bytes);
+    for (int i = 0; i <= last; i++)
+        at = order_get_field(at, &text);
+    /* What differs has no part in how the number begins, and stands in the row as it is. What of a key comes before it and is
+     * not the whole range's must be the same. */
+    const uint32_t same = (uint32_t)(text.data + 1 - (const char *)r->key.bytes),
+                   lead = same > shared ? same - shared : 0;
+    if (text.size == 0 || lead > MOULD_LEAD || tail - lead > CELL_SLACK || at != r->key.bytes + r->key.size ||
+        marks->order_no_end - marks->order_no != text.size || formula_may_begin(text.data[0]))
+        return;
+    const struct span body = item_body(item);
+    struct pair_head head;
+    get_pair_head((const uint8_t *)body.data, &head);
+    const uint8_t *const cells = (const uint8_t *)body.data + PAIR_HEAD, *const end =
+                                                                             (const uint8_t *)body.data +
+                                                                             body.size;
+    struct span number;
+    if (cells[0] || cells[1])
+        return;
+    const uint8_t *const rest = lean_get_cell(cells + 2, &number);
+    if (number.size > CELL_SLACK || marks->number_end - marks->number != number.size ||
+        currency_exponent(head.currency) != 2 || end - rest > MOULD_CELLS)
+        return;
+    for (int side = 0; side < SIDES; side++)
+        if (!r->names[side].size || r->names[side].quoted || r->names[side].text_size > NAME_SHORT)
+            return;
+    d->lead_size = lead;
+    d->tail_size = tail - lead;
+    memcpy(d->lead, r->key.bytes + shared, lead);
+    d->fixed = head_fixed((const uint8_t *)body.data);
+    d->cells_size = (uint32_t)(end - rest);
+    memcpy(d->cells, rest, d->cells_size);
+    if (take_piece(d->first, MOULD_FIRST, &d->first_size, row, row + marks->order_no_end - d->tail_size) &&
+        take_piece(d->second, MOULD_MIDDLE, &d->second_size, row + marks->order_no_end,
+                   row + marks->number) &&
+        take_piece(d->third, MOULD_MIDDLE, &d->third_size, row + marks->number_end, row + marks->amounts) &&
+        take_piece(d->last, MOULD_LAST, &d->last_size, row + marks->amounts_end, row + r->row_size))
+        d->range = range + 1;
+}
+
+/* Pieces of a mould have their whole room to be read. */
+static inline char *put_piece(char *at, const char *piece, uint32_t size, size_t step)
+{
+    for (uint32_t k = 0; k < size; k += (uint32_t)step)
+        memcpy(at + k, piece + k, step);
+    return at + size;
+}
+
+/* Prints a pair's row from the mould, if that is good for it. `r->text` has room. */
+static inline int cast_pair(const struct mould *d, struct ranging *r, const uint8_t *item)
+{
+    enum { WHOLE_MAX = 100000000, UNIT = 1000000 };
+    const uint8_t *const tail = item + 2 + d->lead_size, *const body = tail + d->tail_size,
+                         *const head = body + 1, *const cells = head + PAIR_HEAD;
+    if (*item != KIND_PAIR || item[1] != d->lead_size + d->tail_size ||
+        (d->lead_size && memcmp(item + 2, d->lead, d->lead_size) != 0))
+        return 0;
+    const uint32_t number_size = cells[2];
+    if (cells[0] | cells[1] | (number_size > CELL_SLACK) ||
+        body[0] != PAIR_HEAD + 3 + number_size + d->cells_size || head_fixed(head) != d->fixed ||
+        !short_equal(cells + 3 + number_size, d->cells, d->cells_size))
+        return 0;
+    struct pair_head h;
+    get_pair_head(head, &h);
+    const struct cell_bytes tail_bytes = cell_load(tail), number = cell_load(cells + 3);
+    const uint64_t amount = h.amount < 0 ? 0 - (uint64_t)h.amount : (uint64_t)h.amount, whole = amount / UNIT,
+                   part = amount % UNIT / 10000;
+    const uint64_t local_at = h.local_place - r->names[LOCAL].begin,
+                   channel_at = h.channel_place - r->names[CHANNEL].begin;
+    if (__builtin_expect(!cell_is_plain(tail_bytes, d->tail_size) || !cell_is_plain(number, number_size) ||
+                             formula_may_begin(number_size ? (char)cells[3] : ' ') || amount % 10000 ||
+                             whole >= WHOLE_MAX || !h.local_line || !h.channel_line ||
+                             local_at >= r->names[LOCAL].size || channel_at >= r->names[CHANNEL].size,
+                         0))
+        return 0;
+    char *const begin = r->text + r->text_used;
+    char *at = put_piece(begin, d->first, d->first_size, CELL_SLACK);
+    cell_store(at, tail_bytes);
+    at = put_piece(at + d->tail_size, d->second, d->second_size, 16);
+    cell_store(at, number);
+    at = put_piece(at + number_size, d->third, d->third_size, 16);
+    /* The amount twice, from registers. */
+    const uint64_t digits = EIGHT_DIGITS(whole);
+    const unsigned zeros = zeros_before(digits);
+    const char cents[4] = {'.', (char)('0' + part / 10), (char)('0' + part % 10), ','};
+    for (int side = 0; side < SIDES; side++) {
+        *at = '-';
+        at += h.amount < 0;
+        put_digits(at, digits >> (8 * zeros));
+        memcpy(at + 8 - zeros, cents, sizeof cents);
+        at += 8 - zeros + sizeof cents;
+    }
+    at = put_piece(at, d->last, d->last_size, CELL_SLACK);
+    r->row_size = (uint32_t)(at - begin);
+    at = put_place(at, &r->names[LOCAL], h.local_place, h.local_line);
+    at = put_place(at, &r->names[CHANNEL], h.channel_place, h.channel_line);
+    *at++ = '\n';
+    r->text_used = (size_t)(at - r->text);
+    return 1;
+}
+
+enum err match_print_pair(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                          const uint8_t *item, struct diag *diag)
+{
+    enum { ROOM = MOULD_FIRST + 2 * MOULD_MIDDLE + MOULD_LAST + 2 * NAME_SHORT + 512 };
+    if (__builtin_expect(r->mould.range == range + 1, 1)) {
+        const enum err err = grow_text(&r->text, r->text_used, &r->text_room, ROOM, diag);
+        if (err != OK)
+            return err;
+        if (__builtin_expect(cast_pair(&r->mould, r, item), 1)) {
+            r->mould.pause = r->mould.wait = 0;
+            return OK;
+        }
+    }
+    const size_t begin = r->text_used;
+    const enum err err = print_pair(m, r, io, range, item, diag);
+    if (err == OK)
+        make_mould(m, r, range, item, r->text + begin);
+    return err;
+}
+
+enum err match_print_row(struct ranging *r, const uint8_t *item, struct diag *diag)
+{
+    struct span body = item_body(item), row, places;
+    lean_get_cell(lean_get_cell((const uint8_t *)body.data, &row), &places);
+    enum err err =
+        grow_text(&r->text, r->text_used, &r->text_room, row.size + places.size + 1 + CELL_SLACK, diag);
+    if (err != OK)
+        return err;
+    r->row_size = (uint32_t)row.size;
+    char *at = r->text + r->text_used;
+    memcpy(at, row.data, row.size);
+    memcpy(at + row.size, places.data, places.size);
+    at[row.size + places.size] = '\n';
+    r->text_used += row.size + places.size + 1;
+    return OK;
+}
+
+enum err match_hash_late(struct ranging *r, unsigned count, struct diag *diag)
+{
+    size_t size = CELL_SLACK;
+    for (unsigned i = 0; i < count; i++)
+        size += r->late[i].size + 1;
+    enum err err = grow_text(&r->hashed, r->hashed_used, &r->hashed_room, size, diag);
+    if (err != OK)
+        return err;
+    char *at = r->hashed + r->hashed_used;
+    for (unsigned i = 0; i < count; i++) {
+        const char *from = r->text + r->late[i].at;
+        for (size_t k = 0; k < r->late[i].size; k += CELL_SLACK) /* text has as much behind it */
+            memcpy(at + k, from + k, CELL_SLACK);
+        at += r->late[i].size;
+        *at++ = '\n';
+    }
+    r->hashed_used = (size_t)(at - r->hashed);
+    return OK;
+}
