@@ -155,7 +155,11 @@ static enum err commit_side(const struct log_changes *c, int side, struct log_su
         if (changed(r, side, back, &before[back], compared, &two))
             err = tell(c, side, back, &two, days, diag);
     }
-    return err == OK ? log_book_add(c->db, c->task, side, begin, r->log_days->told[side], diag) : err;
+    if (err == OK)
+        err = log_book_add(c->db, c->task, side, begin, r->log_days->told[side], diag);
+    const struct text *tables = &c->outcome->log_tables[side];
+    return err == OK ? log_tables_add(c->db, c->task, side, (struct span){tables->data, tables->size}, diag)
+                     : err;
 }
 
 enum err log_changes_commit(const struct log_changes *c, struct text *days, struct diag *diag)

@@ -217,7 +217,10 @@ static enum err open_sources(struct session *s, struct diag *diag)
                                        .chunk = s->io.config.chunk,
                                        .direct = direct_mode(s->options->direct),
                                        .workers = s->threads,
-                                       .carried = s->task ? &s->task->carried[side] : NULL};
+                                       .carried = s->task ? &s->task->carried[side] : NULL,
+                                       .keeps = s->task != NULL};
+        if (s->task)
+            config.kept = s->task->kept[side];
         err = registry_source(&s->sources[side], &config, diag);
         config.carried = NULL;
         if (err == OK && s->task && s->task->dormant && dormant_has(s->task->dormant, (enum side)side))
@@ -416,12 +419,15 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
                        "run the same command again; nothing was published", "stopped before the end");
     if (err == OK && s->manifest)
         err = manifest_check(s->manifest, diag);
-    const struct session_outcome outcome = {.results = s->results,
-                                            .result = s->result,
-                                            .digest_lines = digest_lines,
-                                            .manifest = s->manifest,
-                                            .log_begin = {log_begin(s, LOCAL), log_begin(s, CHANNEL)},
-                                            .exit_code = report_exit_code(s->result, s->task != NULL)};
+    struct session_outcome outcome = {.results = s->results,
+                                      .result = s->result,
+                                      .digest_lines = digest_lines,
+                                      .manifest = s->manifest,
+                                      .log_begin = {log_begin(s, LOCAL), log_begin(s, CHANNEL)},
+                                      .exit_code = report_exit_code(s->result, s->task != NULL)};
+    for (int side = 0; s->task && side < SIDES; side++)
+        if (s->sources[side]->ops->log_tables)
+            s->sources[side]->ops->log_tables(s->sources[side], &outcome.log_tables[side]);
     if (err == OK && s->task)
         err = s->task->keep_all(s->task->context, &outcome, diag);
     if (err == OK)
@@ -430,6 +436,8 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
         err = s->task->commit(s->task->context, &outcome, diag);
     else if (err == OK && s->manifest)
         err = manifest_admit(s->manifest, diag);
+    for (int side = 0; side < SIDES; side++)
+        text_fini(&outcome.log_tables[side]);
     if (err == OK && s->options->format && strcmp(s->options->format, "json") == 0)
         printf("%s\n", *summary);
     else if (err == OK)

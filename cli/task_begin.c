@@ -4,6 +4,7 @@
 #include "io/fetch/fetch.h"
 #include "io/ring/sys.h"
 #include "io/sink/digest.h"
+#include "io/store/log_book.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -114,11 +115,38 @@ static enum err look_for_dormant(struct task_work *w, const struct options *opti
                         session_memory(options) / DORMANT_SHARE, diag);
 }
 
+static enum err count_carried(void *context, const struct carry_file *file, struct diag *diag)
+{
+    (void)diag;
+    *(uint64_t *)context += file->records;
+    return OK;
+}
+
+/* What a log's table was when the carried rows of it were told. Where none are carried it may be anything. */
+static enum err read_tables(struct task_work *w, struct diag *diag)
+{
+    struct sqlite *db = state_db(w->folder->state);
+    enum err err = OK;
+    for (int side = 0; err == OK && w->before.id && side < SIDES; side++) {
+        const struct carry_ask ask = {.kind = CARRY_OPEN, .side = side, .task = w->before.id};
+        uint64_t carried = 0;
+        if (!source_tells_images(w->job->job->sources[side].kind))
+            continue;
+        err = carry_each(db, &ask, count_carried, &carried, diag);
+        if (err == OK && carried)
+            err = log_tables_read(db, &w->before, side, &w->tables[side], diag);
+        w->ask.kept[side] = (struct span){w->tables[side].data, w->tables[side].size};
+    }
+    return err;
+}
+
 /* What the day before left, and whether final records may be reopened. */
 static enum err look_back(struct task_work *w, const struct options *options, struct diag *diag)
 {
     struct state *state = w->folder->state;
     enum err err = look_for_dormant(w, options, diag);
+    if (err == OK)
+        err = read_tables(w, diag);
     w->ask.dormant = w->dormant;
     w->ask.set_bytes = w->dormant ? dormant_bytes(w->dormant) : 0;
     for (int side = 0; side < SIDES; side++) {
@@ -173,6 +201,8 @@ void task_work_close(struct task_work *w)
         bloom_fini(&w->fresh[side]);
     renamed_fini(&w->renamed);
     task_log_close(w);
+    for (int side = 0; side < SIDES; side++)
+        text_fini(&w->tables[side]);
     text_fini(&w->gone);
     text_fini(&w->changed_days);
     earlier_fini(&w->earlier);

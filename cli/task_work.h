@@ -53,6 +53,7 @@ struct task_work {
     struct budget_cells budgets;
     struct id_book *ids; /* NULL: the job keeps none */
     struct bloom fresh[SIDES];
+    struct text tables[SIDES]; /* of logs whose rows are carried: what the task before knew */
     struct renamed renamed;
     uint64_t renamable; /* carried records of sides that a log tells */
     char open_path[SIDES][STATE_PATH_MAX];

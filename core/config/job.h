@@ -23,6 +23,7 @@ enum {
     STATUS_WORDS_MAX = 64,
     OCCURRENCE_PARTS_MAX = 4,
     LAYOUT_COLUMNS_MAX = 1024,
+    ACCEPT_MAX = 64,
     ROW_TYPES_MAX = 12, /* kinds of rows a bill tells apart */
     PARTS_MAX = 4,      /* sources that make up one side */
     CONDITIONS_MAX = 4,
@@ -280,6 +281,9 @@ struct source_spec {
      * channel's files the channel_order_no field if there is one, else none. */
     const char *occurrence[OCCURRENCE_PARTS_MAX];
     int occurrence_count;
+    const char *
+        *accept; /* a log: FILE@POSITION where the table may differ from what carried records were told as */
+    int accept_count;
     const char *log_name;   /* one of several logs of a side: what its ids begin with; else NULL */
     struct bill_spec *bill; /* SOURCE_FILES: as a profile says; NULL: a plain CSV, as `layout` says */
     /* Rows of which not all of `where` holds are not this source's; those of which one of `exclude` holds are

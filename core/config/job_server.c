@@ -8,7 +8,8 @@
 static enum err read_table(struct loader *l, const struct yaml_node *node, const char *where,
                            struct source_spec *source)
 {
-    const struct yaml_node *table = yaml_get(node, "table"), *columns = yaml_get(node, "columns");
+    const struct yaml_node *table = yaml_get(node, "table"), *columns = yaml_get(node, "columns"),
+                           *accept = yaml_get(node, "accept");
     const char *text = NULL;
     enum err err = read_text(l, table, below(where, "table").text, "database.table", &text);
     if (err != OK)
@@ -25,6 +26,15 @@ static enum err read_table(struct loader *l, const struct yaml_node *node, const
     if (columns)
         err = read_texts(l, columns, below(where, "columns").text, "the table's column names, in order",
                          LAYOUT_COLUMNS_MAX, &source->columns, &source->column_count);
+    if (err == OK && accept)
+        err = read_texts(l, accept, below(where, "accept").text, "FILE@POSITION, as a message said it",
+                         ACCEPT_MAX, &source->accept, &source->accept_count);
+    for (int i = 0; err == OK && i < source->accept_count; i++) {
+        const char *at = strrchr(source->accept[i], '@');
+        if (!at || at == source->accept[i] || !at[1] || strspn(at + 1, "0123456789") != strlen(at + 1))
+            err = BAD(l, accept, "job.value", "e.g. accept: [\"mysql-bin.000042@1234\"]",
+                      "%s.accept: \"%s\": expected FILE@POSITION", where, source->accept[i]);
+    }
     return err;
 }
 
@@ -47,7 +57,7 @@ static enum err read_log_server(struct loader *l, const struct yaml_node *node, 
 enum err read_binlog(struct loader *l, const struct yaml_node *node, const char *section,
                      struct source_spec *source)
 {
-    static const char *const NAMES[] = {"files", "table", "columns", "server"};
+    static const char *const NAMES[] = {"files", "table", "columns", "server", "accept"};
     static const char *const LATER[] = {"schema", "schema_file", "start", "gtid", "position", "server_id"};
     struct where where = below(section, "binlog");
     source->kind = SOURCE_BINLOG;
@@ -190,7 +200,7 @@ enum err read_replica(struct loader *l, const struct yaml_node *node, const char
                       struct source_spec *source)
 {
     static const char *const NAMES[] = {"host",  "port", "user", "password", "server_id", "table", "columns",
-                                        "start", "tls",  "ca",   "dir",      "segment",   "rate"};
+                                        "start", "tls",  "ca",   "dir",      "segment",   "rate",  "accept"};
     static const char *const LATER[] = {"tables", "schema"};
     static const char *const NEEDED[] = {"host", "user", "server_id", "table", "start"};
     struct where where = below(section, "replica");
@@ -229,8 +239,8 @@ enum err read_replica(struct loader *l, const struct yaml_node *node, const char
 enum err read_query(struct loader *l, const struct yaml_node *node, const char *section,
                     struct source_spec *source)
 {
-    static const char *const NAMES[] = {"host", "port", "user", "password", "table",
-                                        "tls",  "ca",   "dir",  "rate",     "where"};
+    static const char *const NAMES[] = {"host", "port", "user", "password", "table", "tls",
+                                        "ca",   "dir",  "rate", "where",    "accept"};
     static const char *const NEEDED[] = {"host", "user", "table"};
     struct where where = below(section, "query");
     source->kind = SOURCE_QUERY;

@@ -12,6 +12,7 @@
 #ifndef TIEOUT_CORE_OPS_SOURCE_H
 #define TIEOUT_CORE_OPS_SOURCE_H
 
+#include "core/base/text.h"
 #include "core/model/full.h"
 #include "core/ops/outbox.h"
 #include "core/rules/normalize.h"
@@ -142,6 +143,9 @@ struct source_ops {
     int (*file)(const struct source *source, uint32_t index, struct source_file *file);
     /* A log that is kept: its first file, as places show it; the source's. NULL, or a NULL: there is none. */
     const char *(*log_begin)(const struct source *source);
+    /* What the next task of the book must know of a log's table, behind what other logs of the side said; once the source is finished. NULL:
+     * the source is no log. */
+    void (*log_tables)(const struct source *source, struct text *out);
     /* A log that begins in the middle of the server's: epoch microseconds of its first transaction, once that is read; TIME_NONE: none, or all
      * of it is here. `first` becomes the file's name, the source's. NULL: the source is no log. */
     int64_t (*log_since)(const struct source *source, const char **first);

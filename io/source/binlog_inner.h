@@ -9,6 +9,7 @@
 #define TIEOUT_IO_SOURCE_BINLOG_INNER_H
 
 #include "core/base/mem.h"
+#include "core/base/text.h"
 #include "io/format/binlog.h"
 #include "io/format/gtid_set.h"
 #include "io/source/file_set.h"
@@ -63,7 +64,7 @@ struct binlog_source {
     struct file_set set;
     struct binlog_format *formats; /* by file */
     struct log_order order;
-    struct segments segments;      /* SOURCE_REPLICA: where they are from */
+    struct segments segments; /* SOURCE_REPLICA: where they are from */
     struct log_columns columns;
     /* walking; under the engine's claim lock */
     struct binlog_walk *walk;
@@ -92,6 +93,7 @@ struct binlog_source {
     struct version *versions;
     size_t version_count;
     struct log_schema schema;
+    struct text kept; /* what the next task is told of the table */
     struct reject_list rejects;
     _Atomic uint64_t rows, records;
     /* images in part */

@@ -167,6 +167,7 @@ static enum err go_over(struct binlog_source *s, struct worker_io *io, uint32_t 
         return err;
     struct binlog_source *own = of(again_source);
     own->folds = 0;
+    own->config.kept = (struct span){NULL, 0}; /* told by `s` */
     err = binlog_begin(again_source, s->folder, diag);
     enum step step = STEP_MORE;
     while (err == OK && step != STEP_DONE) {

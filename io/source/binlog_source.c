@@ -16,6 +16,7 @@
  */
 #include "core/model/day.h"
 #include "io/source/binlog_inner.h"
+#include "io/source/log_kept.h"
 #include "io/source/log_name.h"
 #include "io/source/query.h"
 #include <stdio.h>
@@ -30,6 +31,7 @@ void binlog_close(struct source *source)
         normalizer_close(s->versions[i].normalizer);
     mem_give(s->versions);
     log_schema_fini(&s->schema);
+    text_fini(&s->kept);
     for (size_t i = s->late_first; i < s->late_count; i++)
         mem_give(s->late[i].piece);
     mem_give(s->late);
@@ -121,7 +123,13 @@ enum err binlog_begin(struct source *source, const char *folder, struct diag *di
     enum err err = file_set_begin(&s->set, folder, s->config.workers, diag);
     if (err == OK)
         err = file_set_settle(&s->set, diag);
-    return err == OK && s->spec->kind == SOURCE_BINLOG ? log_order_make(&s->order, &s->set, diag) : err;
+    if (err == OK && s->spec->kind == SOURCE_BINLOG)
+        err = log_order_make(&s->order, &s->set, diag);
+    if (err == OK && s->config.kept.size)
+        err = log_kept_take(&s->schema, &s->set, s->config.kept, diag);
+    if (s->schema.has_kept) /* a TRUNCATE takes away what is carried */
+        binlog_walk_seen(s->walk);
+    return err;
 }
 
 static uint64_t binlog_size(const struct source *source)
@@ -623,7 +631,11 @@ static enum err binlog_finish(struct source *source, struct worker_io *io, struc
                         "the log has %llu transactions, %llu were told; of %llu with rows %llu were decoded",
                         (unsigned long long)counted, (unsigned long long)s->transactions_told,
                         (unsigned long long)s->groups_told, (unsigned long long)s->groups_decoded);
-    enum err err = file_set_check(&s->set, diag);
+    enum err err = log_schema_end(&s->schema, diag);
+    if (err == OK && s->config.keeps)
+        err = log_kept_give(&s->schema, &s->set, &s->kept, diag);
+    if (err == OK)
+        err = file_set_check(&s->set, diag);
     return err == OK ? dict_check(s->config.shared->words, diag) : err;
 }
 
@@ -659,6 +671,12 @@ static void binlog_counts(const struct source *source, struct source_counts *cou
 static struct record_layout binlog_layout(const struct source *source)
 {
     return of(source)->record_layout;
+}
+
+static void binlog_log_tables(const struct source *source, struct text *out)
+{
+    const struct binlog_source *s = of(source);
+    text_put(out, s->kept.data, s->kept.size);
 }
 
 /* A query's file is made anew in each run, of the rows that are there and asked for; files by date are another log each day. */
@@ -700,6 +718,7 @@ static const struct source_ops binlog_ops = {
     .reject_text = binlog_reject_text,
     .layout = binlog_layout,
     .log_begin = binlog_log_begin,
+    .log_tables = binlog_log_tables,
     .log_since = binlog_log_since,
     .scan = binlog_scan,
     .close = binlog_close,

@@ -1,29 +1,11 @@
 /* io/source/log_schema.c: see log_schema.h */
 #include "io/source/log_schema.h"
 #include "core/base/mem.h"
+#include "io/source/log_name.h"
 #include <stdio.h>
 #include <strings.h>
 
-enum { TYPE_TIMESTAMP2 = 17, KEY_TEXT_MAX = 600 };
-
-struct schema_column {
-    char *name;
-    struct binlog_room room;
-    uint8_t is_used; /* by the job */
-    uint8_t tells;   /* tells rows apart: its text must stay */
-};
-
-struct schema_version {
-    uint64_t content_hash, first, last; /* places where rows of it lie */
-    struct schema_column *columns;      /* those that matter */
-    uint32_t column_count, key_count;
-    uint16_t *key; /* which of them; none when `occurrence_id` tells rows apart */
-};
-
-struct schema_alter {
-    uint64_t place;
-    struct binlog_alter alter;
-};
+enum { TYPE_TIMESTAMP2 = 17 };
 
 static const char *const hint_start = "start from a later file with a fresh copy of the table before it, or "
                                       "leave out the files before this place";
@@ -34,14 +16,20 @@ void log_schema_init(struct log_schema *schema, const struct source_spec *spec,
     *schema = (struct log_schema){.spec = spec, .columns = columns, .set = set};
 }
 
+void schema_version_fini(struct schema_version *version)
+{
+    for (uint32_t i = 0; i < version->column_count; i++)
+        mem_give(version->columns[i].name);
+    mem_give(version->columns);
+    mem_give(version->key);
+    *version = (struct schema_version){0};
+}
+
 void log_schema_fini(struct log_schema *schema)
 {
-    for (uint32_t i = 0; i < schema->version_count; i++) {
-        for (uint32_t k = 0; k < schema->versions[i].column_count; k++)
-            mem_give(schema->versions[i].columns[k].name);
-        mem_give(schema->versions[i].columns);
-        mem_give(schema->versions[i].key);
-    }
+    for (uint32_t i = 0; i < schema->version_count; i++)
+        schema_version_fini(&schema->versions[i]);
+    schema_version_fini(&schema->kept);
     mem_give(schema->versions);
     mem_give(schema->alters);
     *schema = (struct log_schema){0};
@@ -115,23 +103,51 @@ static enum err version_fill(const struct log_schema *schema, struct schema_vers
     return OK;
 }
 
-/* FILE@POSITION; behind the colon stands what was found there. */
-static enum err stop(const struct log_schema *schema, uint64_t place, const char *code, const char *hint,
-                     const char *found, struct diag *diag)
+static const struct input_file *file_of(const struct log_schema *schema, uint64_t place)
 {
     uint32_t file = 0;
     while (file + 1 < schema->set->count && schema->set->files[file + 1].base <= place)
         file++;
-    return diag_set(diag, ERR_INPUT, code, hint, "%s@%llu: %s", schema->set->files[file].path,
-                    (unsigned long long)(place - schema->set->files[file].base), found);
+    return &schema->set->files[file];
 }
 
-static void key_print(const struct schema_version *version, char out[KEY_TEXT_MAX])
+/* FILE@POSITION; behind the colon stands what was found there. */
+static enum err stop(const struct log_schema *schema, uint64_t place, const char *code, const char *hint,
+                     const char *found, struct diag *diag)
+{
+    const struct input_file *file = file_of(schema, place);
+    return diag_set(diag, ERR_INPUT, code, hint, "%s@%llu: %s", file->path,
+                    (unsigned long long)(place - file->base), found);
+}
+
+enum err log_schema_stop_kept(const struct log_schema *schema, uint64_t place, const char *found,
+                              struct diag *diag)
+{
+    const struct source_spec *spec = schema->spec;
+    const struct input_file *file = file_of(schema, place);
+    char at[600], hint[sizeof diag->hint];
+    snprintf(at, sizeof at, "%.500s@%llu", log_base_name(file->path),
+             (unsigned long long)(place - file->base));
+    for (int i = 0; i < spec->accept_count; i++)
+        if (strcmp(spec->accept[i], at) == 0) {
+            fprintf(stderr, "note: %s@%llu: %s; accepted, as the job says\n", file->path,
+                    (unsigned long long)(place - file->base), found);
+            return OK;
+        }
+    snprintf(hint, sizeof hint,
+             "change the table or the job back; or, once somebody has looked at what is in suspense "
+             "(suspense.csv of the day before) and its rows will change no more, beside `table:`: accept: "
+             "[\"%.120s\"]",
+             at);
+    return stop(schema, place, "binlog.ddl", hint, found, diag);
+}
+
+static void key_print(const struct schema_version *version, char out[LOG_KEY_TEXT_MAX])
 {
     size_t size = 0;
     out[0] = 0;
-    for (uint32_t i = 0; i < version->key_count && size < KEY_TEXT_MAX - 1; i++) {
-        const int n = snprintf(out + size, KEY_TEXT_MAX - size, "%s%s", i ? ", " : "",
+    for (uint32_t i = 0; i < version->key_count && size < LOG_KEY_TEXT_MAX - 1; i++) {
+        const int n = snprintf(out + size, LOG_KEY_TEXT_MAX - size, "%s%s", i ? ", " : "",
                                version->columns[version->key[i]].name);
         size += n > 0 ? (size_t)n : 0;
     }
@@ -167,7 +183,7 @@ static enum err check_keys(const struct log_schema *schema, const struct schema_
     }
     if (same)
         return OK;
-    char keys[2][KEY_TEXT_MAX], found[2 * KEY_TEXT_MAX + 512];
+    char keys[2][LOG_KEY_TEXT_MAX], found[2 * LOG_KEY_TEXT_MAX + 512];
     key_print(old, keys[0]);
     key_print(now, keys[1]);
     snprintf(found, sizeof found,
@@ -179,6 +195,43 @@ static enum err check_keys(const struct log_schema *schema, const struct schema_
                 "with a fresh copy of "
                 "the table before it",
                 found, diag);
+}
+
+/* Stops; of what a task before kept, as the job may accept. */
+static enum err stop_old(const struct log_schema *schema, const struct schema_version *old, uint64_t place,
+                         const char *found, struct diag *diag)
+{
+    return old == &schema->kept ? log_schema_stop_kept(schema, place, found, diag)
+                                : stop(schema, place, "binlog.ddl", hint_start, found, diag);
+}
+
+/* The same of what carried records were told by, which may have been `occurrence_id`, or is now. */
+static enum err check_identity(const struct log_schema *schema, const struct schema_version *now,
+                               uint64_t place, struct diag *diag)
+{
+    const struct source_spec *spec = schema->spec;
+    const struct schema_version *old = &schema->kept;
+    const uint32_t named = (uint32_t)spec->occurrence_count, count = named ? named : now->key_count;
+    char keys[2][LOG_KEY_TEXT_MAX] = {"", ""}, found[2 * LOG_KEY_TEXT_MAX + 640];
+    int same = old->key_count == count;
+    for (uint32_t i = 0; i < count; i++) {
+        const char *is = named ? spec->occurrence[i] : now->columns[now->key[i]].name;
+        const size_t used = strlen(keys[1]);
+        snprintf(keys[1] + used, sizeof keys[1] - used, "%s%s", i ? ", " : "", is);
+        if (same) {
+            const char *was = old->columns[old->key[i]].name;
+            same = strcasecmp(was, is) == 0 || was_renamed(schema, was, is);
+        }
+    }
+    if (same)
+        return OK;
+    key_print(old, keys[0]);
+    snprintf(found, sizeof found,
+             "%s%.200s.%.200s %s (%s) from here on, and carried records were told by (%s): what becomes of "
+             "them would not be seen",
+             named ? "rows of " : "the primary key of ", spec->database, spec->table,
+             named ? "are told by" : "is", keys[1], keys[0]);
+    return log_schema_stop_kept(schema, place, found, diag);
 }
 
 static enum err check_rooms(const struct log_schema *schema, const struct schema_version *old,
@@ -197,7 +250,9 @@ static enum err check_rooms(const struct log_schema *schema, const struct schema
                  "have other values now, and no row "
                  "image says so",
                  was->name, schema->spec->database, schema->spec->table, types[1], types[0]);
-        return stop(schema, place, "binlog.ddl", hint_start, found, diag);
+        const enum err err = stop_old(schema, old, place, found, diag);
+        if (err != OK)
+            return err;
     }
     return OK;
 }
@@ -250,7 +305,9 @@ static enum err check_alter(const struct log_schema *schema, const struct schema
             found, sizeof found,
             "column \"%.260s\" of %.200s.%.200s %s here, without row images for the rows told before: \"%s\"",
             column->name, schema->spec->database, schema->spec->table, what, alter->text);
-        return stop(schema, at->place, "binlog.ddl", hint_start, found, diag);
+        const enum err err = stop_old(schema, old, at->place, found, diag);
+        if (err != OK)
+            return err;
     }
     return OK;
 }
@@ -338,4 +395,41 @@ enum err log_schema_alter(struct log_schema *schema, const struct binlog_alter *
     schema->alters[schema->alter_count++] =
         (struct schema_alter){schema->set->files[alter->file_index].base + alter->offset, *alter};
     return check(schema, diag);
+}
+
+/* Where rows of a version are met behind the place up to which the table is known; 0: nowhere. */
+static uint64_t met_at(const struct log_schema *schema, const struct schema_version *version)
+{
+    return version->first > schema->kept.first  ? version->first
+           : version->last > schema->kept.first ? version->last
+                                                : 0;
+}
+
+enum err log_schema_end(const struct log_schema *schema, struct diag *diag)
+{
+    enum err err = OK;
+    uint64_t done = schema->kept.first;
+    /* Versions and statements in the order of the log: which of them is told does not depend on who read what first. */
+    while (err == OK && schema->has_kept) {
+        uint64_t next = UINT64_MAX;
+        for (uint32_t i = 0; i < schema->version_count; i++)
+            if (met_at(schema, &schema->versions[i]) > done && met_at(schema, &schema->versions[i]) < next)
+                next = met_at(schema, &schema->versions[i]);
+        for (uint32_t i = 0; i < schema->alter_count; i++)
+            if (schema->alters[i].place > done && schema->alters[i].place < next)
+                next = schema->alters[i].place;
+        if (next == UINT64_MAX)
+            break;
+        for (uint32_t i = 0; err == OK && i < schema->alter_count; i++)
+            if (schema->alters[i].place == next && schema->alters[i].alter.kind != ALTER_VERSIONED)
+                err = check_alter(schema, &schema->kept, &schema->alters[i], diag);
+        for (uint32_t i = 0; err == OK && i < schema->version_count; i++)
+            if (met_at(schema, &schema->versions[i]) == next) {
+                err = check_identity(schema, &schema->versions[i], next, diag);
+                if (err == OK)
+                    err = check_rooms(schema, &schema->kept, &schema->versions[i], next, diag);
+            }
+        done = next;
+    }
+    return err;
 }

@@ -585,13 +585,23 @@ static const char *parts_log_begin(const struct source *source)
     return of(source)->own == 1 && part->ops->log_begin ? part->ops->log_begin(part) : NULL;
 }
 
+static void parts_log_tables(const struct source *source, struct text *out)
+{
+    for (uint32_t i = 0; i < of(source)->own; i++) {
+        const struct source *part = of(source)->parts[i].source;
+        if (part->ops->log_tables)
+            part->ops->log_tables(part, out);
+    }
+}
+
 #define PARTS_OPS                                                                                            \
     .size = parts_size, .begin = parts_begin, .claim = parts_claim, .start = parts_start,                    \
     .arrive = parts_arrive, .process = parts_process, .finish = parts_finish,                                \
     .late_reject = parts_late_reject, .recall = parts_recall, .limit_rejects = parts_limit_rejects,          \
     .counts = parts_counts, .fetch = parts_fetch, .place_text = parts_place_text, .rejects = parts_rejects,  \
     .file = parts_file, .reject_text = parts_reject_text, .layout = parts_layout,                            \
-    .log_begin = parts_log_begin, .scan = parts_scan, .reopen = parts_reopen, .close = parts_close
+    .log_begin = parts_log_begin, .log_tables = parts_log_tables, .scan = parts_scan,                        \
+    .reopen = parts_reopen, .close = parts_close
 static const struct source_ops parts_ops = {PARTS_OPS};
 static const struct source_ops parts_lean_ops = {PARTS_OPS, .leans = parts_leans,
                                                  .place_file = parts_place_file};

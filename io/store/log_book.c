@@ -1,5 +1,6 @@
 /* io/store/log_book.c: see log_book.h */
 #include "io/store/log_book.h"
+#include "core/base/mem.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,10 @@ const char log_book_schema[] =
     "CREATE TABLE IF NOT EXISTS log_told (task INTEGER NOT NULL REFERENCES task(id), revision INTEGER NOT "
     "NULL,\n"
     "  side INTEGER NOT NULL, day INTEGER NOT NULL, sums BLOB NOT NULL,\n"
-    "  PRIMARY KEY (task, revision, side, day)) WITHOUT ROWID;\n";
+    "  PRIMARY KEY (task, revision, side, day)) WITHOUT ROWID;\n"
+    "CREATE TABLE IF NOT EXISTS log_tables (task INTEGER NOT NULL REFERENCES task(id), revision INTEGER NOT "
+    "NULL,\n"
+    "  side INTEGER NOT NULL, tables BLOB NOT NULL, PRIMARY KEY (task, revision, side)) WITHOUT ROWID;\n";
 
 static int is_empty(const struct log_sums *sums)
 {
@@ -94,4 +98,44 @@ int log_book_read(struct sqlite *db, const struct task *before, uint16_t day, in
         err = step == STEP_FAILED ? diag->err : take_sums(s, day, told, diag);
     sqlite_finish(s);
     return err == OK ? 1 : -1;
+}
+
+enum err log_tables_add(struct sqlite *db, const struct task *task, int side, struct span tables,
+                        struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    if (tables.size == 0)
+        return OK;
+    enum err err = sqlite_prepare(&s, db, "INSERT INTO log_tables VALUES (?1, ?2, ?3, ?4)", diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_int(s, 1, task->id);
+    sqlite_bind_int(s, 2, task->wanted);
+    sqlite_bind_int(s, 3, side);
+    sqlite_bind_bytes(s, 4, tables.data, tables.size);
+    if (sqlite_step(s, diag) == STEP_FAILED)
+        err = diag->err;
+    sqlite_finish(s);
+    return err;
+}
+
+enum err log_tables_read(struct sqlite *db, const struct task *before, int side, struct text *out,
+                         struct diag *diag)
+{
+    struct sqlite_statement *s = NULL;
+    enum err err = sqlite_prepare(
+        &s, db, "SELECT tables FROM log_tables WHERE task = ?1 AND revision = ?2 AND side = ?3", diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_int(s, 1, before->id);
+    sqlite_bind_int(s, 2, before->revision);
+    sqlite_bind_int(s, 3, side);
+    const enum step step = sqlite_step(s, diag);
+    if (step == STEP_MORE) {
+        size_t size;
+        const void *bytes = sqlite_bytes(s, 0, &size);
+        text_put(out, bytes, size);
+    }
+    sqlite_finish(s);
+    return step == STEP_FAILED ? diag->err : out->failed ? mem_fail(diag, 0, "what is kept of a table") : OK;
 }

@@ -3,12 +3,14 @@
  *
  *     log_book_read    what the task before had read
  *     log_book_add     in a task's commit: what it read itself
+ *     log_tables_read, log_tables_add: the same of the logs' tables (io/source/log_kept.h)
  *
  * At most LOG_DAYS rows of 104 bytes a task and side. Threads: the control thread.
  */
 #ifndef TIEOUT_IO_STORE_LOG_BOOK_H
 #define TIEOUT_IO_STORE_LOG_BOOK_H
 
+#include "core/base/text.h"
 #include "core/model/log_days.h"
 #include "io/store/sqlite.h"
 #include "io/store/task.h"
@@ -22,5 +24,11 @@ enum err log_book_add(struct sqlite *db, const struct task *task, int side, cons
 /* What `before` had read, in its newest revision; `told` is by days behind `day`. 1: found; 0: it kept none; -1. */
 int log_book_read(struct sqlite *db, const struct task *before, uint16_t day, int side,
                   char begin[LOG_BEGIN_MAX], struct log_sums told[LOG_DAYS], struct diag *diag);
+
+/* What is known of the tables of a side's logs; "" is kept as nothing. `*out` is appended to; none: nothing is. */
+enum err log_tables_add(struct sqlite *db, const struct task *task, int side, struct span tables,
+                        struct diag *diag);
+enum err log_tables_read(struct sqlite *db, const struct task *before, int side, struct text *out,
+                         struct diag *diag);
 
 #endif

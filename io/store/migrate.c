@@ -20,8 +20,8 @@ static const struct step_up steps[] = {
      * carried: those that are there do not, and stay what people and sinks know them by. */
     {{"ALTER TABLE force_pair ADD COLUMN undone_by TEXT NOT NULL DEFAULT ''", log_book_schema,
       error_ids_schema, "INSERT INTO error_ids SELECT name, revision FROM task WHERE revision > 0"}},
-    /* 3 to 4: the table of the former, empty. */
-    {{error_ids_schema, NULL}},
+    /* 3 to 4: the table of the former, empty; and what later programs know of a log. */
+    {{error_ids_schema, log_book_schema, NULL}},
 };
 _Static_assert(MIGRATE_OLDEST + sizeof steps / sizeof *steps == STATE_VERSION, "a step for each version");
 

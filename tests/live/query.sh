@@ -85,6 +85,13 @@ job some "query: {$server, table: shop.payment_order, rate: 100000, dir: some, w
 run some
 refused "a condition" 1 "query of shop.payment_order: 8000 rows"
 
+# Its load is bounded: 12,001 rows at 4,000 a second.
+began=$(date +%s)
+job slow "query: {$server, table: shop.payment_order, rate: 4000, dir: slow}"
+run slow
+[ $(($(date +%s) - began)) -ge 2 ] && grep -q "12001 rows" "$work/said"
+ok $? "no faster than its rate: $(($(date +%s) - began)) s: $(cat "$work/said")"
+
 # What goes wrong leaves nothing half done.
 cp "$work/query/pay/payment_order-2026-11-19.rows" "$work/kept"
 job wrong "query: {$server, table: shop.payment_order, dir: query/pay, where: \"nonsense(\"}"
@@ -137,4 +144,4 @@ job nobody "binlog: {files: \"$work/logs2/mysql-bin.0*\", table: shop.payment_or
 "$tieout" schema "$work/nobody.yaml" >"$work/said" 2>&1 && code=0 || code=$?
 refused "schema without a server" 2 "names no server to ask"
 echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -eq 35 ]
+[ "$failed" -eq 0 ] && [ "$passed" -eq 36 ]
