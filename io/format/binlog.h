@@ -197,6 +197,7 @@ struct binlog_column {
     int8_t is_unsigned; /* 1, 0; -1: the log does not say */
     uint8_t is_key;     /* part of the primary key */
     uint8_t is_visible; /* 0: INVISIBLE */
+    int8_t may_be_null; /* 1, 0 */
     uint8_t is_needed;  /* formatted into cells; else its cell is CELL_ABSENT for ever */
     uint16_t metadata;  /* as logged */
     uint16_t collation; /* number of the collation; 0: the log does not say; 63: binary */

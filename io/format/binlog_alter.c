@@ -97,7 +97,7 @@ static void label_add(uint64_t labels[2], const char *text, size_t size)
 /* A column's type in a statement; what stands behind it goes up to the clause's end. */
 static void type_read(struct binlog_room *room, struct scanner *s)
 {
-    *room = (struct binlog_room){.is_unsigned = -1, .decimals = -1};
+    *room = (struct binlog_room){.is_unsigned = -1, .may_be_null = 1, .decimals = -1};
     const struct token word = statement_scan(s);
     const struct type_word *type = NULL;
     for (size_t i = 0; i < sizeof type_words / sizeof *type_words; i++)
@@ -173,6 +173,8 @@ static void type_read(struct binlog_room *room, struct scanner *s)
             continue;
         if (statement_is(t, "UNSIGNED") || statement_is(t, "ZEROFILL"))
             room->is_unsigned = 1;
+        else if (statement_is(t, "NOT") && statement_is(peek(s), "NULL"))
+            room->may_be_null = 0;
         else if (statement_is(t, "AS") || statement_is(t, "GENERATED"))
             room->family = ROOM_UNKNOWN;
         else if (statement_is(t, "CHARSET") || (statement_is(t, "CHARACTER") && accept(s, "SET")))
@@ -293,6 +295,7 @@ int binlog_alter_next(struct alter_reader *reader, struct span database, const s
 {
     if (reader->is_held) {
         *out = reader->held;
+        out->is_strict = (uint8_t)(reader->is_strict != 0);
         reader->is_held = 0;
         return 1;
     }
@@ -305,8 +308,10 @@ int binlog_alter_next(struct alter_reader *reader, struct span database, const s
         if (!creates && !statement_is(first, "ALTER"))
             return 0;
         struct token t = first;
-        while (t.kind != TOKEN_END && !statement_is(t, "TABLE"))
+        while (t.kind != TOKEN_END && !statement_is(t, "TABLE")) {
+            reader->is_strict &= !statement_is(t, "IGNORE");
             t = statement_scan(&s);
+        }
         reader->at = text.size;
         if (!names_watched(&s, database, watch))
             return 0;
@@ -325,6 +330,7 @@ int binlog_alter_next(struct alter_reader *reader, struct span database, const s
         s.at = text.data + reader->at;
         const int says = clause_read(reader, &s, out);
         reader->at = clause_end(&s) ? (size_t)(s.at - text.data) : text.size;
+        out->is_strict = (uint8_t)(reader->is_strict != 0);
         if (says)
             return 1;
         memset(out, 0, sizeof *out);
@@ -349,7 +355,8 @@ void binlog_room_of(struct binlog_room *room, const struct binlog_table *table, 
     const struct binlog_column *column = &table->columns[index];
     const struct column_plan *plan = &((const struct table_version *)table)->plans[index];
     const unsigned metadata = column->metadata;
-    *room = (struct binlog_room){.is_unsigned = column->is_unsigned, .decimals = -1};
+    *room = (struct binlog_room){
+        .is_unsigned = column->is_unsigned, .may_be_null = column->may_be_null, .decimals = -1};
     switch (column->type) {
     case TYPE_TINY:
     case TYPE_SHORT:
@@ -461,8 +468,34 @@ static int int_holds(const struct binlog_room *old, const struct binlog_room *no
     return old->is_unsigned && now->size > old->size;
 }
 
+int binlog_room_holds_strict(const struct binlog_room *old, const struct binlog_room *now, int as_text)
+{
+    if (old->family == ROOM_UNKNOWN || old->family != now->family)
+        return binlog_room_holds(old, now, as_text);
+    switch (old->family) {
+    case ROOM_INT:
+    case ROOM_BIT:
+    case ROOM_ENUM:
+    case ROOM_SET:
+        return 1;
+    case ROOM_DECIMAL:
+        return now->decimals >= old->decimals && (!as_text || now->decimals == old->decimals);
+    case ROOM_TEXT: /* blanks at its end are no part of a CHAR's value */
+    case ROOM_BYTES:
+        return now->is_fixed ? old->is_fixed && (old->family == ROOM_TEXT || now->bytes == old->bytes) : 1;
+    default: {
+        struct binlog_room same = *now;
+        same.may_be_null = old->may_be_null;
+        return binlog_room_holds(old, &same, as_text);
+    }
+    }
+}
+
 int binlog_room_holds(const struct binlog_room *old, const struct binlog_room *now, int as_text)
 {
+    /* NULL becomes 0 or nothing. */
+    if (old->may_be_null > 0 && now->may_be_null == 0)
+        return 0;
     /* MariaDB's JSON is a LONGTEXT. */
     if (old->family == ROOM_TEXT && now->family == ROOM_JSON)
         return 1;

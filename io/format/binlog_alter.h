@@ -36,6 +36,7 @@ struct binlog_room {
     uint8_t family;     /* enum room_family */
     uint8_t is_fixed;   /* CHAR, BINARY */
     int8_t is_unsigned; /* 1, 0, -1 */
+    int8_t may_be_null; /* 1, 0, -1 */
     int8_t decimals;    /* of a DECIMAL or of the second; -1 */
     uint8_t char_bytes; /* of the longest character of its set; 0 */
     char set[10];       /* the character set, MySQL's word; "" */
@@ -58,6 +59,7 @@ enum { ALTER_NAME_MAX = 260, ALTER_TEXT_MAX = 161 };
 
 struct binlog_alter {
     uint8_t kind;                 /* enum alter_kind */
+    uint8_t is_strict;            /* it would have failed where a value does not fit */
     uint32_t file_index;          /* as given to binlog_walk_file */
     uint64_t offset;              /* of the statement's event */
     char column[ALTER_NAME_MAX];  /* what it was called; "" with ALTER_SET and ALTER_VERSIONED */
@@ -71,9 +73,10 @@ struct alter_reader {
     size_t at;                /* in the text; 0: nothing was read yet */
     struct binlog_alter held; /* CHANGE says two things */
     int is_held;
+    int is_strict; /* the session was; not with IGNORE */
 };
 
-/* The clauses of `text`, an ALTER TABLE or CREATE TABLE statement, that matter here, one after the other; reader is {.text = text} at first. 0:
+/* The clauses of `text`, an ALTER TABLE or CREATE TABLE statement, that matter here, one after the other; reader is {.text = text} at first, with is_strict. 0:
  * there is no other one, or the statement is about another table than `watch`. kind, column, renamed and room are set. */
 int binlog_alter_next(struct alter_reader *reader, struct span database, const struct binlog_watch *watch,
                       struct binlog_alter *out);
@@ -83,6 +86,8 @@ void binlog_room_of(struct binlog_room *room, const struct binlog_table *table, 
 
 /* 1: each value of a column with room `old` is the same value in a column with room `now`, in the same text if `as_text`. */
 int binlog_room_holds(const struct binlog_room *old, const struct binlog_room *now, int as_text);
+/* The same where a value that does not fit fails the statement: digits behind the point of a number or of the second are cut all the same. */
+int binlog_room_holds_strict(const struct binlog_room *old, const struct binlog_room *now, int as_text);
 
 /* "DECIMAL(12,2)", "text of 64 characters": for messages. */
 void binlog_room_print(char out[64], const struct binlog_room *room);

@@ -355,3 +355,25 @@ enum step binlog_query_read(const struct binlog_event *event, const struct binlo
     *text = (struct span){(const char *)*inflated, size};
     return STEP_MORE;
 }
+
+int binlog_query_is_strict(const struct binlog_event *event, const struct binlog_format *format)
+{
+    enum {
+        STATUS_FLAGS = 0,
+        STATUS_SQL_MODE = 1,
+        STRICT_TRANS_TABLES = 1 << 21,
+        STRICT_ALL_TABLES = 1 << 22
+    };
+    struct binlog_cursor c = {event->body, event->body + event->body_size, 0};
+    cursor_take(&c, 11);
+    if (format->post_header[event->type] == 11 || cursor_le(&c, 2) < 9)
+        return 0;
+    /* These two come first, wherever they are. */
+    uint64_t code = cursor_le(&c, 1);
+    if (code == STATUS_FLAGS) {
+        cursor_take(&c, 4);
+        code = cursor_le(&c, 1);
+    }
+    const uint64_t mode = code == STATUS_SQL_MODE ? cursor_le(&c, 8) : 0;
+    return !c.bad && (mode & (STRICT_TRANS_TABLES | STRICT_ALL_TABLES)) != 0;
+}

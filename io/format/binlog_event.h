@@ -284,6 +284,10 @@ enum step binlog_query_read(const struct binlog_event *event, const struct binlo
                             struct span *database, struct span *text, uint8_t **inflated, const char *file,
                             struct diag *diag);
 
+/* 1: the statement of a QUERY or QUERY_COMPRESSED event ran in strict mode, so that it failed where a value did not fit; 0: it did not, or nobody
+ * says. */
+int binlog_query_is_strict(const struct binlog_event *event, const struct binlog_format *format);
+
 /* MariaDB's compressed blocks: 0x80 | algorithm << 4 | bytes of length; length, most significant first;
  * zlib's stream. Returns the size that the head claims, and where the stream begins, or 0 in `*stream_offset`
  * when it is none of these. */

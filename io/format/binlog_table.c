@@ -671,7 +671,7 @@ struct table_version *table_version_make(const struct table_maker *maker, const 
     const uint8_t *types = cursor_take(&c, count);
     uint64_t metadata_size = cursor_length(&c);
     const uint8_t *metadata = cursor_take(&c, metadata_size);
-    cursor_take(&c, (count + 7) / 8);
+    const uint8_t *nullable = cursor_take(&c, (count + 7) / 8);
     if (c.bad)
         return fail_malformed(maker, "columns");
     struct binlog_cursor m = {metadata, metadata + metadata_size, 0};
@@ -679,6 +679,7 @@ struct table_version *table_version_make(const struct table_maker *maker, const 
         columns[i].type = types[i];
         columns[i].is_unsigned = -1;
         columns[i].is_visible = 1;
+        columns[i].may_be_null = nullable && (nullable[i / 8] >> i % 8 & 1);
         if (is_old_time(types[i]) && maker->format->flavour == BINLOG_MARIADB)
             columns[i].metadata = OLD_TIME_UNKNOWN;
         if (!metadata_read(&columns[i], &m)) {

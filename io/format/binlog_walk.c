@@ -389,7 +389,7 @@ static enum step statement_alters(struct binlog_walk *walk, const struct binlog_
 {
     if (statement->watch_index < 0)
         return STEP_MORE;
-    struct alter_reader reader = {.text = text};
+    struct alter_reader reader = {.text = text, .is_strict = binlog_query_is_strict(event, &walk->format)};
     struct binlog_alter alter;
     while (binlog_alter_next(&reader, database, &walk->options->watch[statement->watch_index], &alter)) {
         if (grow((void **)&walk->alters, walk->alter_count, &walk->alter_room, sizeof *walk->alters, diag) ==

@@ -113,6 +113,7 @@ static enum err take_columns(struct schema_version *version, struct reading *r, 
         room->family = (uint8_t)take_number(r, ' ');
         room->is_fixed = (uint8_t)take_number(r, ' ');
         room->is_unsigned = (int8_t)((int)take_number(r, ' ') - 1);
+        room->may_be_null = (int8_t)((int)take_number(r, ' ') - 1);
         room->decimals = (int8_t)((int)take_number(r, ' ') - 1);
         room->char_bytes = (uint8_t)take_number(r, ' ');
         const struct span set = take_name(r);
@@ -274,9 +275,9 @@ enum err log_kept_give(const struct log_schema *schema, struct file_set *set, st
         const struct schema_column *column = &newest->columns[i];
         const struct binlog_room *room = room_known(schema, column);
         put_name(out, name_since(schema, column->name, newest->last));
-        text_format(out, "%u %u %u %u %u %u %u ", column->is_used, column->tells, room->family,
-                    room->is_fixed, (unsigned)(room->is_unsigned + 1), (unsigned)(room->decimals + 1),
-                    room->char_bytes);
+        text_format(out, "%u %u %u %u %u %u %u %u ", column->is_used, column->tells, room->family,
+                    room->is_fixed, (unsigned)(room->is_unsigned + 1), (unsigned)(room->may_be_null + 1),
+                    (unsigned)(room->decimals + 1), room->char_bytes);
         put_name(out, room->set);
         text_format(out, "%u %llu %llu %llu %llu ", room->label_count, (unsigned long long)room->labels[0],
                     (unsigned long long)room->labels[1], (unsigned long long)room->size,

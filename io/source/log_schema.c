@@ -234,17 +234,38 @@ static enum err check_identity(const struct log_schema *schema, const struct sch
     return log_schema_stop_kept(schema, place, found, diag);
 }
 
+static void print_rooms(char types[2][80], const struct binlog_room *old, const struct binlog_room *now)
+{
+    binlog_room_print(types[0], old);
+    binlog_room_print(types[1], now);
+    if (old->may_be_null > 0 && now->may_be_null == 0)
+        memcpy(types[1] + strlen(types[1]), " NOT NULL", sizeof " NOT NULL");
+}
+
+/* Did a statement between two places change the column's type and leave no value that does not fit? Then it is check_alter's to say. */
+static int changed_strictly(const struct log_schema *schema, const struct schema_column *column,
+                            uint64_t from, uint64_t to)
+{
+    for (uint32_t i = 0; i < schema->alter_count; i++) {
+        const struct binlog_alter *alter = &schema->alters[i].alter;
+        if (schema->alters[i].place > from && schema->alters[i].place < to && alter->is_strict &&
+            ((alter->kind == ALTER_TYPE && strcasecmp(alter->column, column->name) == 0) ||
+             (alter->kind == ALTER_SET && column->room.family == ROOM_TEXT)))
+            return 1;
+    }
+    return 0;
+}
+
 static enum err check_rooms(const struct log_schema *schema, const struct schema_version *old,
                             const struct schema_version *now, uint64_t place, struct diag *diag)
 {
     for (uint32_t i = 0; i < old->column_count; i++) {
         const struct schema_column *was = &old->columns[i], *is = column_of(now, was->name);
-        if (!is || was->room.family == ROOM_UNKNOWN || is->room.family == ROOM_UNKNOWN ||
-            binlog_room_holds(&was->room, &is->room, was->tells))
+        if (!is || changed_strictly(schema, was, old->first, now->last) || was->room.family == ROOM_UNKNOWN ||
+            is->room.family == ROOM_UNKNOWN || binlog_room_holds(&was->room, &is->room, was->tells))
             continue;
-        char types[2][64], found[1400];
-        binlog_room_print(types[0], &was->room);
-        binlog_room_print(types[1], &is->room);
+        char types[2][80], found[1400];
+        print_rooms(types, &was->room, &is->room);
         snprintf(found, sizeof found,
                  "column \"%.260s\" of %.200s.%.200s is %s from here on and was %s: rows told before may "
                  "have other values now, and no row "
@@ -272,9 +293,11 @@ static enum err check_alter(const struct log_schema *schema, const struct schema
                             const struct schema_alter *at, struct diag *diag)
 {
     const struct binlog_alter *alter = &at->alter;
+    int (*holds)(const struct binlog_room *old, const struct binlog_room *now, int as_text) =
+        alter->is_strict ? binlog_room_holds_strict : binlog_room_holds;
     for (uint32_t i = 0; i < old->column_count; i++) {
         const struct schema_column *column = &old->columns[i];
-        if (alter->kind == ALTER_SET ? column->room.family != ROOM_TEXT
+        if (alter->kind == ALTER_SET ? column->room.family != ROOM_TEXT && column->room.family != ROOM_UNKNOWN
                                      : strcasecmp(column->name, alter->column) != 0)
             continue;
         char what[200] = "";
@@ -286,16 +309,20 @@ static enum err check_alter(const struct log_schema *schema, const struct schema
             if (!is_known(schema, column->name, at->place))
                 snprintf(what, sizeof what,
                          "is given a type, and what it had no row since the snapshot says,");
-        } else if (alter->kind == ALTER_TYPE &&
-                   !binlog_room_holds(&column->room, &alter->room, column->tells)) {
-            char types[2][64];
-            binlog_room_print(types[0], &column->room);
-            binlog_room_print(types[1], &alter->room);
+        } else if (alter->kind == ALTER_TYPE && !holds(&column->room, &alter->room, column->tells)) {
+            char types[2][80];
+            print_rooms(types, &column->room, &alter->room);
             snprintf(what, sizeof what, "becomes %s and was %s", types[1], types[0]);
         } else if (alter->kind == ALTER_SET) {
             struct binlog_room now = column->room;
             memcpy(now.set, alter->room.set, sizeof now.set);
-            if (!binlog_room_holds(&column->room, &now, 0))
+            if (column->room.family == ROOM_UNKNOWN) {
+                /* All characters there are, or those that it has; else it may have lost some. */
+                if (!alter->is_strict && strcmp(now.set, "utf8mb4") != 0 &&
+                    !is_known(schema, column->name, at->place))
+                    snprintf(what, sizeof what,
+                             "may become %s, and what it had no row since the snapshot says,", now.set);
+            } else if (!holds(&column->room, &now, 0))
                 snprintf(what, sizeof what, "becomes %s and was %s", now.set, column->room.set);
         }
         if (!what[0])

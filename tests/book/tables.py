@@ -14,7 +14,7 @@ import tempfile
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "support"), os.path.join(HERE, "..", "golden")]
-from log_ddl import GOES_ON, IDENTITY, NAMED, P, STOPS, Int, Table, alters, rename, touch
+from log_ddl import FITS, FITS_NOT, GOES_ON, IDENTITY, NAMED, P, STOPS, Int, Table, alters, rename, touch
 
 DAYS = ("2026-11-01", "2026-11-02", "2026-11-03")
 JOB = """version: 1
@@ -53,11 +53,13 @@ def good(condition, what, said):
 class Book:
     """Eight rows on the first day, four of them in its bill."""
 
-    def __init__(self, root, settings="", files="logs/{date}/local.000001", billed=4):
+    def __init__(self, root, settings="", files="logs/{date}/local.000001", billed=4, strict=False):
         self.root, self.files = root, files
         os.makedirs(root)
         self.write(settings)
         self.table = self.begin(DAYS[0])
+        if strict:
+            self.table.nullable, self.table.strict = ("order_no", "amount", "state"), True
         for number in range(1, 9):
             self.table.insert(number)
         self.billed = [self.table.rows[number] for number in range(9 - billed, 9)]
@@ -75,6 +77,7 @@ class Book:
         self.table.close()
         log = self.begin(day)
         log.kinds, log.key, log.rows = self.table.kinds, self.table.key, self.table.rows
+        log.nullable, log.strict = self.table.nullable, self.table.strict
         self.table = log
         return log
 
@@ -112,8 +115,8 @@ def silent(table, change):
         del table.query
 
 
-def stops(root, what, change, words, settings="", quiet=False):
-    book = Book(root, settings)
+def stops(root, what, change, words, settings="", quiet=False, strict=False):
+    book = Book(root, settings, strict=strict)
     book.first()
     log = book.next(DAYS[1])
     if quiet:
@@ -127,8 +130,8 @@ def stops(root, what, change, words, settings="", quiet=False):
     good(not os.path.exists(f"{root}/out/j/{DAYS[1]}"), f"{what}: results", "of a day that was refused")
 
 
-def goes_on(root, what, change, settings="", quiet=False):
-    book = Book(root, settings)
+def goes_on(root, what, change, settings="", quiet=False, strict=False):
+    book = Book(root, settings, strict=strict)
     book.first()
     log = book.next(DAYS[1])
     if quiet:
@@ -274,6 +277,10 @@ def main():
         goes_on(folder(), f"goes on {i}", change)
     for i in (0, 1, 2, 4, 5):
         goes_on(folder(), f"goes on silently {i}", GOES_ON[i], quiet=True)
+    for i, change in enumerate(FITS):
+        goes_on(folder(), f"fits {i}", change, strict=True)
+    for i, (change, words) in enumerate(FITS_NOT):
+        stops(folder(), f"fits not {i}", change, words, strict=True)
     for i, change in enumerate(NAMED):
         goes_on(folder(), f"named {i}", change, settings=IDENTITY)
     for case in (kept_over_a_day_without_rows, renamed_on_a_day_without_rows, nothing_carried, erased, reruns, one_log_for_all_days, another_identity,

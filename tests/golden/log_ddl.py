@@ -44,7 +44,7 @@ class Decimal:
     def bytes(self, value):
         whole, _, part = value.partition(".")
         size = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
-        out = int(whole).to_bytes(size[self.before], "big") + int(part.ljust(self.after, "0") or "0").to_bytes(size[self.after], "big")
+        out = int(whole).to_bytes(size[self.before], "big") + int(part.ljust(self.after, "0")[:self.after] or "0").to_bytes(size[self.after], "big")
         return bytes([out[0] ^ 0x80]) + out[1:]
 
 
@@ -68,14 +68,16 @@ class Table(Log):
 
     def __init__(self, path):
         self.kinds = {"id": Int(), "order_no": Text(32), "amount": Decimal(11, 2), "state": Text(20), "note": Text(20), "small": Int(4)}
-        self.key, self.rows, self.hidden = ["id"], {}, ()
+        self.key, self.rows, self.nullable, self.strict = ["id"], {}, (), False
         super().__init__(path, "pay")
 
     def begin(self):
         self.event(2, struct.pack("<IIBHH", 5, 0, 4, 0, 0) + b"shop\0BEGIN")
 
     def query(self, text):
-        self.event(2, struct.pack("<IIBHH", 5, 0, 4, 0, 0) + b"shop\0" + text.encode())
+        # The session's flags and sql_mode: STRICT_TRANS_TABLES and some more.
+        said = b"\0\0\0\0\0\1" + struct.pack("<Q", 1 << 21 | 1 << 30 | 7) + b"\6\3std" if self.strict else b""
+        self.event(2, struct.pack("<IIBHH", 5, 0, 4, 0, len(said)) + said + b"shop\0" + text.encode())
 
     def row_bytes(self, row):
         return bytes((len(self.kinds) + 7) // 8) + b"".join(kind.bytes(row[name]) for name, kind in self.kinds.items())
@@ -88,9 +90,10 @@ class Table(Log):
         said = b"".join(short(len(name)) + name.encode() for name in names)
         key = bytes(names.index(name) for name in self.key)
         number = b"\x65\0\0\0\0\0"
+        nulls = sum(1 << names.index(name) for name in self.nullable).to_bytes((count + 7) // 8, "little")
         self.begin()
         self.event(19, number + b"\1\0\4shop\0\3pay\0" + short(count) + bytes(k.type for k in self.kinds.values()) + short(len(meta)) + meta
-                   + bytes((count + 7) // 8) + b"\1" + short(len(signs)) + signs + b"\2\1\x2d" + b"\4" + short(len(said)) + said
+                   + nulls + b"\1" + short(len(signs)) + signs + b"\2\1\x2d" + b"\4" + short(len(said)) + said
                    + b"\x08" + short(len(key)) + key)
         mask = ((1 << count) - 1).to_bytes((count + 7) // 8, "little")
         self.event({"insert": 30, "update": 31, "delete": 32}[kind], number + struct.pack("<HH", 1, 2) + short(count)
@@ -109,7 +112,7 @@ class Table(Log):
     def delete(self, number):
         self.change("delete", self.rows.pop(number))
 
-    def alter(self, text, drop=(), key=None, default=0, **kinds):
+    def alter(self, text, drop=(), key=None, default=0, nullable=None, **kinds):
         """`text` as the server logs it, and what it does: columns dropped, given a type, or added with `default` in all rows."""
         if text:
             self.query(text)
@@ -120,7 +123,7 @@ class Table(Log):
                 for row in self.rows.values():
                     row[name] = default
             self.kinds[name] = kind
-        self.key = key or self.key
+        self.key, self.nullable = key or self.key, self.nullable if nullable is None else nullable
 
 
 def job(settings):
@@ -230,6 +233,26 @@ GOES_ON = [
     alters(P + "MODIFY `small` BIGINT", small=I(8)),
     other_key_name, note_renamed, back_and_forth,
 ]
+# In strict mode such a statement fails where a value does not fit, so that it changed none; what is only cut behind the point is cut all the same.
+FITS = [
+    alters(P + "MODIFY order_no VARCHAR(16)", order_no=T(16)),
+    alters(P + "MODIFY order_no VARCHAR(16)", after=None),
+    alters(P + "MODIFY amount DECIMAL(9,2), MODIFY id INT, CHANGE state state VARCHAR(10)", amount=D(9, 2), id=I(4), state=T(10)),
+    alters(P + "MODIFY amount DECIMAL(11,2) UNSIGNED", after=None),
+    alters(P + "CONVERT TO CHARACTER SET latin1", after=None),
+    alters(P + "MODIFY order_no VARCHAR(32) CHARACTER SET latin1", after=None),
+    alters(P + "MODIFY amount DECIMAL(11,2) NOT NULL DEFAULT 0, MODIFY order_no VARCHAR(32) NOT NULL", nullable=("state",)),
+    alters(P + "MODIFY order_no VARCHAR(32) NOT NULL", after=None),
+]
+FITS_NOT = [
+    (alters(P + "MODIFY amount DECIMAL(10,1)", amount=D(10, 1)), "becomes DECIMAL(10,1) and was DECIMAL(11,2)"),
+    (alters(P + "MODIFY amount DOUBLE", after=None), "becomes DOUBLE"),
+    (alters("ALTER IGNORE TABLE pay MODIFY order_no VARCHAR(16)", order_no=T(16)), "text of 16 characters"),
+    (alters("ALTER /*!50000 IGNORE */ TABLE pay MODIFY order_no VARCHAR(32) NOT NULL", nullable=("state", "amount")), "text of 32 characters NOT NULL"),
+    (alters("", order_no=T(16)), "is utf8mb4 text of 16 characters from here on"),
+    (alters("", nullable=("order_no", "amount")), "is utf8mb4 text of 20 characters NOT NULL from here on and was utf8mb4 text of 20 characters"),
+    (alters(P + "DROP COLUMN amount", after=None), "is dropped"),
+]
 # With an identity of its own, what the primary key is does not matter.
 NAMED = [
     alters(P + "DROP PRIMARY KEY, ADD PRIMARY KEY(id, order_no)", key=["id", "order_no"]),
@@ -254,7 +277,7 @@ def main():
             table.insert(number)
         if rotate:
             second = Table(os.path.join(folder, "local.000002"))
-            second.rows = table.rows
+            second.rows, second.nullable, second.strict = table.rows, table.nullable, table.strict
             table.close()
             table = second
         change(table)
@@ -288,6 +311,17 @@ def main():
         for name, settings, cases in (("goes on", "", GOES_ON), ("named", IDENTITY, NAMED)):
             for i, change in enumerate(cases):
                 want(f"{name} {i}", run(settings, change, rotate=rotate), lambda code, text: code == 0)
+        def nullable(strict):
+            def begin(table):
+                table.nullable, table.strict = ("order_no", "amount", "state"), strict
+            return begin
+
+        for i, change in enumerate(FITS):
+            want(f"fits {i}", run("", change, before=nullable(True), rotate=rotate), lambda code, text: code == 0)
+            want(f"need not fit {i}", run("", change, before=nullable(False), rotate=rotate), lambda code, text: code == 3 and "binlog.ddl" in text)
+        for i, (change, words) in enumerate(FITS_NOT):
+            want(f"fits not {i}", run("", change, before=nullable(True), rotate=rotate),
+                 lambda code, text: code == 3 and words in text and "binlog.ddl" in text)
     # Before the first row there is nothing that could be lost, and what was created with a history is known by its statement.
     want("before", run("", touch, before=lambda t: t.query(P + "DROP COLUMN amount, MODIFY order_no VARCHAR(2)")), lambda code, text: code == 0)
     want("created", run("", touch, before=lambda t: t.query("CREATE TABLE pay (id BIGINT) WITH SYSTEM VERSIONING")),

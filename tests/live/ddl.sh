@@ -66,6 +66,11 @@ touch="UPDATE t SET created_at = '2026-11-19 11:00:00' WHERE order_no IN ('A2', 
 goes_on "ALTER TABLE t ADD COLUMN extra INT FIRST, ADD KEY (amount), DROP COLUMN note; $touch"
 goes_on "ALTER TABLE t MODIFY amount DECIMAL(14,2), CHANGE note remark TEXT, MODIFY order_no VARCHAR(64); $touch"
 goes_on "ALTER TABLE t CHANGE id number BIGINT; $touch"
+# Strict mode, as servers have it by default: a value that did not fit would have failed the statement.
+goes_on "ALTER TABLE t MODIFY order_no VARCHAR(10) NOT NULL, MODIFY amount DECIMAL(10,2) NOT NULL, MODIFY id INT; $touch"
+goes_on "ALTER TABLE t CONVERT TO CHARACTER SET latin1; $touch"
+stops "SET sql_mode = 'STRICT_ALL_TABLES'; ALTER TABLE t MODIFY amount DECIMAL(12,1); $touch" "becomes DECIMAL(12,1)"
+stops "ALTER TABLE t MODIFY order_no VARCHAR(32) NOT NULL; $touch" "NOT NULL"
 stops "ALTER TABLE t DROP PRIMARY KEY, ADD COLUMN rid BIGINT AUTO_INCREMENT PRIMARY KEY FIRST; $touch" "is (rid) from here on"
 stops "ALTER TABLE t MODIFY amount DECIMAL(12,0)" "becomes DECIMAL(12,0) and was DECIMAL(12,2)"
 stops "ALTER TABLE t MODIFY order_no VARCHAR(2); $touch" "of 2 characters"
