@@ -55,14 +55,37 @@ static enum err never_seen(const struct decoding *d, const struct binlog_row *ro
                     row->table->database, row->table->name, row->table->columns[column].name);
 }
 
-/* The first time over: which rows are told in part. */
+/* What tells rows apart is not the primary key, which is all that a MINIMAL image holds of what the row was; or it is too long. */
+static enum err not_told_apart(const struct decoding *d, const struct binlog_row *row, struct diag *diag)
+{
+    for (int i = 0; row->before && i < d->s->spec->occurrence_count; i++) {
+        const int column = binlog_find_column((void *)row->table, d->s->spec->occurrence[i]);
+        if (column >= 0 && row->before[column].kind == CELL_ABSENT)
+            return diag_set(
+                diag, ERR_INPUT, "binlog.image",
+                "leave `occurrence_id:` out, so that rows are told apart by their primary key, or SET GLOBAL "
+                "binlog_row_image=FULL on the server: logs written before that cannot be used with it",
+                "%s@%llu: row %u of table %s.%s: its before-image does not hold column \"%s\" (a MINIMAL "
+                "image), and `occurrence_id:` tells rows apart by it",
+                d->input->path, (unsigned long long)row->event_offset, row->row_index, row->table->database,
+                row->table->name, row->table->columns[column].name);
+    }
+    return never_seen(d, row, diag);
+}
+
+/* The first time over: which rows are told in part. One whose key such an image changes is known by the new key from there on. */
 static enum err want_part(struct decoding *d, const struct binlog_row *row, struct diag *diag)
 {
-    char id[ID_MAX];
+    char id[ID_MAX], id_now[ID_MAX];
     if (!binlog_is_part(d, row))
         return OK;
-    size_t size = row->before ? id_of(d, row->table, row->before, NULL, id) : 0;
-    return size ? image_fold_want(&d->owner->fold, (struct span){id, size}, diag) : never_seen(d, row, diag);
+    size_t size = row->before ? id_of(d, row->table, row->before, NULL, id) : 0,
+           size_now = row->after ? id_of(d, row->table, row->after, row->before, id_now) : size;
+    if (!size || !size_now)
+        return not_told_apart(d, row, diag);
+    enum err err = image_fold_want(&d->owner->fold, (struct span){id, size}, diag);
+    return err == OK && row->after ? image_fold_want(&d->owner->fold, (struct span){id_now, size_now}, diag)
+                                   : err;
 }
 
 /* Is what an image lacks what it was before? So it is of all columns but the key's in a MINIMAL image, and of large ones in a NOBLOB one.
@@ -147,9 +170,9 @@ static enum err fold_part(struct decoding *d, const struct binlog_row *row, stru
         err = image_fold_keep(fold, before, (uint32_t)d->wanted_count, place, diag);
     /* The new cells may still be those of the row it was. */
     if (err == OK && is && row->after)
-        err = image_fold_put(is, after, (uint32_t)d->wanted_count, place, diag);
+        err = image_fold_put(fold, is, after, (uint32_t)d->wanted_count, place, diag);
     if (err == OK && was && was != is)
-        err = image_fold_put(was, NULL, 0, UINT64_MAX, diag);
+        err = image_fold_put(fold, was, NULL, 0, UINT64_MAX, diag);
     return err;
 }
 

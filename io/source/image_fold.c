@@ -72,10 +72,31 @@ enum err image_fold_want(struct image_fold *fold, struct span id, struct diag *d
     return OK;
 }
 
-enum err image_fold_put(struct image_entry *entry, const struct cell *cells, uint32_t count, uint64_t place,
-                        struct diag *diag)
+/* An image in part that is replaced stays known by its place: its record may have left with its partner, and is asked for again where
+ * something else of its key comes later. */
+static enum err put_aside(struct image_fold *fold, struct image_entry *entry, struct diag *diag)
 {
-    void *old = entry->block;
+    if (!entry->cells || entry->place == UINT64_MAX)
+        return OK;
+    char bytes[1 + sizeof entry->place] = {2};
+    memcpy(bytes + 1, &entry->place, sizeof entry->place);
+    const struct span id = {bytes, sizeof bytes};
+    enum err err = image_fold_want(fold, id, diag);
+    if (err != OK)
+        return err;
+    struct image_entry *const aside = image_fold_find(fold, id);
+    mem_give(aside->block);
+    aside->block = entry->block;
+    aside->cells = entry->cells;
+    aside->cell_count = entry->cell_count;
+    aside->place = entry->place;
+    entry->block = entry->cells = NULL;
+    return OK;
+}
+
+enum err image_fold_put(struct image_fold *fold, struct image_entry *entry, const struct cell *cells,
+                        uint32_t count, uint64_t place, struct diag *diag)
+{
     size_t size = count * sizeof *cells;
     for (uint32_t i = 0; cells && i < count; i++)
         size += cells[i].kind == CELL_TEXT ? cells[i].size : 0;
@@ -92,10 +113,15 @@ enum err image_fold_put(struct image_entry *entry, const struct cell *cells, uin
             text += cells[i].size;
         }
     }
+    enum err err = put_aside(fold, entry, diag);
+    if (err != OK) {
+        mem_give(copy);
+        return err;
+    }
+    mem_give(entry->block);
     entry->block = entry->cells = copy;
     entry->cell_count = count;
     entry->place = place;
-    mem_give(old);
     return OK;
 }
 
@@ -106,7 +132,7 @@ enum err image_fold_keep(struct image_fold *fold, const struct cell *cells, uint
     memcpy(bytes + 1, &place, sizeof place);
     const struct span id = {bytes, sizeof bytes};
     enum err err = image_fold_want(fold, id, diag);
-    return err == OK ? image_fold_put(image_fold_find(fold, id), cells, count, place, diag) : err;
+    return err == OK ? image_fold_put(fold, image_fold_find(fold, id), cells, count, place, diag) : err;
 }
 
 static int by_place(const void *a, const void *b)

@@ -8,7 +8,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 servers_begin
 server_start 1
 sql 1 <<SQL
-CREATE DATABASE shop; CREATE TABLE shop.t (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, order_no VARCHAR(64) NOT NULL, amount DECIMAL(18,2) NOT NULL DEFAULT 5,
+CREATE DATABASE shop; CREATE TABLE shop.t (id BIGINT AUTO_INCREMENT PRIMARY KEY, order_no VARCHAR(64) NOT NULL, amount DECIMAL(18,2) NOT NULL DEFAULT 5,
     status TINYINT NOT NULL DEFAULT 1, note TEXT, other INT, created_at DATETIME(3) NOT NULL);
 SQL
 insert="INSERT INTO t (order_no, amount, status, note, other, created_at)"
@@ -23,6 +23,12 @@ UPDATE t SET note = NULL WHERE id % 11 = 0;
 UPDATE t SET order_no = CONCAT(order_no, '-moved') WHERE id % 13 = 0;
 UPDATE t SET id = id + 1000000 WHERE id % 17 = 0 AND id < 1000000;
 UPDATE t SET other = other + 1;
+UPDATE t SET id = id + 2000000 WHERE id % 29 = 0 AND id < 1000000;
+UPDATE t SET id = -id WHERE id % 31 = 0 AND id < 1000000; UPDATE t SET id = id - 5000000, status = 2 WHERE id < 0 AND id % 3 = 0;
+UPDATE t SET id = id + 1 WHERE id BETWEEN -700 AND -300 ORDER BY id DESC;
+SET @low = (SELECT MIN(id) FROM t WHERE id > 0), @high = (SELECT MAX(id) FROM t);
+UPDATE t SET id = 9000000 WHERE id = @low; UPDATE t SET id = @low WHERE id = @high; UPDATE t SET id = @high WHERE id = 9000000;
+UPDATE t SET id = id + 500000 WHERE id % 37 = 0 AND id BETWEEN 1 AND 400000; DELETE FROM t WHERE id > 500000 AND id < 510000 AND id % 2 = 0;
 DELETE FROM t WHERE id % 19 = 0;
 BEGIN; UPDATE t SET amount = 77 WHERE id % 23 = 0; UPDATE t SET status = 2 WHERE id % 23 = 0; ROLLBACK;
 BEGIN; $insert VALUES ('$1-twice', 1, 1, 'a', 1, '2026-11-19 10:00:00'); UPDATE t SET amount = 2 WHERE order_no = '$1-twice'; UPDATE t SET amount = 3 WHERE order_no = '$1-twice'; COMMIT;
@@ -92,5 +98,10 @@ cp "$work"/d1/mysql-bin.000004 "$work/logs"
 job log "binlog: {files: \"$work/logs/mysql-bin.000004\", table: shop.t}"
 run log
 refused "rows of before the log" 3 "mysql-bin.000004@[0-9]*: row 0 of table shop.t: its image does not hold column .*no whole image of the row from before"
+# What is no part of the primary key cannot tell rows apart.
+job log "binlog: {files: \"$work/d1/mysql-bin.000001\", table: shop.t}"
+sed -i '0,/^  fields:/s/^  fields:/  occurrence_id: order_no\n&/' "$work/log.yaml"
+run log
+refused "rows told apart by another column" 3 "mysql-bin.000001@[0-9]*: row 0 of table shop.t: its before-image does not hold column .order_no. .*.occurrence_id:. tells rows apart"
 echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -eq 13 ]
+[ "$failed" -eq 0 ] && [ "$passed" -eq 15 ]

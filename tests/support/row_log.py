@@ -3,15 +3,21 @@
     log = Log(path)                                 # begins the file; server and begun: whose it is, and when; before: what came before
                                                     # it, as a server's 16 bytes and the number of the last, or () for nothing
     log.transaction(("insert", ROW, ...), ...)      # of the table the log was made with, or of TABLE: ("insert", ROW, ..., "refund")
+    log.images = "MINIMAL"                          # binlog_row_image from here on: FULL, MINIMAL or NOBLOB
     log.close()                                     # names the file that follows
 
-A row is a tuple as COLUMNS has it: BIGINTs as numbers, VARCHAR(200)s as text, None for NULL. The first column is the primary key.
+A row is a tuple as COLUMNS has it: BIGINTs as numbers, VARCHAR(200)s as text, TEXTs (a column of Text), None for NULL. The first column is
+the primary key. Several rows of one statement: ("update", OLD, NEW, OLD, NEW).
 """
 import os
 import struct
 import zlib
 
 COLUMNS = (("id", int), ("order_no", str), ("trade_no", str), ("pay_amount", int), ("state", str), ("trade_at", str))
+
+
+class Text(str):
+    """A column's kind: TEXT, which NOBLOB leaves out where it did not change."""
 
 
 def short(size):
@@ -22,7 +28,7 @@ class Log:
     def __init__(self, path, table="order", columns=COLUMNS, server=1, begun=1793500000, before=None):
         self.file, self.at = open(path, "wb"), 4
         self.server, self.time = server, begun
-        self.name, self.table, self.columns = os.path.basename(path), table, columns
+        self.name, self.table, self.columns, self.images = os.path.basename(path), table, columns, "FULL"
         self.file.write(b"\xfebin")
         lengths = [56, 13, 0, 8, 0, 0, 0, 0, 4, 0, 4, 0, 0, 0, 98, 0, 4, 26, 8, 0, 0, 0, 8, 8, 8, 2, 0, 0, 0, 10, 10, 10, 42, 42,
                    0, 18, 52, 0, 10, 40, 0]
@@ -36,20 +42,34 @@ class Log:
         whole = struct.pack("<IBIIIH", self.time, kind, self.server, size, self.at, 0) + body
         self.file.write(whole + struct.pack("<I", zlib.crc32(whole)))
 
-    @staticmethod
-    def image(row):
+    def image(self, row, held):
+        """held: which columns it holds."""
         nulls, out = 0, b""
-        for i, value in enumerate(row):
+        for bit, i in enumerate(held):
+            value = row[i]
             if value is None:
-                nulls |= 1 << i
+                nulls |= 1 << bit
+            elif isinstance(value, int):
+                out += struct.pack("<q", value)
             else:
-                out += struct.pack("<q", value) if isinstance(value, int) else short(len(value)) + value.encode()
-        return nulls.to_bytes((len(row) + 7) // 8, "little") + out
+                out += (struct.pack("<H", len(value)) if self.columns[i][1] is Text else short(len(value))) + value.encode()
+        return nulls.to_bytes((len(held) + 7) // 8, "little") + out
+
+    def held(self, kind, rows):
+        """Which columns the images before and after hold."""
+        every = tuple(range(len(self.columns)))
+        if self.images == "FULL" or kind == "insert":
+            return every, every
+        changed = tuple(i for i in every if kind == "update" and any(old[i] != new[i] for old, new in zip(rows[::2], rows[1::2])))
+        if self.images == "MINIMAL":
+            return (0,), changed
+        small = tuple(i for i in every if self.columns[i][1] is not Text)
+        return small, tuple(sorted({*small, *changed}))
 
     def table_map(self, number, table):
         count = len(self.columns)
-        types = bytes(8 if kind is int else 15 for _, kind in self.columns)
-        meta = b"".join(struct.pack("<H", 200) for _, kind in self.columns if kind is str)
+        types = bytes(8 if kind is int else 252 if kind is Text else 15 for _, kind in self.columns)
+        meta = b"".join(b"\2" if kind is Text else struct.pack("<H", 200) for _, kind in self.columns if kind is not int)
         names = b"".join(short(len(name)) + name.encode() for name, _ in self.columns)
         may_be_null = ((1 << count) - 2).to_bytes((count + 7) // 8, "little")
         self.event(19, number + b"\1\0\4shop\0" + short(len(table)) + table.encode() + b"\0" + short(count) + types + short(len(meta))
@@ -61,14 +81,16 @@ class Log:
             self.event(33, b"\1" + gtid[0] + struct.pack("<qBqq", gtid[1], 2, 0, 1))
         self.event(2, struct.pack("<IIBHH", 5, 0, 4, 0, 0) + b"shop\0BEGIN")
         count = len(self.columns)
-        mask = ((1 << count) - 1).to_bytes((count + 7) // 8, "little")
         for kind, *rows in changes:
             table = rows.pop() if isinstance(rows[-1], str) else self.table
             number = (100 + zlib.crc32(table.encode()) % 1000).to_bytes(6, "little")
             self.table_map(number, table)
             head = number + struct.pack("<HH", 1, 2) + short(count)
-            self.event({"insert": 30, "update": 31, "delete": 32}[kind],
-                       head + (mask + mask if kind == "update" else mask) + b"".join(map(self.image, rows)))
+            before, after = self.held(kind, rows)
+            held = {"insert": (after,), "update": (before, after), "delete": (before,)}[kind]
+            masks = b"".join(sum(1 << i for i in columns).to_bytes((count + 7) // 8, "little") for columns in held)
+            images = b"".join(self.image(row, held[i % len(held)]) for i, row in enumerate(rows))
+            self.event({"insert": 30, "update": 31, "delete": 32}[kind], head + masks + images)
         self.event(16, struct.pack("<q", 7))
 
     def close(self, name=None):
