@@ -41,6 +41,13 @@ static enum err bad_event(struct capture *c, const char *what, struct diag *diag
                     c->name[0] ? c->name : "the stream", (unsigned long long)c->position, what);
 }
 
+static enum err checksum_wrong(struct capture *c, uint64_t offset, uint8_t type, struct diag *diag)
+{
+    return diag_set(diag, ERR_PEER, "replica.checksum", NULL,
+                    "%s@%llu: the checksum of the %s event is wrong", c->name, (unsigned long long)offset,
+                    binlog_event_name(type));
+}
+
 /* What the server says comes now must be what was asked for, or the file behind the one before. */
 static enum err check_next(struct capture *c, const char *name, uint64_t offset, struct diag *diag)
 {
@@ -88,9 +95,40 @@ static enum err take_rotate(struct capture *c, const uint8_t *bytes, size_t size
     return err;
 }
 
+enum { PLACE = 13, FLAGS = 17, BEGUN = BINLOG_HEADER_SIZE + 52 };
+
+static uint32_t format_sum(const uint8_t *event, size_t size)
+{
+    return crc32_update(0, event, size - 4);
+}
+
+/* For who goes on in the middle of a file, servers take the end position and the time of their start out of its FORMAT_DESCRIPTION, and
+ * the flag that it is in use always. Where the file's events have no checksums they leave this one as it was: it is that of the event in
+ * the file, which is put together again here. `event` gets the checksum of what was sent. */
+static void put_sum_of_changed_format(uint8_t *event, size_t size)
+{
+    const uint32_t sum = read_le32(event + size - 4), sent_place = read_le32(event + PLACE),
+                   sent_begun = read_le32(event + BEGUN);
+    const uint32_t places[] = {sent_place, (uint32_t)(BINLOG_MAGIC_SIZE + size)};
+    const uint32_t begun[] = {sent_begun, read_le32(event)};
+    int right = 0;
+    if (event[size - 5] != 0)
+        return;
+    for (int p = 0; p <= (sent_place == 0); p++)
+        for (int b = 0; b <= (sent_begun == 0); b++) {
+            le32_put(event + PLACE, places[p]);
+            le32_put(event + BEGUN, begun[b]);
+            right |= format_sum(event, size) == sum;
+        }
+    le32_put(event + PLACE, sent_place);
+    le32_put(event + BEGUN, sent_begun);
+    if (right)
+        le32_put(event + size - 4, format_sum(event, size));
+}
+
 static enum err take_format(struct capture *c, const uint8_t *bytes, size_t size, struct diag *diag)
 {
-    enum { LEAST = BINLOG_HEADER_SIZE + 57 + 5, PLACE = 13, FLAGS = 17 };
+    enum { LEAST = BINLOG_HEADER_SIZE + 57 + 5 };
     if (size < LEAST || !bytes_room(&c->format, size + BINLOG_MAGIC_SIZE))
         return bad_event(c, "a FORMAT_DESCRIPTION that is too short", diag);
     int is_real = read_le32(bytes + PLACE) != 0;
@@ -107,10 +145,16 @@ static enum err take_format(struct capture *c, const uint8_t *bytes, size_t size
     binlog_walk_file(c->walk, c->name, ++c->file_index, UINT64_MAX);
     memcpy(c->format.data, "\xfe\x62\x69\x6e", BINLOG_MAGIC_SIZE);
     memcpy(c->format.data + BINLOG_MAGIC_SIZE, bytes, size);
+    put_sum_of_changed_format(c->format.data + BINLOG_MAGIC_SIZE, size);
     size_t taken;
-    if (binlog_walk_step(c->walk, c->format.data, size + BINLOG_MAGIC_SIZE, 0, SIZE_MAX, &taken, diag) ==
-        STEP_FAILED)
+    struct diag found = {0};
+    if (binlog_walk_step(c->walk, c->format.data, size + BINLOG_MAGIC_SIZE, 0, SIZE_MAX, &taken, &found) ==
+        STEP_FAILED) {
+        if (strcmp(found.code, "binlog.checksum") == 0) /* there is no file to copy again */
+            return checksum_wrong(c, BINLOG_MAGIC_SIZE, EVENT_FORMAT_DESCRIPTION, diag);
+        *diag = found;
         return diag->err;
+    }
     c->have_format = 1;
     if (is_real)
         c->position = taken;
@@ -123,7 +167,7 @@ static enum err take_format(struct capture *c, const uint8_t *bytes, size_t size
     own[FLAGS] &= (uint8_t) ~(EVENT_FLAG_IN_USE | EVENT_FLAG_ARTIFICIAL);
     own[size - 5] = 1;
     le32_put(own + PLACE, (uint32_t)(BINLOG_MAGIC_SIZE + size));
-    le32_put(own + size - 4, crc32_update(0, own, size - 4));
+    le32_put(own + size - 4, format_sum(own, size));
     if (is_real) {
         snprintf(c->done.file, sizeof c->done.file, "%s", c->name);
         c->done.offset = c->position;
@@ -230,9 +274,7 @@ static enum err take_event(struct capture *c, const uint8_t *bytes, size_t size,
     }
     event_read(&event, bytes, start, format->checksum_size);
     if (!binlog_checksum_right(&event, format))
-        return diag_set(diag, ERR_PEER, "replica.checksum", NULL,
-                        "%s@%llu: the checksum of the %s event is wrong", c->name, (unsigned long long)start,
-                        binlog_event_name(event.type));
+        return checksum_wrong(c, start, event.type, diag);
     if (!was_open) {
         c->gtid = (struct binlog_gtid){0};
         c->group_time = event.timestamp;

@@ -128,6 +128,16 @@ sql 1 shop -e "XA COMMIT 'y'"
 "$tieout" capture "$work/all/live.yaml" --catch-up
 same all
 
+# ---- events without checksums: who goes on in the middle of their file is sent a FORMAT_DESCRIPTION that was changed, with the checksum of before
+sql 1 shop -e "SET GLOBAL binlog_checksum = NONE; $insert VALUES ('Z1', 7, 1, '2026-11-19 12:00:01')"
+"$tieout" capture "$work/all/live.yaml" --catch-up
+sql 1 shop -e "$insert VALUES ('Z2', 7, 1, '2026-11-19 12:00:01')"
+"$tieout" capture "$work/all/live.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
+refused "in the middle of a file without checksums" 0 '^$'
+sql 1 shop -e "SET GLOBAL binlog_checksum = CRC32; $insert VALUES ('Z3', 7, 1, '2026-11-19 12:00:01')"
+"$tieout" capture "$work/all/live.yaml" --catch-up
+same all
+
 # ---- kill -9 under load
 job kill ""
 for i in $(seq 350); do
@@ -279,7 +289,7 @@ refused "a reset, and a file of the same name that is longer" 6 "mysql-bin.00000
 
 # ---- failover by GTID
 sql 1 shop -e "RESET MASTER; TRUNCATE payment_order; TRUNCATE other; RESET MASTER"
-server_start 2
+server_start 2 --binlog-checksum=NONE # by GTID, too, what it sends of its first file's beginning is not what its checksum says
 sql 2 -e "CREATE DATABASE shop; $(sql 1 -e 'SHOW CREATE TABLE shop.payment_order\G' | sed -n '/CREATE/,$p' | sed 's/.*CREATE TABLE `/CREATE TABLE `shop`.`/; s/AUTO_INCREMENT=[0-9]*//' | tr '\n' ' '); RESET MASTER"
 server_stop 1
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/ca.key" -out "$work/ca.pem" -days 2 -subj /CN=testca 2>/dev/null
@@ -335,4 +345,4 @@ sed -i 's/server_id: 4711/server_id: 4712/' "$work/over/two.yaml"
 "$tieout" capture "$work/over/two.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
 refused "a second server that was reset" 6 "captured up to .*GTIDs 0-2-"
 echo "$passed passed, $failed failed"
-[ "$passed" -eq 65 ]
+[ "$passed" -eq 71 ]

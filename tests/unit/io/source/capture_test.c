@@ -125,9 +125,14 @@ static const uint8_t *server_send(struct server *s, size_t *size)
     if (s->stage == 1) {
         *size = read_le32(file->bytes + 4 + 9);
         memcpy(s->packet, file->bytes + 4, *size);
-        if (s->from > 4) { /* not at its place: sent for the reader's sake */
+        s->packet[17] &= (uint8_t)~EVENT_FLAG_IN_USE;
+        if (s->from >
+            4) { /* not at its place: sent for the reader's sake, and what it says of itself is taken out */
             put32(s->packet + 13, 0);
-            put32(s->packet + *size - 4, crc32_update(0, s->packet, *size - 4));
+            put32(s->packet + BINLOG_HEADER_SIZE + 52, 0);
+            /* All servers leave the checksum as it was where the file's events have none. */
+            if (s->packet[*size - 5] != 0)
+                put32(s->packet + *size - 4, crc32_update(0, s->packet, *size - 4));
         } else {
             s->at = 4 + *size;
         }
@@ -414,6 +419,67 @@ TEST(a_file_left_out_of_a_stream_stops_it)
     EXPECT(strcmp(capture_position(c)->file, "binlog.000050") != 0);
     capture_close(c);
     free(bytes);
+    end();
+}
+
+/* Takes the ROTATE to the file's place behind its FORMAT_DESCRIPTION, and that as it stands in `file->bytes`. */
+static enum err take_resumed(struct server *s, struct diag *diag)
+{
+    const struct file *file = &s->files[0];
+    const uint32_t format_size = read_le32(file->bytes + 4 + 9);
+    struct capture *c;
+    size_t size;
+    struct capture_position start = {.server = "s", .offset = format_size + 4, .gtids = ""};
+    snprintf(start.file, sizeof start.file, "%s", file->name);
+    EXPECT(capture_open(&c, job, LOCAL, directory(1), diag) == OK);
+    EXPECT(capture_start(c, &start, diag) == OK && capture_connected(c, "s", 0, diag) == OK);
+    server_ask(s, file->name, start.offset);
+    const uint8_t *packet = server_send(s, &size);
+    EXPECT(capture_take(c, packet, size, diag) == OK);
+    capture_take(c, file->bytes + 4, format_size, diag);
+    capture_close(c);
+    return diag->err;
+}
+
+/* Servers take its end position and the time of the server's start out of a FORMAT_DESCRIPTION for who resumes. Where the file's events
+ * have no checksums its own stays as it was. Any other change is found. */
+TEST(a_changed_format_description_of_a_file_without_checksums_is_taken_and_a_damaged_one_is_not)
+{
+    static const char *const paths[] = {FOLDER "mariadb-10.11.19/10_checksum_none/bin.000026",
+                                        FOLDER "mysql-9.7.4/10_checksum_none/binlog.000028"};
+    enum { END = 13, BEGUN = BINLOG_HEADER_SIZE + 52 };
+    static const int places[] = {0, 5, END, 40, BEGUN + 1, 90, -4, -1};
+    begin();
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        for (unsigned way = 0; way < 8; way++) {
+            struct server s;
+            server_open(&s, &paths[i], 1);
+            uint8_t *const event = s.files[0].bytes + 4;
+            const uint32_t size = read_le32(event + 9);
+            EXPECT(event[size - 5] == 0);
+            event[17] &= (uint8_t)~EVENT_FLAG_IN_USE;
+            put32(event + BEGUN,
+                  way & 4 ? read_le32(event) : 0); /* begun with the server, or by a rotation */
+            put32(event + size - 4, crc32_update(0, event, size - 4));
+            if (way & 1)
+                put32(event + BEGUN, 0);
+            if (way & 2)
+                put32(event + END, 0);
+            struct diag diag = {0};
+            if (take_resumed(&s, &diag) != OK)
+                fprintf(stderr, "%s, way %u: %s\n", paths[i], way, diag.what);
+            EXPECT(diag.err == OK);
+            for (size_t k = 0; way % 4 == 3 && k < sizeof places / sizeof *places; k++) {
+                uint8_t *const at = event + (places[k] < 0 ? (int)size : 0) + places[k];
+                *at ^= 0x10;
+                diag = (struct diag){0};
+                if (take_resumed(&s, &diag) != ERR_PEER || strcmp(diag.code, "replica.checksum") != 0)
+                    fprintf(stderr, "%s, way %u, byte %d: %s\n", paths[i], way, places[k], diag.what);
+                EXPECT(diag.err == ERR_PEER && strcmp(diag.code, "replica.checksum") == 0);
+                *at ^= 0x10;
+            }
+            server_close(&s);
+        }
     end();
 }
 
