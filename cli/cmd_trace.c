@@ -309,19 +309,28 @@ static enum err read_inputs(void *context, const struct task *task, struct diag 
 
 /* ---- errors ---- */
 
+struct member {
+    const char *name, *value;
+};
+
+/* The rest of a JSON line that tells texts only. */
+static void end_texts(struct text *text, const struct member *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        text_format(text, ",\"%s\":", members[i].name);
+        text_json(text, span_of(members[i].value));
+    }
+    text_words(text, "}");
+}
+
 static enum err tell_action(void *context, const struct action *a, struct diag *diag)
 {
     struct trace *t = context;
     (void)diag;
     begin_line(t, "action");
     if (t->json) {
-        text_words(&t->text, ",\"action\":");
-        text_json(&t->text, span_of(a->what));
-        text_words(&t->text, ",\"actor\":");
-        text_json(&t->text, span_of(a->actor));
-        text_words(&t->text, ",\"reason\":");
-        text_json(&t->text, span_of(a->reason));
-        text_words(&t->text, "}");
+        end_texts(&t->text,
+                  (struct member[]){{"action", a->what}, {"actor", a->actor}, {"reason", a->reason}}, 3);
     } else {
         text_format(&t->text, "    %s by ", a->what);
         text_plain(&t->text, span_of(a->actor));
@@ -366,13 +375,10 @@ static enum err tell_order(void *context, const struct error_order *order, struc
     struct trace *t = context;
     begin_line(t, "error");
     if (t->json) {
-        text_words(&t->text, ",\"id\":");
-        text_json(&t->text, span_of(order->id));
-        text_words(&t->text, ",\"task\":");
-        text_json(&t->text, span_of(order->task));
-        text_words(&t->text, ",\"node_status\":");
-        text_json(&t->text, span_of(order->node_status));
-        text_words(&t->text, "}");
+        end_texts(
+            &t->text,
+            (struct member[]){{"id", order->id}, {"task", order->task}, {"node_status", order->node_status}},
+            3);
     } else {
         text_format(&t->text, "%s  error %.12s is %s%s", order->task, order->id, order->node_status,
                     order->assignee[0] ? ", " : "");

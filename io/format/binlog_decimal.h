@@ -36,11 +36,12 @@ static inline uint32_t decimal_digits(const uint8_t **p, unsigned digits, uint32
     }
 }
 
-/* A DECIMAL of up to 18 digits, at most 9 of them behind the point, as CELL_DECIMAL. 0: not a DECIMAL. */
-static inline int decimal_read(struct cell *cell, const uint8_t *p, unsigned precision, unsigned scale)
+/* Both parts of a DECIMAL with up to 18 digits before the point and 9 behind it, without its sign; `flip`: 0 where it is positive,
+ * else UINT32_MAX. 0: not a DECIMAL. */
+static inline __attribute__((always_inline)) int decimal_parts(const uint8_t *p, unsigned whole,
+                                                               unsigned scale, uint32_t flip,
+                                                               uint64_t *whole_value, uint32_t *fraction)
 {
-    const unsigned whole = precision - scale;
-    const uint32_t flip = *p & 0x80 ? 0 : UINT32_MAX;
     uint32_t first = 0x80, too_large = 0;
     uint64_t value = 0;
     if (whole % 9) {
@@ -55,13 +56,24 @@ static inline int decimal_read(struct cell *cell, const uint8_t *p, unsigned pre
         value = value * decimal_power_of_ten[9] + group;
         first = 0;
     }
-    uint32_t fraction = decimal_digits(&p, scale, flip, first);
-    too_large |= scale && fraction >= decimal_power_of_ten[scale];
+    *whole_value = value;
+    *fraction = decimal_digits(&p, scale, flip, first);
+    too_large |= scale && *fraction >= decimal_power_of_ten[scale];
+    return !too_large;
+}
+
+/* A DECIMAL of up to 18 digits, at most 9 of them behind the point, as CELL_DECIMAL. 0: not a DECIMAL. */
+static inline int decimal_read(struct cell *cell, const uint8_t *p, unsigned precision, unsigned scale)
+{
+    const uint32_t flip = *p & 0x80 ? 0 : UINT32_MAX;
+    uint64_t value;
+    uint32_t fraction;
+    const int is_right = decimal_parts(p, precision - scale, scale, flip, &value, &fraction);
     value = value * decimal_power_of_ten[scale] + fraction;
     cell->kind = CELL_DECIMAL;
     cell->size = scale;
     cell->i64 = flip ? -(int64_t)value : (int64_t)value;
-    return !too_large;
+    return is_right;
 }
 
 /* How a DECIMAL of 4 to 9 bytes is cut: a column's own. */

@@ -45,23 +45,9 @@ static int decimal_group(char **out, const uint8_t **p, uint8_t flip, uint8_t *f
 static int decimal_print_short(char *out, const uint8_t *p, unsigned whole, unsigned scale)
 {
     const uint32_t flip = *p & 0x80 ? 0 : UINT32_MAX;
-    uint32_t first = 0x80, too_large = 0;
-    uint64_t value = 0;
-    if (whole % 9) {
-        uint32_t group = decimal_digits(&p, whole % 9, flip, first);
-        too_large |= group >= decimal_power_of_ten[whole % 9];
-        value = group;
-        first = 0;
-    }
-    for (unsigned i = 0; i < whole / 9; i++) {
-        uint32_t group = decimal_digits(&p, 9, flip, first);
-        too_large |= group >= decimal_power_of_ten[9];
-        value = value * decimal_power_of_ten[9] + group;
-        first = 0;
-    }
-    uint32_t fraction = decimal_digits(&p, scale, flip, first);
-    too_large |= scale && fraction >= decimal_power_of_ten[scale];
-    if (UNLIKELY(too_large))
+    uint64_t value;
+    uint32_t fraction;
+    if (UNLIKELY(!decimal_parts(p, whole, scale, flip, &value, &fraction)))
         return -1;
     char *to = out;
     if (flip && (value | fraction))
