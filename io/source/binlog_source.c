@@ -64,6 +64,23 @@ static enum err pull(struct binlog_source *s, struct diag *diag)
 #endif
 }
 
+/* Its server appends to a log that it has open, and says in the first event's flags that it has: what lies behind the size of now belongs
+ * to a later run. When it closes the file it takes the flag away. */
+static void note_open_logs(struct file_set *set)
+{
+    enum { TYPE = BINLOG_MAGIC_SIZE + 4, FLAGS = BINLOG_MAGIC_SIZE + 17 };
+    uint8_t head[BINLOG_MAGIC_SIZE + BINLOG_HEADER_SIZE];
+    const char *hint;
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct input_file *input = &set->files[i];
+        /* One that cannot be read is told where it is read. */
+        input->may_grow = !input->unpack &&
+                          input_pread(input, head, sizeof head, 0) == (ssize_t)sizeof head &&
+                          !binlog_magic_wrong(head, sizeof head, &hint) &&
+                          head[TYPE] == EVENT_FORMAT_DESCRIPTION && (head[FLAGS] & EVENT_FLAG_IN_USE);
+    }
+}
+
 enum err binlog_source_open(struct source **out, const struct source_config *config, struct diag *diag)
 {
     *out = NULL;
@@ -91,6 +108,8 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
         err = pull(s, diag);
     } else {
         err = file_set_open(&s->set, s->job, config->side, config->date, 1, diag);
+        if (err == OK)
+            note_open_logs(&s->set);
     }
     file_set_shift(&s->set, config->place_base);
     if (err == OK)

@@ -8,6 +8,7 @@
 #include "core/model/day.h"
 #include "io/ring/sys.h"
 #include "io/source/capture_inner.h"
+#include "io/source/segments.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -269,14 +270,10 @@ enum err capture_open(struct capture **out, const struct job *job, enum side sid
         err = capture_segment_path(c, "capture.db", path, diag);
     if (err == OK)
         err = sqlite_open(&c->db, path, SQLITE_CREATE, diag);
-    char have[8] = "";
-    struct sqlite_statement *s = NULL;
+    int is_made = 0;
     if (err == OK)
-        err = sqlite_prepare(&s, c->db, "SELECT 'yes' FROM sqlite_master WHERE name = 'capture'", diag);
-    if (err == OK && sqlite_step(s, diag) == STEP_MORE)
-        snprintf(have, sizeof have, "%s", sqlite_text(s, 0));
-    sqlite_finish(s);
-    if (err == OK && !have[0]) {
+        err = capture_is_made(&is_made, c->db, diag);
+    if (err == OK && !is_made) {
         err = sqlite_begin(c->db, diag);
         if (err == OK)
             err = sqlite_exec(c->db, schema, diag);
@@ -377,14 +374,17 @@ enum err capture_status_read(struct capture_status *status, const char *director
                         "%s: nothing was captured yet", directory);
     struct sqlite *db;
     struct sqlite_statement *s = NULL;
+    int is_made = 0;
     enum err err = sqlite_open(&db, path, SQLITE_WRITE, diag);
     if (err == OK)
+        err = capture_is_made(&is_made, db, diag);
+    if (is_made)
         err = sqlite_prepare(
             &s, db,
             "SELECT format, server, file, position, gtids, file_time, segment, transactions, changes, bytes,"
             " commit_time, state, said, heard, lag, rate FROM capture, status",
             diag);
-    if (err == OK && sqlite_step(s, diag) == STEP_MORE) {
+    if (is_made && err == OK && sqlite_step(s, diag) == STEP_MORE) {
         err = check_format(sqlite_int(s, 0), directory, diag);
         snprintf(status->position.server, sizeof status->position.server, "%s", sqlite_text(s, 1));
         snprintf(status->position.file, sizeof status->position.file, "%s", sqlite_text(s, 2));

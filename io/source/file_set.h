@@ -40,7 +40,7 @@ struct input_file {
     uint64_t size, base;      /* size: until it is settled, what a packed file may have at most */
     uint64_t serial;          /* of all files that this process opened, from 1: what caches go by */
     struct stat stat;         /* when it was opened */
-    int may_grow;             /* behind `size` something is still appended to it */
+    int may_grow; /* behind `size` something is still appended to it: a segment, a log that its server has open */
     enum packing packing;
     enum flatten_kind flatten; /* a statement of which rows are made */
     int is_text;               /* rows of text, which may be UTF-16; else bytes that are taken as they are */

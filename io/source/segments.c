@@ -73,15 +73,34 @@ static enum err read_origins(struct segments *segments, const struct file_set *s
     return err == OK ? diag->err : err;
 }
 
+enum err capture_is_made(int *is_made, struct sqlite *db, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    *is_made = 0;
+    enum err err = sqlite_prepare(&s, db, "SELECT 1 FROM sqlite_master WHERE name = 'capture'", diag);
+    if (err != OK)
+        return err;
+    const enum step step = sqlite_step(s, diag);
+    sqlite_finish(s);
+    *is_made = step == STEP_MORE;
+    return step == STEP_FAILED ? diag->err : OK;
+}
+
 /* Without a position there is nothing yet, or a part of a snapshot. */
 static enum err check_begun(struct sqlite *db, const char *directory, struct diag *diag)
 {
     struct sqlite_statement *s;
-    enum err err = sqlite_prepare(&s, db, "SELECT 1 FROM capture WHERE server != ''", diag);
+    int is_made;
+    enum step step = STEP_DONE;
+    enum err err = capture_is_made(&is_made, db, diag);
+    if (err == OK && is_made)
+        err = sqlite_prepare(&s, db, "SELECT 1 FROM capture WHERE server != ''", diag);
     if (err != OK)
         return err;
-    enum step step = sqlite_step(s, diag);
-    sqlite_finish(s);
+    if (is_made) {
+        step = sqlite_step(s, diag);
+        sqlite_finish(s);
+    }
     if (step == STEP_DONE)
         err = diag_set(diag, ERR_INPUT, "capture.begun",
                        "wait for it, or see `tieout capture JOB.yaml --status`",

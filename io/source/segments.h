@@ -24,6 +24,9 @@ struct segments {
 
 /* Folder of a job's capture, into `out`. ERR_USAGE when the name is too long. */
 enum err segments_directory(char *out, size_t room, const struct job *job, enum side side, struct diag *diag);
+struct sqlite;
+/* 0: who began the capture's state was ended before its tables were there. */
+enum err capture_is_made(int *is_made, struct sqlite *db, struct diag *diag);
 /* ERR_INPUT when nothing was ever captured there. */
 enum err segments_open(struct segments *segments, struct file_set *set, const char *directory,
                        struct diag *diag);

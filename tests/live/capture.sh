@@ -182,6 +182,13 @@ sed 's/rate: 1000000/rate: 3000/' "$work/snap/live.yaml" >"$work/snap/slow.yaml"
 timeout -s KILL 0.7 "$tieout" capture "$work/snap/slow.yaml" >/dev/null 2>&1
 "$tieout" run "$work/snap/live.yaml" --date=2026-11-19 --out="$work/snap/none" >"$work/said" 2>&1 && code=0 || code=$?
 refused "a snapshot that is not whole" 3 "its snapshot is not whole"
+job begun "dir: begun" # ended between making the file and its tables
+mkdir "$work/begun/begun"
+: >"$work/begun/begun/capture.db"
+"$tieout" run "$work/begun/live.yaml" --date=2026-11-19 --out="$work/begun/none" >"$work/said" 2>&1 && code=0 || code=$?
+refused "a capture that was only just begun" 3 "its snapshot is not whole"
+"$tieout" capture "$work/begun/live.yaml" --status >"$work/said" 2>&1 && code=0 || code=$?
+refused "the status of a capture that was only just begun" 3 "nothing was captured yet"
 "$tieout" capture "$work/snap/live.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
 ok $code "snapshot: exit $code: $(cat "$work/said")"
 wait $load
@@ -345,4 +352,4 @@ sed -i 's/server_id: 4711/server_id: 4712/' "$work/over/two.yaml"
 "$tieout" capture "$work/over/two.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
 refused "a second server that was reset" 6 "captured up to .*GTIDs 0-2-"
 echo "$passed passed, $failed failed"
-[ "$passed" -eq 71 ]
+[ "$passed" -eq 75 ]

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""tests/golden/log_grows.py TIEOUT
+
+A log that its server has open grows while it is read: a run reads what was there when it began. A file that was closed, or that is taken
+away or becomes shorter, is refused as it ever was.
+"""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+from row_log import Log
+
+DAY = "2026-11-01"
+FLAGS = 4 + 17
+JOB = """version: 1
+job: j
+channel_code: CH
+timezone: Asia/Shanghai
+currency: CNY
+local:
+  binlog: {files: "bin.*", table: shop.order}
+  fields: {biz_order_no: order_no, amount: {column: pay_amount, unit: minor}, status: state, trade_time: trade_at}
+channel:
+  files: bill.csv
+  format: csv
+  fields: {biz_order_no: order, amount: amount, status: status}
+match: {keys: [[biz_order_no]], compare: [amount]}
+"""
+SERVER = bytes(range(16))
+ROWS = 60000
+XID = 31  # bytes of the event that ends a transaction
+failures = 0
+
+
+def fail(what, said):
+    global failures
+    failures += 1
+    print(f"FAILED: {what}\n{said}")
+
+
+def group(first, count):
+    return [("insert", (i, f"N{i}", "", 100, "SUCCESS", DAY + " 10:00:00")) for i in range(first, first + count)]
+
+
+def prepare(root):
+    """bin.000001, and bin.000002 as it is when the server has closed it; the latter's bytes, and where its two transactions end."""
+    with open(root + "/j.yaml", "w") as file:
+        file.write(JOB)
+    with open(root + "/bill.csv", "w") as file:
+        file.write("order,amount,status\n" + "".join(f"N{i},1.00,SUCCESS\n" for i in range(ROWS)))
+    log = Log(root + "/bin.000001", begun=1793500000, before=())
+    for i in range(0, ROWS, 1000):
+        log.transaction(*group(i, 1000), gtid=(SERVER, 1 + i // 1000))
+    log.close()
+    log = Log(root + "/bin.000002", begun=1793500060, before=(SERVER, ROWS // 1000))
+    log.transaction(*group(ROWS, 10), gtid=(SERVER, ROWS // 1000 + 1))
+    begun = log.file.tell()
+    log.transaction(*group(ROWS + 10, 20), gtid=(SERVER, ROWS // 1000 + 2))
+    done = log.file.tell()
+    log.close()
+    with open(root + "/bin.000002", "rb") as file:
+        return file.read(), begun, done
+
+
+def put(root, content, in_use):
+    """As a server leaves it, in place: a run that has it open goes on with the same file."""
+    with open(root + "/bin.000002", "r+b") as file:
+        file.write(content)
+        file.truncate()
+        file.seek(FLAGS)
+        file.write(bytes([content[FLAGS] & 0xfe | in_use]))
+
+
+def append(root, content, size):
+    with open(root + "/bin.000002", "r+b") as file:
+        file.seek(size)
+        file.write(content[size:])
+
+
+def run(root, act, road):
+    """Stops the program when it has the second log open, does `act`, lets it go on. Exit code, rows only the log has, what was said."""
+    shutil.rmtree(root + "/out", ignore_errors=True)
+    program = subprocess.Popen([TIEOUT, "run", root + "/j.yaml", "--date=" + DAY, f"--out={root}/out", "--format=json", *road],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    log = os.path.realpath(root + "/bin.000002")
+
+    def has_it_open():
+        folder = f"/proc/{program.pid}/fd"
+        try:
+            return any(os.path.realpath(f"{folder}/{fd}") == log for fd in os.listdir(folder))
+        except OSError:
+            return False
+    while program.poll() is None and not has_it_open():
+        time.sleep(0.0002)
+    if program.poll() is None:
+        program.send_signal(signal.SIGSTOP)
+        act()
+        program.send_signal(signal.SIGCONT)
+    out, said = program.communicate(timeout=120)
+    rows = json.loads(out)["classes"]["missing"]["local"]["count"] if program.returncode in (0, 1) else None
+    if program.returncode not in (0, 1) and os.path.exists(root + "/out"):
+        fail("results of a run that was refused", said)
+    return program.returncode, rows, said
+
+
+def close(root, content, size):
+    append(root, content, size)
+    with open(root + "/bin.000002", "r+b") as file:
+        file.seek(FLAGS)
+        file.write(bytes([content[FLAGS] & 0xfe]))
+
+
+def main(root):
+    content, begun, done = prepare(root)
+    kept = root + "/kept"
+    for road in (["--threads=1"], ["--threads=3", "--chunk=100000"]):
+        for what, size, act, want in (("a transaction more", begun, lambda: append(root, content[:done], begun), 10),
+                                      ("nothing more", done, lambda: None, 30),
+                                      ("the end of a transaction", done - XID, lambda: append(root, content[:done], done - XID), 10),
+                                      ("more, and it is closed", begun, lambda: close(root, content, begun), 10)):
+            put(root, content[:size], 1)
+            code, rows, said = run(root, act, road)
+            if code not in (0, 1) or rows != want:
+                fail(f"{what}, {road}: exit code {code}, {rows} rows, not {want}", said)
+        for what, in_use, act in (("a file that was closed", 0, lambda: append(root, content, begun)),
+                                  ("shorter", 1, lambda: put(root, content[:begun - 50], 1)),
+                                  ("another file", 1, lambda: shutil.copy(root + "/bin.000001", kept) and
+                                   os.rename(kept, root + "/bin.000002"))):
+            put(root, content[:begun], in_use)
+            code, _, said = run(root, act, road)
+            if code != 3 or "error file.changed: " not in said:
+                fail(f"{what}, {road}: exit code {code}", said)
+
+
+if __name__ == "__main__":
+    TIEOUT = os.path.abspath(sys.argv[1])
+    ROOT = tempfile.mkdtemp()
+    try:
+        main(ROOT)
+    finally:
+        shutil.rmtree(ROOT)
+    sys.exit(failures != 0)
