@@ -15,7 +15,8 @@ struct two {
 enum compared {
     COMPARED_NOT, /* the log begins before where it began: what is more than it was is older, not later */
     COMPARED_MORE, /* records of earlier days may be gone, or be other ones; only that there are more is told */
-    COMPARED_ALL   /* the log was read from the same place by the same rules */
+    COMPARED_ALL,  /* the log was read from the same place by the same rules */
+    COMPARED_STEPS /* a log of a file a day: change by change, from where the task before had read to */
 };
 
 static enum compared may_compare(const struct log_changes *c, int side, const char *then, const char *now)
@@ -39,6 +40,20 @@ static enum compared may_compare(const struct log_changes *c, int side, const ch
             "more than was\n",
             c->task->name, c->before->name, name);
     return order < 0 ? COMPARED_NOT : order > 0 || !c->same_rules ? COMPARED_MORE : COMPARED_ALL;
+}
+
+/* The same from what changes did: `two` becomes what the records that were changed were, and what they are. */
+static int stepped(const struct log_changes *c, int side, int back, struct two *two)
+{
+    const struct log_days *d = c->outcome->result->log_days;
+    const struct log_steps *steps = c->outcome->log_steps[side];
+    const int at = LOG_DAYS - 1 - back;
+    *two = (struct two){steps->was[at], steps->is[at]};
+    log_sums_merge(&two->now, &d->is[side][back], -1);
+    log_sums_merge(&two->then, &d->was[side][back], -1);
+    log_sums_merge(&two->then, &d->timeless[side][back], 1); /* the log knew nothing of their bill date */
+    /* By another job file what was carried may be told otherwise. */
+    return c->same_rules ? !log_sums_equal(&two->now, &two->then) : two->now.records != two->then.records;
 }
 
 /* 0: nothing changed that is not the task's own. Fills `two` with what is compared. */
@@ -71,34 +86,69 @@ static void put_name(struct text *t, const struct two *two, uint64_t seed)
         text_format(t, " (primary key %s)", name);
 }
 
-/* What became of the day's records, in a few words. */
+/* Do they differ by one record that is there or not? Its print is in two sums, and times its key's hash in a third. */
+static int is_one(const struct two *two)
+{
+    const struct log_sums *then = &two->then, *now = &two->now;
+    return (now->prints - then->prints) * (now->ids - then->ids) ==
+           now->weighted[LOG_NAME_LANES] - then->weighted[LOG_NAME_LANES];
+}
+
+/* What became of the day's records, in a few words. Sums tell how many more or fewer there are, and how many were deleted; where it is not one
+ * record alone, others may have changed beside it. */
 static void put_kinds(struct text *t, const struct two *two, uint64_t seed)
 {
     const int64_t more = (int64_t)(two->now.records - two->then.records),
-                  deleted = (int64_t)(two->now.deleted - two->then.deleted);
-    if (more > 0) {
-        text_format(t, "%lld came later and are in no result", (long long)more);
-        put_name(t, two, seed);
-    } else if (more < 0) {
-        const int64_t gone = deleted < 0 ? 0 : deleted > -more ? -more : deleted;
-        if (gone)
-            text_format(t, "%lld deleted%s", (long long)gone, gone < -more ? ", " : "");
-        if (gone < -more)
-            text_format(t, "%lld moved to another bill date, or no payment any more",
-                        (long long)(-more - gone));
-        put_name(t, two, seed);
-        if (gone < -more)
-            text_words(t, "; what moved to a later day is counted there once more");
-    } else if (two->now.ids == two->then.ids) {
+                  counted = (int64_t)(two->now.deleted - two->then.deleted),
+                  deleted = counted > 0 ? counted : 0, came = more + deleted;
+    const int single = is_one(two) && (more == 1 || (more == -1 && deleted <= 1));
+    if (more == 0 && two->now.ids == two->then.ids) {
         text_words(t, "records changed (amount, status, number or what else is compared)");
         put_name(t, two, seed);
-    } else {
-        text_words(t, "as many records came as were deleted or moved to another bill date");
+        return;
     }
+    if (more == 0) {
+        text_words(t, "as many records came as were deleted or moved to another bill date");
+        if (deleted)
+            text_format(t, " (%lld deleted)", (long long)deleted);
+    } else {
+        if (came > 0 && !(single && more < 0))
+            text_format(t, "%lld came later and are in no result", (long long)came);
+        if (deleted && !(single && more > 0))
+            text_format(t, "%s%lld deleted", came > 0 ? ", " : "", (long long)deleted);
+        if (came < 0)
+            text_format(t, "%s%lld moved to another bill date, or no payment any more", deleted ? ", " : "",
+                        (long long)-came);
+        put_name(t, two, seed);
+    }
+    if (!single)
+        text_words(t, ", and others may have changed as well");
+    if (came < 0)
+        text_words(t, "; what moved to a later day is counted there once more");
 }
 
-static enum err tell(const struct log_changes *c, int side, int back, const struct two *two,
-                     struct text *days, struct diag *diag)
+static const char more_files[] =
+    "let `files:` name that day's log and this one's (a * in place of {date} reads them all), and ";
+
+static enum err raise_changed(const struct log_changes *c, const char *name, struct text *text,
+                              struct text *days, struct diag *diag)
+{
+    text_put(text, "", 1);
+    text_format(days, "%s%s", days->size ? ", " : "", name);
+    enum err err = text->failed || days->failed ? mem_fail(diag, text->size, "an alarm") : OK;
+    if (err == OK) {
+        text_make_plain(text->data); /* primary keys are in it */
+        fprintf(stderr, "warning: task %s: %s\n", name, text->data);
+        const struct alarm alarm = {
+            .grade = ALARM_CRITICAL, .kind = "book.changed", .subject = name, .text = text->data};
+        err = alarm_raise(c->db, &alarm, c->now, diag);
+    }
+    text_fini(text);
+    return err;
+}
+
+static enum err tell(const struct log_changes *c, int side, int back, enum compared compared,
+                     const struct two *two, struct text *days, struct diag *diag)
 {
     uint64_t then = 0;
     char name[TASK_NAME_MAX];
@@ -109,19 +159,28 @@ static enum err tell(const struct log_changes *c, int side, int back, const stru
     text_format(&text, "the %s log tells this bill date otherwise than when %s was done: ",
                 side_name((enum side)side), c->before->name);
     put_kinds(&text, two, c->seed);
-    text_format(&text, "; its results stand as they were; do it again: tieout task rerun %s --cascade", name);
-    text_put(&text, "", 1);
-    text_format(days, "%s%s", days->size ? ", " : "", name);
-    enum err err = text.failed || days->failed ? mem_fail(diag, text.size, "an alarm") : OK;
-    if (err == OK) {
-        text_make_plain(text.data); /* primary keys are in it */
-        fprintf(stderr, "warning: task %s: %s\n", name, text.data);
-        const struct alarm alarm = {
-            .grade = ALARM_CRITICAL, .kind = "book.changed", .subject = name, .text = text.data};
-        err = alarm_raise(c->db, &alarm, c->now, diag);
-    }
-    text_fini(&text);
-    return err;
+    text_words(&text, "; its results stand as they were; ");
+    if (compared == COMPARED_STEPS)
+        text_words(&text, more_files);
+    text_format(&text, "do it again: tieout task rerun %s --cascade", name);
+    return raise_changed(c, name, &text, days, diag);
+}
+
+/* A day's own log lacks records that the log of a day before told of it. They are in no result. */
+static enum err tell_ahead(const struct log_changes *c, int side, const struct log_sums *sums,
+                           struct text *days, struct diag *diag)
+{
+    static const struct log_sums none;
+    struct text text = {0};
+    const struct two two = {none, *sums};
+    text_format(
+        &text,
+        "the %s log of a day before told records of this bill date, and this day's own log does not hold "
+        "them: %lld are in no result",
+        side_name((enum side)side), (long long)sums->records);
+    put_name(&text, &two, c->seed);
+    text_format(&text, "; %sdo it again: tieout task rerun %s --cascade", more_files, c->task->name);
+    return raise_changed(c, c->task->name, &text, days, diag);
 }
 
 /* How many records of the task's own day the side has. */
@@ -136,27 +195,48 @@ static uint64_t own_records(const struct run_result *r, int side, uint16_t day)
     return count;
 }
 
+/* What is known of bill dates to come. */
+static void add_ahead(const struct log_steps *steps, struct log_sums ahead[LOG_AHEAD + 1])
+{
+    for (int day = 1; day <= LOG_AHEAD; day++) {
+        log_sums_merge(&ahead[day], &steps->is[LOG_DAYS - 1 + day], 1);
+        log_sums_merge(&ahead[day], &steps->was[LOG_DAYS - 1 + day], -1);
+    }
+}
+
 static enum err commit_side(const struct log_changes *c, int side, struct log_sums before[LOG_DAYS],
-                            struct text *days, struct diag *diag)
+                            struct log_sums ahead[LOG_AHEAD + 1], struct text *days, struct diag *diag)
 {
     const struct run_result *r = c->outcome->result;
+    const struct log_steps *steps = c->outcome->log_steps[side];
     const char *begin = c->outcome->log_begin[side] ? c->outcome->log_begin[side] : "";
     char begin_then[LOG_BEGIN_MAX];
+    memset(ahead, 0, (LOG_AHEAD + 1) * sizeof *ahead);
     const int found =
-        c->before->id ? log_book_read(c->db, c->before, c->task->day, side, begin_then, before, diag) : 0;
+        c->before->id ? log_book_read(c->db, c->before, c->task->day, side, begin_then, before, ahead, diag)
+                      : 0;
     if (found < 0)
         return diag->err;
-    const enum compared compared = found ? may_compare(c, side, begin_then, begin) : COMPARED_NOT;
+    const enum compared compared = found && steps && steps->has_place ? COMPARED_STEPS
+                                   : found ? may_compare(c, side, begin_then, begin)
+                                           : COMPARED_NOT;
     enum err err =
         log_day_add(c->db, c->task->id, c->task->wanted, side, own_records(r, side, c->task->day), diag);
     for (int back = 1; compared != COMPARED_NOT && err == OK && back < LOG_DAYS && back < c->task->day;
          back++) {
         struct two two;
-        if (changed(r, side, back, &before[back], compared, &two))
-            err = tell(c, side, back, &two, days, diag);
+        if (compared == COMPARED_STEPS ? stepped(c, side, back, &two)
+                                       : changed(r, side, back, &before[back], compared, &two))
+            err = tell(c, side, back, compared, &two, days, diag);
     }
+    if (err == OK && found && steps && !steps->overlaps && (int64_t)ahead[0].records > 0)
+        err = tell_ahead(c, side, &ahead[0], days, diag);
+    if (!steps)
+        memset(ahead, 0, (LOG_AHEAD + 1) * sizeof *ahead);
+    else
+        add_ahead(steps, ahead);
     if (err == OK)
-        err = log_book_add(c->db, c->task, side, begin, r->log_days->told[side], diag);
+        err = log_book_add(c->db, c->task, side, begin, r->log_days->told[side], ahead, diag);
     const struct text *tables = &c->outcome->log_tables[side];
     return err == OK ? log_tables_add(c->db, c->task, side, (struct span){tables->data, tables->size}, diag)
                      : err;
@@ -164,13 +244,13 @@ static enum err commit_side(const struct log_changes *c, int side, struct log_su
 
 enum err log_changes_commit(const struct log_changes *c, struct text *days, struct diag *diag)
 {
-    enum err err = OK;
-    struct log_sums *before = mem_take(LOG_DAYS * sizeof *before);
+    struct log_sums *before = mem_take_zero(LOG_DAYS + LOG_AHEAD + 1, sizeof *before);
     if (!before)
-        return mem_fail(diag, LOG_DAYS * sizeof *before, "what a log told");
+        return mem_fail(diag, (LOG_DAYS + LOG_AHEAD + 1) * sizeof *before, "what a log told");
+    enum err err = alarm_clear(c->db, "book.changed", c->task->name, c->now, diag);
     for (int side = 0; err == OK && side < SIDES; side++)
         if (source_tells_images(c->job->sources[side].kind))
-            err = commit_side(c, side, before, days, diag);
+            err = commit_side(c, side, before, before + LOG_DAYS, days, diag);
     mem_give(before);
-    return err == OK ? alarm_clear(c->db, "book.changed", c->task->name, c->now, diag) : err;
+    return err;
 }

@@ -221,6 +221,7 @@ static enum err open_sources(struct session *s, struct diag *diag)
                                        .keeps = s->task != NULL};
         if (s->task)
             config.kept = s->task->kept[side];
+        config.holds = s->task && s->task->holds[side];
         err = registry_source(&s->sources[side], &config, diag);
         config.carried = NULL;
         if (err == OK && s->task && s->task->dormant && dormant_has(s->task->dormant, (enum side)side))
@@ -382,6 +383,22 @@ static const char *log_begin(const struct session *s, enum side side)
     return source->ops->log_begin ? source->ops->log_begin(source) : NULL;
 }
 
+static enum err ask_steps(const struct session *s, int side, struct session_outcome *outcome,
+                          struct diag *diag)
+{
+    const struct source *source = s->sources[side];
+    if (!source->ops->log_steps)
+        return OK;
+    struct log_steps *steps = mem_take_zero(1, sizeof *steps);
+    if (!steps)
+        return mem_fail(diag, sizeof *steps, "what a log told");
+    if (source->ops->log_steps(source, steps))
+        outcome->log_steps[side] = steps;
+    else
+        mem_give(steps);
+    return OK;
+}
+
 static enum err write_reports(struct session *s, char **summary, struct diag *diag)
 {
     char digest_lines[4096], *text = NULL;
@@ -428,6 +445,8 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
     for (int side = 0; s->task && side < SIDES; side++)
         if (s->sources[side]->ops->log_tables)
             s->sources[side]->ops->log_tables(s->sources[side], &outcome.log_tables[side]);
+    for (int side = 0; err == OK && s->task && side < SIDES; side++)
+        err = ask_steps(s, side, &outcome, diag);
     if (err == OK && s->task)
         err = s->task->keep_all(s->task->context, &outcome, diag);
     if (err == OK)
@@ -436,8 +455,10 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
         err = s->task->commit(s->task->context, &outcome, diag);
     else if (err == OK && s->manifest)
         err = manifest_admit(s->manifest, diag);
-    for (int side = 0; side < SIDES; side++)
+    for (int side = 0; side < SIDES; side++) {
         text_fini(&outcome.log_tables[side]);
+        mem_give(outcome.log_steps[side]);
+    }
     if (err == OK && s->options->format && strcmp(s->options->format, "json") == 0)
         printf("%s\n", *summary);
     else if (err == OK)

@@ -18,7 +18,8 @@ struct session_outcome {
     struct manifest *manifest;
     const char
         *log_begin[SIDES]; /* the first file of a log; NULL: the side is none, or its log is not kept */
-    struct text log_tables[SIDES]; /* what the next task must know of logs' tables */
+    struct text log_tables[SIDES];      /* what the next task must know of logs' tables */
+    struct log_steps *log_steps[SIDES]; /* of a log of a file a day; else NULL */
     int exit_code;
 };
 enum session_stage { SESSION_MATCHES, SESSION_SECOND, SESSION_ADDS_UP };
@@ -27,7 +28,8 @@ struct session_task {
     uint64_t seed;         /* of hashes: the book's */
     struct sqlite *db;     /* for the manifest */
     struct carried_source carried[SIDES];
-    struct span kept[SIDES]; /* of logs' tables, where their rows are carried (io/source/log_kept.h) */
+    struct span kept[SIDES]; /* of logs' tables (io/source/log_kept.h) */
+    int holds[SIDES];        /* their rows are carried */
     struct bloom *fresh;     /* [SIDES]; NULL: there are no final records */
     struct late_ops later;   /* with `fresh` */
     struct id_store *ids;    /* who came before; NULL: nobody asks */

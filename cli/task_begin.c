@@ -122,7 +122,7 @@ static enum err count_carried(void *context, const struct carry_file *file, stru
     return OK;
 }
 
-/* What a log's table was when the carried rows of it were told. Where none are carried it may be anything. */
+/* How far a log was read, and what its table was when the carried rows of it were told. Where none are carried it may be anything. */
 static enum err read_tables(struct task_work *w, struct diag *diag)
 {
     struct sqlite *db = state_db(w->folder->state);
@@ -133,7 +133,8 @@ static enum err read_tables(struct task_work *w, struct diag *diag)
         if (!source_tells_images(w->job->job->sources[side].kind))
             continue;
         err = carry_each(db, &ask, count_carried, &carried, diag);
-        if (err == OK && carried)
+        w->ask.holds[side] = carried > 0;
+        if (err == OK)
             err = log_tables_read(db, &w->before, side, &w->tables[side], diag);
         w->ask.kept[side] = (struct span){w->tables[side].data, w->tables[side].size};
     }

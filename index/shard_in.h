@@ -12,9 +12,9 @@
 
 #include "core/base/mem.h"
 #include "core/base/short.h"
+#include "core/model/log_told.h"
 #include "core/rules/verdict.h"
 #include "index/image_ids.h"
-#include "index/log_told.h"
 #include "index/packed_table.h"
 #include "index/pairs.h"
 #include "index/shard.h"

@@ -84,6 +84,8 @@ static void tell_days(struct index *s, uint32_t head, int carried)
         if (!image || ((image->flags ^ e->flags) & RECORD_CHANNEL) || is_as_carried(s, e, image))
             continue;
         tell_record(s, sums_of(s->log_days.was, s, e), e);
+        if (e->flags & RECORD_TIMELESS)
+            tell_record(s, sums_of(s->log_days.timeless, s, e), e);
         if (!(image->flags & RECORD_REJECT))
             tell_record(s, sums_of(s->log_days.is, s, image), image);
     }

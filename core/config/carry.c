@@ -48,5 +48,7 @@ void carry_spec_make(struct carry_spec *carry, const struct job *job, enum side 
     spec->occurrence[0] = "occurrence_id";
     spec->occurrence_count = 1;
     spec->carried = carried;
+    const struct field_rule *date = &job->sources[side].fields[FIELD_BILL_DATE];
+    spec->dates_by_time = !date->column && !date->constant;
     spec->carried_fold = source_tells_images(job->sources[side].kind);
 }

@@ -264,7 +264,8 @@ enum carried { CARRIED_NOT, CARRIED_OPEN, CARRIED_LATE };
 struct source_spec {
     enum source_kind kind;
     enum carried carried;
-    int carried_fold; /* the side is told by a log: carried records have room for what images have */
+    int dates_by_time; /* carried: the side's rows have no bill date of their own but by their time */
+    int carried_fold;  /* the side is told by a log: carried records have room for what images have */
     const char *
         *patterns; /* globs, with {date} still in them, relative to `directory`; diff: one path, literally */
     int pattern_count;

@@ -19,6 +19,7 @@ void log_days_merge(struct log_days *into, const struct log_days *from)
             log_sums_merge(&into->told[side][back], &from->told[side][back], 1);
             log_sums_merge(&into->was[side][back], &from->was[side][back], 1);
             log_sums_merge(&into->is[side][back], &from->is[side][back], 1);
+            log_sums_merge(&into->timeless[side][back], &from->timeless[side][back], 1);
         }
 }
 

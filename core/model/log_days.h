@@ -16,7 +16,9 @@
 #include "core/model/words.h"
 
 enum {
-    LOG_DAYS = 41,                     /* a task's own bill date and those behind it that are looked at */
+    LOG_DAYS = 41,  /* a task's own bill date and those behind it that are looked at */
+    LOG_AHEAD = 32, /* bill dates to come that are */
+    LOG_STEP_DAYS = LOG_DAYS + LOG_AHEAD,
     LOG_NAME_LANES = 8,                /* 4 bytes each */
     LOG_NAME_MAX = 4 * LOG_NAME_LANES, /* a longer primary key is not named */
     LOG_SUMS_WORDS = 4 + LOG_NAME_LANES + 1
@@ -34,7 +36,24 @@ struct log_days {
     struct log_sums told[SIDES][LOG_DAYS]; /* all that the log tells */
     /* carried records that it tells otherwise than they were carried: as they were, as they are. The task deals with them. */
     struct log_sums was[SIDES][LOG_DAYS], is[SIDES][LOG_DAYS];
+    struct log_sums timeless[SIDES]
+                            [LOG_DAYS]; /* those of `was` to which only their task gave the bill date */
 };
+
+/* A log of which each day has a file of its own: what its changes behind the place that the task before had read did to each bill date but the
+ * task's own, change by change: what a row was, what it is. What a row was in between takes itself away. By log_step_of. */
+struct log_steps {
+    struct log_sums was[LOG_STEP_DAYS], is[LOG_STEP_DAYS];
+    int has_place; /* a task before kept how far it had read */
+    int overlaps;  /* and that place lies in this log */
+};
+
+/* Where a bill date's sums are, seen from a task's; -1: too far away. */
+static inline int log_step_of(uint16_t task_day, uint16_t day)
+{
+    const int at = (int)day - (int)task_day + LOG_DAYS - 1;
+    return at >= 0 && at < LOG_STEP_DAYS ? at : -1;
+}
 
 struct log_print {
     uint64_t id, print;

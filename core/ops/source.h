@@ -14,6 +14,7 @@
 
 #include "core/base/text.h"
 #include "core/model/full.h"
+#include "core/model/log_days.h"
 #include "core/ops/outbox.h"
 #include "core/rules/normalize.h"
 
@@ -146,6 +147,9 @@ struct source_ops {
     /* What the next task of the book must know of a log's table, behind what other logs of the side said; once the source is finished. NULL:
      * the source is no log. */
     void (*log_tables)(const struct source *source, struct text *out);
+    /* What its changes did to bill dates, added to `into`. 0: it is not asked, since it is no log of a file a day. NULL: the source is no
+     * log. Once the source is finished. */
+    int (*log_steps)(const struct source *source, struct log_steps *into);
     /* A log that begins in the middle of the server's: epoch microseconds of its first transaction, once that is read; TIME_NONE: none, or all
      * of it is here. `first` becomes the file's name, the source's. NULL: the source is no log. */
     int64_t (*log_since)(const struct source *source, const char **first);

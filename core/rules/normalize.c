@@ -809,6 +809,7 @@ struct core_fields {
     uint16_t day;
     uint8_t currency, out, has_fee, date_disagrees;
     uint8_t undated; /* the day is only the unit's */
+    uint8_t is_timeless;
 };
 
 /* Eight bytes "HH:MM:SS" as seconds of the day, or -1. All digits are checked at once. */
@@ -1146,6 +1147,7 @@ static inline enum reject_code read_core(const struct normalizer *n, struct norm
         out->day = n->shared->unit_day;
     }
     out->undated = time_day == DAY_NONE && !has_date;
+    out->is_timeless = time_day == DAY_NONE;
     if (out->day == DAY_NONE)
         out->day = n->shared->unit_day;
     return REJECT_NONE;
@@ -1591,6 +1593,8 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
     r->channel = 0;
     if (UNLIKELY(n->carry_flags)) {
         r->flags |= n->carry_flags;
+        if (core.is_timeless && n->job->sources[n->side].dates_by_time)
+            r->flags |= RECORD_TIMELESS;
         memset(r->var, 0, RECORD_FOLD_BYTES);
     }
     if (n->status_in_sigma &&

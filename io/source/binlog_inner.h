@@ -94,6 +94,10 @@ struct binlog_source {
     size_t version_count;
     struct log_schema schema;
     struct text kept; /* what the next task is told of the table */
+    /* A task whose log has a file a day: */
+    int tells_steps;
+    uint64_t since;         /* changes from this place on are new */
+    struct log_steps steps; /* under `lock` */
     struct reject_list rejects;
     _Atomic uint64_t rows, records;
     /* images in part */

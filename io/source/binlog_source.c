@@ -15,6 +15,7 @@
  * images and parts of them laid over each other (image_fold.h). A part of a row that was never seen whole stops.
  */
 #include "core/model/day.h"
+#include "core/model/log_told.h"
 #include "io/source/binlog_inner.h"
 #include "io/source/log_kept.h"
 #include "io/source/log_name.h"
@@ -22,6 +23,15 @@
 #include <stdio.h>
 
 static const struct source_ops binlog_ops;
+
+/* Files by date are another log each day. */
+static int is_by_date(const struct source_spec *spec)
+{
+    for (int i = 0; i < spec->pattern_count; i++)
+        if (strstr(spec->patterns[i], "{date"))
+            return 1;
+    return 0;
+}
 
 void binlog_close(struct source *source)
 {
@@ -95,6 +105,7 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
     reject_list_init(&s->rejects);
     image_fold_init(&s->fold);
     s->folds = s->spec->kind == SOURCE_BINLOG;
+    s->tells_steps = config->keeps && s->spec->kind == SOURCE_BINLOG && is_by_date(s->spec);
     log_columns_init(&s->columns, s->spec);
     log_schema_init(&s->schema, s->spec, &s->columns, &s->set);
     s->record_layout = normalizer_layout_of(s->job, config->side);
@@ -145,7 +156,9 @@ enum err binlog_begin(struct source *source, const char *folder, struct diag *di
     if (err == OK && s->spec->kind == SOURCE_BINLOG)
         err = log_order_make(&s->order, &s->set, diag);
     if (err == OK && s->config.kept.size)
-        err = log_kept_take(&s->schema, &s->set, s->config.kept, diag);
+        err = log_kept_take(&s->schema, &s->set, s->config.kept, s->config.holds, &s->since,
+                            &s->steps.has_place, diag);
+    s->steps.overlaps = s->since != 0;
     if (s->schema.has_kept) /* a TRUNCATE takes away what is carried */
         binlog_walk_seen(s->walk);
     return err;
@@ -335,12 +348,60 @@ static enum err send_unreadable(struct decoding *d, const struct binlog_row *row
     return send(d, row, d->io->record, diag);
 }
 
+/* What a row was, or is, added to the sums of its bill date, which is given back; -1: it is the task's own or too far away, or there is no such
+ * row (`cells` NULL, or unreadable). */
+static int add_step(struct decoding *d, struct binlog_source *to, const struct cell *cells,
+                    struct log_sums *sums)
+{
+    struct record *record = d->io->record;
+    const struct norm_shared *shared = to->config.shared;
+    int bad_cell;
+    if (!cells || normalize_hot(d->normalizer, &d->io->scratch, cells, record, &bad_cell) != REJECT_NONE)
+        return -1;
+    const int at = log_step_of(shared->unit_day, record->day);
+    if (at < 0 || record->day == shared->unit_day)
+        return -1;
+    const struct log_print print =
+        log_print_of(record, d->s->record_layout, shared->words, shared->hash_seed);
+    pthread_mutex_lock(&to->lock);
+    log_sums_add(&sums[at], &print);
+    pthread_mutex_unlock(&to->lock);
+    return at;
+}
+
+static void note_steps(struct decoding *d, const struct binlog_row *row, const struct cell *was,
+                       const struct cell *is)
+{
+    /* Of a row that is folded: those of the source it is folded for. */
+    struct binlog_source *to = d->owner ? d->owner : d->s;
+    if (!to->tells_steps || d->input->base + row->image_offset < to->since)
+        return;
+    const int at = add_step(d, to, was, to->steps.was);
+    add_step(d, to, is, to->steps.is);
+    if (at < 0 || row->op != BINLOG_DELETE)
+        return;
+    pthread_mutex_lock(&to->lock);
+    to->steps.is[at].deleted++;
+    pthread_mutex_unlock(&to->lock);
+}
+
+/* Is and was a change's row of the task's bill date? 0, too, where it is no usual one. */
+static int is_of_task(struct decoding *d, const struct binlog_row *row)
+{
+    const uint16_t day = d->s->config.shared->unit_day;
+    struct image_row image;
+    return (!row->before ||
+            (normalize_image(d->normalizer, &d->io->scratch, row->before, &image) && image.day == day)) &&
+           (!row->after ||
+            (normalize_image(d->normalizer, &d->io->scratch, row->after, &image) && image.day == day));
+}
+
 /* The usual change in few instructions. `*done`: 0 when it takes more of them. */
 static inline enum err take_usual(struct decoding *d, const struct binlog_row *row, int *done,
                                   struct diag *diag)
 {
     struct image_row image;
-    *done = row->is_whole &&
+    *done = row->is_whole && (!d->run.one_day || is_of_task(d, row)) &&
             (row->op != BINLOG_UPDATE || normalize_image_stays(d->normalizer, row->before, row->after)) &&
             normalize_image(d->normalizer, &d->io->scratch,
                             row->op == BINLOG_DELETE ? row->before : row->after, &image);
@@ -381,9 +442,12 @@ enum err binlog_take_cells(struct decoding *d, const struct binlog_row *row, con
             d->rows--;
             return OK;
         }
+        is_new = !was;
+        note_steps(d, row, was ? before : NULL, is ? after : NULL);
         if (!is && row->op == BINLOG_UPDATE)
             return send_unreadable(d, row, before, RECORD_GONE, diag);
-        is_new = !was;
+    } else {
+        note_steps(d, row, row->op == BINLOG_INSERT ? NULL : before, row->op == BINLOG_DELETE ? NULL : after);
     }
     if (row->op == BINLOG_DELETE) {
         enum reject_code code = normalize_hot(d->normalizer, &d->io->scratch, before, record, &bad_cell);
@@ -531,7 +595,10 @@ enum step binlog_decode_ticket(struct binlog_source *s, struct worker_io *io, st
     struct binlog_rows *rows;
     enum err err = binlog_rows_of(s, io, &rows, diag);
     d.format = &groups->format;
-    d.run = (struct log_run){.scratch = &io->scratch, .outbox = d.outbox, .base = d.input->base};
+    d.run = (struct log_run){.scratch = &io->scratch,
+                             .outbox = d.outbox,
+                             .base = d.input->base,
+                             .one_day = s->tells_steps && d.input->base + ticket->end > s->since};
     if (err == OK)
         err = worker_io_unquote_room(io, RECORD_VAR_MAX + 4096, diag);
     struct binlog_piece piece = {.file_name = d.input->path,
@@ -702,10 +769,22 @@ static void binlog_log_tables(const struct source *source, struct text *out)
 static const char *binlog_log_begin(const struct source *source)
 {
     const struct binlog_source *s = of(source);
-    for (int i = 0; i < s->spec->pattern_count; i++)
-        if (strstr(s->spec->patterns[i], "{date"))
-            return NULL;
-    return s->spec->kind == SOURCE_QUERY || s->set.count == 0 ? NULL : s->set.files[0].shown;
+    return is_by_date(s->spec) || s->spec->kind == SOURCE_QUERY || s->set.count == 0 ? NULL
+                                                                                     : s->set.files[0].shown;
+}
+
+static int binlog_log_steps(const struct source *source, struct log_steps *into)
+{
+    const struct binlog_source *s = of(source);
+    if (!s->tells_steps)
+        return 0;
+    for (int i = 0; i < LOG_STEP_DAYS; i++) {
+        log_sums_merge(&into->was[i], &s->steps.was[i], 1);
+        log_sums_merge(&into->is[i], &s->steps.is[i], 1);
+    }
+    into->has_place = s->steps.has_place;
+    into->overlaps = s->steps.overlaps;
+    return 1;
 }
 
 /* A capture begins with all of the table, and a file numbered 1 is the server's first. */
@@ -738,6 +817,7 @@ static const struct source_ops binlog_ops = {
     .layout = binlog_layout,
     .log_begin = binlog_log_begin,
     .log_tables = binlog_log_tables,
+    .log_steps = binlog_log_steps,
     .log_since = binlog_log_since,
     .scan = binlog_scan,
     .close = binlog_close,

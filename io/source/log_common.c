@@ -46,6 +46,8 @@ static __attribute__((noinline)) int common_turn(struct log_run *run, uint32_t l
     const struct image_day *day = &memo->days[image_day_slot(time)];
     if (word->raw != status || !word->meaning || day->time != time)
         return 0;
+    if (UNLIKELY(run->one_day) && day->day != quick->unit_day)
+        return 0;
     c->letters = letters;
     c->status = status;
     c->time = time;

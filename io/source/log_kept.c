@@ -151,13 +151,16 @@ static enum err another_log(const struct log_schema *schema, struct span databas
     return log_schema_stop_kept(schema, schema->set->files[0].base, found, diag);
 }
 
-enum err log_kept_take(struct log_schema *schema, struct file_set *set, struct span text, struct diag *diag)
+enum err log_kept_take(struct log_schema *schema, struct file_set *set, struct span text, int holds,
+                       uint64_t *since, int *has_place, struct diag *diag)
 {
     const struct source_spec *spec = schema->spec;
     struct reading r = {text.data, text.data + text.size, 0};
     struct span other[3] = {{"", 0}, {"", 0}, {"", 0}};
     int one_table = 0, others = 0;
-    while (r.at < r.end && set->count) {
+    *since = 0;
+    *has_place = 0;
+    while (r.at < r.end) {
         struct schema_version version = {0};
         r.bad |= take_number(&r, ' ') != KEPT_FORMAT;
         const struct span database = take_name(&r), table = take_name(&r), name = take_name(&r);
@@ -169,15 +172,23 @@ enum err log_kept_take(struct log_schema *schema, struct file_set *set, struct s
                            "what is kept of a log's table cannot be read");
         const int same = err == OK && is_text(database, spec->database) && is_text(table, spec->table);
         if (same && is_text(name, spec->log_name ? spec->log_name : "")) {
+            *has_place = 1;
+            err = find_place(set, offset, print, since, diag);
+            if (!holds || !set->count || version.column_count == 0) {
+                schema_version_fini(&version);
+                return err;
+            }
             schema->kept = version;
             schema->has_kept = 1;
-            err = find_place(set, offset, print, &schema->kept.first, diag);
-            schema->kept.last = schema->kept.first;
+            schema->kept.first = schema->kept.last = *since;
             return err;
         }
+        const int is_bare = version.column_count == 0;
         schema_version_fini(&version);
         if (err != OK)
             return err;
+        if (is_bare) /* no row of it is carried */
+            continue;
         if (!one_table) {
             other[0] = database;
             other[1] = table;
@@ -187,7 +198,7 @@ enum err log_kept_take(struct log_schema *schema, struct file_set *set, struct s
         others++;
     }
     /* One log more, beside those there were: nothing of it is carried. */
-    return others == 0 || (spec->log_name && !one_table)
+    return others == 0 || !holds || !set->count || (spec->log_name && !one_table)
                ? OK
                : another_log(schema, other[0], other[1], other[2], one_table, diag);
 }
@@ -242,8 +253,6 @@ enum err log_kept_give(const struct log_schema *schema, struct file_set *set, st
     for (uint32_t i = 0; i < schema->version_count; i++)
         if (!newest || newest == &schema->kept || schema->versions[i].last > newest->last)
             newest = &schema->versions[i];
-    if (!newest)
-        return OK;
     /* It is so up to the log's end: statements behind its last row were looked at as well. */
     uint64_t offset = 0, print = 0;
     if (set->count) {
@@ -260,6 +269,10 @@ enum err log_kept_give(const struct log_schema *schema, struct file_set *set, st
     text_format(out, "%llu %llu ", (unsigned long long)offset, (unsigned long long)print);
     /* What tells rows apart: `occurrence_id`, or the table's key. */
     const int named = spec->occurrence_count;
+    if (!newest) {
+        text_words(out, "0 0 ");
+        return out->failed ? mem_fail(diag, out->size, "what is kept of a table") : OK;
+    }
     const uint32_t keys = named ? (uint32_t)named : newest->key_count;
     uint32_t found = 0;
     for (uint32_t i = 0; named && i < keys; i++)

@@ -15,10 +15,12 @@
 #include "core/base/text.h"
 #include "io/source/log_schema.h"
 
-/* `text`: of all logs of the side; empty: nothing is carried, or nothing known. Another table, or a log that has another name among several, stops
- * (binlog.ddl). */
-enum err log_kept_take(struct log_schema *schema, struct file_set *set, struct span text, struct diag *diag);
-/* Nothing where no row was met and nothing was kept. */
+/* `text`: of all logs of the side; empty: nothing is known. With `holds`, rows are carried: another table, or a log that has another name among
+ * several, stops (binlog.ddl); else only the place is taken. `*since`: up to where this log was read before; 0: none of it was, or its
+ * entry is not there (`*has_place` 0). */
+enum err log_kept_take(struct log_schema *schema, struct file_set *set, struct span text, int holds,
+                       uint64_t *since, int *has_place, struct diag *diag);
+/* Where no row was met and nothing was kept, the place alone. */
 enum err log_kept_give(const struct log_schema *schema, struct file_set *set, struct text *out,
                        struct diag *diag);
 

@@ -60,6 +60,8 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
     if (!run->plan || (run->misses > MISSES_FREE && run->misses > run->records) ||
         !binlog_lanes_open(&b, rows, run->plan))
         return OK;
+    if (UNLIKELY(run->one_day) && b.row->op != BINLOG_INSERT)
+        return OK;
     const uint8_t *at = b.at;
     const uint32_t op = b.row->op, first = b.row_index;
     const uint64_t back_map = b.row->event_offset - b.row->table_map_offset;
@@ -116,7 +118,8 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
                 break;
         }
         if (UNLIKELY(!run->is_ready ||
-                     !normalize_quick_values(&run->quick, &run->scratch->image.memo, &run->raw, &image))) {
+                     !normalize_quick_values(&run->quick, &run->scratch->image.memo, &run->raw, &image) ||
+                     (run->one_day && image.day != run->quick.unit_day))) {
             run->may_learn = 1;
             break;
         }

@@ -27,6 +27,7 @@ struct log_run {
     uint64_t records; /* made here */
     /* Rows that came this far and were not usual; where they are many, nothing is tried any more. */
     uint64_t misses;
+    int one_day; /* other bill dates than the task's, and what a row was, are asked for: their rows take the long way */
     int may_learn; /* `raw` is that of the next row of the event */
     int is_ready;  /* `quick` is made */
     struct image_raw raw;

@@ -594,14 +594,30 @@ static void parts_log_tables(const struct source *source, struct text *out)
     }
 }
 
+static int parts_log_steps(const struct source *source, struct log_steps *into)
+{
+    int has_place = 1, overlaps = 1;
+    for (uint32_t i = 0; i < of(source)->own; i++) {
+        const struct source *part = of(source)->parts[i].source;
+        into->has_place = into->overlaps = 0;
+        if (!part->ops->log_steps || !part->ops->log_steps(part, into))
+            return 0;
+        has_place &= into->has_place;
+        overlaps &= into->overlaps;
+    }
+    into->has_place = has_place;
+    into->overlaps = overlaps;
+    return of(source)->own > 0;
+}
+
 #define PARTS_OPS                                                                                            \
     .size = parts_size, .begin = parts_begin, .claim = parts_claim, .start = parts_start,                    \
     .arrive = parts_arrive, .process = parts_process, .finish = parts_finish,                                \
     .late_reject = parts_late_reject, .recall = parts_recall, .limit_rejects = parts_limit_rejects,          \
     .counts = parts_counts, .fetch = parts_fetch, .place_text = parts_place_text, .rejects = parts_rejects,  \
     .file = parts_file, .reject_text = parts_reject_text, .layout = parts_layout,                            \
-    .log_begin = parts_log_begin, .log_tables = parts_log_tables, .scan = parts_scan,                        \
-    .reopen = parts_reopen, .close = parts_close
+    .log_begin = parts_log_begin, .log_tables = parts_log_tables, .log_steps = parts_log_steps,              \
+    .scan = parts_scan, .reopen = parts_reopen, .close = parts_close
 static const struct source_ops parts_ops = {PARTS_OPS};
 static const struct source_ops parts_lean_ops = {PARTS_OPS, .leans = parts_leans,
                                                  .place_file = parts_place_file};

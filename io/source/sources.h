@@ -16,8 +16,9 @@ struct source_config {
     int raws;                             /* scan gives the text of an image, too (struct full, raw) */
     const struct carried_source *carried; /* NULL: no task; parts have none */
     uint64_t place_base;                  /* of a part of a side: where its places begin */
-    struct span kept; /* a task: what is known of the tables of logs whose rows are carried; empty: nothing */
-    int keeps;        /* a task: log_tables will be asked */
+    struct span kept; /* a task: what is known of the side's logs and their tables; empty: nothing */
+    int holds;        /* rows of it are carried: the table must be what it was */
+    int keeps;        /* a task: log_tables and log_steps will be asked */
 };
 typedef enum err source_open_fn(struct source **out, const struct source_config *config, struct diag *diag);
 

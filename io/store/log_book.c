@@ -23,7 +23,8 @@ static int is_empty(const struct log_sums *sums)
 }
 
 enum err log_book_add(struct sqlite *db, const struct task *task, int side, const char *begin,
-                      const struct log_sums told[LOG_DAYS], struct diag *diag)
+                      const struct log_sums told[LOG_DAYS], const struct log_sums ahead[LOG_AHEAD + 1],
+                      struct diag *diag)
 {
     struct sqlite_statement *s = NULL;
     enum err err = sqlite_prepare(&s, db, "INSERT INTO log_begin VALUES (?1, ?2, ?3, ?4)", diag);
@@ -39,14 +40,15 @@ enum err log_book_add(struct sqlite *db, const struct task *task, int side, cons
     s = NULL;
     if (err == OK)
         err = sqlite_prepare(&s, db, "INSERT INTO log_told VALUES (?1, ?2, ?3, ?4, ?5)", diag);
-    for (int back = 0; err == OK && back < LOG_DAYS && back < task->day; back++) {
-        if (is_empty(&told[back]))
+    for (int back = -LOG_AHEAD; err == OK && back < LOG_DAYS && back < task->day; back++) {
+        const struct log_sums *sums = back < 0 ? &ahead[-back] : &told[back];
+        if (is_empty(sums))
             continue;
         sqlite_bind_int(s, 1, task->id);
         sqlite_bind_int(s, 2, task->wanted);
         sqlite_bind_int(s, 3, side);
         sqlite_bind_int(s, 4, task->day - back);
-        sqlite_bind_bytes(s, 5, &told[back], sizeof told[back]);
+        sqlite_bind_bytes(s, 5, sums, sizeof *sums);
         if (sqlite_step(s, diag) == STEP_FAILED)
             err = diag->err;
     }
@@ -55,7 +57,7 @@ enum err log_book_add(struct sqlite *db, const struct task *task, int side, cons
 }
 
 static enum err take_sums(struct sqlite_statement *s, uint16_t day, struct log_sums told[LOG_DAYS],
-                          struct diag *diag)
+                          struct log_sums ahead[LOG_AHEAD + 1], struct diag *diag)
 {
     size_t size;
     const int64_t back = day - sqlite_int(s, 0);
@@ -63,16 +65,20 @@ static enum err take_sums(struct sqlite_statement *s, uint16_t day, struct log_s
     if (size != sizeof *told)
         return diag_set(diag, ERR_STATE, "state.log_told", "bring the whole state folder back from a backup",
                         "what a log told of a day has %zu bytes, and not %zu", size, sizeof *told);
-    if (back >= 0 && back < LOG_DAYS)
+    if (back > 0 && back < LOG_DAYS)
         memcpy(&told[back], bytes, size);
+    else if (back <= 0 && back >= -LOG_AHEAD)
+        memcpy(&ahead[-back], bytes, size);
     return OK;
 }
 
 int log_book_read(struct sqlite *db, const struct task *before, uint16_t day, int side,
-                  char begin[LOG_BEGIN_MAX], struct log_sums told[LOG_DAYS], struct diag *diag)
+                  char begin[LOG_BEGIN_MAX], struct log_sums told[LOG_DAYS],
+                  struct log_sums ahead[LOG_AHEAD + 1], struct diag *diag)
 {
     struct sqlite_statement *s = NULL;
     memset(told, 0, LOG_DAYS * sizeof *told);
+    memset(ahead, 0, (LOG_AHEAD + 1) * sizeof *ahead);
     if (sqlite_prepare(&s, db, "SELECT file FROM log_begin WHERE task = ?1 AND revision = ?2 AND side = ?3",
                        diag) != OK)
         return -1;
@@ -95,7 +101,7 @@ int log_book_read(struct sqlite *db, const struct task *before, uint16_t day, in
     sqlite_bind_int(s, 3, side);
     enum err err = OK;
     while (err == OK && (step = sqlite_step(s, diag)) != STEP_DONE)
-        err = step == STEP_FAILED ? diag->err : take_sums(s, day, told, diag);
+        err = step == STEP_FAILED ? diag->err : take_sums(s, day, told, ahead, diag);
     sqlite_finish(s);
     return err == OK ? 1 : -1;
 }

@@ -113,7 +113,10 @@ CASES = (
     ("a matched record moved", [("update", A, row(1, "A", 10000, at=TWO))], MOVED),
     ("deleted and put in again", [("delete", A), ("insert", row(1, "A", 10000, at=TWO))], MOVED),
     ("a late record", [("insert", row(11, "L", 1000))], LATE + "11)"),
-    ("two late records", [("insert", row(11, "L", 1000)), ("insert", row(12, "M", 1000))], "2 came later and are in no result;"),
+    ("two late records", [("insert", row(11, "L", 1000)), ("insert", row(12, "M", 1000))], "2 came later and are in no result, and others may have changed as well;"),
+    ("changed, and one came late", [("update", A, row(1, "A", 9900)), ("insert", row(11, "L", 1000))], "1 came later and are in no result, and others may have changed as well;"),
+    ("deleted, and two came late", [("delete", A), ("insert", row(11, "L", 1000), row(12, "M", 1000))], "2 came later and are in no result, 1 deleted, and others may have changed as well;"),
+    ("deleted, and one came late", [("delete", A), ("insert", row(11, "L", 1000))], "as many records came as were deleted or moved to another bill date (1 deleted), and others may have changed as well;"),
     # it is another row by then
     ("a carried record's primary key", [("update", C, row(33, "C", 7000))], LATE + "33)"),
     ("all at once", QUIET + [("update", A, row(1, "A", 9900))], CHANGED + " (primary key 1)"),

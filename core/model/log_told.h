@@ -1,10 +1,10 @@
-/* index/log_told.h: the print of a record that a log tells, as core/model/log_days.h sums it up.
+/* core/model/log_told.h: the print of a record that a log tells, as core/model/log_days.h sums it up.
  *
  * Primary key, first key, amount, currency, direction, status and what else is compared; words by their text, since their numbers are
  * another's in each run. Not the bill date, by which the sums are parted.
  */
-#ifndef TIEOUT_INDEX_LOG_TOLD_H
-#define TIEOUT_INDEX_LOG_TOLD_H
+#ifndef TIEOUT_CORE_MODEL_LOG_TOLD_H
+#define TIEOUT_CORE_MODEL_LOG_TOLD_H
 
 #include "core/model/currency.h"
 #include "core/model/dict.h"
