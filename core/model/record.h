@@ -32,13 +32,14 @@ enum record_flag {
     RECORD_VOIDED = 16, /* image, with GONE: deleted; its last image stands in the log */
     RECORD_NO_KEY =
         32, /* K1 has an empty part: meets nobody; an image stands under its occurrence id instead */
-    RECORD_OTHER_DAY = 64,  /* of another bill date; takes part, but is not this unit's to report */
-    RECORD_DEAD = 128,      /* in a shard: replaced by a longer image of the same row */
-    RECORD_EXCLUDED = 512,  /* of a kind that meets nobody (P0); has NO_KEY too */
-    RECORD_CARRIED = 1024,  /* was open before this task: a verdict is never given at once */
-    RECORD_LATE = 2048,     /* with CARRIED: was final, and may be reopened */
-    RECORD_TEST = 4096,     /* with EXCLUDED: why (P0); none of the three: filtered */
-    RECORD_TIMELESS = 4096, /* with CARRIED: its log told no time of it, only its task a bill date */
+    RECORD_OTHER_DAY = 64, /* of another bill date; takes part, but is not this unit's to report */
+    RECORD_DEAD = 128,     /* in a shard: replaced by a longer image of the same row */
+    RECORD_EXCLUDED = 512, /* of a kind that meets nobody (P0); has NO_KEY too */
+    RECORD_CARRIED = 1024, /* was open before this task: a verdict is never given at once */
+    RECORD_LATE = 2048,    /* with CARRIED: was final, and may be reopened */
+    RECORD_TEST = 4096,    /* with EXCLUDED: why (P0); none of the three: filtered */
+    RECORD_TIMELESS =
+        4096, /* with CARRIED, not EXCLUDED: its log told no time of it, only its task a bill date */
     RECORD_ALIEN = 8192,
     RECORD_SAMPLED_OUT = 16384,
     RECORD_CROWDED =

@@ -1593,8 +1593,6 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
     r->channel = 0;
     if (UNLIKELY(n->carry_flags)) {
         r->flags |= n->carry_flags;
-        if (core.is_timeless && n->job->sources[n->side].dates_by_time)
-            r->flags |= RECORD_TIMELESS;
         memset(r->var, 0, RECORD_FOLD_BYTES);
     }
     if (n->status_in_sigma &&
@@ -1634,6 +1632,9 @@ enum reject_code normalize_hot(const struct normalizer *n, struct norm_scratch *
         return code;
     if (n->shared->cut_by_date[n->side] && core.day != n->shared->unit_day)
         r->flags |= RECORD_OTHER_DAY;
+    if (UNLIKELY(n->carry_flags) && core.is_timeless && n->job->sources[n->side].dates_by_time &&
+        !(r->flags & RECORD_EXCLUDED)) /* whose bit says why it is that */
+        r->flags |= RECORD_TIMELESS;
     if (UNLIKELY(n->counts) && !take_note(n, s, cells, &core))
         return REJECT_TOO_LONG;
     if (n->keeps_ids && !(r->flags & RECORD_EXCLUDED) && !take_id(n, s, cells, &core, r))
