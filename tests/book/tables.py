@@ -115,7 +115,8 @@ def silent(table, change):
         del table.query
 
 
-def stops(root, what, change, words, settings="", quiet=False, strict=False):
+def changed_book(root, change, settings, quiet, strict):
+    """A book whose first day is done, and the next day's log, in which the table changes."""
     book = Book(root, settings, strict=strict)
     book.first()
     log = book.next(DAYS[1])
@@ -123,6 +124,11 @@ def stops(root, what, change, words, settings="", quiet=False, strict=False):
         silent(log, change)
     else:
         change(log)
+    return book
+
+
+def stops(root, what, change, words, settings="", quiet=False, strict=False):
+    book = changed_book(root, change, settings, quiet, strict)
     for options in (["--threads=1"], ["--threads=3", "--chunk=300"]):
         code, said = book.day(DAYS[1], book.rest(), options)
         good(code != 0 and words in said and f"logs/{DAYS[1]}/local.000001@" in said and ("binlog.ddl" in said or "binlog.versioned" in said),
@@ -131,13 +137,7 @@ def stops(root, what, change, words, settings="", quiet=False, strict=False):
 
 
 def goes_on(root, what, change, settings="", quiet=False, strict=False):
-    book = Book(root, settings, strict=strict)
-    book.first()
-    log = book.next(DAYS[1])
-    if quiet:
-        silent(log, change)
-    else:
-        change(log)
+    book = changed_book(root, change, settings, quiet, strict)
     code, said = book.day(DAYS[1], book.rest())
     left = book.orders(DAYS[1], "suspense") if code == 0 else "?"
     good(code == 0 and left == [], f"{what}: exit code {code}, in suspense {left}", said)
