@@ -310,7 +310,7 @@ static enum err read_unpacked(struct whole_file *file, const char *path, struct 
     job->sources[CHANNEL].patterns = patterns;
     job->sources[CHANNEL].pattern_count = 1;
     struct file_set set;
-    enum err err = file_set_open(&set, job, CHANNEL, DAY_NONE, 0, diag);
+    enum err err = file_set_open(&set, job, CHANNEL, DAY_NONE, NULL, diag);
     if (err == OK && set.count != 1)
         err = diag_set(diag, ERR_USAGE, "options.value", "inspect them one by one", "%s: %u entries match",
                        path, set.count);

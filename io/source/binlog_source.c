@@ -16,6 +16,7 @@
  */
 #include "core/model/day.h"
 #include "core/model/log_told.h"
+#include "io/ring/sys.h"
 #include "io/source/binlog_inner.h"
 #include "io/source/log_kept.h"
 #include "io/source/log_name.h"
@@ -75,20 +76,15 @@ static enum err pull(struct binlog_source *s, struct diag *diag)
 }
 
 /* Its server appends to a log that it has open, and says in the first event's flags that it has: what lies behind the size of now belongs
- * to a later run. When it closes the file it takes the flag away. */
-static void note_open_logs(struct file_set *set)
+ * to a later run. When it closes the file it takes the flag away. One that cannot be read is told where it is read. */
+static int is_open_log(int fd)
 {
     enum { TYPE = BINLOG_MAGIC_SIZE + 4, FLAGS = BINLOG_MAGIC_SIZE + 17 };
     uint8_t head[BINLOG_MAGIC_SIZE + BINLOG_HEADER_SIZE];
     const char *hint;
-    for (uint32_t i = 0; i < set->count; i++) {
-        struct input_file *input = &set->files[i];
-        /* One that cannot be read is told where it is read. */
-        input->may_grow = !input->unpack &&
-                          input_pread(input, head, sizeof head, 0) == (ssize_t)sizeof head &&
-                          !binlog_magic_wrong(head, sizeof head, &hint) &&
-                          head[TYPE] == EVENT_FORMAT_DESCRIPTION && (head[FLAGS] & EVENT_FLAG_IN_USE);
-    }
+    return sys_pread_full(fd, head, sizeof head, 0) == (ssize_t)sizeof head &&
+           !binlog_magic_wrong(head, sizeof head, &hint) && head[TYPE] == EVENT_FORMAT_DESCRIPTION &&
+           (head[FLAGS] & EVENT_FLAG_IN_USE);
 }
 
 enum err binlog_source_open(struct source **out, const struct source_config *config, struct diag *diag)
@@ -118,9 +114,7 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
     } else if (s->spec->kind == SOURCE_QUERY) {
         err = pull(s, diag);
     } else {
-        err = file_set_open(&s->set, s->job, config->side, config->date, 1, diag);
-        if (err == OK)
-            note_open_logs(&s->set);
+        err = file_set_open(&s->set, s->job, config->side, config->date, is_open_log, diag);
     }
     file_set_shift(&s->set, config->place_base);
     if (err == OK)

@@ -50,7 +50,7 @@ enum err csv_source_open(struct source **out, const struct source_config *config
     s->chunk = config->chunk;
     pthread_mutex_init(&s->lock, NULL);
     reject_list_init(&s->rejects);
-    enum err err = file_set_open(&s->set, s->job, config->side, config->date, 0, diag);
+    enum err err = file_set_open(&s->set, s->job, config->side, config->date, NULL, diag);
     file_set_shift(&s->set, config->place_base);
     if (err == OK) {
         direct_choose(&s->set, (enum direct_mode)config->direct);

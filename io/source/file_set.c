@@ -184,7 +184,7 @@ static int by_log_number(const void *a, const void *b)
     return strcmp(x + xd, y + yd); /* what packers appended decides among equal numbers */
 }
 
-static enum err open_file(struct input_file *file, struct diag *diag)
+static enum err open_file(struct input_file *file, int (*is_open_log)(int fd), struct diag *diag)
 {
     struct stat st;
     int error = sys_lstat(file->file, &st);
@@ -211,6 +211,8 @@ static enum err open_file(struct input_file *file, struct diag *diag)
                         "%s: no permission to read it", file->file);
     if (file->own_fd < 0)
         return diag_set_errno(diag, -file->own_fd, "file.open", "%s: cannot open it", file->file);
+    /* Before its size is taken: one that is closed in between has all of its bytes by then. */
+    file->may_grow = is_open_log && is_open_log(file->own_fd);
     error = sys_fstat(file->own_fd, &file->stat);
     if (error)
         return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", file->file);
@@ -428,14 +430,14 @@ static void tell_name(const struct input_file *opened)
 }
 
 static enum err add_found_file(struct file_set *set, const struct job *job, const struct found *found,
-                               struct diag *diag)
+                               int (*is_open_log)(int fd), struct diag *diag)
 {
     struct input_file opened = {.file = found->path,
                                 .own_fd = -1,
                                 .flatten = set->flatten,
                                 .charset = set->charset,
                                 .is_text = set->is_text};
-    enum err err = open_file(&opened, diag);
+    enum err err = open_file(&opened, is_open_log, diag);
     if (err == OK) {
         uint8_t head[4] = {0};
         ssize_t n = sys_pread_full(opened.own_fd, head, sizeof head, 0);
@@ -529,7 +531,7 @@ static enum err open_unpacks(struct file_set *set, enum side side, struct diag *
 }
 
 enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date,
-                       int sort_numeric, struct diag *diag)
+                       int (*is_open_log)(int fd), struct diag *diag)
 {
     memset(set, 0, sizeof *set);
     const struct bill_spec *bill = job->sources[side].bill;
@@ -540,9 +542,9 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
     struct found_list list = {0};
     enum err err = find_files(&list, job, &job->sources[side], date, diag);
     if (err == OK && list.count)
-        qsort(list.files, list.count, sizeof *list.files, sort_numeric ? by_log_number : by_path);
+        qsort(list.files, list.count, sizeof *list.files, is_open_log ? by_log_number : by_path);
     for (uint32_t i = 0; err == OK && i < list.count; i++)
-        err = add_found_file(set, job, &list.files[i], diag);
+        err = add_found_file(set, job, &list.files[i], is_open_log, diag);
     for (uint32_t i = 0; i < list.count; i++)
         mem_give(list.files[i].path);
     mem_give(list.files);
@@ -557,7 +559,8 @@ enum err file_set_add(struct file_set *set, const char *path, uint64_t size, str
 {
     static const struct job nowhere = {.directory = "."};
     struct input_file opened = {.file = mem_copy_text(path, strlen(path)), .own_fd = -1};
-    enum err err = opened.file ? open_file(&opened, diag) : mem_fail(diag, strlen(path), "a file's name");
+    enum err err =
+        opened.file ? open_file(&opened, NULL, diag) : mem_fail(diag, strlen(path), "a file's name");
     if (err == OK && opened.size < size)
         err = diag_set(diag, ERR_STATE, "file.short", "bring it back from a backup",
                        "%s has %llu bytes, and should have %llu", path, (unsigned long long)opened.size,

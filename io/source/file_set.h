@@ -65,11 +65,12 @@ struct file_set {
 
 enum { PLACE_BITS = 40 }; /* a side has at most 1 TiB */
 
-/* Expands the patterns ({date} is the unit's date as YYYY-MM-DD), sorts by name,
- * opens. No file, a directory, an empty file, a file that cannot be read: ERR_INPUT. A file that is named
+/* Expands the patterns ({date} is the unit's date as YYYY-MM-DD), sorts by name, logs by number,
+ * opens. `is_open_log`, of logs, else NULL: whoever writes it has it open, and appends; it is asked before the size is taken, behind which
+ * nothing of this run lies. No file, a directory, an empty file, a file that cannot be read: ERR_INPUT. A file that is named
  * twice is taken once. */
 enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date,
-                       int sort_numeric, struct diag *diag);
+                       int (*is_open_log)(int fd), struct diag *diag);
 /* Adds a plain file to a set, of which the first `size` bytes count; it may grow. Files are added in order. */
 enum err file_set_add(struct file_set *set, const char *path, uint64_t size, struct diag *diag);
 /* As file_set.size, by what was unpacked meanwhile. Any thread. */
