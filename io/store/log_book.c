@@ -22,6 +22,14 @@ static int is_empty(const struct log_sums *sums)
     return memcmp(sums, &none, sizeof none) == 0;
 }
 
+/* The first three values of a row: which revision of which task, and which side. */
+static void bind_task(struct sqlite_statement *s, const struct task *task, int side)
+{
+    sqlite_bind_int(s, 1, task->id);
+    sqlite_bind_int(s, 2, task->wanted);
+    sqlite_bind_int(s, 3, side);
+}
+
 enum err log_book_add(struct sqlite *db, const struct task *task, int side, const char *begin,
                       const struct log_sums told[LOG_DAYS], const struct log_sums ahead[LOG_AHEAD + 1],
                       struct diag *diag)
@@ -30,9 +38,7 @@ enum err log_book_add(struct sqlite *db, const struct task *task, int side, cons
     enum err err = sqlite_prepare(&s, db, "INSERT INTO log_begin VALUES (?1, ?2, ?3, ?4)", diag);
     if (err != OK)
         return err;
-    sqlite_bind_int(s, 1, task->id);
-    sqlite_bind_int(s, 2, task->wanted);
-    sqlite_bind_int(s, 3, side);
+    bind_task(s, task, side);
     sqlite_bind_text(s, 4, begin);
     if (sqlite_step(s, diag) == STEP_FAILED)
         err = diag->err;
@@ -44,9 +50,7 @@ enum err log_book_add(struct sqlite *db, const struct task *task, int side, cons
         const struct log_sums *sums = back < 0 ? &ahead[-back] : &told[back];
         if (is_empty(sums))
             continue;
-        sqlite_bind_int(s, 1, task->id);
-        sqlite_bind_int(s, 2, task->wanted);
-        sqlite_bind_int(s, 3, side);
+        bind_task(s, task, side);
         sqlite_bind_int(s, 4, task->day - back);
         sqlite_bind_bytes(s, 5, sums, sizeof *sums);
         if (sqlite_step(s, diag) == STEP_FAILED)
@@ -115,9 +119,7 @@ enum err log_tables_add(struct sqlite *db, const struct task *task, int side, st
     enum err err = sqlite_prepare(&s, db, "INSERT INTO log_tables VALUES (?1, ?2, ?3, ?4)", diag);
     if (err != OK)
         return err;
-    sqlite_bind_int(s, 1, task->id);
-    sqlite_bind_int(s, 2, task->wanted);
-    sqlite_bind_int(s, 3, side);
+    bind_task(s, task, side);
     sqlite_bind_bytes(s, 4, tables.data, tables.size);
     if (sqlite_step(s, diag) == STEP_FAILED)
         err = diag->err;
