@@ -1,6 +1,7 @@
 /* io/source/binlog_claim.c: a log's bytes are read and walked over, in order, and given out as tickets; see binlog_inner.h */
 #include "io/source/binlog_inner.h"
 #include "io/source/log_name.h"
+#include "io/source/log_tail.h"
 #include <stdio.h>
 
 /* Takes one group into `ended`, which stays in order of offsets. A transaction that the log holds twice
@@ -101,8 +102,8 @@ static enum err check_order(struct binlog_source *s, struct diag *diag)
     if (expected != UINT64_MAX && given != UINT64_MAX && given > expected)
         return diag_set(diag, ERR_INPUT, "binlog.gap",
                         "bring the missing files; rows in them would be lost without a word",
-                        "%s is followed by %s, and the next file given is %s",
-                        s->set.files[s->file - 1].path, s->expected_next, s->set.files[s->file].path);
+                        "%s is followed by %s, and the next file given is %s", s->set.files[s->file - 1].path,
+                        s->expected_next, s->set.files[s->file].path);
     return log_order_check(&s->order, &s->set,
                            &(struct log_place){.file = s->file,
                                                .expected = s->expected_next,
@@ -111,13 +112,38 @@ static enum err check_order(struct binlog_source *s, struct diag *diag)
                            diag);
 }
 
-static enum err end_file(struct binlog_source *s, struct diag *diag)
+static int is_newest(const struct binlog_source *s)
 {
-    int newest = s->file + 1 == s->set.count;
-    uint64_t size = s->set.files[s->file].size;
+    return s->file + 1 == s->set.count;
+}
+
+/* The log's newest file, which its server has open: it may be in the middle of an event, and writes on. A capture's segments end with
+ * whole transactions. */
+static int is_open_end(const struct binlog_source *s)
+{
+    return is_newest(s) && s->spec->kind == SOURCE_BINLOG && s->set.files[s->file].may_grow;
+}
+
+/* `*end`: up to where the file is decoded. An unfinished transaction at the end of a log is verified, and counts for nothing; of one that is
+ * still written to, what is behind the last whole transaction belongs to a later run. */
+static enum err end_file(struct binlog_source *s, uint64_t *end, struct diag *diag)
+{
+    const int newest = is_newest(s), is_open = is_open_end(s);
+    struct input_file *input = &s->set.files[s->file];
+    uint64_t tail = input->size - s->walked;
+    enum err err = OK;
+    if (is_open && tail && s->walked) {
+        err = log_tail_check(input, s->walked, binlog_walk_format(s->walk), diag);
+        s->is_cut = binlog_walk_pending_begin(s->walk) == s->walked;
+        tail = 0;
+    }
     snprintf(s->expected_next, sizeof s->expected_next, "%s", binlog_walk_next_name(s->walk));
-    enum err err = binlog_walk_end(s->walk, newest, (size_t)(size - s->walked), diag);
-    s->file++;
+    if (newest)
+        s->whole_end = *end;
+    if (err == OK)
+        err = binlog_walk_end(s->walk, newest, (size_t)tail, diag);
+    if (!is_open)
+        *end = input->size;
     s->file_begun = 0;
     return err;
 }
@@ -219,7 +245,7 @@ enum step binlog_claim_next(struct source *source, struct worker_io *io, struct 
         if (!s->file_begun) {
             if ((err = check_order(s, diag)) != OK)
                 return STEP_FAILED;
-            binlog_walk_file(s->walk, input->path, s->file, input->size);
+            binlog_walk_file(s->walk, input->path, s->file, is_open_end(s) ? UINT64_MAX : input->size);
             s->decoded = s->walked = s->given = 0;
             s->file_begun = 1;
         }
@@ -255,7 +281,7 @@ enum step binlog_claim_next(struct source *source, struct worker_io *io, struct 
                 want = io->chunk;
             if (want > input->size - s->walked) {
                 if (binlog_walk_need(s->walk) > input->size - s->walked)
-                    break; /* the file ends inside an event: binlog_walk_end says so */
+                    break; /* the file ends inside an event: end_file says so */
                 want = (size_t)(input->size - s->walked);
             }
             if (want > s->far_room) {
@@ -283,14 +309,8 @@ enum step binlog_claim_next(struct source *source, struct worker_io *io, struct 
         if (s->walked > 0)
             s->formats[s->file] = *binlog_walk_format(s->walk);
         int at_end = step == STEP_DONE || s->walked == input->size || (step == STEP_IDLE && end == begin);
-        if (err == OK && at_end) {
-            err = end_file(s, diag);
-            if (err == OK)
-                end =
-                    input
-                        ->size; /* an unfinished transaction at the end is verified, and counts for nothing */
-            s->file--;
-        }
+        if (err == OK && at_end)
+            err = end_file(s, &end, diag);
         if (err == OK)
             err = split_off(s, ended, begin, diag);
         struct piece *piece =

@@ -64,6 +64,7 @@ struct binlog_source {
     struct file_set set;
     struct binlog_format *formats; /* by file */
     struct log_order order;
+    int borrows;              /* set and order are those of a source that goes over its log once more */
     struct segments segments; /* SOURCE_REPLICA: where they are from */
     struct log_columns columns;
     /* walking; under the engine's claim lock */
@@ -72,6 +73,8 @@ struct binlog_source {
     uint32_t file;
     int file_begun;
     uint64_t decoded, walked; /* offsets in the file: given out; gone over */
+    uint64_t whole_end;       /* in the last file: where its last whole transaction ends */
+    int is_cut;               /* its server was writing an event there */
     size_t given;             /* bytes that were given out last; 0: of this file nothing was */
     struct late_piece *late;  /* in the order of the log, from late_first on */
     size_t late_first, late_count, late_room;
@@ -102,7 +105,6 @@ struct binlog_source {
     _Atomic uint64_t rows, records;
     /* images in part */
     int folds; /* 0: they stop (inspect, and a source that folds for another) */
-    char folder[4096];
     _Atomic uint32_t tickets_open, has_parts;
     int fold_given; /* under the claim lock */
     struct image_fold fold;
@@ -138,7 +140,8 @@ struct decoding {
 
 /* binlog_source.c */
 void binlog_close(struct source *source);
-enum err binlog_begin(struct source *source, const char *folder, struct diag *diag);
+/* Another source over the same files, as long and in the order that `lender` has them; it is begun already, and closed first. */
+enum err binlog_open_again(struct source **out, const struct binlog_source *lender, struct diag *diag);
 int binlog_find_column(void *context, const char *name);
 /* The normalizer of a version of the table; compiled when it is met first. */
 enum err binlog_version_of(struct binlog_source *s, const struct binlog_table *table, const char *file,

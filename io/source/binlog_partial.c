@@ -185,13 +185,11 @@ static enum err go_over(struct binlog_source *s, struct worker_io *io, uint32_t 
                         struct diag *diag)
 {
     struct source *again_source = NULL;
-    enum err err = binlog_source_open(&again_source, &s->config, diag);
+    enum err err = binlog_open_again(&again_source, s, diag);
     if (err != OK)
         return err;
     struct binlog_source *own = of(again_source);
     own->folds = 0;
-    own->config.kept = (struct span){NULL, 0}; /* told by `s` */
-    err = binlog_begin(again_source, s->folder, diag);
     enum step step = STEP_MORE;
     while (err == OK && step != STEP_DONE) {
         struct ticket ticket = {.buffer = buffer};

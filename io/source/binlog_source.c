@@ -54,8 +54,10 @@ void binlog_close(struct source *source)
     reject_list_fini(&s->rejects);
     mem_give(s->formats);
     segments_close(&s->segments);
-    log_order_fini(&s->order);
-    file_set_close(&s->set);
+    if (!s->borrows) {
+        log_order_fini(&s->order);
+        file_set_close(&s->set);
+    }
     pthread_mutex_destroy(&s->lock);
     mem_give(s);
 }
@@ -87,7 +89,27 @@ static int is_open_log(int fd)
            (head[FLAGS] & EVENT_FLAG_IN_USE);
 }
 
-enum err binlog_source_open(struct source **out, const struct source_config *config, struct diag *diag)
+/* The files of the job. */
+static enum err find_files(struct binlog_source *s, struct diag *diag)
+{
+    enum err err = OK;
+    if (s->spec->kind == SOURCE_REPLICA) {
+        char directory[4096];
+        err = segments_directory(directory, sizeof directory, s->job, s->config.side, diag);
+        if (err == OK)
+            err = segments_open(&s->segments, &s->set, directory, diag);
+    } else if (s->spec->kind == SOURCE_QUERY) {
+        err = pull(s, diag);
+    } else {
+        err = file_set_open(&s->set, s->job, s->config.side, s->config.date, is_open_log, diag);
+    }
+    file_set_shift(&s->set, s->config.place_base);
+    return err;
+}
+
+/* `lender`: whose files are read once more, as it found them: a log that its server has open has grown meanwhile; or NULL. */
+static enum err open_source(struct source **out, const struct source_config *config,
+                            const struct binlog_source *lender, struct diag *diag)
 {
     *out = NULL;
     struct binlog_source *s = mem_take_zero(1, sizeof *s);
@@ -106,17 +128,13 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
     log_schema_init(&s->schema, s->spec, &s->columns, &s->set);
     s->record_layout = normalizer_layout_of(s->job, config->side);
     enum err err = OK;
-    if (s->spec->kind == SOURCE_REPLICA) {
-        char directory[4096];
-        err = segments_directory(directory, sizeof directory, s->job, config->side, diag);
-        if (err == OK)
-            err = segments_open(&s->segments, &s->set, directory, diag);
-    } else if (s->spec->kind == SOURCE_QUERY) {
-        err = pull(s, diag);
+    if (lender) {
+        s->set = lender->set;
+        s->order = lender->order;
+        s->borrows = 1;
     } else {
-        err = file_set_open(&s->set, s->job, config->side, config->date, is_open_log, diag);
+        err = find_files(s, diag);
     }
-    file_set_shift(&s->set, config->place_base);
     if (err == OK)
         err = binlog_walk_open(&s->walk, &s->columns.options, diag);
     if (err == OK) {
@@ -137,13 +155,24 @@ enum err binlog_source_open(struct source **out, const struct source_config *con
     return OK;
 }
 
+enum err binlog_source_open(struct source **out, const struct source_config *config, struct diag *diag)
+{
+    return open_source(out, config, NULL, diag);
+}
+
+enum err binlog_open_again(struct source **out, const struct binlog_source *lender, struct diag *diag)
+{
+    struct source_config config = lender->config;
+    config.kept = (struct span){NULL, 0}; /* told by the lender */
+    return open_source(out, &config, lender, diag);
+}
+
 /* ---- walking ---- */
 
 /* Logs are walked by pread, so packed ones are unpacked first, side by side. */
-enum err binlog_begin(struct source *source, const char *folder, struct diag *diag)
+static enum err binlog_begin(struct source *source, const char *folder, struct diag *diag)
 {
     struct binlog_source *s = of(source);
-    snprintf(s->folder, sizeof s->folder, "%s", folder);
     enum err err = file_set_begin(&s->set, folder, s->config.workers, diag);
     if (err == OK)
         err = file_set_settle(&s->set, diag);
@@ -713,7 +742,7 @@ static enum err binlog_finish(struct source *source, struct worker_io *io, struc
                         (unsigned long long)s->groups_told, (unsigned long long)s->groups_decoded);
     enum err err = log_schema_end(&s->schema, diag);
     if (err == OK && s->config.keeps)
-        err = log_kept_give(&s->schema, &s->set, &s->kept, diag);
+        err = log_kept_give(&s->schema, &s->set, s->whole_end, &s->kept, diag);
     if (err == OK)
         err = file_set_check(&s->set, diag);
     return err == OK ? dict_check(s->config.shared->words, diag) : err;
@@ -743,7 +772,7 @@ static void binlog_counts(const struct source *source, struct source_counts *cou
     counts->rejects = s->rejects.total;
     counts->images_replayed = s->replayed_groups;
     counts->groups_rolled_back = walk->groups_rolled_back;
-    counts->groups_unfinished = walk->groups_unfinished;
+    counts->groups_unfinished = walk->groups_unfinished + (s->is_cut != 0);
     counts->events_ignored = walk->events_ignored;
     counts->statements = walk->statements_unwatched;
 }

@@ -245,7 +245,7 @@ static const struct binlog_room *room_known(const struct log_schema *schema,
     return &column->room;
 }
 
-enum err log_kept_give(const struct log_schema *schema, struct file_set *set, struct text *out,
+enum err log_kept_give(const struct log_schema *schema, struct file_set *set, uint64_t end, struct text *out,
                        struct diag *diag)
 {
     const struct source_spec *spec = schema->spec;
@@ -256,9 +256,8 @@ enum err log_kept_give(const struct log_schema *schema, struct file_set *set, st
     /* It is so up to the log's end: statements behind its last row were looked at as well. */
     uint64_t offset = 0, print = 0;
     if (set->count) {
-        struct input_file *last = &set->files[set->count - 1];
-        offset = last->size;
-        const enum err err = print_of(last, offset, &print, diag);
+        offset = end;
+        const enum err err = print_of(&set->files[set->count - 1], offset, &print, diag);
         if (err != OK)
             return err;
     }

@@ -20,8 +20,9 @@
  * entry is not there (`*has_place` 0). */
 enum err log_kept_take(struct log_schema *schema, struct file_set *set, struct span text, int holds,
                        uint64_t *since, int *has_place, struct diag *diag);
-/* Where no row was met and nothing was kept, the place alone. */
-enum err log_kept_give(const struct log_schema *schema, struct file_set *set, struct text *out,
+/* `end`: in the last file, up to where transactions are whole; one that goes on behind it is new to the next task. Where no row was met and
+ * nothing was kept, the place alone. */
+enum err log_kept_give(const struct log_schema *schema, struct file_set *set, uint64_t end, struct text *out,
                        struct diag *diag);
 
 #endif
