@@ -89,6 +89,26 @@ static int is_told_empty(const struct job *job, const struct source_spec *source
            S_ISREG(st.st_mode);
 }
 
+/* What a server keeps beside its logs under their name, where a pattern finds it too: the list of them, MariaDB's state and each log's index
+ * of GTIDs, what MySQL keeps for a crash. By name, and since it is no log by its first bytes. */
+static int is_beside_logs(const char *path)
+{
+    static const char *const endings[] = {".index", ".state", ".idx", ".~rec~", ".index_crash_safe"};
+    const size_t size = strlen(path);
+    int is_named = 0;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const size_t n = strlen(endings[i]);
+        is_named |= size > n && strcmp(path + size - n, endings[i]) == 0;
+    }
+    const int fd = is_named ? sys_open(path, O_RDONLY | O_NONBLOCK, 0) : -1;
+    if (fd < 0)
+        return 0;
+    uint8_t head[4] = {0};
+    const ssize_t n = sys_pread_full(fd, head, sizeof head, 0);
+    sys_close(fd);
+    return n >= 0 && memcmp(head + 1, "bin", 3) != 0;
+}
+
 static enum err find_files(struct found_list *list, const struct job *job, const struct source_spec *source,
                            uint16_t date, struct diag *diag)
 {
@@ -124,8 +144,14 @@ static enum err find_files(struct found_list *list, const struct job *job, const
         int result = glob(path, GLOB_NOSORT, NULL, &found);
         if (result == GLOB_NOSPACE)
             return mem_fail(diag, 0, "the list of files");
-        if (result != 0 || found.gl_pathc == 0) {
-            globfree(&found);
+        const uint32_t before = list->count;
+        for (size_t k = 0; result == 0 && k < found.gl_pathc && err == OK; k++)
+            if (source->kind != SOURCE_BINLOG || !is_beside_logs(found.gl_pathv[k]))
+                err = add_found(list, found.gl_pathv[k], entries, many, diag);
+        globfree(&found);
+        if (err != OK)
+            return err;
+        if (list->count == before) {
             if (source->pattern_count == 1 && is_told_empty(job, source, date)) {
                 if (!job->is_trial)
                     fprintf(stderr, "note: no file matches %s: the channel said that there is no bill\n",
@@ -137,11 +163,6 @@ static enum err find_files(struct found_list *list, const struct job *job, const
                             "pattern in the job file",
                             "no file matches %s", path);
         }
-        for (size_t k = 0; k < found.gl_pathc && err == OK; k++)
-            err = add_found(list, found.gl_pathv[k], entries, many, diag);
-        globfree(&found);
-        if (err != OK)
-            return err;
     }
     return OK;
 }

@@ -67,6 +67,9 @@ def prepare(root):
     log.transaction(*group(ROWS + 10, 20), gtid=(SERVER, ROWS // 1000 + 2))
     done = log.file.tell()
     log.close()
+    for name, kept in (("bin.index", b"./bin.000001\n./bin.000002\n"), ("bin.state", b"0-1-80\n"), ("bin.000001.idx", b"\xfe\xfeinx\1")):
+        with open(f"{root}/{name}", "wb") as file:
+            file.write(kept)
     with open(root + "/bin.000002", "rb") as file:
         return file.read(), begun, done
 
