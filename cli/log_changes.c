@@ -166,18 +166,21 @@ static enum err tell(const struct log_changes *c, int side, int back, enum compa
     return raise_changed(c, name, &text, days, diag);
 }
 
-/* A day's own log lacks records that the log of a day before told of it. They are in no result. */
+/* A day's own log lacks records that the log of a day before told of it, and so do that day's files, if they were still there to be read once
+ * more. They are in no result. */
 static enum err tell_ahead(const struct log_changes *c, int side, const struct log_sums *sums,
                            struct text *days, struct diag *diag)
 {
     static const struct log_sums none;
     struct text text = {0};
     const struct two two = {none, *sums};
-    text_format(
-        &text,
-        "the %s log of a day before told records of this bill date, and this day's own log does not hold "
-        "them: %lld are in no result",
-        side_name((enum side)side), (long long)sums->records);
+    text_format(&text,
+                "the %s log of a day before told records of this bill date, and %s not hold "
+                "them: %lld are in no result",
+                side_name((enum side)side),
+                c->outcome->log_steps[side]->reads_again ? "as they are now its files do"
+                                                         : "its files are gone; this day's own log does",
+                (long long)sums->records);
     put_name(&text, &two, c->seed);
     text_format(&text, "; %sdo it again: tieout task rerun %s --cascade", more_files, c->task->name);
     return raise_changed(c, c->task->name, &text, days, diag);
@@ -229,8 +232,13 @@ static enum err commit_side(const struct log_changes *c, int side, struct log_su
                                        : changed(r, side, back, &before[back], compared, &two))
             err = tell(c, side, back, compared, &two, days, diag);
     }
-    if (err == OK && found && steps && !steps->overlaps && (int64_t)ahead[0].records > 0)
-        err = tell_ahead(c, side, &ahead[0], days, diag);
+    if (err == OK && found && steps && (steps->reads_again || !steps->overlaps)) {
+        struct log_sums lost = ahead[0];
+        log_sums_merge(&lost, &steps->held_is, -1);
+        log_sums_merge(&lost, &steps->held_was, 1);
+        if (c->same_rules ? !log_sums_is_none(&lost) : lost.records != 0)
+            err = tell_ahead(c, side, &lost, days, diag);
+    }
     if (!steps)
         memset(ahead, 0, (LOG_AHEAD + 1) * sizeof *ahead);
     else

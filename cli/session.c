@@ -219,9 +219,12 @@ static enum err open_sources(struct session *s, struct diag *diag)
                                        .workers = s->threads,
                                        .carried = s->task ? &s->task->carried[side] : NULL,
                                        .keeps = s->task != NULL};
-        if (s->task)
+        if (s->task) {
             config.kept = s->task->kept[side];
-        config.holds = s->task && s->task->holds[side];
+            config.holds = s->task->holds[side];
+            config.log_days = s->task->log_days[side];
+            config.log_day_count = s->task->log_day_count[side];
+        }
         err = registry_source(&s->sources[side], &config, diag);
         config.carried = NULL;
         if (err == OK && s->task && s->task->dormant && dormant_has(s->task->dormant, (enum side)side))

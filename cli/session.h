@@ -30,6 +30,9 @@ struct session_task {
     struct carried_source carried[SIDES];
     struct span kept[SIDES]; /* of logs' tables (io/source/log_kept.h) */
     int holds[SIDES];        /* their rows are carried */
+    /* Days before whose logs, each with files of its own, told of rows of this one; borrowed. */
+    const uint16_t *log_days[SIDES];
+    int log_day_count[SIDES];
     struct bloom *fresh;     /* [SIDES]; NULL: there are no final records */
     struct late_ops later;   /* with `fresh` */
     struct id_store *ids;    /* who came before; NULL: nobody asks */

@@ -122,6 +122,40 @@ static enum err count_carried(void *context, const struct carry_file *file, stru
     return OK;
 }
 
+/* Of logs that have a file a day: those days before whose files told of rows of this one, and those between them and this one. */
+static enum err find_log_days(struct task_work *w, int side, struct diag *diag)
+{
+    struct sqlite *db = state_db(w->folder->state);
+    struct log_sums *sums = mem_take_zero(LOG_DAYS + LOG_AHEAD + 1, sizeof *sums);
+    struct log_sums *ahead = sums + LOG_DAYS;
+    char begin[LOG_BEGIN_MAX];
+    struct task task = w->before;
+    struct arena arena;
+    enum err err = sums ? OK : mem_fail(diag, (LOG_DAYS + LOG_AHEAD + 1) * sizeof *sums, "what a log told");
+    int count = 0;
+    arena_init(&arena);
+    while (err == OK && task.id && count < LOG_AHEAD) {
+        struct task earlier;
+        int found = log_book_read(db, &task, w->task.day, side, begin, sums, ahead, diag);
+        if (found > 0 && log_sums_is_none(ahead))
+            break;
+        if (found > 0 && task.day < w->task.day && (!count || w->log_days[side][count - 1] != task.day))
+            w->log_days[side][count++] = task.day;
+        if (found > 0)
+            found = task_before(db, &task, &arena, &earlier, diag);
+        if (found <= 0) {
+            err = found < 0 ? diag->err : OK;
+            break;
+        }
+        task = earlier;
+    }
+    arena_fini(&arena);
+    mem_give(sums);
+    w->ask.log_days[side] = w->log_days[side];
+    w->ask.log_day_count[side] = count;
+    return err;
+}
+
 /* How far a log was read, and what its table was when the carried rows of it were told. Where none are carried it may be anything. */
 static enum err read_tables(struct task_work *w, struct diag *diag)
 {
@@ -137,6 +171,8 @@ static enum err read_tables(struct task_work *w, struct diag *diag)
         if (err == OK)
             err = log_tables_read(db, &w->before, side, &w->tables[side], diag);
         w->ask.kept[side] = (struct span){w->tables[side].data, w->tables[side].size};
+        if (err == OK)
+            err = find_log_days(w, side, diag);
     }
     return err;
 }

@@ -54,6 +54,7 @@ struct task_work {
     struct id_book *ids; /* NULL: the job keeps none */
     struct bloom fresh[SIDES];
     struct text tables[SIDES]; /* of logs whose rows are carried: what the task before knew */
+    uint16_t log_days[SIDES][LOG_AHEAD];
     struct renamed renamed;
     uint64_t renamable; /* carried records of sides that a log tells */
     char open_path[SIDES][STATE_PATH_MAX];

@@ -23,6 +23,12 @@ void log_days_merge(struct log_days *into, const struct log_days *from)
         }
 }
 
+int log_sums_is_none(const struct log_sums *sums)
+{
+    static const struct log_sums none;
+    return log_sums_equal(sums, &none);
+}
+
 int log_sums_equal(const struct log_sums *a, const struct log_sums *b)
 {
     return a->records == b->records && a->ids == b->ids && a->prints == b->prints;

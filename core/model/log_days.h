@@ -46,6 +46,9 @@ struct log_steps {
     struct log_sums was[LOG_STEP_DAYS], is[LOG_STEP_DAYS];
     int has_place; /* a task before kept how far it had read */
     int overlaps;  /* and that place lies in this log */
+    /* Files of days before were read once more: what they tell, up to that place, of the task's own bill date. */
+    int reads_again;
+    struct log_sums held_was, held_is;
 };
 
 /* Where a bill date's sums are, seen from a task's; -1: too far away. */
@@ -78,6 +81,8 @@ static inline void log_sums_add(struct log_sums *sums, const struct log_print *p
 
 void log_sums_merge(struct log_sums *into, const struct log_sums *from, int sign);
 void log_days_merge(struct log_days *into, const struct log_days *from);
+/* 1: no record is summed up there; what was deleted does not count. */
+int log_sums_is_none(const struct log_sums *sums);
 /* 1: the same records; what was deleted besides does not count. */
 int log_sums_equal(const struct log_sums *a, const struct log_sums *b);
 /* The primary key of the one record by which two sets differ, ended by 0; its size, 0 where they differ by more, or it is too long. `seed`

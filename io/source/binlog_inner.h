@@ -128,6 +128,7 @@ struct decoding {
     int wanted_count;
     uint64_t rows, records;
     const struct binlog_format *format; /* of the file */
+    int by_cells;                       /* each row is asked for its bill date */
     struct log_run run;                 /* usual rows; its own count of records */
     /* changes go here instead: folding */
     enum err (*change_fn)(struct decoding *d, const struct binlog_row *row, struct diag *diag);

@@ -101,7 +101,11 @@ static enum err find_files(struct binlog_source *s, struct diag *diag)
     } else if (s->spec->kind == SOURCE_QUERY) {
         err = pull(s, diag);
     } else {
-        err = file_set_open(&s->set, s->job, s->config.side, s->config.date, is_open_log, diag);
+        const int count = is_by_date(s->spec) ? s->config.log_day_count : 0;
+        const int days = file_set_open_days(&s->set, s->job, s->config.side, s->config.date,
+                                            s->config.log_days, count, is_open_log, diag);
+        s->steps.reads_again = days > 0;
+        err = days < 0 ? diag->err : OK;
     }
     file_set_shift(&s->set, s->config.place_base);
     return err;
@@ -371,10 +375,10 @@ static enum err send_unreadable(struct decoding *d, const struct binlog_row *row
     return send(d, row, d->io->record, diag);
 }
 
-/* What a row was, or is, added to the sums of its bill date, which is given back; -1: it is the task's own or too far away, or there is no such
- * row (`cells` NULL, or unreadable). */
+/* What a row was, or is, added to the sums of its bill date, which is given back; -1: it is too far away, or there is no such row (`cells` NULL,
+ * or unreadable). Of the task's own day only what was read before is asked for, and of the others what is new: `own` NULL or `sums`. */
 static int add_step(struct decoding *d, struct binlog_source *to, const struct cell *cells,
-                    struct log_sums *sums)
+                    struct log_sums *sums, struct log_sums *own)
 {
     struct record *record = d->io->record;
     const struct norm_shared *shared = to->config.shared;
@@ -382,12 +386,12 @@ static int add_step(struct decoding *d, struct binlog_source *to, const struct c
     if (!cells || normalize_hot(d->normalizer, &d->io->scratch, cells, record, &bad_cell) != REJECT_NONE)
         return -1;
     const int at = log_step_of(shared->unit_day, record->day);
-    if (at < 0 || record->day == shared->unit_day)
+    if (at < 0 || (record->day == shared->unit_day) != (own != NULL))
         return -1;
     const struct log_print print =
         log_print_of(record, d->s->record_layout, shared->words, shared->hash_seed);
     pthread_mutex_lock(&to->lock);
-    log_sums_add(&sums[at], &print);
+    log_sums_add(own ? own : &sums[at], &print);
     pthread_mutex_unlock(&to->lock);
     return at;
 }
@@ -397,10 +401,17 @@ static void note_steps(struct decoding *d, const struct binlog_row *row, const s
 {
     /* Of a row that is folded: those of the source it is folded for. */
     struct binlog_source *to = d->owner ? d->owner : d->s;
-    if (!to->tells_steps || d->input->base + row->image_offset < to->since)
+    if (!to->tells_steps)
         return;
-    const int at = add_step(d, to, was, to->steps.was);
-    add_step(d, to, is, to->steps.is);
+    if (d->input->base + row->image_offset < to->since) {
+        if (to->steps.reads_again) {
+            add_step(d, to, was, NULL, &to->steps.held_was);
+            add_step(d, to, is, NULL, &to->steps.held_is);
+        }
+        return;
+    }
+    const int at = add_step(d, to, was, to->steps.was, NULL);
+    add_step(d, to, is, to->steps.is, NULL);
     if (at < 0 || row->op != BINLOG_DELETE)
         return;
     pthread_mutex_lock(&to->lock);
@@ -424,7 +435,7 @@ static inline enum err take_usual(struct decoding *d, const struct binlog_row *r
                                   struct diag *diag)
 {
     struct image_row image;
-    *done = row->is_whole && (!d->run.one_day || is_of_task(d, row)) &&
+    *done = row->is_whole && !d->by_cells && (!d->run.one_day || is_of_task(d, row)) &&
             (row->op != BINLOG_UPDATE || normalize_image_stays(d->normalizer, row->before, row->after)) &&
             normalize_image(d->normalizer, &d->io->scratch,
                             row->op == BINLOG_DELETE ? row->before : row->after, &image);
@@ -582,7 +593,7 @@ static enum err decoding_turn(struct decoding *d, const struct binlog_table *tab
 
 static enum err decode(struct decoding *d, struct binlog_rows *rows, struct diag *diag)
 {
-    const int is_plain = !d->change_fn && !d->row_fn;
+    const int is_plain = !d->change_fn && !d->row_fn && !d->by_cells;
     enum step step;
     enum err err;
     while ((step = binlog_rows_next(rows, diag)) == STEP_MORE) {
@@ -622,6 +633,7 @@ enum step binlog_decode_ticket(struct binlog_source *s, struct worker_io *io, st
                              .outbox = d.outbox,
                              .base = d.input->base,
                              .one_day = s->tells_steps && d.input->base + ticket->end > s->since};
+    d.by_cells = s->steps.reads_again && d.input->base + ticket->begin < s->since;
     if (err == OK)
         err = worker_io_unquote_room(io, RECORD_VAR_MAX + 4096, diag);
     struct binlog_piece piece = {.file_name = d.input->path,
@@ -805,8 +817,11 @@ static int binlog_log_steps(const struct source *source, struct log_steps *into)
         log_sums_merge(&into->was[i], &s->steps.was[i], 1);
         log_sums_merge(&into->is[i], &s->steps.is[i], 1);
     }
+    log_sums_merge(&into->held_was, &s->steps.held_was, 1);
+    log_sums_merge(&into->held_is, &s->steps.held_is, 1);
     into->has_place = s->steps.has_place;
     into->overlaps = s->steps.overlaps;
+    into->reads_again = s->steps.reads_again;
     return 1;
 }
 

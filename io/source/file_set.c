@@ -551,8 +551,35 @@ static enum err open_unpacks(struct file_set *set, enum side side, struct diag *
     return OK;
 }
 
-enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date,
-                       int (*is_open_log)(int fd), struct diag *diag)
+static void found_fini(struct found_list *list)
+{
+    for (uint32_t i = 0; i < list->count; i++)
+        mem_give(list->files[i].path);
+    mem_give(list->files);
+    memset(list, 0, sizeof *list);
+}
+
+/* Of all these days, or of none: a log without its middle is none. */
+static enum err find_days(struct found_list *list, const struct job *job, const struct source_spec *source,
+                          const uint16_t *days, int *count, struct diag *diag)
+{
+    struct diag why = {0};
+    for (int i = 0; i < *count; i++) {
+        const enum err err = find_files(list, job, source, days[i], &why);
+        if (err == OK)
+            continue;
+        if (err != ERR_INPUT) {
+            *diag = why;
+            return err;
+        }
+        found_fini(list);
+        *count = 0;
+    }
+    return OK;
+}
+
+int file_set_open_days(struct file_set *set, const struct job *job, enum side side, uint16_t date,
+                       const uint16_t *days, int count, int (*is_open_log)(int fd), struct diag *diag)
 {
     memset(set, 0, sizeof *set);
     const struct bill_spec *bill = job->sources[side].bill;
@@ -561,19 +588,25 @@ enum err file_set_open(struct file_set *set, const struct job *job, enum side si
     set->entry = bill ? bill->entry : NULL;
     set->is_text = job->sources[side].kind == SOURCE_FILES;
     struct found_list list = {0};
-    enum err err = find_files(&list, job, &job->sources[side], date, diag);
+    enum err err = find_days(&list, job, &job->sources[side], days, &count, diag);
+    if (err == OK)
+        err = find_files(&list, job, &job->sources[side], date, diag);
     if (err == OK && list.count)
         qsort(list.files, list.count, sizeof *list.files, is_open_log ? by_log_number : by_path);
     for (uint32_t i = 0; err == OK && i < list.count; i++)
         err = add_found_file(set, job, &list.files[i], is_open_log, diag);
-    for (uint32_t i = 0; i < list.count; i++)
-        mem_give(list.files[i].path);
-    mem_give(list.files);
+    found_fini(&list);
     if (err == OK)
         err = open_unpacks(set, side, diag);
     if (err != OK)
         file_set_close(set);
-    return err;
+    return err == OK ? count : -1;
+}
+
+enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date,
+                       int (*is_open_log)(int fd), struct diag *diag)
+{
+    return file_set_open_days(set, job, side, date, NULL, 0, is_open_log, diag) < 0 ? diag->err : OK;
 }
 
 enum err file_set_add(struct file_set *set, const char *path, uint64_t size, struct diag *diag)

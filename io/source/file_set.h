@@ -71,6 +71,9 @@ enum { PLACE_BITS = 40 }; /* a side has at most 1 TiB */
  * twice is taken once. */
 enum err file_set_open(struct file_set *set, const struct job *job, enum side side, uint16_t date,
                        int (*is_open_log)(int fd), struct diag *diag);
+/* The same of logs, and of `count` days more, if each of these still has files: how many of them. -1 with `diag` filled. */
+int file_set_open_days(struct file_set *set, const struct job *job, enum side side, uint16_t date,
+                       const uint16_t *days, int count, int (*is_open_log)(int fd), struct diag *diag);
 /* Adds a plain file to a set, of which the first `size` bytes count; it may grow. Files are added in order. */
 enum err file_set_add(struct file_set *set, const char *path, uint64_t size, struct diag *diag);
 /* As file_set.size, by what was unpacked meanwhile. Any thread. */

@@ -596,15 +596,17 @@ static void parts_log_tables(const struct source *source, struct text *out)
 
 static int parts_log_steps(const struct source *source, struct log_steps *into)
 {
-    int has_place = 1, overlaps = 1;
+    int has_place = 1, overlaps = 1, reads_again = 0;
     for (uint32_t i = 0; i < of(source)->own; i++) {
         const struct source *part = of(source)->parts[i].source;
-        into->has_place = into->overlaps = 0;
+        into->has_place = into->overlaps = into->reads_again = 0;
         if (!part->ops->log_steps || !part->ops->log_steps(part, into))
             return 0;
         has_place &= into->has_place;
         overlaps &= into->overlaps;
+        reads_again |= into->reads_again;
     }
+    into->reads_again = reads_again;
     into->has_place = has_place;
     into->overlaps = overlaps;
     return of(source)->own > 0;

@@ -19,6 +19,9 @@ struct source_config {
     struct span kept; /* a task: what is known of the side's logs and their tables; empty: nothing */
     int holds;        /* rows of it are carried: the table must be what it was */
     int keeps;        /* a task: log_tables and log_steps will be asked */
+    /* A task: days before `date` whose files, where each day has its own, told of rows of this one: they are read once more. */
+    const uint16_t *log_days;
+    int log_day_count;
 };
 typedef enum err source_open_fn(struct source **out, const struct source_config *config, struct diag *diag);
 
