@@ -499,20 +499,31 @@ static uint32_t same_hash(const struct row_ref *refs, uint32_t count, uint32_t f
     return to;
 }
 
+enum {
+    SLICE = 4096,
+    SLICE_LEAST = 512,
+    MANY_ROWS =
+        256 /* of a partition: their places lie so close that those of several are read with fewer calls */
+};
+_Static_assert(SLICE >= 2 * SUBSET_POOL_MAX, "a pool that is cut is one that nobody would look at whole");
+
+/* How many records are judged at once. Half of a worker's memory: the other half is the index's, results', and spools'. */
+static uint32_t slice_rows(const struct worker *w)
+{
+    const struct run_config *config = w->run->config;
+    const uint64_t fit = config->memory / config->workers / 2 / row_bytes(w);
+    const uint32_t crowd = crowd_rows(config), some = fit < SLICE_LEAST ? SLICE_LEAST
+                                                      : fit < SLICE     ? (uint32_t)fit
+                                                                        : SLICE;
+    return crowd < some ? crowd : some;
+}
+
 /* Judges whole keys, not too many records at once: their rows are held meanwhile. */
 static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t count, int pass)
 {
-    enum { SLICE = 4096, SLICE_LEAST = 512 };
-    _Static_assert(SLICE >= 2 * SUBSET_POOL_MAX, "a pool that is cut is one that nobody would look at whole");
     const uint64_t allowed = w->run->config->memory / w->run->config->workers;
     const int splits = pass < w->run->config->job->match.key_count && crowd_splits(w->run->config);
-    const uint32_t crowd = crowd_rows(w->run->config);
-    /* Half of a worker's memory: the other half is the index's, results', and spools'. */
-    const uint64_t fit = allowed / 2 / row_bytes(w);
-    const uint32_t some = fit < SLICE_LEAST ? SLICE_LEAST
-                          : fit < SLICE     ? (uint32_t)fit
-                                            : SLICE,
-                   slice = crowd < some ? crowd : some;
+    const uint32_t crowd = crowd_rows(w->run->config), slice = slice_rows(w);
     enum err err = OK;
     if (count > slice)
         qsort(refs, count, sizeof *refs, by_key_hash);
@@ -542,21 +553,26 @@ static enum err first_key(struct worker *w)
 {
     struct row_ref *refs = NULL;
     struct pair_ref *pairs = NULL;
-    uint32_t count, room = 0, pair_count, pair_room = 0;
+    uint32_t count = 0, room = 0, pair_count, pair_room = 0;
     const struct run_config *config = w->run->config;
     enum err err = OK;
     for (uint32_t shard = 0; err == OK && shard < w->run->shard_count; shard++) {
         enum step step = w->shards[shard] ? STEP_MORE : STEP_DONE;
         while (step == STEP_MORE && err == OK && !run_failed(w->run)) {
-            count = pair_count = 0;
+            const uint32_t before = count;
+            pair_count = 0;
             step =
                 config->index->next(w->shards[shard], &refs, &count, &room,
                                     config->write_match ? &pairs : NULL, &pair_count, &pair_room, &w->diag);
             err = step == STEP_FAILED ? w->diag.err : OK;
             if (err == OK && pair_count)
                 err = config->sink->ops->put_pairs(config->sink, w->number, pairs, pair_count, &w->diag);
-            if (err == OK)
+            /* Few by themselves: what they take is still in the caches, and the next ones take it anew. */
+            if (err == OK &&
+                (step != STEP_MORE || count - before < MANY_ROWS || 2 * count - before > slice_rows(w))) {
                 err = judge_slices(w, refs, count, 0);
+                count = 0;
+            }
         }
     }
     for (uint32_t shard = 0; shard < w->run->shard_count; shard++)
