@@ -161,8 +161,13 @@ static char *map_pages(size_t size, int huge)
 {
     if (fault_now(FAULT_MEM))
         return NULL;
+    if (!huge) {
+        void *const pages =
+            mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        return pages == MAP_FAILED ? NULL : pages;
+    }
     /* Over-map and trim, so that a huge page can start at the first byte. */
-    const size_t align = huge ? (size_t)2 << 20 : 4096;
+    const size_t align = (size_t)2 << 20;
     char *p =
         mmap(NULL, size + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)

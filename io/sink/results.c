@@ -393,12 +393,21 @@ static enum err spill(struct results *s, struct results_lane *lane, struct lane_
     return OK;
 }
 
-/* Room for so many bytes more; NULL when memory is out. */
-static char *class_grow(struct lane_class *c, size_t more)
+/* How large a class begins. It is addresses, and memory only as rows are written to it; what moves later has to be moved in the tables of
+ * all cores. Where memory is short room counts as if it were used, so there it is little. */
+static size_t room_first(const struct results *s)
 {
-    enum { ROOM_MIN = 16 * 1024 };
+    enum { ROOM_MIN = 16 * 1024, ROOM_MAX = 1024 * 1024, CLASSES_A_LANE = 64 };
+    const size_t share = s->config.sort_bytes / CLASSES_A_LANE;
+    return share < ROOM_MIN ? ROOM_MIN : share < ROOM_MAX ? share : ROOM_MAX;
+}
+
+/* Room for so many bytes more; NULL when memory is out. */
+static char *class_grow(const struct results *s, struct lane_class *c, size_t more)
+{
     if (c->used + more > c->room) {
-        const size_t twice = (c->used + more) * 2, want = twice < ROOM_MIN ? ROOM_MIN : twice;
+        const size_t twice = (c->used + more) * 2, first = room_first(s),
+                     want = twice < first ? first : twice;
         char *grown = c->bytes ? mem_map_more(c->bytes, c->room, want, 0) : mem_map(want, 0);
         if (!grown)
             return NULL;
@@ -459,7 +468,7 @@ static enum err store_item(struct results *s, struct results_lane *lane, int fil
     enum err err = make_room(s, lane, c, size, diag);
     if (err != OK)
         return err;
-    char *at = class_grow(c, size);
+    char *at = class_grow(s, c, size);
     if (mem_list_more(&c->items, c->item_count, &c->item_room, 256, "breaks", NULL) != OK)
         at = NULL;
     if (!at)
