@@ -9,6 +9,7 @@
 #include "io/filter/inflate.h"
 #include "io/format/crc32.h"
 #include "io/ring/sys.h"
+#include <dlfcn.h>
 #include <errno.h>
 #include <iconv.h>
 #include <pthread.h>
@@ -24,6 +25,59 @@ enum {
     DIRECTORY_MAX = 16 << 20
 };
 
+/* libzip is loaded when the first archive is opened: it brings two libraries along, and a run of plain files would start 0.7 ms later. */
+#define ZIP_CALLS(X)                                                                                         \
+    X(discard)                                                                                               \
+    X(error_code_zip)                                                                                        \
+    X(error_fini)                                                                                            \
+    X(error_init)                                                                                            \
+    X(error_set)                                                                                             \
+    X(error_strerror)                                                                                        \
+    X(error_to_data)                                                                                         \
+    X(fclose)                                                                                                \
+    X(file_get_error)                                                                                        \
+    X(fopen_index)                                                                                           \
+    X(fread)                                                                                                 \
+    X(get_error)                                                                                             \
+    X(get_name)                                                                                              \
+    X(get_num_entries)                                                                                       \
+    X(open_from_source)                                                                                      \
+    X(source_free)                                                                                           \
+    X(source_function_create)                                                                                \
+    X(source_make_command_bitmap)                                                                            \
+    X(source_seek_compute_offset)                                                                            \
+    X(stat_index)                                                                                            \
+    X(stat_init)
+#define POINTER(name) __typeof__(zip_##name) *name;
+#define CALL(name) {"zip_" #name, (void **)&zip.name},
+static struct {
+    ZIP_CALLS(POINTER)
+} zip;
+static int zip_loaded;
+static pthread_once_t zip_once = PTHREAD_ONCE_INIT;
+
+/* It stays loaded until the process ends. */
+static void load_zip(void)
+{
+    const struct {
+        const char *name;
+        void **at;
+    } calls[] = {ZIP_CALLS(CALL)};
+    void *library = dlopen("libzip.so.4", RTLD_NOW | RTLD_LOCAL);
+    for (size_t i = 0; library && i < sizeof calls / sizeof *calls; i++)
+        if (!(*calls[i].at = dlsym(library, calls[i].name)))
+            return;
+    zip_loaded = library != NULL;
+}
+
+static enum err need_zip(const char *path, struct diag *diag)
+{
+    pthread_once(&zip_once, load_zip);
+    return zip_loaded ? OK
+                      : diag_set(diag, ERR_MACHINE, "zip.library", "install libzip4",
+                                 "%s: zip archives cannot be read: libzip cannot be loaded", path);
+}
+
 /* The archive as libzip reads it. */
 struct part {
     int fd;
@@ -38,7 +92,7 @@ static zip_int64_t part_call(void *context, void *data, zip_uint64_t size, zip_s
     struct part *part = context;
     switch (command) {
     case ZIP_SOURCE_SUPPORTS:
-        return zip_source_make_command_bitmap(ZIP_SOURCE_OPEN, ZIP_SOURCE_READ, ZIP_SOURCE_CLOSE,
+        return zip.source_make_command_bitmap(ZIP_SOURCE_OPEN, ZIP_SOURCE_READ, ZIP_SOURCE_CLOSE,
                                               ZIP_SOURCE_STAT, ZIP_SOURCE_ERROR, ZIP_SOURCE_FREE,
                                               ZIP_SOURCE_SEEK, ZIP_SOURCE_TELL, -1);
     case ZIP_SOURCE_OPEN:
@@ -49,14 +103,14 @@ static zip_int64_t part_call(void *context, void *data, zip_uint64_t size, zip_s
         ssize_t n = sys_pread_full(part->fd, data, size < left ? size : left, part->begin + part->at);
         if (n < 0) {
             part->failed = (int)-n;
-            zip_error_set(&part->error, ZIP_ER_READ, (int)-n);
+            zip.error_set(&part->error, ZIP_ER_READ, (int)-n);
             return -1;
         }
         part->at += (uint64_t)n;
         return n;
     }
     case ZIP_SOURCE_SEEK: {
-        zip_int64_t at = zip_source_seek_compute_offset(part->at, part->size, data, size, &part->error);
+        zip_int64_t at = zip.source_seek_compute_offset(part->at, part->size, data, size, &part->error);
         if (at < 0)
             return -1;
         part->at = (uint64_t)at;
@@ -66,18 +120,18 @@ static zip_int64_t part_call(void *context, void *data, zip_uint64_t size, zip_s
         return (zip_int64_t)part->at;
     case ZIP_SOURCE_STAT: {
         zip_stat_t *stat = data;
-        zip_stat_init(stat);
+        zip.stat_init(stat);
         stat->valid = ZIP_STAT_SIZE;
         stat->size = part->size;
         return sizeof *stat;
     }
     case ZIP_SOURCE_ERROR:
-        return zip_error_to_data(&part->error, data, size);
+        return zip.error_to_data(&part->error, data, size);
     case ZIP_SOURCE_CLOSE:
     case ZIP_SOURCE_FREE: /* its owner frees it */
         return 0;
     default:
-        zip_error_set(&part->error, ZIP_ER_OPNOTSUPP, 0);
+        zip.error_set(&part->error, ZIP_ER_OPNOTSUPP, 0);
         return -1;
     }
 }
@@ -159,7 +213,7 @@ struct archive {
 
 static enum err say(const struct archive *archive, const char *path, zip_error_t *error, struct diag *diag)
 {
-    int code = zip_error_code_zip(error);
+    int code = zip.error_code_zip(error);
     if (code == ZIP_ER_MEMORY)
         return mem_fail(diag, 0, "a zip archive");
     if (archive->part.failed)
@@ -168,20 +222,21 @@ static enum err say(const struct archive *archive, const char *path, zip_error_t
         return diag_set(diag, ERR_INPUT, "zip.disagrees",
                         "two programs would read two different things from it: get it again from its sender",
                         "%s: the zip archive's directory disagrees with its entries: %s", path,
-                        zip_error_strerror(error));
+                        zip.error_strerror(error));
     if (code == ZIP_ER_EXISTS)
         return diag_set(
             diag, ERR_INPUT, "zip.name", "get the file again from its sender",
             "%s: two entries of the zip archive have one name; which of them is meant cannot be known", path);
     return diag_set(diag, ERR_INPUT, "zip.damaged", "the file was damaged on its way: get it again",
-                    "%s: the zip archive cannot be read: %s", path, zip_error_strerror(error));
+                    "%s: the zip archive cannot be read: %s", path, zip.error_strerror(error));
 }
 
 static void archive_close(struct archive *archive)
 {
     if (archive->zip)
-        zip_discard(archive->zip);
-    zip_error_fini(&archive->part.error);
+        zip.discard(archive->zip);
+    if (zip_loaded)
+        zip.error_fini(&archive->part.error);
 }
 
 static enum err archive_open(struct archive *archive, int fd, uint64_t size, const char *path,
@@ -189,23 +244,26 @@ static enum err archive_open(struct archive *archive, int fd, uint64_t size, con
 {
     memset(archive, 0, sizeof *archive);
     archive->part = (struct part){.fd = fd, .size = size};
-    zip_error_init(&archive->part.error);
-    enum err err = find_end(&archive->part, path, diag);
+    enum err err = need_zip(path, diag);
+    if (err != OK)
+        return err;
+    zip.error_init(&archive->part.error);
+    err = find_end(&archive->part, path, diag);
     if (err != OK)
         return err;
     zip_error_t error;
-    zip_error_init(&error);
-    zip_source_t *source = zip_source_function_create(part_call, &archive->part, &error);
+    zip.error_init(&error);
+    zip_source_t *source = zip.source_function_create(part_call, &archive->part, &error);
     if (source)
         pthread_mutex_lock(&clock_lock);
-    archive->zip = zip_open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &error);
+    archive->zip = zip.open_from_source(source, ZIP_RDONLY | ZIP_CHECKCONS, &error);
     pthread_mutex_unlock(&clock_lock);
     if (!archive->zip) {
         err = say(archive, path, &error, diag);
         if (source)
-            zip_source_free(source);
+            zip.source_free(source);
     }
-    zip_error_fini(&error);
+    zip.error_fini(&error);
     return err;
 }
 
@@ -324,7 +382,7 @@ enum err zip_list(struct zip_listing *listing, int fd, uint64_t size, const char
     enum err err = archive_open(&archive, fd, size, path, diag);
     if (err == OK)
         err = check_nul(&archive.part, path, diag);
-    zip_int64_t count = err == OK ? zip_get_num_entries(archive.zip, 0) : 0;
+    zip_int64_t count = err == OK ? zip.get_num_entries(archive.zip, 0) : 0;
     if (count > ZIP_ENTRIES_MAX)
         err = diag_set(diag, ERR_INPUT, "zip.limit", "split the archive",
                        "%s: the zip archive has %lld entries; at most %d are read", path, (long long)count,
@@ -336,9 +394,9 @@ enum err zip_list(struct zip_listing *listing, int fd, uint64_t size, const char
     }
     for (zip_int64_t i = 0; err == OK && i < count; i++) {
         zip_stat_t stat;
-        const char *raw = zip_get_name(archive.zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW);
-        if (!raw || zip_stat_index(archive.zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW, &stat) != 0) {
-            err = say(&archive, path, zip_get_error(archive.zip), diag);
+        const char *raw = zip.get_name(archive.zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW);
+        if (!raw || zip.stat_index(archive.zip, (zip_uint64_t)i, ZIP_FL_ENC_RAW, &stat) != 0) {
+            err = say(&archive, path, zip.get_error(archive.zip), diag);
             break;
         }
         size_t length = strlen(raw);
@@ -407,9 +465,9 @@ static enum err fill(struct unzip *z, struct diag *diag)
         return OK;
     memmove(z->block, z->next - INFLATE_BACK, INFLATE_BACK);
     z->next = z->block + INFLATE_BACK;
-    zip_int64_t n = zip_fread(z->file, z->block + INFLATE_BACK, PIECE);
+    zip_int64_t n = zip.fread(z->file, z->block + INFLATE_BACK, PIECE);
     if (n < 0)
-        return say(&z->archive, z->path, zip_file_get_error(z->file), diag);
+        return say(&z->archive, z->path, zip.file_get_error(z->file), diag);
     if (n == 0)
         return diag_set(diag, ERR_INPUT, "zip.cut", "the file was cut off on its way: get it again",
                         "%s: the entry ends after %llu of %llu packed bytes", z->path,
@@ -476,7 +534,7 @@ static void unzip_close(struct filter *filter)
 {
     struct unzip *z = (struct unzip *)filter;
     if (z->file)
-        zip_fclose(z->file);
+        zip.fclose(z->file);
     archive_close(&z->archive);
     inflate_close(z->inflate);
     mem_give(z->block);
@@ -516,8 +574,8 @@ enum err unzip_open(struct filter **out, int fd, uint64_t size, const char *path
     z->path = path;
     enum err err = archive_open(&z->archive, fd, size, path, diag);
     zip_stat_t stat;
-    if (err == OK && zip_stat_index(z->archive.zip, index, ZIP_FL_ENC_RAW, &stat) != 0)
-        err = say(&z->archive, path, zip_get_error(z->archive.zip), diag);
+    if (err == OK && zip.stat_index(z->archive.zip, index, ZIP_FL_ENC_RAW, &stat) != 0)
+        err = say(&z->archive, path, zip.get_error(z->archive.zip), diag);
     if (err == OK && ((stat.valid & ZIP_STAT_ENCRYPTION_METHOD && stat.encryption_method != ZIP_EM_NONE) ||
                       (stat.comp_method != ZIP_CM_STORE && stat.comp_method != ZIP_CM_DEFLATE)))
         err = unsupported(path, &stat, diag);
@@ -527,10 +585,10 @@ enum err unzip_open(struct filter **out, int fd, uint64_t size, const char *path
         z->crc_wanted = stat.crc;
         z->ended = stat.comp_method == ZIP_CM_STORE && !stat.comp_size && !stat.size;
         pthread_mutex_lock(&clock_lock);
-        z->file = zip_fopen_index(z->archive.zip, index, ZIP_FL_COMPRESSED);
+        z->file = zip.fopen_index(z->archive.zip, index, ZIP_FL_COMPRESSED);
         pthread_mutex_unlock(&clock_lock);
         if (!z->file)
-            err = say(&z->archive, path, zip_get_error(z->archive.zip), diag);
+            err = say(&z->archive, path, zip.get_error(z->archive.zip), diag);
     }
     if (err == OK) {
         z->block = mem_take_zero(1, INFLATE_BACK + PIECE);

@@ -81,6 +81,8 @@ if [ -n "$tieout" ]; then
     if ! command -v nm >/dev/null; then
         echo "skipped the symbols: no nm"
     else
+        # Each start looks up all their names; they are loaded when they are needed (io/net/evp.h, lazy.c, filter/unzip.c, push/kafka.c).
+        readelf -d "$tieout" | grep -E 'NEEDED.*lib(crypto|ssl|zip|curl|mariadb|rdkafka|stdc[+][+])[.]' | tell "loaded by every start of $tieout" || true
         nm -D --undefined-only "$tieout" | grep -wE 'strtold|atof|wcstod|gets|tmpnam|mktemp|system|popen' | tell "called by $tieout" || true
     fi
 fi
