@@ -15,9 +15,11 @@ for word in "$@"; do
 done
 tieout=$build/cli/tieout make_book=$build/tests/push/push_make_book kafka_mock=$build/tests/push/push_kafka_mock
 work=$(mktemp -d)
+# shellcheck source=tests/support/processes.sh
+. "$root/tests/support/processes.sh"
 # shellcheck source=tests/fetch/servers.sh
 . "$root/tests/fetch/servers.sh"
-trap 'stop_all; rm -rf "$work"' EXIT
+trap 'stop_all; release_ports; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 export HOOK_SECRET=bench-secret
 
@@ -47,7 +49,10 @@ END
 measure file: 'file: out.jsonl'
 measure csv: 'file: out.csv, format: csv'
 
-port=$(free_port)
+hold_ports 3
+read -r port tcp http <<END
+$ports
+END
 mkdir -p "$work/nginx"
 cat >"$work/nginx.conf" <<END
 daemon off;
@@ -68,16 +73,15 @@ END
 nginx=$(command -v nginx || echo /usr/sbin/nginx)
 "$nginx" -c "$work/nginx.conf" >/dev/null 2>&1 &
 pids="$pids $!"
-wait_for_port "$port" nginx
+wait_for_port "$port" nginx $!
 measure webhook: "webhook: \"http://127.0.0.1:$port/\", secret: env:HOOK_SECRET"
 measure webhook8: "webhook: \"http://127.0.0.1:$port/\", secret: env:HOOK_SECRET, parallel: 8"
 
 if [ -n "$nsqd" ]; then
-    tcp=$(free_port) http=$(free_port)
     mkdir "$work/nsqd"
     "$nsqd" "-tcp-address=127.0.0.1:$tcp" "-http-address=127.0.0.1:$http" -log-level=error -data-path "$work/nsqd" >/dev/null 2>&1 &
     pids="$pids $!"
-    wait_for_port "$tcp" nsqd
+    wait_for_port "$tcp" nsqd $!
     measure nsq: "nsq: \"127.0.0.1:$tcp\", topic: errors"
     measure nsqhttp: "nsq: \"http://127.0.0.1:$http\", topic: errors"
 else
@@ -104,9 +108,11 @@ rm -rf "$work/run"
 cp -r "$work/book" "$work/run"
 printf 'version: 1\npush: {sinks: {slow: {file: out.jsonl, rate: 10}}}\n' >"$work/run/book.yaml"
 python3 - "$tieout" "$work/run" "$errors" <<'END'
-import resource, signal, subprocess, sys, time
+import os, resource, signal, subprocess, sys, time
 p = subprocess.Popen([sys.argv[1], "push", "--jobs=" + sys.argv[2]], stderr=subprocess.DEVNULL)
-time.sleep(5 if int(sys.argv[3]) > 1000 else 1)
+while not os.path.exists(sys.argv[2] + "/out.jsonl") and p.poll() is None:
+    time.sleep(0.01)
+time.sleep(5 if int(sys.argv[3]) > 1000 else 0.5)
 p.send_signal(signal.SIGTERM)
 p.wait()
 sent = sum(1 for _ in open(sys.argv[2] + "/out.jsonl"))

@@ -13,6 +13,9 @@ cd "$root"
 . cli/deps.sh
 deps_install build test
 
+# Debian's own python3, which cli/deps.sh names, before another that PATH may have: a wrapper starts ten times slower.
+PATH=/usr/bin:$PATH
+export PATH
 kinds=${1:-release asan tsan}
 jobs=$(nproc)
 export ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:allocator_may_return_null=1"
@@ -33,7 +36,8 @@ for kind in $kinds; do
         exit 1
     fi
     echo "== $kind: tests"
-    # Two more than there are cores: tests with servers wait much of their time.
+    # Two more than there are cores: tests with servers wait much of their time. Half an hour is for what hangs: the longest test takes two minutes
+    # of processor, and a machine may be slow and busy.
     # shellcheck disable=SC2086 # words on purpose
-    ctest --test-dir "$build" $only --output-on-failure -j "$((jobs + 2))" --timeout 600
+    ctest --test-dir "$build" $only --output-on-failure -j "$((jobs + 2))" --timeout 1800
 done

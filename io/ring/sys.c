@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FAULT()                                                                                              \
@@ -173,6 +175,28 @@ int sys_truncate(int fd, uint64_t size)
         done = ftruncate(fd, (off_t)size);
     while (done && errno == EINTR);
     return done ? -errno : 0;
+}
+
+int sys_lock_alone(int fd)
+{
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EINTR)
+            continue;
+        /* Refused also because of one who only looks: then it can be had shared. */
+        if (errno != EWOULDBLOCK || flock(fd, LOCK_SH | LOCK_NB) != 0)
+            return -errno;
+        flock(fd, LOCK_UN);
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+    return 0;
+}
+
+int sys_is_locked(int fd)
+{
+    const int locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!locked)
+        flock(fd, LOCK_UN);
+    return locked;
 }
 
 int sys_fsync_folder(const char *folder)

@@ -35,6 +35,10 @@ int sys_rename(const char *from, const char *to);
 int sys_exchange(const char *a, const char *b);
 /* A file without a name in `directory`: gone when closed, also after kill -9. */
 int sys_open_unnamed(const char *directory);
+/* flock for us alone: 0, or -EWOULDBLOCK where another has it so. Who holds it shared only looks whether it is taken, and is waited for. */
+int sys_lock_alone(int fd);
+/* Whether another has it for itself. Looking is no reason for sys_lock_alone to be refused. */
+int sys_is_locked(int fd);
 /* Switches O_DIRECT on or off. 0, or -errno where the file system has no such thing. */
 int sys_direct(int fd, int on);
 /* Reserves room on the disk; where the file system cannot, nothing happens and 0 is returned. */

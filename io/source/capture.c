@@ -66,7 +66,10 @@ static enum err take_lock(struct capture *c, struct diag *diag)
     c->lock = sys_open(path, O_RDWR | O_CREAT, 0600);
     if (c->lock < 0)
         return diag_set_errno(diag, -c->lock, "capture.lock", "%s: cannot open it", path);
-    if (flock(c->lock, LOCK_EX | LOCK_NB) != 0)
+    const int refused = sys_lock_alone(c->lock);
+    if (refused && refused != -EWOULDBLOCK)
+        return diag_set_errno(diag, -refused, "capture.lock", "%s: cannot lock it", path);
+    if (refused)
         return diag_set(diag, ERR_STATE, "capture.running",
                         "end it first, or see `tieout capture JOB.yaml --status`",
                         "%s: another process captures into this folder", c->directory);
@@ -409,7 +412,7 @@ enum err capture_status_read(struct capture_status *status, const char *director
     snprintf(path, sizeof path, "%s/capture.lock", directory);
     int lock = sys_open(path, O_RDONLY, 0);
     if (lock >= 0) {
-        status->running = flock(lock, LOCK_SH | LOCK_NB) != 0;
+        status->running = sys_is_locked(lock);
         sys_close(lock);
     }
     return err == OK ? diag->err : err;

@@ -323,13 +323,13 @@ static enum err take_lock(struct state *state, struct diag *diag)
     int fd = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
     if (fd < 0)
         return diag_set_errno(diag, -fd, "state.lock", "%s: cannot open it", path);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        int errnum = errno;
+    const int refused = sys_lock_alone(fd);
+    if (refused) {
         ssize_t n = sys_pread_full(fd, who, sizeof who - 1, 0);
         who[n > 0 ? n : 0] = 0;
         sys_close(fd);
-        if (errnum != EWOULDBLOCK)
-            return diag_set_errno(diag, errnum, "state.lock", "%s: cannot lock it", path);
+        if (refused != -EWOULDBLOCK)
+            return diag_set_errno(diag, -refused, "state.lock", "%s: cannot lock it", path);
         return diag_set(diag, ERR_STATE, "state.locked", "let it end; `tieout status` shows how far it is",
                         "%s: another tieout does this book's tasks now (%s)", state->directory, who);
     }
@@ -558,7 +558,7 @@ int state_is_locked(const char *directory, char *who, size_t room)
     int fd = sys_open(path, O_RDONLY, 0);
     if (fd < 0)
         return 0;
-    const int locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    const int locked = sys_is_locked(fd);
     if (locked) {
         ssize_t n = sys_pread_full(fd, who, room - 1, 0);
         who[n > 0 ? n : 0] = 0;

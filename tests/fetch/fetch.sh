@@ -5,9 +5,11 @@ set -eu
 tieout=$(readlink -f -- "$1")
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 work=$(mktemp -d)
+# shellcheck source=tests/support/processes.sh
+. "$here/../support/processes.sh"
 # shellcheck source=tests/fetch/servers.sh
 . "$here/servers.sh"
-trap 'stop_all; chmod -R u+w "$work" 2>/dev/null || true; rm -rf "$work"' EXIT
+trap 'stop_all; release_ports; chmod -R u+w "$work" 2>/dev/null || true; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 unset http_proxy https_proxy all_proxy HTTPS_PROXY ALL_PROXY || true
 chmod 755 "$work"
@@ -48,6 +50,34 @@ fetch()
     if grep -q 's3cret' "$work/stdout" "$work/stderr"; then
         wrong "$1: tells the secret"
     fi
+}
+# fetch_again NAME: what is not there is asked for again; it is stopped as soon as it says so.
+fetch_again()
+{
+    begin_fetch "$1" --deadline=3600
+    said_again
+    kill "$fetcher" 2>/dev/null || true
+    end_fetch
+}
+begin_fetch() # NAME [OPTION]
+{
+    : >"$work/stderr"
+    "$tieout" fetch "$work/$1.yaml" --date=2026-11-19 $2 >"$work/stdout" 2>"$work/stderr" &
+    fetcher=$!
+    pids="$pids $fetcher"
+}
+said_again()
+{
+    until grep -q 'again in' "$work/stderr"; do
+        ! has_ended "$fetcher" || { wrong "it was not tried again"; return 0; }
+        sleep 0.05
+    done
+}
+end_fetch() # its exit code in $code
+{
+    code=0
+    wait "$fetcher" || code=$?
+    forget "$fetcher"
 }
 spool=$work/data/SHOP/2026-11-19
 # there FILE ORIGINAL: the spool holds it, whole, and nothing half-done.
@@ -109,11 +139,14 @@ not_there bill_20261119.csv.gz
 empty
 job nothing '{from: "drop/nothing*", deadline: 2s}'
 fetch nothing 5 'there is no such file'
-grep -q 'again in' stderr || wrong "it was not tried again"
-job late '{from: "late/bill.csv", deadline: 20s, retry: {max: 1s}}'
-(sleep 1.5; mkdir late; cp bill.csv late/tmp; mv late/tmp late/bill.csv) &
-fetch late 0 'again in'
-wait $!
+job late '{from: "late/bill.csv", deadline: 600s, retry: {max: 1s}}'
+begin_fetch late ''
+said_again
+mkdir late
+cp bill.csv late/tmp
+mv late/tmp late/bill.csv
+end_fetch
+[ $code -eq 0 ] || wrong "late: exit code $code"
 there bill.csv bill.csv
 empty
 mkdir -p empties
@@ -127,14 +160,17 @@ job early '{from: "drop/*", not_before: "10:00"}'
 grep -q 'not ready before 2078-01-02T10:00:00+08:00' stderr || wrong "early: does not say so"
 # Two at once.
 mkdir -p "$spool"
-(flock 9; touch locked; sleep 1) 9<"$spool" &
-until [ -e locked ]; do sleep 0.05; done
+exec 9<"$spool"
+flock 9
 fetch folder 6 'another fetch'
-wait $!
+exec 9<&-
 empty
 
 # ---- secrets, before anything goes out ----
-sshd_port=$(free_port)
+hold_ports 7
+read -r sshd_port ftp_port ftps_port https_port wrong_port self_port http_port <<END
+$ports
+END
 chmod 644 password
 job readable "{from: \"sftp://127.0.0.1:$sshd_port/x\", user: me, password: \"file:password\", host_key: \"SHA256:x\"}"
 fetch readable 2 'others may read this secret'
@@ -219,15 +255,14 @@ fetch sftp_known 5 'is not who it should be'
 [ "$(grep -c 'Accepted publickey' sshd.log)" -eq "$logins" ] || wrong "it logged in to a server with another host key"
 not_there bill-2026-11-19.csv
 stop_all
-job sftp_down "{from: \"$url/bill-{date}.csv\", user: $me, key: user_key, host_key: \"$host_key\", deadline: 2s}"
-fetch sftp_down 5 'again in'
+job sftp_down "{from: \"$url/bill-{date}.csv\", user: $me, key: user_key, host_key: \"$host_key\"}"
+fetch_again sftp_down
 
 # ---- FTP and FTPS ----
 make_certificates
 mkdir -p ftp
 cp big.csv ftp/big.csv
 cp bill.csv ftp/bill_20261119.csv
-ftp_port=$(free_port)
 start_vsftpd NO
 base="user: anonymous, password: \"file:password\", deadline: 0s"
 url=ftp://127.0.0.1:$ftp_port
@@ -250,7 +285,7 @@ job ftp_needs_tls "{from: \"ftpes://127.0.0.1:$ftp_port/big.csv\", $base, ca: tl
 fetch ftp_needs_tls 5 'nothing was told to it'
 grep -q 'command.*PASS' vsftpd.log && wrong "the password went out without TLS"
 stop_all
-ftp_port=$(free_port)
+ftp_port=$ftps_port
 start_vsftpd YES
 url=ftpes://127.0.0.1:$ftp_port
 job ftps "{from: \"$url/big.csv\", $base, ca: tls/ca.pem}"
@@ -282,29 +317,37 @@ cp big.csv bill.csv bill.csv.gz www
 sha256sum bill.csv | cut -d' ' -f1 >www/bill.csv.sha256
 printf '{"code":"NO_STATEMENT_EXIST"}' >www/message.csv
 printf 'me:%s\n' "$(openssl passwd -apr1 s3cret)" >htpasswd
-https_port=$(free_port)
-wrong_port=$(free_port)
-self_port=$(free_port)
-http_port=$(free_port)
 start_nginx
+# How many GETs nginx has told of. What it sent last it may not have told yet; one worker does all, in turn, so behind a later request it has.
+marks=0
+gets()
+{
+    marks=$((marks + 1))
+    python3 -S -E -c 'import socket, sys
+s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+s.sendall(b"HEAD /mark%s HTTP/1.0\r\n\r\n" % sys.argv[2].encode())
+s.recv(100)' "$http_port" $marks
+    until grep -q "^HEAD /mark$marks " nginx/access.log; do sleep 0.02; done
+    grep -c '^GET' nginx/access.log || true
+}
 base="ca: tls/ca.pem, deadline: 0s"
 url=https://127.0.0.1:$https_port
 job https "{from: [\"$url/bill.csv\", \"$url/bill.csv.gz\"], $base}"
 fetch https 0
 there bill.csv bill.csv
 there bill.csv.gz bill.csv.gz
-before=$(wc -l <nginx/access.log)
+before=$(gets)
 fetch https 0 'is there already'
-[ "$(tail -n +$((before + 1)) nginx/access.log | grep -c GET)" -eq 0 ] || wrong "what is there was brought again"
+[ "$(gets)" -eq "$before" ] || wrong "what is there was brought again"
 # Restated on the server: only its time tells it from what came.
 cp changed_bill.csv www/bill.csv
 touch -d '2026-11-20 09:00' www/bill.csv
 fetch https 0 'is a restatement'
 there bill.csv bill.csv
 cmp -s "$spool.restated/2-bill.csv" changed_bill.csv || wrong "https: the restatement was not kept beside"
-before=$(wc -l <nginx/access.log)
+before=$(gets)
 fetch https 0 'bill.csv was restated since'
-[ "$(tail -n +$((before + 1)) nginx/access.log | grep -c GET)" -eq 0 ] || wrong "https: the restatement was brought twice"
+[ "$(gets)" -eq "$before" ] || wrong "https: the restatement was brought twice"
 touch -d '2026-11-20 09:30' www/bill.csv
 fetch https 0 'was restated since'
 [ "$(ls "$spool.restated")" = 2-bill.csv ] || wrong "https: one restatement lies there twice"
@@ -336,10 +379,10 @@ job https_moved "{from: \"$url/moved/bill.csv\", $base}"
 fetch https_moved 0
 there bill.csv bill.csv
 empty
-job https_missing "{from: \"$url/none.csv\", ca: tls/ca.pem, deadline: 2s}"
+job https_missing "{from: \"$url/none.csv\", $base}"
 fetch https_missing 5 'answers 404'
-grep -q 'again in' stderr || wrong "a bill that is not there yet was not asked for again"
-job https_busy "{from: \"$url/busy/bill.csv\", ca: tls/ca.pem, deadline: 2s}"
+fetch_again https_missing
+job https_busy "{from: \"$url/busy/bill.csv\", $base}"
 fetch https_busy 5 'answers 503'
 job https_wrong "{from: \"https://127.0.0.1:$wrong_port/private/bill.csv\", $base, user: me, password: \"file:password\"}"
 fetch https_wrong 5 'is not who it should be'
@@ -352,36 +395,27 @@ job http_plain "{from: \"http://127.0.0.1:$http_port/bill.csv\", $base}"
 fetch http_plain 2 'without encryption'
 # Cut in the middle of a slow transfer: the server goes away, comes back, and the rest is brought.
 : >nginx/access.log
-job https_slow "{from: \"$url/slow/big.csv\", ca: tls/ca.pem, deadline: 60s, retry: {max: 1s}}"
-(
-    until [ "$(stat -c %s "$spool/.big.csv.part" 2>/dev/null || echo 0)" -gt 200000 ]; do sleep 0.05; done
-    kill -9 "$nginx_pid" "$(cat nginx/worker)"
-) &
-killer=$!
-pgrep -P "$nginx_pid" >nginx/worker
-{
-    wait_restart=0
-    while kill -0 "$killer" 2>/dev/null; do sleep 0.05; wait_restart=$((wait_restart + 1)); done
-    sed -i 's/limit_rate 300k/limit_rate 0/' nginx.conf
-} &
-fetch_restart=$!
-"$tieout" fetch https_slow.yaml --date=2026-11-19 >stdout 2>stderr &
-fetcher=$!
-wait $killer || true
-wait $fetch_restart || true
+job https_slow "{from: \"$url/slow/big.csv\", ca: tls/ca.pem, deadline: 600s, retry: {max: 1s}}"
+worker=$(pgrep -P "$nginx_pid")
+begin_fetch https_slow ''
+until [ "$(stat -c %s "$spool/.big.csv.part" 2>/dev/null || echo 0)" -gt 200000 ] || has_ended "$fetcher"; do sleep 0.05; done
+kill -9 "$nginx_pid" "$worker"
+wait "$nginx_pid" 2>/dev/null || true
+forget "$nginx_pid"
+sed -i 's/limit_rate 1k/limit_rate 0/' nginx.conf
 /usr/sbin/nginx -c "$work/nginx.conf" -e "$work/nginx/error.log" &
 nginx_pid=$!
 pids="$pids $nginx_pid"
-code=0
-wait $fetcher || code=$?
+end_fetch
 [ $code -eq 0 ] || wrong "https_slow: exit code $code"
 there big.csv big.csv
 grep -q 'going on at byte' stderr || wrong "https_slow: began again"
+gets >gets
 grep -q 'GET /slow/big.csv 206' nginx/access.log || wrong "https_slow: no part was asked for"
 empty
 # A server that says nothing at all.
-kill -STOP "$(pgrep -P "$nginx_pid")"
 worker=$(pgrep -P "$nginx_pid")
+kill -STOP "$worker"
 job https_stall "{from: \"$url/big.csv\", ca: tls/ca.pem, deadline: 3s, stall: 1s}"
 fetch https_stall 5
 kill -CONT "$worker"

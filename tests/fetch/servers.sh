@@ -1,28 +1,24 @@
 # tests/fetch/servers.sh: real servers on loopback ports, for the folder $work; sourced by the tests. Each start_ function waits
-# until its server answers and notes its pid in $pids; stop_all ends those and nothing else.
+# until its server answers and notes its pid in $pids; stop_all ends those and nothing else. tests/support/processes.sh is read before.
 
 pids=
 
-# A port that nobody listens on.
-free_port()
+# Waits until server NAME, process PID, listens; minutes, which only a broken one needs.
+wait_for_port() # PORT NAME PID
 {
-    python3 -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
-}
-
-wait_for_port()
-{
-    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
-        if python3 -c 'import socket, sys
-socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1).close()' "$1" 2>/dev/null; then
-            return 0
-        fi
-        sleep 0.1
-    done
-    echo "nobody listens on port $1 ($2)" >&2
-    exit 1
+    if ! python3 -S -E -c 'import os, socket, sys, time
+for tries in range(6000):
+    try:
+        socket.create_connection(("127.0.0.1", int(sys.argv[1])), 60).close()
+        sys.exit(0)
+    except OSError:
+        if open("/proc/%s/stat" % sys.argv[2]).read().rsplit(")")[1].split()[0] == "Z":
+            break
+        time.sleep(0.05)
+sys.exit(1)' "$1" "$3"; then
+        echo "nobody listens on port $1 ($2)" >&2
+        exit 1
+    fi
 }
 
 stop_all()
@@ -33,6 +29,16 @@ stop_all()
         wait "$pid" 2>/dev/null || true
     done
     pids=
+}
+
+# Takes an ended process off $pids: its number may be somebody else's soon, who is not to be killed by stop_all.
+forget() # PID
+{
+    left=
+    for pid in $pids; do
+        [ "$pid" = "$1" ] || left="$left $pid"
+    done
+    pids=$left
 }
 
 # A certificate authority, a certificate for 127.0.0.1, one for another name, and one that nobody vouches for.
@@ -77,7 +83,7 @@ END
     /usr/sbin/sshd -D -e -f "$work/sshd_config" >>"$work/sshd.log" 2>&1 &
     sshd_pid=$!
     pids="$pids $sshd_pid"
-    wait_for_port "$sshd_port" sshd
+    wait_for_port "$sshd_port" sshd "$sshd_pid"
 }
 
 # vsftpd: anonymous, from $work/ftp; $ftp_port. Argument: yes for TLS, which is then asked for.
@@ -112,11 +118,11 @@ END
     vsftpd "$work/vsftpd.conf" >>"$work/vsftpd.out" 2>&1 &
     ftp_pid=$!
     pids="$pids $ftp_pid"
-    wait_for_port "$ftp_port" vsftpd
+    wait_for_port "$ftp_port" vsftpd "$ftp_pid"
 }
 
 # nginx: $work/www on $https_port (good), $wrong_port (another name's certificate), $self_port (its own); /private asks for
-# user and password, /slow sends 300 KB a second.
+# user and password, /slow sends 300 KB at once and then 1 KB a second.
 start_nginx()
 {
     mkdir -p "$work/www" "$work/nginx"
@@ -140,7 +146,7 @@ http {
         ssl_certificate_key $work/tls/good.key;
         root $work/www;
         location /private/ { auth_basic bills; auth_basic_user_file $work/htpasswd; alias $work/www/; }
-        location /slow/ { limit_rate 300k; alias $work/www/; }
+        location /slow/ { limit_rate_after 300k; limit_rate 1k; alias $work/www/; }
         location /moved/ { rewrite ^/moved/(.*)\$ https://127.0.0.1:$https_port/\$1 redirect; }
         location /busy/ { return 503; }
     }
@@ -155,5 +161,5 @@ END
     /usr/sbin/nginx -c "$work/nginx.conf" -e "$work/nginx/error.log" &
     nginx_pid=$!
     pids="$pids $nginx_pid"
-    wait_for_port "$https_port" nginx
+    wait_for_port "$https_port" nginx "$nginx_pid"
 }

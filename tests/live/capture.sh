@@ -9,7 +9,8 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 . "$here/server.sh"
 . "$here/job.sh"
 servers_begin
-port=$((20000 + $$ % 10000))
+hold_ports 1
+port=$ports
 server_start 1
 sql 1 <<SQL
 CREATE DATABASE shop;
@@ -148,7 +149,7 @@ for i in $(seq 350); do
 done | sed 's/shop.seq/seq/' | sql 1 shop &
 load=$!
 kills=0
-while kill -0 $load 2>/dev/null; do
+while kill -0 $load 2>/dev/null || [ $kills -lt 6 ]; do
     "$tieout" capture "$work/kill/live.yaml" >>"$work/killed" 2>&1 &
     pid=$!
     background=$pid
@@ -159,9 +160,7 @@ while kill -0 $load 2>/dev/null; do
 done
 background=
 wait $load
-[ $kills -ge 6 ]
-ok $? "kill: only $kills kills"
-[ ! -s "$work/killed" ]
+! grep -v "^note: " "$work/killed" | grep -q .
 ok $? "kill: $(head -3 "$work/killed")"
 # Bytes of after the checkpoint are no part of a segment.
 for segment in "$work"/kill/capture/pay/20*; do last=$segment; done
@@ -178,8 +177,15 @@ for i in $(seq 200); do
     echo "UPDATE payment_order SET amount = amount + 1 WHERE id % 97 = $i % 30; DELETE FROM payment_order WHERE id % 331 = $i;"
 done | sql 1 shop &
 load=$!
-sed 's/rate: 1000000/rate: 3000/' "$work/snap/live.yaml" >"$work/snap/slow.yaml"
-timeout -s KILL 0.7 "$tieout" capture "$work/snap/slow.yaml" >/dev/null 2>&1
+sed 's/rate: 1000000/rate: 300/' "$work/snap/live.yaml" >"$work/snap/slow.yaml"
+"$tieout" capture "$work/snap/slow.yaml" >/dev/null 2>&1 &
+pid=$!
+background=$pid
+snapshot_begun() { find "$work/snap/capture/pay" -name '20*' -size +0 2>/dev/null | grep -q . || has_ended $pid; }
+wait_until "a snapshot has begun" snapshot_begun
+kill -9 $pid
+wait $pid 2>/dev/null || true
+background=
 "$tieout" run "$work/snap/live.yaml" --date=2026-11-19 --out="$work/snap/none" >"$work/said" 2>&1 && code=0 || code=$?
 refused "a snapshot that is not whole" 3 "its snapshot is not whole"
 job begun "dir: begun" # ended between making the file and its tables
@@ -213,7 +219,8 @@ sql 1 shop -e "ALTER TABLE payment_order DROP COLUMN later"
 "$tieout" capture "$work/all/live.yaml" 2>"$work/said" &
 pid=$!
 background=$pid
-sleep 0.3
+runs() { "$tieout" capture "$work/all/live.yaml" --status --format=json | grep -q '"running": true' || has_ended $pid; }
+wait_until "a capture runs" runs
 "$tieout" capture "$work/all/live.yaml" >"$work/said2" 2>&1 && code=0 || code=$?
 ok "$([ $code = 6 ] && grep -q "another process captures" "$work/said2" && echo 0 || echo 1)" "two captures: $(cat "$work/said2")"
 "$tieout" capture "$work/all/live.yaml" --status --format=json | grep -q '"running": true'
@@ -222,12 +229,12 @@ server_stop 1
 sleep 0.3
 server_start 1
 sql 1 shop -e "$insert VALUES ('back', 1, 1, '2026-11-19 10:00:00')"
-tries=0
-until grep -q '"back"\|,back,' "$work/all/now/pay/2026-11-19/missing.csv" 2>/dev/null || [ $tries -gt 100 ]; do
-    tries=$((tries + 1))
-    sleep 0.1
+is_back()
+{
     "$tieout" run "$work/all/live.yaml" --date=2026-11-19 --out="$work/all/now" >/dev/null 2>&1
-done
+    grep -q '"back"\|,back,' "$work/all/now/pay/2026-11-19/missing.csv" 2>/dev/null || has_ended $pid
+}
+wait_until "the row of after the restart is there" is_back
 kill -TERM $pid
 wait $pid && code=0 || code=$?
 background=
@@ -271,12 +278,12 @@ refused "a server_id that is taken" 5 "the server has server_id 1 too"
 job gone "dir: gone"
 "$tieout" capture "$work/kill/live.yaml" --catch-up >/dev/null 2>&1 || true # stops at the MINIMAL image
 sql 1 shop -e "FLUSH BINARY LOGS; FLUSH BINARY LOGS; $insert VALUES ('P1', 1, 1, '2026-11-19 10:00:00')"
-tries=0 # a log that a connection still reads is not purged, and a dead one is noticed late
-until [ "$(sql 1 -e 'SHOW BINARY LOGS' | wc -l)" -eq 1 ] || [ $tries -gt 100 ]; do
+one_log() # one that a connection still reads is not purged, and a dead one is noticed late
+{
     sql 1 -e "PURGE BINARY LOGS TO '$(sql 1 -e 'SHOW BINARY LOGS' | tail -1 | cut -f1)'"
-    tries=$((tries + 1))
-    sleep 0.1
-done
+    [ "$(sql 1 -e 'SHOW BINARY LOGS' | wc -l)" -eq 1 ]
+}
+wait_until "the logs are purged" one_log
 "$tieout" capture "$work/all/live.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
 refused "purged logs" 6 "captured up to mysql-bin.0000[0-9]*:[0-9]* of server_id 1 (GTIDs 0-1-[0-9]*); the server (server_id 1) has mysql-bin.0000.*GTIDs 0-1-"
 "$tieout" capture "$work/gone/live.yaml" --catch-up
@@ -332,11 +339,8 @@ sed "s#$work/s1#$work/s2#" "$work/over/live.yaml" >"$work/over/two.yaml"
 sql 1 shop -e "$insert SELECT CONCAT('F', seq), seq, 1, '2026-11-19 10:00:00' FROM seq_1_to_500"
 "$tieout" capture "$work/over/live.yaml" --catch-up
 sql 1 shop -e "UPDATE payment_order SET amount = 1 WHERE id < 10"
-tries=0
-until [ "$(sql 2 -e 'SELECT COUNT(*) FROM shop.payment_order WHERE amount = 1')" -ge 9 ] || [ $tries -gt 100 ]; do
-    tries=$((tries + 1))
-    sleep 0.1
-done
+replicated() { [ "$(sql 2 -e 'SELECT COUNT(*) FROM shop.payment_order WHERE amount = 1')" -ge 9 ]; }
+wait_until "server 2 has the change" replicated
 sql 2 -e "STOP SLAVE; RESET SLAVE ALL"
 server_stop 1
 sql 2 shop -e "$insert SELECT CONCAT('G', seq), seq, 1, '2026-11-19 10:00:00' FROM seq_1_to_500; DELETE FROM payment_order WHERE id = 100"
@@ -352,4 +356,4 @@ sed -i 's/server_id: 4711/server_id: 4712/' "$work/over/two.yaml"
 "$tieout" capture "$work/over/two.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
 refused "a second server that was reset" 6 "captured up to .*GTIDs 0-2-"
 echo "$passed passed, $failed failed"
-[ "$passed" -eq 75 ]
+[ "$failed" -eq 0 ] && [ "$passed" -eq 74 ]

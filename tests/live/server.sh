@@ -5,6 +5,10 @@
 # Server N has server_id N, its data in $work/dN, its socket $work/sN.
 PATH=$PATH:/usr/sbin
 export PATH
+case $0 in
+bench/* | */bench/*) . "$here/../tests/support/processes.sh" ;;
+*) . "$here/../support/processes.sh" ;;
+esac
 servers_begin()
 {
     for program in mariadbd mariadb-install-db mariadb mariadb-admin; do
@@ -29,6 +33,7 @@ servers_end()
     for n in $servers; do
         kill -9 "$(cat "$work/pid$n" 2>/dev/null)" 2>/dev/null || true
     done
+    release_ports
     wait 2>/dev/null || true
     rm -rf "$work"
 }
@@ -43,13 +48,15 @@ server_start()
         --server-id="$n" --log-bin="$work/d$n/mysql-bin" --binlog-format=ROW --binlog-row-metadata=FULL --log-slave-updates \
         --sync-binlog=0 --innodb-flush-log-at-trx-commit=0 --innodb-buffer-pool-size=64M --max-allowed-packet=64M \
         --innodb-log-file-size=64M --performance-schema=OFF "$@" >>"$work/log$n" 2>&1 &
+    server_child=$!
     servers="$servers $n"
-    tries=0
-    until mariadb-admin --no-defaults --socket="$work/s$n" --user=root ping >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 300 ] || { cat "$work/log$n"; exit 1; }
-        sleep 0.1
-    done
+    wait_until "server $n answers" answers_or_ended || exit 1
+    ! has_ended "$server_child" || { cat "$work/log$n"; exit 1; }
+}
+
+answers_or_ended()
+{
+    mariadb-admin --no-defaults --socket="$work/s$n" --user=root ping >/dev/null 2>&1 || has_ended "$server_child"
 }
 
 server_stop()

@@ -13,10 +13,11 @@ CREATE DATABASE shop; CREATE TABLE shop.t (id BIGINT UNSIGNED AUTO_INCREMENT PRI
 CREATE USER tieout@localhost; GRANT SELECT, REPLICATION SLAVE, REPLICATION CLIENT, REPLICATION SLAVE ADMIN ON *.* TO tieout@localhost;
 GRANT BINLOG MONITOR ON *.* TO tieout@localhost;
 SQL
+mkfifo "$work/port"
 python3 "$here/wire_proxy.py" "$work/s1" "$work/plan" "$work/sent" >"$work/port" &
-background=$!
-until [ -s "$work/port" ]; do sleep 0.05; done
-port=$(cat "$work/port")
+proxy=$!
+background=$proxy
+read -r port <"$work/port"
 insert="INSERT INTO shop.t (order_no, amount, note, created_at)"
 rows() # NAME FROM
 {
@@ -43,7 +44,7 @@ same()
 }
 capture()
 {
-    timeout 60 "$tieout" capture "$work/wire.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
+    timeout 600 "$tieout" capture "$work/wire.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
 }
 refused() # WHAT EXIT PATTERN
 {
@@ -51,21 +52,35 @@ refused() # WHAT EXIT PATTERN
     { tr '\n' ' ' <"$work/said"; echo; } | grep -q -e "$3"
     ok $? "$1: says $3: $(cat "$work/said")"
 }
+stays=wire # the capture that is meant
 place()
 {
-    "$tieout" capture "$work/wire.yaml" --status 2>/dev/null | sed -n 's/^ *position *//p'
+    "$tieout" capture "$work/$stays.yaml" --status 2>/dev/null | sed -n 's/^ *position *//p'
 }
 # waits until a capture that runs has all that the server has
 caught_up()
 {
     want=$(sql 1 -e 'SHOW MASTER STATUS' | awk '{print $1 ":" $2}')
-    tries=0
-    until place | grep -q "^$want of" || [ $tries -gt 300 ]; do
-        tries=$((tries + 1))
-        sleep 0.1
-    done
+    wait_until "$1: caught up to $want" at_or_ended
     place | grep -q "^$want of"
     ok $? "$1: caught up to $want: $(place)"
+}
+at_or_ended()
+{
+    place | grep -q "^$want of" || has_ended $pid
+}
+# begins NAME: its capture runs, until `ends`.
+begins()
+{
+    "$tieout" capture "$work/$1.yaml" >"$work/$1.running" 2>&1 &
+    pid=$!
+    background="$proxy $pid"
+}
+ends()
+{
+    kill -TERM $pid
+    wait $pid 2>/dev/null
+    background=$proxy
 }
 
 # ---- resets and half packets anywhere: each committed change counts once
@@ -75,29 +90,24 @@ caught_up()
     echo "UPDATE shop.t SET amount = amount + 1 WHERE id % 3 = 0; DELETE FROM shop.t WHERE id % 41 = 0;"
 } | sql 1 shop
 for i in 300 7000 20001 40003 60000; do echo "reset $i"; echo "half $((i + 7))"; done >"$work/plan"
-"$tieout" capture "$work/wire.yaml" >"$work/said" 2>&1 &
-pid=$!
-background="$background $pid"
+begins wire
 caught_up "resets"
 [ ! -s "$work/plan" ]
 ok $? "resets: all of them came: $(cat "$work/plan")"
-[ "$(grep -c "trying again" "$work/said")" -ge 10 ]
-ok $? "resets are told: $(cat "$work/said")"
-kill -TERM $pid
-wait $pid 2>/dev/null
+[ "$(grep -c "trying again" "$work/wire.running")" -ge 10 ]
+ok $? "resets are told: $(cat "$work/wire.running")"
+ends
 same "resets"
 
 # ---- a stream that stands still, and one whose headers lie: the place is kept
 sql 1 -e "SET GLOBAL net_write_timeout = 1" # and the server gives up on who does not read
 rows C 3000 | sql 1 shop
 printf 'stall 3000\nlie 3\nreset 1000\n' >"$work/plan"
-"$tieout" capture "$work/wire.yaml" >"$work/said" 2>&1 &
-pid=$!
-background="$background $pid"
+begins wire
 caught_up "a stall"
-kill -TERM $pid
-wait $pid 2>/dev/null
+ends
 same "a stall"
+sql 1 -e "SET GLOBAL net_write_timeout = 60" # who asks with --catch-up does not try again
 
 # ---- what a server says in its stream
 before=$(place)
@@ -121,21 +131,24 @@ same "afterwards"
 
 # ---- a second capture with our number: one of the two says so, and they do not throw each other out for ever
 job rival "replica: {host: $work/s1, $replica}"
-"$tieout" capture "$work/wire.yaml" >"$work/said" 2>&1 &
-pid=$!
-background="$background $pid"
-sleep 1
-"$tieout" capture "$work/rival.yaml" >"$work/rival.said" 2>&1 &
-rival=$!
-background="$background $rival"
-sleep 3
-ended=0
-for p in $pid $rival; do kill -0 $p 2>/dev/null || ended=$((ended + 1)); done
-ok "$([ $ended = 1 ] && echo 0 || echo 1)" "two captures with one number: $ended ended: $(cat "$work/said" "$work/rival.said")"
-cat "$work/said" "$work/rival.said" | tr '\n' ' ' | grep -q "server_id.*give each replica a server_id of its own"
-ok $? "two captures with one number say so: $(cat "$work/said" "$work/rival.said")"
-kill -TERM $pid $rival 2>/dev/null
-wait $pid $rival 2>/dev/null
+begins wire
+first=$pid
+streams() { "$tieout" capture "$work/wire.yaml" --status --format=json | grep -q '"state": "streaming"' || has_ended $first; }
+wait_until "the first of two captures streams" streams
+begins rival
+background="$proxy $first $pid"
+one_ended() { has_ended $first || has_ended $pid; }
+wait_until "one of two captures with one number has ended" one_ended
+left=$pid loser=$first stays=rival # whoever is left goes on with what comes
+! has_ended $pid || left=$first loser=$pid stays=wire
+wait $loser && code=0 || code=$?
+cat "$work/wire.running" "$work/rival.running" >"$work/said"
+refused "two captures with one number" 5 "server_id.*give each replica a server_id of its own"
+rows E 1 | sql 1 shop
+pid=$left
+caught_up "the other of two captures"
+stays=wire
+ends
 
 # ---- rights that are taken away
 sql 1 -e "REVOKE REPLICATION SLAVE ON *.* FROM tieout@localhost; REVOKE BINLOG MONITOR ON *.* FROM tieout@localhost"
@@ -156,4 +169,4 @@ server_start 1
 capture
 refused "a log that lost its end" 6 "its file is shorter now (RESET MASTER, or a crash that lost its end): captured up to mysql-bin.000001:"
 echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -eq 26 ]
+[ "$failed" -eq 0 ] && [ "$passed" -eq 27 ]

@@ -116,8 +116,10 @@ class Hook(http.server.BaseHTTPRequestHandler):
         if what == "slack":
             note("took", "slack", json.loads(text)["text"])
             return self.answer(200, b"ok")
-        if what == "slow":
-            time.sleep(float(path.split("/")[2]))
+        if what == "gate":  # answered when the file LOG.open is there; LOG.came says that it waits
+            open(sys.argv[2] + ".came", "w").close()
+            while not os.path.exists(sys.argv[2] + ".open"):
+                time.sleep(0.02)
         note("took", ident, text)
         return self.answer(200, b"{\"code\":0}")
 

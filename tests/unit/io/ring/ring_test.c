@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { ENTRIES = 4, FILE_BYTES = 100001 };
@@ -198,4 +200,31 @@ TEST(the_system_s_doors_say_what_failed)
     EXPECT(sys_fstat(fd, &st) == 0 && st.st_size == 8 && st.st_nlink == 0 && (st.st_mode & 0777) == 0600);
     sys_close(fd);
     EXPECT(sys_open_unnamed("/does/not/exist") == -ENOENT);
+}
+
+TEST(a_lock_waits_for_who_only_looks_and_not_for_who_has_it)
+{
+    char path[] = "/tmp/tieout-ring-test-XXXXXX";
+    int ours = mkstemp(path), theirs = open(path, O_RDONLY), ends[2];
+    char byte = 0;
+    EXPECT(ours >= 0 && theirs >= 0 && pipe(ends) == 0);
+    EXPECT(!sys_is_locked(theirs) && sys_lock_alone(ours) == 0 && sys_is_locked(theirs));
+    EXPECT(sys_lock_alone(theirs) == -EWOULDBLOCK);
+    close(ours);
+    close(theirs);
+    /* Somebody looks, slowly: he has it shared when we ask for it, and lets go of it afterwards. */
+    pid_t child = fork();
+    if (child == 0) {
+        int looks = open(path, O_RDONLY);
+        int done = looks >= 0 && flock(looks, LOCK_SH | LOCK_NB) == 0 && write(ends[1], "x", 1) == 1;
+        usleep(20000);
+        _exit(!done);
+    }
+    ours = open(path, O_RDWR);
+    EXPECT(read(ends[0], &byte, 1) == 1 && sys_lock_alone(ours) == 0);
+    int status;
+    waitpid(child, &status, 0);
+    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    close(ours), close(ends[0]), close(ends[1]);
+    unlink(path);
 }
