@@ -65,6 +65,7 @@ _Static_assert(sizeof(struct record) == 64, "a record is one cache line");
 enum {
     RECORD_UNIT = 64,
     RECORD_INLINE = 29,
+    RECORD_HEAD_BYTES = RECORD_UNIT - RECORD_INLINE, /* before `var` */
     RECORD_VAR_MAX = 24 * 1024, /* key and compared fields together; longer rows are rejects */
     RECORD_FOLD_BYTES = 12
 };

@@ -60,6 +60,24 @@ static inline struct batch *outbox_room(struct outbox *outbox, uint64_t hash, ui
     return batch;
 }
 
+/* 1: all records go into one batch, and nobody asks about any of them: they can be put many at once (outbox_rooms). */
+static inline int outbox_is_plain(const struct outbox *outbox)
+{
+    return outbox->shard_count == 1 && !outbox->fresh && !outbox->dormant;
+}
+/* Of one that is plain: the batch, and for how many of `count` records of so many units it has room, at least one; NULL on failure. */
+static inline struct batch *outbox_rooms(struct outbox *outbox, uint32_t units, uint32_t *count,
+                                         struct diag *diag)
+{
+    struct batch *const batch = outbox_room(outbox, 0, units, diag);
+    if (UNLIKELY(!batch))
+        return NULL;
+    const uint32_t left = (batch->room - batch->used - (batch->packed + 1) / 2) / units;
+    if (UNLIKELY(left < *count))
+        *count = left;
+    return batch;
+}
+
 /* outbox_put_untold where nobody asks (`fresh`, `dormant`). */
 static inline void outbox_put_unasked(struct batch *batch, uint32_t units)
 {

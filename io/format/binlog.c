@@ -80,6 +80,14 @@ struct binlog_rows {
         const struct map_slot *slot;
     } head;
 
+    /* The TABLE_MAP of the piece's last usual transaction; number 0: of none. */
+    struct {
+        uint32_t number;
+        uint64_t id;
+        struct map_slot *slot;
+        const struct table_version *version;
+    } usual;
+
     struct binlog_row out;
     struct binlog_rows_counts counts;
     struct binlog_group again;
@@ -134,6 +142,7 @@ void binlog_rows_begin(struct binlog_rows *rows, const struct binlog_piece *piec
     rows->group = NULL;
     rows->inner_at = rows->inner_end = NULL;
     rows->row_at = rows->row_end = NULL;
+    rows->usual.number = 0;
 }
 
 size_t binlog_rows_taken(const struct binlog_rows *rows)
@@ -179,6 +188,7 @@ static enum step slots_make_room(struct binlog_rows *rows, struct diag *diag)
     }
     rows->slots = slots;
     rows->head.size = 0;
+    rows->usual.number = 0;
     rows->slot_mask = size - 1;
     rows->slot_count = current;
     for (size_t i = 0; i < old_size; i++)
@@ -241,6 +251,12 @@ static enum step table_map_read(struct binlog_rows *rows, const struct binlog_ev
     }
     slot->generation = rows->generation;
     slot->offset = event->offset;
+    if (rows->group && rows->group->map_number && event->offset == rows->group->begin + rows->group->map_at) {
+        rows->usual.number = rows->group->map_number;
+        rows->usual.id = id;
+        rows->usual.slot = slot;
+        rows->usual.version = slot->version;
+    }
     return STEP_MORE;
 }
 
@@ -617,6 +633,44 @@ static inline int is_passed(unsigned type)
     return type != EVENT_TABLE_MAP && type != EVENT_TRANSACTION_PAYLOAD && !event_is_rows(type);
 }
 
+/* The usual transaction that begins at rows->at goes up to its row event in one go: the walk went over these very bytes and said where its
+ * events stand, and its TABLE_MAP is that of the one before. 0: it is not so, or something is wrong with it: event by event it will turn out. */
+static inline int usual_step(struct binlog_rows *rows, struct binlog_event *event)
+{
+    const struct binlog_group *const group = rows->group;
+    const struct binlog_piece *const piece = &rows->piece;
+    if (!group || group->map_number == 0 || group->map_number != rows->usual.number)
+        return 0;
+    const uint8_t *const bytes = rows->at, *const row_event = bytes + group->rows_at;
+    const size_t at = (size_t)(bytes - piece->bytes), left = (size_t)(rows->end - bytes);
+    const uint64_t size = group->end - group->begin;
+    struct map_slot *const slot = rows->usual.slot;
+    if (piece->file_offset + at != group->begin || at < piece->walked_from || size > left ||
+        at + size > piece->walked_to || slot->id != rows->usual.id || slot->version != rows->usual.version)
+        return 0;
+    const unsigned checksum_size = rows->format.checksum_size;
+    if (checksum_size) {
+        const uint8_t *const note = bytes + group->note_at;
+        const int is_note_right = group->note_at == 0 || binlog_sum_right(note, read_le32(note + 9));
+        if (!(is_note_right & binlog_sum_right(row_event, read_le32(row_event + 9))))
+            return 0;
+    }
+    event_read(event, row_event, group->begin + group->rows_at, checksum_size);
+    slot->generation = rows->generation;
+    slot->offset = group->begin + group->map_at;
+    size_t end = group->rows_at + (size_t)event->size;
+    /* In front of the row event: the GTID, MySQL's BEGIN, the note and the TABLE_MAP. */
+    rows->counts.events += 3 + (bytes[4] == EVENT_GTID) + (group->note_at != 0);
+    if (bytes[end + 4] == EVENT_XID && end + read_le32(bytes + end + 9) == size) {
+        rows->counts.events++;
+        end = (size_t)size;
+    }
+    rows->counts.bytes += end;
+    rows->counts.usual++;
+    rows->at = bytes + end;
+    return 1;
+}
+
 /* Goes to the next event of which more is read than its checksum. STEP_MORE: maybe there are rows to read now. */
 static enum step event_step(struct binlog_rows *rows, struct diag *diag)
 {
@@ -628,6 +682,12 @@ static enum step event_step(struct binlog_rows *rows, struct diag *diag)
             return STEP_DONE;
         const uint8_t *const bytes = rows->at;
         const uint64_t offset = piece->file_offset + at;
+        struct binlog_event event;
+        if (offset >= rows->group_until) {
+            group_find(rows, offset);
+            if (usual_step(rows, &event))
+                return rows_open(rows, &event, diag);
+        }
         const uint32_t size = read_le32(bytes + 9);
         const unsigned type = bytes[4];
         if (size < BINLOG_HEADER_SIZE + checksum_size)
@@ -645,11 +705,8 @@ static enum step event_step(struct binlog_rows *rows, struct diag *diag)
         rows->at += size;
         rows->counts.events++;
         rows->counts.bytes += size;
-        if (offset >= rows->group_until)
-            group_find(rows, offset);
         if (is_passed(type) || !rows->group)
             continue;
-        struct binlog_event event;
         event_read(&event, bytes, offset, checksum_size);
         return type == EVENT_TABLE_MAP             ? table_map_read(rows, &event, diag)
                : type == EVENT_TRANSACTION_PAYLOAD ? payload_open(rows, &event, diag)

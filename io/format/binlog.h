@@ -109,6 +109,10 @@ struct binlog_group {
     uint8_t touches_watched; /* 1: may hold rows of a watched table (always 1 for a compressed payload) */
     uint8_t is_part;         /* 1: goes on where the group told before it ended: the same transaction */
     uint8_t xa; /* 1: decided by an XA COMMIT / ROLLBACK, offsets are those of the prepared part */
+    /* Of a usual transaction, with one TABLE_MAP: where its events stand, from `begin` on. 0: none (a note is a statement's text). */
+    uint32_t note_at, map_at, rows_at;
+    uint32_t
+        map_number; /* groups of one step that have the same have the same TABLE_MAP; 0: nothing of this is known */
     struct binlog_gtid gtid; /* of the group itself (for XA: of the prepared part) */
 };
 
@@ -261,6 +265,7 @@ struct binlog_piece {
 
 struct binlog_rows_counts {
     uint64_t events, bytes, rows;
+    uint64_t usual; /* transactions that were gone through in one go */
 };
 
 struct binlog_rows;

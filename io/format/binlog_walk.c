@@ -82,6 +82,7 @@ struct binlog_walk {
         size_t size;
     } begin, map;
     int map_watched;
+    uint32_t map_number; /* another one whenever `map` is another one */
 };
 
 enum err binlog_walk_open(struct binlog_walk **out, const struct binlog_options *options, struct diag *diag)
@@ -598,6 +599,8 @@ static enum step walk_table_map(struct binlog_walk *walk, const struct binlog_ev
     walk->wanted = watched;
     memo_put(&walk->map, event->body, event->body_size);
     walk->map_watched = watched;
+    if (++walk->map_number == 0)
+        walk->map_number = 1;
     for (size_t i = walk->map_count; i-- > 0;) {
         if (walk->maps[i].id == id) {
             walk->maps[i].watched = watched;
@@ -835,14 +838,19 @@ static size_t walk_alike(struct binlog_walk *walk, const uint8_t *bytes, size_t 
     if (event.type == EVENT_GTID &&
         (c.type != EVENT_QUERY || !alike_memo(&c, walk, &walk->begin, BEGIN_SKIP) || !alike_next(&c, walk)))
         return 0;
-    if ((c.type == EVENT_ANNOTATE_ROWS || c.type == EVENT_ROWS_QUERY) && !alike_next(&c, walk))
-        return 0;
+    uint64_t note_at = 0;
+    if (c.type == EVENT_ANNOTATE_ROWS || c.type == EVENT_ROWS_QUERY) {
+        note_at = (uint64_t)(c.at - bytes);
+        if (!alike_next(&c, walk))
+            return 0;
+    }
+    const uint64_t map_at = (uint64_t)(c.at - bytes);
     if (c.type != EVENT_TABLE_MAP || !alike_memo(&c, walk, &walk->map, 0) || !alike_next(&c, walk))
         return 0;
     /* All that is usual begin with the table's id, as the TABLE_MAP does. */
     const size_t id_size = walk->format.post_header[EVENT_TABLE_MAP] == 6 ? 4 : 6;
     const uint8_t *const id = walk->map.bytes;
-    const uint64_t no_id = id_size == 4 ? read_le32(id) : read_le48(id);
+    const uint64_t no_id = id_size == 4 ? read_le32(id) : read_le48(id), rows_at = (uint64_t)(c.at - bytes);
     uint32_t row_events = 0;
     for (; (c.type >= EVENT_WRITE_ROWS_V1 && c.type <= EVENT_DELETE_ROWS_V1) ||
            (c.type >= EVENT_WRITE_ROWS && c.type <= EVENT_DELETE_ROWS);
@@ -869,6 +877,10 @@ static size_t walk_alike(struct binlog_walk *walk, const uint8_t *bytes, size_t 
     group->committed = 1;
     group->touches_watched = (uint8_t)walk->map_watched;
     group->is_part = group->xa = 0;
+    group->note_at = (uint32_t)note_at;
+    group->map_at = (uint32_t)map_at;
+    group->rows_at = (uint32_t)rows_at;
+    group->map_number = rows_at <= UINT32_MAX ? walk->map_number : 0;
     walk->group_count++;
     group_count(walk, 1);
     walk->counts.events += c.events;

@@ -55,6 +55,11 @@ static struct gtid_stream *stream_of(struct gtid_set *set, const struct binlog_g
 /* Puts [first, last] into the stream, joined with what it touches. 1: all of it was there. */
 static int run_add(struct gtid_stream *stream, uint64_t first, uint64_t last)
 {
+    /* Mostly the one behind the last. */
+    if (stream->count && first - 1 == stream->runs[stream->count - 1].last) {
+        stream->runs[stream->count - 1].last = last;
+        return 0;
+    }
     size_t low = 0, high = stream->count; /* the first run that ends at or behind first - 1 */
     while (low < high) {
         size_t mid = (low + high) / 2;

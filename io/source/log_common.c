@@ -71,7 +71,7 @@ struct record_frame {
 _Static_assert(offsetof(struct record, day) == 24 && offsetof(struct record, key_size) == 26 &&
                    offsetof(struct record, status) == 28 && offsetof(struct record, channel) == 30 &&
                    offsetof(struct record, flags) == 32 && offsetof(struct record, currency) == 34 &&
-                   offsetof(struct record, var) == 35,
+                   offsetof(struct record, var) == RECORD_HEAD_BYTES,
                "record_frame's words are a record's fields, the first ones lowest");
 
 static struct record_frame frame_make(const struct log_row *row, unsigned more_flags, uint32_t back_map)
@@ -131,51 +131,111 @@ LANE_INLINE void group_hash(struct group *group, const struct log_group *rows, u
         group->hash[i] = hash_bytes(rows->row[i] + key, key_size, seed);
 }
 
-/* The records of the first `count` rows; how many were put, fewer than all after a failure. */
-LANE_INLINE uint32_t group_put(const struct group *group, const struct log_group *rows, uint32_t count,
-                               const struct log_common *common, struct outbox *outbox, struct diag *diag)
+/* What all records of a group have alike, and what each has of its own. */
+struct group_frame {
+    uint64_t words, high;
+    uint32_t key_at, key_size, high_size, low_size, units;
+    uint16_t id_size;
+    uint64_t flags[LOG_GROUP], tail[LOG_GROUP];
+};
+
+LANE_INLINE void group_frame_make(struct group_frame *f, const struct group *group,
+                                  const struct log_group *rows, const struct log_common *common)
 {
     const struct record_frame frame = frame_make(&common->row, rows->more_flags, rows->back_map);
-    const uint32_t key_at = common->plan.places.key, key_size = common->plan.places.key_size,
-                   high_size = common->number.high_size, low_size = common->number.low_size;
-    const uint64_t high = common->number.high, words = frame.words | (uint64_t)key_size << 16;
-    const uint16_t id_size = (uint16_t)(high_size + low_size);
-    const uint32_t units = record_units(RECORD_FOLD_BYTES + key_size + 2u + id_size);
-    const int is_asked = outbox->fresh || outbox->dormant, is_roomy = (units > 1) & (key_size <= 32);
-    uint64_t flags[LOG_GROUP], tail[LOG_GROUP];
+    f->key_at = common->plan.places.key;
+    f->key_size = common->plan.places.key_size;
+    f->high_size = common->number.high_size;
+    f->low_size = common->number.low_size;
+    f->high = common->number.high;
+    f->words = frame.words | (uint64_t)f->key_size << 16;
+    f->id_size = (uint16_t)(f->high_size + f->low_size);
+    f->units = record_units(RECORD_FOLD_BYTES + f->key_size + 2u + f->id_size);
+    /* All of it, whatever stands behind the rows: whole vectors. */
+    for (uint32_t i = 0; i < LOG_GROUP; i++) {
+        f->flags[i] = (frame.flags | (uint64_t)rows->back_event[i] << 24) +
+                      ((uint64_t)group->amount[i] >> 63) * RECORD_OUT;
+        f->tail[i] = frame.back_map | (uint64_t)rows->row_index[i] << 24;
+    }
+}
+
+/* Words for the small fields and RECORD_FOLD_BYTES; a byte of what follows is written over and is written next. */
+LANE_INLINE void record_begin(uint8_t *head, uint64_t hash, int64_t amount, uint64_t place, uint64_t words,
+                              uint64_t flags, uint64_t tail)
+{
+    log_put_le64(head, hash);
+    log_put_le64(head + 8, (uint64_t)amount);
+    log_put_le64(head + 16, place);
+    log_put_le64(head + 24, words);
+    log_put_le64(head + 32, flags);
+    log_put_le64(head + 40, tail);
+}
+
+/* Where more than the texts can be written: what follows them is written next. */
+static inline int is_roomy(const struct group_frame *f)
+{
+    return (f->units > 1) & (f->key_size <= 32);
+}
+
+/* The records of the first `count` rows, all of one batch; how many were put, fewer than all after a failure. */
+LANE_INLINE uint32_t group_put_plain(const struct group *group, const struct log_group *rows, uint32_t count,
+                                     const struct group_frame *frame, uint64_t seed, struct outbox *outbox,
+                                     struct diag *diag)
+{
+    const struct hash_short hash = hash_short_make(frame->key_size, seed);
+    const uint64_t place = rows->place, words = frame->words, high = frame->high;
+    const uint32_t key_at = frame->key_at, id_at = RECORD_HEAD_BYTES + RECORD_FOLD_BYTES + frame->key_size,
+                   low_at = id_at + 2 + frame->high_size, units = frame->units;
+    const uint16_t id_size = frame->id_size;
+    uint32_t i = 0;
+    while (i < count) {
+        uint32_t here = count - i;
+        struct batch *const batch = outbox_rooms(outbox, units, &here, diag);
+        if (UNLIKELY(!batch))
+            break;
+        uint8_t *to = (uint8_t *)&batch->units[batch->used];
+        batch->used += here * units;
+        batch->count += here;
+        for (const uint32_t end = i + here; i < end; i++, to += units * RECORD_UNIT) {
+            const uint8_t *const row = rows->row[i], *const key = row + key_at;
+            record_begin(to, hash_short_bytes(&hash, key), group->amount[i], place + (uintptr_t)row, words,
+                         frame->flags[i], frame->tail[i]);
+            memcpy(to + RECORD_HEAD_BYTES + RECORD_FOLD_BYTES, key, 32);
+            memcpy(to + id_at, &id_size, 2);
+            memcpy(to + id_at + 2, &high, 8);
+            memcpy(to + low_at, &group->low[i], 8);
+        }
+    }
+    return i;
+}
+
+/* The same into the batch of each record's shard. */
+LANE_INLINE uint32_t group_put(const struct group *group, const struct log_group *rows, uint32_t count,
+                               const struct group_frame *frame, struct outbox *outbox, struct diag *diag)
+{
+    const uint32_t key_size = frame->key_size, high_size = frame->high_size, units = frame->units;
+    const int is_asked = outbox->fresh || outbox->dormant, roomy = is_roomy(frame);
     uint32_t i;
     for (i = 0; i < count; i++) {
-        flags[i] = (frame.flags | (uint64_t)rows->back_event[i] << 24) +
-                   ((uint64_t)group->amount[i] >> 63) * RECORD_OUT;
-        tail[i] = frame.back_map | (uint64_t)rows->row_index[i] << 24;
-    }
-    for (i = 0; i < count; i++) {
         const uint64_t hash = group->hash[i];
-        const uint8_t *const row = rows->row[i], *const key = row + key_at;
+        const uint8_t *const row = rows->row[i], *const key = row + frame->key_at;
         struct batch *const batch = outbox_room(outbox, hash, units, diag);
         if (UNLIKELY(!batch))
             break;
         struct record *const record = &batch->units[batch->used];
-        uint8_t *const head = (uint8_t *)record, *const to = record->var + RECORD_FOLD_BYTES,
-                       *const id = to + key_size;
-        /* Words for the small fields and RECORD_FOLD_BYTES; a byte of what follows is written over and is written next. */
-        log_put_le64(head, hash);
-        record->amount_micro = group->amount[i];
-        record->place = rows->place + (uintptr_t)row;
-        log_put_le64(head + 24, words);
-        log_put_le64(head + 32, flags[i]);
-        log_put_le64(head + 40, tail[i]);
-        /* More than the text is written where there is room for it: what follows it is written next. */
-        if (LIKELY(is_roomy)) {
+        uint8_t *const to = record->var + RECORD_FOLD_BYTES, *const id = to + key_size;
+        record_begin((uint8_t *)record, hash, group->amount[i], rows->place + (uintptr_t)row, frame->words,
+                     frame->flags[i], frame->tail[i]);
+        if (LIKELY(roomy)) {
             memcpy(to, key, 32);
-            memcpy(id, &id_size, 2);
-            memcpy(id + 2, &high, 8);
+            memcpy(id, &frame->id_size, 2);
+            memcpy(id + 2, &frame->high, 8);
             memcpy(id + 2 + high_size, &group->low[i], 8);
         } else {
             memcpy(to, key, key_size);
-            memcpy(id, &id_size, 2);
-            memcpy(id + 2, &high, high_size);
-            memcpy(id + 2 + high_size, &group->low[i], low_size);
+            memcpy(id, &frame->id_size, 2);
+            memcpy(id + 2, &frame->high, high_size);
+            memcpy(id + 2 + high_size, &group->low[i], frame->low_size);
         }
         if (UNLIKELY(is_asked))
             outbox_put_untold(outbox, batch, units);
@@ -207,8 +267,15 @@ LANE_INLINE uint32_t group_out(struct log_run *run, group_values_fn *values, enu
     if (c->waiting.count == 0)
         return 0;
     const uint32_t count = values(&group, &c->waiting, &c->plan, &c->number, &sum);
-    group_hash(&group, &c->waiting, count, &c->plan, run->quick.hash_seed);
-    const uint32_t put = group_put(&group, &c->waiting, count, c, run->outbox, diag);
+    struct group_frame frame;
+    group_frame_make(&frame, &group, &c->waiting, c);
+    uint32_t put;
+    if (LIKELY(is_roomy(&frame) & (frame.key_size >= HASH_SHORT_MIN) && outbox_is_plain(run->outbox))) {
+        put = group_put_plain(&group, &c->waiting, count, &frame, run->quick.hash_seed, run->outbox, diag);
+    } else {
+        group_hash(&group, &c->waiting, count, &c->plan, run->quick.hash_seed);
+        put = group_put(&group, &c->waiting, count, &frame, run->outbox, diag);
+    }
     if (UNLIKELY(put < count))
         *err = diag->err;
     const uint32_t key = tally_key(c->row.flags & RECORD_CHANNEL, c->row.day, c->row.currency, 0);

@@ -32,12 +32,14 @@ struct binlog_run {
     size_t chunk; /* bytes that are added to the window when the walk wants more */
     size_t want;
     int keep, is_newest;
+    int is_unwalked; /* 1: rows do not know what the walk went over, and go event by event */
     const struct image_plan *(*plan_fn)(
         const struct binlog_table *table); /* rows go by lanes where it says how; NULL: by cells */
     struct kept_row *rows;
     size_t row_count, row_room;
     uint64_t checksum; /* over all cells, so that they are read even when not kept */
     struct binlog_walk_counts counts;
+    struct binlog_rows_counts rows_counts;
     struct binlog_format format;
     char next_name[512];
 };
@@ -224,8 +226,15 @@ static inline enum step run_file(struct binlog_run *run, const uint8_t *bytes, s
         for (size_t i = 0; i < behind_count; i++)
             if (run_behind(run, rows, bytes, name, binlog_walk_format(walk), &behind[i], diag) == STEP_FAILED)
                 step = STEP_FAILED;
-        struct binlog_piece piece = {name,   bytes + at, taken, at,   binlog_walk_format(walk),
-                                     groups, count,      0,     taken};
+        struct binlog_piece piece = {name,
+                                     bytes + at,
+                                     taken,
+                                     at,
+                                     binlog_walk_format(walk),
+                                     groups,
+                                     count,
+                                     0,
+                                     run->is_unwalked ? 0 : taken};
         if (step == STEP_FAILED || run_piece(run, rows, &piece, &went, diag) == STEP_FAILED) {
             step = STEP_FAILED;
             break;
@@ -246,6 +255,7 @@ static inline enum step run_file(struct binlog_run *run, const uint8_t *bytes, s
     if (step == STEP_DONE && binlog_walk_end(walk, run->is_newest, (size_t)(size - at), diag) != OK)
         step = STEP_FAILED;
     run->counts = *binlog_walk_counts(walk);
+    run->rows_counts = *binlog_rows_counts(rows);
     run->format = *binlog_walk_format(walk);
     strcpy(run->next_name, binlog_walk_next_name(walk));
     binlog_rows_close(rows);

@@ -1,6 +1,8 @@
 /* tests/unit/io/format/binlog_cuts_test.c: the same binlog in pieces of every size, cut at every byte, and
  * with every byte flipped.
  */
+#include "io/format/binlog_types.h"
+#include "tests/support/binlog_write.h"
 #include "tests/support/check_test.h"
 
 #include "tests/support/binlog_run.h"
@@ -112,4 +114,81 @@ TEST(one_flipped_byte_anywhere_is_refused_with_its_place)
         }
         free(bytes);
     }
+}
+
+/* ---- usual transactions, which go in one go where the walk went over the same bytes ---- */
+
+enum { TRANSACTIONS = 40 };
+
+/* As MySQL writes them: most are alike, some have another table, another column, two row events, no statement's text. */
+static void usual_log(struct log *log)
+{
+    static const uint8_t types[] = {TYPE_LONG, TYPE_TINY};
+    log_begin(log, "8.0.36");
+    for (uint32_t i = 0; i < TRANSACTIONS; i++) {
+        const int is_other = i % 17 == 3, is_wide = i % 11 == 5, is_double = i % 9 == 4;
+        log_gtid(log, 1 + i);
+        log_query(log, "shop", "BEGIN");
+        if (i % 2)
+            log_event(log, EVENT_ROWS_QUERY, "\x06INSERT", 7);
+        log_table(log, 9 + (i % 19 == 6), "shop", is_other ? "u" : "t", types, is_wide ? 2 : 1, NULL, 0, NULL,
+                  0);
+        for (int k = 0; k <= is_double; k++) {
+            const uint8_t row[] = {0, (uint8_t)i, (uint8_t)k, 1, 0, 5};
+            log_rows(log, i % 5 == 2 ? EVENT_DELETE_ROWS : EVENT_WRITE_ROWS, 9 + (i % 19 == 6),
+                     is_wide ? 2 : 1, row, is_wide ? 6 : 5);
+        }
+        log_xid(log);
+    }
+}
+
+static const struct binlog_watch usual_watch = {"shop", "t", NULL, 0};
+static const struct binlog_options usual_options = {.watch = &usual_watch, .watch_count = 1, .unnamed_ok = 1};
+
+TEST(usual_transactions_give_the_same_rows_in_one_go_and_event_by_event)
+{
+    struct log log = {0};
+    usual_log(&log);
+    struct diag diag;
+    struct binlog_run runs[2];
+    for (int i = 0; i < 2; i++) {
+        runs[i] = run_of(log.size, SIZE_MAX, 1, 1);
+        runs[i].options = &usual_options;
+        runs[i].is_unwalked = i;
+        EXPECT(run_file(&runs[i], log.bytes, log.size, "log", &diag) == STEP_DONE);
+    }
+    EXPECT(runs[0].rows_counts.usual >= TRANSACTIONS / 4 && runs[1].rows_counts.usual == 0);
+    EXPECT(runs[0].rows_counts.events == runs[1].rows_counts.events &&
+           runs[0].rows_counts.bytes == runs[1].rows_counts.bytes && runs[0].row_count == runs[1].row_count &&
+           runs[0].checksum == runs[1].checksum && runs[0].row_count > TRANSACTIONS / 2);
+    for (size_t i = 0; i < runs[0].row_count && i < runs[1].row_count; i++) {
+        const struct kept_row *a = &runs[0].rows[i], *b = &runs[1].rows[i];
+        EXPECT(a->image_offset == b->image_offset && a->event_offset == b->event_offset &&
+               a->table_map_offset == b->table_map_offset && a->row_index == b->row_index && a->op == b->op &&
+               a->timestamp == b->timestamp && strcmp(a->gtid, b->gtid) == 0);
+    }
+    run_free(&runs[0]);
+    run_free(&runs[1]);
+    log_free(&log);
+}
+
+TEST(one_flipped_byte_of_usual_transactions_is_told_as_it_is_event_by_event)
+{
+    struct log log = {0};
+    usual_log(&log);
+    for (size_t at = BINLOG_MAGIC_SIZE; at < log.size; at++) {
+        if (at == 4 + 17) /* outside of the checksum */
+            continue;
+        struct diag diags[2];
+        log.bytes[at] ^= 1 << at % 8;
+        for (int i = 0; i < 2; i++) {
+            struct binlog_run run = run_of(log.size, SIZE_MAX, 0, 1);
+            run.options = &usual_options;
+            run.is_unwalked = i;
+            EXPECT(run_file(&run, log.bytes, log.size, "log", &diags[i]) == STEP_FAILED);
+        }
+        EXPECT(diags[0].err == ERR_INPUT && strcmp(diags[0].what, diags[1].what) == 0);
+        log.bytes[at] ^= 1 << at % 8;
+    }
+    log_free(&log);
 }
