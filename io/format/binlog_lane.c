@@ -192,12 +192,12 @@ int binlog_lane_begin(struct binlog_lanes *run, struct table_version *version, c
         run->end = readable - LANE_READ_MAX;
     run->readable = readable;
     if (UNLIKELY(!version->shapes)) {
-        version->shapes = arena_take(version->arena, 2 * sizeof *version->shapes);
+        version->shapes = arena_take(version->arena, 3 * sizeof *version->shapes);
         if (!version->shapes)
             return 0;
-        memset(version->shapes, 0, 2 * sizeof *version->shapes);
+        memset(version->shapes, 0, 3 * sizeof *version->shapes);
     }
-    run->shapes = version->shapes;
+    run->shapes = version->shapes + (run->row->op == BINLOG_UPDATE ? 2 : 0);
     run->before_shapes = version->shapes + 1;
     run->version = version;
     run->plan = plan;

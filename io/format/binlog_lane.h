@@ -34,8 +34,9 @@ struct binlog_lanes {
     /* Private. */
     const struct image_plan *plan;
     struct table_version *version;
-    const struct binlog_lane *lane;               /* the one used last */
-    struct binlog_shapes *shapes, *before_shapes; /* before_shapes: of what changed rows were */
+    const struct binlog_lane *lane; /* the one used last */
+    /* What rows of UPDATE are has other shapes than rows of INSERT and DELETE; before_shapes: what they were. */
+    struct binlog_shapes *shapes, *before_shapes;
     const uint8_t *readable;
 };
 

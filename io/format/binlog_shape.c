@@ -59,8 +59,6 @@ static void shape_make(struct binlog_shape *shape, const struct binlog_lane *lan
     reaches(shape, places->key + places->key_size);
     ask_not_shortened(shape, at);
     memcpy(shape->lie, shape->mask, sizeof shape->lie);
-    ask(shape, places->currency, 4);
-    ask(shape, places->status, 8 - lane->status.shift / 8u);
     ask(shape, places->time, 3);
     shape->mask[places->time + 3] |= 0xF0;
     reaches(shape, places->time + 4);
@@ -75,6 +73,9 @@ static void shape_make(struct binlog_shape *shape, const struct binlog_lane *lan
     ask(shape, places->amount,
         lane->amount.decimal.group[2].mask ? (uint32_t)(lane->amount.decimal.group[0].end + 4) : 0);
     reaches(shape, places->amount + 1);
+    memcpy(shape->was, shape->mask, sizeof shape->was);
+    ask(shape, places->currency, 4);
+    ask(shape, places->status, 8 - lane->status.shift / 8u);
     take_bytes(shape, at);
 }
 

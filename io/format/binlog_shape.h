@@ -14,6 +14,7 @@
 #ifndef TIEOUT_IO_FORMAT_BINLOG_SHAPE_H
 #define TIEOUT_IO_FORMAT_BINLOG_SHAPE_H
 
+#include "core/base/short.h"
 #include "io/format/binlog_lane.h"
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -35,6 +36,7 @@ struct binlog_shape {
     uint8_t bytes[SHAPE_BYTES]; /* as they must be; 0 where nobody asks */
     uint8_t mask[SHAPE_BYTES];  /* all that is compared */
     uint8_t lie[SHAPE_BYTES];   /* of it, what says where values lie */
+    uint8_t was[SHAPE_BYTES];   /* of it, what is asked of a row as it was before a change: all but words */
     uint32_t reach;             /* bytes that are compared; 0: no row is like it */
     struct binlog_places places;
     const struct binlog_lane *lane;
@@ -55,6 +57,10 @@ int binlog_shape_turn(struct binlog_shapes *shapes, struct binlog_shape **shape,
 
 /* How many rows of shape->places.size bytes each, side by side from `at` on, are like it; `most` at most. */
 typedef uint32_t binlog_shape_alike_fn(const struct binlog_shape *shape, const uint8_t *at, uint32_t most);
+/* The same of changes: what a row was is like `was` (but for its words), what it is is like `is`, and both have one key; keys of the two
+ * shapes are of one size. */
+typedef uint32_t binlog_shape_changes_fn(const struct binlog_shape *was, const struct binlog_shape *is,
+                                         const uint8_t *at, uint32_t most);
 
 /* 1: the row at `at` is like it. shape->reach + SHAPE_READ bytes can be read. */
 static inline __attribute__((always_inline)) int binlog_shape_under(const struct binlog_shape *shape,
@@ -93,6 +99,28 @@ static inline __attribute__((always_inline)) uint32_t binlog_shape_alike(const s
     return count;
 }
 
+/* 32 bytes more than both rows can be read. */
+static inline int binlog_shape_same_key(const struct binlog_shape *was, const struct binlog_shape *is,
+                                        const uint8_t *at, const uint8_t *row)
+{
+    return short_equal(at + was->places.key, row + is->places.key, is->places.key_size);
+}
+
+static inline __attribute__((always_inline)) uint32_t binlog_shape_changes(const struct binlog_shape *was,
+                                                                           const struct binlog_shape *is,
+                                                                           const uint8_t *at, uint32_t most)
+{
+    uint32_t count = 0;
+    for (; count < most; count++) {
+        const uint8_t *const row = at + was->places.size;
+        if (!binlog_shape_under(was, was->was, at) || !binlog_shape_same(is, row) ||
+            !binlog_shape_same_key(was, is, at, row))
+            break;
+        at = row + is->places.size;
+    }
+    return count;
+}
+
 #if defined(__x86_64__)
 enum { SHAPE_DIFFERENT = 0x28 }; /* (a ^ b) & c */
 
@@ -119,6 +147,40 @@ binlog_shape_alike_512(const struct binlog_shape *shape, const uint8_t *at, uint
         }
         if (_mm512_test_epi64_mask(other, other) != 0)
             break;
+    }
+    return count;
+}
+
+/* Of rows with no more to compare than two vectors each, and keys of one half; others go the other way. */
+__attribute__((target("avx512f,avx512bw,avx512vl"))) static inline uint32_t
+binlog_shape_changes_512(const struct binlog_shape *was, const struct binlog_shape *is, const uint8_t *at,
+                         uint32_t most)
+{
+    const uint32_t was_size = was->places.size, size = is->places.size, key_size = is->places.key_size,
+                   was_key = was->places.key, key = is->places.key;
+    if (UNLIKELY(was->reach > 128 || is->reach > 128 || key_size > 32))
+        return binlog_shape_changes(was, is, at, most);
+    const __mmask32 key_mask = (__mmask32)(((uint64_t)1 << key_size) - 1);
+    const __m512i want_a = _mm512_loadu_si512(was->bytes), mask_a = _mm512_loadu_si512(was->was),
+                  want_b = _mm512_loadu_si512(was->bytes + 64), mask_b = _mm512_loadu_si512(was->was + 64),
+                  want_c = _mm512_loadu_si512(is->bytes), mask_c = _mm512_loadu_si512(is->mask),
+                  want_d = _mm512_loadu_si512(is->bytes + 64), mask_d = _mm512_loadu_si512(is->mask + 64);
+    uint32_t count;
+    for (count = 0; count < most; count++) {
+        const uint8_t *const row = at + was_size;
+        const __m512i a = _mm512_ternarylogic_epi64(_mm512_loadu_si512(at), want_a, mask_a, SHAPE_DIFFERENT),
+                      b = _mm512_ternarylogic_epi64(_mm512_loadu_si512(at + 64), want_b, mask_b,
+                                                    SHAPE_DIFFERENT),
+                      c = _mm512_ternarylogic_epi64(_mm512_loadu_si512(row), want_c, mask_c, SHAPE_DIFFERENT),
+                      d = _mm512_ternarylogic_epi64(_mm512_loadu_si512(row + 64), want_d, mask_d,
+                                                    SHAPE_DIFFERENT),
+                      other = _mm512_or_si512(_mm512_or_si512(a, b), _mm512_or_si512(c, d));
+        const __mmask32 other_key = _mm256_mask_cmpneq_epu8_mask(
+            key_mask, _mm256_loadu_si256((const __m256i *)(const void *)(at + was_key)),
+            _mm256_loadu_si256((const __m256i *)(const void *)(row + key)));
+        if (_mm512_test_epi64_mask(other, other) | other_key)
+            break;
+        at = row + size;
     }
     return count;
 }

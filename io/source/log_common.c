@@ -33,10 +33,9 @@ static inline void number_begin(struct log_number *n, uint64_t value)
 }
 
 /* What a row's words and its hour mean, where it is not what they meant in the row before. */
-static __attribute__((noinline)) int common_turn(struct log_run *run, uint32_t letters, uint64_t status,
-                                                 uint64_t time)
+static __attribute__((noinline)) int common_turn(struct log_run *run, struct log_common *c, uint32_t letters,
+                                                 uint64_t status, uint64_t time)
 {
-    struct log_common *c = &run->common;
     const struct image_memo *memo = &run->scratch->image.memo;
     struct image_quick *quick = &run->quick;
     if ((letters & 0xFF) != 3 ||
@@ -100,9 +99,10 @@ typedef uint64_t lanes __attribute__((vector_size(8 * LANES)));
 /* An amount's last two groups of digits lie in eight bytes: the first in the upper half. */
 #define DIGITS_A(p, bytes) (((bytes) >> 32 ^ (p).digits[0].flip) & (p).digits[0].mask)
 #define DIGITS_B(p, bytes) (((bytes) >> (p).second ^ (p).digits[1].flip) & (p).digits[1].mask)
-/* Is anything of a row not as it must be? Of numbers, or of lanes. */
-#define IS_ODD(p, n, number, time, a, b)                                                                     \
-    (((number) - (n).from >= (n).span) | (((time) >> 24 & 63) >= 60u) | (((time) >> 30 & 63) >= 60u) |       \
+/* Is anything of a row not as it must be: its number, the rest? Of numbers, or of lanes. */
+#define IS_OTHER(n, number) ((number) - (n).from >= (n).span)
+#define ARE_ODD(p, time, a, b)                                                                               \
+    ((((time) >> 24 & 63) >= 60u) | (((time) >> 30 & 63) >= 60u) |                                           \
      (((time)&0xFFFFFFu) >> (p).time_shift >= (p).time_limit) | ((a) >= (p).digits[0].limit) |               \
      ((b) >= (p).digits[1].limit))
 
@@ -120,8 +120,10 @@ typedef uint64_t lanes __attribute__((vector_size(8 * LANES)));
 #include "io/source/log_values.h"
 #endif
 
+/* `was`: of changes, how what rows were is read; else NULL. */
 typedef uint32_t group_values_fn(struct group *group, const struct log_group *rows,
-                                 const struct log_plan *plan, struct log_number *number, int64_t *sum);
+                                 const struct log_plan *plan, const struct log_plan *was,
+                                 struct log_number *number, int64_t *sum);
 
 LANE_INLINE void group_hash(struct group *group, const struct log_group *rows, uint32_t count,
                             const struct log_plan *plan, uint64_t seed)
@@ -259,14 +261,15 @@ LANE_INLINE int group_tell(const struct group *group, uint32_t put, int is_whole
 }
 
 /* What waits becomes records, up to the first row that is not common after all; how many. Then nothing waits. */
-LANE_INLINE uint32_t group_out(struct log_run *run, group_values_fn *values, enum err *err, struct diag *diag)
+LANE_INLINE uint32_t group_out(struct log_run *run, struct log_common *c, group_values_fn *values,
+                               enum err *err, struct diag *diag)
 {
-    struct log_common *const c = &run->common;
     struct group group;
     int64_t sum;
     if (c->waiting.count == 0)
         return 0;
-    const uint32_t count = values(&group, &c->waiting, &c->plan, &c->number, &sum);
+    const uint32_t count = values(&group, &c->waiting, &c->plan,
+                                  c->waiting.before_size ? &c->before.plan : NULL, &c->number, &sum);
     struct group_frame frame;
     group_frame_make(&frame, &group, &c->waiting, c);
     uint32_t put;
@@ -287,7 +290,8 @@ LANE_INLINE uint32_t group_out(struct log_run *run, group_values_fn *values, enu
     return put;
 }
 
-typedef uint32_t group_out_fn(struct log_run *run, enum err *err, struct diag *diag);
+typedef uint32_t group_out_fn(struct log_run *run, struct log_common *common, enum err *err,
+                              struct diag *diag);
 
 /* ---- what rows have in common ---- */
 
@@ -329,7 +333,7 @@ static __attribute__((noinline)) int common_shape(struct log_common_rows *rows, 
     struct binlog_lanes *const b = rows->lanes;
     struct log_run *const run = rows->run;
     const struct binlog_lane *lane = b->lane;
-    struct log_common *const c = &run->common;
+    struct log_common *const c = rows->common;
     struct log_plan *const plan = &c->plan;
     struct binlog_places *const places = &plan->places;
     const uint64_t nulls = read_le64(at) & lane->null_mask;
@@ -356,43 +360,54 @@ static __attribute__((noinline)) int common_shape(struct log_common_rows *rows, 
     const uint64_t status = read_le64(at + places->status) << lane->status.shift >> lane->status.shift,
                    time = read_be64(at + places->time) >> 36;
     return ((letters == c->letters) & (status == c->status) & (time == c->time)) ||
-           common_turn(run, letters, status, time);
+           common_turn(run, c, letters, status, time);
 }
 
-static inline uint64_t row_number(const struct log_common *c, const uint8_t *row)
+static inline uint64_t row_number(const struct log_plan *plan, const uint8_t *row)
 {
-    return read_le64(row + c->plan.places.occurrence) << c->plan.number_shift >> c->plan.number_shift;
+    return read_le64(row + plan->places.occurrence) << plan->number_shift >> plan->number_shift;
 }
 
-/* Is a row that lies like the others not common after all? */
-static inline int row_is_odd(const struct log_common *c, const uint8_t *row)
+/* Is anything but its number not as it must be, of a row that lies like the others? */
+static inline int values_are_odd(const struct log_plan *plan, const uint8_t *row)
 {
-    const uint64_t number = row_number(c, row), time = read_be64(row + c->plan.places.time),
-                   bytes = read_be64(row + c->plan.digits[0].at), a = DIGITS_A(c->plan, bytes),
-                   b = DIGITS_B(c->plan, bytes);
-    return IS_ODD(c->plan, c->number, number, time, a, b);
+    const uint64_t time = read_be64(row + plan->places.time), bytes = read_be64(row + plan->digits[0].at),
+                   a = DIGITS_A(*plan, bytes), b = DIGITS_B(*plan, bytes);
+    return ARE_ODD(*plan, time, a, b);
 }
 
-/* Up to `count` rows side by side from `at` on, behind those that wait; how many. */
-static inline uint32_t group_add(struct log_group *group, const uint8_t *at, uint32_t size, uint32_t count,
-                                 uint32_t back_event, uint32_t row_index)
+/* Is a row that lies like the others not common after all? Of a change: or what it was? */
+static inline int row_is_odd(const struct log_common *c, const uint8_t *row, uint32_t before_size)
+{
+    const uint64_t number = row_number(&c->plan, row);
+    int is_odd = IS_OTHER(c->number, number) | values_are_odd(&c->plan, row);
+    if (before_size) {
+        const uint8_t *const before = row - before_size;
+        is_odd |= row_number(&c->before.plan, before) != number;
+        is_odd |= values_are_odd(&c->before.plan, before);
+    }
+    return is_odd;
+}
+
+/* `count` rows side by side from `at` on, `size` bytes each with what they were before, behind those that wait. */
+static inline void group_add(struct log_group *group, const uint8_t *at, uint32_t before_size, uint32_t size,
+                             uint32_t count, uint32_t back_event, uint32_t row_index)
 {
     const uint32_t from = group->count;
     for (uint32_t i = 0; i < count; i++) {
-        group->row[from + i] = at + (size_t)i * size;
+        group->row[from + i] = at + before_size + (size_t)i * size;
         group->back_event[from + i] = back_event + i * size;
         group->row_index[from + i] = row_index + i;
     }
     group->count = from + count;
-    return count;
 }
 
 /* What waits becomes records. Rows of this event that turn out to be odd, and those behind them, are the event's next again. 0: the
  * next one is odd itself, or it failed. */
 LANE_INLINE int common_out(struct log_common_rows *rows, group_out_fn *out, enum err *err, struct diag *diag)
 {
-    struct log_common *const c = &rows->run->common;
-    const uint32_t count = c->waiting.count, put = out(rows->run, err, diag);
+    struct log_common *const c = rows->common;
+    const uint32_t count = c->waiting.count, put = out(rows->run, c, err, diag);
     if (UNLIKELY(*err != OK))
         return 0;
     if (UNLIKELY(put < count)) {
@@ -407,17 +422,33 @@ LANE_INLINE int common_out(struct log_common_rows *rows, group_out_fn *out, enum
     return 1;
 }
 
+/* Before the rows of an event: those that wait and do not go with them become records. 0: it is left to others, or it failed.
+ * `far`: bytes behind a row that can be read. */
+LANE_INLINE int common_begin(struct log_common_rows *rows, size_t far, enum err *err, struct diag *diag)
+{
+    const struct binlog_lanes *const b = rows->lanes;
+    struct log_group *const waiting = &rows->common->waiting;
+    const uint32_t back_map = (uint32_t)(b->row->event_offset - b->row->table_map_offset);
+    const int is_far = (size_t)(b->readable - rows->at) > far;
+    if (waiting->count &&
+        (!is_far || waiting->more_flags != rows->more_flags || waiting->back_map != back_map))
+        *err = log_common_end(rows->run, rows->common, diag);
+    waiting->back_map = back_map;
+    waiting->more_flags = rows->more_flags;
+    return rows->run->is_ready && is_far && *err == OK;
+}
+
 /* The rows that were added of an event, from `mine` on, wait if it ends here: once it is left nothing of it may turn out to be odd. */
 LANE_INLINE void common_leave(struct log_common_rows *rows, group_out_fn *out, uint32_t mine, enum err *err,
                               struct diag *diag)
 {
-    struct log_common *const c = &rows->run->common;
+    struct log_common *const c = rows->common;
     const struct log_group *const waiting = &c->waiting;
     int is_left = rows->at == rows->lanes->end;
     if (mine == 0 && waiting->count)
-        number_begin(&c->number, row_number(c, waiting->row[0]));
+        number_begin(&c->number, row_number(&c->plan, waiting->row[0]));
     for (uint32_t i = mine; i < waiting->count; i++)
-        is_left &= !row_is_odd(c, waiting->row[i]);
+        is_left &= !row_is_odd(c, waiting->row[i], waiting->before_size);
     if (UNLIKELY(!is_left) && waiting->count && *err == OK)
         common_out(rows, out, err, diag);
 }
@@ -426,25 +457,17 @@ LANE_INLINE void common_leave(struct log_common_rows *rows, group_out_fn *out, u
 LANE_INLINE enum err common_rows(struct log_common_rows *rows, binlog_shape_alike_fn *alike,
                                  group_out_fn *out, struct diag *diag)
 {
-    struct log_run *const run = rows->run;
+    const size_t far = SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX;
     struct binlog_lanes *const b = rows->lanes;
-    const uint32_t back_map = (uint32_t)(b->row->event_offset - b->row->table_map_offset);
     const uint8_t *const event = b->at - (b->offset - b->row->event_offset);
-    struct log_common *const c = &run->common;
+    struct log_common *const c = rows->common;
     struct log_group *const waiting = &c->waiting;
     enum err err = OK;
     uint32_t since = 0; /* rows like the shape */
-    const int is_far = (size_t)(b->readable - rows->at) > SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX;
-    if (waiting->count && (!is_far || waiting->more_flags != rows->more_flags ||
-                           waiting->back_map != back_map || waiting->before_size))
-        err = log_common_end(run, diag);
-    if (!run->is_ready || !is_far || err != OK)
+    if (!common_begin(rows, far, &err, diag))
         return err;
-    const uint8_t *const stop = b->readable - (SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX);
-    waiting->back_map = back_map;
-    waiting->more_flags = rows->more_flags;
-    waiting->before_size = 0;
-    waiting->place = run->base + b->offset - (uintptr_t)b->at;
+    const uint8_t *const stop = b->readable - far;
+    waiting->place = rows->run->base + b->offset - (uintptr_t)b->at;
     uint32_t mine = waiting->count; /* the first of this event */
     int is_on = 1;
     while (is_on && rows->at < stop && rows->at != b->end) {
@@ -472,7 +495,7 @@ LANE_INLINE enum err common_rows(struct log_common_rows *rows, binlog_shape_alik
             size = c->plan.places.size;
             count = 1;
         }
-        group_add(waiting, rows->at, size, count, (uint32_t)(rows->at - event), rows->row_index);
+        group_add(waiting, rows->at, 0, size, count, (uint32_t)(rows->at - event), rows->row_index);
         rows->row_index += count;
         rows->at += (size_t)count * size;
         since += count;
@@ -489,89 +512,68 @@ LANE_INLINE enum err common_rows(struct log_common_rows *rows, binlog_shape_alik
 
 /* ---- changes ---- */
 
-static inline uint64_t before_number(const struct log_before *before, const uint8_t *at)
-{
-    return read_le64(at + before->shape->places.occurrence) << before->number_shift >> before->number_shift;
-}
-
-/* Is anything of what a row was not as it must be? What it has in common with the row it is now is looked at there. */
-static inline int before_is_odd(const struct log_run *run, const uint8_t *at)
-{
-    const struct log_before *const before = &run->common.before;
-    int64_t amount;
-    const uint64_t time = read_be64(at + before->shape->places.time);
-    if (UNLIKELY(time >> 36 != run->common.time) &&
-        !image_hour_is_known(&run->scratch->image.memo, time >> 36))
-        return 1;
-    return !decimal_sum(&amount, &before->decimal, at + before->shape->places.amount) |
-           ((time >> 24 & 63) >= 60u) | ((time >> 30 & 63) >= 60u) |
-           ((time & 0xFFFFFFu) >> before->time_shift >= before->time_limit);
-}
-
-/* Has the row that was at `at` the same key and id at `row`? 32 bytes more than both can be read. */
-static inline int is_same_row(const struct log_common *c, const uint8_t *at, const uint8_t *row)
-{
-    const struct binlog_places *const was = &c->before.shape->places, *const is = &c->plan.places;
-    return was->key_size == is->key_size && before_number(&c->before, at) == row_number(c, row) &&
-           short_equal(at + was->key, row + is->key, is->key_size);
-}
-
 /* How the row at `at` lay before its change, where it does not lie as those before. 0: it is left to others. */
 static __attribute__((noinline)) int before_shape(struct log_common_rows *rows, const uint8_t *at)
 {
     struct binlog_lanes *const b = rows->lanes;
-    struct log_before *const before = &rows->run->common.before;
-    struct binlog_places places;
+    struct log_before *const before = &rows->common->before;
+    struct log_plan *const plan = &before->plan;
     uint64_t nulls = read_le64(at);
     if (b->lane->null_mask)
         nulls &= b->lane->null_mask;
     const struct binlog_lane *const lane = binlog_lane_find(b->version, b->plan, nulls);
     if (!lane || !lane->is_common || (size_t)(b->readable - at) <= lane->reach + LANE_READ_MAX ||
-        !binlog_shape_turn(b->before_shapes, &before->shape, &places, lane, at) || !before->shape ||
-        before->shape->places.size > (size_t)(b->end - at)) {
+        !binlog_shape_turn(b->before_shapes, &before->shape, &plan->places, lane, at) || !before->shape ||
+        plan->places.size > (size_t)(b->end - at) || !plan_amount(plan, &lane->amount.decimal, 1, at) ||
+        /* What was no time stops (binlog_rows_step). */
+        !image_hour_is_known(&rows->run->scratch->image.memo, read_be64(at + plan->places.time) >> 36)) {
         before->shape = NULL;
         return 0;
     }
-    before->decimal = lane->amount.decimal;
-    before->number_shift = lane->occurrence.shift;
-    before->time_shift = lane->time.shift;
-    before->time_limit = lane->time.limit;
+    plan->number_shift = lane->occurrence.shift;
+    plan->time_shift = lane->time.shift;
+    plan->time_limit = lane->time.limit;
     return 1;
 }
 
-LANE_INLINE enum err common_changes(struct log_common_rows *rows, binlog_shape_alike_fn *alike,
+/* How many changes side by side from rows->at on are like those before; `most` at most. */
+LANE_INLINE uint32_t changes_alike(const struct log_common_rows *rows, binlog_shape_changes_fn *alike,
+                                   const uint8_t *stop, uint32_t most)
+{
+    const struct log_common *const c = rows->common;
+    const struct binlog_shape *const was = c->before.shape;
+    if (UNLIKELY(!was || !c->shape || was->places.size != c->waiting.before_size ||
+                 was->places.key_size != c->plan.places.key_size))
+        return 0;
+    /* What they are begins before `stop`, and the event does not end before they do. */
+    const size_t both = was->places.size + c->plan.places.size, before_stop = (size_t)(stop - rows->at),
+                 left = (size_t)(rows->lanes->end - rows->at) / both;
+    if (before_stop <= was->places.size)
+        return 0;
+    const size_t here = (before_stop - was->places.size - 1) / both + 1;
+    if (most > left)
+        most = (uint32_t)left;
+    return alike(was, c->shape, rows->at, here < most ? (uint32_t)here : most);
+}
+
+LANE_INLINE enum err common_changes(struct log_common_rows *rows, binlog_shape_changes_fn *alike,
                                     group_out_fn *out, struct diag *diag)
 {
-    struct log_run *const run = rows->run;
-    struct binlog_lanes *const b = rows->lanes;
-    const uint32_t back_map = (uint32_t)(b->row->event_offset - b->row->table_map_offset);
-    const uint8_t *const event = b->at - (b->offset - b->row->event_offset);
-    struct log_common *const c = &run->common;
-    struct log_group *const waiting = &c->waiting;
     const size_t far = 2 * (SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX); /* two images */
+    struct binlog_lanes *const b = rows->lanes;
+    const uint8_t *const event = b->at - (b->offset - b->row->event_offset);
+    struct log_common *const c = rows->common;
+    struct log_group *const waiting = &c->waiting;
     enum err err = OK;
-    const int is_far = (size_t)(b->readable - rows->at) > far;
-    if (waiting->count &&
-        (!is_far || waiting->more_flags != rows->more_flags || waiting->back_map != back_map))
-        err = log_common_end(run, diag);
-    if (!run->is_ready || !is_far || err != OK)
+    if (!common_begin(rows, far, &err, diag))
         return err;
     const uint8_t *const stop = b->readable - far;
-    waiting->back_map = back_map;
-    waiting->more_flags = rows->more_flags;
     uint32_t mine = waiting->count, since = 0;
     int is_on = 1;
     while (is_on && rows->at < stop && rows->at != b->end) {
-        const uint8_t *const at = rows->at, *row = NULL;
-        int is_alike = 0;
-        if (LIKELY(c->before.shape != NULL) &&
-            binlog_shape_under(c->before.shape, c->before.shape->lie, at)) {
-            row = at + c->before.shape->places.size;
-            is_alike = LIKELY(c->shape != NULL) && row < stop && row < b->end &&
-                       c->before.shape->places.size == waiting->before_size &&
-                       c->plan.places.size <= (size_t)(b->end - row) && alike(c->shape, row, 1);
-        }
-        if (UNLIKELY(!is_alike)) {
+        const uint8_t *const at = rows->at;
+        uint32_t count = changes_alike(rows, alike, stop, c->group - waiting->count);
+        if (UNLIKELY(count == 0)) {
             /* What waits goes first: what it has in common is forgotten now. */
             if (waiting->count) {
                 is_on = common_out(rows, out, &err, diag);
@@ -581,25 +583,27 @@ LANE_INLINE enum err common_changes(struct log_common_rows *rows, binlog_shape_a
             b->before_shapes->taken += since;
             b->shapes->taken += since;
             since = 0;
-            if (!row && !before_shape(rows, at))
+            if (!before_shape(rows, at))
                 break;
-            row = at + c->before.shape->places.size;
+            const uint8_t *const row = at + c->before.shape->places.size;
             if (row >= stop || row >= b->end || !common_shape(rows, row)) {
                 c->shape = NULL;
                 break;
             }
-            waiting->before_size = c->before.shape->places.size;
+            const struct binlog_places *const was = &c->before.plan.places, *const is = &c->plan.places;
+            if (was->key_size != is->key_size || !short_equal(at + was->key, row + is->key, is->key_size))
+                break;
+            waiting->before_size = was->size;
+            count = 1;
         }
-        if (UNLIKELY(!is_same_row(c, at, row) || before_is_odd(run, at)))
-            break;
-        if (waiting->count == 0)
-            waiting->place = run->base + b->offset - (uintptr_t)b->at - waiting->before_size;
-        group_add(waiting, row, c->plan.places.size, 1, (uint32_t)(at - event), rows->row_index);
-        rows->row_index++;
-        rows->at = row + c->plan.places.size;
-        since++;
+        const uint32_t before_size = waiting->before_size, size = before_size + c->plan.places.size;
+        waiting->place = rows->run->base + b->offset - (uintptr_t)b->at - before_size;
+        group_add(waiting, at, before_size, size, count, (uint32_t)(at - event), rows->row_index);
+        rows->row_index += count;
+        rows->at += (size_t)count * size;
+        since += count;
         if (waiting->count >= c->group || !c->shape ||
-            (rows->at == b->end && b->end - b->at > LANES * (rows->at - at))) {
+            (rows->at == b->end && rows->at - b->at > LANES * size)) {
             is_on = common_out(rows, out, &err, diag);
             mine = 0;
         }
@@ -610,27 +614,27 @@ LANE_INLINE enum err common_changes(struct log_common_rows *rows, binlog_shape_a
     return err;
 }
 
-#define COMMON_ROAD(name, target_of, alike)                                                                  \
+#define COMMON_ROAD(name, target_of, rows_alike, changes_are_alike)                                          \
     target_of static __attribute__((noinline))                                                               \
-    uint32_t group_out##name(struct log_run *run, enum err *err, struct diag *diag)                          \
+    uint32_t group_out##name(struct log_run *run, struct log_common *c, enum err *err, struct diag *diag)    \
     {                                                                                                        \
-        return group_out(run, group_values##name, err, diag);                                                \
+        return group_out(run, c, group_values##name, err, diag);                                             \
     }                                                                                                        \
     target_of static                                                                                         \
         __attribute__((noinline)) enum err common_run##name(struct log_common_rows *rows, struct diag *diag) \
     {                                                                                                        \
-        return common_rows(rows, alike, group_out##name, diag);                                              \
+        return common_rows(rows, rows_alike, group_out##name, diag);                                         \
     }                                                                                                        \
     target_of static __attribute__((noinline)) enum err common_changes##name(struct log_common_rows *rows,   \
                                                                              struct diag *diag)              \
     {                                                                                                        \
-        return common_changes(rows, alike, group_out##name, diag);                                           \
+        return common_changes(rows, changes_are_alike, group_out##name, diag);                               \
     }
 
-COMMON_ROAD(_plain, , binlog_shape_alike)
+COMMON_ROAD(_plain, , binlog_shape_alike, binlog_shape_changes)
 #if defined(__x86_64__)
-COMMON_ROAD(_256, TARGET_256, binlog_shape_alike)
-COMMON_ROAD(_512, TARGET_512, binlog_shape_alike_512)
+COMMON_ROAD(_256, TARGET_256, binlog_shape_alike, binlog_shape_changes)
+COMMON_ROAD(_512, TARGET_512, binlog_shape_alike_512, binlog_shape_changes_512)
 #endif
 
 static const struct {
@@ -655,54 +659,51 @@ enum err log_common_changes(struct log_common_rows *rows, struct diag *diag)
     return roads[csv_scan_kernel()].changes(rows, diag);
 }
 
-int log_common_one(struct log_run *run, const struct binlog_lanes *b, unsigned more_flags)
+int log_common_one(struct log_common *c, const struct binlog_lanes *b, unsigned more_flags)
 {
-    struct log_common *const c = &run->common;
     struct log_group *const waiting = &c->waiting;
     const uint8_t *const row = b->at;
-    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape || waiting->before_size ||
+    const uint64_t back_event = b->offset - b->row->event_offset;
+    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape ||
         waiting->more_flags != more_flags || (size_t)(b->end - row) != c->plan.places.size ||
         (size_t)(b->readable - row) <= SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
-        waiting->back_map != b->row->event_offset - b->row->table_map_offset ||
-        !binlog_shape_same(c->shape, row) || row_is_odd(c, row))
+        waiting->back_map != b->row->event_offset - b->row->table_map_offset || back_event > UINT32_MAX ||
+        !binlog_shape_same(c->shape, row) || row_is_odd(c, row, 0))
         return 0;
-    const uint64_t back_event = b->offset - b->row->event_offset;
-    if (back_event > UINT32_MAX)
-        return 0;
-    group_add(waiting, row, c->plan.places.size, 1, (uint32_t)back_event, b->row_index);
+    group_add(waiting, row, 0, c->plan.places.size, 1, (uint32_t)back_event, b->row_index);
     b->shapes->taken++;
     return 1;
 }
 
-int log_common_one_change(struct log_run *run, const struct binlog_lanes *b)
+int log_common_one_change(struct log_common *c, const struct binlog_lanes *b)
 {
-    struct log_common *const c = &run->common;
     struct log_group *const waiting = &c->waiting;
-    const uint8_t *const at = b->at, *const row = at + waiting->before_size;
-    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape || !c->before.shape ||
-        waiting->before_size == 0 || c->before.shape->places.size != waiting->before_size ||
-        waiting->more_flags != 0 || (size_t)(b->end - at) != waiting->before_size + c->plan.places.size ||
-        (size_t)(b->readable - at) <= SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
-        (size_t)(b->readable - row) <= SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
-        waiting->back_map != b->row->event_offset - b->row->table_map_offset ||
-        !binlog_shape_under(c->before.shape, c->before.shape->lie, at) || !binlog_shape_same(c->shape, row) ||
-        !is_same_row(c, at, row) || before_is_odd(run, at) || row_is_odd(c, row))
-        return 0;
+    const struct binlog_shape *const was = c->before.shape;
+    const uint32_t before_size = waiting->before_size;
+    const uint8_t *const at = b->at, *const row = at + before_size;
     const uint64_t back_event = b->offset - b->row->event_offset;
-    if (back_event > UINT32_MAX)
+    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape || !was ||
+        was->places.size != before_size || waiting->more_flags != 0 ||
+        (size_t)(b->end - at) != before_size + c->plan.places.size ||
+        (size_t)(b->readable - at) <= before_size + SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
+        waiting->back_map != b->row->event_offset - b->row->table_map_offset || back_event > UINT32_MAX ||
+        was->places.key_size != c->plan.places.key_size || !binlog_shape_under(was, was->was, at) ||
+        !binlog_shape_same(c->shape, row) || !binlog_shape_same_key(was, c->shape, at, row) ||
+        row_is_odd(c, row, before_size))
         return 0;
-    group_add(waiting, row, c->plan.places.size, 1, (uint32_t)back_event, b->row_index);
+    group_add(waiting, at, before_size, before_size + c->plan.places.size, 1, (uint32_t)back_event,
+              b->row_index);
     b->shapes->taken++;
     b->before_shapes->taken++;
     return 1;
 }
 
-enum err log_common_end(struct log_run *run, struct diag *diag)
+enum err log_common_end(struct log_run *run, struct log_common *c, struct diag *diag)
 {
-    const uint32_t count = run->common.waiting.count;
+    const uint32_t count = c->waiting.count;
     enum err err = OK;
     if (count) {
-        const uint32_t put = roads[csv_scan_kernel()].out(run, &err, diag);
+        const uint32_t put = roads[csv_scan_kernel()].out(run, c, &err, diag);
         CHECK2(put == count || err != OK, put, count);
     }
     return err;

@@ -60,12 +60,10 @@ struct log_common {
     struct binlog_shape *shape; /* `plan` and `row` are those of rows like it; NULL: of none */
     struct log_plan plan;
     struct log_group waiting; /* of `plan` and `row` */
-    /* How rows that are changed lay before: the shape, and how what is asked of them is read. */
+    /* Of changes: how rows lay before, and how what is asked of them is read. */
     struct log_before {
         struct binlog_shape *shape; /* NULL: of none */
-        struct decimal_groups decimal;
-        unsigned number_shift, time_shift;
-        uint32_t time_limit;
+        struct log_plan plan;
     } before;
 };
 
@@ -92,6 +90,7 @@ static inline __attribute__((always_inline)) void log_put_le64(uint8_t *to, uint
 struct log_run;
 struct log_common_rows {
     struct log_run *run;
+    struct log_common *common;  /* of rows of this kind */
     struct binlog_lanes *lanes; /* its lane is common */
     const uint8_t *at;          /* the next row; where it stopped */
     uint32_t row_index;
@@ -99,15 +98,15 @@ struct log_common_rows {
 };
 
 /* The row of an event that has no other, when rows wait for it. 1: it waits with them. */
-int log_common_one(struct log_run *run, const struct binlog_lanes *lanes, unsigned more_flags);
+int log_common_one(struct log_common *common, const struct binlog_lanes *lanes, unsigned more_flags);
 /* The same of an UPDATE. */
-int log_common_one_change(struct log_run *run, const struct binlog_lanes *lanes);
+int log_common_one_change(struct log_common *common, const struct binlog_lanes *lanes);
 /* Takes rows of INSERT and DELETE up to the first that is not common, or to the event's end. The last of them may wait for those of
  * the next event. */
 enum err log_common_run(struct log_common_rows *rows, struct diag *diag);
 /* The same of UPDATE: rows whose key and id stay. */
 enum err log_common_changes(struct log_common_rows *rows, struct diag *diag);
-/* What waits becomes records: before anything else does, and before its bytes go. */
-enum err log_common_end(struct log_run *run, struct diag *diag);
+/* What waits becomes records, before its bytes go. */
+enum err log_common_end(struct log_run *run, struct log_common *common, struct diag *diag);
 
 #endif

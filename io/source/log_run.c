@@ -11,7 +11,8 @@ void log_run_begin(struct log_run *run, const struct normalizer *normalizer)
     run->plan = normalizer_image(normalizer);
     run->misses = 0;
     run->may_learn = run->is_ready = 0;
-    log_common_init(&run->common);
+    log_common_init(&run->common[0]);
+    log_common_init(&run->common[1]);
     run->mixed.count = 0;
 }
 
@@ -49,7 +50,6 @@ static inline __attribute__((always_inline)) int mixed_add(struct log_run *run, 
 
 enum {
     ALONE = 512, /* an event of fewer bytes has few rows, which go with those that wait */
-    FEW = 8,     /* rows that waited in vain for those that lie alike */
     PASSED = 8   /* rows of an event that are not asked whether they lie alike, where one did not */
 };
 
@@ -68,8 +68,9 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
     const uint16_t more_flags = op == BINLOG_DELETE ? RECORD_GONE | RECORD_VOIDED : 0;
     uint32_t row_index = first;
     enum err err = OK;
-    if (run->common.waiting.count &&
-        (op == BINLOG_UPDATE ? log_common_one_change(run, &b) : log_common_one(run, &b, more_flags))) {
+    struct log_common *const alike = &run->common[op == BINLOG_UPDATE];
+    if (alike->waiting.count &&
+        (op == BINLOG_UPDATE ? log_common_one_change(alike, &b) : log_common_one(alike, &b, more_flags))) {
         run->records++;
         *is_done = binlog_lanes_close(&b, rows, b.end, 1);
         return OK;
@@ -78,20 +79,14 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
     if (UNLIKELY(back_map > UINT32_MAX ||
                  b.offset + (uint64_t)(b.end - at) - b.row->event_offset > UINT32_MAX))
         return OK;
-    /* Where rows that came and rows that changed take turns, they do not lie alike. */
-    const struct log_group *const alike = &run->common.waiting;
-    const int takes_turns =
-        alike->count && alike->count < FEW && (op == BINLOG_UPDATE) != (alike->before_size != 0);
-    const int goes_along = (run->mixed.count || takes_turns) && b.end - at < ALONE;
+    const int goes_along = run->mixed.count && b.end - at < ALONE;
     uint32_t passed = 0;
     while (at != b.end) {
         struct image_row image;
         if (passed) {
             passed--;
         } else if (b.lane->is_common && !goes_along) {
-            if (run->mixed.count && UNLIKELY((err = log_mixed_end(run, diag)) != OK))
-                break;
-            struct log_common_rows common = {run, &b, at, row_index, more_flags};
+            struct log_common_rows common = {run, alike, &b, at, row_index, more_flags};
             err = op == BINLOG_UPDATE ? log_common_changes(&common, diag) : log_common_run(&common, diag);
             passed = common.at == at ? PASSED : 0;
             at = common.at;
@@ -99,8 +94,6 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
             if (UNLIKELY(err != OK) || at == b.end)
                 break;
         }
-        if (run->common.waiting.count && UNLIKELY((err = log_common_end(run, diag)) != OK))
-            break;
         const uint8_t *behind = binlog_lanes_read(&b, at, &run->raw);
         if (UNLIKELY(!behind))
             break;

@@ -32,7 +32,7 @@ struct log_run {
     int is_ready;  /* `quick` is made */
     struct image_raw raw;
     struct image_quick quick;
-    struct log_common common;
+    struct log_common common[2]; /* of INSERT and DELETE; of UPDATE */
     struct log_mixed mixed;
 };
 
@@ -42,17 +42,21 @@ void log_run_begin(struct log_run *run, const struct normalizer *normalizer);
 enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, struct diag *diag);
 static inline enum err log_run_end(struct log_run *run, struct diag *diag)
 {
-    /* Rows wait in one of the two. */
-    if (LIKELY((run->common.waiting.count | run->mixed.count) == 0))
-        return OK;
-    return run->mixed.count ? log_mixed_end(run, diag) : log_common_end(run, diag);
+    enum err err = OK;
+    if (run->mixed.count)
+        err = log_mixed_end(run, diag);
+    for (int i = 0; i < 2 && err == OK; i++)
+        if (run->common[i].waiting.count)
+            err = log_common_end(run, &run->common[i], diag);
+    return err;
 }
 static inline void log_run_learn(struct log_run *run, const struct cell *columns)
 {
     if (!run->may_learn)
         return;
     run->is_ready = normalize_learn(run->normalizer, run->scratch, columns, &run->raw, &run->quick);
-    log_common_forget(&run->common);
+    log_common_forget(&run->common[0]);
+    log_common_forget(&run->common[1]);
 }
 
 #endif

@@ -3,12 +3,31 @@
 /* Amounts and numbers up to the first row that has something which is not common, or a number of another length; how many.
  * `*sum`: of the amounts. First all is loaded, then reckoned LANES at once. */
 LOG_TARGET static inline uint32_t LOG_VALUES(struct group *group, const struct log_group *rows,
-                                             const struct log_plan *plan, struct log_number *number,
-                                             int64_t *sum)
+                                             const struct log_plan *plan, const struct log_plan *was,
+                                             struct log_number *number, int64_t *sum)
 {
     const struct log_plan p = *plan;
     const uint32_t count = rows->count, full = (count + LANES - 1) / LANES * LANES;
-    uint64_t value[LOG_GROUP], time[LOG_GROUP], bytes[LOG_GROUP];
+    uint64_t value[LOG_GROUP], time[LOG_GROUP], bytes[LOG_GROUP], old[LOG_GROUP];
+    if (was) { /* bits that are not 0 where what a row was is odd, or has another number */
+        const struct log_plan w = *was;
+        const uint32_t back = rows->before_size;
+        for (uint32_t i = 0; i < full; i++) {
+            const uint8_t *row = rows->row[i < count ? i : 0], *before = row - back;
+            old[i] = (read_le64(before + w.places.occurrence) << w.number_shift) ^
+                     (read_le64(row + p.places.occurrence) << p.number_shift);
+            time[i] = read_be64(before + w.places.time);
+            bytes[i] = read_be64(before + w.digits[0].at);
+        }
+        for (uint32_t k = 0; k < full; k += LANES) {
+            lanes t, d, o;
+            memcpy(&o, old + k, sizeof o);
+            memcpy(&t, time + k, sizeof t);
+            memcpy(&d, bytes + k, sizeof d);
+            o |= (lanes)ARE_ODD(w, t, DIGITS_A(w, d), DIGITS_B(w, d));
+            memcpy(old + k, &o, sizeof o);
+        }
+    }
     for (uint32_t i = 0; i < full; i++) {
         const uint8_t *row = rows->row[i < count ? i : 0];
         value[i] = read_le64(row + p.places.occurrence);
@@ -26,7 +45,12 @@ LOG_TARGET static inline uint32_t LOG_VALUES(struct group *group, const struct l
         memcpy(&w, bytes + k, sizeof w);
         v = v << p.number_shift >> p.number_shift;
         const lanes a = DIGITS_A(p, w), b = DIGITS_B(p, w);
-        odd = (lanes)IS_ODD(p, n, v, t, a, b);
+        odd = (lanes)(IS_OTHER(n, v) | ARE_ODD(p, t, a, b));
+        if (was) {
+            lanes o;
+            memcpy(&o, old + k, sizeof o);
+            odd |= o;
+        }
         low = (EIGHT_DIGITS(v - n.zero) + 0x3030303030303030ull) >> zeros;
         amount = ((a * (uint64_t)p.digits[0].times + b * (uint64_t)p.digits[1].times + (uint64_t)p.before) ^
                   (uint64_t)p.negative) -

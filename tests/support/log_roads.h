@@ -121,7 +121,7 @@ static enum err travel(struct road *road, const struct binlog_options *options,
         mem_give(road->open[i]);
     }
     road->by_lane = run.records;
-    road->alike = run.common.alike;
+    road->alike = run.common[0].alike + run.common[1].alike;
     normalizer_close(normalizer);
     norm_scratch_fini(&scratch);
     binlog_rows_close(rows);

@@ -180,7 +180,7 @@ TEST(one_flipped_byte_of_usual_transactions_is_told_as_it_is_event_by_event)
         if (at == 4 + 17) /* outside of the checksum */
             continue;
         struct diag diags[2];
-        log.bytes[at] ^= 1 << at % 8;
+        log.bytes[at] ^= (uint8_t)(1u << at % 8);
         for (int i = 0; i < 2; i++) {
             struct binlog_run run = run_of(log.size, SIZE_MAX, 0, 1);
             run.options = &usual_options;
@@ -188,7 +188,7 @@ TEST(one_flipped_byte_of_usual_transactions_is_told_as_it_is_event_by_event)
             EXPECT(run_file(&run, log.bytes, log.size, "log", &diags[i]) == STEP_FAILED);
         }
         EXPECT(diags[0].err == ERR_INPUT && strcmp(diags[0].what, diags[1].what) == 0);
-        log.bytes[at] ^= 1 << at % 8;
+        log.bytes[at] ^= (uint8_t)(1u << at % 8);
     }
     log_free(&log);
 }
