@@ -539,11 +539,9 @@ static void tell_notes(const struct session *s)
         tell_capture(s);
     if (suspense && !s->task)
         fprintf(stderr,
-                "note: %llu records are in suspense, and `tieout run` carries nothing over: tomorrow's run "
-                "will not "
-                "know them. Days that follow each other are `tieout task`'s; without it, set "
-                "suspense.threshold to 0 "
-                "or keep suspense.csv\n",
+                "note: %llu records are in suspense, and `tieout run` carries nothing over: "
+                "tomorrow's run will not know them. Days that follow each other are `tieout task`'s; "
+                "without it, set suspense.threshold to 0 or keep suspense.csv\n",
                 (unsigned long long)suspense);
     if (r->counts[LOCAL].groups_unfinished)
         fprintf(stderr, "note: the newest log ends inside a transaction; its rows count for nothing until "
