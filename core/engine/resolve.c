@@ -188,6 +188,15 @@ static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count
     return err;
 }
 
+/* The log says of the row what was known of it. */
+static int is_as_it_was(const struct full *row)
+{
+    const struct full *was = row->before;
+    return row->day == was->day && row->currency == was->currency && row->out == was->out &&
+           row->amount_micro == was->amount_micro && row->monetary == was->monetary &&
+           span_equal(row->canonical, was->canonical);
+}
+
 /* A final record that somebody paired by hand waits for its partner, which may have any key. */
 static enum err set_aside(struct worker *w, const struct full *row, const struct row_ref *ref)
 {
@@ -199,8 +208,8 @@ static enum err set_aside(struct worker *w, const struct full *row, const struct
 
 enum err judge_sleep_on(struct worker *w, const struct full *row, const struct row_ref *ref)
 {
-    if (row->carry && row->carry->hand && !row->before)
-        return set_aside(w, row, ref);
+    if (row->carry && row->carry->hand && (!row->before || is_as_it_was(row)))
+        return set_aside(w, row, row->before ? &w->refs_at_hand[row->before - w->rows_at_hand] : ref);
     return judge_drop(w, &w->dropped, &w->dropped_count[row->side], row, row->currency, row->amount_micro);
 }
 
