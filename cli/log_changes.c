@@ -124,7 +124,7 @@ static void put_kinds(struct text *t, const struct two *two, uint64_t seed)
     if (!single)
         text_words(t, ", and others may have changed as well");
     if (came < 0)
-        text_words(t, "; what moved to a later day is counted there once more");
+        text_words(t, "; a match that moved to a later day is counted there once more");
 }
 
 static const char more_files[] =
