@@ -323,7 +323,8 @@ if __name__ == "__main__":
     try:
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             runs = [pool.submit(run, f"{work}/{run.__name__}") for run in (quiet, done_again, beginning_gone, renamed, renamed_little_memory, condition) + ((little_memory,) if "--large" in sys.argv else ())]
-            runs += [pool.submit(one, f"{work}/{i}", *CASES[i]) for i in range(1, len(CASES))]
+            every = next((int(word.partition("=")[2]) for word in sys.argv if word.startswith("--every=")), 1)
+            runs += [pool.submit(one, f"{work}/{i}", *CASES[i]) for i in range(1, len(CASES), every)]
             for run in runs:
                 run.result()
     finally:

@@ -11,6 +11,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 echo biz_order_no,amount,channel_order_no >"$work/bill.csv"
 passed=0 failed=0
+roads='262144x1 100x2 1000x3'
+! grep -q __tsan_init "$tieout" || roads='100x2 1000x3' # what it watches wants more than one thread
 final_state()
 {
     if [ -f "$1.gz" ]; then gzip -dc "$1.gz"; else cat "$1"; fi
@@ -45,10 +47,10 @@ EOF
         skip { skip = 0; next }
         in_table { gsub("'\''", "", $2); gsub("'\''", "", $5); print $2 "," $5 }' | sort >"$work/want"
     digest=
-    for road in "262144 1" "100 2" "1000 3"; do
+    for road in $roads; do
         rm -rf "$work/out"
         # The rows are of other days than the unit's, or missing on the bill: both hold what the log left.
-        "$tieout" run "$work/job.yaml" --date=2030-01-01 --out="$work/out" --chunk="${road% *}" --threads="${road#* }" --format=json \
+        "$tieout" run "$work/job.yaml" --date=2030-01-01 --out="$work/out" --chunk="${road%x*}" --threads="${road#*x}" --format=json \
             >"$work/summary" 2>"$work/said" || [ $? -eq 1 ] || cat "$work/said"
         for class in missing excluded; do
             "$tieout" inspect "$work/out/log/2030-01-01/$class.csv" --json-lines 2>/dev/null

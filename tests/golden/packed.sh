@@ -10,6 +10,9 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 cd "$work"
 failed=0
+# Under a sanitizer a run takes long: every other road there, the other ones with the next packing.
+watched=$(grep -c '__asan_init\|__tsan_init' "$tieout" || true)
+turn=0
 digest() { sed -n 's/.*"digest": *"\([^"]*\)".*/\1/p' "$1/summary.json"; }
 
 "$tieout" gen --rows=12000 --seed=7 --out=day 2>gen.log
@@ -33,8 +36,11 @@ zip -q - - <day/channel.csv >streamed.zip
 want=
 for channel in day/channel.csv channel.csv.gz members.csv.gz channel.csv.zst frames.csv.zst channel.zip stored.zip streamed.zip \
     'both.zip!channel.csv' 'both.zip!*ann*'; do
+    turn=$((turn + 1))
     for road in "day/local.csv --threads=1" "local.csv.gz --threads=2" "local.csv.gz --threads=3 --chunk=4096" \
         "both.zip!loc* --threads=2 --chunk=65537 --io=posix"; do
+        turn=$((turn + 1))
+        [ "$watched" -eq 0 ] || [ $((turn % 2)) -eq 0 ] || continue
         # shellcheck disable=SC2086 # words on purpose
         "$tieout" diff ${road%% *} "$channel" ${road#* } --key=channel_code,biz_order_no --amount=amount --compare=status --out=out \
             >stdout 2>stderr || [ $? -eq 1 ] || {

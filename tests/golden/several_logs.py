@@ -397,7 +397,7 @@ if __name__ == "__main__":
     one_log_twice()
     begins_late()
     ids_of_a_channel_log()
-    for number in range(25):
+    for number in range(int(sys.argv[2]) if len(sys.argv) > 2 else 25):
         any_changes(number)
     carried()
     sys.exit(failures != 0)

@@ -33,7 +33,9 @@ match: {keys: [[channel_code, biz_order_no]], compare: [amount, status], window:
 output: {dir: out}
 JOB
 digest=
-for ask in 24x1 30x3 60x8 1024x2; do
+asks='24x1 30x3 60x8 1024x2'
+! grep -q __tsan_init "$tieout" || asks='30x3 1024x2' # what it watches wants more than one thread
+for ask in $asks; do
     memory=${ask%x*} threads=${ask#*x}
     set -- --date=2026-11-19 --memory="${memory}MiB" --threads="$threads" --out="$dir/out"
     "$tieout" run "$dir/job.yaml" "$@" >"$dir/said" 2>&1 || { echo "WRONG $ask: exit $?"; cat "$dir/said"; exit 1; }
