@@ -1,6 +1,7 @@
 /* cli/log_changes.c: see log_changes.h */
 #include "cli/log_changes.h"
 #include "core/base/mem.h"
+#include "core/model/log_begin.h"
 #include "io/store/alarm.h"
 #include "io/store/generation.h"
 #include "io/store/log_book.h"
@@ -19,19 +20,22 @@ enum compared {
     COMPARED_STEPS /* a log of a file a day: change by change, from where the task before had read to */
 };
 
+static const char not_kept[] = "what is not known";
+
 static enum compared may_compare(const struct log_changes *c, int side, const char *then, const char *now)
 {
     const char *name = side_name((enum side)side);
-    const int order = strcmp(now, then);
+    struct span is, was;
+    const int order = log_begin_order(now, then, &is, &was);
     if (!*now)
         return COMPARED_MORE;
     if (order != 0)
-        fprintf(
-            stderr,
-            "note: task %s: the %s log begins with %s, and began with %s when %s was done: what was changed, "
-            "deleted or moved of earlier days in between cannot be told%s\n",
-            c->task->name, name, now, then, c->before->name,
-            order > 0 ? ", and what came only where there is more than was" : ", nor what came");
+        fprintf(stderr,
+                "note: task %s: the %s log begins with %.*s, and began with %.*s when %s was done: what was "
+                "changed, deleted or moved of earlier days in between cannot be told%s\n",
+                c->task->name, name, (int)is.size, is.data, was.size ? (int)was.size : (int)strlen(not_kept),
+                was.size ? was.data : not_kept, c->before->name,
+                order > 0 ? ", and what came only where there is more than was" : ", nor what came");
     else if (!c->same_rules)
         fprintf(
             stderr,
@@ -75,15 +79,20 @@ static int changed(const struct run_result *r, int side, int back, const struct 
     return !log_sums_equal(&two->now, &two->then);
 }
 
-static void put_name(struct text *t, const struct two *two, uint64_t seed)
+/* As outputs name the row: of one of several logs, with the log's name. */
+static void put_name(const struct log_changes *c, int side, struct text *t, const struct two *two)
 {
     char name[LOG_NAME_MAX + 1];
-    const size_t size = log_sums_name(&two->then, &two->now, seed, name);
+    unsigned log;
+    const size_t size = log_sums_name(&two->then, &two->now, c->seed, name, &log);
+    const char *of = c->job->part_count[side] > 1 && (int)log < c->job->part_count[side]
+                         ? c->job->parts[side][log].log_name
+                         : NULL;
     for (size_t i = 0; i < size; i++)
         if ((uint8_t)name[i] < 0x20 || (uint8_t)name[i] > 0x7E)
             name[i] = '?';
     if (size)
-        text_format(t, " (primary key %s)", name);
+        text_format(t, " (primary key %s%s%s)", of ? of : "", of ? "|" : "", name);
 }
 
 /* Do they differ by one record that is there or not? Its print is in two sums, and times its key's hash in a third. */
@@ -96,7 +105,7 @@ static int is_one(const struct two *two)
 
 /* What became of the day's records, in a few words. Sums tell how many more or fewer there are, and how many were deleted; where it is not one
  * record alone, others may have changed beside it. */
-static void put_kinds(struct text *t, const struct two *two, uint64_t seed)
+static void put_kinds(const struct log_changes *c, int side, struct text *t, const struct two *two)
 {
     const int64_t more = (int64_t)(two->now.records - two->then.records),
                   counted = (int64_t)(two->now.deleted - two->then.deleted),
@@ -104,7 +113,7 @@ static void put_kinds(struct text *t, const struct two *two, uint64_t seed)
     const int single = is_one(two) && (more == 1 || (more == -1 && deleted <= 1));
     if (more == 0 && two->now.ids == two->then.ids) {
         text_words(t, "records changed (amount, status, number or what else is compared)");
-        put_name(t, two, seed);
+        put_name(c, side, t, two);
         return;
     }
     if (more == 0) {
@@ -119,7 +128,7 @@ static void put_kinds(struct text *t, const struct two *two, uint64_t seed)
         if (came < 0)
             text_format(t, "%s%lld moved to another bill date, or no payment any more", deleted ? ", " : "",
                         (long long)-came);
-        put_name(t, two, seed);
+        put_name(c, side, t, two);
     }
     if (!single)
         text_words(t, ", and others may have changed as well");
@@ -158,7 +167,7 @@ static enum err tell(const struct log_changes *c, int side, int back, enum compa
     struct text text = {0};
     text_format(&text, "the %s log tells this bill date otherwise than when %s was done: ",
                 side_name((enum side)side), c->before->name);
-    put_kinds(&text, two, c->seed);
+    put_kinds(c, side, &text, two);
     text_words(&text, "; its results stand as they were; ");
     if (compared == COMPARED_STEPS)
         text_words(&text, more_files);
@@ -181,7 +190,7 @@ static enum err tell_ahead(const struct log_changes *c, int side, const struct l
                 c->outcome->log_steps[side]->reads_again ? "as they are now its files do"
                                                          : "its files are gone; this day's own log does",
                 (long long)sums->records);
-    put_name(&text, &two, c->seed);
+    put_name(c, side, &text, &two);
     text_format(&text, "; %sdo it again: tieout task rerun %s --cascade", more_files, c->task->name);
     return raise_changed(c, c->task->name, &text, days, diag);
 }

@@ -6,14 +6,17 @@ enum { CHAIN_LOOKED_AT = 4 /* entries: a longer chain is looked at in the end */
 
 /* ---- folding: of a row the newest image counts ---- */
 
-/* Is an entry the image of the row that `r`, whose id is `id`, is of? The other side, and another log of its side, have ids of their own. */
+/* Is an entry the image of the row that `r`, whose id is `id`, is of? The other side, and another log of its side, have ids of their own. Images
+ * replace each other within one part of a side; a carried record may be the row of any that reads its log. */
 static inline int is_image_of(const struct index *s, const struct record *e, const struct record *r,
                               const uint8_t *id)
 {
     if (!(e->flags & RECORD_IMAGE) || (e->flags & RECORD_DEAD) || ((e->flags ^ r->flags) & RECORD_CHANNEL))
         return 0;
-    const uint8_t bits = layout_of(s, e).place_bits;
-    if (bits && (e->place ^ r->place) >> bits)
+    const struct record_layout layout = layout_of(s, e);
+    if (layout.place_bits &&
+        (UNLIKELY(r->flags & RECORD_CARRIED) ? record_log(e, layout) != record_log(r, layout)
+                                             : (e->place ^ r->place) >> layout.place_bits != 0))
         return 0;
     const uint8_t *other = occurrence_of(s, e);
     return record_u16(id) == record_u16(other) && memcmp(id + 2, other + 2, record_u16(id)) == 0;

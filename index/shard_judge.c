@@ -3,6 +3,31 @@
 
 /* ---- settle ---- */
 
+/* Of one side: do an image and a carried record tell the same row? */
+static int is_same_row(const struct index *s, const struct record *image, const struct record *carried)
+{
+    const struct record_layout layout = layout_of(s, image);
+    if ((image->flags ^ carried->flags) & RECORD_CHANNEL ||
+        record_log(image, layout) != record_log(carried, layout))
+        return 0;
+    const uint8_t *id = occurrence_of(s, image), *other = occurrence_of(s, carried);
+    return record_u16(id) == record_u16(other) && memcmp(id + 2, other + 2, record_u16(id)) == 0;
+}
+
+/* A row that two parts of a side read by turns has left one of them: is it in the other one now? Then that image; else the one that was
+ * asked for. */
+static const struct record *lives_on(const struct index *s, uint32_t head, const struct record *carried,
+                                     const struct record *gone)
+{
+    for (uint32_t at = head; layout_of(s, gone).place_bits && at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
+        const struct record *e = entry_at(s, at);
+        if ((e->flags & (RECORD_IMAGE | RECORD_DEAD | RECORD_GONE)) == RECORD_IMAGE &&
+            is_same_row(s, e, carried))
+            return e;
+    }
+    return gone;
+}
+
 /* Whether a carried record is in the chain. One that the log tells as deleted, or moved to another key, is voided. */
 static int settle_carried(struct index *s, uint32_t head)
 {
@@ -13,14 +38,9 @@ static int settle_carried(struct index *s, uint32_t head)
         const struct record *gone = entry_at(s, at);
         if (!(gone->flags & RECORD_GONE) || (gone->flags & RECORD_DEAD))
             continue;
-        const uint8_t *id = occurrence_of(s, gone);
         for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi) {
             struct record *e = entry_at(s, number);
-            const uint8_t *other = e->flags & RECORD_CARRIED && !((e->flags ^ gone->flags) & RECORD_CHANNEL)
-                                       ? occurrence_of(s, e)
-                                       : NULL;
-            if (other && record_u16(id) == record_u16(other) &&
-                memcmp(id + 2, other + 2, record_u16(id)) == 0)
+            if (e->flags & RECORD_CARRIED && is_same_row(s, gone, e) && lives_on(s, head, e, gone) == gone)
                 e->flags |= RECORD_VOIDED;
         }
     }
@@ -81,6 +101,8 @@ static void tell_days(struct index *s, uint32_t head, int carried)
             continue;
         const uint32_t number = shard_image_entry(s, head, e);
         const struct record *image = number == NO_ENTRY ? NULL : entry_at(s, number);
+        if (image && image->flags & RECORD_GONE)
+            image = lives_on(s, head, e, image);
         if (!image || ((image->flags ^ e->flags) & RECORD_CHANNEL) || is_as_carried(s, e, image))
             continue;
         tell_record(s, sums_of(s->log_days.was, s, e), e);
@@ -93,15 +115,9 @@ static void tell_days(struct index *s, uint32_t head, int carried)
 
 static int is_carried_here(const struct index *s, uint32_t head, const struct record *image)
 {
-    const uint8_t *id = occurrence_of(s, image);
-    for (uint32_t at = head; at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
-        const struct record *e = entry_at(s, at);
-        const uint8_t *other = e->flags & RECORD_CARRIED && !((e->flags ^ image->flags) & RECORD_CHANNEL)
-                                   ? occurrence_of(s, e)
-                                   : NULL;
-        if (other && record_u16(id) == record_u16(other) && memcmp(id + 2, other + 2, record_u16(id)) == 0)
+    for (uint32_t at = head; at != NO_ENTRY; at = entry_at(s, at)->hash_hi)
+        if (entry_at(s, at)->flags & RECORD_CARRIED && is_same_row(s, image, entry_at(s, at)))
             return 1;
-    }
     return 0;
 }
 

@@ -68,18 +68,21 @@ static size_t divide(const struct log_sums *then, const struct log_sums *now, ch
 }
 
 /* Not in line: the compiler would take the roads of longer texts for possible ones. */
-static __attribute__((noinline)) uint64_t hash_of(const char *name, size_t size, uint64_t seed)
+static __attribute__((noinline)) uint64_t hash_of(const char *name, size_t size, unsigned log, uint64_t seed)
 {
-    return log_id_hash((struct span){name, size}, seed);
+    return log_id_hash((struct span){name, size}, log, seed);
 }
 
 size_t log_sums_name(const struct log_sums *then, const struct log_sums *now, uint64_t seed,
-                     char name[LOG_NAME_MAX + 1])
+                     char name[LOG_NAME_MAX + 1], unsigned *log)
 {
     size_t size = divide(then, now, name);
-    const uint64_t id = hash_of(name, size, seed);
-    if (id * (now->prints - then->prints) != now->weighted[LOG_NAME_LANES] - then->weighted[LOG_NAME_LANES])
-        size = 0;
+    const uint64_t sum = now->weighted[LOG_NAME_LANES] - then->weighted[LOG_NAME_LANES];
+    for (*log = 0; *log < RECORD_LOGS; ++*log)
+        if (hash_of(name, size, *log, seed) * (now->prints - then->prints) == sum)
+            break;
+    if (*log == RECORD_LOGS)
+        *log = 0, size = 0;
     name[size] = 0;
     return size;
 }

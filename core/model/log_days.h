@@ -86,14 +86,14 @@ int log_sums_is_none(const struct log_sums *sums);
 /* 1: the same records; what was deleted besides does not count. */
 int log_sums_equal(const struct log_sums *a, const struct log_sums *b);
 /* The primary key of the one record by which two sets differ, ended by 0; its size, 0 where they differ by more, or it is too long. `seed`
- * is that of the prints. */
+ * is that of the prints, `*log` becomes which log of the side has it (record_log). */
 size_t log_sums_name(const struct log_sums *then, const struct log_sums *now, uint64_t seed,
-                     char name[LOG_NAME_MAX + 1]);
+                     char name[LOG_NAME_MAX + 1], unsigned *log);
 
-/* What tells a primary key from others. */
-static inline uint64_t log_id_hash(struct span id, uint64_t seed)
+/* What tells a primary key from others, of the same log and of other ones. */
+static inline uint64_t log_id_hash(struct span id, unsigned log, uint64_t seed)
 {
-    return hash_bytes(id.data, id.size, seed + 0x106DA15ull);
+    return hash_bytes(id.data, id.size, seed + 0x106DA15ull + ((uint64_t)log << 32));
 }
 
 #endif

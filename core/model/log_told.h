@@ -28,7 +28,7 @@ static inline struct log_print log_print_of(const struct record *r, struct recor
                            (uint64_t)(uint8_t)currency[2] << 16 |
                            (uint64_t)((r->flags & RECORD_OUT) != 0) << 24;
     const struct span name = {(const char *)id + 2, record_u16(id)};
-    struct log_print p = {.id = log_id_hash(name, seed), .name = name};
+    struct log_print p = {.id = log_id_hash(name, record_log(r, layout), seed), .name = name};
     p.print = id_mix(p.id, hash_bytes(key, r->key_size, seed));
     p.print = id_mix(p.print, id_mix((uint64_t)r->amount_micro, money));
     p.print = id_mix(p.print, id_mix(log_word(words, r->status, seed), log_word(words, r->channel, ~seed)));

@@ -73,6 +73,7 @@ enum {
 struct record_layout {
     uint8_t has_extras, has_fold;
     uint8_t place_bits; /* a side of several logs: of a place, in one of them; 0: the side is one log */
+    uint8_t logs; /* of these, two bits each: the first that tells rows of the same table of the same files */
 };
 
 static inline uint32_t record_units(uint32_t var_size)
@@ -116,6 +117,17 @@ static inline const uint8_t *record_key(const struct record *r, int has_fold)
 static inline const uint8_t *record_extras(const struct record *r, int has_fold)
 {
     return record_key(r, has_fold) + r->key_size;
+}
+
+enum { RECORD_LOGS = 4, RECORD_LOG_NONE = 0xFF };
+
+/* Which log of its side tells a record's row: ids of several logs may be alike. An image is known by its place; a carried record has the
+ * number in its fold's first byte, where no log of the side tells it RECORD_LOG_NONE. */
+static inline unsigned record_log(const struct record *r, struct record_layout layout)
+{
+    if (r->flags & RECORD_CARRIED)
+        return layout.has_fold ? r->var[0] : 0;
+    return layout.place_bits ? (unsigned)layout.logs >> (r->place >> layout.place_bits & 3) * 2 & 3 : 0;
 }
 
 static inline uint32_t record_var_size(const struct record *r, struct record_layout layout)

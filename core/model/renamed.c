@@ -26,7 +26,9 @@ static uint64_t id_of(const struct renamed *renamed, const struct record *r, str
 {
     const uint8_t *id = record_extras(r, layout.has_fold);
     id += layout.has_extras ? 2 + record_u16(id) : 0;
-    return hash_bytes(id + 2, record_u16(id), renamed->seed + (r->flags & RECORD_CHANNEL)) | 1;
+    return hash_bytes(id + 2, record_u16(id),
+                      renamed->seed + (r->flags & RECORD_CHANNEL) + ((uint64_t)record_log(r, layout) << 32)) |
+           1;
 }
 
 /* Of the key half: more is not kept. */

@@ -1366,6 +1366,44 @@ static inline enum reject_code put_record_key(const struct normalizer *n, struct
     return REJECT_NONE;
 }
 
+/* What stands behind a part of a tuple, where its first one is that part; else NULL. */
+static const char *behind_part(const char *at, const char *end, const char *part)
+{
+    for (; *part; part++) {
+        if ((*part == '|' || *part == '\\') && (at == end || *at++ != '\\'))
+            return NULL;
+        if (at == end || *at++ != *part)
+            return NULL;
+    }
+    return at < end && *at == '|' ? at + 1 : NULL;
+}
+
+/* The id of a carried row that one of several logs told: as images have it, without the log's name. Gives its new size; `*log`: which one. */
+static size_t id_in_log(const struct normalizer *n, char *id, size_t size, uint8_t *log)
+{
+    const char *const end = id + size, *rest = NULL;
+    int several = 0;
+    *log = 0;
+    if (n->job->part_count[n->side] < 2 || !n->job->parts[n->side][0].log_name)
+        return size;
+    for (int i = 0; !rest && i < n->job->part_count[n->side]; i++) {
+        rest = behind_part(id, end, n->job->parts[n->side][i].log_name);
+        *log = (uint8_t)i;
+    }
+    if (!rest) {
+        *log = RECORD_LOG_NONE;
+        return size;
+    }
+    for (const char *at = rest; at < end; at += 1 + (*at == '\\'))
+        several |= *at == '|';
+    size = 0;
+    while (rest < end) {
+        rest += !several && *rest == '\\' && rest + 1 < end;
+        id[size++] = *rest++;
+    }
+    return size;
+}
+
 static inline enum reject_code put_occurrence(const struct normalizer *n, struct norm_scratch *s,
                                               const struct cell *cells, struct record *r, uint8_t *p)
 {
@@ -1376,6 +1414,8 @@ static inline enum reject_code put_occurrence(const struct normalizer *n, struct
     size_t size = row_id_text(n, s, cells, (struct span){"", 0}, (char *)p + 2, (size_t)(end - p) - 2);
     if (size == SIZE_MAX)
         return REJECT_TOO_LONG;
+    if (UNLIKELY(n->carry_flags))
+        size = id_in_log(n, (char *)p + 2, size, &r->var[0]);
     put_u16(p, size);
     return REJECT_NONE;
 }

@@ -34,6 +34,15 @@ static int is_by_date(const struct source_spec *spec)
     return 0;
 }
 
+/* The side's sums are those of all its logs: where one of them is another each day, the others' are kept change by change, too. */
+static int is_part_by_date(const struct job *job, enum side side)
+{
+    int any = is_by_date(&job->sources[side]);
+    for (int i = 0; i < job->part_count[side]; i++)
+        any |= is_by_date(&job->parts[side][i]);
+    return any;
+}
+
 void binlog_close(struct source *source)
 {
     struct binlog_source *s = of(source);
@@ -127,10 +136,12 @@ static enum err open_source(struct source **out, const struct source_config *con
     reject_list_init(&s->rejects);
     image_fold_init(&s->fold);
     s->folds = s->spec->kind == SOURCE_BINLOG;
-    s->tells_steps = config->keeps && s->spec->kind == SOURCE_BINLOG && is_by_date(s->spec);
+    s->tells_steps = config->keeps && s->spec->kind == SOURCE_BINLOG && is_part_by_date(s->job, config->side);
     log_columns_init(&s->columns, s->spec);
     log_schema_init(&s->schema, s->spec, &s->columns, &s->set);
     s->record_layout = normalizer_layout_of(s->job, config->side);
+    s->record_layout.place_bits = config->place_bits;
+    s->record_layout.logs = config->logs;
     enum err err = OK;
     if (lender) {
         s->set = lender->set;
@@ -186,6 +197,9 @@ static enum err binlog_begin(struct source *source, const char *folder, struct d
         err = log_kept_take(&s->schema, &s->set, s->config.kept, s->config.holds, &s->since,
                             &s->steps.has_place, diag);
     s->steps.overlaps = s->since != 0;
+    /* Of several logs of a file a day one may hold copies of days before, another not: what each of them holds is asked for. */
+    if (s->tells_steps && s->since && is_by_date(s->spec) && s->config.log_day_count)
+        s->steps.reads_again = 1;
     if (s->schema.has_kept) /* a TRUNCATE takes away what is carried */
         binlog_walk_seen(s->walk);
     return err;
@@ -375,9 +389,10 @@ static enum err send_unreadable(struct decoding *d, const struct binlog_row *row
     return send(d, row, d->io->record, diag);
 }
 
-/* What a row was, or is, added to the sums of its bill date, which is given back; -1: it is too far away, or there is no such row (`cells` NULL,
- * or unreadable). Of the task's own day only what was read before is asked for, and of the others what is new: `own` NULL or `sums`. */
-static int add_step(struct decoding *d, struct binlog_source *to, const struct cell *cells,
+/* What a row at `place` was, or is, added to the sums of its bill date, which is given back; -1: it is too far away, or there is no such row
+ * (`cells` NULL, or unreadable). Of the task's own day only what was read before is asked for, and of the others what is new: `own` NULL or
+ * `sums`. A log that grows has what is to come when the day comes. */
+static int add_step(struct decoding *d, struct binlog_source *to, uint64_t place, const struct cell *cells,
                     struct log_sums *sums, struct log_sums *own)
 {
     struct record *record = d->io->record;
@@ -386,8 +401,10 @@ static int add_step(struct decoding *d, struct binlog_source *to, const struct c
     if (!cells || normalize_hot(d->normalizer, &d->io->scratch, cells, record, &bad_cell) != REJECT_NONE)
         return -1;
     const int at = log_step_of(shared->unit_day, record->day);
-    if (at < 0 || (record->day == shared->unit_day) != (own != NULL))
+    if (at < 0 || (record->day == shared->unit_day) != (own != NULL) ||
+        (record->day > shared->unit_day && !is_by_date(to->spec)))
         return -1;
+    record->place = place;
     const struct log_print print =
         log_print_of(record, d->s->record_layout, shared->words, shared->hash_seed);
     pthread_mutex_lock(&to->lock);
@@ -403,15 +420,16 @@ static void note_steps(struct decoding *d, const struct binlog_row *row, const s
     struct binlog_source *to = d->owner ? d->owner : d->s;
     if (!to->tells_steps)
         return;
-    if (d->input->base + row->image_offset < to->since) {
+    const uint64_t place = d->input->base + row->image_offset;
+    if (place < to->since) {
         if (to->steps.reads_again) {
-            add_step(d, to, was, NULL, &to->steps.held_was);
-            add_step(d, to, is, NULL, &to->steps.held_is);
+            add_step(d, to, place, was, NULL, &to->steps.held_was);
+            add_step(d, to, place, is, NULL, &to->steps.held_is);
         }
         return;
     }
-    const int at = add_step(d, to, was, to->steps.was, NULL);
-    add_step(d, to, is, to->steps.is, NULL);
+    const int at = add_step(d, to, place, was, to->steps.was, NULL);
+    add_step(d, to, place, is, to->steps.is, NULL);
     if (at < 0 || row->op != BINLOG_DELETE)
         return;
     pthread_mutex_lock(&to->lock);
@@ -497,6 +515,7 @@ enum err binlog_take_cells(struct decoding *d, const struct binlog_row *row, con
         enum reject_code code_now = normalize_identity(d->normalizer, &d->io->scratch, after, record);
         if (code == REJECT_NONE && code_now == REJECT_NONE &&
             !normalize_same_identity(d->normalizer, old, record)) {
+            old->place = record->place = d->input->base + row->image_offset;
             outbox_renamed(d->outbox, old, record, d->s->record_layout);
             old->flags |= RECORD_GONE;
             if ((err = send(d, row, old, diag)) != OK)
@@ -829,7 +848,8 @@ static int binlog_log_steps(const struct source *source, struct log_steps *into)
 static int64_t binlog_log_since(const struct source *source, const char **first)
 {
     const struct binlog_source *s = of(source);
-    if (s->spec->kind != SOURCE_BINLOG || s->begun_at == 0 ||
+    /* What was written before it, the task before has read. */
+    if (s->spec->kind != SOURCE_BINLOG || s->begun_at == 0 || s->steps.has_place ||
         log_number(log_base_name(s->set.files[0].path)) <= 1)
         return TIME_NONE;
     *first = s->set.files[0].shown;

@@ -9,6 +9,8 @@
  */
 #include "core/base/mem.h"
 #include "core/config/carry.h"
+#include "core/model/day.h"
+#include "core/model/log_begin.h"
 #include "core/rules/order_currency.h"
 #include "io/source/sources.h"
 #include "io/source/worker_io.h"
@@ -26,6 +28,7 @@ enum {
     LATE_PARTS = 1 << LATE_BITS
 };
 _Static_assert(LATE_PARTS >= KEYS_MAX + 1 + KEYS_MAX - 1, "parts for each key, and one behind them");
+_Static_assert((int)PARTS_MAX <= (int)RECORD_LOGS, "a record has room for the number of its log");
 _Static_assert(((uint64_t)PARTS_MAX << PART_BITS) <= 1ull << 40, "all parts fit into the places of a side");
 _Static_assert(((uint64_t)(PARTS_MAX + CARRIED_PARTS) << PART_BITS_LEAST) <= 1ull << 40,
                "and a task's as well");
@@ -43,6 +46,8 @@ struct parts_source {
     uint32_t count, claim, own; /* own: parts of the job; behind them carried ones */
     uint32_t claimable;         /* parts that are claimed; those behind them were reopened */
     unsigned bits;              /* of a place, in a part */
+    uint8_t logs;               /* see struct record_layout */
+    struct text begins;         /* of all logs, when they are read */
     struct carried_source carried;
     int has_late,
         told; /* has_late: parts that are asked for when all else has been read, not asked for yet */
@@ -91,6 +96,7 @@ static void parts_close(struct source *source)
     }
     mem_give(s->parts);
     mem_give(s->rejects);
+    text_fini(&s->begins);
     order_currencies_close(s->orders);
     mem_give(s);
 }
@@ -101,6 +107,10 @@ static enum err open_part(struct parts_source *s, uint32_t index, struct diag *d
     struct source_config config = s->config;
     config.shared = &part->shared;
     config.carried = NULL;
+    if (index < s->own && s->own > 1) {
+        config.place_bits = (uint8_t)s->bits;
+        config.logs = s->logs;
+    }
     const uint32_t late = index > late_at(s) ? index - late_at(s) : 0;
     const unsigned bits = index >= late_at(s) ? s->bits - LATE_BITS : s->bits;
     config.place_base = ((uint64_t)(index - late) << s->bits) + ((uint64_t)late << (s->bits - LATE_BITS));
@@ -132,6 +142,19 @@ static enum err open_carried(struct parts_source *s, uint32_t index, enum carrie
     return open_part(s, index, diag);
 }
 
+/* Parts that read one table of the same files tell the same rows: they have one number. */
+static uint8_t number_logs(const struct job *job, enum side side)
+{
+    unsigned logs = 0;
+    for (int i = 0; job->parts[side][0].log_name && i < job->part_count[side]; i++) {
+        int first = 0;
+        while (strcmp(job->parts[side][first].log_name, job->parts[side][i].log_name) != 0)
+            first++;
+        logs |= (unsigned)first << 2 * i;
+    }
+    return (uint8_t)logs;
+}
+
 enum err parts_source_open(struct source **out, const struct source_config *config,
                            const struct carried_source *carried, source_open_fn *open, struct diag *diag)
 {
@@ -146,6 +169,7 @@ enum err parts_source_open(struct source **out, const struct source_config *conf
     if (carried)
         s->carried = *carried;
     s->own = job->part_count[s->side] > 1 ? (uint32_t)job->part_count[s->side] : 1;
+    s->logs = number_logs(job, s->side);
     s->has_late = s->carried.late || s->carried.woken;
     s->count = s->own + (s->carried.path[0] != NULL) + (s->carried.woken != NULL) + (s->carried.late != NULL);
     s->claimable = s->count;
@@ -352,6 +376,18 @@ static enum step parts_process(struct source *source, struct worker_io *io, stru
     return step;
 }
 
+/* Where each log begins. */
+static enum err note_begins(struct parts_source *s, struct diag *diag)
+{
+    for (uint32_t i = 0; i < s->own; i++) {
+        const struct source *part = s->parts[i].source;
+        const char *begin = part->ops->log_begin ? part->ops->log_begin(part) : NULL;
+        log_begin_put(&s->begins, begin ? begin : "", i);
+    }
+    text_put(&s->begins, "", 1);
+    return s->begins.failed ? mem_fail(diag, s->begins.size, "where logs begin") : OK;
+}
+
 static enum err parts_finish(struct source *source, struct worker_io *io, struct diag *diag)
 {
     struct parts_source *s = of(source);
@@ -363,7 +399,7 @@ static enum err parts_finish(struct source *source, struct worker_io *io, struct
         for (uint32_t k = i + 1; err == OK && k < s->own; k++)
             if (s->parts[i].source->ops->apart)
                 err = s->parts[i].source->ops->apart(s->parts[i].source, s->parts[k].source, diag);
-    return err;
+    return err == OK ? note_begins(s, diag) : err;
 }
 
 static enum err parts_late_reject(struct source *source, struct worker_io *io, const struct row_ref *ref,
@@ -508,6 +544,7 @@ static struct record_layout parts_layout(const struct source *source)
     const struct parts_source *s = of(source);
     struct record_layout layout = s->parts[0].source->ops->layout(s->parts[0].source);
     layout.place_bits = s->own > 1 ? (uint8_t)s->bits : 0;
+    layout.logs = s->logs;
     return layout;
 }
 
@@ -578,11 +615,26 @@ static const char *parts_place_file(const struct source *source, uint64_t place,
     return part->ops->place_file(part, place, begin, size);
 }
 
-/* Of several logs each begins for itself: none is said. */
 static const char *parts_log_begin(const struct source *source)
 {
     const struct source *part = of(source)->parts[0].source;
-    return of(source)->own == 1 && part->ops->log_begin ? part->ops->log_begin(part) : NULL;
+    return part->ops->log_begin ? of(source)->begins.data : NULL;
+}
+
+/* That one of several which begins last: what is older than its beginning may be missed. */
+static int64_t parts_log_since(const struct source *source, const char **first)
+{
+    int64_t latest = TIME_NONE;
+    for (uint32_t i = 0; i < of(source)->own; i++) {
+        const struct source *part = of(source)->parts[i].source;
+        const char *name = NULL;
+        const int64_t since = part->ops->log_since ? part->ops->log_since(part, &name) : TIME_NONE;
+        if (since != TIME_NONE && (latest == TIME_NONE || since > latest)) {
+            latest = since;
+            *first = name;
+        }
+    }
+    return latest;
 }
 
 static void parts_log_tables(const struct source *source, struct text *out)
@@ -619,7 +671,7 @@ static int parts_log_steps(const struct source *source, struct log_steps *into)
     .counts = parts_counts, .fetch = parts_fetch, .place_text = parts_place_text, .rejects = parts_rejects,  \
     .file = parts_file, .reject_text = parts_reject_text, .layout = parts_layout,                            \
     .log_begin = parts_log_begin, .log_tables = parts_log_tables, .log_steps = parts_log_steps,              \
-    .scan = parts_scan, .reopen = parts_reopen, .close = parts_close
+    .log_since = parts_log_since, .scan = parts_scan, .reopen = parts_reopen, .close = parts_close
 static const struct source_ops parts_ops = {PARTS_OPS};
 static const struct source_ops parts_lean_ops = {PARTS_OPS, .leans = parts_leans,
                                                  .place_file = parts_place_file};

@@ -16,6 +16,7 @@ struct source_config {
     int raws;                             /* scan gives the text of an image, too (struct full, raw) */
     const struct carried_source *carried; /* NULL: no task; parts have none */
     uint64_t place_base;                  /* of a part of a side: where its places begin */
+    uint8_t place_bits, logs;             /* of one of several logs: as in struct record_layout */
     struct span kept; /* a task: what is known of the side's logs and their tables; empty: nothing */
     int holds;        /* rows of it are carried: the table must be what it was */
     int keeps;        /* a task: log_tables and log_steps will be asked */

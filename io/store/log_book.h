@@ -17,8 +17,8 @@
 
 extern const char log_book_schema[]; /* may be run again */
 
-enum { LOG_BEGIN_MAX = 1024 };
-/* Of one side. `begin` is the log's first file, "" where it is not known. `told` is by days behind task->day, `ahead` by days before it; of a log
+enum { LOG_BEGIN_MAX = 4096 };
+/* Of one side. `begin` is the log's first file, of several logs each one's (core/model/log_begin.h), "" where it is not known. `told` is by days behind task->day, `ahead` by days before it; of a log
  * of a file a day it holds records of bill dates to come, which no later file has. */
 enum err log_book_add(struct sqlite *db, const struct task *task, int side, const char *begin,
                       const struct log_sums told[LOG_DAYS], const struct log_sums ahead[LOG_AHEAD + 1],

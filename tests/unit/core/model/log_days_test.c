@@ -1,5 +1,6 @@
 /* tests/unit/core/model/log_days_test.c: sums of what a log tells, and whose record two of them differ by */
 #include "core/base/prng.h"
+#include "core/model/log_begin.h"
 #include "core/model/log_days.h"
 #include "tests/support/check_test.h"
 #include <string.h>
@@ -9,7 +10,7 @@ enum { SEED = 77 };
 static struct log_print print_of(const char *name, uint64_t contents)
 {
     const struct span id = {name, strlen(name)};
-    const uint64_t hash = log_id_hash(id, SEED);
+    const uint64_t hash = log_id_hash(id, 0, SEED);
     return (struct log_print){.id = hash, .print = id_mix(hash, contents), .name = id};
 }
 
@@ -22,7 +23,8 @@ static void add(struct log_sums *sums, const char *name, uint64_t contents)
 static int names(const struct log_sums *then, const struct log_sums *now, const char *want)
 {
     char name[LOG_NAME_MAX + 1];
-    return log_sums_name(then, now, SEED, name) == strlen(want) && strcmp(name, want) == 0;
+    unsigned log;
+    return log_sums_name(then, now, SEED, name, &log) == strlen(want) && strcmp(name, want) == 0 && log == 0;
 }
 
 TEST(one_record_that_came_went_or_changed_is_named)
@@ -45,6 +47,49 @@ TEST(one_record_that_came_went_or_changed_is_named)
         EXPECT(names(&then, &with, name) && names(&with, &then, name) && names(&with, &otherwise, name));
         EXPECT(!log_sums_equal(&then, &with) && !log_sums_equal(&with, &otherwise));
     }
+}
+
+TEST(of_several_logs_the_one_is_named_whose_record_it_was)
+{
+    const struct span id = {"7", 1};
+    char name[LOG_NAME_MAX + 1];
+    for (unsigned log = 0; log < RECORD_LOGS; log++) {
+        struct log_sums then = {0}, now;
+        unsigned found = 99;
+        add(&then, "7", 5); /* another log's row of that key */
+        now = then;
+        const uint64_t hash = log_id_hash(id, log, SEED);
+        const struct log_print p = {.id = hash, .print = id_mix(hash, 9), .name = id};
+        log_sums_add(&now, &p);
+        EXPECT(log_sums_name(&then, &now, SEED, name, &found) == 1 && strcmp(name, "7") == 0 && found == log);
+    }
+}
+
+static int order(const char *now, const char *then, const char *is, const char *was)
+{
+    struct span a, b;
+    const int got = log_begin_order(now, then, &a, &b);
+    EXPECT(span_compare(a, span_of(is)) == 0 && span_compare(b, span_of(was)) == 0);
+    return got > 0 ? 1 : got < 0 ? -1 : 0;
+}
+
+TEST(where_several_logs_begin_is_told_log_by_log)
+{
+    EXPECT(order("a.1", "a.1", "", "") == 0 && order("a.1\nb.1", "a.1\nb.1", "", "") == 0);
+    EXPECT(order("a.2", "a.1", "a.2", "a.1") == 1 && order("a.1", "a.2", "a.1", "a.2") == -1);
+    EXPECT(order("a.1\nb.2", "a.1\nb.1", "b.2", "b.1") == 1 &&
+           order("a.1\nb.1", "a.1\nb.2", "b.1", "b.2") == -1);
+    /* One that begins earlier says more than one that begins later. */
+    EXPECT(order("a.2\nb.1", "a.1\nb.2", "b.1", "b.2") == -1 &&
+           order("a.1\nb.2", "a.2\nb.1", "a.1", "a.2") == -1);
+    EXPECT(order("a.1\nb.1", "a.1", "b.1", "") == 1 && order("a.1", "a.1\nb.1", "", "b.1") == 1 &&
+           order("a.1", "", "a.1", "") == 1);
+    struct text begins = {0};
+    log_begin_put(&begins, "a\nb", 0);
+    log_begin_put(&begins, "", 1);
+    log_begin_put(&begins, "c", 2);
+    EXPECT(begins.size == 6 && memcmp(begins.data, "a?b\n\nc", 6) == 0);
+    text_fini(&begins);
 }
 
 TEST(several_records_or_a_long_key_are_not_named)
