@@ -140,10 +140,8 @@ struct row_ref shard_ref_of(const struct index *s, const struct record *e)
 
 enum err shard_crowd_put(struct index *s, const struct row_ref *ref, struct diag *diag)
 {
-    enum { TOGETHER = 2048 }; /* rows near each other are fetched together */
-    const uint64_t number = s->counts.crowded++;
-    const uint32_t share = (uint32_t)(number / TOGETHER % s->config.crowd_shares);
-    return spool_put(s->config.crowd, share, ref, sizeof *ref, diag);
+    s->counts.crowded++;
+    return spool_put(s->config.crowd, row_ref_share(ref, s->config.crowd_shares), ref, sizeof *ref, diag);
 }
 
 enum err shard_crowd_record(struct index *s, const struct record *r, struct diag *diag)

@@ -66,12 +66,11 @@ enum err crowd_open(struct worker *w)
 
 enum err crowd_put(struct worker *w, const struct row_ref *ref)
 {
-    enum { TOGETHER = 2048 }; /* rows near each other are fetched together */
     enum err err = w->crowd[CROWD_IN] ? OK : crowd_open(w);
     if (err != OK)
         return err;
-    const uint64_t number = atomic_fetch_add_explicit(&w->run->crowded, 1, memory_order_relaxed);
-    return spool_put(w->crowd[CROWD_IN], number / TOGETHER % CROWD_SHARES, ref, sizeof *ref, &w->diag);
+    atomic_fetch_add_explicit(&w->run->crowded, 1, memory_order_relaxed);
+    return spool_put(w->crowd[CROWD_IN], row_ref_share(ref, CROWD_SHARES), ref, sizeof *ref, &w->diag);
 }
 
 enum err crowd_to_stage(struct crowd *c, int stage, struct crowd_item *item)

@@ -48,6 +48,14 @@ struct row_ref {
     uint8_t met;      /* an earlier key of its own was judged already: P1 is done with it */
     uint8_t gave_way; /* a newer image of its row stands in its place, and it is in no sum any more */
 };
+
+/* Which of `shares` a row goes to that is to be read again with many others: rows that lie near each other go together, so that a window
+ * which one of them needs is read once for all. */
+static inline uint32_t row_ref_share(const struct row_ref *ref, uint32_t shares)
+{
+    enum { STRIPE_BITS = 18 };
+    return (uint32_t)((ref->place >> STRIPE_BITS) % shares);
+}
 _Static_assert(sizeof(struct row_ref) == 32, "two to half a line");
 
 struct source_counts {

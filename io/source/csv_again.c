@@ -33,15 +33,14 @@ enum err csv_window(struct csv_source *s, struct worker_io *io, struct input_fil
         }
         /* Small at first: rows that broke usually lie far apart. From where lines are counted on, so that the row's
          * line is in it too. */
-        uint64_t from = at;
-        uint32_t size_now = want;
-        if (io->window_of == input->serial && at >= io->window_at &&
-            at < io->window_at + io->window_size + reach(input))
-            size_now = room;
-        else if (want <= IO_WINDOW - CSV_MARK_BYTES)
-            from = at / CSV_MARK_BYTES * CSV_MARK_BYTES;
-        left += at - from;
-        size_now += (uint32_t)(at - from);
+        const int follows = io->window_of == input->serial && at >= io->window_at &&
+                            at < io->window_at + io->window_size + reach(input),
+                  many = io->ahead == AHEAD_NEAR ||
+                         (follows && (io->ahead == AHEAD_UNKNOWN || input->is_direct));
+        const uint64_t from = want <= IO_WINDOW - CSV_MARK_BYTES ? at / CSV_MARK_BYTES * CSV_MARK_BYTES : at;
+        const uint32_t before = (uint32_t)(at - from);
+        uint32_t size_now = many ? room : want + before;
+        left += before;
         if (size_now > left)
             size_now = (uint32_t)left;
         io->window_of = 0;
@@ -159,10 +158,14 @@ static uint64_t lines_before(const struct csv_source *s, const struct csv_file *
 }
 
 /* The line of a byte that is in the window, where its block is as well; 0: ask csv_line. */
-static uint64_t line_in_window(const struct csv_source *s, const struct csv_file *file,
-                               const struct worker_io *io, uint64_t at)
+static uint64_t line_in_window(const struct csv_source *s, const struct input_file *input,
+                               const struct csv_file *file, const struct worker_io *io, uint64_t at)
 {
     const uint64_t block = at / CSV_MARK_BYTES * CSV_MARK_BYTES;
+    if (io->last.file == input->serial && io->last.at <= at && io->last.at >= io->window_at &&
+        at - io->last.at <= at - block)
+        return io->last.line +
+               csv_count_newlines(io->window + (io->last.at - io->window_at), at - io->last.at);
     if (!file->mark_sums || block < io->window_at)
         return 0;
     return lines_before(s, file, at / CSV_MARK_BYTES) +
@@ -187,20 +190,37 @@ static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t p
     if (code != REJECT_NONE)
         return row_changed(&s->set.files[index], at, diag);
     full->place = place;
-    full->line = flattened(s) ? 0 : line_in_window(s, &s->files[index], io, at);
+    full->line = flattened(s) ? 0 : line_in_window(s, &s->set.files[index], &s->files[index], io, at);
+    if (full->line) {
+        io->last.file = s->set.files[index].serial;
+        io->last.at = at;
+        io->last.line = full->line;
+    }
     return OK;
+}
+
+/* Refs are sorted by place. The copy of a window costs as much as ten small reads. */
+static enum rows_ahead rows_ahead(const struct row_ref *refs, uint32_t count, uint32_t at)
+{
+    enum { LOOK_AHEAD = 12, LOOK_LEAST = 4 };
+    const uint32_t ahead = count - 1 - at < LOOK_AHEAD ? count - 1 - at : LOOK_AHEAD;
+    if (ahead < LOOK_LEAST)
+        return AHEAD_UNKNOWN;
+    return refs[at + ahead].place - refs[at].place < ahead * (uint64_t)(IO_WINDOW / LOOK_AHEAD) ? AHEAD_NEAR
+                                                                                                : AHEAD_FAR;
 }
 
 enum err csv_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows,
                    uint32_t count, struct arena *arena, struct diag *diag)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        enum err err = fetch_row(csv_source_of(source), io, refs[i].place, &rows[i], arena, diag);
-        if (err != OK)
-            return err;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        io->ahead = (uint8_t)rows_ahead(refs, count, i);
+        err = fetch_row(csv_source_of(source), io, refs[i].place, &rows[i], arena, diag);
         rows[i].record_flags = refs[i].record_flags;
     }
-    return OK;
+    io->ahead = AHEAD_UNKNOWN;
+    return err;
 }
 
 /* The line in which a byte lies, from 1; 0 when the file cannot be read, with errno set. */

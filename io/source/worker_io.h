@@ -18,6 +18,9 @@ enum {
     IO_WINDOW = 64 * 1024 /* what fetch reads at once */
 };
 
+/* What is fetched next lies so close that a window holds many rows; or it does not; or nobody knows. */
+enum rows_ahead { AHEAD_UNKNOWN, AHEAD_NEAR, AHEAD_FAR };
+
 /* Where cells and rows of a chunk end; the arrays have room for any text of its size, and cost memory only as
  * far as they are used. */
 struct chunk_scan {
@@ -47,6 +50,11 @@ struct worker_io {
     uint64_t window_of; /* a file's serial; 0: none */
     uint64_t window_at;
     uint32_t window_size, window_room;
+    uint8_t ahead; /* enum rows_ahead: of the row that is fetched */
+    struct {
+        uint64_t file, at,
+            line; /* the row that was fetched last: a file's serial, 0: none; its byte and line */
+    } last;
     /* Line numbers: how far lines were counted in a file of each side, and bytes of it. Places mostly come in
      * order. */
     struct line_count {

@@ -129,6 +129,11 @@ TEST(printed_with_the_exponent_or_all_its_digits)
     EXPECT(prints(1, 2, "0.000001") && prints(-10, 2, "-0.00001") && prints(1234560, 2, "1.23456"));
     EXPECT(prints(5000000, 0, "5") && prints(5000000, 6, "5.000000") && prints(5000000, 8, "5.00000000"));
     EXPECT(prints(INT64_MAX, 2, "9223372036854.775807"));
+    /* What fits into 64 bits is divided in 64. */
+    EXPECT(prints(INT64_MIN, 2, "-9223372036854.775808") &&
+           prints((money_total)INT64_MAX + 1, 2, "9223372036854.775808"));
+    EXPECT(prints((money_total)INT64_MIN - 1, 0, "-9223372036854.775809") && prints(-1, 6, "-0.000001"));
+    EXPECT(prints(999999, 0, "0.999999") && prints(-999990, 3, "-0.99999") && prints(10, 5, "0.00001"));
     money_total most = (money_total)INT64_MAX << 63;
     EXPECT(prints(most, 2, "85070591730234615856620279821087.277056"));
     EXPECT(prints(-most, 2, "-85070591730234615856620279821087.277056"));

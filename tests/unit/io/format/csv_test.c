@@ -63,6 +63,37 @@ TEST(cells_and_line_ends)
     EXPECT(row_is(&comma, "a;b\n", "a;b", 4, 3));
 }
 
+/* Cells are looked through 16 bytes at a time: each end at each place of them, with any number of bytes behind. */
+TEST(a_cell_ends_where_it_ends_however_long_it_is)
+{
+    for (uint32_t before = 0; before < 40; before++)
+        for (uint32_t behind = 0; behind < 20; behind++) {
+            char text[80], want[80];
+            memset(text, 'x', sizeof text);
+            const uint32_t size = before + 1 + behind;
+            snprintf(want, sizeof want, "%.*s|%.*s", (int)before, text, (int)behind, text);
+            text[before] = ',';
+            struct read_row r = read_at(&comma, text, size, 0, 1);
+            EXPECT(r.end == CSV_ROW_WHOLE && r.row.cells == 2 && strcmp(r.text, want) == 0);
+            EXPECT(read_at(&comma, text, size, 0, 0).end == CSV_ROW_UNFINISHED);
+            text[before] = '\n';
+            r = read_at(&comma, text, size, 0, 1);
+            EXPECT(r.end == (before ? CSV_ROW_WHOLE : CSV_ROW_BLANK) && r.row.next == before + 1 &&
+                   r.row.size == before);
+            text[before] = '\r';
+            r = read_at(&comma, text, size, 0, 1);
+            EXPECT(behind ? r.end == CSV_ROW_SPOILED && r.row.code == REJECT_CR && r.row.next == size
+                          : r.end == CSV_ROW_SPOILED && r.row.code == REJECT_CR);
+            text[before] = '"';
+            r = read_at(&bare, text, size, 0, 1);
+            EXPECT(r.end == CSV_ROW_WHOLE && r.row.cells == 1 && r.row.size == size);
+            if (before == 0)
+                continue;
+            r = read_at(&comma, text, size, 0, 1);
+            EXPECT(r.end == CSV_ROW_SPOILED && r.row.code == REJECT_QUOTE && r.row.bad_cell == 0);
+        }
+}
+
 TEST(quotes)
 {
     EXPECT(row_is(&comma, "\"a\",\"b\"\n", "a|b", 8, 7));
