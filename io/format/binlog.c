@@ -549,7 +549,7 @@ static enum step payload_check(struct binlog_rows *rows, struct diag *diag)
     const char *file = rows->piece.file_name;
     const uint8_t *at = rows->inner_at;
     struct binlog_event event;
-    int committed = 0;
+    int committed = 0, is_xa = 0, is_first = 1;
     while (at < rows->inner_end) {
         size_t left = (size_t)(rows->inner_end - at);
         if (left < BINLOG_HEADER_SIZE || read_le32(at + 9) < BINLOG_HEADER_SIZE || read_le32(at + 9) > left)
@@ -567,6 +567,7 @@ static enum step payload_check(struct binlog_rows *rows, struct diag *diag)
                 return STEP_FAILED;
             binlog_statement_read(&statement, database, text, rows->options);
             committed = statement.kind == STATEMENT_COMMIT;
+            is_xa |= is_first && statement.kind == STATEMENT_XA_START;
             if (statement.kind == STATEMENT_ROLLBACK_TO || statement.kind == STATEMENT_ROLLBACK ||
                 ((statement.kind == STATEMENT_CHANGES || statement.kind == STATEMENT_ERASES) &&
                  statement.watch_index >= 0))
@@ -574,6 +575,8 @@ static enum step payload_check(struct binlog_rows *rows, struct diag *diag)
                                    "SET GLOBAL binlog_format=ROW, and binlog_transaction_compression=OFF",
                                    "a statement inside of a TRANSACTION_PAYLOAD is not supported: \"%.*s\"",
                                    (int)(text.size < 160 ? text.size : 160), text.data);
+        } else if (is_xa && event.type == EVENT_XA_PREPARE && at == rows->inner_end) {
+            committed = 1; /* by the XA COMMIT that the walk has met */
         } else if (event.type != EVENT_XID && event.type != EVENT_TABLE_MAP && !event_is_rows(event.type) &&
                    event.type != EVENT_ROWS_QUERY && !(event.flags & EVENT_FLAG_IGNORABLE)) {
             return binlog_fail(diag, file, rows->outer_offset, "binlog.payload",
@@ -581,6 +584,7 @@ static enum step payload_check(struct binlog_rows *rows, struct diag *diag)
                                "%s inside of a TRANSACTION_PAYLOAD is not supported",
                                binlog_event_name(event.type));
         }
+        is_first = 0;
     }
     if (!committed)
         return binlog_fail(diag, file, rows->outer_offset, "binlog.payload",

@@ -571,7 +571,12 @@ void binlog_room_print(char out[64], const struct binlog_room *room)
         return;
     case ROOM_ENUM:
     case ROOM_SET:
-        snprintf(out, 64, "%s of %u words", room->family == ROOM_ENUM ? "ENUM" : "SET", room->label_count);
+        if (room->label_count)
+            snprintf(out, 64, "%s of %u words", room->family == ROOM_ENUM ? "ENUM" : "SET",
+                     room->label_count);
+        else
+            snprintf(out, 64, "%s without its words (binlog_row_metadata)",
+                     room->family == ROOM_ENUM ? "ENUM" : "SET");
         return;
     case ROOM_OTHER:
         snprintf(out, 64, "type %u", (unsigned)room->size);

@@ -69,12 +69,17 @@ static enum step inflate_zstd(struct binlog_payload *payload, const uint8_t *str
 }
 #endif
 
-enum step binlog_payload_read(struct binlog_payload *payload, struct span *inside,
-                              const struct binlog_event *event, uint64_t bytes_max, const char *file,
-                              struct diag *diag)
+/* What stands before the stream. */
+struct payload_head {
+    const uint8_t *stream;
+    uint64_t size, compression, inflated_size;
+};
+
+/* 0: it is malformed. */
+static int payload_head(struct payload_head *head, const struct binlog_event *event)
 {
     struct binlog_cursor c = {event->body, event->body + event->body_size, 0};
-    uint64_t size = 0, compression = COMPRESSION_NONE, inflated_size = 0;
+    *head = (struct payload_head){.compression = COMPRESSION_NONE};
     for (;;) {
         uint64_t field = cursor_length(&c);
         if (field == FIELD_END || c.bad)
@@ -85,36 +90,78 @@ enum step binlog_payload_read(struct binlog_payload *payload, struct span *insid
             break;
         struct binlog_cursor v = {value, value + field_size, 0};
         if (field == FIELD_SIZE)
-            size = cursor_length(&v);
+            head->size = cursor_length(&v);
         else if (field == FIELD_COMPRESSION)
-            compression = cursor_length(&v);
+            head->compression = cursor_length(&v);
         else if (field == FIELD_INFLATED_SIZE)
-            inflated_size = cursor_length(&v);
+            head->inflated_size = cursor_length(&v);
         c.bad |= v.bad;
     }
-    if (c.bad || size != cursor_left(&c))
+    head->stream = c.at;
+    return !c.bad && head->size == cursor_left(&c);
+}
+
+size_t binlog_payload_peek(struct binlog_payload *payload, const struct binlog_event *event, uint8_t *out,
+                           size_t room)
+{
+    struct payload_head head;
+    if (!payload_head(&head, event))
+        return 0;
+    if (head.compression == COMPRESSION_NONE) {
+        const size_t size = head.size < room ? (size_t)head.size : room;
+        memcpy(out, head.stream, size);
+        return size;
+    }
+#ifdef TIEOUT_ZSTD
+    if (head.compression != COMPRESSION_ZSTD ||
+        (!payload->context && !(payload->context = ZSTD_createDCtx())))
+        return 0;
+    ZSTD_DCtx_reset(payload->context, ZSTD_reset_session_only);
+    ZSTD_inBuffer in = {head.stream, head.size, 0};
+    ZSTD_outBuffer to = {out, room, 0};
+    while (to.pos < room) {
+        const size_t in_before = in.pos, out_before = to.pos;
+        const size_t left = ZSTD_decompressStream(payload->context, &to, &in);
+        if (ZSTD_isError(left))
+            return 0;
+        if (left == 0 || (in.pos == in_before && to.pos == out_before))
+            break;
+    }
+    return to.pos;
+#else
+    (void)payload;
+    return 0;
+#endif
+}
+
+enum step binlog_payload_read(struct binlog_payload *payload, struct span *inside,
+                              const struct binlog_event *event, uint64_t bytes_max, const char *file,
+                              struct diag *diag)
+{
+    struct payload_head head;
+    if (!payload_head(&head, event))
         return binlog_fail(diag, file, event->offset, "binlog.payload", hint_copy,
                            "TRANSACTION_PAYLOAD event is malformed");
-    if (compression == COMPRESSION_NONE) {
-        *inside = (struct span){(const char *)c.at, size};
+    if (head.compression == COMPRESSION_NONE) {
+        *inside = (struct span){(const char *)head.stream, head.size};
         return STEP_MORE;
     }
-    if (compression != COMPRESSION_ZSTD)
+    if (head.compression != COMPRESSION_ZSTD)
         return binlog_fail(diag, file, event->offset, "binlog.payload",
                            "SET GLOBAL binlog_transaction_compression=OFF for later logs",
                            "TRANSACTION_PAYLOAD is compressed by method %llu, which is not supported",
-                           (unsigned long long)compression);
+                           (unsigned long long)head.compression);
     if (bytes_max == 0)
         bytes_max = (uint64_t)1 << 30;
-    if (inflated_size > bytes_max)
+    if (head.inflated_size > bytes_max)
         return binlog_fail(diag, file, event->offset, "binlog.payload",
                            "SET GLOBAL binlog_transaction_compression=OFF for such transactions",
                            "TRANSACTION_PAYLOAD claims to hold %llu bytes, more than the limit of %llu",
-                           (unsigned long long)inflated_size, (unsigned long long)bytes_max);
+                           (unsigned long long)head.inflated_size, (unsigned long long)bytes_max);
 #ifdef TIEOUT_ZSTD
-    if (inflate_zstd(payload, c.at, size, inflated_size, event, file, diag) == STEP_FAILED)
+    if (inflate_zstd(payload, head.stream, head.size, head.inflated_size, event, file, diag) == STEP_FAILED)
         return STEP_FAILED;
-    *inside = (struct span){(const char *)payload->bytes, inflated_size};
+    *inside = (struct span){(const char *)payload->bytes, head.inflated_size};
     return STEP_MORE;
 #else
     (void)payload;

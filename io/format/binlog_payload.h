@@ -21,6 +21,11 @@ enum step binlog_payload_read(struct binlog_payload *payload, struct span *insid
                               const struct binlog_event *event, uint64_t bytes_max, const char *file,
                               struct diag *diag);
 
+/* The first bytes of what is inside, `room` of them at most, into `out`; of a large one little more than these is inflated. 0: they cannot be
+ * had, and binlog_payload_read says why. */
+size_t binlog_payload_peek(struct binlog_payload *payload, const struct binlog_event *event, uint8_t *out,
+                           size_t room);
+
 /* A compressed column's stream (MariaDB). `bare`: without zlib's head and checksum. 1 when it held just
  * `want` bytes. */
 int binlog_inflate_column(const uint8_t *stream, size_t stream_size, int bare, uint8_t *out, size_t want);

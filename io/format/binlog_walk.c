@@ -8,6 +8,7 @@
 #include "core/base/mem.h"
 #include "io/format/binlog_alter.h"
 #include "io/format/binlog_event.h"
+#include "io/format/binlog_payload.h"
 #include <stdio.h>
 
 static const char *const hint_copy = "the file is cut or damaged: copy it again from the server";
@@ -74,6 +75,7 @@ struct binlog_walk {
     size_t prepared_count, prepared_room;
     uint8_t *watch_seen; /* by watch: row events of it were met */
     int wanted;          /* binlog_walk_wanted */
+    struct binlog_payload payload;
     struct binlog_walk_counts counts;
     /* Bodies of the file's last BEGIN (behind its first 8 bytes: thread and time) and of its last TABLE_MAP: the next transaction is most
      * often made of the same (walk_alike). Size 0: none. */
@@ -113,6 +115,7 @@ void binlog_walk_close(struct binlog_walk *walk)
     mem_give(walk->behind);
     mem_give(walk->alters);
     mem_give(walk->prepared);
+    binlog_payload_fini(&walk->payload);
     mem_give(walk->watch_seen);
     mem_give(walk);
 }
@@ -654,6 +657,76 @@ static enum step walk_xa_prepare(struct binlog_walk *walk, const struct binlog_e
     return group_prepare(walk, event, diag);
 }
 
+/* Does it hold an XA transaction? Such a one begins with XA START where others have a BEGIN. */
+static int payload_is_xa(struct binlog_walk *walk, const struct binlog_event *event)
+{
+    uint8_t head[2048]; /* the first statement with what the session was like */
+    const size_t size = binlog_payload_peek(&walk->payload, event, head, sizeof head);
+    struct binlog_event first;
+    if (size < BINLOG_HEADER_SIZE || read_le32(head + 9) < BINLOG_HEADER_SIZE || read_le32(head + 9) > size ||
+        head[4] != EVENT_QUERY)
+        return 0;
+    event_read(&first, head, event->offset, 0);
+    struct span database, text;
+    uint8_t *inflated;
+    struct statement statement;
+    struct diag quiet = {0};
+    if (binlog_query_read(&first, &walk->format, &database, &text, &inflated, walk->name, &quiet) ==
+        STEP_FAILED)
+        return 0; /* the rows layer says so */
+    binlog_statement_read(&statement, database, text, walk->options);
+    mem_give(inflated);
+    return statement.kind == STATEMENT_XA_START;
+}
+
+/* The last event of what is inside of a payload. 0: there is none that is whole. */
+static int payload_last(struct binlog_event *last, struct span inside, uint64_t offset)
+{
+    const uint8_t *at = (const uint8_t *)inside.data, *const end = at + inside.size;
+    int found = 0;
+    while (at < end) {
+        if ((size_t)(end - at) < BINLOG_HEADER_SIZE || read_le32(at + 9) < BINLOG_HEADER_SIZE ||
+            read_le32(at + 9) > (size_t)(end - at))
+            return 0;
+        event_read(last, at, offset, 0);
+        at += last->size;
+        found = 1;
+    }
+    return found;
+}
+
+/* What is inside of one is not looked at here; the rows layer refuses what does not end in a commit. But an XA transaction is only prepared
+ * there: its COMMIT or ROLLBACK is an event of its own, and must find it. */
+static enum step walk_payload(struct binlog_walk *walk, const struct binlog_event *event, struct diag *diag)
+{
+    if (walk->state == GROUP_OPEN)
+        return malformed(walk, event, diag);
+    if (walk->state == GROUP_NONE)
+        group_start(walk, event, GROUP_HEADED);
+    walk->wanted = 1;
+    walk->group.touches_watched = 1;
+    for (int i = 0; i < walk->options->watch_count; i++)
+        walk->watch_seen[i] = 1;
+    if (!payload_is_xa(walk, event))
+        return group_finish(walk, event, 1, diag);
+    if (!binlog_checksum_right(event, &walk->format))
+        return binlog_fail(diag, walk->name, event->offset, "binlog.checksum", hint_copy,
+                           "checksum of the %s event is wrong", binlog_event_name(event->type));
+    struct span inside;
+    struct binlog_event last;
+    if (binlog_payload_read(&walk->payload, &inside, event, walk->options->event_bytes_max, walk->name,
+                            diag) == STEP_FAILED)
+        return STEP_FAILED;
+    if (!payload_last(&last, inside, event->offset) || last.type != EVENT_XA_PREPARE)
+        return binlog_fail(diag, walk->name, event->offset, "binlog.payload",
+                           "SET GLOBAL binlog_transaction_compression=OFF for such transactions",
+                           "an XA transaction inside of a TRANSACTION_PAYLOAD that does not end with its "
+                           "XA PREPARE is not supported");
+    last.size = event->size; /* the group ends where the payload does */
+    walk->state = GROUP_OPEN;
+    return walk_xa_prepare(walk, &last, diag);
+}
+
 static enum step walk_rotate(struct binlog_walk *walk, const struct binlog_event *event, struct diag *diag)
 {
     if (event->body_size < 8)
@@ -730,16 +803,7 @@ static enum step walk_event(struct binlog_walk *walk, const struct binlog_event 
         walk->wanted = 1;
         return walk_xa_prepare(walk, event, diag);
     case EVENT_TRANSACTION_PAYLOAD:
-        if (walk->state == GROUP_OPEN)
-            return malformed(walk, event, diag);
-        if (walk->state == GROUP_NONE)
-            group_start(walk, event, GROUP_HEADED);
-        walk->wanted = 1;
-        /* What is inside is not looked at here; the rows layer refuses what does not end in a commit. */
-        walk->group.touches_watched = 1;
-        for (int i = 0; i < walk->options->watch_count; i++)
-            walk->watch_seen[i] = 1;
-        return group_finish(walk, event, 1, diag);
+        return walk_payload(walk, event, diag);
     case EVENT_ROTATE:
         return walk_rotate(walk, event, diag);
     case EVENT_STOP:

@@ -7,7 +7,7 @@ least=${2:-60}
 tests=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 list=$(mktemp)
 trap 'rm -f "$list"' EXIT
-sed -n 's/^| .*| `\([a-z_/.]*\)` | \(.*\) |$/\1 \2/p; s/^| | `\([a-z_/.]*\)` | \(.*\) |$/\1 \2/p' "$tests/$table" >"$list"
+sed -n 's/^| .*| `\([a-z0-9_/.]*\)` | \(.*\) |$/\1 \2/p; s/^| | `\([a-z0-9_/.]*\)` | \(.*\) |$/\1 \2/p' "$tests/$table" >"$list"
 wrong=0
 rows=$(grep -c '^|' "$tests/$table")
 [ "$(wc -l <"$list")" -eq $((rows - 2)) ] || { echo "tests/$table: of $((rows - 2)) rows $(wc -l <"$list") can be read"; wrong=1; }

@@ -345,6 +345,43 @@ TEST(compressed_columns_and_rows_that_a_savepoint_undid_are_as_the_server_had_th
     free(bytes);
 }
 
+/* An XA transaction is prepared inside of a compressed payload, and decided by an event of its own, or in the payload at once. */
+TEST(xa_transactions_inside_of_compressed_payloads_count_when_they_are_committed)
+{
+#ifdef TIEOUT_ZSTD
+    static const struct {
+        const char *id, *amount;
+        int op;
+    } want[] = {{"1", "1.00", BINLOG_INSERT},  {"2", "2.00", BINLOG_INSERT}, {"3", "3.00", BINLOG_INSERT},
+                {"1", "10.00", BINLOG_UPDATE}, {"4", "4.00", BINLOG_INSERT}, {"5", "5.00", BINLOG_INSERT},
+                {"3", "30.00", BINLOG_UPDATE}, {"5", "5.00", BINLOG_DELETE}, {"1", "11.00", BINLOG_UPDATE}};
+    enum { COUNT = sizeof want / sizeof *want };
+    const char *path = FOLDER "recorded/mysql-9.7-debian/22_xa_in_payloads/binlog.000001";
+    size_t size;
+    uint8_t *bytes = run_read(path, &size);
+    struct diag diag;
+    for (size_t chunk = 50; chunk <= size; chunk += 150) {
+        struct binlog_run run = {
+            .options = &everything, .chunk = chunk, .want = 1, .keep = 1, .is_newest = 1};
+        const enum step step = run_file(&run, bytes, size, path, &diag);
+        EXPECT(step == STEP_DONE && run.row_count == COUNT && run.counts.groups_rolled_back == 1);
+        if (step != STEP_DONE || run.row_count != COUNT) {
+            fprintf(stderr, "chunks of %zu: %zu rows: %s\n", chunk, run.row_count, diag.what);
+            run_free(&run);
+            break;
+        }
+        qsort(run.rows, run.row_count, sizeof *run.rows, by_place);
+        for (size_t i = 0; i < COUNT; i++) {
+            const struct kept_value *row = run.rows[i].after ? run.rows[i].after : run.rows[i].before;
+            EXPECT((int)run.rows[i].op == want[i].op && strcmp(row[0].text, want[i].id) == 0 &&
+                   strcmp(row[2].text, want[i].amount) == 0);
+        }
+        run_free(&run);
+    }
+    free(bytes);
+#endif
+}
+
 TEST(damaged_files_are_refused_with_file_and_position)
 {
     EXPECT(file_refused("damaged/mysql_cut_in_event_body.bin", "the file is cut", 4598));
