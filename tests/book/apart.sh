@@ -124,7 +124,7 @@ for what in open open-prints; do
     cp -a one hurt
     file=hurt/state/suspense/000006-r1-$what-local.csv
     size=$(stat -c %s "$file")
-    printf '\377' | dd of="$file" bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
+    flip "$file" $((size / 2))
     expect 6 'is damaged' t task run --jobs=hurt --carry-apart=1
     [ ! -e hurt/out/A/2026-11-07 ] || { echo "FAILED: $what: something was published"; failures=$((failures + 1)); }
     rm -rf hurt

@@ -141,7 +141,7 @@ rm -r book/state
 mv kept.state book/state
 carried=$(ls book/state/suspense/*-open-local.csv | tail -1) # not their prints: a run without sleepers reads none
 cp "$carried" kept.csv
-printf x | dd of="$carried" bs=1 seek=300 conv=notrunc 2>/dev/null
+flip "$carried" 300
 expect 6 'is damaged' t task run --channel=A --jobs=book
 expect 6 'is damaged' t verify --jobs=book
 rm "$carried"

@@ -26,6 +26,12 @@ expect() {
     fi
 }
 t() { "$tieout" "$@"; }
+# flip FILE OFFSET: another byte stands there. One that is told could be there already: prints are random.
+flip() {
+    was=$(od -An -tu1 -j"$2" -N1 "$1")
+    # shellcheck disable=SC2059 # an octal number on purpose
+    printf "\\$(printf %03o $((was ^ 255)))" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
 
 finish() {
     if [ "$failures" -ne 0 ]; then
