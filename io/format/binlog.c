@@ -71,14 +71,18 @@ struct binlog_rows {
     uint8_t *inflated;
     size_t inflated_room;
     /* What stood before the rows of the event opened last, if they were whole images at their place: the next one with the same bytes is
-     * opened by little more than a comparison. */
-    struct {
-        uint8_t bytes[HEAD_MAX];
-        size_t size; /* 0: none */
+     * opened by little more than a comparison. Of changes apart, which may take turns with rows that came. */
+    struct rows_head {
+        uint8_t bytes[HEAD_MAX], mask[HEAD_MAX]; /* mask: 0 behind its end */
+        size_t size;                             /* 0: none */
         unsigned type;
         uint64_t id;
         const struct map_slot *slot;
-    } head;
+        struct table_version *version;
+        int image_count;
+        struct binlog_row out; /* but for what each event has of its own */
+    } heads[2];
+    const struct rows_head *head; /* of the event that is being read; NULL: it has none */
 
     /* The TABLE_MAP of the piece's last usual transaction; number 0: of none. */
     struct {
@@ -187,7 +191,8 @@ static enum step slots_make_room(struct binlog_rows *rows, struct diag *diag)
         return STEP_FAILED;
     }
     rows->slots = slots;
-    rows->head.size = 0;
+    rows->heads[0].size = rows->heads[1].size = 0;
+    rows->head = NULL;
     rows->usual.number = 0;
     rows->slot_mask = size - 1;
     rows->slot_count = current;
@@ -360,16 +365,36 @@ static enum step rows_inflate(struct binlog_rows *rows, const struct binlog_even
     return STEP_MORE;
 }
 
-/* 1: the event is open, as the one before it was. */
+static inline int is_change(unsigned type)
+{
+    return type == EVENT_UPDATE_ROWS_V1 || type == EVENT_UPDATE_ROWS;
+}
+
+/* 1: the event is open, as one before it was. */
 static inline int rows_open_again(struct binlog_rows *rows, const struct binlog_event *event)
 {
-    const size_t size = rows->head.size;
-    if (size == 0 || event->type != rows->head.type || event->body_size < size || rows->inner_at ||
-        memcmp(event->body, rows->head.bytes, size) != 0)
+    const struct rows_head *const head = &rows->heads[is_change(event->type)];
+    const size_t size = head->size;
+    if (size == 0 || event->type != head->type || event->body_size < HEAD_MAX || rows->inner_at)
         return 0;
-    const struct map_slot *const slot = rows->head.slot;
-    if (slot->id != rows->head.id || slot->generation != rows->generation || slot->version != rows->version)
+    uint64_t other = 0;
+    for (size_t i = 0; i < HEAD_MAX; i += 8)
+        other |= (read_le64(event->body + i) ^ read_le64(head->bytes + i)) & read_le64(head->mask + i);
+    if (other)
         return 0;
+    const struct map_slot *const slot = head->slot;
+    if (slot->id != head->id || slot->generation != rows->generation || slot->version != head->version)
+        return 0;
+    if (UNLIKELY(head != rows->head)) {
+        rows->head = head;
+        rows->version = head->version;
+        rows->op = head->out.op;
+        rows->image_count = head->image_count;
+        rows->is_packed = rows->is_partial = 0;
+        rows->out = head->out;
+        for (int which = 0; which < 2; which++)
+            rows->shape[which] = (struct image_shape){.count = head->out.column_count};
+    }
     rows->row_at = event->body + size;
     rows->row_end = event->body + event->body_size;
     rows->event_offset = event->offset;
@@ -432,7 +457,7 @@ static enum step rows_open(struct binlog_rows *rows, const struct binlog_event *
     }
     rows->is_packed = compressed || rows->inner_at != NULL;
     const size_t head_size = (size_t)(c.at - event->body);
-    rows->head.size = 0;
+    rows->head = NULL;
     if (compressed && rows_inflate(rows, event, &c, diag) == STEP_FAILED)
         return STEP_FAILED;
     rows->row_at = c.at;
@@ -458,11 +483,21 @@ static enum step rows_open(struct binlog_rows *rows, const struct binlog_event *
     rows->out.before_present = has_before ? version->present[0] : NULL;
     rows->out.after_present = has_after ? version->present[1] : NULL;
     if (rows->out.is_whole && !rows->is_packed && !rows->is_partial && head_size <= HEAD_MAX) {
-        memcpy(rows->head.bytes, event->body, head_size);
-        rows->head.size = head_size;
-        rows->head.type = event->type;
-        rows->head.id = id;
-        rows->head.slot = slot;
+        struct rows_head *const head = &rows->heads[is_change(event->type)];
+        memcpy(head->bytes, event->body, head_size);
+        memset(head->mask, 0, sizeof head->mask);
+        memset(head->mask, 0xFF, head_size);
+        head->size = head_size;
+        head->type = event->type;
+        head->id = id;
+        head->slot = slot;
+        head->version = version;
+        head->image_count = rows->image_count;
+        head->out = rows->out;
+        rows->head = head;
+    } else {
+        /* What columns it holds stands where the others' stood, which hold all. */
+        rows->heads[0].size = rows->heads[1].size = 0;
     }
     return STEP_MORE;
 }

@@ -53,9 +53,18 @@ __attribute__((target("pclmul,sse4.1"))) static inline __m128i fold(__m128i x, _
     return _mm_xor_si128(_mm_xor_si128(low, high), next);
 }
 
+/* What 64 bits are mod P. */
+__attribute__((target("pclmul,sse4.1"))) static inline uint32_t reduce_64(__m128i a)
+{
+    const __m128i p = _mm_loadu_si128((const __m128i *)polynomial), low_32 = _mm_setr_epi32(-1, 0, 0, 0);
+    __m128i t = _mm_clmulepi64_si128(_mm_and_si128(a, low_32), p, 0x10);
+    t = _mm_clmulepi64_si128(_mm_and_si128(t, low_32), p, 0x00);
+    return (uint32_t)_mm_extract_epi32(_mm_xor_si128(a, t), 1);
+}
+
 __attribute__((target("pclmul,sse4.1"))) static inline uint32_t reduce(__m128i a)
 {
-    const __m128i by = _mm_cvtsi64_si128((int64_t)over_64), p = _mm_loadu_si128((const __m128i *)polynomial);
+    const __m128i by = _mm_cvtsi64_si128((int64_t)over_64);
     const __m128i low_32 = _mm_setr_epi32(-1, 0, 0, 0);
     /* 128 bits -> 96 -> 64, the highest powers first. */
     a = _mm_xor_si128(_mm_clmulepi64_si128(a, by, 0x00), _mm_slli_si128(_mm_srli_si128(a, 8), 8));
@@ -64,9 +73,7 @@ __attribute__((target("pclmul,sse4.1"))) static inline uint32_t reduce(__m128i a
     /* Times x^32: the upper half of 64 bits by x^64 again, beside the lower one moved up. */
     __m128i high = _mm_slli_epi64(_mm_and_si128(a, low_32), 32);
     a = _mm_xor_si128(_mm_srli_si128(_mm_clmulepi64_si128(high, by, 0x00), 8), _mm_srli_epi64(a, 32));
-    __m128i t = _mm_clmulepi64_si128(_mm_and_si128(a, low_32), p, 0x10);
-    t = _mm_clmulepi64_si128(_mm_and_si128(t, low_32), p, 0x00);
-    return (uint32_t)_mm_extract_epi32(_mm_xor_si128(a, t), 1);
+    return reduce_64(a);
 }
 
 __attribute__((target("pclmul,sse4.1"))) static uint32_t crc32_fold(uint32_t crc, const uint8_t *p,
@@ -114,9 +121,33 @@ uint32_t crc32_update(uint32_t crc, const uint8_t *bytes, size_t size)
         return crc32_fold(crc, bytes, size);
     return (uint32_t)crc32(crc, bytes, (uInt)size);
 }
+
+struct crc32_tail crc32_tail_make(const uint8_t *bytes, size_t size)
+{
+    /* Of a CRC of 32 bits times x^n the 64 bits are as they must be: nothing stands too high. */
+    return (struct crc32_tail){.shift = has_carryless ? power((unsigned)(8 * size)) : 0,
+                               .crc = crc32_update(0, bytes, size)};
+}
+
+__attribute__((target("pclmul,sse4.1"))) uint32_t crc32_before(const struct crc32_tail *tail,
+                                                               const uint8_t *bytes, size_t size)
+{
+    const __m128i before = _mm_cvtsi32_si128((int)crc32_update(0, bytes, size)),
+                  by = _mm_cvtsi64_si128((int64_t)tail->shift);
+    return reduce_64(_mm_clmulepi64_si128(before, by, 0x00)) ^ tail->crc;
+}
 #else
 uint32_t crc32_update(uint32_t crc, const uint8_t *bytes, size_t size)
 {
     return (uint32_t)crc32(crc, bytes, (uInt)size);
+}
+struct crc32_tail crc32_tail_make(const uint8_t *bytes, size_t size)
+{
+    return (struct crc32_tail){.shift = 0, .crc = crc32_update(0, bytes, size)};
+}
+uint32_t crc32_before(const struct crc32_tail *tail, const uint8_t *bytes, size_t size)
+{
+    (void)tail;
+    return crc32_update(0, bytes, size);
 }
 #endif

@@ -36,6 +36,11 @@ static int origin_compare(const struct binlog_gtid *a, const struct binlog_gtid 
 /* The stream of an origin; made when it is not there. NULL: out of memory. */
 static struct gtid_stream *stream_of(struct gtid_set *set, const struct binlog_gtid *gtid, int by_domain)
 {
+    const struct binlog_gtid *const first = set->count ? &set->streams[0].origin : NULL;
+    /* MariaDB's are mostly of one server. */
+    if (first && first->kind == BINLOG_GTID_MARIADB && first->domain == gtid->domain &&
+        (by_domain || first->server == gtid->server))
+        return &set->streams[0];
     size_t at = 0;
     int order = 1;
     while (at < set->count && (order = origin_compare(&set->streams[at].origin, gtid, by_domain)) < 0)

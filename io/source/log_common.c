@@ -614,6 +614,46 @@ LANE_INLINE enum err common_changes(struct log_common_rows *rows, binlog_shape_c
     return err;
 }
 
+LANE_INLINE int common_one(struct log_common *c, const struct binlog_lanes *b, unsigned more_flags,
+                           binlog_shape_alike_fn *alike)
+{
+    struct log_group *const waiting = &c->waiting;
+    const uint8_t *const row = b->at;
+    const uint64_t back_event = b->offset - b->row->event_offset;
+    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape ||
+        waiting->more_flags != more_flags || (size_t)(b->end - row) != c->plan.places.size ||
+        (size_t)(b->readable - row) <= SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
+        waiting->back_map != b->row->event_offset - b->row->table_map_offset || back_event > UINT32_MAX ||
+        !alike(c->shape, row, 1) || row_is_odd(c, row, 0))
+        return 0;
+    group_add(waiting, row, 0, c->plan.places.size, 1, (uint32_t)back_event, b->row_index);
+    b->shapes->taken++;
+    return 1;
+}
+
+LANE_INLINE int common_one_change(struct log_common *c, const struct binlog_lanes *b,
+                                  binlog_shape_changes_fn *alike)
+{
+    struct log_group *const waiting = &c->waiting;
+    const struct binlog_shape *const was = c->before.shape;
+    const uint32_t before_size = waiting->before_size;
+    const uint8_t *const at = b->at, *const row = at + before_size;
+    const uint64_t back_event = b->offset - b->row->event_offset;
+    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape || !was ||
+        was->places.size != before_size || waiting->more_flags != 0 ||
+        (size_t)(b->end - at) != before_size + c->plan.places.size ||
+        (size_t)(b->readable - at) <= before_size + SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
+        waiting->back_map != b->row->event_offset - b->row->table_map_offset || back_event > UINT32_MAX ||
+        was->places.key_size != c->plan.places.key_size || !alike(was, c->shape, at, 1) ||
+        row_is_odd(c, row, before_size))
+        return 0;
+    group_add(waiting, at, before_size, before_size + c->plan.places.size, 1, (uint32_t)back_event,
+              b->row_index);
+    b->shapes->taken++;
+    b->before_shapes->taken++;
+    return 1;
+}
+
 #define COMMON_ROAD(name, target_of, rows_alike, changes_are_alike)                                          \
     target_of static __attribute__((noinline))                                                               \
     uint32_t group_out##name(struct log_run *run, struct log_common *c, enum err *err, struct diag *diag)    \
@@ -629,6 +669,15 @@ LANE_INLINE enum err common_changes(struct log_common_rows *rows, binlog_shape_c
                                                                              struct diag *diag)              \
     {                                                                                                        \
         return common_changes(rows, changes_are_alike, group_out##name, diag);                               \
+    }                                                                                                        \
+    target_of static int common_one##name(struct log_common *c, const struct binlog_lanes *b,                \
+                                          unsigned more_flags)                                               \
+    {                                                                                                        \
+        return common_one(c, b, more_flags, rows_alike);                                                     \
+    }                                                                                                        \
+    target_of static int common_one_change##name(struct log_common *c, const struct binlog_lanes *b)         \
+    {                                                                                                        \
+        return common_one_change(c, b, changes_are_alike);                                                   \
     }
 
 COMMON_ROAD(_plain, , binlog_shape_alike, binlog_shape_changes)
@@ -641,11 +690,16 @@ static const struct {
     enum err (*run)(struct log_common_rows *rows, struct diag *diag);
     enum err (*changes)(struct log_common_rows *rows, struct diag *diag);
     group_out_fn *out;
+    int (*one)(struct log_common *common, const struct binlog_lanes *lanes, unsigned more_flags);
+    int (*one_change)(struct log_common *common, const struct binlog_lanes *lanes);
 } roads[CSV_KERNELS] = {
-    [CSV_KERNEL_SCALAR] = {common_run_plain, common_changes_plain, group_out_plain},
+    [CSV_KERNEL_SCALAR] = {common_run_plain, common_changes_plain, group_out_plain, common_one_plain,
+                           common_one_change_plain},
 #if defined(__x86_64__)
-    [CSV_KERNEL_AVX2] = {common_run_256, common_changes_256, group_out_256},
-    [CSV_KERNEL_AVX512] = {common_run_512, common_changes_512, group_out_512},
+    [CSV_KERNEL_AVX2] = {common_run_256, common_changes_256, group_out_256, common_one_256,
+                         common_one_change_256},
+    [CSV_KERNEL_AVX512] = {common_run_512, common_changes_512, group_out_512, common_one_512,
+                           common_one_change_512},
 #endif
 };
 
@@ -659,43 +713,14 @@ enum err log_common_changes(struct log_common_rows *rows, struct diag *diag)
     return roads[csv_scan_kernel()].changes(rows, diag);
 }
 
-int log_common_one(struct log_common *c, const struct binlog_lanes *b, unsigned more_flags)
+int log_common_one(struct log_common *common, const struct binlog_lanes *b, unsigned more_flags)
 {
-    struct log_group *const waiting = &c->waiting;
-    const uint8_t *const row = b->at;
-    const uint64_t back_event = b->offset - b->row->event_offset;
-    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape ||
-        waiting->more_flags != more_flags || (size_t)(b->end - row) != c->plan.places.size ||
-        (size_t)(b->readable - row) <= SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
-        waiting->back_map != b->row->event_offset - b->row->table_map_offset || back_event > UINT32_MAX ||
-        !binlog_shape_same(c->shape, row) || row_is_odd(c, row, 0))
-        return 0;
-    group_add(waiting, row, 0, c->plan.places.size, 1, (uint32_t)back_event, b->row_index);
-    b->shapes->taken++;
-    return 1;
+    return roads[csv_scan_kernel()].one(common, b, more_flags);
 }
 
-int log_common_one_change(struct log_common *c, const struct binlog_lanes *b)
+int log_common_one_change(struct log_common *common, const struct binlog_lanes *b)
 {
-    struct log_group *const waiting = &c->waiting;
-    const struct binlog_shape *const was = c->before.shape;
-    const uint32_t before_size = waiting->before_size;
-    const uint8_t *const at = b->at, *const row = at + before_size;
-    const uint64_t back_event = b->offset - b->row->event_offset;
-    if (waiting->count == 0 || waiting->count + 1 >= c->group || !c->shape || !was ||
-        was->places.size != before_size || waiting->more_flags != 0 ||
-        (size_t)(b->end - at) != before_size + c->plan.places.size ||
-        (size_t)(b->readable - at) <= before_size + SHAPE_BYTES + SHAPE_READ + LANE_READ_MAX ||
-        waiting->back_map != b->row->event_offset - b->row->table_map_offset || back_event > UINT32_MAX ||
-        was->places.key_size != c->plan.places.key_size || !binlog_shape_under(was, was->was, at) ||
-        !binlog_shape_same(c->shape, row) || !binlog_shape_same_key(was, c->shape, at, row) ||
-        row_is_odd(c, row, before_size))
-        return 0;
-    group_add(waiting, at, before_size, before_size + c->plan.places.size, 1, (uint32_t)back_event,
-              b->row_index);
-    b->shapes->taken++;
-    b->before_shapes->taken++;
-    return 1;
+    return roads[csv_scan_kernel()].one_change(common, b);
 }
 
 enum err log_common_end(struct log_run *run, struct log_common *c, struct diag *diag)

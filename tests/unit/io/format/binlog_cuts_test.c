@@ -120,25 +120,26 @@ TEST(one_flipped_byte_anywhere_is_refused_with_its_place)
 
 /* ---- usual transactions, which go in one go where the walk went over the same bytes ---- */
 
-enum { TRANSACTIONS = 40 };
+enum { TRANSACTIONS = 64, DISTURBED = 40 };
 
-/* As MySQL writes them: most are alike, some have another table, another column, two row events, no statement's text. */
+/* As MySQL writes them: most are alike, some of the first have another table, another column, two row events, no statement's text. */
 static void usual_log(struct log *log)
 {
     static const uint8_t types[] = {TYPE_LONG, TYPE_TINY};
     log_begin(log, "8.0.36");
     for (uint32_t i = 0; i < TRANSACTIONS; i++) {
-        const int is_other = i % 17 == 3, is_wide = i % 11 == 5, is_double = i % 9 == 4;
+        const int may_differ = i < DISTURBED, is_other = may_differ && i % 17 == 3,
+                  is_wide = may_differ && i % 11 == 5, is_double = i % 9 == 4;
+        const uint64_t id = 9 + (may_differ && i % 19 == 6);
         log_gtid(log, 1 + i);
         log_query(log, "shop", "BEGIN");
         if (i % 2)
             log_event(log, EVENT_ROWS_QUERY, "\x06INSERT", 7);
-        log_table(log, 9 + (i % 19 == 6), "shop", is_other ? "u" : "t", types, is_wide ? 2 : 1, NULL, 0, NULL,
-                  0);
+        log_table(log, id, "shop", is_other ? "u" : "t", types, is_wide ? 2 : 1, NULL, 0, NULL, 0);
         for (int k = 0; k <= is_double; k++) {
             const uint8_t row[] = {0, (uint8_t)i, (uint8_t)k, 1, 0, 5};
-            log_rows(log, i % 5 == 2 ? EVENT_DELETE_ROWS : EVENT_WRITE_ROWS, 9 + (i % 19 == 6),
-                     is_wide ? 2 : 1, row, is_wide ? 6 : 5);
+            log_rows(log, i % 5 == 2 ? EVENT_DELETE_ROWS : EVENT_WRITE_ROWS, id, is_wide ? 2 : 1, row,
+                     is_wide ? 6 : 5);
         }
         log_xid(log);
     }
@@ -159,7 +160,7 @@ TEST(usual_transactions_give_the_same_rows_in_one_go_and_event_by_event)
         runs[i].is_unwalked = i;
         EXPECT(run_file(&runs[i], log.bytes, log.size, "log", &diag) == STEP_DONE);
     }
-    EXPECT(runs[0].rows_counts.usual >= TRANSACTIONS / 4 && runs[1].rows_counts.usual == 0);
+    EXPECT(runs[0].rows_counts.usual >= TRANSACTIONS / 2 && runs[1].rows_counts.usual == 0);
     EXPECT(runs[0].rows_counts.events == runs[1].rows_counts.events &&
            runs[0].rows_counts.bytes == runs[1].rows_counts.bytes && runs[0].row_count == runs[1].row_count &&
            runs[0].checksum == runs[1].checksum && runs[0].row_count > TRANSACTIONS / 2);
@@ -178,7 +179,7 @@ TEST(one_flipped_byte_of_usual_transactions_is_told_as_it_is_event_by_event)
 {
     struct log log = {0};
     usual_log(&log);
-    for (size_t at = BINLOG_MAGIC_SIZE; at < log.size; at++) {
+    for (size_t at = BINLOG_MAGIC_SIZE; at < log.size; at += CHECK_WATCHED ? 7 : 1) {
         if (at == 4 + 17) /* outside of the checksum */
             continue;
         struct diag diags[2];
