@@ -34,7 +34,7 @@ static double cpu_now(void)
 static void tell(const char *what, uint64_t count, uint64_t bytes, double began, double cpu_began)
 {
     double cpu = cpu_now() - cpu_began;
-    printf("%s %llu bytes %llu clock %.3f cpu %.3f MB/cpu-second %.0f\n", what, (unsigned long long)count,
+    printf("%s %llu bytes %llu clock %.4f cpu %.4f MB/cpu-second %.0f\n", what, (unsigned long long)count,
            (unsigned long long)bytes, clock_now() - began, cpu, (double)bytes / 1e6 / cpu);
 }
 
