@@ -360,11 +360,14 @@ TEST(a_row_gives_the_same_record_by_its_lane_and_by_its_cells)
         const uint64_t charset = prng_below(&prng, 4);
         /* Few events of many rows, or many of a row or two, which wait for each other where a TABLE_MAP stands before each. */
         const int is_small = prng_below(&prng, 3) == 0;
+        const uint64_t turns =
+            prng_below(&prng, 3); /* of small ones: rows that came; changes; both in turns */
         for (int event = 0; event < (is_small ? 70 : 3); event++) {
             static const unsigned kinds[] = {EVENT_WRITE_ROWS, EVENT_WRITE_ROWS, EVENT_UPDATE_ROWS,
                                              EVENT_DELETE_ROWS};
-            const unsigned kind =
-                is_small && prng_below(&prng, 20) ? EVENT_WRITE_ROWS : kinds[prng_below(&prng, 4)];
+            const unsigned kind = !is_small || prng_below(&prng, 20) == 0   ? kinds[prng_below(&prng, 4)]
+                                  : turns == 0 || (turns == 2 && event % 2) ? EVENT_WRITE_ROWS
+                                                                            : EVENT_UPDATE_ROWS;
             const int row_count = is_small ? 1 + (int)prng_below(&prng, 8) / 6 : ROWS;
             if (event == 0 || (is_small && prng_below(&prng, 20)))
                 log_table(&log, 9, "shop", "t", types.bytes, COLUMNS, metadata.bytes, metadata.size,
