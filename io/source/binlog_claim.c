@@ -157,20 +157,28 @@ static enum step failed(enum err err)
 static enum err split_off(struct binlog_source *s, struct ended *ended, uint64_t begin, struct diag *diag)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < ended->count; i++) {
+    int apart = 0;
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < ended->count; i++) {
         const struct binlog_group *group = &ended->groups[i];
-        if (group->file_index == s->file && group->begin >= begin && !group->xa) {
+        const int here = group->file_index == s->file && group->begin >= begin;
+        apart |= group->committed && (!here || group->xa);
+        if (here && (!group->xa || s->in_order))
             ended->groups[kept++] = *group;
-            continue;
-        }
-        if (!group->committed)
-            continue;
-        enum err err = put_late(s, group->file_index, group->begin, group->end, group, 1, diag);
-        if (err != OK)
-            return err;
+        else if (group->committed)
+            err = put_late(s, group->file_index, group->begin, group->end, group, 1, diag);
     }
     ended->count = kept;
-    return OK;
+    if (!s->in_order || !apart)
+        return err;
+    /* A prepared transaction holds its rows until it is decided, so in the order in which transactions begin each row's images are in
+     * theirs, too: first what began before, then all of these. */
+    for (size_t i = 0; err == OK && i < kept; i++)
+        if (ended->groups[i].committed)
+            err = put_late(s, s->file, ended->groups[i].begin, ended->groups[i].end, &ended->groups[i], 1,
+                           diag);
+    ended->count = 0;
+    return err;
 }
 
 /* The end of the log, if no row was told in part; else once more over it, when all that was given out is decoded. */

@@ -105,6 +105,7 @@ struct binlog_source {
     _Atomic uint64_t rows, records;
     /* images in part */
     int folds; /* 0: they stop (inspect, and a source that folds for another) */
+    int in_order; /* who reads it is alone and wants each row's images one after the other, XA transactions' too */
     _Atomic uint32_t tickets_open, has_parts;
     int fold_given; /* under the claim lock */
     struct image_fold fold;

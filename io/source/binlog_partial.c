@@ -190,6 +190,7 @@ static enum err go_over(struct binlog_source *s, struct worker_io *io, uint32_t 
         return err;
     struct binlog_source *own = of(again_source);
     own->folds = 0;
+    own->in_order = 1;
     enum step step = STEP_MORE;
     while (err == OK && step != STEP_DONE) {
         struct ticket ticket = {.buffer = buffer};

@@ -3,7 +3,8 @@
 
 A log whose images are told in part (binlog_row_image MINIMAL and NOBLOB, also one behind the other in one log) says what the same log says
 with whole images, by every road: random changes, many of them of the primary key, which moves to one that is free, is taken over by
-another row, is moved along by one statement, is exchanged between two rows, changes twice and is deleted then. So it is over three days of a book, too.
+another row, is moved along by one statement, is exchanged between two rows, changes twice and is deleted then. Some of it are XA transactions,
+which are decided at once, or when others have been told. So it is over three days of a book, too.
 """
 import csv
 import json
@@ -135,13 +136,31 @@ class Table:
             self.update((number, {"number": self.free_key(), "state": "SUCCESS", "trade": row[2] + "y", "note": "all"}))
 
 
+def keys(changes):
+    return {row[0] for _, *rows in changes for row in rows}
+
+
 def write(path, images, changes, draw):
-    log, at = Log(path, columns=(*COLUMNS, ("note", Text))), 0
+    log, at, open_keys, numbers = Log(path, columns=(*COLUMNS, ("note", Text))), 0, {}, 0
     while at < len(changes):
         log.images = draw.choice(IMAGES[:3]) if images == "MIXED" else images
-        count = draw.randrange(1, 7)
-        log.transaction(*changes[at:at + count])
-        at += count
+        some = changes[at:at + draw.randrange(1, 7)]
+        at += len(some)
+        for number in [number for number, held in open_keys.items() if held & keys(some) or draw.random() < 0.3]:
+            log.decide(number, "COMMIT")
+            del open_keys[number]
+        if draw.random() < 0.2:
+            numbers += 1
+            log.prepare(numbers, *some)
+            open_keys[numbers] = keys(some)
+        else:
+            log.transaction(*some)
+        if draw.random() < 0.05:
+            numbers += 1
+            log.prepare(numbers, ("insert", (10**9 + numbers, "o1", "t", 100, "SUCCESS", DAYS[0] + " 10:00:00", None)))
+            log.decide(numbers, "ROLLBACK")
+    for number in open_keys:
+        log.decide(number, "COMMIT")
     log.close()
 
 

@@ -3,6 +3,8 @@
     log = Log(path)                                 # begins the file; server and begun: whose it is, and when; before: what came before
                                                     # it, as a server's 16 bytes and the number of the last, or () for nothing
     log.transaction(("insert", ROW, ...), ...)      # of the table the log was made with, or of TABLE: ("insert", ROW, ..., "refund")
+    log.prepare(7, ("insert", ROW, ...), ...)       # the same as XA transaction number 7, and what becomes of it
+    log.decide(7, "COMMIT")
     log.images = "MINIMAL"                          # binlog_row_image from here on: FULL, MINIMAL or NOBLOB
     log.close()                                     # names the file that follows
 
@@ -75,11 +77,28 @@ class Log:
         self.event(19, number + b"\1\0\4shop\0" + short(len(table)) + table.encode() + b"\0" + short(count) + types + short(len(meta))
                    + meta + may_be_null + b"\1\1\0\4" + short(len(names)) + names + b"\x08\1\0")
 
+    def query(self, text):
+        self.event(2, struct.pack("<IIBHH", 5, 0, 4, 0, 0) + b"shop\0" + text.encode())
+
     def transaction(self, *changes, gtid=None):
         """gtid: a server's 16 bytes and a number."""
         if gtid:
             self.event(33, b"\1" + gtid[0] + struct.pack("<qBqq", gtid[1], 2, 0, 1))
-        self.event(2, struct.pack("<IIBHH", 5, 0, 4, 0, 0) + b"shop\0BEGIN")
+        self.query("BEGIN")
+        self.rows(*changes)
+        self.event(16, struct.pack("<q", 7))
+
+    def prepare(self, number, *changes):
+        name = f"x{number}".encode()
+        self.query(f"XA START X'{name.hex()}',X'',1")
+        self.rows(*changes)
+        self.query(f"XA END X'{name.hex()}',X'',1")
+        self.event(38, struct.pack("<BIII", 0, 1, len(name), 0) + name)
+
+    def decide(self, number, how):
+        self.query(f"XA {how} X'{f'x{number}'.encode().hex()}',X'',1")
+
+    def rows(self, *changes):
         count = len(self.columns)
         for kind, *rows in changes:
             table = rows.pop() if isinstance(rows[-1], str) else self.table
@@ -91,7 +110,6 @@ class Log:
             masks = b"".join(sum(1 << i for i in columns).to_bytes((count + 7) // 8, "little") for columns in held)
             images = b"".join(self.image(row, held[i % len(held)]) for i, row in enumerate(rows))
             self.event({"insert": 30, "update": 31, "delete": 32}[kind], head + masks + images)
-        self.event(16, struct.pack("<q", 7))
 
     def close(self, name=None):
         """name: what the server calls this file, if it has another name here; "" for one that ends where the server was stopped."""
