@@ -487,6 +487,11 @@ static void tell_capture(const struct session *s)
     fprintf(stderr, "note: the capture stands at %s:%llu, its newest transaction is of %s%s\n",
             status.position.file, (unsigned long long)status.position.offset, when[0] ? when : "no time",
             status.running ? "" : "; no capture is running, so later ones are not in it");
+    if (status.said[0])
+        fprintf(stderr,
+                "warning: the capture is in trouble, so changes may be missing here: %s; see `tieout capture "
+                "JOB.yaml --status`\n",
+                status.said);
     mem_give(status.gtids);
 }
 

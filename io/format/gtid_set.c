@@ -117,6 +117,14 @@ int gtid_set_advance(struct gtid_set *set, const struct binlog_gtid *gtid)
     return 0;
 }
 
+int gtid_set_last(struct gtid_set *set, const struct binlog_gtid *gtid, struct binlog_gtid *last)
+{
+    const struct gtid_stream *stream = gtid->kind == BINLOG_GTID_MARIADB ? stream_of(set, gtid, 0) : NULL;
+    if (stream)
+        *last = stream->origin;
+    return stream != NULL;
+}
+
 enum binlog_gtid_kind gtid_set_kind(const struct gtid_set *set)
 {
     return set->count ? (enum binlog_gtid_kind)set->streams[0].origin.kind : BINLOG_GTID_NONE;

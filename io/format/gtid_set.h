@@ -36,6 +36,8 @@ void gtid_set_fini(struct gtid_set *set);
 int gtid_set_add(struct gtid_set *set, const struct binlog_gtid *gtid);
 /* The same for MySQL; for MariaDB `gtid` becomes the last of its domain. */
 int gtid_set_advance(struct gtid_set *set, const struct binlog_gtid *gtid);
+/* MariaDB's: the last one of `gtid`'s domain. 0: there is none, or it is of the other family. */
+int gtid_set_last(struct gtid_set *set, const struct binlog_gtid *gtid, struct binlog_gtid *last);
 /* Reads text of either family, with any white space between its parts, into an empty set. ERR_INPUT when it is neither. */
 enum err gtid_set_parse(struct gtid_set *set, const char *text, struct diag *diag);
 /* "uuid:1-5:7,uuid:tag:9" or "0-1-100,1-2-7", in order of origin, NUL-terminated; mem_give it. NULL: out of memory. */

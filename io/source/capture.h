@@ -57,6 +57,8 @@ enum err capture_discard(struct capture *capture, struct diag *diag);
  * need not be done yet, and what lies behind may be. A file of the position's name must be the one it was. */
 enum err capture_connected(struct capture *capture, const char *server, int by_gtid, struct diag *diag);
 enum err capture_take(struct capture *capture, const uint8_t *event, size_t size, struct diag *diag);
+/* 1: since it was connected the server said which file it sends, and when that was begun. */
+int capture_knows_file(const struct capture *capture);
 /* 1: something was taken that no checkpoint holds yet. */
 int capture_due(const struct capture *capture);
 enum err capture_checkpoint(struct capture *capture, struct diag *diag);

@@ -172,9 +172,18 @@ static enum err take_format(struct capture *c, const uint8_t *bytes, size_t size
         snprintf(c->done.file, sizeof c->done.file, "%s", c->name);
         c->done.offset = c->position;
     }
-    if (is_real || strcmp(c->name, c->done.file) == 0)
+    if (is_real || strcmp(c->name, c->done.file) == 0) {
+        c->due |=
+            c->done.file_time !=
+            c->file_time; /* also where nothing comes behind it: the next process knows the file by it */
         c->done.file_time = c->file_time;
+    }
     return OK;
+}
+
+int capture_knows_file(const struct capture *c)
+{
+    return c->have_format;
 }
 
 /* Where the server is, when it has nothing to send. */
@@ -207,6 +216,21 @@ static void mark_done(struct capture *c)
     c->due = 1;
 }
 
+/* A server's numbers only grow, in a domain of MariaDB's too as long as it is the same server's. */
+static enum err check_number(struct capture *c, struct diag *diag)
+{
+    struct binlog_gtid last;
+    if (!gtid_set_last(&c->gtids, &c->gtid, &last) || last.server != c->gtid.server ||
+        last.number <= c->gtid.number)
+        return OK;
+    return diag_set(diag, ERR_STATE, "replica.reset",
+                    "its log was reset (RESET MASTER): move the capture folder away and start anew",
+                    "%s@%llu: the transaction %u-%u-%llu comes behind %u-%u-%llu, which was captured before",
+                    c->name, (unsigned long long)c->position, c->gtid.domain, c->gtid.server,
+                    (unsigned long long)c->gtid.number, last.domain, last.server,
+                    (unsigned long long)last.number);
+}
+
 /* What became of the transaction that ended with the last event. */
 static enum err end_group(struct capture *c, struct diag *diag)
 {
@@ -222,8 +246,8 @@ static enum err end_group(struct capture *c, struct diag *diag)
     c->counts.transactions += (uint64_t)keep;
     /* An ALTER TABLE goes into the segment, too: a run holds it against the rows that came before. */
     keep |= alters > 0;
-    enum err err = OK;
-    if (keep && c->head.size)
+    enum err err = check_number(c, diag);
+    if (err == OK && keep && c->head.size)
         err = capture_begin_wanted(c, diag);
     if (err == OK && keep) {
         uint64_t before = c->counts.rows;

@@ -332,6 +332,22 @@ static enum err choose_start(struct replica *r, struct diag *diag)
     return err == OK ? capture_start(r->capture, &position, diag) : err;
 }
 
+/* MySQL's: do its GTIDs, as `what` has them with those of what was captured, hold? Else `why`. */
+static enum err check_subset(struct replica *r, const struct log_list *list, const char *what,
+                             const char *why, struct diag *diag)
+{
+    char answer[8];
+    const char *gtids = capture_position(r->capture)->gtids;
+    const size_t room = strlen(gtids) + 100;
+    char *sql = mem_take(room);
+    if (!sql)
+        return mem_fail(diag, room, "a set of GTIDs");
+    snprintf(sql, room, what, gtids);
+    enum err err = ask(r, sql, answer, sizeof answer, diag);
+    mem_give(sql);
+    return err == OK && strcmp(answer, "1") != 0 ? lost(r, list, why, diag) : err;
+}
+
 /* Another server than the one that was captured from: only GTIDs can tell where it stands. */
 static enum err check_failover(struct replica *r, const struct log_list *list, struct diag *diag)
 {
@@ -343,21 +359,45 @@ static enum err check_failover(struct replica *r, const struct log_list *list, s
                     diag);
     if (r->is_mariadb)
         return OK; /* it looks itself, and refuses what it does not have */
-    char answer[8];
-    size_t room = strlen(p->gtids) + 100;
-    char *sql = mem_take(room);
-    if (!sql)
-        return mem_fail(diag, room, "a set of GTIDs");
-    snprintf(sql, room, "SELECT GTID_SUBSET('%s', @@global.gtid_executed)", p->gtids);
-    enum err err = ask(r, sql, answer, sizeof answer, diag);
-    if (err == OK && strcmp(answer, "1") != 0)
-        err = lost(r, list, "this server does not have all that was captured", diag);
-    snprintf(sql, room, "SELECT GTID_SUBSET(@@global.gtid_purged, '%s')", p->gtids);
+    enum err err = check_subset(r, list, "SELECT GTID_SUBSET('%s', @@global.gtid_executed)",
+                                "this server does not have all that was captured", diag);
+    return err == OK ? check_subset(r, list, "SELECT GTID_SUBSET(@@global.gtid_purged, '%s')",
+                                    "this server purged transactions that were not captured", diag)
+                     : err;
+}
+
+/* The same server, and a file of the same name that is long enough: it may be another one since a RESET MASTER. When it was begun tells, where
+ * that is known; GTIDs do where they are there. */
+static enum err check_reset(struct replica *r, const struct log_list *list, struct diag *diag)
+{
+    const struct capture_position *p = capture_position(r->capture);
+    if (!r->has_gtids || !p->gtids[0])
+        return OK;
+    if (!r->is_mariadb)
+        return check_subset(r, list, "SELECT GTID_SUBSET('%s', @@global.gtid_executed)",
+                            "it does not have what was captured from it (RESET MASTER)", diag);
+    if (p->file_time || !p->exact)
+        return OK;
+    char theirs[4096];
+    struct gtid_set one = {0}, other = {0};
+    char *had = NULL, *has = NULL;
+    enum err err = gtids_at(r, p->file, p->offset, theirs, sizeof theirs, diag);
     if (err == OK)
-        err = ask(r, sql, answer, sizeof answer, diag);
-    if (err == OK && strcmp(answer, "1") != 0)
-        err = lost(r, list, "this server purged transactions that were not captured", diag);
-    mem_give(sql);
+        err = gtid_set_parse(&one, p->gtids, diag);
+    if (err == OK)
+        err = gtid_set_parse(&other, theirs, diag);
+    if (err == OK) {
+        had = gtid_set_print(&one);
+        has = gtid_set_print(&other);
+        err = !had || !has ? mem_fail(diag, 0, "a set of GTIDs")
+              : strcmp(had, has) != 0
+                  ? lost(r, list, "its log has other transactions up to there (RESET MASTER)", diag)
+                  : OK;
+    }
+    mem_give(had);
+    mem_give(has);
+    gtid_set_fini(&one);
+    gtid_set_fini(&other);
     return err;
 }
 
@@ -380,7 +420,7 @@ static enum err check_place(struct replica *r, struct diag *diag)
         return lost(r, &list, "its file is shorter now (RESET MASTER, or a crash that lost its end)", diag);
     if (p->offset > UINT32_MAX && !r->has_gtids)
         return lost(r, &list, "an offset over 4 GiB can only be asked for by GTID (gtid_mode=ON)", diag);
-    return OK;
+    return check_reset(r, &list, diag);
 }
 
 /* ---- the stream ---- */
@@ -526,7 +566,7 @@ static enum err take_packets(struct replica *r, struct diag *diag)
         }
         if (err != OK)
             return err;
-        if (stopped(r) || (r->config->catch_up && !waiting && caught_up(r)))
+        if (stopped(r) || (r->config->catch_up && !waiting && capture_knows_file(r->capture) && caught_up(r)))
             return OK;
     }
 }

@@ -300,6 +300,24 @@ RESET MASTER; $insert SELECT CONCAT('S', seq), seq, 1, '2026-11-19 10:00:00' FRO
 SQL
 "$tieout" capture "$work/gone/live.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
 refused "a reset, and a file of the same name that is longer" 6 "mysql-bin.000001 is another file than it was: captured up to mysql-bin.000001:"
+# an idle night: nothing was sent since the snapshot but what file it is, and the position is that of every file's beginning
+rm -rf "$work/gone/gone"
+sed 's/start: oldest/start: snapshot/' "$work/gone/live.yaml" >"$work/gone/idle.yaml"
+sql 1 shop -e "FLUSH BINARY LOGS"
+"$tieout" capture "$work/gone/idle.yaml" --catch-up
+cp -r "$work/gone/gone" "$work/gone/kept"
+sleep 1.1
+sql 1 shop <<SQL
+RESET MASTER; $insert VALUES ('I0', 1, 1, '2026-11-19 10:00:00'); $insert VALUES ('I1', 1, 1, '2026-11-19 10:00:00'); FLUSH BINARY LOGS; $insert VALUES ('I2', 1, 1, '2026-11-19 10:00:00');
+SQL
+"$tieout" capture "$work/gone/idle.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
+refused "a reset after an idle night" 6 "mysql-bin.000002 is another file than it was: captured up to mysql-bin.000002:"
+# ... and a state of before, which does not say when the file was begun
+rm -rf "$work/gone/gone"
+mv "$work/gone/kept" "$work/gone/gone"
+sqlite3 "$work/gone/gone/capture.db" "UPDATE capture SET file_time = 0"
+"$tieout" capture "$work/gone/idle.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
+refused "a reset, known by GTIDs" 6 "its log has other transactions up to there (RESET MASTER): captured up to mysql-bin.000002:"
 
 # ---- failover by GTID
 sql 1 shop -e "RESET MASTER; TRUNCATE payment_order; TRUNCATE other; RESET MASTER"
@@ -356,4 +374,4 @@ sed -i 's/server_id: 4711/server_id: 4712/' "$work/over/two.yaml"
 "$tieout" capture "$work/over/two.yaml" --catch-up >"$work/said" 2>&1 && code=0 || code=$?
 refused "a second server that was reset" 6 "captured up to .*GTIDs 0-2-"
 echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ] && [ "$passed" -eq 74 ]
+[ "$failed" -eq 0 ] && [ "$passed" -eq 78 ]
