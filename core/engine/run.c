@@ -387,6 +387,8 @@ static enum err worker_setup(struct worker *w)
         if (index.layout[side].has_fold && config->is_task)
             index.words = config->words;
     }
+    if (config->write_match && !config->counts_only && config->sink->ops->tap)
+        w->outbox.tap = config->sink->ops->tap(config->sink, w->number);
     w->outbox.packs = index.packs = packs(config, index.layout);
     w->outbox.pack_seed = config->hash_seed;
     for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)

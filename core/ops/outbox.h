@@ -17,6 +17,7 @@
 #include "core/model/tally.h"
 #include "core/ops/spool.h"
 
+struct tap;
 struct outbox {
     uint32_t shard_count;
     struct batch **open;                /* one a shard; owned by the engine */
@@ -32,6 +33,7 @@ struct outbox {
     const struct bloom *dormant;
     struct bloom *met;
     struct renamed *renamed; /* rows in suspense that a log tells under another key; NULL: nobody asks */
+    struct tap *tap;         /* is told each row whose record is put (core/ops/tap.h); NULL: nobody is */
     /* 1: records that fit go packed (index_config.packs), and a key that can be packed has the hash of its packed form,
      * by this seed, packed or not. */
     int packs;

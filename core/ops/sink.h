@@ -58,6 +58,8 @@ struct sink_ops {
      * may go when it returns. */
     enum err (*put_pairs)(struct sink *sink, uint32_t lane, const struct pair_ref *pairs, uint64_t count,
                           struct diag *diag);
+    /* What a worker's source tells of rows that it reads, before it reads any. NULL, or a NULL: nothing. */
+    struct tap *(*tap)(struct sink *sink, uint32_t lane);
     /* The lane's results are put, but for what `stage` may add: sorts them, while others still judge. */
     void (*order)(struct sink *sink, uint32_t lane);
     /* When all was put: match.csv is written by all workers together, stage by stage, with a barrier behind each.

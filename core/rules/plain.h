@@ -23,6 +23,7 @@
 #include <immintrin.h>
 #endif
 
+enum { TELLS_NOTHING = -2 };
 enum { PLAIN_FRONT = 32, PLAIN_BEHIND = 64, PLAIN_KEY_MAX = 64, PLAIN_BLOCK = 64 };
 _Static_assert(PLAIN_FRONT > (int)PACKED_FRONT && PLAIN_BEHIND >= (int)PACKED_RAW_MAX + 2,
                "a packed key reads no farther");
@@ -47,6 +48,9 @@ struct plain_plan {
     uint8_t counts, counts_hours, fee_income, notes_odd;
     uint8_t keeps_ids, ids_odd; /* a book remembers occurrence ids: by this column, or the long way */
     int occurrence;             /* -1: there is none */
+    /* What match.csv is told of a row besides its record (core/ops/tap.h): the local side's biz_type (-1: there is no such column),
+     * the channel's channel_order_no. TELLS_NOTHING: the row's own text is not what it says, or its place in the order is more. */
+    int told;
     const struct zone *zone;
     int note_columns[AGGREGATE_DIMS];
     struct span note_constants[AGGREGATE_DIMS];

@@ -1,7 +1,7 @@
 /* io/sink/match.c: see match.h, and match_inner.h for its other files */
 #include "core/base/hash.h"
 #include "core/base/mem.h"
-#include "io/sink/match_inner.h"
+#include "io/sink/match_early.h"
 #include <stdlib.h>
 
 enum {
@@ -40,6 +40,11 @@ enum err match_open(struct match **out, const struct match_config *config, struc
         match_close(m);
         return mem_fail(diag, config->lanes * sizeof *m->lanes, "match.csv");
     }
+    const enum err err = early_open(m, diag);
+    if (err != OK) {
+        match_close(m);
+        return err;
+    }
     *out = m;
     return OK;
 }
@@ -68,6 +73,8 @@ void match_close(struct match *m)
     for (uint32_t i = 0; m->lanes && i < m->config.lanes; i++)
         mem_give(m->lanes[i].item);
     mem_give(m->lanes);
+    early_close(m->early);
+    early_close(m->dropped);
     match_drop(m, &m->pairs);
     match_drop(m, &m->channel);
     match_drop(m, &m->rows);
@@ -185,8 +192,9 @@ static enum err decide(struct match *m, const struct pair_ref *given, uint64_t c
                            m->config.memory / 8, diag);
 }
 
-enum err match_put_pairs(struct match *m, uint32_t number, const struct pair_ref *pairs, uint64_t count,
-                         struct diag *diag)
+/* Pairs whose rows are read again. */
+static enum err put_pairs(struct match *m, uint32_t number, const struct pair_ref *pairs, uint64_t count,
+                          struct diag *diag)
 {
     struct match_lane *lane = &m->lanes[number];
     if (count == 0)
@@ -210,6 +218,24 @@ enum err match_put_pairs(struct match *m, uint32_t number, const struct pair_ref
         err = tank_put(m->pairs, number, slice_of(&m->slices[by], place), item, sizeof item, diag);
     }
     lane->pairs += count;
+    return err;
+}
+
+enum err match_put_pairs(struct match *m, uint32_t number, const struct pair_ref *pairs, uint64_t count,
+                         struct diag *diag)
+{
+    enum { AT_ONCE = 1024 };
+    struct pair_ref odd[AT_ONCE];
+    enum err err = OK;
+    pthread_mutex_lock(&m->lock);
+    const int is_early = early_settle(m);
+    pthread_mutex_unlock(&m->lock);
+    if (!is_early)
+        return put_pairs(m, number, pairs, count, diag);
+    for (uint64_t i = 0, odd_count; err == OK && i < count; i += AT_ONCE) {
+        early_pairs(m->early, number, pairs + i, count - i < AT_ONCE ? count - i : AT_ONCE, odd, &odd_count);
+        err = put_pairs(m, number, odd, odd_count, diag);
+    }
     return err;
 }
 
@@ -309,11 +335,13 @@ static enum err do_stage(struct match *m, unsigned stage, struct worker_io *io, 
             err = tank_end(m->pairs, number, diag);
         if (err == OK && m->rows)
             err = tank_end(m->rows, number, diag);
+        if (err == OK && m->early)
+            err = early_end(m->early, number, diag);
         return err;
     case 1:
         if (number)
             return OK;
-        err = match_make_ranges(m, io, diag);
+        err = early_settle(m) ? early_ranges(m, diag) : match_make_ranges(m, io, diag);
         forget_samples(m);
         return err == OK ? begin_file(m, diag) : err;
     case 2:
@@ -346,7 +374,9 @@ enum err match_stage(struct match *m, unsigned stage, uint32_t lane, struct work
 enum err match_finish(struct match *m, char digest[DIGEST_TEXT], struct diag *diag)
 {
     CHECK(m->began);
-    const enum err err = m->ended ? OK : stretch_end(m->file, diag);
+    enum err err = m->ended ? OK : stretch_end(m->file, diag);
+    if (err == OK && m->early)
+        err = early_check(m->early, diag);
     if (err == OK)
         digest_end(m->digest, digest);
     return err;

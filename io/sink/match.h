@@ -44,6 +44,8 @@ struct match_config {
 enum err match_open(struct match **out, const struct match_config *config, struct diag *diag);
 enum err match_put_pairs(struct match *match, uint32_t lane, const struct pair_ref *pairs, uint64_t count,
                          struct diag *diag);
+/* What the lane's worker tells of rows that it reads (core/ops/tap.h); NULL: they are read again. */
+struct tap *match_tap(struct match *match, uint32_t lane);
 /* `key` orders the row among all; `row` without its places and newline, `places` with the comma before them. */
 enum err match_put_row(struct match *match, uint32_t lane, struct span key, struct span row,
                        struct span places, struct diag *diag);

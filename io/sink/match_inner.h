@@ -6,6 +6,8 @@
  *     match_ranges.c   stage 4: range by range, sorted, into the file
  *     match_print.c    a row as it stands in the file
  *     match_items.c    how rows are packed until then
+ *     match_early.c    rows that are taken while they are read, in place of stages 2 and 3 (match_early.h)
+ *     match_join.c     and joined, in stage 4
  */
 #ifndef TIEOUT_IO_SINK_MATCH_INNER_H
 #define TIEOUT_IO_SINK_MATCH_INNER_H
@@ -60,6 +62,8 @@ struct match_lane {
 /* What goes range by range: a place in the file, and the digest. */
 enum turn { TURN_PLACE, TURN_DIGEST, TURNS };
 
+struct early;
+struct early_join;
 struct match {
     struct match_config config;
     struct match_plan plan;
@@ -84,6 +88,8 @@ struct match {
     uint32_t turns[TURNS]; /* the range that has it */
     struct stretch_file *file;
     struct digest *digest;
+    struct early *early;   /* rows that were told while the files were read; NULL: none, or not any more */
+    struct early *dropped; /* what taps that tell too much still point to */
     int began, ended;
     uint64_t spilled;
 };
@@ -190,6 +196,7 @@ struct mould {
 struct ranging {
     struct tank_load load[2]; /* one is read while the other's rows are written */
     struct tank_load part;    /* of a range that is too large to be loaded */
+    struct early_join *join;  /* NULL: no rows were told early */
     struct sort_entry *entries, *other;
     size_t entry_room;
     char *text; /* rows as they stand in the file */

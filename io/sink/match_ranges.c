@@ -1,7 +1,7 @@
 /* io/sink/match_ranges.c: range by range into the file. See match_inner.h. */
 #include "core/base/hash.h"
 #include "core/base/mem.h"
-#include "io/sink/match_inner.h"
+#include "io/sink/match_early.h"
 #include <stdlib.h>
 #include <time.h>
 
@@ -12,6 +12,7 @@ static void ranging_fini(struct ranging *r)
     for (int i = 0; i < 2; i++)
         tank_load_fini(&r->load[i]);
     tank_load_fini(&r->part);
+    join_close(r->join);
     mem_give(r->entries);
     mem_give(r->other);
     mem_give(r->text);
@@ -101,20 +102,19 @@ static enum err untie(struct match *m, struct ranging *r, struct worker_io *io, 
 
 /* ---- range by range ---- */
 
-/* Sorts `count` entries and prints their rows. */
-static enum err sort_and_print(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
-                               size_t count, struct diag *diag)
+/* Prints the rows of `count` entries, which are in order. */
+static enum err print_entries(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                              const struct sort_entry *entries, size_t count, struct diag *diag)
 {
-    key_sort(r->entries, r->other, count, item_key);
-    enum err err = untie(m, r, io, range, count, diag);
+    enum err err = OK;
     r->text_used = r->hashed_used = 0;
     unsigned late = 0;
     for (size_t i = 0; err == OK && i < count; i++) {
         if (i + AHEAD < count) {
-            __builtin_prefetch(r->entries[i + AHEAD].item);
-            __builtin_prefetch(r->entries[i + AHEAD].item + 64);
+            __builtin_prefetch(entries[i + AHEAD].item);
+            __builtin_prefetch(entries[i + AHEAD].item + 64);
         }
-        const uint8_t *item = r->entries[i].item;
+        const uint8_t *item = entries[i].item;
         const uint64_t at = r->text_used;
         err = *item == KIND_PAIR ? match_print_pair(m, r, io, range, item, diag)
                                  : match_print_row(r, item, diag);
@@ -126,6 +126,15 @@ static enum err sort_and_print(struct match *m, struct ranging *r, struct worker
         }
     }
     return err;
+}
+
+/* Sorts `count` entries and prints their rows. */
+static enum err sort_and_print(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                               size_t count, struct diag *diag)
+{
+    key_sort(r->entries, r->other, count, item_key);
+    const enum err err = untie(m, r, io, range, count, diag);
+    return err == OK ? print_entries(m, r, io, range, r->entries, count, diag) : err;
 }
 
 /* Waits until the ranges before this one had theirs. */
@@ -170,9 +179,10 @@ static enum err write_rows(struct match *m, struct ranging *r, uint32_t number, 
     return OK;
 }
 
-/* Sorts and prints what was loaded. */
+/* Sorts and prints what was loaded, with `joined` pairs of the range, which are in order. */
 static enum err print_load(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
-                           const struct tank_load *load, struct diag *diag)
+                           const struct tank_load *load, const struct sort_entry *joined, size_t joined_count,
+                           struct diag *diag)
 {
     size_t count = 0;
     for (uint32_t i = 0; i < load->piece_count; i++) {
@@ -185,6 +195,14 @@ static enum err print_load(struct match *m, struct ranging *r, struct worker_io 
             at = lean_get_cell(at + 1, &body);
             at = lean_get_cell(at, &body);
         }
+    }
+    if (count == 0 && joined_count)
+        return print_entries(m, r, io, range, joined, joined_count, diag);
+    if (joined_count) {
+        if (grow_entries(r, count + joined_count, diag) != OK)
+            return diag->err;
+        memcpy(r->entries + count, joined, joined_count * sizeof *joined);
+        count += joined_count;
     }
     return sort_and_print(m, r, io, range, count, diag);
 }
@@ -229,11 +247,28 @@ static enum err cut_range(struct match *m, struct ranging *r, uint32_t range, st
     return OK;
 }
 
+/* An item to its part. */
+static enum err put_part(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                         const struct cut_tree *cuts, struct tank *parts, const uint8_t *item, size_t size,
+                         struct diag *diag)
+{
+    const uint32_t shared = m->shared[range];
+    struct span key = item_key(item);
+    uint32_t part = cut_tree_find(cuts, key);
+    if (*item == KIND_PAIR && part < cuts->cut_count && match_cut_within(key, cuts->cuts[part])) {
+        arena_reset(&r->arena);
+        const enum err err = match_full_key(m, &r->arena, io, item_place(item), &key, diag);
+        if (err != OK)
+            return err;
+        part = cut_tree_find(cuts, (struct span){key.data + shared, key.size - shared});
+    }
+    return tank_put(parts, 0, part, item, size, diag);
+}
+
 /* The items of a range, each to its part. */
 static enum err spread_range(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                              const struct cut_tree *cuts, struct tank *parts, struct diag *diag)
 {
-    const uint32_t shared = m->shared[range];
     enum err err = OK;
     for (uint32_t lane = 0; err == OK && lane < m->config.lanes; lane++) {
         struct item_reader reader = {.tank = m->ranges_tank, .scan = {.lane = lane, .partition = range}};
@@ -241,24 +276,17 @@ static enum err spread_range(struct match *m, struct ranging *r, struct worker_i
         size_t size;
         while (err == OK && !match_stopped(m) &&
                (err = item_reader_next(&reader, &item, &size, diag)) == OK && size) {
-            struct span key = item_key(item);
-            uint32_t part = cut_tree_find(cuts, key);
-            if (*item == KIND_PAIR && part < cuts->cut_count && match_cut_within(key, cuts->cuts[part])) {
-                arena_reset(&r->arena);
-                if ((err = match_full_key(m, &r->arena, io, item_place(item), &key, diag)) != OK)
-                    break;
-                part = cut_tree_find(cuts, (struct span){key.data + shared, key.size - shared});
-            }
-            err = tank_put(parts, 0, part, item, size, diag);
+            err = put_part(m, r, io, range, cuts, parts, item, size, diag);
         }
         item_reader_fini(&reader);
     }
-    return err == OK ? tank_end(parts, 0, diag) : err;
+    return err;
 }
 
 /* A range that is too large to be loaded goes by parts, which go through a tank of their own. */
 static enum err write_by_parts(struct match *m, struct ranging *r, struct worker_io *io, uint32_t number,
-                               uint32_t range, struct diag *diag)
+                               uint32_t range, const struct sort_entry *joined, size_t joined_count,
+                               struct diag *diag)
 {
     const size_t share = m->config.memory / m->config.lanes;
     struct sample sample = {0};
@@ -279,10 +307,18 @@ static enum err write_by_parts(struct match *m, struct ranging *r, struct worker
         err = tank_open(&parts, &config, diag);
     if (err == OK)
         err = spread_range(m, r, io, range, &tree, parts, diag);
+    for (size_t i = 0; err == OK && i < joined_count; i++) {
+        const struct span body = item_body(joined[i].item);
+        err = put_part(m, r, io, range, &tree, parts, joined[i].item,
+                       (size_t)((const uint8_t *)body.data + body.size - joined[i].item), diag);
+    }
+    if (err == OK)
+        err = tank_end(parts, 0, diag);
     for (uint32_t part = 0; err == OK && part <= count && !match_stopped(m); part++) {
         err = tank_load(parts, part, &r->part, diag);
         const enum err waited = tank_wait(parts, &r->part, diag);
-        if (err != OK || (err = waited) != OK || (err = print_load(m, r, io, range, &r->part, diag)) != OK)
+        if (err != OK || (err = waited) != OK ||
+            (err = print_load(m, r, io, range, &r->part, NULL, 0, diag)) != OK)
             break;
         stretch_claim(m->file, &r->stretch, r->text, r->text_used);
         err = stretch_write(m->file, number, &r->stretch, r->text, diag);
@@ -300,6 +336,16 @@ static int fits(const struct match *m, uint32_t range)
     return tank_size(m->ranges_tank, range) <= m->range_bytes_max;
 }
 
+/* Starts to read a range, if there is one. */
+static enum err begin_range(struct match *m, struct ranging *r, uint32_t range, uint32_t turn,
+                            struct diag *diag)
+{
+    if (range >= m->range_count)
+        return OK;
+    const enum err err = fits(m, range) ? tank_load(m->ranges_tank, range, &r->load[turn], diag) : OK;
+    return err == OK && r->join ? join_begin(m, r->join, range, turn, diag) : err;
+}
+
 enum err match_write_ranges(struct match *m, struct worker_io *io, uint32_t number, struct diag *diag)
 {
     struct ranging *r = mem_take_zero(1, sizeof *r);
@@ -308,26 +354,32 @@ enum err match_write_ranges(struct match *m, struct worker_io *io, uint32_t numb
     arena_init(&r->arena);
     enum err err = OK;
     uint32_t range = atomic_fetch_add(&m->next[4], 1), turn = 0;
-    if (range < m->range_count && fits(m, range))
-        err = tank_load(m->ranges_tank, range, &r->load[0], diag);
+    if (m->early && !(r->join = join_open(diag)))
+        err = diag->err;
+    if (err == OK)
+        err = begin_range(m, r, range, turn, diag);
     while (err == OK && range < m->range_count && !match_stopped(m)) {
         const uint32_t next = atomic_fetch_add(&m->next[4], 1);
         struct tank_load *load = &r->load[turn];
+        struct sort_entry *joined = NULL;
+        size_t joined_count = 0;
         turn ^= 1;
         err = tank_wait(m->ranges_tank, load, diag);
-        if (err == OK && next < m->range_count && fits(m, next))
-            err = tank_load(m->ranges_tank, next, &r->load[turn], diag);
+        if (err == OK)
+            err = begin_range(m, r, next, turn, diag);
+        if (err == OK && r->join)
+            err = join_range(m, r->join, number, range, turn ^ 1, &joined, &joined_count, diag);
         if (err != OK)
             break;
         if (fits(m, range))
-            err = print_load(m, r, io, range, load, diag);
+            err = print_load(m, r, io, range, load, joined, joined_count, diag);
         int over = 0;
         if (err == OK && fits(m, range)) {
             err = write_rows(m, r, number, range, &over, diag);
         } else if (err == OK) {
             over = take_turn(m, TURN_PLACE, range) != OK || take_turn(m, TURN_DIGEST, range) != OK;
             if (!over)
-                err = write_by_parts(m, r, io, number, range, diag);
+                err = write_by_parts(m, r, io, number, range, joined, joined_count, diag);
             if (!over && err == OK) {
                 end_turn(m, TURN_PLACE);
                 end_turn(m, TURN_DIGEST);

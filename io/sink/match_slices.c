@@ -407,7 +407,7 @@ static enum err spread_pairs(struct match *m, uint32_t number, struct worker_io 
             if (k + AHEAD < n) { /* rows come in order of their own places, and go all over the tank */
                 __builtin_prefetch(s->items[k + AHEAD]);
                 __builtin_prefetch(s->items[k + AHEAD] + 63);
-                tank_expect(m->ranges_tank, number, s->ranges[k + AHEAD]);
+                tank_expect(m->ranges_tank, number, s->ranges[k + AHEAD], 128);
             }
             err = put_pair(m, number, &s->list, &s->list.items[k], s->items[k], s->ranges[k], diag);
         }

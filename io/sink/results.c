@@ -1100,6 +1100,12 @@ static enum err put_pairs(struct sink *sink, uint32_t number, const struct pair_
     return match_put_pairs(((struct results *)sink)->match, number, pairs, count, diag);
 }
 
+static struct tap *tap(struct sink *sink, uint32_t number)
+{
+    const struct results *s = (const struct results *)sink;
+    return s->match ? match_tap(s->match, number) : NULL;
+}
+
 static void order(struct sink *sink, uint32_t number)
 {
     struct results_lane *lane = &((struct results *)sink)->lanes[number];
@@ -1126,6 +1132,7 @@ static const struct sink_ops results_ops = {.put = put,
                                             .settle_budget = settle_budget,
                                             .propose = propose,
                                             .put_pairs = put_pairs,
+                                            .tap = tap,
                                             .order = order,
                                             .stages = stages,
                                             .stage = stage};

@@ -308,15 +308,17 @@ void tank_commit(struct tank *t, uint32_t number, uint32_t partition, size_t siz
     t->lanes[number].chains[partition].used += (uint32_t)size;
 }
 
-void tank_expect(const struct tank *t, uint32_t number, uint32_t partition)
+void tank_expect(const struct tank *t, uint32_t number, uint32_t partition, size_t size)
 {
     const struct tank_lane *lane = &t->lanes[number];
     const struct chain *chain = &lane->chains[partition];
     if (chain->open == NO_BLOCK)
         return;
     const uint8_t *at = block_at(t, lane, chain->open) + chain->used;
+    /* A core follows so many misses at once and no more: only lines that will be written are asked for. */
     __builtin_prefetch(at, 1);
-    __builtin_prefetch(at + 64, 1);
+    if (((uintptr_t)at & 63) + size > 64)
+        __builtin_prefetch(at + 64, 1);
 }
 
 enum err tank_end(struct tank *t, uint32_t number, struct diag *diag)

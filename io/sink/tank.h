@@ -49,8 +49,8 @@ enum err tank_put(struct tank *tank, uint32_t lane, uint32_t partition, const vo
  * is taken in by tank_commit, before anything else of the lane. */
 uint8_t *tank_reserve(struct tank *tank, uint32_t lane, uint32_t partition, size_t size);
 void tank_commit(struct tank *tank, uint32_t lane, uint32_t partition, size_t size);
-/* Something will be put there soon: its place is brought near. Only a hint. */
-void tank_expect(const struct tank *tank, uint32_t lane, uint32_t partition);
+/* So many bytes, a few lines at most, will be put there soon: their place is brought near. Only a hint. */
+void tank_expect(const struct tank *tank, uint32_t lane, uint32_t partition, size_t size);
 enum err tank_end(struct tank *tank, uint32_t lane, struct diag *diag);
 uint64_t tank_size(const struct tank *tank, uint32_t partition);
 /* Starts to read a partition; tank_wait gives its pieces. */

@@ -157,6 +157,12 @@ static uint64_t lines_before(const struct csv_source *s, const struct csv_file *
     return lines;
 }
 
+uint64_t csv_tap_lines(const struct source *source, uint64_t place)
+{
+    const struct csv_source *s = csv_source_of(source);
+    return lines_before(s, s->files, place / CSV_MARK_BYTES);
+}
+
 /* The line of a byte that is in the window, where its block is as well; 0: ask csv_line. */
 static uint64_t line_in_window(const struct csv_source *s, const struct input_file *input,
                                const struct csv_file *file, const struct worker_io *io, uint64_t at)

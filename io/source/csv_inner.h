@@ -235,6 +235,7 @@ enum err csv_fetch(struct source *source, struct worker_io *io, const struct row
                    uint32_t count, struct arena *arena, struct diag *diag);
 enum err csv_leans(struct source *source, struct worker_io *io, const struct lean_plan *plan,
                    const uint64_t *places, uint32_t count, struct lean_list *list, struct diag *diag);
+uint64_t csv_tap_lines(const struct source *source, uint64_t place);
 const char *csv_place_file(const struct source *source, uint64_t place, uint64_t *begin, uint64_t *size);
 size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room);
 size_t csv_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out,

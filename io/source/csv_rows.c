@@ -1,5 +1,6 @@
 /* io/source/csv_rows.c: hot: rows of a plain CSV become records. */
 #include "io/source/csv_rows.h"
+#include "core/ops/tap.h"
 #include "core/rules/plain.h"
 #include "core/rules/plain_wide.h"
 
@@ -15,6 +16,22 @@ enum err csv_add_reject(struct csv_work *w, uint32_t at, uint32_t size, enum rej
     /* A share of the rows is known at the end only. */
     return reject_list_add(&w->s->rejects, &reject, &w->file->reject_count,
                            limit->max_ppm ? UINT64_MAX : limit->max_rows, diag);
+}
+
+/* The tap is told a row that went out by itself. */
+static __attribute__((noinline)) enum err tell_row(const struct csv_work *w, const struct cell *cells,
+                                                   uint32_t begin, struct outbox *outbox, struct diag *diag)
+{
+    _Static_assert(TAP_LINES == (int)CSV_MARK_BYTES, "lines are counted from blocks on that both know");
+    const struct plain_plan *plan = normalizer_plain(w->file->normalizer);
+    const uint32_t block = begin / TAP_LINES * TAP_LINES;
+    struct tap_row row = {.record = w->io->record,
+                          .text = {"", 0},
+                          .lines = (uint32_t)csv_count_newlines(w->bytes + block, begin - block)};
+    for (int k = 0; plan && k < w->file->wanted_count; k++)
+        if (w->file->wanted[k] == plan->told)
+            row.text = (struct span){cells[k].data, cells[k].size};
+    return outbox->tap->row(outbox->tap, &row, diag);
 }
 
 /* One row whose wanted cells are at hand. `begin`..`next` are its bytes, `size` those without the line end.
@@ -35,8 +52,9 @@ enum err csv_take_row(struct csv_work *w, const struct cell *cells, uint32_t beg
         return csv_add_reject(w, begin, size, code,
                               bad_cell >= 0 ? (uint32_t)w->file->wanted[bad_cell] : UINT32_MAX, diag);
     }
-    return put_row(w, record_units(record_var_size(record, normalizer_layout(w->file->normalizer))), begin,
-                   next, outbox, diag);
+    enum err err = put_row(w, record_units(record_var_size(record, normalizer_layout(w->file->normalizer))),
+                           begin, next, outbox, diag);
+    return UNLIKELY(outbox->tap != NULL) && err == OK ? tell_row(w, cells, begin, outbox, diag) : err;
 }
 
 enum err csv_reject_row(struct csv_work *w, uint32_t begin, uint32_t size, uint32_t next,
@@ -265,6 +283,18 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
                 UNLIKELY((err = outbox_note(outbox, flags, block.day[done], block.currency[done],
                                             block.amount_micro[done], &s->note, diag)) != OK))
                 break;
+        }
+        if (UNLIKELY(outbox->tap != NULL) && err == OK) {
+            const struct tap_rows told = {.plan = plan,
+                                          .block = &block,
+                                          .bytes = walk.bytes,
+                                          .seps = walk.seps + sep,
+                                          .place = place,
+                                          .count = done,
+                                          .columns = columns,
+                                          .has_cr = has_cr,
+                                          .packs = packs.packs};
+            err = outbox->tap->rows(outbox->tap, &told, diag);
         }
         if (UNLIKELY(!tally_block(&block, done, wide, plan->side_flag, &sums, &outbox->tally)) && err == OK)
             err = outbox_no_memory(diag);

@@ -1,0 +1,930 @@
+/* io/sink/match_early.c: see match_early.h. The taps are hot. */
+#include "io/sink/match_early.h"
+#include "core/base/hash.h"
+#include "core/base/mem.h"
+#include <stdlib.h>
+
+enum {
+    EARLY_MEMORY = 64 << 20, /* of match.csv; below it rows are read again */
+    ROWS_A_RANGE = 5000,
+    RANGES_MAX = 8192,
+    SAMPLED = 4, /* rows that a range has in the sample, at least */
+    SAMPLE_BLOCKS = 128,
+    SAMPLE_BLOCK = 64 << 10,
+    SAMPLE_ROWS = 1 << 17,
+    COLUMNS = 256,
+    BLOOM_WORDS = 1 << 10
+};
+
+/* ---- the sample ---- */
+
+struct early_sample {
+    uint64_t number;  /* its upper 64 bits */
+    uint32_t stratum; /* day, channel, type, size: as indexes of texts, which are put in order later */
+};
+
+struct sampling {
+    struct early *e;
+    struct early_sample *rows;
+    uint32_t count;
+    uint64_t bytes, lines;
+};
+
+static uint32_t stratum_code(uint32_t day, uint32_t channel, uint32_t type, uint32_t size, uint32_t prefix)
+{
+    return (((day * EARLY_CHANNELS + channel) * EARLY_TYPES + type) * EARLY_SIZES + size) * EARLY_PREFIXES +
+           prefix;
+}
+
+/* The same back; `day` is its index. */
+static struct early_stratum stratum_of_code(uint32_t code)
+{
+    struct early_stratum s = {.prefix = (uint8_t)(code % EARLY_PREFIXES)};
+    code /= EARLY_PREFIXES;
+    s.size = (uint8_t)(code % EARLY_SIZES);
+    code /= EARLY_SIZES;
+    s.type = (uint8_t)(code % EARLY_TYPES);
+    code /= EARLY_TYPES;
+    s.channel = (uint8_t)(code % EARLY_CHANNELS);
+    s.day = (uint16_t)(code / EARLY_CHANNELS);
+    return s;
+}
+
+static int find_text(const struct early_text *texts, uint32_t count, struct span text)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (texts[i].size == text.size && memcmp(texts[i].text, text.data, text.size) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* -1: it is too long, or there is no room for one more. */
+static int know_text(struct early_text *texts, uint32_t *count, uint32_t most, struct span text)
+{
+    const int found = text.size > EARLY_TEXT ? -1 : find_text(texts, *count, text);
+    if (found >= 0 || text.size > EARLY_TEXT || *count == most)
+        return found;
+    texts[*count].size = (uint8_t)text.size;
+    if (text.size)
+        memcpy(texts[*count].text, text.data, text.size);
+    return (int)(*count)++;
+}
+
+static int is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Keys with the one are in order beside keys with the other: not where one goes on with a digit where the other's digits begin. */
+static int prefixes_part(const struct early_text *a, const struct early_text *b)
+{
+    const struct early_text *less = a->size < b->size ? a : b, *more = a->size < b->size ? b : a;
+    return less->size == more->size || memcmp(less->text, more->text, less->size) != 0 ||
+           !is_digit(more->text[less->size]);
+}
+
+static int know_prefix(struct early *e, struct span text)
+{
+    const uint32_t count = e->prefix_count;
+    const int known = know_text(e->prefixes, &e->prefix_count, EARLY_PREFIXES, text);
+    for (uint32_t i = 0; known >= 0 && (uint32_t)known == count && i < count; i++)
+        if (!prefixes_part(&e->prefixes[i], &e->prefixes[count])) {
+            e->prefix_count--;
+            return -1;
+        }
+    return known;
+}
+
+static int know_day(struct early *e, uint16_t day)
+{
+    for (uint32_t i = 0; i < e->day_count; i++)
+        if (e->days[i] == day)
+            return (int)i;
+    if (e->day_count == EARLY_DAYS)
+        return -1;
+    e->days[e->day_count] = day;
+    return (int)e->day_count++;
+}
+
+/* A line without its end. One that cannot be told is left out: ranges come of the others. */
+static void sample_line(struct sampling *s, const struct tap_file *file, struct span line)
+{
+    struct span cells[COLUMNS];
+    uint32_t count = 0;
+    const struct plain_plan *plan = file->plan;
+    const char *at = line.data, *const end = line.data + line.size;
+    while (count < COLUMNS) {
+        const char *stop = memchr(at, (int)file->delimiter, (size_t)(end - at));
+        cells[count++] = (struct span){at, (size_t)((stop ? stop : end) - at)};
+        if (!stop)
+            break;
+        at = stop + 1;
+    }
+    const int last = (int)count;
+    if (plan->key >= last || plan->channel >= last || plan->told >= last || plan->time >= last)
+        return;
+    const struct span key = cells[plan->key];
+    if (key.size == 0 || key.size > PACKED_KEY_MAX)
+        return;
+    const uint16_t day = plan->time < 0                ? DAY_NONE
+                         : cells[plan->time].size < 10 ? DAY_NONE
+                                                       : day_parse(cells[plan->time].data, 10);
+    const struct packed_key packed = packed_key_anywhere((const uint8_t *)key.data, (uint32_t)key.size, 0);
+    if (!packed.word[0] || (plan->time >= 0 && day == DAY_NONE))
+        return;
+    const struct span none = {"", 0};
+    struct early *e = s->e;
+    const int day_index = know_day(e, plan->time < 0 && plan->unit_day ? plan->unit_day : day),
+              channel = know_text(e->channels, &e->channel_count, EARLY_CHANNELS,
+                                  plan->channel < 0 ? plan->channel_constant : cells[plan->channel]),
+              type =
+                  know_text(e->types, &e->type_count, EARLY_TYPES, plan->told < 0 ? none : cells[plan->told]),
+              prefix = know_prefix(e, (struct span){key.data, packed.word[0] >> 5 & 7});
+    if (day_index < 0 || channel < 0 || type < 0 || prefix < 0 || s->count == SAMPLE_ROWS)
+        return;
+    s->rows[s->count++] =
+        (struct early_sample){early_number(packed.word[0], packed.word[1]).high,
+                              stratum_code((uint32_t)day_index, (uint32_t)channel, (uint32_t)type,
+                                           (uint32_t)key.size, (uint32_t)prefix)};
+}
+
+static void sample_block(struct sampling *s, const struct tap_file *file, const char *bytes, size_t size)
+{
+    const char *at = memchr(bytes, '\n', size), *const end = bytes + size, *stop;
+    if (!at || (file->quote && memchr(bytes, (int)file->quote, size)))
+        return;
+    for (at++; at < end && (stop = memchr(at, '\n', (size_t)(end - at))) != NULL; at = stop + 1) {
+        s->bytes += (uint64_t)(stop - at) + 1;
+        s->lines++;
+        sample_line(s, file, (struct span){at, (size_t)(stop - at) - (stop > at && stop[-1] == '\r')});
+    }
+}
+
+static enum err take_sample(struct early *e, const struct tap_file *file, struct sampling *s,
+                            struct diag *diag)
+{
+    struct source *source = e->match->config.sources[LOCAL];
+    const uint64_t all = (file->size + SAMPLE_BLOCK - 1) / SAMPLE_BLOCK,
+                   blocks = all < SAMPLE_BLOCKS ? all : SAMPLE_BLOCKS;
+    char *bytes = mem_take(SAMPLE_BLOCK);
+    s->e = e;
+    s->rows = mem_take(SAMPLE_ROWS * sizeof *s->rows);
+    enum err err = bytes && s->rows ? OK : mem_fail(diag, SAMPLE_ROWS * sizeof *s->rows, "match.csv");
+    for (uint64_t i = 0; err == OK && i < blocks; i++) {
+        const int64_t n = source->ops->tap_read(source, bytes, SAMPLE_BLOCK, i * all / blocks * SAMPLE_BLOCK);
+        if (n > 0) /* what is wrong with the file is said by who reads it */
+            sample_block(s, file, bytes, (size_t)n);
+    }
+    mem_give(bytes);
+    return err;
+}
+
+static int by_size_and_text(const void *a, const void *b)
+{
+    const struct early_text *x = a, *y = b;
+    return x->size != y->size ? (x->size > y->size) - (x->size < y->size) : memcmp(x->text, y->text, x->size);
+}
+
+/* Behind a prefix stands a digit. */
+static int by_prefix(const void *a, const void *b)
+{
+    const struct early_text *x = a, *y = b;
+    char one[EARLY_TEXT + 1] = {0}, other[EARLY_TEXT + 1] = {0};
+    memcpy(one, x->text, x->size);
+    memcpy(other, y->text, y->size);
+    one[x->size] = other[y->size] = '0';
+    return memcmp(one, other, (x->size < y->size ? x->size : y->size) + 1);
+}
+
+static int by_day(const void *a, const void *b)
+{
+    const uint16_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static int by_stratum(const void *a, const void *b)
+{
+    const struct early_sample *x = a, *y = b;
+    if (x->stratum != y->stratum)
+        return (x->stratum > y->stratum) - (x->stratum < y->stratum);
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+/* Texts and days in order, so that strata are in order by their codes; codes of the sample follow. */
+static void order_texts(struct sampling *s)
+{
+    struct early *e = s->e;
+    struct early_text channels[EARLY_CHANNELS], types[EARLY_TYPES], prefixes[EARLY_PREFIXES];
+    uint16_t days[EARLY_DAYS];
+    memcpy(channels, e->channels, sizeof channels);
+    memcpy(types, e->types, sizeof types);
+    memcpy(prefixes, e->prefixes, sizeof prefixes);
+    memcpy(days, e->days, sizeof days);
+    qsort(e->channels, e->channel_count, sizeof *e->channels, by_size_and_text);
+    qsort(e->types, e->type_count, sizeof *e->types, by_size_and_text);
+    qsort(e->prefixes, e->prefix_count, sizeof *e->prefixes, by_prefix);
+    qsort(e->days, e->day_count, sizeof *e->days, by_day);
+    uint32_t channel_to[EARLY_CHANNELS], type_to[EARLY_TYPES], prefix_to[EARLY_PREFIXES], day_to[EARLY_DAYS];
+    for (uint32_t i = 0; i < e->channel_count; i++)
+        channel_to[i] = (uint32_t)find_text(e->channels, e->channel_count,
+                                            (struct span){channels[i].text, channels[i].size});
+    for (uint32_t i = 0; i < e->type_count; i++)
+        type_to[i] =
+            (uint32_t)find_text(e->types, e->type_count, (struct span){types[i].text, types[i].size});
+    for (uint32_t i = 0; i < e->prefix_count; i++)
+        prefix_to[i] = (uint32_t)find_text(e->prefixes, e->prefix_count,
+                                           (struct span){prefixes[i].text, prefixes[i].size});
+    for (uint32_t i = 0; i < e->day_count; i++)
+        day_to[i] = (uint32_t)know_day(e, days[i]);
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct early_stratum t = stratum_of_code(s->rows[i].stratum);
+        s->rows[i].stratum =
+            stratum_code(day_to[t.day], channel_to[t.channel], type_to[t.type], t.size, prefix_to[t.prefix]);
+    }
+}
+
+/* ---- strata, ranges and cells ---- */
+
+/* Where numbers go among the parts whose least ones are `low`, from `begin` on. */
+static void make_near(struct early_span *s, const uint64_t *low, uint64_t first, uint64_t last)
+{
+    s->first = first;
+    s->shift = 0;
+    while ((last - first) >> s->shift >= EARLY_NEAR)
+        s->shift++;
+    for (uint32_t i = 0, at = 0; i < EARLY_NEAR; i++) {
+        while (at + 1 < s->count && low[s->begin + at + 1] <= first + ((uint64_t)i << s->shift))
+            at++;
+        s->near[i] = (uint16_t)at;
+    }
+}
+
+static void make_head(const struct early *e, struct early_stratum *s)
+{
+    const struct early_text *texts[] = {&e->channels[s->channel], &e->types[s->type]};
+    uint8_t *at = order_put_head(s->head, s->day, (struct span){"", 0});
+    for (int i = 0; i < 2; i++)
+        at = order_put_field(at, (struct span){texts[i]->text, texts[i]->size});
+    at = order_put_size(at, s->size);
+    memcpy(at, e->prefixes[s->prefix].text, e->prefixes[s->prefix].size);
+    at += e->prefixes[s->prefix].size;
+    s->head_size = (uint8_t)(at - s->head);
+}
+
+/* A stratum of the sample's rows from `from` to `to`, about `rows` of which stand for one range. */
+static void make_stratum(struct early *e, const struct early_sample *rows, uint32_t from, uint32_t to,
+                         uint32_t rows_a_range)
+{
+    struct early_stratum *s = &e->strata[e->stratum_count];
+    const uint32_t count = to - from;
+    *s = stratum_of_code(rows[from].stratum);
+    const uint32_t day = s->day;
+    s->day = e->days[day];
+    s->digits = (uint8_t)(s->size - e->prefixes[s->prefix].size);
+    make_head(e, s);
+    s->span.begin = e->range_count;
+    const uint32_t wanted = count / rows_a_range ? count / rows_a_range : 1;
+    for (uint64_t i = 0; i < wanted; i++) {
+        const uint64_t low = i ? rows[from + i * count / wanted].number : 0;
+        if (i && (low == e->range_low[e->range_count - 1] || e->range_count == RANGES_MAX))
+            continue;
+        e->stratum_of_range[e->range_count] = (uint16_t)e->stratum_count;
+        e->range_low[e->range_count++] = low;
+    }
+    s->span.count = e->range_count - s->span.begin;
+    make_near(&s->span, e->range_low, rows[from].number, rows[to - 1].number);
+    e->stratum_of[day][s->type][s->channel][s->size][s->prefix] = (uint16_t)e->stratum_count++;
+}
+
+/* Cells of a channel and length: they are cut as its largest stratum is, so that most ranges want one cell. */
+static void make_groups(struct early *e)
+{
+    for (uint32_t i = 0; i < e->stratum_count; i++) {
+        const struct early_stratum *s = &e->strata[i];
+        uint16_t *const group = &e->group_of[s->channel][s->size][s->prefix];
+        if (*group != EARLY_NONE)
+            continue;
+        const struct early_stratum *most = s;
+        for (uint32_t k = i + 1; k < e->stratum_count; k++)
+            if (e->strata[k].channel == s->channel && e->strata[k].size == s->size &&
+                e->strata[k].prefix == s->prefix && e->strata[k].span.count > most->span.count)
+                most = &e->strata[k];
+        *group = (uint16_t)e->group_count;
+        struct early_span *g = &e->groups[e->group_count++];
+        *g = most->span;
+        g->begin = e->cell_count;
+        memcpy(e->cell_low + g->begin, e->range_low + most->span.begin, g->count * sizeof *e->cell_low);
+        e->cell_count += g->count;
+    }
+}
+
+static enum err make_strata(struct early *e, struct sampling *s, uint64_t file_size, struct diag *diag)
+{
+    const struct match_config *config = &e->match->config;
+    const uint64_t lane_blocks = e->tank_memory / 3 / config->lanes / 4096,
+                   most = lane_blocks > 2 * EARLY_STRATA ? lane_blocks - EARLY_STRATA : EARLY_STRATA,
+                   rows = s->lines ? file_size / (s->bytes / s->lines) : 0;
+    e->strata = mem_take_zero(EARLY_STRATA, sizeof *e->strata);
+    e->groups = mem_take_zero(EARLY_STRATA, sizeof *e->groups);
+    e->range_low = mem_take((RANGES_MAX + EARLY_STRATA) * sizeof *e->range_low);
+    e->cell_low = mem_take((RANGES_MAX + EARLY_STRATA) * sizeof *e->cell_low);
+    e->stratum_of_range = mem_take((RANGES_MAX + EARLY_STRATA) * sizeof *e->stratum_of_range);
+    if (!e->strata || !e->groups || !e->range_low || !e->cell_low || !e->stratum_of_range)
+        return mem_fail(diag, EARLY_STRATA * sizeof *e->strata, "match.csv");
+    memset(e->stratum_of, 0xFF, sizeof e->stratum_of);
+    memset(e->group_of, 0xFF, sizeof e->group_of);
+    uint64_t wanted = rows / ROWS_A_RANGE + 1;
+    wanted = wanted < most ? wanted : most;
+    uint64_t each = s->count / wanted;
+    each = each < SAMPLED ? SAMPLED : each;
+    qsort(s->rows, s->count, sizeof *s->rows, by_stratum);
+    for (uint32_t from = 0, to; from < s->count; from = to) {
+        for (to = from + 1; to < s->count && s->rows[to].stratum == s->rows[from].stratum;)
+            to++;
+        if (e->stratum_count == EARLY_STRATA || e->range_count == RANGES_MAX)
+            break; /* the others' rows are odd */
+        make_stratum(e, s->rows, from, to, (uint32_t)each);
+    }
+    make_groups(e);
+    return OK;
+}
+
+/* How often cells are read: a stratum that has all of its channel's numbers beside a larger one reads them all once more. */
+static int reads_too_often(const struct early *e)
+{
+    enum { OFTEN = 4 };
+    uint64_t reads = 0;
+    for (uint32_t i = 0; i < e->stratum_count; i++)
+        reads += e->groups[e->group_of[e->strata[i].channel][e->strata[i].size][e->strata[i].prefix]].count;
+    return e->stratum_count == 0 || reads > OFTEN * (uint64_t)e->cell_count;
+}
+
+/* ---- taps ---- */
+
+static enum err odd_row(struct early_lane *lane, enum side side, uint64_t place, struct diag *diag)
+{
+    struct early *e = lane->early;
+    if (!lane->odd[side] && !(lane->odd[side] = mem_take(EARLY_ODD * sizeof *lane->odd[side])))
+        return mem_fail(diag, EARLY_ODD * sizeof *lane->odd[side], "match.csv");
+    if (lane->odd_count[side] == EARLY_ODD)
+        atomic_store_explicit(&e->is_dead, 1, memory_order_relaxed);
+    else
+        lane->odd[side][lane->odd_count[side]++] = place;
+    return OK;
+}
+
+/* A channel's index by its number in the dictionary; 254: it is none that is known. */
+static __attribute__((noinline)) uint8_t look_up_channel(struct early_lane *lane, uint32_t number)
+{
+    const struct early *e = lane->early;
+    const int found = find_text(e->channels, e->channel_count, dict_word(e->words, (uint16_t)number));
+    return lane->channel_of[number] = found < 0 ? 255 : (uint8_t)(found + 1);
+}
+
+static inline uint32_t channel_index(struct early_lane *lane, uint32_t number)
+{
+    uint8_t known = lane->channel_of[number];
+    if (UNLIKELY(known == 0))
+        known = look_up_channel(lane, number);
+    return known - 1u;
+}
+
+static inline int type_index(struct early_lane *lane, struct span text)
+{
+    const struct early *e = lane->early;
+    const struct early_text *last = &e->types[lane->type];
+    if (LIKELY(text.size == last->size &&
+               short_equal((const uint8_t *)text.data, (const uint8_t *)last->text, text.size)))
+        return lane->type;
+    const int found = find_text(e->types, e->type_count, text);
+    lane->type = found < 0 ? lane->type : (uint8_t)found;
+    return found;
+}
+
+/* Of a packed key; -1: it is none that is known. */
+static inline int prefix_index(const struct early *e, uint64_t word)
+{
+    const uint32_t size = word >> 5 & 7,
+                   text = (uint32_t)(word >> 16) & (uint32_t)((UINT64_C(1) << 8 * size) - 1);
+    for (uint32_t i = 0; i < e->prefix_count; i++) {
+        uint32_t known = 0;
+        memcpy(&known, e->prefixes[i].text, sizeof known);
+        if (e->prefixes[i].size == size && known == text)
+            return (int)i;
+    }
+    return -1;
+}
+
+static inline int day_index(struct early_lane *lane, uint16_t day)
+{
+    const struct early *e = lane->early;
+    if (LIKELY(day == lane->day))
+        return lane->day_index;
+    for (uint32_t i = 0; i < e->day_count; i++)
+        if (e->days[i] == day) {
+            lane->day = day;
+            return lane->day_index = (uint8_t)i;
+        }
+    return -1;
+}
+
+/* What is said of one row. */
+struct told {
+    uint64_t key[2];
+    uint64_t place;
+    int64_t amount;
+    struct span text;
+    uint32_t lines;
+    uint16_t day, status;
+    uint8_t currency;
+};
+
+/* A local row's range, or EARLY_STRATA + RANGES_MAX: it is odd. */
+enum { ODD = 0xFFFFFFFF };
+
+static inline uint32_t local_range(struct early_lane *lane, uint64_t word, struct early_number number,
+                                   uint16_t day, struct span type_text)
+{
+    const struct early *e = lane->early;
+    const uint32_t channel = channel_index(lane, word >> 8 & PACKED_CHANNEL_MAX), size = word & 31;
+    const int day_at = day_index(lane, day), type = type_index(lane, type_text),
+              prefix = prefix_index(e, word);
+    if (UNLIKELY(word == 0 || channel >= e->channel_count || day_at < 0 || type < 0 || prefix < 0))
+        return ODD;
+    const uint16_t stratum = e->stratum_of[day_at][type][channel][size][prefix];
+    return LIKELY(stratum != EARLY_NONE) ? early_find(&e->strata[stratum].span, e->range_low, number.high)
+                                         : ODD;
+}
+
+static inline uint32_t channel_cell(struct early_lane *lane, uint64_t word, struct early_number number)
+{
+    const struct early *e = lane->early;
+    const uint32_t channel = channel_index(lane, word >> 8 & PACKED_CHANNEL_MAX), size = word & 31;
+    const int prefix = prefix_index(e, word);
+    if (UNLIKELY(word == 0 || channel >= e->channel_count || prefix < 0))
+        return ODD;
+    const uint16_t group = e->group_of[channel][size][prefix];
+    return LIKELY(group != EARLY_NONE) ? early_find(&e->groups[group], e->cell_low, number.high) : ODD;
+}
+
+static inline enum err put_item(struct tank *tank, uint32_t lane, uint32_t part, const uint64_t *words,
+                                size_t size, struct diag *diag)
+{
+    uint8_t *const to = tank_reserve(tank, lane, part, size);
+    if (UNLIKELY(!to))
+        return tank_put(tank, lane, part, words, size, diag);
+    memcpy(to, words, size);
+    tank_commit(tank, lane, part, size);
+    return OK;
+}
+
+static inline int fits_item(uint64_t place, int64_t amount, uint32_t status)
+{
+    return !((((uint64_t)amount + PACKED_AMOUNT_MAX + 1) >> 48) | place >> PACKED_PLACE_BITS |
+             (uint64_t)(status > PACKED_STATUS_MAX));
+}
+
+static inline void make_local(uint64_t words[LOCAL_ITEM / 8], struct early_number number, uint64_t place,
+                              uint32_t lines)
+{
+    words[0] = number.high;
+    words[1] = number.low << 16 | lines;
+    words[2] = place;
+}
+
+static inline void make_channel(uint64_t words[CHANNEL_ITEM / 8], struct early_number number,
+                                const struct packed_key *own, const struct told *t)
+{
+    words[0] = number.high;
+    words[1] = number.low << 16 | t->lines;
+    words[2] =
+        t->place | (uint64_t)t->status << 40 | (uint64_t)t->currency << 48 | (own->word[0] & 0xFF) << 56;
+    words[3] = own->word[0] >> 16 << 16 | t->day;
+    words[4] = own->word[1];
+    words[5] = (uint64_t)t->amount;
+}
+
+/* The rows of a block, in two turns: first where each goes, so that its line is on its way when it is put there. */
+static __attribute__((noinline)) enum err tap_local(struct early_lane *lane, const struct tap_rows *rows,
+                                                    const uint64_t *places, const uint32_t *lines,
+                                                    struct diag *diag)
+{
+    struct early *e = lane->early;
+    const struct plain_block *block = rows->block;
+    uint32_t parts[PLAIN_BLOCK];
+    uint64_t items[PLAIN_BLOCK][LOCAL_ITEM / 8];
+    const uint32_t *seps = rows->seps;
+    for (uint32_t i = 0; i < rows->count; i++, seps += rows->columns) {
+        const uint64_t *word = block->packed[i].word;
+        const struct early_number number = early_number(word[0], word[1]);
+        const struct span type = rows->plan->told < 0 ? (struct span){"", 0}
+                                                      : plain_cell_of(rows->bytes, seps, rows->plan->told,
+                                                                      rows->has_cr ? rows->columns : 0);
+        parts[i] = seps[rows->columns - 1] - seps[-1] < (1u << PLACE_SHIFT) ||
+                           !fits_item(places[i], block->amount_micro[i], block->status[i])
+                       ? ODD
+                       : local_range(lane, word[0], number, block->day[i], type);
+        make_local(items[i], number, places[i], lines[i]);
+        if (LIKELY(parts[i] != ODD))
+            tank_expect(e->local, lane->number, parts[i], LOCAL_ITEM);
+    }
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < rows->count; i++)
+        err = LIKELY(parts[i] != ODD) ? put_item(e->local, lane->number, parts[i], items[i], LOCAL_ITEM, diag)
+                                      : odd_row(lane, LOCAL, places[i], diag);
+    return err;
+}
+
+static __attribute__((noinline)) enum err tap_channel(struct early_lane *lane, const struct tap_rows *rows,
+                                                      const uint64_t *places, const uint32_t *lines,
+                                                      struct diag *diag)
+{
+    struct early *e = lane->early;
+    const struct plain_block *block = rows->block;
+    uint32_t parts[PLAIN_BLOCK];
+    uint64_t items[PLAIN_BLOCK][CHANNEL_ITEM / 8];
+    const uint32_t *seps = rows->seps;
+    for (uint32_t i = 0; i < rows->count; i++, seps += rows->columns) {
+        const uint64_t *word = block->packed[i].word;
+        const struct early_number number = early_number(word[0], word[1]);
+        const struct span text =
+            plain_cell_of(rows->bytes, seps, rows->plan->told, rows->has_cr ? rows->columns : 0);
+        const struct packed_key own = packed_key_of((const uint8_t *)text.data, (uint32_t)text.size, 0);
+        const struct told told = {.place = places[i],
+                                  .amount = block->amount_micro[i],
+                                  .lines = lines[i],
+                                  .day = block->day[i],
+                                  .status = block->status[i],
+                                  .currency = block->currency[i]};
+        parts[i] = seps[rows->columns - 1] - seps[-1] < (1u << PLACE_SHIFT) || own.word[0] == 0 ||
+                           !fits_item(places[i], told.amount, told.status)
+                       ? ODD
+                       : channel_cell(lane, word[0], number);
+        make_channel(items[i], number, &own, &told);
+        if (LIKELY(parts[i] != ODD))
+            tank_expect(e->channel, lane->number, parts[i], CHANNEL_ITEM);
+    }
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < rows->count; i++)
+        err = LIKELY(parts[i] != ODD)
+                  ? put_item(e->channel, lane->number, parts[i], items[i], CHANNEL_ITEM, diag)
+                  : odd_row(lane, CHANNEL, places[i], diag);
+    return err;
+}
+
+static enum err tap_rows(struct tap *tap, const struct tap_rows *rows, struct diag *diag)
+{
+    struct early_lane *lane = (struct early_lane *)tap;
+    uint64_t places[PLAIN_BLOCK];
+    uint32_t lines[PLAIN_BLOCK];
+    if (UNLIKELY(!rows->packs))
+        atomic_store_explicit(&lane->early->is_dead, 1, memory_order_relaxed);
+    if (UNLIKELY(rows->count == 0 || atomic_load_explicit(&lane->early->is_dead, memory_order_relaxed)))
+        return OK;
+    uint32_t at = rows->seps[-1] + 1, block = at / TAP_LINES * TAP_LINES, before = 0;
+    for (uint32_t i = block; i < at; i++)
+        before += rows->bytes[i] == '\n';
+    for (uint32_t i = 0; i < rows->count; i++) {
+        places[i] = rows->place + at;
+        lines[i] = before;
+        at = rows->seps[(i + 1) * rows->columns - 1] + 1;
+        if (at / TAP_LINES * TAP_LINES == block) {
+            before++;
+        } else { /* the newline before it may still lie in the block */
+            block = at / TAP_LINES * TAP_LINES;
+            before = at > block;
+        }
+    }
+    return (rows->plan->side_flag & RECORD_CHANNEL ? tap_channel : tap_local)(lane, rows, places, lines,
+                                                                              diag);
+}
+
+static enum err tap_row(struct tap *tap, const struct tap_row *row, struct diag *diag)
+{
+    struct early_lane *lane = (struct early_lane *)tap;
+    struct early *e = lane->early;
+    const struct record *r = row->record;
+    const enum side side = r->flags & RECORD_CHANNEL ? CHANNEL : LOCAL;
+    if (atomic_load_explicit(&e->is_dead, memory_order_relaxed))
+        return OK;
+    struct packed_key key = {{0, 0}};
+    if (!(r->flags & ~(RECORD_CHANNEL | RECORD_OUT)) && fits_item(r->place, r->amount_micro, r->status))
+        key = packed_key_anywhere(r->var, r->key_size, r->channel);
+    const struct early_number number = early_number(key.word[0], key.word[1]);
+    if (side == LOCAL) {
+        uint64_t item[LOCAL_ITEM / 8];
+        const uint32_t range = key.word[0] ? local_range(lane, key.word[0], number, r->day, row->text) : ODD;
+        make_local(item, number, r->place, row->lines);
+        return range == ODD ? odd_row(lane, side, r->place, diag)
+                            : put_item(e->local, lane->number, range, item, sizeof item, diag);
+    }
+    uint64_t item[CHANNEL_ITEM / 8];
+    const struct packed_key own =
+        packed_key_anywhere((const uint8_t *)row->text.data, (uint32_t)row->text.size, 0);
+    const struct told told = {.place = r->place,
+                              .amount = r->amount_micro,
+                              .lines = row->lines,
+                              .day = r->day,
+                              .status = r->status,
+                              .currency = r->currency};
+    const uint32_t cell = key.word[0] && own.word[0] ? channel_cell(lane, key.word[0], number) : ODD;
+    make_channel(item, number, &own, &told);
+    return cell == ODD ? odd_row(lane, side, r->place, diag)
+                       : put_item(e->channel, lane->number, cell, item, sizeof item, diag);
+}
+
+struct tap *match_tap(struct match *m, uint32_t lane)
+{
+    return m->early ? &m->early->lanes[lane].tap : NULL;
+}
+
+/* ---- opening ---- */
+
+/* The job's rows are as items say them. */
+static int suits(const struct match *m)
+{
+    const struct match_plan *plan = &m->plan;
+    const struct job *job = m->config.job;
+    const struct lean_plan *local = &plan->side[LOCAL];
+    if (m->config.memory < EARLY_MEMORY || job_match_is_odd(job) || local->order_count != 3 ||
+        local->order[0] != FIELD_CHANNEL_CODE || local->order[1] != FIELD_BIZ_TYPE ||
+        local->order[2] != FIELD_BIZ_ORDER_NO)
+        return 0;
+    for (int i = 0; i < job->match.compare_count; i++)
+        if (plan->order_at[job->match.compare[i]] < 0 && job->match.compare[i] != FIELD_STATUS)
+            return 0;
+    return m->compare_cell_count <= 1;
+}
+
+static enum err take_memory(struct early *e, const struct tap_file files[SIDES], struct diag *diag)
+{
+    struct match *m = e->match;
+    e->lanes = mem_take_zero(m->config.lanes, sizeof *e->lanes);
+    if (!e->lanes)
+        return mem_fail(diag, m->config.lanes * sizeof *e->lanes, "match.csv");
+    for (uint32_t i = 0; i < m->config.lanes; i++)
+        e->lanes[i] =
+            (struct early_lane){.tap = {tap_rows, tap_row}, .early = e, .number = i, .day = e->days[0]};
+    for (int side = 0; side < SIDES; side++) {
+        e->blocks[side] = mem_map(e->block_count[side] * sizeof *e->blocks[side], 1);
+        if (!e->blocks[side])
+            return mem_fail(diag, e->block_count[side] * sizeof *e->blocks[side], "match.csv");
+    }
+    /* A row is a hundred bytes and more; where it is less tanks take smaller blocks than they might. */
+    enum { ROW = 96 };
+    enum err err = match_open_tank(m, &e->local, e->range_count, files[LOCAL].size / ROW * LOCAL_ITEM,
+                                   e->tank_memory / 3, diag);
+    return err == OK ? match_open_tank(m, &e->channel, e->cell_count,
+                                       files[CHANNEL].size / ROW * CHANNEL_ITEM, e->tank_memory / 3 * 2, diag)
+                     : err;
+}
+
+enum err early_open(struct match *m, struct diag *diag)
+{
+    struct tap_file files[SIDES];
+    for (int side = 0; side < SIDES; side++) {
+        const struct source *source = m->config.sources[side];
+        if (!suits(m) || !source->ops->tap_file || !source->ops->tap_file(source, &files[side]))
+            return OK;
+    }
+    struct early *e = mem_take_zero(1, sizeof *e);
+    if (!e)
+        return mem_fail(diag, sizeof *e, "match.csv");
+    e->match = m;
+    e->words = files[LOCAL].plan->words;
+    uint64_t blocks = 0;
+    for (int side = 0; side < SIDES; side++) {
+        e->block_count[side] = files[side].size / TAP_LINES + 1;
+        blocks += e->block_count[side] * sizeof *e->blocks[side];
+    }
+    if (blocks > m->config.memory / 2) {
+        early_close(e);
+        return OK;
+    }
+    e->tank_memory = m->config.memory - m->config.memory / 8 - blocks;
+    struct sampling s = {0};
+    enum err err = take_sample(e, &files[LOCAL], &s, diag);
+    if (err == OK && s.count) {
+        order_texts(&s);
+        err = make_strata(e, &s, files[LOCAL].size, diag);
+    }
+    mem_give(s.rows);
+    if (err == OK && !reads_too_often(e)) {
+        err = take_memory(e, files, diag);
+        if (err == OK) {
+            m->early = e;
+            return OK;
+        }
+    }
+    early_close(e);
+    return err;
+}
+
+void early_close(struct early *e)
+{
+    if (!e)
+        return;
+    struct match *m = e->match;
+    match_drop(m, &e->local);
+    match_drop(m, &e->channel);
+    for (uint32_t i = 0; e->lanes && i < m->config.lanes; i++)
+        for (int side = 0; side < SIDES; side++)
+            mem_give(e->lanes[i].odd[side]);
+    for (int side = 0; side < SIDES; side++) {
+        mem_unmap(e->blocks[side], e->block_count[side] * sizeof *e->blocks[side]);
+        mem_give(e->odd[side]);
+    }
+    mem_give(e->lanes);
+    mem_give(e->strata);
+    mem_give(e->groups);
+    mem_give(e->range_low);
+    mem_give(e->cell_low);
+    mem_give(e->stratum_of_range);
+    mem_give(e);
+}
+
+/* ---- both files are read ---- */
+
+static int by_place(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static int gather_odd(struct early *e)
+{
+    for (int side = 0; side < SIDES; side++) {
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < e->match->config.lanes; i++)
+            count += e->lanes[i].odd_count[side];
+        e->odd[side] = mem_take((count + 1) * sizeof *e->odd[side]);
+        if (!e->odd[side])
+            return 0;
+        for (uint32_t i = 0; i < e->match->config.lanes; i++) {
+            if (e->lanes[i].odd_count[side])
+                memcpy(e->odd[side] + e->odd_count[side], e->lanes[i].odd[side],
+                       e->lanes[i].odd_count[side] * sizeof *e->odd[side]);
+            e->odd_count[side] += e->lanes[i].odd_count[side];
+        }
+        qsort(e->odd[side], e->odd_count[side], sizeof *e->odd[side], by_place);
+    }
+    return 1;
+}
+
+/* Lines before each block, of both files. */
+static void gather_lines(struct early *e)
+{
+    for (int side = 0; side < SIDES; side++) {
+        const struct source *source = e->match->config.sources[side];
+        for (uint64_t i = 0; i < e->block_count[side]; i++)
+            e->blocks[side][i].lines = source->ops->tap_lines(source, i * TAP_LINES);
+    }
+}
+
+/* No range or cell is so much larger than the sample said that it does not go into memory. */
+static int sizes_fit(const struct early *e)
+{
+    const uint64_t most = e->match->config.memory / e->match->config.lanes / 8;
+    for (uint32_t i = 0; i < e->range_count; i++)
+        if (tank_size(e->local, i) > most / 2)
+            return 0;
+    for (uint32_t i = 0; i < e->cell_count; i++)
+        if (tank_size(e->channel, i) > most)
+            return 0;
+    return 1;
+}
+
+static int words_fit(const struct early *e)
+{
+    for (uint16_t i = 1; i <= PACKED_STATUS_MAX; i++)
+        if (dict_word(e->words, i).size > EARLY_WORD)
+            return 0;
+    return 1;
+}
+
+int early_settle(struct match *m)
+{
+    struct early *e = m->early;
+    if (!e || e->is_settled)
+        return e != NULL;
+    if (atomic_load(&e->is_dead) || !sizes_fit(e) || !words_fit(e) || !gather_odd(e)) {
+        m->early = NULL;
+        m->dropped = e; /* taps may still point to it */
+        tank_close(e->local);
+        tank_close(e->channel);
+        e->local = e->channel = NULL;
+        for (int side = 0; side < SIDES; side++) {
+            mem_unmap(e->blocks[side], e->block_count[side] * sizeof *e->blocks[side]);
+            e->blocks[side] = NULL;
+        }
+        return 0;
+    }
+    gather_lines(e);
+    e->is_settled = 1;
+    return 1;
+}
+
+static int is_odd(const struct early *e, enum side side, uint64_t place)
+{
+    return e->odd_count[side] &&
+           bsearch(&place, e->odd[side], e->odd_count[side], sizeof place, by_place) != NULL;
+}
+
+enum err early_end(struct early *e, uint32_t number, struct diag *diag)
+{
+    const enum err err = e->local ? tank_end(e->local, number, diag) : OK;
+    return err == OK && e->channel ? tank_end(e->channel, number, diag) : err;
+}
+
+void early_pairs(struct early *e, uint32_t number, const struct pair_ref *pairs, uint64_t count,
+                 struct pair_ref *odd, uint64_t *odd_count)
+{
+    enum { BITS_AHEAD = 16 };
+    const int any_odd = e->odd_count[LOCAL] || e->odd_count[CHANNEL];
+    *odd_count = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        const uint64_t places[SIDES] = {[LOCAL] = pairs[i].local_place, [CHANNEL] = pairs[i].channel_place};
+        if (i + BITS_AHEAD < count) {
+            __builtin_prefetch(&e->blocks[LOCAL][pairs[i + BITS_AHEAD].local_place / TAP_LINES], 1);
+            __builtin_prefetch(&e->blocks[CHANNEL][pairs[i + BITS_AHEAD].channel_place / TAP_LINES], 1);
+        }
+        if (UNLIKELY(any_odd) && (is_odd(e, LOCAL, places[LOCAL]) || is_odd(e, CHANNEL, places[CHANNEL]))) {
+            odd[(*odd_count)++] = pairs[i];
+            continue;
+        }
+        for (int side = 0; side < SIDES; side++) {
+            CHECK2(places[side] / TAP_LINES < e->block_count[side], places[side], side);
+            atomic_fetch_or_explicit(&e->blocks[side][places[side] / TAP_LINES].told,
+                                     (uint64_t)1 << (places[side] >> PLACE_SHIFT) % 64, memory_order_relaxed);
+        }
+        e->lanes[number].given++;
+    }
+}
+
+/* The order key at which a range begins: of a stratum's first one its head, of others as much of the number as cuts it. */
+static size_t cut_of(const struct early *e, uint32_t range, uint8_t *to)
+{
+    const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
+    memcpy(to, s->head, s->head_size);
+    if (range == s->span.begin)
+        return s->head_size;
+    const uint64_t low = e->range_low[range];
+    const unsigned is_digits = s->size > PACKED_RAW_MAX, bits = is_digits ? 4 : 8, all = 64 / bits,
+                   count = s->digits < all ? s->digits : all;
+    for (unsigned i = 0; i < count; i++) {
+        const uint8_t part = (uint8_t)(low >> (64 - bits * (i + 1)));
+        to[s->head_size + i] = is_digits ? (uint8_t)('0' + (part & 15)) : part;
+    }
+    return s->head_size + count;
+}
+
+enum err early_ranges(struct match *m, struct diag *diag)
+{
+    const struct early *e = m->early;
+    enum { CUT_MAX = EARLY_HEAD + 16 };
+    const uint32_t cuts = e->range_count - 1;
+    uint64_t odd_pairs = 0, expected = 0;
+    for (uint32_t i = 0; i < m->config.lanes; i++) {
+        odd_pairs += m->lanes[i].pairs;
+        expected += m->lanes[i].row_bytes;
+    }
+    m->cuts = mem_take((cuts + 1) * sizeof *m->cuts);
+    m->shared = mem_take_zero(e->range_count, sizeof *m->shared);
+    m->cut_bytes = mem_take((size_t)(cuts + 1) * CUT_MAX);
+    if (!m->cuts || !m->shared || !m->cut_bytes)
+        return mem_fail(diag, (size_t)(cuts + 1) * CUT_MAX, "match.csv");
+    for (uint32_t i = 0; i < cuts; i++) {
+        uint8_t *at = m->cut_bytes + (size_t)i * CUT_MAX;
+        m->cuts[i] = (struct span){(const char *)at, cut_of(e, i + 1, at)};
+        uint32_t same = 0;
+        while (i && same < m->cuts[i - 1].size && same < m->cuts[i].size &&
+               m->cuts[i - 1].data[same] == m->cuts[i].data[same])
+            same++;
+        m->shared[i] = same;
+    }
+    m->range_count = e->range_count;
+    const size_t share = m->config.memory / m->config.lanes;
+    m->range_bytes_max = share / 4;
+    if (!cut_tree_make(&m->cut_tree, m->cuts, cuts))
+        return mem_fail(diag, (size_t)cuts * CUT_MAX, "match.csv");
+    enum err err = match_open_tank(m, &m->ranges_tank, m->range_count, expected + odd_pairs * 112,
+                                   m->config.memory / 8, diag);
+    if (err == OK && !m->same_order && odd_pairs)
+        err = match_open_tank(m, &m->channel, m->slices[LOCAL].count, 0, m->config.memory / 8, diag);
+    return err;
+}
+
+enum err early_check(const struct early *e, struct diag *diag)
+{
+    uint64_t given = 0, joined = 0;
+    for (uint32_t i = 0; i < e->match->config.lanes; i++) {
+        given += e->lanes[i].given;
+        joined += e->lanes[i].joined;
+    }
+    if (given == joined)
+        return OK;
+    return diag_set(
+        diag, ERR_BUG, "invariant.match", "please report this with the job and, if you can, the files",
+        "match.csv: %llu pairs were told while the files were read, %llu of them were found again",
+        (unsigned long long)given, (unsigned long long)joined);
+}

@@ -1,0 +1,167 @@
+/* io/sink/match_early.h: rows of match.csv that are taken while they are read, so that no file is read again.
+ *
+ *     local rows   ─> by range of ≺ ───────────────┐
+ *     channel rows ─> by cell: code and number ────┤ both files are read
+ *     pairs        ─> a bit for each of their rows ┘ all is judged
+ *     range by range: rows with a bit, joined by their keys, become items of pairs as stage 3 makes them
+ *
+ * A range lies within one stratum: rows of one bill date, channel, biz_type, length of order number and letters before its digits
+ * (packed.h), so within it ≺ is the order of the digits alone. Strata and ranges come of a sample of the local file, read before it. A row that fits into none of them, or
+ * not into an item, is *odd*: its pair takes the long way (match_slices.c). Where many are odd, or a range or cell is much larger
+ * than the sample said, all of it is dropped before anything is made of it, and all pairs take the long way.
+ *
+ *      0          8                16                   24                                         48
+ *      +----------+----------+-----+-------+------------+
+ *      | number: 112 bits    |lines| place              |                    a local row
+ *      +----------+----------+-----+-------+---+---+----+----------+----------+--------+---+
+ *      | number              |lines| place |st.|cur|size| channel's number    | amount |day|   a channel row
+ *      +----------+----------+-----+-------+---+---+----+----------+----------+--------+---+
+ *
+ * Memory   of match_config.memory, taken at once; tanks as they say. Threads: taps are lanes'; the rest as match.h.
+ */
+#ifndef TIEOUT_IO_SINK_MATCH_EARLY_H
+#define TIEOUT_IO_SINK_MATCH_EARLY_H
+
+#include "core/ops/tap.h"
+#include "io/sink/match_inner.h"
+
+enum {
+    EARLY_CHANNELS = 16,
+    EARLY_TYPES = 8,
+    EARLY_DAYS = 4,
+    EARLY_SIZES = 32,
+    EARLY_PREFIXES = 4,
+    EARLY_STRATA = 256,
+    EARLY_TEXT = 16, /* of a channel's code, a biz_type */
+    EARLY_NEAR = 1024,
+    EARLY_NONE = 0xFFFF,
+    EARLY_HEAD = 64,     /* of an order key, before the order's number */
+    EARLY_WORD = 64,     /* of a status */
+    EARLY_ODD = 1 << 13, /* of one lane and side */
+    PLACE_SHIFT = 5,     /* bytes of a file that share a bit; shorter rows are odd */
+    LOCAL_ITEM = 24,
+    CHANNEL_ITEM = 48
+};
+
+/* Parts that lie side by side, and where a number goes among them. */
+struct early_span {
+    uint64_t first;
+    unsigned shift;
+    uint32_t begin, count;
+    uint16_t near[EARLY_NEAR];
+};
+
+struct early_stratum {
+    struct early_span span; /* ranges */
+    uint16_t day;
+    uint8_t channel, type, size, prefix;
+    uint8_t digits; /* of the number: what stands behind the prefix */
+    uint8_t head_size;
+    uint8_t head[EARLY_HEAD]; /* of its order keys, with the prefix */
+};
+
+struct early_text {
+    uint8_t size;
+    char text[EARLY_TEXT];
+};
+
+/* What is known of TAP_LINES bytes of a file, in one place: it is asked for row by row, in no order. */
+struct early_block {
+    _Atomic uint64_t told; /* of rows that begin there: a bit where the pair stayed one */
+    uint64_t lines;        /* newlines before the block */
+};
+_Static_assert(sizeof(struct early_block) == 16 && TAP_LINES == 64 << PLACE_SHIFT, "a word of bits");
+
+struct early_lane {
+    struct tap tap; /* first */
+    struct early *early;
+    uint32_t number;
+    uint8_t channel_of[PACKED_CHANNEL_MAX +
+                       1]; /* by its number in the dictionary: index + 1; 0: not looked up; 255: none */
+    uint8_t type;          /* the last one */
+    uint16_t day;
+    uint8_t day_index;
+    uint64_t *odd[SIDES]; /* places */
+    uint32_t odd_count[SIDES];
+    uint64_t given, joined; /* pairs */
+};
+
+struct early {
+    struct match *match;
+    struct dict *words;
+    _Atomic int is_dead;
+    int is_settled; /* kept or dropped; under match->lock */
+    struct early_text channels[EARLY_CHANNELS], types[EARLY_TYPES];
+    struct early_text prefixes[EARLY_PREFIXES]; /* letters before digits; mostly none */
+    uint16_t days[EARLY_DAYS];
+    uint32_t channel_count, type_count, prefix_count, day_count;
+    uint16_t stratum_of[EARLY_DAYS][EARLY_TYPES][EARLY_CHANNELS][EARLY_SIZES][EARLY_PREFIXES];
+    uint16_t group_of[EARLY_CHANNELS][EARLY_SIZES]
+                     [EARLY_PREFIXES]; /* a channel's cells for numbers that look alike */
+    struct early_stratum *strata;
+    struct early_span *groups;
+    uint32_t stratum_count, group_count;
+    uint64_t *range_low, *cell_low; /* the least number of each */
+    uint16_t *stratum_of_range;
+    uint32_t range_count, cell_count;
+    struct tank *local, *channel;
+    struct early_block *blocks[SIDES];
+    uint64_t block_count[SIDES];
+    size_t tank_memory;   /* what blocks leave */
+    uint64_t *odd[SIDES]; /* all lanes', sorted */
+    uint32_t odd_count[SIDES];
+    struct early_lane *lanes;
+};
+
+/* `m->early` stays NULL where the job, its files or memory do not suit. */
+enum err early_open(struct match *m, struct diag *diag);
+void early_close(struct early *e);
+/* Both files are read: 1 if what was told of them is used; else it is dropped. Under m->lock, the first time decides. */
+int early_settle(struct match *m);
+/* Marks pairs; those with an odd row are copied to `odd`, which has room for all. */
+void early_pairs(struct early *e, uint32_t lane, const struct pair_ref *pairs, uint64_t count,
+                 struct pair_ref *odd, uint64_t *odd_count);
+/* What a lane told is whole. */
+enum err early_end(struct early *e, uint32_t lane, struct diag *diag);
+/* The cuts between ranges, in place of match_make_ranges. */
+enum err early_ranges(struct match *m, struct diag *diag);
+/* All that was marked was joined, or it is a bug. */
+enum err early_check(const struct early *e, struct diag *diag);
+
+/* ---- match_join.c ---- */
+
+struct early_join;
+struct early_join *join_open(struct diag *diag);
+void join_close(struct early_join *j);
+/* Starts to read what `range` needs. `turn` 0 or 1: one is read while the other is joined. */
+enum err join_begin(struct match *m, struct early_join *j, uint32_t range, unsigned turn, struct diag *diag);
+/* Its pairs, in order, as items that live until the next call. */
+enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32_t range, unsigned turn,
+                    struct sort_entry **entries, size_t *count, struct diag *diag);
+
+static inline uint32_t early_find(const struct early_span *s, const uint64_t *low, uint64_t number)
+{
+    uint64_t near = number < s->first ? 0 : (number - s->first) >> s->shift;
+    uint32_t at = s->near[near < EARLY_NEAR ? near : EARLY_NEAR - 1];
+    while (at + 1 < s->count && low[s->begin + at + 1] <= number)
+        at++;
+    return s->begin + at;
+}
+
+/* What of a packed key stands behind its letters, as 112 bits that are in order among those of one length, the first digit or byte
+ * highest: the upper 64 and the lower 48. */
+struct early_number {
+    uint64_t high, low;
+};
+
+static inline struct early_number early_number(uint64_t word0, uint64_t word1)
+{
+    const uint32_t size = word0 & 31, letters = word0 >> 5 & 7;
+    const uint64_t high = __builtin_bswap64(word0 >> 16 | word1 << 48), low = __builtin_bswap64(word1)
+                                                                              << 16; /* its upper 48 bits */
+    const unsigned shift = size > PACKED_RAW_MAX ? 4 * (PACKED_KEY_MAX - size + letters) : 0;
+    const unsigned __int128 number = ((unsigned __int128)high << 64 | low) << (shift & 127);
+    return (struct early_number){(uint64_t)(number >> 64), (uint64_t)number >> 16};
+}
+
+#endif

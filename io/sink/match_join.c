@@ -1,0 +1,316 @@
+/* io/sink/match_join.c: rows of a range that were told early, joined to pairs by their keys. See match_early.h. A hot file. */
+#include "core/base/mem.h"
+#include "io/sink/match_early.h"
+
+enum {
+    TELL_AHEAD = 24, /* items whose bits are asked for ahead */
+    NUMBER_MAX = 32  /* bytes that are written for a number, whatever its length */
+};
+
+struct joined_row {
+    uint64_t high, low; /* of the number: 64 and 48 bits, and lines behind them */
+    uint64_t place, line, channel_line;
+    uint64_t channel[CHANNEL_ITEM / 8]; /* [2] is 0 until it is there: no place of a row is */
+};
+
+struct early_join {
+    struct tank_load local[2], cell[2], more;
+    struct joined_row *rows;
+    struct sort_entry *order, *other, *entries;
+    size_t row_room;
+    uint32_t *slots; /* number of a row, from 1 on */
+    size_t slot_room;
+    uint8_t *bytes; /* of the items */
+    size_t bytes_room;
+};
+
+struct early_join *join_open(struct diag *diag)
+{
+    struct early_join *j = mem_take_zero(1, sizeof *j);
+    if (!j)
+        mem_fail(diag, sizeof *j, "matched rows");
+    return j;
+}
+
+void join_close(struct early_join *j)
+{
+    if (!j)
+        return;
+    for (int i = 0; i < 2; i++) {
+        tank_load_fini(&j->local[i]);
+        tank_load_fini(&j->cell[i]);
+    }
+    tank_load_fini(&j->more);
+    mem_give(j->rows);
+    mem_give(j->order);
+    mem_give(j->other);
+    mem_give(j->entries);
+    mem_give(j->slots);
+    mem_give(j->bytes);
+    mem_give(j);
+}
+
+/* The cells in which a range's numbers are: from *first to *last. */
+static void cells_of(const struct early *e, uint32_t range, uint32_t *first, uint32_t *last)
+{
+    const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
+    const struct early_span *g = &e->groups[e->group_of[s->channel][s->size][s->prefix]];
+    *first = range == s->span.begin ? g->begin : early_find(g, e->cell_low, e->range_low[range]);
+    *last = range + 1 == s->span.begin + s->span.count
+                ? g->begin + g->count - 1
+                : early_find(g, e->cell_low, e->range_low[range + 1] - 1);
+}
+
+enum err join_begin(struct match *m, struct early_join *j, uint32_t range, unsigned turn, struct diag *diag)
+{
+    const struct early *e = m->early;
+    uint32_t first, last;
+    cells_of(e, range, &first, &last);
+    enum err err = tank_load(e->local, range, &j->local[turn], diag);
+    return err == OK ? tank_load(e->channel, first, &j->cell[turn], diag) : err;
+}
+
+static enum err make_room(struct early_join *j, size_t rows, struct diag *diag)
+{
+    size_t slots = 64;
+    while (slots < 2 * rows)
+        slots *= 2;
+    if (slots > j->slot_room) {
+        mem_give(j->slots);
+        j->slots = mem_take(slots * sizeof *j->slots);
+        j->slot_room = j->slots ? slots : 0;
+    }
+    if (rows > j->row_room) {
+        const size_t room = rows + rows / 4;
+        mem_give(j->rows);
+        mem_give(j->order);
+        mem_give(j->other);
+        mem_give(j->entries);
+        j->rows = mem_take(room * sizeof *j->rows);
+        j->order = mem_take(room * sizeof *j->order);
+        j->other = mem_take(room * sizeof *j->other);
+        j->entries = mem_take(room * sizeof *j->entries);
+        j->row_room = j->rows && j->order && j->other && j->entries ? room : 0;
+    }
+    if (!j->slot_room || (rows && !j->row_room))
+        return mem_fail(diag, rows * sizeof *j->rows, "matched rows");
+    memset(j->slots, 0, slots * sizeof *j->slots);
+    return OK;
+}
+
+static inline size_t slot_of(uint64_t high, uint64_t low, size_t mask)
+{
+    return ((high ^ low * 0x9E3779B97F4A7C15ull) * 0xD6E8FEB86659FD93ull >> 32) & mask;
+}
+
+static inline const struct early_block *block_of(const struct early *e, enum side side, uint64_t place)
+{
+    return &e->blocks[side][place / TAP_LINES];
+}
+
+static inline int is_told(const struct early_block *block, uint64_t place)
+{
+    return atomic_load_explicit(&block->told, memory_order_relaxed) >> (place >> PLACE_SHIFT) % 64 & 1;
+}
+
+/* The local rows whose pair stayed one. */
+static size_t take_local(const struct early *e, struct early_join *j, const struct tank_load *load,
+                         size_t mask)
+{
+    size_t count = 0;
+    for (uint32_t p = 0; p < load->piece_count; p++) {
+        const uint8_t *at = load->pieces[p].bytes, *const end = at + load->pieces[p].size;
+        for (; at < end; at += LOCAL_ITEM) {
+            uint64_t words[LOCAL_ITEM / 8], ahead;
+            if (end - at > TELL_AHEAD * LOCAL_ITEM) {
+                memcpy(&ahead, at + TELL_AHEAD * LOCAL_ITEM + 16, 8);
+                __builtin_prefetch(block_of(e, LOCAL, ahead));
+            }
+            memcpy(words, at, sizeof words);
+            const struct early_block *const block = block_of(e, LOCAL, words[2]);
+            if (!is_told(block, words[2]))
+                continue;
+            struct joined_row *row = &j->rows[count];
+            row->high = words[0];
+            row->low = words[1];
+            row->place = words[2];
+            row->line = block->lines + (words[1] & 0xFFFF) + 1;
+            row->channel[2] = 0;
+            size_t slot = slot_of(words[0], words[1] >> 16, mask);
+            while (j->slots[slot])
+                slot = (slot + 1) & mask;
+            j->slots[slot] = (uint32_t)++count;
+            j->order[count - 1] = (struct sort_entry){words[0], (const uint8_t *)row};
+        }
+    }
+    return count;
+}
+
+/* Gives rows their channel's part. */
+static void take_channel(const struct early *e, struct early_join *j, const struct tank_load *load,
+                         size_t mask)
+{
+    for (uint32_t p = 0; p < load->piece_count; p++) {
+        const uint8_t *at = load->pieces[p].bytes, *const end = at + load->pieces[p].size;
+        for (; at < end; at += CHANNEL_ITEM) {
+            uint64_t words[3], ahead;
+            if (end - at > TELL_AHEAD * CHANNEL_ITEM) {
+                memcpy(&ahead, at + TELL_AHEAD * CHANNEL_ITEM + 16, 8);
+                __builtin_prefetch(block_of(e, CHANNEL, ahead & MAX40));
+            }
+            memcpy(words, at, sizeof words);
+            const struct early_block *const block = block_of(e, CHANNEL, words[2] & MAX40);
+            if (!is_told(block, words[2] & MAX40))
+                continue;
+            for (size_t slot = slot_of(words[0], words[1] >> 16, mask); j->slots[slot];
+                 slot = (slot + 1) & mask) {
+                struct joined_row *row = &j->rows[j->slots[slot] - 1];
+                if (row->high == words[0] && row->low >> 16 == words[1] >> 16) {
+                    memcpy(row->channel, at, CHANNEL_ITEM);
+                    row->channel_line = block->lines + (words[1] & 0xFFFF) + 1;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/* ≺ within a stratum. Numbers of more than sixteen digits may begin alike. */
+static void order_rows(struct early_join *j, size_t count)
+{
+    word_sort(j->order, j->other, count);
+    for (size_t i = 1; i < count; i++) {
+        const struct sort_entry entry = j->order[i];
+        const struct joined_row *const row = (const struct joined_row *)entry.item;
+        size_t at = i;
+        for (; at && j->order[at - 1].word == entry.word &&
+               ((const struct joined_row *)j->order[at - 1].item)->low > row->low;
+             at--)
+            j->order[at] = j->order[at - 1];
+        j->order[at] = entry;
+    }
+}
+
+static inline uint64_t spread_nibbles(uint32_t nibbles)
+{
+    uint64_t x = nibbles;
+    x = (x | x << 16) & 0x0000FFFF0000FFFFull;
+    x = (x | x << 8) & 0x00FF00FF00FF00FFull;
+    x = (x | x << 4) & 0x0F0F0F0F0F0F0F0Full;
+    return __builtin_bswap64(x | 0x3030303030303030ull);
+}
+
+/* A number's text; NUMBER_MAX bytes are written. */
+static inline void put_number_text(uint8_t *to, struct early_number number, uint32_t size)
+{
+    if (LIKELY(size > PACKED_RAW_MAX)) {
+        put_word(to, spread_nibbles((uint32_t)(number.high >> 32)));
+        put_word(to + 8, spread_nibbles((uint32_t)number.high));
+        put_word(to + 16, spread_nibbles((uint32_t)(number.low >> 16)));
+        put_word(to + 24, spread_nibbles((uint32_t)(number.low << 16)));
+        return;
+    }
+    put_word(to, __builtin_bswap64(number.high));
+    put_word(to + 8, __builtin_bswap64(number.low << 16));
+}
+
+/* A pair's item, as put_pair (match_slices.c) makes it; the byte behind it. */
+static inline uint8_t *make_item(const struct match *m, const struct early_stratum *s, uint32_t shared,
+                                 const struct joined_row *row, uint8_t *to)
+{
+    const struct early *e = m->early;
+    const uint64_t *const c = row->channel;
+    uint8_t text[NUMBER_MAX + 8];
+    put_number_text(text, (struct early_number){row->high, row->low >> 16}, s->size);
+    /* The key without what all of the range have in common. */
+    const uint32_t head = s->head_size > shared ? s->head_size - shared : 0,
+                   skip = shared > s->head_size ? shared - s->head_size : 0, tail = s->digits - skip;
+    *to++ = KIND_PAIR;
+    *to++ = (uint8_t)(head + tail);
+    if (head)
+        memcpy(to, s->head + shared, head);
+    to += head;
+    for (uint32_t i = 0; i < tail; i += 8)
+        memcpy(to + i, text + skip + i, 8);
+    to += tail;
+    uint8_t *const body = to++;
+    const uint64_t channel_place = c[2] & MAX40;
+    const struct pair_head pair = {.local_place = row->place,
+                                   .local_line = row->line,
+                                   .channel_place = channel_place,
+                                   .channel_line = row->channel_line,
+                                   .amount = (int64_t)c[5],
+                                   .channel_day = (uint16_t)c[3],
+                                   .currency = (uint8_t)(c[2] >> 48)};
+    put_pair_head(to, &pair);
+    to += PAIR_HEAD;
+    *to++ = 0; /* what the key says is not said again */
+    *to++ = 0;
+    const uint32_t own = (uint32_t)(c[2] >> 56), own_size = own & 31;
+    const struct packed_key number = {{(c[3] >> 16 << 16) | own, c[4]}};
+    *to++ = (uint8_t)own_size;
+    if (LIKELY(own < 32))
+        put_number_text(to, early_number(number.word[0], number.word[1]), own_size);
+    else
+        packed_key_bytes(&number, to);
+    to += own_size;
+    if (m->compare_cell_count)
+        to = lean_put_cell(to, dict_word(e->words, (uint16_t)(c[2] >> 40 & 0xFF)));
+    *body = (uint8_t)(to - body - 1);
+    return to;
+}
+
+enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32_t range, unsigned turn,
+                    struct sort_entry **entries, size_t *count, struct diag *diag)
+{
+    struct early *e = m->early;
+    const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
+    uint32_t first, last;
+    cells_of(e, range, &first, &last);
+    enum err err = tank_wait(e->local, &j->local[turn], diag);
+    const enum err waited = tank_wait(e->channel, &j->cell[turn], diag);
+    err = err == OK ? waited : err;
+    size_t most = 0;
+    for (uint32_t i = 0; i < j->local[turn].piece_count; i++)
+        most += j->local[turn].pieces[i].size / LOCAL_ITEM;
+    if (err == OK)
+        err = make_room(j, most, diag);
+    if (err != OK)
+        return err;
+    const size_t mask = j->slot_room - 1, rows = take_local(e, j, &j->local[turn], mask);
+    take_channel(e, j, &j->cell[turn], mask);
+    for (uint32_t cell = first + 1; rows && err == OK && cell <= last && !match_stopped(m); cell++) {
+        err = tank_load(e->channel, cell, &j->more, diag);
+        const enum err read = tank_wait(e->channel, &j->more, diag);
+        err = err == OK ? read : err;
+        if (err == OK)
+            take_channel(e, j, &j->more, mask);
+    }
+    const size_t each = EARLY_HEAD + 2 * NUMBER_MAX + PAIR_HEAD + EARLY_WORD + 16, size = rows * each;
+    if (err == OK && size > j->bytes_room) {
+        mem_give(j->bytes);
+        j->bytes = mem_take(size + size / 4);
+        j->bytes_room = j->bytes ? size + size / 4 : 0;
+        if (!j->bytes)
+            err = mem_fail(diag, size, "matched rows");
+    }
+    if (err != OK)
+        return err;
+    order_rows(j, rows);
+    uint8_t *to = j->bytes;
+    *count = 0;
+    for (size_t i = 0; i < rows; i++) {
+        const struct joined_row *const row = (const struct joined_row *)j->order[i].item;
+        if (i + AHEAD < rows) {
+            __builtin_prefetch(j->order[i + AHEAD].item);
+            __builtin_prefetch(j->order[i + AHEAD].item + 64);
+        }
+        if (UNLIKELY(row->channel[2] == 0)) /* told by early_check */
+            continue;
+        j->entries[(*count)++].item = to;
+        to = make_item(m, s, m->shared[range], row, to);
+    }
+    *entries = j->entries;
+    e->lanes[lane].joined += *count;
+    return OK;
+}
