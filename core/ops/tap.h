@@ -27,6 +27,7 @@ struct tap_rows {
 struct tap_row {
     const struct record *record; /* with its place */
     struct span text;            /* of plan->told */
+    uint32_t size;               /* bytes, with the line's end */
     uint32_t lines;              /* newlines before it in its block of TAP_LINES bytes */
 };
 

@@ -6,7 +6,9 @@
 
 enum {
     EARLY_MEMORY = 64 << 20, /* of match.csv; below it rows are read again */
-    ROWS_A_RANGE = 5000,
+    /* Each has a line of memory in hand that its next row is written to, and twice as many do not stay in the second-level cache while
+     * a chunk is decoded. */
+    ROWS_A_RANGE = 12000,
     RANGES_MAX = 8192,
     SAMPLED = 4, /* rows that a range has in the sample, at least */
     SAMPLE_BLOCKS = 128,
@@ -245,15 +247,15 @@ static void order_texts(struct sampling *s)
 
 /* ---- strata, ranges and cells ---- */
 
-/* Where numbers go among the parts whose least ones are `low`, from `begin` on. */
-static void make_near(struct early_span *s, const uint64_t *low, uint64_t first, uint64_t last)
+/* Where to look for numbers, most of which lie between these. */
+static void make_near(struct early_span *s, uint64_t first, uint64_t last)
 {
     s->first = first;
     s->shift = 0;
     while ((last - first) >> s->shift >= EARLY_NEAR)
         s->shift++;
     for (uint32_t i = 0, at = 0; i < EARLY_NEAR; i++) {
-        while (at + 1 < s->count && low[s->begin + at + 1] <= first + ((uint64_t)i << s->shift))
+        while (at + 1 < s->count && s->low[at + 1] <= first + ((uint64_t)i << s->shift))
             at++;
         s->near[i] = (uint16_t)at;
     }
@@ -271,7 +273,7 @@ static void make_head(const struct early *e, struct early_stratum *s)
     s->head_size = (uint8_t)(at - s->head);
 }
 
-/* A stratum of the sample's rows from `from` to `to`, about `rows` of which stand for one range. */
+/* A stratum of the sample's rows from `from` to `to`, of which so many stand for one range. */
 static void make_stratum(struct early *e, const struct early_sample *rows, uint32_t from, uint32_t to,
                          uint32_t rows_a_range)
 {
@@ -283,16 +285,20 @@ static void make_stratum(struct early *e, const struct early_sample *rows, uint3
     s->digits = (uint8_t)(s->size - e->prefixes[s->prefix].size);
     make_head(e, s);
     s->span.begin = e->range_count;
+    uint64_t *const low_of = e->lows + e->low_count;
+    s->span.low = low_of;
     const uint32_t wanted = count / rows_a_range ? count / rows_a_range : 1;
     for (uint64_t i = 0; i < wanted; i++) {
         const uint64_t low = i ? rows[from + i * count / wanted].number : 0;
-        if (i && (low == e->range_low[e->range_count - 1] || e->range_count == RANGES_MAX))
+        if (i && (low == low_of[s->span.count - 1] || low == UINT64_MAX || e->range_count == RANGES_MAX))
             continue;
         e->stratum_of_range[e->range_count] = (uint16_t)e->stratum_count;
-        e->range_low[e->range_count++] = low;
+        low_of[s->span.count++] = low;
+        e->range_count++;
     }
-    s->span.count = e->range_count - s->span.begin;
-    make_near(&s->span, e->range_low, rows[from].number, rows[to - 1].number);
+    low_of[s->span.count] = UINT64_MAX;
+    e->low_count += s->span.count + 1;
+    make_near(&s->span, rows[from].number, rows[to - 1].number);
     e->stratum_of[day][s->type][s->channel][s->size][s->prefix] = (uint16_t)e->stratum_count++;
 }
 
@@ -313,7 +319,6 @@ static void make_groups(struct early *e)
         struct early_span *g = &e->groups[e->group_count++];
         *g = most->span;
         g->begin = e->cell_count;
-        memcpy(e->cell_low + g->begin, e->range_low + most->span.begin, g->count * sizeof *e->cell_low);
         e->cell_count += g->count;
     }
 }
@@ -326,10 +331,9 @@ static enum err make_strata(struct early *e, struct sampling *s, uint64_t file_s
                    rows = s->lines ? file_size / (s->bytes / s->lines) : 0;
     e->strata = mem_take_zero(EARLY_STRATA, sizeof *e->strata);
     e->groups = mem_take_zero(EARLY_STRATA, sizeof *e->groups);
-    e->range_low = mem_take((RANGES_MAX + EARLY_STRATA) * sizeof *e->range_low);
-    e->cell_low = mem_take((RANGES_MAX + EARLY_STRATA) * sizeof *e->cell_low);
+    e->lows = mem_take((RANGES_MAX + 2 * EARLY_STRATA) * sizeof *e->lows);
     e->stratum_of_range = mem_take((RANGES_MAX + EARLY_STRATA) * sizeof *e->stratum_of_range);
-    if (!e->strata || !e->groups || !e->range_low || !e->cell_low || !e->stratum_of_range)
+    if (!e->strata || !e->groups || !e->lows || !e->stratum_of_range)
         return mem_fail(diag, EARLY_STRATA * sizeof *e->strata, "match.csv");
     memset(e->stratum_of, 0xFF, sizeof e->stratum_of);
     memset(e->group_of, 0xFF, sizeof e->group_of);
@@ -373,7 +377,6 @@ static enum err odd_row(struct early_lane *lane, enum side side, uint64_t place,
     return OK;
 }
 
-/* A channel's index by its number in the dictionary; 254: it is none that is known. */
 static __attribute__((noinline)) uint8_t look_up_channel(struct early_lane *lane, uint32_t number)
 {
     const struct early *e = lane->early;
@@ -381,6 +384,7 @@ static __attribute__((noinline)) uint8_t look_up_channel(struct early_lane *lane
     return lane->channel_of[number] = found < 0 ? 255 : (uint8_t)(found + 1);
 }
 
+/* 254: it is none that is known. */
 static inline uint32_t channel_index(struct early_lane *lane, uint32_t number)
 {
     uint8_t known = lane->channel_of[number];
@@ -439,7 +443,7 @@ struct told {
     uint8_t currency;
 };
 
-/* A local row's range, or EARLY_STRATA + RANGES_MAX: it is odd. */
+/* In place of a range or cell: the row goes into none. */
 enum { ODD = 0xFFFFFFFF };
 
 static inline uint32_t local_range(struct early_lane *lane, uint64_t word, struct early_number number,
@@ -452,8 +456,7 @@ static inline uint32_t local_range(struct early_lane *lane, uint64_t word, struc
     if (UNLIKELY(word == 0 || channel >= e->channel_count || day_at < 0 || type < 0 || prefix < 0))
         return ODD;
     const uint16_t stratum = e->stratum_of[day_at][type][channel][size][prefix];
-    return LIKELY(stratum != EARLY_NONE) ? early_find(&e->strata[stratum].span, e->range_low, number.high)
-                                         : ODD;
+    return LIKELY(stratum != EARLY_NONE) ? early_find(&e->strata[stratum].span, number.high) : ODD;
 }
 
 static inline uint32_t channel_cell(struct early_lane *lane, uint64_t word, struct early_number number)
@@ -464,7 +467,7 @@ static inline uint32_t channel_cell(struct early_lane *lane, uint64_t word, stru
     if (UNLIKELY(word == 0 || channel >= e->channel_count || prefix < 0))
         return ODD;
     const uint16_t group = e->group_of[channel][size][prefix];
-    return LIKELY(group != EARLY_NONE) ? early_find(&e->groups[group], e->cell_low, number.high) : ODD;
+    return LIKELY(group != EARLY_NONE) ? early_find(&e->groups[group], number.high) : ODD;
 }
 
 static inline enum err put_item(struct tank *tank, uint32_t lane, uint32_t part, const uint64_t *words,
@@ -608,7 +611,8 @@ static enum err tap_row(struct tap *tap, const struct tap_row *row, struct diag 
     if (atomic_load_explicit(&e->is_dead, memory_order_relaxed))
         return OK;
     struct packed_key key = {{0, 0}};
-    if (!(r->flags & ~(RECORD_CHANNEL | RECORD_OUT)) && fits_item(r->place, r->amount_micro, r->status))
+    if (row->size >= 1u << PLACE_SHIFT && !(r->flags & ~(RECORD_CHANNEL | RECORD_OUT)) &&
+        fits_item(r->place, r->amount_micro, r->status))
         key = packed_key_anywhere(r->var, r->key_size, r->channel);
     const struct early_number number = early_number(key.word[0], key.word[1]);
     if (side == LOCAL) {
@@ -737,8 +741,7 @@ void early_close(struct early *e)
     mem_give(e->lanes);
     mem_give(e->strata);
     mem_give(e->groups);
-    mem_give(e->range_low);
-    mem_give(e->cell_low);
+    mem_give(e->lows);
     mem_give(e->stratum_of_range);
     mem_give(e);
 }
@@ -868,7 +871,7 @@ static size_t cut_of(const struct early *e, uint32_t range, uint8_t *to)
     memcpy(to, s->head, s->head_size);
     if (range == s->span.begin)
         return s->head_size;
-    const uint64_t low = e->range_low[range];
+    const uint64_t low = s->span.low[range - s->span.begin];
     const unsigned is_digits = s->size > PACKED_RAW_MAX, bits = is_digits ? 4 : 8, all = 64 / bits,
                    count = s->digits < all ? s->digits : all;
     for (unsigned i = 0; i < count; i++) {

@@ -45,6 +45,7 @@ enum {
 
 /* Parts that lie side by side, and where a number goes among them. */
 struct early_span {
+    const uint64_t *low; /* the least number of each, and UINT64_MAX */
     uint64_t first;
     unsigned shift;
     uint32_t begin, count;
@@ -101,7 +102,8 @@ struct early {
     struct early_stratum *strata;
     struct early_span *groups;
     uint32_t stratum_count, group_count;
-    uint64_t *range_low, *cell_low; /* the least number of each */
+    uint64_t *lows; /* of all strata */
+    uint32_t low_count;
     uint16_t *stratum_of_range;
     uint32_t range_count, cell_count;
     struct tank *local, *channel;
@@ -139,11 +141,15 @@ enum err join_begin(struct match *m, struct early_join *j, uint32_t range, unsig
 enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32_t range, unsigned turn,
                     struct sort_entry **entries, size_t *count, struct diag *diag);
 
-static inline uint32_t early_find(const struct early_span *s, const uint64_t *low, uint64_t number)
+/* Most slots of `near` lie within two parts, and which it is cannot be guessed: so that is reckoned without a branch. */
+static inline uint32_t early_find(const struct early_span *s, uint64_t number)
 {
-    uint64_t near = number < s->first ? 0 : (number - s->first) >> s->shift;
+    number -= number == UINT64_MAX;
+    const uint64_t near = number < s->first ? 0 : (number - s->first) >> s->shift;
     uint32_t at = s->near[near < EARLY_NEAR ? near : EARLY_NEAR - 1];
-    while (at + 1 < s->count && low[s->begin + at + 1] <= number)
+    at += s->low[at + 1] <= number;
+    at += s->low[at + 1] <= number;
+    while (UNLIKELY(s->low[at + 1] <= number))
         at++;
     return s->begin + at;
 }

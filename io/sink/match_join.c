@@ -19,7 +19,7 @@ struct early_join {
     struct sort_entry *order, *other, *entries;
     size_t row_room;
     uint32_t *slots; /* number of a row, from 1 on */
-    size_t slot_room;
+    size_t slot_room, slot_count; /* of a range: a power of two */
     uint8_t *bytes; /* of the items */
     size_t bytes_room;
 };
@@ -55,10 +55,9 @@ static void cells_of(const struct early *e, uint32_t range, uint32_t *first, uin
 {
     const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
     const struct early_span *g = &e->groups[e->group_of[s->channel][s->size][s->prefix]];
-    *first = range == s->span.begin ? g->begin : early_find(g, e->cell_low, e->range_low[range]);
-    *last = range + 1 == s->span.begin + s->span.count
-                ? g->begin + g->count - 1
-                : early_find(g, e->cell_low, e->range_low[range + 1] - 1);
+    const uint64_t *const low = s->span.low + (range - s->span.begin);
+    *first = range == s->span.begin ? g->begin : early_find(g, low[0]);
+    *last = range + 1 == s->span.begin + s->span.count ? g->begin + g->count - 1 : early_find(g, low[1] - 1);
 }
 
 enum err join_begin(struct match *m, struct early_join *j, uint32_t range, unsigned turn, struct diag *diag)
@@ -94,6 +93,7 @@ static enum err make_room(struct early_join *j, size_t rows, struct diag *diag)
     }
     if (!j->slot_room || (rows && !j->row_room))
         return mem_fail(diag, rows * sizeof *j->rows, "matched rows");
+    j->slot_count = slots;
     memset(j->slots, 0, slots * sizeof *j->slots);
     return OK;
 }
@@ -277,7 +277,7 @@ enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32
         err = make_room(j, most, diag);
     if (err != OK)
         return err;
-    const size_t mask = j->slot_room - 1, rows = take_local(e, j, &j->local[turn], mask);
+    const size_t mask = j->slot_count - 1, rows = take_local(e, j, &j->local[turn], mask);
     take_channel(e, j, &j->cell[turn], mask);
     for (uint32_t cell = first + 1; rows && err == OK && cell <= last && !match_stopped(m); cell++) {
         err = tank_load(e->channel, cell, &j->more, diag);

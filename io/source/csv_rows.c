@@ -20,13 +20,15 @@ enum err csv_add_reject(struct csv_work *w, uint32_t at, uint32_t size, enum rej
 
 /* The tap is told a row that went out by itself. */
 static __attribute__((noinline)) enum err tell_row(const struct csv_work *w, const struct cell *cells,
-                                                   uint32_t begin, struct outbox *outbox, struct diag *diag)
+                                                   uint32_t begin, uint32_t next, struct outbox *outbox,
+                                                   struct diag *diag)
 {
     _Static_assert(TAP_LINES == (int)CSV_MARK_BYTES, "lines are counted from blocks on that both know");
     const struct plain_plan *plan = normalizer_plain(w->file->normalizer);
     const uint32_t block = begin / TAP_LINES * TAP_LINES;
     struct tap_row row = {.record = w->io->record,
                           .text = {"", 0},
+                          .size = next - begin,
                           .lines = (uint32_t)csv_count_newlines(w->bytes + block, begin - block)};
     for (int k = 0; plan && k < w->file->wanted_count; k++)
         if (w->file->wanted[k] == plan->told)
@@ -54,7 +56,7 @@ enum err csv_take_row(struct csv_work *w, const struct cell *cells, uint32_t beg
     }
     enum err err = put_row(w, record_units(record_var_size(record, normalizer_layout(w->file->normalizer))),
                            begin, next, outbox, diag);
-    return UNLIKELY(outbox->tap != NULL) && err == OK ? tell_row(w, cells, begin, outbox, diag) : err;
+    return UNLIKELY(outbox->tap != NULL) && err == OK ? tell_row(w, cells, begin, next, outbox, diag) : err;
 }
 
 enum err csv_reject_row(struct csv_work *w, uint32_t begin, uint32_t size, uint32_t next,
