@@ -35,13 +35,15 @@ static int settle_carried(struct index *s, uint32_t head)
     for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi)
         carried |= (entry_at(s, number)->flags & RECORD_CARRIED) != 0;
     for (uint32_t at = head; carried && at != NO_ENTRY; at = entry_at(s, at)->hash_hi) {
-        const struct record *gone = entry_at(s, at);
+        struct record *gone = entry_at(s, at);
         if (!(gone->flags & RECORD_GONE) || (gone->flags & RECORD_DEAD))
             continue;
         for (uint32_t number = head; number != NO_ENTRY; number = entry_at(s, number)->hash_hi) {
             struct record *e = entry_at(s, number);
-            if (e->flags & RECORD_CARRIED && is_same_row(s, gone, e) && lives_on(s, head, e, gone) == gone)
+            if (e->flags & RECORD_CARRIED && is_same_row(s, gone, e) && lives_on(s, head, e, gone) == gone) {
                 e->flags |= RECORD_VOIDED;
+                gone->flags |= RECORD_OTHER_DAY; /* one record of the row is enough */
+            }
         }
     }
     return carried;

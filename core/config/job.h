@@ -42,6 +42,11 @@ static inline int source_tells_images(enum source_kind kind)
 {
     return kind != SOURCE_FILES;
 }
+/* Its rows lie in events that say when they were written. A query's rows are all written when it is asked. */
+static inline int source_logs_events(enum source_kind kind)
+{
+    return kind == SOURCE_BINLOG || kind == SOURCE_REPLICA;
+}
 enum format_kind { FORMAT_CSV, FORMAT_FIXED };
 /* Hundredths: two decimals are implied whatever the currency, as in PayPal's reports. */
 enum amount_unit { UNIT_MAJOR, UNIT_MINOR, UNIT_HUNDREDTHS };

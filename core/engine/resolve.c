@@ -136,7 +136,12 @@ static int by_identity(const void *a, const void *b)
 {
     const struct full *x = *(struct full *const *)a, *y = *(struct full *const *)b;
     const int c = span_compare(x->occurrence, y->occurrence);
-    return c ? c : !x->carry - !y->carry;
+    if (c || !x->carry || !y->carry)
+        return c ? c : !x->carry - !y->carry;
+    if (x->carry->is_late != y->carry->is_late)
+        return y->carry->is_late - x->carry->is_late;
+    return x->carry->since != y->carry->since ? (int)x->carry->since - (int)y->carry->since
+                                              : (int)x->day - (int)y->day;
 }
 
 /* What a log with a gap tells under another first key, and says not why, is followed under neither: both records stand. */
@@ -154,8 +159,9 @@ static int takes_part(const struct full *row)
     return !row->asleep && !row->sleeps && !(row->record_flags & RECORD_VOIDED);
 }
 
-/* A log may tell again a row that is carried: its newest image stands in the carried one's place and has its age. What else the
- * log tells of other bill dates is no part of this task. */
+/* A log may tell again a row that is carried: its newest image stands in the carried one's place and has its age. A row that moved from
+ * day to day was final more than once: of its verdicts the last may be reopened, the others stand. What else the log tells of other
+ * bill dates is no part of this task. */
 static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count, struct full **order)
 {
     uint32_t n = 0;
@@ -166,14 +172,17 @@ static enum err fold_carried(struct worker *w, struct full *rows, uint32_t count
     qsort(order, n, sizeof *order, by_identity);
     for (uint32_t i = 0; err == OK && i + 1 < n; i++) {
         struct full *old = order[i], *image = order[i + 1];
-        if (!old->carry || image->carry || !span_equal(old->occurrence, image->occurrence) ||
-            old->currency != image->currency || !same_first_key(w->run->config->job, old, image))
+        if (!old->carry || (image->carry && (!old->carry->is_late || old->carry->hand)) ||
+            !span_equal(old->occurrence, image->occurrence) || old->currency != image->currency ||
+            !same_first_key(w->run->config->job, old, image))
             continue;
-        image->carry = old->carry;
-        image->before = old;
-        image->dup_suspect |= old->dup_suspect;
-        image->record_flags |= old->record_flags & (RECORD_CARRIED | RECORD_LATE);
-        image->record_flags &= (uint16_t)~RECORD_OTHER_DAY;
+        if (!image->carry) {
+            image->carry = old->carry;
+            image->before = old;
+            image->dup_suspect |= old->dup_suspect;
+            image->record_flags |= old->record_flags & (RECORD_CARRIED | RECORD_LATE);
+            image->record_flags &= (uint16_t)~RECORD_OTHER_DAY;
+        }
         old->asleep = 1;
         if (!w->refs_at_hand[old - w->rows_at_hand].gave_way)
             err = judge_drop(w, &w->dropped, &w->dropped_count[old->side], old, old->currency,

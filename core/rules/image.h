@@ -68,6 +68,7 @@ struct image_quick {
     uint64_t hash_seed;
     int64_t amount_power[11], fee_power[11]; /* millionths in a unit by amount_scale + 1; 0: not so simple */
     uint16_t channel, flags, unit_day;
+    uint16_t undated_day;            /* of rows that state no time */
     uint8_t currency, memo_currency; /* of rows without one; the one remembered, for which the powers are */
     uint8_t has_currency, has_direction, has_fee, has_status;
     uint8_t by_date;  /* rows of other days than unit_day are marked */

@@ -47,7 +47,7 @@ static inline __attribute__((always_inline)) int normalize_quick_values(struct i
             return 0;
         row->status = (uint16_t)(word->meaning - 1);
     }
-    row->day = quick->unit_day;
+    row->day = quick->undated_day;
     if (LIKELY(raw->time)) {
         const struct image_day *day = &memo->days[image_day_slot(raw->time)];
         if (UNLIKELY(day->time != raw->time))

@@ -75,6 +75,7 @@ struct normalizer {
                   map or unit, or are not there */
     int carry[CARRY_COLUMNS]; /* cells of a file of carried records */
     uint16_t carry_flags;     /* RECORD_CARRIED, RECORD_LATE; 0: other sources */
+    int dates_by_event;       /* a log's row that states no time has the bill date of its event */
     int stands_by_id;         /* records without a key stand under their occurrence id */
     int keeps_ids;            /* records are to be known again on later days */
     int plain_lean;           /* the same, of those that a part of a pair wants */
@@ -303,6 +304,8 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
     n->sets_aside = n->is_excluded || job->sources[side].exclude_count || job->aside.test_count ||
                     job->aside.merchant_count || job->aside.sampled;
     n->date = rows && rows->date != DAY_NONE ? rows->date : shared->unit_day;
+    n->dates_by_event = source_logs_events(job->sources[side].kind) &&
+                        (source->fields[FIELD_TRADE_TIME].column || source->fields[FIELD_BILL_DATE].column);
     n->zones_differ = strcmp(day_zone_name(shared->zones[side]), day_zone_name(shared->job_zone)) != 0;
     for (unsigned f = 0; f < FIELD_SLOTS; f++) {
         const struct field_rule *rule = &source->fields[f];
@@ -1050,6 +1053,29 @@ static inline int shortened_key(const struct normalizer *n, const struct cell *c
     return -1;
 }
 
+/* The bill date of a row that states none. */
+static inline uint16_t undated_day(const struct normalizer *n, const struct norm_scratch *s)
+{
+    return n->dates_by_event && s->event.owner == n->image.number ? s->event.day : n->shared->unit_day;
+}
+
+uint16_t normalize_event(const struct normalizer *n, struct norm_scratch *s, uint32_t seconds)
+{
+    const uint32_t minute = seconds / 60;
+    if (LIKELY(s->event.owner == n->image.number && s->event.minute == minute))
+        return s->event.day;
+    s->event.owner = n->image.number;
+    s->event.minute = minute;
+    s->event.day = n->shared->unit_day;
+    if (n->dates_by_event && seconds) {
+        const int64_t wall = day_epoch_to_wall(n->shared->job_zone, (int64_t)seconds * 1000000);
+        const uint16_t day = day_of_wall(wall, n->job->cut_minutes);
+        if (day != DAY_NONE)
+            s->event.day = day;
+    }
+    return s->event.day;
+}
+
 static inline enum reject_code read_core(const struct normalizer *n, struct norm_scratch *s,
                                          const struct cell *cells, struct core_fields *out, int want_epoch,
                                          int *bad_cell)
@@ -1156,13 +1182,14 @@ static inline enum reject_code read_core(const struct normalizer *n, struct norm
             out->date_disagrees = time_day != DAY_NONE && time_day != day;
             out->day = day;
         }
-    } else if (out->day == DAY_NONE) {
-        out->day = n->shared->unit_day;
     }
     out->undated = time_day == DAY_NONE && !has_date;
     out->is_timeless = time_day == DAY_NONE;
-    if (out->day == DAY_NONE)
-        out->day = n->shared->unit_day;
+    s->event.gave_date = 0;
+    if (out->day == DAY_NONE) {
+        out->day = undated_day(n, s);
+        s->event.gave_date = (uint8_t)n->dates_by_event;
+    }
     return REJECT_NONE;
 }
 
@@ -1871,7 +1898,7 @@ int normalize_image(const struct normalizer *n, struct norm_scratch *s, const st
             return 0;
         row->status = (uint16_t)(memo->meaning - 1);
     }
-    row->day = n->shared->unit_day;
+    row->day = undated_day(n, s);
     if (plan->time >= 0) {
         const struct cell *c = &columns[plan->time];
         if (LIKELY(c->kind == CELL_WALL || c->kind == CELL_EPOCH)) {
@@ -1976,6 +2003,7 @@ int normalize_learn(const struct normalizer *n, struct norm_scratch *s, const st
         .channel = n->key_has_channel ? s->image.channel : 0,
         .flags = (uint16_t)((n->side == CHANNEL ? RECORD_CHANNEL : 0) | RECORD_IMAGE),
         .unit_day = n->shared->unit_day,
+        .undated_day = undated_day(n, s),
         .currency = n->job->currency,
         .memo_currency = s->currency_memo_index,
         .memo_letters = s->currency_memo,

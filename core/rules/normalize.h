@@ -128,6 +128,13 @@ struct norm_scratch {
         uint16_t channel; /* 0: not asked for yet */
         struct image_memo memo;
     } image;
+    struct { /* of normalize_event */
+        uint64_t owner;
+        uint32_t minute; /* of the epoch, in which the event at hand lies */
+        uint16_t day;
+        uint8_t
+            gave_date; /* to the row that normalize_hot or normalize_full took last: it states no date of its own */
+    } event;
     int64_t note_day; /* the day that note_day_is_even was asked of last */
     uint8_t note_day_known, note_day_even;
     struct id_print id;      /* the same, where ids are kept (keeps_ids) */
@@ -172,6 +179,9 @@ struct record_layout normalizer_layout_of(const struct job *job, enum side side)
  * caller sets. `*bad_cell` is the index of the cell that is to blame, or -1. */
 enum reject_code normalize_hot(const struct normalizer *normalizer, struct norm_scratch *scratch,
                                const struct cell *cells, struct record *record, int *bad_cell);
+/* Before the rows of a log's event: its time, epoch seconds (0: it has none). Where the job maps a time or a bill date and a row states
+ * neither, its bill date is the event's. Given back: the bill date of such rows. */
+uint16_t normalize_event(const struct normalizer *normalizer, struct norm_scratch *scratch, uint32_t seconds);
 /* The same for a usual row of a plain source that lies between separators: column c is bytes[seps[c - 1] + 1,
  * seps[c]). 0 when it is anything else: then normalize_hot says what it is. */
 int normalize_plain(const struct normalizer *normalizer, struct norm_scratch *scratch, const uint8_t *bytes,

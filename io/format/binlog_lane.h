@@ -28,7 +28,7 @@
 /* The rows that are left of a row event. */
 struct binlog_lanes {
     const uint8_t *at, *end;      /* end: what was taken ends at or before it */
-    const struct binlog_row *row; /* op, table, event_offset, table_map_offset; nothing else of it */
+    const struct binlog_row *row; /* op, table, timestamp and offsets; nothing else of it */
     uint32_t row_index;           /* of the row at `at` */
     uint64_t offset;              /* of `at`, in the file */
     /* Private. */

@@ -173,6 +173,7 @@ static enum err again(struct binlog_source *s, struct worker_io *io, const struc
     if (err != OK)
         return err;
     io->again_table = row->table;
+    normalize_event(*normalizer, &io->scratch, row->timestamp);
     *image = row->op == BINLOG_DELETE ? row->before : row->after;
     if (!row->is_whole && !add_folded(s, *normalizer, ref->place, *image))
         err = diag_set(diag, ERR_BUG, "invariant.fold", "please report this with the logs",

@@ -393,12 +393,15 @@ static enum err send_unreadable(struct decoding *d, const struct binlog_row *row
  * (`cells` NULL, or unreadable). Of the task's own day only what was read before is asked for, and of the others what is new: `own` NULL or
  * `sums`. A log that grows has what is to come when the day comes. */
 static int add_step(struct decoding *d, struct binlog_source *to, uint64_t place, const struct cell *cells,
-                    struct log_sums *sums, struct log_sums *own)
+                    int is_before, struct log_sums *sums, struct log_sums *own)
 {
     struct record *record = d->io->record;
     const struct norm_shared *shared = to->config.shared;
     int bad_cell;
     if (!cells || normalize_hot(d->normalizer, &d->io->scratch, cells, record, &bad_cell) != REJECT_NONE)
+        return -1;
+    /* When an image that states no time was written is not known from what was written next. */
+    if (is_before && d->io->scratch.event.gave_date)
         return -1;
     const int at = log_step_of(shared->unit_day, record->day);
     if (at < 0 || (record->day == shared->unit_day) != (own != NULL) ||
@@ -423,13 +426,13 @@ static void note_steps(struct decoding *d, const struct binlog_row *row, const s
     const uint64_t place = d->input->base + row->image_offset;
     if (place < to->since) {
         if (to->steps.reads_again) {
-            add_step(d, to, place, was, NULL, &to->steps.held_was);
-            add_step(d, to, place, is, NULL, &to->steps.held_is);
+            add_step(d, to, place, was, 1, NULL, &to->steps.held_was);
+            add_step(d, to, place, is, 0, NULL, &to->steps.held_is);
         }
         return;
     }
-    const int at = add_step(d, to, place, was, to->steps.was, NULL);
-    add_step(d, to, place, is, to->steps.is, NULL);
+    const int at = add_step(d, to, place, was, 1, to->steps.was, NULL);
+    add_step(d, to, place, is, 0, to->steps.is, NULL);
     if (at < 0 || row->op != BINLOG_DELETE)
         return;
     pthread_mutex_lock(&to->lock);
@@ -632,6 +635,7 @@ static enum err decode(struct decoding *d, struct binlog_rows *rows, struct diag
         const struct binlog_row *row;
         if ((step = binlog_rows_step(rows, &row, diag)) != STEP_MORE)
             break;
+        normalize_event(d->normalizer, &d->io->scratch, row->timestamp);
         err = UNLIKELY(d->change_fn != NULL) ? d->change_fn(d, row, diag)
               : d->row_fn                    ? show_change(d, row, diag)
                                              : take_change(d, row, diag);

@@ -62,6 +62,7 @@ enum err log_run(struct log_run *run, struct binlog_rows *rows, int *is_done, st
         return OK;
     if (UNLIKELY(run->one_day) && b.row->op != BINLOG_INSERT)
         return OK;
+    run->quick.undated_day = normalize_event(run->normalizer, run->scratch, b.row->timestamp);
     const uint8_t *at = b.at;
     const uint32_t op = b.row->op, first = b.row_index;
     const uint64_t back_map = b.row->event_offset - b.row->table_map_offset;

@@ -7,11 +7,13 @@ A book whose log is another file each day: what a day's file says of days that a
 one folder, and nothing else is; with `files:` of all days the day is done again and is right. What it says of days to come is read once more
 when they come, and told where its file is gone by then.
 """
+import calendar
 import concurrent.futures
 import os
 import shutil
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -26,6 +28,11 @@ BY_DATE, ALL = "binlog/{date}/mysql-bin.*", "binlog/*/mysql-bin.*"
 A_BILL = ("c1", "A", "TA", "100.00", "CNY", "SUCCESS", ONE)
 
 
+def noon(day):
+    """In seconds, of Asia/Shanghai."""
+    return calendar.timegm(time.strptime(day + " 04:00:00", "%Y-%m-%d %H:%M:%S"))
+
+
 class Book(changes.Book):
     def __init__(self, root, files=BY_DATE):
         super().__init__(root)
@@ -36,10 +43,10 @@ class Book(changes.Book):
             file.write(JOB.replace("binlog/mysql-bin.*", files).replace("suspense:", "  window: none\nsuspense:") + "output: {match: true}\n")
 
     def log(self, day, *transactions):
-        """The day's file; of several transactions."""
+        """The day's file, written at its noon; of several transactions."""
         self.files += 1
         os.makedirs(f"{self.root}/binlog/{day}", exist_ok=True)
-        log = Log(f"{self.root}/binlog/{day}/mysql-bin.{self.files:06d}")
+        log = Log(f"{self.root}/binlog/{day}/mysql-bin.{self.files:06d}", begun=noon(day))
         for changes_of in transactions:
             log.transaction(*changes_of)
         log.close()

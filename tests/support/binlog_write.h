@@ -17,6 +17,7 @@
 struct log {
     uint8_t *bytes;
     size_t size, room;
+    uint32_t later_s; /* events are this much later than 2026-01-01 */
 };
 
 /* The body of an event while it is put together. */
@@ -71,7 +72,7 @@ static inline void log_event_with(struct log *log, unsigned type, unsigned flags
     uint8_t head[BINLOG_HEADER_SIZE] = {0};
     struct body h = {.size = 0};
     uint32_t total = (uint32_t)(BINLOG_HEADER_SIZE + size + 4);
-    body_le(&h, 1767225600, 4);
+    body_le(&h, 1767225600 + log->later_s, 4);
     body_le(&h, type, 1);
     body_le(&h, 1, 4);
     body_le(&h, total, 4);

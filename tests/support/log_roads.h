@@ -89,6 +89,7 @@ static enum err travel(struct road *road, const struct binlog_options *options,
             break;
         struct image_row image;
         const struct cell *cells = row->op == BINLOG_DELETE ? row->before : row->after;
+        normalize_event(normalizer, &scratch, row->timestamp);
         if ((row->op == BINLOG_UPDATE && !normalize_image_stays(normalizer, row->before, row->after)) ||
             !normalize_image(normalizer, &scratch, cells, &image)) {
             road->odd++;
