@@ -179,6 +179,13 @@ const struct binlog_walk_counts *binlog_walk_counts(const struct binlog_walk *wa
 struct binlog_alter;
 const struct binlog_alter *binlog_walk_alters(const struct binlog_walk *walk, size_t *count);
 
+/* Who is asked where rows of a watched table come or go without row images, at a statement of the file that was begun as `file_index`. OK: the
+ * walk goes on; else `diag` is filled, and it fails. `rows_met`: the walk went over row events of the table before. `found` lives until the
+ * call returns. Without such a one the walk fails where rows were met, or binlog_walk_seen was called. */
+typedef enum err binlog_erase_fn(void *context, uint32_t file_index, uint64_t offset, int rows_met,
+                                 const char *found, struct diag *diag);
+void binlog_walk_erases(struct binlog_walk *walk, binlog_erase_fn *ask, void *context);
+
 /* For streams, which a server sends from somewhere in a file on (io/source/capture.h). A step is then given one event.
  *
  * The next event lies at `position`: what is before it was not sent. No group may be open, and the FORMAT_DESCRIPTION must

@@ -77,8 +77,10 @@ struct binlog_walk {
     uint64_t step_begin; /* position where the step's bytes begin */
     struct prepared *prepared;
     size_t prepared_count, prepared_room;
-    uint8_t *watch_seen; /* by watch: row events of it were met */
-    int wanted;          /* binlog_walk_wanted */
+    uint8_t *watch_seen;    /* by watch: row events of it were met */
+    binlog_erase_fn *erase; /* NULL: nobody is asked */
+    void *erase_context;
+    int wanted; /* binlog_walk_wanted */
     struct binlog_payload payload;
     struct binlog_walk_counts counts;
     /* Bodies of the file's last BEGIN (behind its first 8 bytes: thread and time) and of its last TABLE_MAP: the next transaction is most
@@ -218,6 +220,12 @@ size_t binlog_walk_prepared(const struct binlog_walk *walk)
 void binlog_walk_seen(struct binlog_walk *walk)
 {
     memset(walk->watch_seen, 1, (size_t)walk->options->watch_count);
+}
+
+void binlog_walk_erases(struct binlog_walk *walk, binlog_erase_fn *ask, void *context)
+{
+    walk->erase = ask;
+    walk->erase_context = context;
 }
 
 /* Makes room for one more element. */
@@ -384,14 +392,22 @@ static enum step statement_changes(struct binlog_walk *walk, const struct binlog
 static enum step statement_erases(struct binlog_walk *walk, const struct binlog_event *event,
                                   const struct statement *statement, struct span text, struct diag *diag)
 {
-    /* Before the first row of the table was met there is nothing here that could go away. */
-    if (statement->watch_index < 0 || !walk->watch_seen[statement->watch_index])
+    if (statement->watch_index < 0)
         return STEP_MORE;
+    /* Before the first row of the table was met there is nothing here that could go away. */
+    const int met = walk->watch_seen[statement->watch_index];
     const struct binlog_watch *watch = &walk->options->watch[statement->watch_index];
+    char found[800];
+    if (!met && !walk->erase)
+        return STEP_MORE;
+    snprintf(found, sizeof found, "rows of %.250s.%.250s come or go here without row images: \"%.*s\"",
+             watch->database, watch->table, (int)(text.size < 160 ? text.size : 160), text.data);
+    if (walk->erase)
+        return walk->erase(walk->erase_context, walk->file_index, event->offset, met, found, diag) == OK
+                   ? STEP_MORE
+                   : STEP_FAILED;
     return binlog_fail(diag, walk->name, event->offset, "binlog.ddl",
-                       "start from a later file, or leave out the files before this statement",
-                       "rows of %s.%s come or go here without row images: \"%.*s\"", watch->database,
-                       watch->table, (int)(text.size < 160 ? text.size : 160), text.data);
+                       "start from a later file, or leave out the files before this statement", "%s", found);
 }
 
 /* What a statement does to columns of a watched table. Who decodes the rows knows which columns count (binlog_walk_alters). */

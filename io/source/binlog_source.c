@@ -120,6 +120,18 @@ static enum err find_files(struct binlog_source *s, struct diag *diag)
     return err;
 }
 
+/* A statement takes rows away, or brings some. Before the first row there is nothing that could go, but for what is carried; and that was told
+ * in front of the place up to which the task before had read, which went over what stands there itself. */
+static enum err ask_erased(void *context, uint32_t file_index, uint64_t offset, int rows_met,
+                           const char *found, struct diag *diag)
+{
+    const struct binlog_source *s = context;
+    const uint64_t place = s->set.files[file_index].base + offset;
+    if (!rows_met && !(s->schema.has_kept && place >= s->schema.kept.first))
+        return OK;
+    return log_schema_erased(&s->schema, place, found, s->borrows || s->schema.is_off, diag);
+}
+
 /* `lender`: whose files are read once more, as it found them: a log that its server has open has grown meanwhile; or NULL. */
 static enum err open_source(struct source **out, const struct source_config *config,
                             const struct binlog_source *lender, struct diag *diag)
@@ -153,6 +165,7 @@ static enum err open_source(struct source **out, const struct source_config *con
     if (err == OK)
         err = binlog_walk_open(&s->walk, &s->columns.options, diag);
     if (err == OK) {
+        binlog_walk_erases(s->walk, ask_erased, s);
         s->formats = mem_take_zero((size_t)s->set.count + 1, sizeof *s->formats);
         if (!s->formats)
             err = mem_fail(diag, s->set.count * sizeof *s->formats, "the list of logs");
@@ -200,8 +213,6 @@ static enum err binlog_begin(struct source *source, const char *folder, struct d
     /* Of several logs of a file a day one may hold copies of days before, another not: what each of them holds is asked for. */
     if (s->tells_steps && s->since && is_by_date(s->spec) && s->config.log_day_count)
         s->steps.reads_again = 1;
-    if (s->schema.has_kept) /* a TRUNCATE takes away what is carried */
-        binlog_walk_seen(s->walk);
     return err;
 }
 

@@ -120,20 +120,65 @@ static enum err stop(const struct log_schema *schema, uint64_t place, const char
                     (unsigned long long)(place - file->base), found);
 }
 
+/* Does what stands before `name`'s end name the file, as people do? */
+static int names_file(const char *name, size_t size, const struct input_file *file)
+{
+    const char *const said[] = {log_base_name(file->path), file->path, file->shown};
+    const size_t shown = strlen(file->shown);
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++)
+        if (strlen(said[i]) == size && memcmp(said[i], name, size) == 0)
+            return 1;
+    return size > shown && name[size - shown - 1] == '/' &&
+           memcmp(name + size - shown, file->shown, shown) == 0;
+}
+
+/* Has a person looked at this place? Then a note tells of it, unless it was told before. */
+static int is_accepted(const struct log_schema *schema, uint64_t place, const char *found, int is_again)
+{
+    const struct input_file *file = file_of(schema, place);
+    char at[24];
+    snprintf(at, sizeof at, "%llu", (unsigned long long)(place - file->base));
+    for (int i = 0; i < schema->spec->accept_count; i++) {
+        const char *const name = schema->spec->accept[i], *const behind = strrchr(name, '@');
+        if (!behind || strcmp(behind + 1, at) != 0 || !names_file(name, (size_t)(behind - name), file))
+            continue;
+        if (!is_again)
+            fprintf(stderr, "note: %s@%s: %s; accepted, as the job says\n", file->path, at, found);
+        return 1;
+    }
+    return 0;
+}
+
+/* FILE@POSITION as `accept:` takes it. */
+static void print_accept(const struct log_schema *schema, uint64_t place, char at[600])
+{
+    const struct input_file *file = file_of(schema, place);
+    snprintf(at, 600, "%.500s@%llu", log_base_name(file->path), (unsigned long long)(place - file->base));
+}
+
+enum err log_schema_erased(const struct log_schema *schema, uint64_t place, const char *found, int is_again,
+                           struct diag *diag)
+{
+    char at[600], hint[sizeof diag->hint];
+    if (is_accepted(schema, place, found, is_again))
+        return OK;
+    print_accept(schema, place, at);
+    snprintf(
+        hint, sizeof hint,
+        "once somebody has looked at what became of its rows (those that were told before stay as they "
+        "were told), beside `table:`: accept: [\"%.120s\"]; or start from a later file with a fresh copy "
+        "of the table before it",
+        at);
+    return stop(schema, place, "binlog.ddl", hint, found, diag);
+}
+
 enum err log_schema_stop_kept(const struct log_schema *schema, uint64_t place, const char *found,
                               struct diag *diag)
 {
-    const struct source_spec *spec = schema->spec;
-    const struct input_file *file = file_of(schema, place);
     char at[600], hint[sizeof diag->hint];
-    snprintf(at, sizeof at, "%.500s@%llu", log_base_name(file->path),
-             (unsigned long long)(place - file->base));
-    for (int i = 0; i < spec->accept_count; i++)
-        if (strcmp(spec->accept[i], at) == 0) {
-            fprintf(stderr, "note: %s@%llu: %s; accepted, as the job says\n", file->path,
-                    (unsigned long long)(place - file->base), found);
-            return OK;
-        }
+    if (is_accepted(schema, place, found, 0))
+        return OK;
+    print_accept(schema, place, at);
     snprintf(hint, sizeof hint,
              "change the table or the job back; or, once somebody has looked at what is in suspense "
              "(suspense.csv of the day before) and its rows will change no more, beside `table:`: accept: "

@@ -69,8 +69,12 @@ enum err log_schema_alter(struct log_schema *schema, const struct binlog_alter *
 enum err log_schema_end(const struct log_schema *schema, struct diag *diag);
 
 void schema_version_fini(struct schema_version *version);
-/* Stops at a place, FILE@POSITION, unless the job says that it is accepted there: then a note tells of it. */
+/* Stops at a place, FILE@POSITION, unless the job says that it is accepted there: then a note tells of it. The file may be spelled as messages
+ * do, as seen from the job's folder, by a path that ends so, or by its name alone. */
 enum err log_schema_stop_kept(const struct log_schema *schema, uint64_t place, const char *found,
                               struct diag *diag);
+/* The same of a statement that takes rows away, or brings some, without images. `is_again`: it was told before. */
+enum err log_schema_erased(const struct log_schema *schema, uint64_t place, const char *found, int is_again,
+                           struct diag *diag);
 
 #endif
