@@ -282,6 +282,7 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
     json_object_set_new(root, "bytes_spilled", json_integer((json_int_t)spilled));
     json_object_set_new(root, "bytes_read_back", json_integer((json_int_t)read_back));
     json_object_set_new(root, "records_spilled", json_integer((json_int_t)records));
+    json_object_set_new(root, "matches_read_once", json_integer((json_int_t)report->matches_early));
     json_object_set_new(root, "peak_rss_bytes", json_integer((json_int_t)peak_rss()));
     json_object_set_new(root, "memory_budget_bytes", json_integer((json_int_t)report->memory));
     json_object_set_new(root, "threads", json_integer(report->threads));

@@ -16,6 +16,7 @@ struct report {
     uint32_t threads;
     const char *io_name;
     uint64_t spilled, memory;
+    uint64_t matches_early; /* rows of match.csv for which no file was read again */
 };
 
 /* summary.json; byte-stable. *out is the caller's, freed by free(). */

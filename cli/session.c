@@ -421,6 +421,7 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
                             .io_name =
                                 s->io.fell_back || s->io.config.backend == RING_POSIX ? "posix" : "uring",
                             .spilled = results_spilled_bytes(s->results),
+                            .matches_early = results_early_matches(s->results),
                             .memory = s->memory};
     if (err == OK)
         err = write_aggregate(s, &report, digest_lines, diag);

@@ -97,6 +97,14 @@ uint64_t match_spilled(const struct match *m)
     return m->spilled;
 }
 
+uint64_t match_early_pairs(const struct match *m)
+{
+    uint64_t joined = 0;
+    for (uint32_t i = 0; m->early && i < m->config.lanes; i++)
+        joined += m->early->lanes[i].joined;
+    return joined;
+}
+
 enum err match_open_tank(struct match *m, struct tank **out, uint32_t partitions, uint64_t expected,
                          size_t memory, struct diag *diag)
 {

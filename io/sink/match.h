@@ -56,6 +56,8 @@ void match_stop(struct match *match);
 /* `digest` gets that of the file's rows without their places. */
 enum err match_finish(struct match *match, char digest[DIGEST_TEXT], struct diag *diag);
 uint64_t match_spilled(const struct match *match);
+/* Pairs whose rows were taken while the files were read; the other ones' were read again. Behind the stages. */
+uint64_t match_early_pairs(const struct match *match);
 void match_close(struct match *match);
 
 #endif

@@ -1212,6 +1212,11 @@ uint64_t results_spilled_bytes(const struct results *s)
     return bytes;
 }
 
+uint64_t results_early_matches(const struct results *s)
+{
+    return s->match ? match_early_pairs(s->match) : 0;
+}
+
 /* ---- writing files ---- */
 
 /* Where a merge stands in one sorted run: in memory, or in a lane's file. */

@@ -103,5 +103,7 @@ void results_close(struct results *results);
 /* The largest breaks of all, largest first. */
 uint32_t results_largest(struct results *results, struct largest_break out[LARGEST_MAX]);
 uint64_t results_spilled_bytes(const struct results *results);
+/* Rows of match.csv for which no file was read again. */
+uint64_t results_early_matches(const struct results *results);
 
 #endif
