@@ -200,19 +200,6 @@ static enum step claim_fold(struct binlog_source *s, struct ticket *ticket)
     return STEP_MORE;
 }
 
-static enum err read_bytes(struct input_file *input, uint8_t *bytes, size_t size, uint64_t offset,
-                           struct diag *diag)
-{
-    ssize_t n = size ? input_pread(input, bytes, size, offset) : 0;
-    if (n < 0)
-        return diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu", input->path,
-                              size, (unsigned long long)offset);
-    if ((size_t)n != size)
-        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                        "%s became shorter while it was read", input->path);
-    return OK;
-}
-
 /* Over the whole events of `bytes` from `from` on; `*walked`: so many bytes more. */
 static enum step walk_on(struct binlog_source *s, const uint8_t *bytes, size_t from, size_t size,
                          size_t *walked, struct diag *diag)
@@ -262,7 +249,7 @@ enum step binlog_claim_next(struct source *source, struct worker_io *io, struct 
         uint64_t left = input->size - s->decoded;
         const size_t room = left < io->chunk + (uint64_t)IO_OVERLAP ? (size_t)left : io->chunk + IO_OVERLAP;
         size_t size = s->given && s->given + GUESS_SLACK < room ? s->given + GUESS_SLACK : room;
-        if (read_bytes(input, bytes, size, s->decoded, diag) != OK)
+        if (input_pread_all(input, bytes, size, s->decoded, diag) != OK)
             return STEP_FAILED;
         size_t skip = (size_t)(s->walked - s->decoded), walked_here = 0;
         enum step step = STEP_IDLE;
@@ -273,7 +260,7 @@ enum step binlog_claim_next(struct source *source, struct worker_io *io, struct 
         /* Another size than before: all that fits. */
         const uint64_t pending = binlog_walk_pending_begin(s->walk);
         if (err == OK && size < room && (pending <= s->decoded || s->decoded + size - pending > GUESS_TAIL)) {
-            if (read_bytes(input, bytes + size, room - size, s->decoded + size, diag) != OK)
+            if (input_pread_all(input, bytes + size, room - size, s->decoded + size, diag) != OK)
                 return STEP_FAILED;
             size = room;
             if (skip <= size) {

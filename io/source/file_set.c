@@ -763,6 +763,18 @@ ssize_t input_pread(struct input_file *input, void *buffer, size_t size, uint64_
     return n;
 }
 
+enum err input_pread_all(struct input_file *input, void *bytes, size_t size, uint64_t offset,
+                         struct diag *diag)
+{
+    const ssize_t n = size ? input_pread(input, bytes, size, offset) : 0;
+    if (n == (ssize_t)size)
+        return OK;
+    return n < 0 ? diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu",
+                                  input->path, size, (unsigned long long)offset)
+                 : diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                            "%s became shorter while it was read", input->path);
+}
+
 int input_ready(struct input_file *input, uint64_t end, struct diag *diag)
 {
     int whole = 1;

@@ -112,6 +112,9 @@ void input_give(struct input_file *input);
 enum err input_open_failed(const struct input_file *input, int error, struct diag *diag);
 /* sys_pread_full on it; -errno. */
 ssize_t input_pread(struct input_file *input, void *buffer, size_t size, uint64_t offset);
+/* The same of bytes that must be there. */
+enum err input_pread_all(struct input_file *input, void *bytes, size_t size, uint64_t offset,
+                         struct diag *diag);
 
 /* Of a name, without the .gz, .zst or .zip that packers append. */
 size_t file_bare_length(const char *path);

@@ -21,18 +21,6 @@ void log_order_fini(struct log_order *order)
 
 /* ---- reading ---- */
 
-static enum err read_at(struct input_file *input, uint8_t *bytes, size_t size, uint64_t offset,
-                        struct diag *diag)
-{
-    const ssize_t n = input_pread(input, bytes, size, offset);
-    if (n == (ssize_t)size)
-        return OK;
-    return n < 0 ? diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu",
-                                  input->path, size, (unsigned long long)offset)
-                 : diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                            "%s became shorter while it was read", input->path);
-}
-
 static enum err read_head(struct binlog_head *head, struct input_file *input, struct diag *diag)
 {
     size_t need = HEAD_BYTES;
@@ -41,7 +29,7 @@ static enum err read_head(struct binlog_head *head, struct input_file *input, st
         uint8_t *bytes = mem_take(size);
         if (!bytes)
             return mem_fail(diag, size, "a log's head");
-        enum err err = read_at(input, bytes, size, 0, diag);
+        enum err err = input_pread_all(input, bytes, size, 0, diag);
         const int done = err != OK || binlog_head_read(head, bytes, size, size == input->size, &need);
         mem_give(bytes);
         if (done || need > BINLOG_HEAD_MAX)
@@ -54,7 +42,7 @@ static enum err read_next_name(char *name, size_t room, const struct binlog_head
 {
     uint8_t bytes[BINLOG_TAIL_MAX];
     const size_t size = input->size < sizeof bytes ? (size_t)input->size : sizeof bytes;
-    enum err err = read_at(input, bytes, size, input->size - size, diag);
+    enum err err = input_pread_all(input, bytes, size, input->size - size, diag);
     name[0] = 0;
     if (err == OK)
         binlog_tail_read(name, room, &head->format, bytes, size);
@@ -91,9 +79,9 @@ static enum err compare(struct input_file *a, struct input_file *b, uint8_t *byt
         const size_t want = at == 0 && size > HEAD_BYTES ? HEAD_BYTES
                             : size - at < PIECE          ? (size_t)(size - at)
                                                          : PIECE;
-        err = read_at(a, bytes, want, at, diag);
+        err = input_pread_all(a, bytes, want, at, diag);
         if (err == OK)
-            err = read_at(b, bytes + PIECE, want, at, diag);
+            err = input_pread_all(b, bytes + PIECE, want, at, diag);
         if (at == 0 && want > FLAGS_AT)
             bytes[FLAGS_AT] = bytes[PIECE + FLAGS_AT] = 0;
         *same = memcmp(bytes, bytes + PIECE, want) == 0;

@@ -16,18 +16,6 @@ static enum err cut(const struct input_file *input, uint64_t at, const char *why
         (unsigned long long)where);
 }
 
-static enum err read_tail(struct input_file *input, uint8_t *bytes, size_t size, uint64_t offset,
-                          struct diag *diag)
-{
-    const ssize_t n = input_pread(input, bytes, size, offset);
-    if (n == (ssize_t)size)
-        return OK;
-    return n < 0 ? diag_set_errno(diag, (int)-n, "read", "%s: cannot read %zu bytes at byte %llu",
-                                  input->path, size, (unsigned long long)offset)
-                 : diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                            "%s became shorter while it was read", input->path);
-}
-
 /* `*whole`: a whole event, that says itself where it ends, lies at `offset`. */
 static enum err look_at(struct input_file *input, const uint8_t *head, uint64_t offset,
                         const struct binlog_format *format, int *whole, struct diag *diag)
@@ -43,7 +31,7 @@ static enum err look_at(struct input_file *input, const uint8_t *head, uint64_t 
     uint8_t *bytes = mem_take(size);
     if (!bytes)
         return mem_fail(diag, size, "an event");
-    const enum err err = read_tail(input, bytes, size, offset, diag);
+    const enum err err = input_pread_all(input, bytes, size, offset, diag);
     *whole = err == OK && binlog_sum_right(bytes, size);
     mem_give(bytes);
     return err;
@@ -61,7 +49,7 @@ enum err log_tail_check(struct input_file *input, uint64_t at, const struct binl
     for (uint64_t from = at; err == OK && input->size - from >= BINLOG_HEADER_SIZE;) {
         const size_t size = input->size - from < PIECE ? (size_t)(input->size - from) : PIECE;
         const size_t heads = size - BINLOG_HEADER_SIZE + 1;
-        err = read_tail(input, bytes, size, from, diag);
+        err = input_pread_all(input, bytes, size, from, diag);
         /* MariaDB 11 says 0 where a transaction's events end. */
         if (err == OK && from == at) {
             const uint32_t end = read_le32(bytes + END_AT);
