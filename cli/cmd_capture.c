@@ -1,24 +1,16 @@
 /* cli/cmd_capture.c: tieout capture JOB.yaml: what a server writes into its log, kept as it comes. */
 #include "cli/cmd.h"
 #include "cli/moment.h"
+#include "cli/signals.h"
 #include "core/base/mem.h"
 #include "core/config/job.h"
 #include "io/source/capture.h"
 #include "io/source/replica.h"
 #include "io/source/segments.h"
 #include <jansson.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static volatile int interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
 
 static void show_json(const struct capture_status *s, int64_t heard_ms)
 {
@@ -96,20 +88,14 @@ int cmd_capture(const struct options *options)
         err = show_status(directory, options->format && strcmp(options->format, "json") == 0, &diag);
     } else if (err == OK) {
 #if TIEOUT_MYSQL
-        struct sigaction action = {.sa_handler = on_signal};
-        sigaction(SIGINT, &action, NULL);
-        sigaction(SIGTERM, &action, NULL);
-        sigaction(SIGHUP, &action, NULL);
-        signal(SIGXFSZ, SIG_IGN);
+        signals_catch();
         struct replica_config config = {.job = job,
                                         .side = LOCAL,
                                         .directory = directory,
                                         .catch_up = options->catch_up,
-                                        .interrupted = &interrupted};
+                                        .interrupted = signals_interrupted};
         err = replica_capture(&config, &diag);
 #else
-        (void)on_signal;
-        (void)interrupted;
         err = diag_set(&diag, ERR_USAGE, "capture.built", "install libmariadb-dev and build again",
                        "this program was built without libmariadb");
 #endif

@@ -5,6 +5,7 @@
  */
 #include "cli/cmd.h"
 #include "cli/session.h"
+#include "cli/signals.h"
 #include "cli/task_run.h"
 #include "io/push/pusher.h"
 #include <string.h>
@@ -93,9 +94,10 @@ static int one_round(const struct options *o, int init_at, struct diag *diag)
     const struct task_run_ask ask = {.ignore_next_at = 0};
     if (err == OK)
         err = task_run_all(&folder, o, &ask, &end, diag);
-    if (err == OK && !session_interrupted()) {
+    if (err == OK && !*signals_interrupted) {
         /* A sink that is down holds up nothing: what is due is sent once, the rest waits for the next round. */
-        struct push_options push = {.state_directory = folder.state_path, .tell = tell};
+        struct push_options push = {
+            .state_directory = folder.state_path, .interrupted = signals_interrupted, .tell = tell};
         struct push_result pushed;
         struct diag why = {0};
         if (push_run(state_db(folder.state), folder.book, &push, &pushed, &why) != OK)
@@ -115,7 +117,7 @@ int cmd_daemon(const struct options *o)
         diag_print(&diag, stderr);
         return ERR_USAGE;
     }
-    session_catch_signals();
+    signals_catch();
     int code = 0;
     do {
         diag = (struct diag){0};
@@ -125,10 +127,10 @@ int cmd_daemon(const struct options *o)
         if (code == ERR_USAGE ||
             (code == ERR_STATE && diag.err == ERR_STATE && strcmp(diag.code, "state.locked") != 0))
             return code; /* a person has to look at it; nothing gets better by itself */
-        for (uint64_t s = 0; !o->once && s < o->every && !session_interrupted(); s++) {
+        for (uint64_t s = 0; !o->once && s < o->every && !*signals_interrupted; s++) {
             const struct timespec second = {1, 0};
             nanosleep(&second, NULL);
         }
-    } while (!o->once && !session_interrupted());
-    return session_interrupted() ? 0 : code;
+    } while (!o->once && !*signals_interrupted);
+    return *signals_interrupted ? 0 : code;
 }

@@ -1,5 +1,6 @@
 /* cli/cmd_fetch.c: tieout fetch JOB.yaml --date= */
 #include "cli/cmd.h"
+#include "cli/signals.h"
 #include "core/config/job.h"
 #include "io/fetch/fetch.h"
 
@@ -21,6 +22,7 @@ int cmd_fetch(const struct options *options)
     struct job *job = NULL;
     enum err err = job_load(&job, options->arguments[0], &diag);
     int files = 0, sides = 0;
+    signals_catch();
     for (int side = 0; err == OK && side < SIDES; side++) {
         if (!job->sources[side].fetch.given)
             continue;
@@ -31,6 +33,7 @@ int cmd_fetch(const struct options *options)
                                       .deadline_s =
                                           options->given[OPTION_ID_deadline] ? (int)options->deadline : -1,
                                       .file = tell_file,
+                                      .interrupted = signals_interrupted,
                                       .context = &files};
         err = fetch_files(&config, &diag);
     }

@@ -1,17 +1,9 @@
 /* cli/cmd_push.c: tieout push */
 #include "cli/book_state.h"
 #include "cli/cmd.h"
+#include "cli/signals.h"
 #include "core/base/text.h"
 #include "io/push/pusher.h"
-#include <signal.h>
-
-static volatile int interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
 
 static void tell_line(void *context, const char *line)
 {
@@ -64,11 +56,7 @@ int cmd_push(const struct options *options)
     struct book *book = NULL;
     struct state *state = NULL;
     struct push_result result = {0};
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
-    signal(SIGXFSZ, SIG_IGN);
+    signals_catch();
     enum err err = book_load(&book, options->jobs, &diag);
     if (err == OK)
         err = check_sink(book, options->sink, &diag);
@@ -77,7 +65,7 @@ int cmd_push(const struct options *options)
     if (err == OK) {
         struct push_options push = {.state_directory = state_directory(state),
                                     .deadline_s = (int64_t)options->push_deadline,
-                                    .interrupted = &interrupted,
+                                    .interrupted = signals_interrupted,
                                     .sink = options->sink,
                                     .revive = options->dead,
                                     .tell = tell_line};
@@ -88,7 +76,7 @@ int cmd_push(const struct options *options)
     int code = (int)err;
     if (err == OK) {
         tell_result(&result, strcmp(options->push_format, "json") == 0);
-        code = interrupted                               ? ERR_INTERRUPTED
+        code = *signals_interrupted                      ? ERR_INTERRUPTED
                : result.waiting || result.alarms_waiting ? ERR_PEER
                : result.dead                             ? 1
                                                          : OK;

@@ -3,6 +3,7 @@
 #include "cli/plan.h"
 #include "cli/registry.h"
 #include "cli/report.h"
+#include "cli/signals.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/base/topology.h"
@@ -42,28 +43,6 @@ enum {
     COUNTS_BYTES_MAX = 256 << 20,
     MATCH_SHARE = 4 /* and of so many for match.csv, where it is asked for */
 };
-
-static volatile int interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-void session_catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
-    signal(SIGXFSZ, SIG_IGN); /* a file at its limit comes back as EFBIG, like a full disk */
-}
-
-int session_interrupted(void)
-{
-    return interrupted;
-}
 
 struct io_context {
     struct worker_io_config config;
@@ -435,7 +414,7 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
     if (err == OK)
         err = results_extra(s->results, "stats.json", text, strlen(text), diag);
     free(text);
-    if (err == OK && interrupted)
+    if (err == OK && *signals_interrupted)
         err = diag_set(diag, ERR_INTERRUPTED, "interrupted",
                        "run the same command again; nothing was published", "stopped before the end");
     if (err == OK && s->manifest)
@@ -571,7 +550,7 @@ static enum err prepare(struct session *s, struct diag *diag)
                                            .write_match = s->job->write_match,
                                            .sort_bytes = s->sort_bytes,
                                            .match_bytes = s->match_bytes,
-                                           .interrupted = &interrupted,
+                                           .interrupted = signals_interrupted,
                                            .backend = s->io.config.backend,
                                            .keep = s->task ? &s->task->keep : NULL};
     enum err err = results_open(&s->results, &results, diag);
@@ -650,7 +629,7 @@ static enum err match(struct session *s, struct diag *diag)
                                    .progress = isatty(2) ? show_progress : NULL,
                                    .progress_context = &s->progress_shown,
                                    .turn = {wait_turn, end_turn, s},
-                                   .interrupted = &interrupted};
+                                   .interrupted = signals_interrupted};
     return run_start(&s->result, &run, diag);
 }
 
@@ -728,7 +707,7 @@ static enum err session_open(struct session **out, struct job *job, const struct
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    session_catch_signals();
+    signals_catch();
     enum err err = OK;
     if (snprintf(s->out_room, sizeof s->out_room, "%s", out_dir) >= (int)sizeof s->out_room)
         err = diag_set(diag, ERR_USAGE, "out.directory", NULL, "the output directory's name is too long");

@@ -71,9 +71,6 @@ enum err session_begin(struct session **out, struct job *job, const struct optio
 void session_match(struct session *session, const struct run_turn *turn);
 int session_end(struct session *session, struct diag *diag);
 void session_close(struct session *session);
-/* 1: a signal said stop. And what catches it. */
-int session_interrupted(void);
-void session_catch_signals(void);
 
 /* Runs the job and reports. `out_dir` is where the set goes; `date` is DAY_NONE for diff. Returns the exit
  * code, or an err with a filled diag in

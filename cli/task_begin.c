@@ -1,4 +1,5 @@
 /* cli/task_begin.c: a task up to its first row: its files are fetched, what the day before left is looked for, the session is opened */
+#include "cli/signals.h"
 #include "cli/task_work.h"
 #include "core/base/mem.h"
 #include "io/fetch/fetch.h"
@@ -264,6 +265,7 @@ static enum err collect(struct task_work *w, struct diag *diag)
                                       .side = (enum side)side,
                                       .date = w->task.day,
                                       .deadline_s = 0,
+                                      .interrupted = signals_interrupted,
                                       .file = tell_file};
         err = fetch_files(&config, diag);
     }

@@ -1,5 +1,6 @@
 /* cli/task_run.c: see task_run.h: which task is next, what becomes of it, and a night of them */
 #include "cli/session.h"
+#include "cli/signals.h"
 #include "cli/task_work.h"
 #include "core/base/mem.h"
 #include "io/ring/sys.h"
@@ -493,7 +494,7 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
     filter.due_only = 1;
     *end = (struct task_run_end){0};
     arena_init(&list.arena);
-    session_catch_signals();
+    signals_catch();
     enum err err = state_lock(folder->state, diag);
     if (err == OK)
         err = tell_left(folder, end, diag);
@@ -510,7 +511,7 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
     int is_beside = 0; /* there are several queues, so one task is read while another is written */
     for (uint32_t i = 1; i < list.count; i++)
         is_beside |= !same_queue(&list.tasks[0], &list.tasks[i]);
-    for (uint32_t i = 0; err == OK && stands && i < list.count && !session_interrupted(); i++) {
+    for (uint32_t i = 0; err == OK && stands && i < list.count && !*signals_interrupted; i++) {
         const struct task *task = &list.tasks[i];
         for (uint32_t k = 0; k < i && !stands[i];
              k++) /* the last of the queue before it says how the queue is */
@@ -545,7 +546,7 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
     mem_give(stands);
     mem_give(list.tasks);
     arena_fini(&list.arena);
-    if (session_interrupted())
+    if (*signals_interrupted)
         end->code = ERR_INTERRUPTED;
     else if (!end->code)
         end->code = end->failed                                ? ERR_MACHINE
@@ -553,7 +554,7 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
                     : end->skipped                             ? ERR_STATE
                     : end->broken || end->changed || end->left ? 1
                                                                : 0;
-    if (err == OK && !session_interrupted())
+    if (err == OK && !*signals_interrupted)
         state_end_run(folder->state);
     return err;
 }

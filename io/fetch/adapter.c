@@ -22,14 +22,14 @@ static int64_t now_ms(void)
 }
 
 /* Reads what it says until it ends or the time is up; its exit status, or -1 when it had to be stopped. */
-static int listen_to(pid_t child, int from, int64_t seconds_left, char *said)
+static int listen_to(pid_t child, int from, int64_t seconds_left, const volatile int *interrupted, char *said)
 {
     size_t used = 0;
     int64_t end = now_ms() + seconds_left * 1000, status_seen = 0;
     int status = 0, stopped = 0, open = 1;
     while (open || !status_seen) {
         int64_t left = end - now_ms();
-        if (left <= 0) {
+        if (left <= 0 || (!stopped && interrupted && *interrupted)) {
             kill(-child, stopped ? SIGKILL : SIGTERM);
             stopped++;
             end = now_ms() + GRACE_SECONDS * 1000;
@@ -52,12 +52,14 @@ static int listen_to(pid_t child, int from, int64_t seconds_left, char *said)
             open = 0; /* a grandchild may hold the pipe; what the program itself said is there */
     }
     said[used] = 0;
+    if (stopped)
+        kill(-child, SIGKILL); /* what it had started itself */
     return stopped ? -1 : status;
 }
 
 enum adapter_end adapter_run(const struct job *job, const struct fetch_spec *spec, const char *date,
-                             const char *channel, const char *folder, int64_t seconds_left, char **said,
-                             struct diag *diag)
+                             const char *channel, const char *folder, int64_t seconds_left,
+                             const volatile int *interrupted, char **said, struct diag *diag)
 {
     char(*secrets)[SECRET_MAX] = mem_take_zero(FETCH_ENV_MAX, SECRET_MAX);
     char options[3][4200];
@@ -95,6 +97,9 @@ enum adapter_end adapter_run(const struct job *job, const struct fetch_spec *spe
         dprintf(2, "%s: %s\n", words[0], strerror(errno));
         _exit(NOT_STARTED);
     }
+    if (child > 0)
+        setpgid(child,
+                child); /* as it does itself: whoever is first, it can be stopped with all that it starts */
     for (int i = 0; secrets && i < spec->env_count; i++)
         secret_wipe(secrets[i]);
     mem_give(secrets);
@@ -102,11 +107,13 @@ enum adapter_end adapter_run(const struct job *job, const struct fetch_spec *spe
         err = diag_set_errno(diag, errno, "adapter", "%s: cannot run it", words[0]);
     if (ends[1] >= 0)
         close(ends[1]);
-    int status = err == OK ? listen_to(child, ends[0], seconds_left, *said) : 0;
+    int status = err == OK ? listen_to(child, ends[0], seconds_left, interrupted, *said) : 0;
     if (ends[0] >= 0)
         close(ends[0]);
     if (err != OK)
         return err == ERR_USAGE ? ADAPTER_REFUSED : ADAPTER_FAILED;
+    if (status == -1 && interrupted && *interrupted)
+        return ADAPTER_INTERRUPTED;
     if (status == -1) {
         diag_set(diag, ERR_PEER, "adapter.time",
                  "give it more time with deadline:", "%s: it was not done at the deadline, and was stopped",

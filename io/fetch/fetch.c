@@ -38,10 +38,28 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-static void sleep_ms(int64_t ms)
+static int is_interrupted(const struct fetch *f)
 {
-    struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&pause, NULL);
+    return f->config->interrupted && *f->config->interrupted;
+}
+
+/* In place of why the last try failed. */
+static enum err interrupted(struct diag *diag)
+{
+    *diag = (struct diag){0};
+    return diag_set(diag, ERR_INTERRUPTED, "interrupted",
+                    "run the same command again: what came is kept, and gone on with",
+                    "fetch: stopped before the end");
+}
+
+/* In short pieces: a signal that comes just before one of them is seen behind it. */
+static void sleep_ms(const struct fetch *f, int64_t ms)
+{
+    const int64_t end = now_ms() + ms;
+    for (int64_t left = ms; left > 0 && !is_interrupted(f); left = end - now_ms()) {
+        const struct timespec pause = {0, (left < 100 ? left : 100) * 1000000};
+        nanosleep(&pause, NULL);
+    }
 }
 
 static int64_t seconds_left(const struct fetch *f)
@@ -51,9 +69,13 @@ static int64_t seconds_left(const struct fetch *f)
 }
 
 /* Waits before the next try: twice as long each time, half of it left to chance, so that many that failed together do
- * not come back together. 0 when the deadline is before that. */
-static int again(struct fetch *f, const struct diag *diag)
+ * not come back together. 0 when the deadline is before that, or when a signal said stop (then `diag` says so). */
+static int again(struct fetch *f, struct diag *diag)
 {
+    if (is_interrupted(f)) {
+        interrupted(diag);
+        return 0;
+    }
     int64_t wait = (int64_t)f->spec->retry_first_s * 1000;
     for (int i = 0; i < f->tries && wait < (int64_t)f->spec->retry_max_s * 1000; i++)
         wait *= 2;
@@ -68,8 +90,10 @@ static int again(struct fetch *f, const struct diag *diag)
         return 0;
     fprintf(stderr, "%s; again in %lld.%lld s\n", diag->what, (long long)wait / 1000,
             (long long)wait % 1000 / 100);
-    sleep_ms(wait);
-    return 1;
+    sleep_ms(f, wait);
+    if (is_interrupted(f))
+        interrupted(diag);
+    return !is_interrupted(f);
 }
 
 /* {date} is 2026-11-19, {yyyymmdd} is 20261119. */
@@ -374,6 +398,10 @@ static enum err copy(struct fetch *f, const char *path, const char *name, int *m
     if (err == OK)
         err = spool_folder_begin(f->spool, name, &part, diag);
     for (part.done = 0; err == OK;) {
+        if (is_interrupted(f)) {
+            err = interrupted(diag);
+            break;
+        }
         ssize_t n = sys_pread_full(fd, piece, PIECE, part.done);
         if (n < 0)
             err = diag_set_errno(diag, (int)-n, "read", "%s: cannot read it", path);
@@ -437,7 +465,7 @@ static enum err copy_matching(struct fetch *f, const char *from, struct diag *di
             if ((n > 4 && strcmp(name + n - 4, ".tmp") == 0) || (n > 5 && strcmp(name + n - 5, ".part") == 0))
                 continue;
             matched++;
-            err = spool_folder_check_name(name, &why);
+            err = is_interrupted(f) ? interrupted(&why) : spool_folder_check_name(name, &why);
             struct transfer_mark noted;
             struct stat st;
             if (err == OK && spool_folder_has(f->spool, name))
@@ -564,8 +592,8 @@ static enum err run_adapter(struct fetch *f, struct diag *diag)
         int error = sys_mkdir(folder, 0700);
         if (error)
             return diag_set_errno(diag, -error, "spool.folder", "%s: cannot make it", folder);
-        enum adapter_end end =
-            adapter_run(f->job, f->spec, f->date, channel, folder, seconds_left(f), &said, &why);
+        enum adapter_end end = adapter_run(f->job, f->spec, f->date, channel, folder, seconds_left(f),
+                                           f->config->interrupted, &said, &why);
         enum err err = OK;
         if (end == ADAPTER_DONE)
             err = take_said(f, folder, said, &why);
@@ -583,7 +611,9 @@ static enum err run_adapter(struct fetch *f, struct diag *diag)
         }
         mem_give(said);
         remove_folder(folder);
-        if (end == ADAPTER_DONE || end == ADAPTER_NO_BILL || end != ADAPTER_AGAIN || !again(f, &why)) {
+        if (end == ADAPTER_INTERRUPTED)
+            interrupted(&why);
+        if (end != ADAPTER_AGAIN || !again(f, &why)) {
             *diag = why;
             return end == ADAPTER_DONE ? err : why.err;
         }
@@ -612,9 +642,9 @@ static enum err wait_until_ready(struct fetch *f, int64_t deadline_s, struct dia
         return diag_set(diag, ERR_PEER, "fetch.early", "run it then, or give it more time with --deadline=",
                         "the bill of %s is not ready before %s", f->date, text);
     fprintf(stderr, "the bill of %s is not ready before %s; waiting\n", f->date, text);
-    while ((now = (int64_t)time(NULL)) < ready)
-        sleep_ms(ready - now > 60 ? 60000 : (ready - now) * 1000);
-    return OK;
+    while ((now = (int64_t)time(NULL)) < ready && !is_interrupted(f)) /* the clock may be set meanwhile */
+        sleep_ms(f, ready - now > 60 ? 60000 : (ready - now) * 1000);
+    return is_interrupted(f) ? interrupted(diag) : OK;
 }
 
 enum err fetch_files(const struct fetch_config *config, struct diag *diag)
@@ -640,7 +670,7 @@ enum err fetch_files(const struct fetch_config *config, struct diag *diag)
         err = expand(&f, f.spec->from[i], from, diag);
         int local = err == OK && (!strstr(from, "://") || strncmp(from, "file://", 7) == 0);
         if (err == OK && !local && !f.transfer)
-            err = transfer_open(&f.transfer, job, f.spec, diag);
+            err = transfer_open(&f.transfer, job, f.spec, config->interrupted, diag);
         if (err != OK)
             break;
         const char *slash = strrchr(from, '/');
@@ -650,5 +680,6 @@ enum err fetch_files(const struct fetch_config *config, struct diag *diag)
     }
     transfer_close(f.transfer);
     spool_folder_close(f.spool);
-    return err;
+    return err == OK && is_interrupted(&f) ? interrupted(diag)
+                                           : err; /* what was not looked at is not called the same */
 }

@@ -16,9 +16,11 @@ struct fetch_config {
     /* Told of each file that is in the spool now: its path, size, digest, and whether it was brought now. */
     void (*file)(void *context, const char *path, uint64_t size, const char *digest, int fresh);
     void *context;
+    const volatile int *interrupted; /* set by a signal: stop; may be NULL */
 };
 
-/* ERR_PEER: a server was not there, not who it should be, or has no such file; ERR_INPUT: what came is not what it
+/* ERR_PEER: a server was not there, not who it should be, or has no such file; ERR_INTERRUPTED: what came is kept to go on
+ * with, and no program of it runs any more; ERR_INPUT: what came is not what it
  * should be. */
 enum err fetch_files(const struct fetch_config *config, struct diag *diag);
 

@@ -13,6 +13,7 @@ struct transfer {
     CURL *curl;
     const struct job *job;
     const struct fetch_spec *spec;
+    const volatile int *interrupted;
     char password[SECRET_MAX], token[SECRET_MAX];
     char error[CURL_ERROR_SIZE];
     /* the try at hand */
@@ -30,8 +31,16 @@ static void path_of(const struct job *job, const char *path, char out[4096])
     snprintf(out, 4096, "%s%s%s", path[0] == '/' ? "" : job->directory, path[0] == '/' ? "" : "/", path);
 }
 
+/* libcurl asks it some times a second. */
+static int is_to_stop(void *context, curl_off_t all_down, curl_off_t down, curl_off_t all_up, curl_off_t up)
+{
+    const struct transfer *t = context;
+    (void)all_down, (void)down, (void)all_up, (void)up;
+    return t->interrupted && *t->interrupted;
+}
+
 enum err transfer_open(struct transfer **out, const struct job *job, const struct fetch_spec *spec,
-                       struct diag *diag)
+                       const volatile int *interrupted, struct diag *diag)
 {
     *out = NULL;
     struct transfer *t = mem_take_zero(1, sizeof *t);
@@ -39,6 +48,7 @@ enum err transfer_open(struct transfer **out, const struct job *job, const struc
         return mem_fail(diag, sizeof *t, "a transfer");
     t->job = job;
     t->spec = spec;
+    t->interrupted = interrupted;
     enum err err = secret_read(t->password, spec->password, job->directory, diag);
     if (err == OK)
         err = secret_read(t->token, spec->token, job->directory, diag);
@@ -178,7 +188,9 @@ static enum err prepare(struct transfer *t, const char *url, int64_t seconds_lef
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, t->error);
     t->error[0] = 0;
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, is_to_stop);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, t);
     curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "sftp,ftp,ftps,http,https");
     curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);

@@ -30,9 +30,10 @@ struct transfer_mark {
     char etag[160]; /* "" */
 };
 
-/* `job`'s directory is what the spec's paths are relative to. Reads the secrets. */
+/* `job`'s directory is what the spec's paths are relative to. Reads the secrets. `*interrupted` (may be
+ * NULL), set by a signal, ends a try within a second: TRANSFER_AGAIN, as if the line had been cut. */
 enum err transfer_open(struct transfer **out, const struct job *job, const struct fetch_spec *spec,
-                       struct diag *diag);
+                       const volatile int *interrupted, struct diag *diag);
 void transfer_close(struct transfer *transfer);
 /* Writes to `fd` from `*done` on, moves `*done`, and fills `mark`; with `*done` > 0, `mark` is what was said before.
  * `seconds_left`: no try takes longer. In `diag` is why it is not whole. */

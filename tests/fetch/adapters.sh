@@ -48,6 +48,32 @@ fetch()
     [ -z "$(find data -name '.*' ! -name . ! -name .fetched ! -name .no-bill 2>/dev/null)" ] || wrong "$1 $2: left behind: $(find data -name '.*')"
 }
 
+# What runs is told to stop, and says that it was.
+stop_fetch()
+{
+    kill $server 2>/dev/null || true
+    code=0
+    wait $server || code=$?
+    server=
+    [ $code -eq 130 ] || wrong "a signal: exit code $code, expected 130"
+    grep -q 'stopped before the end' stderr || wrong "a signal: it does not say that it was stopped"
+}
+
+# The same in the middle of an adapter, whose two processes must be gone then.
+stop_adapter()
+{
+    until [ -s begun ]; do
+        ! has_ended $server || break
+        sleep 0.05
+    done
+    [ -s begun ] || wrong "the adapter has not begun"
+    stop_fetch
+    for pid in $(cat begun); do
+        wait_until "an adapter's process has ended" has_ended "$pid" || wrong "an adapter's process was left behind"
+    done
+    [ -z "$(find data -name .adapter)" ] || wrong "a signal: $(find data -name .adapter) was left behind"
+}
+
 printf 'order,amount\nB1,10.00\nB2,20.50\n' >bill.csv
 cp bill.csv local.csv
 
@@ -76,6 +102,7 @@ case $date in
 2026-11-26) sleep 60 & sleep 60 ;;
 2026-11-27) ln -s /etc/passwd "$out/link.csv"; echo link.csv ;;
 2026-11-28) ;;
+2026-11-29) sleep 600 & echo "$$ $!" >begun; sleep 600 ;;
 esac
 END
 chmod 755 adapter.sh
@@ -144,9 +171,24 @@ until [ "$(wc -l <runs)" -gt 1 ]; do
     sleep 0.05
 done
 [ "$(wc -l <runs)" -gt 1 ] || wrong "exit code 75 was not tried again"
-kill $server 2>/dev/null || true
-wait $server || true
-server=
+stop_fetch
+# A signal in the middle of an adapter ends it with all that it has started, alone and in a task.
+: >runs
+rm -f begun
+"$tieout" fetch contract.yaml --date=2026-11-29 --deadline=3600 >stdout 2>stderr &
+server=$!
+stop_adapter
+mkdir later
+cp adapter.sh later
+sed 's/^job:.*/job: later/; s/^channel_code:.*/channel_code: later\nbiz_type: pay/; s|data/[a-z]*/|data/later/|; s/, first\]/]/; s/env: {[^}]*}, //; s/\[\[biz/[[channel_code, biz/' contract.yaml >later/later.yaml
+cp local.csv later
+"$tieout" task init --date=2026-11-29 --jobs=later >stdout 2>stderr || wrong "task init: exit code $?"
+rm -f begun
+"$tieout" task run --jobs=later >stdout 2>stderr &
+server=$!
+ln -s later/begun begun
+stop_adapter
+[ -z "$(find later -name .adapter)" ] || wrong "a stopped task left $(find later -name .adapter)"
 fetch contract 2026-11-22 5 'exit code 3'
 grep -q 'it is broken' stderr || wrong "what the adapter says is not shown"
 fetch contract 2026-11-23 3 'holds a slash\|begins with a dot'

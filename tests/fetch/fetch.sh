@@ -398,7 +398,20 @@ fetch http_plain 2 'without encryption'
 job https_slow "{from: \"$url/slow/big.csv\", ca: tls/ca.pem, deadline: 600s, retry: {max: 1s}}"
 worker=$(pgrep -P "$nginx_pid")
 begin_fetch https_slow ''
-until [ "$(stat -c %s "$spool/.big.csv.part" 2>/dev/null || echo 0)" -gt 200000 ] || has_ended "$fetcher"; do sleep 0.05; done
+half_there()
+{
+    until [ "$(stat -c %s "$spool/.big.csv.part" 2>/dev/null || echo 0)" -gt 200000 ] || has_ended "$fetcher"; do sleep 0.05; done
+}
+half_there
+# A signal ends it, and what came stays.
+kill "$fetcher"
+end_fetch
+[ $code -eq 130 ] || wrong "https_slow: a signal: exit code $code"
+grep -q 'what came is kept' stderr || wrong "https_slow: a signal: it does not say what became of what came"
+[ "$(stat -c %s "$spool/.big.csv.part")" -gt 200000 ] || wrong "https_slow: a signal: what came was thrown away"
+empty
+begin_fetch https_slow ''
+half_there
 kill -9 "$nginx_pid" "$worker"
 wait "$nginx_pid" 2>/dev/null || true
 forget "$nginx_pid"
