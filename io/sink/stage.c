@@ -9,7 +9,11 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { PATH_ROOM = 4096 };
+enum {
+    PATH_ROOM = 4096,
+    TRIES = 100,      /* a folder that another run took away in the moment when it was made */
+    NEXT_ID = 1 << 22 /* process ids are below: the next name where one is another run's */
+};
 
 struct stage {
     const char *const *names;
@@ -48,6 +52,7 @@ static void remove_directory(const char *const *names, const char *path)
 static enum err make_parents(struct stage *stage, struct diag *diag)
 {
     char *path = stage->parent;
+    int tries = 0;
     for (char *p = path + 1;; p++) {
         if (*p && *p != '/')
             continue;
@@ -67,6 +72,11 @@ static enum err make_parents(struct stage *stage, struct diag *diag)
             error = sys_fsync_folder(!slash ? "." : slash == path ? "/" : path);
             if (slash)
                 *slash = '/';
+        }
+        if (error == -ENOENT && ++tries < TRIES) { /* a run that ends took it away: from the top */
+            *p = keep;
+            p = path;
+            continue;
         }
         if (error == -EEXIST && stat(path, &st) == 0 && !S_ISDIR(st.st_mode))
             err = diag_set(diag, ERR_USAGE, "out.directory",
@@ -97,6 +107,14 @@ static void remove_parents(struct stage *stage)
     }
 }
 
+/* Whether `path` still is what was opened: between the two another run may have taken it away, and made another. */
+static int is_still(const char *path, int fd)
+{
+    struct stat now, opened;
+    return sys_lstat(path, &now) == 0 && sys_fstat(fd, &opened) == 0 && now.st_ino == opened.st_ino &&
+           now.st_dev == opened.st_dev;
+}
+
 /* Staging directories of runs that were killed: nobody holds their lock. */
 static void sweep(const struct stage *stage, const char *prefix)
 {
@@ -114,11 +132,56 @@ static void sweep(const struct stage *stage, const char *prefix)
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
             continue;
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(path, fd))
             remove_directory(stage->names, path);
         close(fd);
     }
     closedir(dir);
+}
+
+/* 0: the folder stands and its lock is ours. 1: another run swept it before that, or took its parents away. Else -errno. */
+static int take_folder(struct stage *stage)
+{
+    int error = sys_mkdir(stage->path, 0700);
+    if (error)
+        return error == -ENOENT ? 1 : error;
+    int fd = sys_open(stage->path, O_RDONLY | O_DIRECTORY, 0);
+    if (fd < 0) {
+        sys_rmdir(stage->path);
+        return fd == -ENOENT ? 1 : fd;
+    }
+    /* One that sweeps has it for as long as a removal takes. A file system without locks sweeps nothing, either. */
+    while (flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    if (!is_still(stage->path, fd)) {
+        sys_close(fd);
+        return 1;
+    }
+    stage->lock_fd = fd;
+    return 0;
+}
+
+/* The staging folder, with its parents. */
+static enum err make_folder(struct stage *stage, const char *prefix, struct diag *diag)
+{
+    const int has_parents = strcmp(stage->parent, ".") != 0 && strcmp(stage->parent, "/") != 0;
+    long id = getpid();
+    enum err err = OK;
+    int error = 1;
+    for (int i = 0; error == 1 && i < TRIES; i++) {
+        err = has_parents ? make_parents(stage, diag) : OK;
+        if (err != OK)
+            return err;
+        sweep(stage, prefix);
+        do {
+            snprintf(stage->path, sizeof stage->path, "%s/%s%ld", stage->parent, prefix, id);
+            error = take_folder(stage);
+            id += error == -EEXIST ? NEXT_ID : 0;
+        } while (error == -EEXIST && id < (long)NEXT_ID * TRIES);
+    }
+    return error ? diag_set_errno(diag, error < 0 ? -error : ENOENT, "out.directory", "%s: cannot make it",
+                                  stage->path)
+                 : OK;
 }
 
 /* 1 when the directory's summary.json is one of ours; -errno when that cannot be told. A person's own files
@@ -213,27 +276,10 @@ enum err stage_open(struct stage **out, const char *final_dir, const char *const
              slash ? (int)(slash == stage->final ? 1 : slash - stage->final) : 1, slash ? stage->final : ".");
 
     enum err err = check_final(stage, diag);
-    int error = 0;
-    if (err == OK && strcmp(stage->parent, ".") != 0 && strcmp(stage->parent, "/") != 0)
-        err = make_parents(stage, diag);
     char prefix[512];
     snprintf(prefix, sizeof prefix, ".%.200s.tieout-", name);
-    if (err == OK) {
-        sweep(stage, prefix);
-        snprintf(stage->path, sizeof stage->path, "%s/%s%d", stage->parent, prefix, (int)getpid());
-        error = sys_mkdir(stage->path, 0700);
-        if (error)
-            err = diag_set_errno(diag, -error, "out.directory", "%s: cannot make it", stage->path);
-    }
-    if (err == OK) {
-        stage->lock_fd = sys_open(stage->path, O_RDONLY | O_DIRECTORY, 0);
-        if (stage->lock_fd < 0) {
-            err = diag_set_errno(diag, -stage->lock_fd, "out.directory", "%s: cannot open it", stage->path);
-            sys_rmdir(stage->path);
-        } else {
-            flock(stage->lock_fd, LOCK_EX | LOCK_NB);
-        }
-    }
+    if (err == OK)
+        err = make_folder(stage, prefix, diag);
     if (err != OK) {
         remove_parents(stage);
         mem_give(stage);

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -273,6 +274,65 @@ TEST(a_run_that_lives_is_not_swept)
     waitpid(child, &status, 0);
     EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     close(ends[0]), close(ends[1]), close(go[0]), close(go[1]);
+    end();
+}
+
+/* Rounds of two runs at once, of which each sweeps what the other just made. */
+static int open_and_close(const char *final, int rounds)
+{
+    for (int i = 0; i < rounds; i++) {
+        struct stage *stage;
+        struct diag diag = {0};
+        if (stage_open(&stage, path_of(final), names, &diag) != OK) {
+            diag_print(&diag, stderr);
+            return 0;
+        }
+        char path[5000];
+        snprintf(path, sizeof path, "%s/match.csv", stage_path(stage));
+        put(path, "mine");
+        const int ok = holds(path, "mine");
+        stage_close(stage);
+        if (!ok)
+            return 0;
+    }
+    return 1;
+}
+
+TEST(two_that_start_at_once_leave_each_other_s_folders_alone)
+{
+    begin();
+    mkdir(path_of("stays"), 0700);
+    const char *const finals[] = {"stays/out", "a/b/out"}; /* and with parents that come and go */
+    for (int i = 0; i < 2; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            _exit(open_and_close(finals[i], 400) ? 0 : 1);
+        EXPECT(open_and_close(finals[i], 400));
+        int status;
+        waitpid(child, &status, 0);
+        EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    EXPECT(entries(path_of("stays")) == 0);
+    end();
+}
+
+/* Process ids are told twice where runs have containers of their own, and share the folder of results. */
+TEST(a_folder_of_the_same_process_id_is_another_run_s)
+{
+    begin();
+    char name[60];
+    snprintf(name, sizeof name, ".out.tieout-%d", (int)getpid());
+    mkdir(path_of(name), 0700);
+    int other = open(path_of(name), O_RDONLY | O_DIRECTORY);
+    EXPECT(other >= 0 && flock(other, LOCK_EX | LOCK_NB) == 0);
+    struct stage *stage;
+    struct diag diag = {0};
+    EXPECT(stage_open(&stage, path_of("out"), names, &diag) == OK && entries(base) == 2);
+    put_staged(stage, "match.csv", "mine");
+    EXPECT(entries(path_of(name)) == 0 && stage_publish(stage, &diag) == OK);
+    stage_close(stage);
+    EXPECT(holds(path_of("out/match.csv"), "mine") && entries(base) == 2);
+    close(other);
     end();
 }
 
