@@ -1,6 +1,8 @@
 /* cli/book_folder.c: the folder of a book: its jobs, its settings, its state. See task_run.h */
 #include "cli/task_run.h"
 #include "core/base/mem.h"
+#include "core/base/text.h"
+#include "io/store/alarm.h"
 #include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
@@ -8,6 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
+
+#define JOB_BROKEN "job.broken"
 
 static int by_name(const void *a, const void *b)
 {
@@ -28,6 +33,19 @@ static enum err add_job(struct book_folder *f, const char *name, struct diag *di
     f->jobs = grown;
     f->jobs[f->job_count] = (struct book_job){.file = mem_copy_text(name, strlen(name))};
     return f->jobs[f->job_count++].file ? OK : mem_fail(diag, 0, "the list of jobs");
+}
+
+/* Takes the job out of the list, and what is wrong with its file into another. */
+static enum err put_aside(struct book_folder *f, uint32_t i, const struct diag *why, struct diag *diag)
+{
+    struct book_broken *grown = mem_grow(f->broken, (f->broken_count + 1) * sizeof *grown);
+    if (!grown)
+        return mem_fail(diag, sizeof *grown, "the list of jobs");
+    f->broken = grown;
+    f->broken[f->broken_count++] = (struct book_broken){f->jobs[i].file, *why};
+    memmove(&f->jobs[i], &f->jobs[i + 1], (f->job_count - i - 1) * sizeof *f->jobs);
+    f->job_count--;
+    return OK;
 }
 
 enum err book_folder_load(struct book_folder *f, struct diag *diag)
@@ -55,12 +73,7 @@ enum err book_folder_load(struct book_folder *f, struct diag *diag)
                 *diag = why;
                 return why.err;
             }
-            diag_print(&why, stderr);
-            mem_give((void *)j->file);
-            memmove(j, j + 1, (f->job_count - i - 1) * sizeof *j);
-            f->job_count--;
-            f->broken++;
-            i--;
+            err = put_aside(f, i--, &why, diag);
             continue;
         }
         j->biz_type = j->job->biz_type && j->job->biz_type[0] ? j->job->biz_type : "-";
@@ -80,6 +93,14 @@ enum err book_folder_load(struct book_folder *f, struct diag *diag)
                                "%s and %s/%s are both named %s and write to the same folder: the results of "
                                "one would replace those of the other",
                                path, f->directory, f->jobs[k].file, j->job->name);
+    }
+    /* Of a folder in which nothing can be read nothing is known: it is not worked at. */
+    const uint32_t printed = f->broken_count - (err == OK && !f->job_count && f->broken_count);
+    for (uint32_t i = 0; i < printed; i++)
+        diag_print(&f->broken[i].why, stderr);
+    if (printed < f->broken_count) {
+        *diag = f->broken[printed].why;
+        return diag->err;
     }
     if (err == OK && f->job_count == 0)
         err = diag_set(diag, ERR_USAGE, "book.empty", "name the folder of the job files with --jobs=DIR",
@@ -150,8 +171,51 @@ void book_folder_close(struct book_folder *f)
         job_close(f->jobs[i].job);
         mem_give((void *)f->jobs[i].file);
     }
+    for (uint32_t i = 0; i < f->broken_count; i++)
+        mem_give((void *)f->broken[i].file);
+    mem_give(f->broken);
     mem_give(f->jobs);
     memset(f, 0, sizeof *f);
+}
+
+int book_folder_is_broken(const struct book_folder *f, const char *file)
+{
+    for (uint32_t i = 0; i < f->broken_count; i++)
+        if (strcmp(f->broken[i].file, file) == 0)
+            return 1;
+    return 0;
+}
+
+struct mended {
+    const struct book_folder *folder;
+    struct text subjects; /* each NUL-terminated */
+};
+
+static enum err find_mended(void *context, const struct alarm *alarm, struct diag *diag)
+{
+    struct mended *m = context;
+    if (strcmp(alarm->kind, JOB_BROKEN) == 0 && !book_folder_is_broken(m->folder, alarm->subject))
+        text_put(&m->subjects, alarm->subject, strlen(alarm->subject) + 1);
+    return m->subjects.failed ? mem_fail(diag, 0, "the list of alarms") : OK;
+}
+
+enum err book_folder_tell_broken(const struct book_folder *f, struct diag *diag)
+{
+    struct sqlite *db = state_db(f->state);
+    const int64_t now_s = (int64_t)time(NULL);
+    struct mended m = {.folder = f};
+    enum err err = alarm_each(db, find_mended, &m, diag);
+    for (size_t at = 0; err == OK && at < m.subjects.size; at += strlen(m.subjects.data + at) + 1)
+        err = alarm_clear(db, JOB_BROKEN, m.subjects.data + at, now_s, diag);
+    for (uint32_t i = 0; err == OK && i < f->broken_count; i++) {
+        const struct alarm alarm = {.grade = ALARM_CRITICAL,
+                                    .kind = JOB_BROKEN,
+                                    .subject = f->broken[i].file,
+                                    .text = f->broken[i].why.what};
+        err = alarm_raise(db, &alarm, now_s, diag);
+    }
+    text_fini(&m.subjects);
+    return err;
 }
 
 const struct book_job *book_folder_find(const struct book_folder *f, const char *channel_code,

@@ -103,8 +103,9 @@ static int one_round(const struct options *o, int init_at, struct diag *diag)
         if (push_run(state_db(folder.state), folder.book, &push, &pushed, &why) != OK)
             diag_print(&why, stderr);
     }
+    const int broken = folder.broken_count != 0;
     book_folder_close(&folder);
-    return err != OK ? (int)err : end.code;
+    return err != OK ? (int)err : end.code > 1 || !broken ? end.code : (int)ERR_USAGE;
 }
 
 int cmd_daemon(const struct options *o)
@@ -124,9 +125,10 @@ int cmd_daemon(const struct options *o)
         code = one_round(o, init_at, &diag);
         if (diag.err != OK)
             diag_print(&diag, stderr);
-        if (code == ERR_USAGE ||
-            (code == ERR_STATE && diag.err == ERR_STATE && strcmp(diag.code, "state.locked") != 0))
-            return code; /* a person has to look at it; nothing gets better by itself */
+        /* A person has to look at it; nothing gets better by itself. A broken job file, or one that is gone, stops its own
+         * channel: `diag` says nothing of it. */
+        if (diag.err == ERR_USAGE || (diag.err == ERR_STATE && strcmp(diag.code, "state.locked") != 0))
+            return code;
         for (uint64_t s = 0; !o->once && s < o->every && !*signals_interrupted; s++) {
             const struct timespec second = {1, 0};
             nanosleep(&second, NULL);

@@ -95,7 +95,8 @@ static enum err init(struct book_folder *f, const struct options *o, struct diag
         made_count += made;
         asked++;
     }
-    if (err == OK && !asked)
+    if (err == OK && !asked &&
+        !f->broken_count) /* a broken one was told, and may be the one that was meant */
         err = diag_set(diag, ERR_USAGE, "task.none", "see the job files of the folder",
                        "no job of the folder has this channel_code and biz_type");
     if (err == OK)
@@ -129,7 +130,7 @@ static enum err run(struct book_folder *f, const struct options *o, int *code, s
         err = task_run_all(f, o, &ask, &end, diag);
     if (err != OK)
         return err;
-    if (!end.done && !end.failed && !end.waiting && !end.skipped && !end.code) {
+    if (!end.done && !end.failed && !end.waiting && !end.skipped && !end.unread && !end.code) {
         int counts[PHASES] = {0};
         err = task_each(state_db(f->state), &ask.filter, count_all, counts, diag);
         fprintf(stderr, "nothing to do: %d done, %d FAILED, %d cancelled%s\n", counts[PHASE_DONE],
@@ -140,8 +141,11 @@ static enum err run(struct book_folder *f, const struct options *o, int *code, s
     }
     fprintf(
         stderr,
-        "%d task%s done (%d of them do not tie out), %d failed, %d wait for a bill, %d stand behind others\n",
+        "%d task%s done (%d of them do not tie out), %d failed, %d wait for a bill, %d stand behind others",
         end.done, end.done == 1 ? "" : "s", end.broken, end.failed, end.waiting, end.skipped);
+    if (end.unread)
+        fprintf(stderr, ", %d of a broken job file", end.unread);
+    fprintf(stderr, "\n");
     *code = end.code;
     return OK;
 }
@@ -490,7 +494,7 @@ int cmd_task(const struct options *o)
     }
     if (err != OK)
         diag_print(&diag, stderr);
-    const int broken = folder.broken != 0;
+    const int broken = folder.broken_count != 0;
     book_folder_close(&folder);
     return err != OK ? (int)err : code > 1 || !broken ? code : (int)ERR_USAGE;
 }

@@ -238,6 +238,11 @@ static struct task_work *task_begin(struct book_folder *folder, const struct opt
     w->task = *due;
     w->ask.is_beside = is_beside;
     w->job = book_folder_find(folder, due->channel_code, due->biz_type);
+    if (!w->job && book_folder_is_broken(folder, due->job)) { /* told, with its place, when it was read */
+        end->unread++;
+        work_free(w);
+        return NULL;
+    }
     enum err err = w->job
                        ? OK
                        : diag_set(&why, ERR_USAGE, "task.job", "bring the job file back, or cancel the task",
@@ -498,6 +503,8 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
     enum err err = state_lock(folder->state, diag);
     if (err == OK)
         err = tell_left(folder, end, diag);
+    if (err == OK)
+        err = book_folder_tell_broken(folder, diag);
     if (err == OK)
         state_begin_run(folder->state);
     if (err == OK)

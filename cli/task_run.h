@@ -24,11 +24,18 @@ struct book_job {
     const char *biz_type; /* "-" where the job names none */
 };
 
+/* A file of the folder that is no job: what is wrong with it was printed when it was met. */
+struct book_broken {
+    const char *file;
+    struct diag why;
+};
+
 struct book_folder {
     const char *directory;
     char state_path[STATE_PATH_MAX];
     struct book_job *jobs;
-    uint32_t job_count, broken; /* broken: files that are no job; told when they were met */
+    struct book_broken *broken;
+    uint32_t job_count, broken_count;
     struct book *book;
     struct state *state;
 };
@@ -41,6 +48,9 @@ enum err book_folder_open(struct book_folder *folder, const struct options *opti
 /* The jobs alone, of a folder that was opened without them. */
 enum err book_folder_load(struct book_folder *folder, struct diag *diag);
 void book_folder_close(struct book_folder *folder);
+/* Broken job files become alarms (job.broken), those that are mended or gone are none any more. */
+enum err book_folder_tell_broken(const struct book_folder *folder, struct diag *diag);
+int book_folder_is_broken(const struct book_folder *folder, const char *file);
 const struct book_job *book_folder_find(const struct book_folder *folder, const char *channel_code,
                                         const char *biz_type);
 
@@ -50,6 +60,7 @@ struct task_run_ask {
 };
 struct task_run_end {
     int done, broken, failed, waiting, skipped; /* broken: of those done, do not tie out */
+    int unread;                                 /* their job files are broken */
     int left;        /* done by a run before this one that did not come to its end, and do not tie out */
     int changed;     /* of those done, had to tell that a log changed days that are done */
     int code;        /* exit code */

@@ -128,6 +128,18 @@ static enum err tell_sink(struct bundle *b, const struct gather *g, struct diag 
     return err == OK ? send_bundle(b, diag) : err;
 }
 
+enum err alarms_check(const struct book *book, struct diag *diag)
+{
+    enum err err = OK;
+    for (int i = 0; err == OK && i < book->alarms.sink_count; i++) {
+        struct push_sink *sink;
+        err = sink_open(&sink, &book->alarms.sinks[i], book->directory, diag);
+        if (err == OK)
+            sink->ops->close(sink);
+    }
+    return err;
+}
+
 enum err alarm_push(struct sqlite *db, const struct book *book, const struct push_options *options,
                     struct push_result *result, struct diag *diag)
 {

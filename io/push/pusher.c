@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define SETTINGS "push.settings" /* the alarm of a sink whose settings are wrong */
+
 enum {
     BATCH_MAX = 1000,
     BATCH_BYTES_MAX = 8 << 20,
@@ -34,7 +36,7 @@ struct claimed {
 /* One sink and what is under way to it. */
 struct lane {
     const struct sink_spec *spec;
-    struct push_sink *sink; /* NULL: not opened yet */
+    struct push_sink *sink; /* NULL: not pushed to in this run */
     struct delivery_sink state;
     struct push_message messages[BATCH_MAX];
     struct claimed claimed[BATCH_MAX];
@@ -119,11 +121,6 @@ static enum err send_batch(struct pusher *p, struct lane *lane, struct diag *dia
     const int64_t now_ms = clock_ms(), now_s = time(NULL);
     if (lane->is_out || lane->hold_until_ms > now_ms || lane->state.open_until > now_s)
         return OK;
-    if (!lane->sink) {
-        enum err err = sink_open(&lane->sink, lane->spec, p->book->directory, diag);
-        if (err != OK)
-            return err;
-    }
     int64_t limit = lane->spec->batch ? lane->spec->batch : BATCH_MAX;
     if (limit > (int64_t)lane->sink->batch_max)
         limit = lane->sink->batch_max;
@@ -262,7 +259,8 @@ static enum err judge_sink(struct pusher *p, struct lane *lane, unsigned acked, 
     return err == OK ? delivery_sink_save(p->db, lane->spec->name, state, diag) : err;
 }
 
-static enum err record(struct pusher *p, struct lane *lane, struct diag *diag)
+/* `is_last`: this run polls no more, and what has no answer is not judged: it is sent again next time, under its id. */
+static enum err record(struct pusher *p, struct lane *lane, int is_last, struct diag *diag)
 {
     const struct sink_spec *spec = lane->spec;
     const int64_t now_s = time(NULL), now_ms = clock_ms();
@@ -300,6 +298,9 @@ static enum err record(struct pusher *p, struct lane *lane, struct diag *diag)
             stopped = m->why;
             continue; /* no try of its own: the sink is to be mended */
         case PUSH_OPEN:
+            if (is_last)
+                continue;
+            /* fall through */
         case PUSH_RETRY:
         case PUSH_UNKNOWN:
             a.next_at = now_s + pause_s(p, spec, lane->claimed[i].tries);
@@ -362,7 +363,20 @@ static enum err poll_lanes(struct pusher *p, struct diag *diag)
         if (lane->sink->open)
             err = lane->sink->ops->poll(lane->sink, SLICE_MS / (int)busy, diag);
         if (err == OK && !lane->sink->open)
-            err = record(p, lane, diag);
+            err = record(p, lane, 0, diag);
+    }
+    return err;
+}
+
+/* Whatever ended the run: what was written counts as written, or it would be told again. */
+static enum err keep_answers(struct pusher *p, struct diag *diag)
+{
+    enum err err = OK;
+    for (int i = 0; i < p->lane_count; i++) {
+        struct lane *lane = &p->lanes[i];
+        struct diag why = {0};
+        if (lane->count && lane->sink->open < lane->count && record(p, lane, 1, &why) != OK && err == OK)
+            err = diag_set(diag, why.err, why.code, why.hint, "%s", why.what);
     }
     return err;
 }
@@ -431,7 +445,7 @@ static enum err push_all(struct pusher *p, struct diag *diag)
             idle_turns = 0;
             err = poll_lanes(p, diag);
             if (stopping && clock_ms() - stop_ms > 3000)
-                break; /* what has no answer yet is sent again next time, under its id */
+                break;
             continue;
         }
         if (stopping)
@@ -471,6 +485,29 @@ static enum err take_lock(struct pusher *p, struct diag *diag)
     return OK;
 }
 
+/* All sinks that are pushed to, before the first of them gets anything: a setting that is wrong is found now, and not behind what others were
+ * told already. */
+static enum err open_sinks(struct pusher *p, struct diag *diag)
+{
+    const struct push_settings *push = &p->book->push;
+    enum err err = OK;
+    p->lanes = mem_take_zero(SINKS_MAX, sizeof *p->lanes);
+    if (!p->lanes)
+        return mem_fail(diag, SINKS_MAX * sizeof *p->lanes, "the sinks");
+    for (int i = 0; err == OK && i < push->sink_count; i++) {
+        struct lane *lane = &p->lanes[i];
+        lane->spec = &push->sinks[i];
+        if (p->options->sink && strcmp(p->options->sink, lane->spec->name) != 0)
+            continue;
+        err = sink_open(&lane->sink, lane->spec, p->book->directory, diag);
+        struct diag why = {0};
+        if (err == ERR_USAGE &&
+            alarm_for(p, lane, SETTINGS, ALARM_CRITICAL, diag->what, time(NULL), &why) != OK)
+            tell(p, "%s: the alarm cannot be kept: %s", lane->spec->name, why.what);
+    }
+    return err;
+}
+
 static enum err open_lanes(struct pusher *p, struct diag *diag)
 {
     const struct push_settings *push = &p->book->push;
@@ -479,19 +516,18 @@ static enum err open_lanes(struct pusher *p, struct diag *diag)
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         return diag_set_errno(diag, errno, "random", "cannot get random bytes");
     p->prng.state = seed;
-    p->lanes = mem_take_zero(SINKS_MAX, sizeof *p->lanes);
-    if (!p->lanes)
-        return mem_fail(diag, SINKS_MAX * sizeof *p->lanes, "the sinks");
     for (int i = 0; err == OK && i < push->sink_count; i++) {
         struct lane *lane = &p->lanes[p->lane_count];
         const struct sink_spec *spec = &push->sinks[i];
         /* All sinks get their deliveries, also while one is pushed alone. */
         p->names[i] = spec->name;
-        err = delivery_sink_open(p->db, spec->name, time(NULL), &lane->state, diag);
-        lane->spec = spec;
+        if (lane->sink)
+            err = alarm_clear(p->db, SETTINGS, spec->name, time(NULL), diag);
+        if (err == OK)
+            err = delivery_sink_open(p->db, spec->name, time(NULL), &lane->state, diag);
         lane->filled_ms = clock_ms();
         lane->tokens_milli = (int64_t)spec->rate * 1000;
-        lane->is_out = p->options->sink && strcmp(p->options->sink, spec->name) != 0;
+        lane->is_out = !lane->sink;
         if (lane->state.open_until > time(NULL) + BREAKER_MAX_S) /* the clock was set back */
             lane->state.open_until = 0;
         const int64_t now_s = time(NULL),
@@ -538,19 +574,32 @@ enum err push_run(struct sqlite *db, const struct book *book, const struct push_
     struct pusher p = {.db = db, .book = book, .options = options, .result = result, .lock_fd = -1};
     memset(result, 0, sizeof *result);
     enum err err = take_lock(&p, diag);
+    if (err == OK && !options->sink)
+        err = alarms_check(book, diag);
+    const int alarms_go = err == OK && !options->sink;
+    if (err == OK)
+        err = open_sinks(&p, diag);
+    const int misset = err == ERR_USAGE;
     if (err == OK)
         err = open_lanes(&p, diag);
     if (err == OK && p.lane_count)
         err = push_all(&p, diag);
+    const enum err kept = keep_answers(&p, diag);
+    if (err == OK)
+        err = kept;
     if (err == OK)
         err = sum_up(&p, diag);
-    for (int i = 0; p.lanes && i < p.lane_count; i++) {
+    for (int i = 0; p.lanes && i < book->push.sink_count; i++) {
         if (p.lanes[i].sink)
             p.lanes[i].sink->ops->close(p.lanes[i].sink);
         text_fini(&p.lanes[i].text);
     }
-    if (err == OK)
-        err = alarm_push(db, book, options, result, diag);
+    struct diag ignored = {0}; /* of alarms, where a sink's setting is what is told */
+    if (alarms_go && (err == OK || misset)) {
+        const enum err alarms = alarm_push(db, book, options, result, misset ? &ignored : diag);
+        if (err == OK)
+            err = alarms;
+    }
     mem_give(p.lanes);
     if (p.lock_fd >= 0)
         sys_close(p.lock_fd);

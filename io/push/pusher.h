@@ -2,6 +2,7 @@
  *
  *     push_run     until nothing is left, or nobody takes anything any more
  *
+ * The settings of all sinks, and of those of alarms, are looked at before the first of them gets anything (ERR_USAGE, alarm push.settings).
  * Each sink goes at its own pace: a batch under way, its rate, its breaker. A sink that is down costs the others nothing, and matching
  * never waits for any of them. Answers are recorded in one transaction a batch, after they came.
  *
@@ -38,5 +39,7 @@ enum err push_run(struct sqlite *db, const struct book *book, const struct push_
  * `storm` of them as a number and the first few. */
 enum err alarm_push(struct sqlite *db, const struct book *book, const struct push_options *options,
                     struct push_result *result, struct diag *diag);
+/* ERR_USAGE: an address or a secret of theirs is not there. */
+enum err alarms_check(const struct book *book, struct diag *diag);
 
 #endif
