@@ -19,6 +19,7 @@ enum {
     WRITES = 8,                 /* in flight */
     EXTENT_BYTES = 256 * 1024,  /* what is written, and read again, at once */
     READS = 2,                  /* one is read while the other is taken */
+    LONG_SHARE = 4,             /* of a spool's memory, when pages have all of it */
     RESERVE = 64 << 20,
     SPARE_SHARE = 4, /* of the machine's memory: with less to spare the page cache is left to others */
     SPARE_FILES = 4  /* and with less than so many files like this one */
@@ -33,7 +34,8 @@ struct extent {
 struct part {
     struct frame *open;
     struct frame *first, *last; /* full ones in memory, oldest first: newer than all extents */
-    uint32_t full, extent_count, extent_room;
+    uint32_t extent_count, extent_room;
+    uint64_t full_pages; /* of full ones */
     struct extent *extents;
     uint64_t closed_bytes; /* of all frames but the open one */
 };
@@ -53,6 +55,7 @@ struct frames {
     struct segment *segments;
     size_t segment_left; /* of the newest */
     uint64_t held, memory;
+    uint64_t held_long; /* of `held`: frames longer than a page */
 };
 
 struct write {
@@ -197,6 +200,7 @@ static void frame_free(struct frames *spool, struct frame *frame)
     if (frame->pages > 1) { /* longer than a page: a block of its own */
         size_t size = (size_t)frame->pages * FRAME_PAGE;
         spool->held -= size;
+        spool->held_long -= size;
         mem_unmap(frame, size);
         return;
     }
@@ -237,11 +241,25 @@ static int reap(struct host *host, int wait, enum err *err, struct diag *diag)
 
 /* ---- frames ---- */
 
+static size_t segment_size(const struct frames *spool)
+{
+    return spool->memory >= HUGE_FROM ? SEGMENT_HUGE : spool->memory < SMALL_TO ? SEGMENT_SMALL : SEGMENT;
+}
+
+/* Pages stay a spool's own, so long frames have a share that pages cannot take from them. */
+static int has_room(const struct frames *spool, size_t whole)
+{
+    if (whole == FRAME_PAGE)
+        return spool->free || spool->segment_left >= FRAME_PAGE ||
+               spool->held + segment_size(spool) <= spool->memory;
+    return spool->held + whole <= spool->memory || spool->held_long + whole <= spool->memory / LONG_SHARE;
+}
+
 static struct frame *frame_from_segment(struct frames *spool, struct diag *diag, enum err *err)
 {
     if (spool->segment_left < FRAME_PAGE) {
         const int huge = spool->memory >= HUGE_FROM;
-        const size_t size = huge ? SEGMENT_HUGE : spool->memory < SMALL_TO ? SEGMENT_SMALL : SEGMENT;
+        const size_t size = segment_size(spool);
         if (spool->held + size > spool->memory)
             return NULL;
         struct segment *segment = mem_take(sizeof *segment);
@@ -262,16 +280,16 @@ static struct frame *frame_from_segment(struct frames *spool, struct diag *diag,
     return frame;
 }
 
-/* Writes full frames of the partition that has most of them. 0 in *written when there are none. */
+/* Writes full frames of the partition that has most in them. 0 in *written when there are none. */
 static enum err write_most(struct frames *spool, int *written, struct diag *diag)
 {
     struct host *host = spool->host;
     uint32_t most = 0;
     for (uint32_t p = 1; p < spool->partitions; p++)
-        if (spool->parts[p].full > spool->parts[most].full)
+        if (spool->parts[p].full_pages > spool->parts[most].full_pages)
             most = p;
     struct part *part = &spool->parts[most];
-    *written = part->full > 0;
+    *written = part->full_pages > 0;
     if (!*written)
         return OK;
     enum err err = need_file(host, diag);
@@ -300,7 +318,7 @@ static enum err write_most(struct frames *spool, int *written, struct diag *diag
         return ERR_MACHINE;
     for (unsigned i = 0; i < w->count; i++) {
         part->first = w->frames[i]->next;
-        part->full--;
+        part->full_pages -= w->frames[i]->pages;
     }
     for (unsigned i = 0; i < w->count; i++)
         w->frames[i]->next = NULL;
@@ -333,7 +351,7 @@ static void close_open(struct frames *spool, uint32_t partition)
     else
         part->first = done;
     part->last = done;
-    part->full++;
+    part->full_pages += done->pages;
     part->open = NULL;
     *open = (struct spool_open){0};
 }
@@ -349,16 +367,28 @@ static int are_half_full(const struct frames *spool)
     return used * 2 >= room;
 }
 
-/* Frees memory: finished writes first, then by writing more. 0 in *freed when there is nothing left to
+/* A frame longer than a page was made for one record, and hardly another one fits. 1 when there were any. */
+static int close_long(struct frames *spool)
+{
+    int closed = 0;
+    for (uint32_t p = 0; spool->held_long && p < spool->partitions; p++)
+        if (spool->parts[p].open && spool->parts[p].open->pages > 1) {
+            close_open(spool, p);
+            closed = 1;
+        }
+    return closed;
+}
+
+/* Frees memory for a frame of `whole` bytes: finished writes first, then by writing more. 0 in *freed when there is nothing left to
  * write. */
-static enum err make_room(struct frames *spool, int *freed, struct diag *diag)
+static enum err make_room(struct frames *spool, size_t whole, int *freed, struct diag *diag)
 {
     struct host *host = spool->host;
     enum err err = OK;
     *freed = 0;
     while (err == OK && reap(host, 0, &err, diag))
         *freed = 1;
-    if (err != OK || spool->free)
+    if (err != OK || has_room(spool, whole))
         return err;
     /* Several go out together, so that one is on its way while this worker fills the next. */
     for (int i = 0, written = 1; err == OK && written && i < WRITES / 2 && host->writing < WRITES; i++) {
@@ -368,15 +398,16 @@ static enum err make_room(struct frames *spool, int *freed, struct diag *diag)
     /* All memory is in open frames: a small share, or many partitions. Frames that are nearly empty are not worth a write: the memory
      * grows, at most until each partition has one. */
     if (err == OK && !*freed && !host->writing) {
-        if (!are_half_full(spool))
+        const int closed = close_long(spool);
+        if (!closed && !are_half_full(spool))
             return OK;
-        for (uint32_t p = 0; p < spool->partitions; p++)
+        for (uint32_t p = 0; !closed && p < spool->partitions; p++)
             if (spool->parts[p].open)
                 close_open(spool, p);
         err = write_most(spool, freed, diag);
     }
-    while (err == OK && !spool->free && host->writing)
-        reap(host, 1, &err, diag);
+    while (err == OK && !has_room(spool, whole) && host->writing)
+        *freed |= reap(host, 1, &err, diag);
     return err;
 }
 
@@ -393,18 +424,19 @@ static enum err frame_take(struct frames *spool, uint32_t size, struct frame **o
         }
         if (whole == FRAME_PAGE) {
             frame = frame_from_segment(spool, diag, &err);
-        } else if (spool->held + whole <= spool->memory) {
+        } else if (has_room(spool, whole)) {
             frame = mem_map(whole, 0);
-            if (!frame)
+            if (!frame) {
                 err = mem_fail(diag, whole, "records set aside");
-            else
+            } else {
                 spool->held += whole;
+                spool->held_long += whole;
+            }
         }
         if (frame || err != OK)
             break;
-        err = make_room(spool, &freed, diag);
-        /* A long record comes when all memory is pages: more than the share, but by little. */
-        if (err == OK && (!freed || whole > FRAME_PAGE))
+        err = make_room(spool, whole, &freed, diag);
+        if (err == OK && !freed)
             spool->memory += whole > FRAME_PAGE ? whole : (size_t)SEGMENT_SMALL;
     }
     if (!frame)

@@ -120,6 +120,39 @@ TEST(all_of_it_comes_back_in_order)
     EXPECT(mem_held() == before);
 }
 
+/* It grew by each long record that came when its memory was full, whatever was written. */
+TEST(long_records_stay_within_the_memory)
+{
+    enum { LONG = 700, SHORT = 4000, MEMORY = 1 << 20 };
+    static uint8_t record[RECORD_MAX];
+    for (int pages_first = 0; pages_first < 2; pages_first++) {
+        struct spool_host *host = host_open(RING_AUTO, UINT64_MAX);
+        struct spool *spool;
+        struct diag diag = {0};
+        struct prng prng = {.state = 11};
+        uint64_t most = 0;
+        uint32_t counts[PARTITIONS] = {0};
+        EXPECT(host->ops->open(&spool, host, PARTITIONS, MEMORY, &diag) == OK);
+        for (uint32_t i = 0; i < LONG + (pages_first ? SHORT : 0u); i++) {
+            const uint32_t p = (uint32_t)prng_below(&prng, PARTITIONS),
+                           size = pages_first && i < SHORT ? 800 : 5000 + (uint32_t)prng_below(&prng, 19000);
+            fill(record, p, counts[p]++, size);
+            EXPECT(spool_put(spool, p, record, size, &diag) == OK);
+            if (host->ops->held(spool) > most)
+                most = host->ops->held(spool);
+        }
+        EXPECT(most <= MEMORY + MEMORY / 4);
+        EXPECT(host->ops->seal(spool, &diag) == OK);
+        for (uint32_t p = 0; p < PARTITIONS; p++) {
+            struct reading r = {.partition = p};
+            EXPECT(host->ops->read(spool, host, p, take, &r, &diag) == OK);
+            EXPECT(r.wrong == 0 && r.next == counts[p]);
+        }
+        host->ops->close(spool);
+        spill_host_close(host);
+    }
+}
+
 /* The descriptor of the host's file: one of ours that has no name any more. */
 static int spill_file(void)
 {
