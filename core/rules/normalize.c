@@ -1303,6 +1303,29 @@ static size_t occurrence_text(const struct normalizer *n, struct norm_scratch *s
     return row_id_text(n, s, cells, n->log_name, out, room);
 }
 
+/* The same, to stay. {NULL, 0}: memory is out. Nothing said when the row was read first that its id is long, so it may be as long as it is. */
+static struct span occurrence_in(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                                 struct arena *arena)
+{
+    char usual[OCCURRENCE_TEXT_MAX]; /* not the arena's: rows by the thousand are held there */
+    size_t size = occurrence_text(n, s, cells, usual, sizeof usual);
+    if (LIKELY(size != SIZE_MAX))
+        return arena_copy(arena, (struct span){usual, size});
+    char *text = NULL;
+    for (size_t room = 2 * sizeof usual; size == SIZE_MAX; room *= 2) {
+        char *const grown = mem_grow(text, room);
+        if (!grown) {
+            mem_give(text);
+            return (struct span){NULL, 0};
+        }
+        text = grown;
+        size = occurrence_text(n, s, cells, text, room);
+    }
+    const struct span id = arena_copy(arena, (struct span){text, size});
+    mem_give(text);
+    return id;
+}
+
 static int by_text(const void *key, const void *word)
 {
     const struct span text = *(const struct span *)key;
@@ -2235,13 +2258,7 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
     if (n->occurrence_field >= 0) {
         f->occurrence = f->text[n->occurrence_field];
     } else if (n->occurrence_count) {
-        char buffer[OCCURRENCE_TEXT_MAX]; /* not the arena's: rows by the thousand are held there */
-        size_t size = occurrence_text(n, s, cells, buffer, OCCURRENCE_TEXT_MAX);
-        if (size == SIZE_MAX) {
-            *no_memory = 0;
-            return REJECT_TOO_LONG;
-        }
-        f->occurrence = arena_copy(arena, (struct span){buffer, size});
+        f->occurrence = occurrence_in(n, s, cells, arena);
         if (!f->occurrence.data)
             return REJECT_WORDS;
     } else {

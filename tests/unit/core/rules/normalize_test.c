@@ -394,6 +394,29 @@ TEST(an_occurrence_id_of_two_parts_cannot_be_confused)
     close_bench(&b);
 }
 
+/* The row was a record when it was read first, and refused as another one when it was fetched again. */
+TEST(an_occurrence_id_may_be_long)
+{
+    for (int parts = 1; parts <= 2; parts++) {
+        struct bench b;
+        struct full f;
+        struct cell row[COLUMNS];
+        open_bench(&b, SOURCE_FILES, UNIT_MAJOR);
+        good_row(row);
+        enum { SIZE = 100000 };
+        char *text = malloc(SIZE);
+        memset(text, '|', SIZE);
+        row[1] = (struct cell){.data = text, .size = SIZE, .kind = CELL_TEXT};
+        row[9] = parts == 2 ? (struct cell){.data = text, .size = SIZE, .kind = CELL_TEXT} : text_cell("c");
+        EXPECT(read_row(&b, row, &f) == REJECT_NONE &&
+               f.occurrence.size == 2 * SIZE + 1 + (parts == 2 ? 2 * SIZE : 1));
+        EXPECT(f.occurrence.data[0] == '\\' && f.occurrence.data[1] == '|' &&
+               f.occurrence.data[2 * SIZE] == '|');
+        free(text);
+        close_bench(&b);
+    }
+}
+
 TEST(a_key_over_the_limit_is_a_reject)
 {
     struct bench b;
