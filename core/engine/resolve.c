@@ -318,11 +318,13 @@ static enum err judge_key(struct worker *w, struct full **rows, uint32_t count, 
     return subset_pool(job, w->subset, rows, count, is_part, propose, w, &w->diag);
 }
 
-enum err judge_fetch(struct worker *w, struct row_ref *refs, uint32_t *count, struct full *rows,
-                     struct arena *arena)
+/* judge_fetch, of which `fetched` says how far it came: it stops where the arena has more than `bytes_max`. */
+static enum err fetch_within(struct worker *w, struct row_ref *refs, uint32_t *count, struct full *rows,
+                             struct arena *arena, uint64_t bytes_max, uint32_t *fetched)
 {
+    enum { AT_ONCE = 256 };
     enum err err = OK;
-    uint32_t kept = 0, locals = 0;
+    uint32_t kept = 0, locals = 0, at = 0;
     qsort(refs, *count, sizeof *refs, judge_by_place);
     for (uint32_t i = 0; err == OK && i < *count; i++) {
         if (!(refs[i].record_flags & RECORD_REJECT)) {
@@ -335,19 +337,29 @@ enum err judge_fetch(struct worker *w, struct row_ref *refs, uint32_t *count, st
     *count = kept;
     while (err == OK && locals < kept && refs[locals].side == LOCAL)
         locals++;
-    for (int side = LOCAL; err == OK && side < SIDES; side++) {
-        uint32_t from = side == LOCAL ? 0 : locals, n = side == LOCAL ? locals : kept - locals;
+    while (err == OK && at < kept && arena->held <= bytes_max) {
+        const int side = at < locals ? LOCAL : CHANNEL;
+        const uint32_t rest = (side == LOCAL ? locals : kept) - at,
+                       n = bytes_max < UINT64_MAX && rest > AT_ONCE ? AT_ONCE : rest;
         struct source *source = w->run->config->sources[side];
-        if (n)
-            err = source->ops->fetch(source, w->io, refs + from, rows + from, n, arena, &w->diag);
+        err = source->ops->fetch(source, w->io, refs + at, rows + at, n, arena, &w->diag);
+        at += n;
     }
-    for (uint32_t i = 0; err == OK && i < kept; i++) {
+    *fetched = at;
+    for (uint32_t i = 0; err == OK && i < at; i++) {
         rows[i].dup_suspect |= refs[i].dup_suspect;
         rows[i].met = refs[i].met;
         rows[i].sleeps = refs[i].sleeps;
         rows[i].repeated = (uint8_t)repeats_find(&w->run->repeats, rows[i].side, refs[i].place);
     }
     return err;
+}
+
+enum err judge_fetch(struct worker *w, struct row_ref *refs, uint32_t *count, struct full *rows,
+                     struct arena *arena)
+{
+    uint32_t fetched;
+    return fetch_within(w, refs, count, rows, arena, UINT64_MAX, &fetched);
 }
 
 /* 1: no key of the job is whole; 0: one is; -1: memory is out. Leaves row->key to be found again. */
@@ -439,9 +451,13 @@ static void give_rows(struct worker *w, struct full *rows, uint32_t count)
     }
 }
 
-/* Judges the records that `refs` name, in one pass. */
-static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, int pass, int is_part)
+/* Judges the records that `refs` name, in one pass. Where their texts are more than `bytes_max` nothing is judged, and *too_many says so;
+ * *left: how many there are still, but for late rejects. */
+static enum err judge_within(struct worker *w, struct row_ref *refs, uint32_t *left, int pass, int is_part,
+                             uint64_t bytes_max, int *too_many)
 {
+    uint32_t count = *left, fetched = 0;
+    *too_many = 0;
     if (count == 0)
         return OK;
     const struct job *job = w->run->config->job;
@@ -451,9 +467,16 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     enum err err =
         rows ? OK : mem_fail(&w->diag, (size_t)count * (sizeof *rows + sizeof *order), "open records");
     if (err == OK)
-        err = judge_fetch(w, refs, &count, rows, &w->arena);
-    if (count >= MEASURED_MIN && w->arena.held / count > w->text_bytes)
-        w->text_bytes = w->arena.held / count;
+        err = fetch_within(w, refs, &count, rows, &w->arena, bytes_max, &fetched);
+    if (fetched >= MEASURED_MIN && w->arena.held / fetched > w->text_bytes)
+        w->text_bytes = w->arena.held / fetched;
+    if (err == OK && fetched < count) {
+        arena_reset(&w->arena);
+        give_rows(w, rows, count);
+        *left = count;
+        *too_many = 1;
+        return OK;
+    }
     w->rows_at_hand = rows;
     w->refs_at_hand = refs;
     uint32_t locals = 0;
@@ -500,6 +523,12 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
     return err;
 }
 
+static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, int pass, int is_part)
+{
+    int too_many;
+    return judge_within(w, refs, &count, pass, is_part, UINT64_MAX, &too_many);
+}
+
 enum { REF_LIST_CROWDS = 64 };
 
 static int by_key_hash(const void *a, const void *b)
@@ -536,12 +565,47 @@ static uint32_t slice_rows(const struct worker *w)
     return crowd < some ? crowd : some;
 }
 
+static enum err put_crowd(struct worker *w, const struct row_ref *refs, uint32_t count)
+{
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++)
+        err = crowd_put(w, &refs[i]);
+    return err;
+}
+
+static int are_one_hash(const struct row_ref *refs, uint32_t count)
+{
+    uint32_t i = 1;
+    while (i < count && refs[i].key_hash == refs[0].key_hash)
+        i++;
+    return i >= count;
+}
+
+static enum err judge_slices_of(struct worker *w, struct row_ref *refs, uint32_t count, int pass,
+                                uint32_t slice);
+
+/* How many rows are at hand was chosen by what rows took so far; where these take much more, fewer are. */
+static enum err judge_some(struct worker *w, struct row_ref *refs, uint32_t count, int pass, int splits)
+{
+    enum { TEXTS_OF_4 = 3, TEXTS_LEAST = 4 << 20 /* no run has so little, but those of tests */ };
+    const uint64_t share = w->run->config->memory / w->run->config->workers / 4 * TEXTS_OF_4;
+    int too_many;
+    enum err err =
+        judge_within(w, refs, &count, pass, 0, share < TEXTS_LEAST ? TEXTS_LEAST : share, &too_many);
+    if (err != OK || !too_many)
+        return err;
+    if (!are_one_hash(refs, count))
+        return judge_slices_of(w, refs, count, pass, count / 4 + 1);
+    return splits ? put_crowd(w, refs, count) : judge(w, refs, count, pass, 0);
+}
+
 /* Judges whole keys, not too many records at once: their rows are held meanwhile. */
-static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t count, int pass)
+static enum err judge_slices_of(struct worker *w, struct row_ref *refs, uint32_t count, int pass,
+                                uint32_t slice)
 {
     const uint64_t allowed = w->run->config->memory / w->run->config->workers;
     const int splits = pass < w->run->config->job->match.key_count && crowd_splits(w->run->config);
-    const uint32_t crowd = crowd_rows(w->run->config), slice = slice_rows(w);
+    const uint32_t crowd = crowd_rows(w->run->config);
     enum err err = OK;
     if (count > slice)
         qsort(refs, count, sizeof *refs, by_key_hash);
@@ -551,13 +615,12 @@ static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t co
             to = next;
         const uint64_t needed = (uint64_t)(to - from) * row_bytes(w);
         if (splits && to - from > crowd && same_hash(refs, count, from) == to) {
-            for (uint32_t i = from; err == OK && i < to; i++)
-                err = crowd_put(w, &refs[i]);
+            err = put_crowd(w, refs + from, to - from);
             continue;
         }
         if (to - from <= SLICE ||
             (pass < w->run->config->job->match.key_count + PASS_PROPOSALS && needed <= allowed))
-            err = judge(w, refs + from, to - from, pass, 0);
+            err = judge_some(w, refs + from, to - from, pass, splits);
         else if (pass < w->run->config->job->match.key_count + PASS_PROPOSALS)
             err = crowd_too_many(w, &refs[from], to - from, needed, allowed);
         else
@@ -565,6 +628,11 @@ static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t co
                 err = judge(w, refs + at, to - at < SLICE ? to - at : SLICE, pass, 1);
     }
     return err;
+}
+
+static enum err judge_slices(struct worker *w, struct row_ref *refs, uint32_t count, int pass)
+{
+    return judge_slices_of(w, refs, count, pass, slice_rows(w));
 }
 
 static enum err first_key(struct worker *w)

@@ -174,3 +174,57 @@ if peak > 60 + 24 + 2 * 8:
     sys.exit(f"WRONG long: peak {peak:.1f} MiB at --memory=60MiB with 8 threads")
 print(f"ok long: {peak:.1f} MiB at 60 with 8 threads")
 PY
+
+# What is compared is up to 5 KB long, and one file lies in reverse: half of all records go to disk, each in a frame of its own. 60 MiB at 24 with one
+# worker while a spool grew by each of them.
+mkdir "$dir/wide"
+python3 - "$dir/wide" <<'PY'
+import random, sys
+sizes = random.Random(1).choices((10, 500, 5000), k=14000)
+for side in ("local", "channel"):
+    with open(f"{sys.argv[1]}/{side}.csv", "w") as out:
+        out.write("order_no,amount,remark\n")
+        for i in range(14000) if side == "local" else reversed(range(14000)):
+            out.write(f"O{i},{i}.00,{str(i % 10) * sizes[i]}\n")
+PY
+for threads in 1 2; do
+    "$tieout" diff "$dir/wide/local.csv" "$dir/wide/channel.csv" --key=order_no --amount=amount --compare=remark --out="$dir/out3" --memory=24MiB --threads=$threads >"$dir/said" 2>&1 ||
+        { echo "WRONG wide: exit $?"; cat "$dir/said"; exit 1; }
+    python3 - "$dir/out3" $threads <<'PY'
+import json, sys
+found = json.load(open(sys.argv[1] + "/summary.json"))["classes"]["match"]["channel"]["count"]
+stats = json.load(open(sys.argv[1] + "/stats.json"))
+peak = stats["peak_rss_bytes"] / 2**20
+if found != 14000 or not stats["bytes_spilled"]:
+    sys.exit(f"WRONG wide: {found} records match, {stats['bytes_spilled']} bytes went to disk")
+if peak > 24 + 14:
+    sys.exit(f"WRONG wide: peak {peak:.1f} MiB at --memory=24MiB with {sys.argv[2]} threads")
+print(f"ok wide: {peak:.1f} MiB at 24 with {sys.argv[2]} threads")
+PY
+    rm -rf "$dir/out3"
+done
+
+# A key that is no crowd by how many rows it has is one by what they take: ids of 4 KB. 74 MiB at 32 while rows were only counted.
+mkdir "$dir/ids"
+awk -v n=4500 -v dir="$dir/ids" 'BEGIN {
+    while (length(tail) < 3990) tail = tail "0123456789"
+    for (s = 0; s < 2; s++) {
+        file = dir (s ? "/channel.csv" : "/local.csv")
+        print "order_no,channel_order_no,amount" > file
+        for (k = 0; k < n; k++)
+            printf "ONE,%d%s,%d.00\n", k, tail, 2 * k + s > file
+    }
+}'
+code=0
+"$tieout" diff "$dir/ids/local.csv" "$dir/ids/channel.csv" --key=order_no --amount=amount --out="$dir/out4" --memory=32MiB --threads=1 >"$dir/said" 2>&1 || code=$?
+[ "$code" -eq 1 ] || { echo "WRONG ids: exit $code"; cat "$dir/said"; exit 1; }
+python3 - "$dir/out4" <<'PY'
+import json, sys
+found = json.load(open(sys.argv[1] + "/summary.json"))["classes"]["ambiguous"]["channel"]["count"]
+peak = json.load(open(sys.argv[1] + "/stats.json"))["peak_rss_bytes"] / 2**20
+if found != 4500:
+    sys.exit(f"WRONG ids: {found} records are ambiguous")
+if peak > 32 + 14:
+    sys.exit(f"WRONG ids: peak {peak:.1f} MiB at --memory=32MiB")
+print(f"ok ids: {peak:.1f} MiB at 32")
+PY
