@@ -22,6 +22,9 @@ static void show_json(const struct capture_status *s, int64_t heard_ms)
                              "transactions", (json_int_t)s->counts.transactions, "rows",
                              (json_int_t)s->counts.rows, "bytes", (json_int_t)s->counts.bytes, "segments",
                              (json_int_t)s->counts.segments, "last_commit", commit, "said", s->said);
+    moment_text(commit, s->complete_us / 1000000);
+    if (root)
+        json_object_set_new(root, "complete_to", json_string(commit));
     if (root && s->running) {
         json_object_set_new(root, "lag_ms", s->lag_ms < 0 ? json_null() : json_integer(s->lag_ms));
         json_object_set_new(root, "rows_per_second",
@@ -50,6 +53,8 @@ static void show_text(const struct capture_status *s, int64_t heard_ms)
     if (s->running && s->lag_ms >= 0)
         printf("  %-12s%.3f s; %lld rows/s; heard of the server %.1f s ago\n", "lag",
                (double)s->lag_ms / 1000, (long long)s->rows_per_second, (double)heard_ms / 1000);
+    moment_text(commit, s->complete_us / 1000000);
+    printf("  %-12s%s\n", "complete to", commit[0] ? commit : "not known");
     if (s->said[0])
         printf("  %-12s%s\n", "trouble", s->said);
 }

@@ -330,7 +330,7 @@ static enum err begin_behind(struct changing *c, const struct task *task, int ca
 /* What was told of a task that is no more to be done, or is begun with fresh tries, is over: what fails from now on is told again. */
 static enum err clear_alarms(struct sqlite *db, const struct task *task, struct diag *diag)
 {
-    static const char *const kinds[] = {"bill.missing", "task.failed", "task.machine"};
+    static const char *const kinds[] = {"bill.missing", "capture.behind", "task.failed", "task.machine"};
     enum err err = OK;
     for (size_t i = 0; err == OK && i < sizeof kinds / sizeof kinds[0]; i++)
         err = alarm_clear(db, kinds[i], task->name, (int64_t)time(NULL), diag);

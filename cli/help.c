@@ -165,6 +165,8 @@ static const char run_help[] =
     "  --max-rejects=N|N%   instead of the job's rejects.max, for both sides\n"
     "  --memory=SIZE        e.g. 2GiB, without it half of the machine's; what does not fit goes to disk and "
     "comes back\n"
+    "  --early              also where the capture has not passed the end of the day: what is not there "
+    "yet counts as not there\n"
     "  --aggregate-only     count and add up both sides, and stop: aggregate.csv on stdout, nothing is "
     "matched\n"
     "  --plan               say what the run would do, and why, and stop\n"

@@ -783,6 +783,8 @@ int session_run(struct job *job, const struct options *options, const char *out_
         return (int)err;
     if (options->aggregate_only)
         err = check_countable(s, diag);
+    if (err == OK && !options->plan && !options->early && job->sources[LOCAL].kind == SOURCE_REPLICA)
+        err = capture_passed(job, date, diag);
     if (err == OK && options->plan) {
         code = (int)tell_plan(s, diag);
         session_close(s);

@@ -5,6 +5,7 @@
 #include "io/fetch/fetch.h"
 #include "io/ring/sys.h"
 #include "io/sink/digest.h"
+#include "io/source/capture.h"
 #include "io/store/log_book.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -257,7 +258,9 @@ static void tell_file(void *context, const char *path, uint64_t size, const char
 
 static enum err collect(struct task_work *w, struct diag *diag)
 {
-    enum err err = OK;
+    enum err err = w->job->job->sources[LOCAL].kind == SOURCE_REPLICA
+                       ? capture_passed(w->job->job, w->task.day, diag)
+                       : OK;
     for (int side = 0; err == OK && side < SIDES; side++) {
         if (!w->job->job->sources[side].fetch.given)
             continue;

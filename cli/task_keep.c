@@ -428,6 +428,8 @@ enum err task_commit(void *context, const struct session_outcome *o, struct diag
     if (err == OK)
         err = alarm_clear(db, "bill.missing", w->task.name, now, diag);
     if (err == OK)
+        err = alarm_clear(db, "capture.behind", w->task.name, now, diag);
+    if (err == OK)
         err = alarm_clear(db, "task.machine", w->task.name, now, diag);
     const struct task_done done = {w->rule_version, manifest, w->certificate, o->exit_code, now};
     if (err == OK)

@@ -54,6 +54,12 @@ static int is_missing_bill(const struct diag *diag)
            strcmp(diag->code, "file.missing") == 0;
 }
 
+/* Rows of the day that the capture has not come to are none that are missing: they are waited for as a bill is. */
+static int is_missing_capture(const struct diag *diag)
+{
+    return strncmp(diag->code, "capture.", 8) == 0;
+}
+
 static void raise(struct book_folder *folder, const char *kind, const struct task *task, const char *text)
 {
     struct diag diag = {0};
@@ -86,14 +92,18 @@ static void end_badly(struct task_work *w, const struct diag *why, struct task_r
         int64_t next = now + LOOK_AGAIN_S < deadline ? now + LOOK_AGAIN_S : deadline;
         next = next < due ? due : next;
         task_wait(db, &w->task, why->what, next, &diag);
-        fprintf(stderr, "task %s waits for its bill: %s\n", w->task.name, why->what);
+        fprintf(stderr, "task %s waits for its %s: %s\n", w->task.name,
+                is_missing_capture(why) ? "capture" : "bill", why->what);
+        if (strcmp(why->code, "capture.stopped") == 0) /* it does not get there by itself */
+            raise(w->folder, "capture.behind", &w->task, why->what);
         end->waiting++;
         end->next_at = !end->next_at || next < end->next_at ? next : end->next_at;
         return;
     } else {
         const int64_t next = now + ((int64_t)RETRY_FIRST_S << (2 * w->task.attempts));
         if (is_missing_bill(why))
-            raise(w->folder, "bill.missing", &w->task, why->what);
+            raise(w->folder, is_missing_capture(why) ? "capture.behind" : "bill.missing", &w->task,
+                  why->what);
         if (task_fail(db, &w->task, why, why->err == ERR_BUG, next, &diag) == OK &&
             w->task.phase == PHASE_FAILED)
             raise(w->folder, "task.failed", &w->task, why->what);

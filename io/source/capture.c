@@ -26,8 +26,9 @@ static const char schema[] =
     "CREATE TABLE origin (segment INTEGER NOT NULL, offset INTEGER NOT NULL, file TEXT NOT NULL,"
     " high INTEGER NOT NULL, PRIMARY KEY (segment, offset)) WITHOUT ROWID;"
     "CREATE TABLE status (id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL,"
-    " said TEXT NOT NULL, heard INTEGER NOT NULL, lag INTEGER NOT NULL, rate INTEGER NOT NULL);"
-    "INSERT INTO status VALUES (1, '', '', 0, -1, -1);";
+    " said TEXT NOT NULL, heard INTEGER NOT NULL, lag INTEGER NOT NULL, rate INTEGER NOT NULL,"
+    " complete INTEGER NOT NULL DEFAULT 0);"
+    "INSERT INTO status VALUES (1, '', '', 0, -1, -1, 0);";
 
 /* ---- opening ---- */
 
@@ -76,11 +77,46 @@ static enum err take_lock(struct capture *c, struct diag *diag)
     return OK;
 }
 
+/* Whether status has what was added to it later; a capture that an older program made has not, until a newer one goes on with it. */
+static enum err has_complete(int *out, struct sqlite *db, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    enum err err = sqlite_prepare(
+        &s, db, "SELECT count(*) FROM pragma_table_info('status') WHERE name = 'complete'", diag);
+    if (err != OK)
+        return err;
+    *out = sqlite_step(s, diag) == STEP_MORE && sqlite_int(s, 0) == 1;
+    sqlite_finish(s);
+    return diag->err;
+}
+
+static enum err read_complete(int64_t *out, struct sqlite *db, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    int is_there = 0;
+    *out = 0;
+    enum err err = has_complete(&is_there, db, diag);
+    if (err != OK || !is_there)
+        return err;
+    err = sqlite_prepare(&s, db, "SELECT complete FROM status", diag);
+    if (err == OK && sqlite_step(s, diag) == STEP_MORE)
+        *out = sqlite_int(s, 0);
+    sqlite_finish(s);
+    return diag->err;
+}
+
 static enum err prepare_statements(struct capture *c, struct diag *diag)
 {
-    enum err err = sqlite_prepare(
-        &c->put_capture, c->db,
-        "INSERT OR REPLACE INTO capture VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", diag);
+    int is_there = 1;
+    enum err err = has_complete(&is_there, c->db, diag);
+    if (err == OK && !is_there)
+        err = sqlite_exec(c->db, "ALTER TABLE status ADD COLUMN complete INTEGER NOT NULL DEFAULT 0", diag);
+    if (err == OK)
+        err = read_complete(&c->complete_us, c->db, diag);
+    if (err == OK)
+        err = sqlite_prepare(
+            &c->put_capture, c->db,
+            "INSERT OR REPLACE INTO capture VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", diag);
     if (err == OK)
         err = sqlite_prepare(&c->put_segment, c->db, "INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?)",
                              diag);
@@ -90,7 +126,8 @@ static enum err prepare_statements(struct capture *c, struct diag *diag)
     if (err == OK)
         err = sqlite_prepare(
             &c->put_status, c->db,
-            "UPDATE status SET state = ?, said = ?, heard = ?, lag = ?, rate = ? WHERE id = 1", diag);
+            "UPDATE status SET state = ?, said = ?, heard = ?, lag = ?, rate = ?, complete = ? WHERE id = 1",
+            diag);
     return err;
 }
 
@@ -354,15 +391,21 @@ const struct capture_position *capture_position(const struct capture *capture)
 
 /* ---- status ---- */
 
-enum err capture_status_write(struct capture *c, const char *state, const char *said, int64_t heard_us,
-                              int64_t lag_ms, int64_t rows_per_second, struct diag *diag)
+enum err capture_status_write(struct capture *c, const struct capture_status *status, struct diag *diag)
 {
-    sqlite_bind_text(c->put_status, 1, state);
-    sqlite_bind_text(c->put_status, 2, said);
-    sqlite_bind_int(c->put_status, 3, heard_us);
-    sqlite_bind_int(c->put_status, 4, lag_ms);
-    sqlite_bind_int(c->put_status, 5, rows_per_second);
+    sqlite_bind_text(c->put_status, 1, status->state);
+    sqlite_bind_text(c->put_status, 2, status->said);
+    sqlite_bind_int(c->put_status, 3, status->heard_us);
+    sqlite_bind_int(c->put_status, 4, status->lag_ms);
+    sqlite_bind_int(c->put_status, 5, status->rows_per_second);
+    sqlite_bind_int(c->put_status, 6, status->complete_us);
+    c->complete_us = status->complete_us;
     return sqlite_step(c->put_status, diag) == STEP_FAILED ? diag->err : OK;
+}
+
+int64_t capture_complete_us(const struct capture *c)
+{
+    return c->complete_us;
 }
 
 enum err capture_status_read(struct capture_status *status, const char *directory, struct diag *diag)
@@ -408,6 +451,8 @@ enum err capture_status_read(struct capture_status *status, const char *director
             err = mem_fail(diag, 0, "a set of GTIDs");
     }
     sqlite_finish(s);
+    if (err == OK && diag->err == OK && is_made)
+        err = read_complete(&status->complete_us, db, diag);
     sqlite_close(db);
     snprintf(path, sizeof path, "%s/capture.lock", directory);
     int lock = sys_open(path, O_RDONLY, 0);

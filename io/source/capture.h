@@ -72,14 +72,22 @@ const struct capture_counts *capture_counts(const struct capture *capture);
 struct capture_status {
     struct capture_position position; /* gtids: "" here */
     struct capture_counts counts;
-    char *gtids;                               /* mem_give it */
-    int running;                               /* a process holds the lock */
+    char *gtids;         /* mem_give it */
+    int running;         /* a process holds the lock */
+    int64_t complete_us; /* all that the server had committed until then is here; 0: not known */
     int64_t heard_us, lag_ms, rows_per_second; /* epoch microseconds; -1: not known */
     char state[24], said[600]; /* "streaming", "waiting", "stopped"; the last trouble, or "" */
 };
 enum err capture_status_read(struct capture_status *status, const char *directory, struct diag *diag);
-/* Notes how it goes; calm: at most a few times a second. `said` may be "". */
-enum err capture_status_write(struct capture *capture, const char *state, const char *said, int64_t heard_us,
-                              int64_t lag_ms, int64_t rows_per_second, struct diag *diag);
+/* Notes how it goes; calm: at most a few times a second. Of `status` state, said (may be ""), heard_us, lag_ms, rows_per_second and
+ * complete_us count. */
+enum err capture_status_write(struct capture *capture, const struct capture_status *status,
+                              struct diag *diag);
+/* What an earlier process, or this one, wrote last of it. */
+int64_t capture_complete_us(const struct capture *capture);
+
+/* io/source/capture_passed.c: whether all rows of bill date `day` are captured: what is not, is not missing, it was not looked for. ERR_PEER
+ * (capture.behind; capture.stopped, where no process is at it or it is in trouble) says how far it is. */
+enum err capture_passed(const struct job *job, uint16_t day, struct diag *diag);
 
 #endif

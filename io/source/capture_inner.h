@@ -70,6 +70,7 @@ struct capture {
     struct gtid_set gtids;
     uint32_t xa_segment; /* the oldest that holds an undecided XA transaction; 0: none */
     struct capture_counts counts;
+    int64_t complete_us;
     int due;
 };
 

@@ -5,6 +5,7 @@
  */
 #include "io/source/replica.h"
 #include "core/base/mem.h"
+#include "io/format/binlog_event.h"
 #include "io/format/gtid_set.h"
 #include "io/net/mysql.h"
 #include "io/net/secret.h"
@@ -23,7 +24,8 @@ enum {
     CHECKPOINT_MS = 250,
     BACKOFF_MS_MIN = 200,
     BACKOFF_MS_MAX = 30000,
-    GTIDS_SHOWN = 300
+    GTIDS_SHOWN = 300,
+    UNDER_WAY_US = 2000000
 };
 
 struct replica {
@@ -41,6 +43,7 @@ struct replica {
     int64_t checkpoint_at, status_at; /* when, in microseconds */
     uint64_t status_rows;
     int64_t rows_per_second;
+    int64_t asked_at, complete_us; /* when the end of the log was asked for; until when all is here */
 };
 
 static int64_t now_us(void)
@@ -486,6 +489,23 @@ static enum err start_dump(struct replica *r, struct diag *diag)
     return err == OK ? capture_connected(r->capture, r->server, r->by_gtid, diag) : err;
 }
 
+/* Is everything here that the server had when we connected? */
+static int caught_up(const struct replica *r)
+{
+    const struct capture_position *p = capture_position(r->capture);
+    int order = strcmp(p->file, r->last_file);
+    size_t a = strlen(p->file), b = strlen(r->last_file);
+    return a != b ? a > b : order > 0 || (order == 0 && p->offset >= r->last_offset);
+}
+
+/* Whether the server has told all that it has: it sends a heartbeat when its log is at its end. Before the end that was asked for at first it
+ * does, too, while it passes over what is here already (MySQL, by GTIDs). */
+static int is_at_end(const struct replica *r, const uint8_t *event)
+{
+    return (event[4] == EVENT_HEARTBEAT || event[4] == EVENT_HEARTBEAT_V2) && !mysql_peer_waiting(r->peer) &&
+           !capture_due(r->capture) && capture_knows_file(r->capture) && caught_up(r);
+}
+
 static enum err write_status(struct replica *r, const char *state, const char *said, int64_t lag_ms,
                              struct diag *diag)
 {
@@ -496,16 +516,13 @@ static enum err write_status(struct replica *r, const char *state, const char *s
             (int64_t)((double)(counts->rows - r->status_rows) * 1e6 / (double)(now - r->status_at));
     r->status_at = now;
     r->status_rows = counts->rows;
-    return capture_status_write(r->capture, state, said, now, lag_ms, r->rows_per_second, diag);
-}
-
-/* Is everything here that the server had when we connected? */
-static int caught_up(const struct replica *r)
-{
-    const struct capture_position *p = capture_position(r->capture);
-    int order = strcmp(p->file, r->last_file);
-    size_t a = strlen(p->file), b = strlen(r->last_file);
-    return a != b ? a > b : order > 0 || (order == 0 && p->offset >= r->last_offset);
+    struct capture_status status = {.heard_us = now,
+                                    .lag_ms = lag_ms,
+                                    .rows_per_second = r->rows_per_second,
+                                    .complete_us = r->complete_us};
+    snprintf(status.state, sizeof status.state, "%s", state);
+    snprintf(status.said, sizeof status.said, "%s", said);
+    return capture_status_write(r->capture, &status, diag);
 }
 
 /* What a refusal in the stream means. */
@@ -558,6 +575,8 @@ static enum err take_packets(struct replica *r, struct diag *diag)
             err = capture_checkpoint(r->capture, diag);
             r->checkpoint_at = now_us();
         }
+        if (err == OK && is_at_end(r, bytes))
+            r->complete_us = now - UNDER_WAY_US; /* for as long it may have been under way */
         if (err == OK && now - r->status_at > 1000000) {
             const int64_t committed = capture_counts(r->capture)->commit_time;
             /* Nothing was committed since the capture began: there is nothing to be late with. */
@@ -566,8 +585,12 @@ static enum err take_packets(struct replica *r, struct diag *diag)
         }
         if (err != OK)
             return err;
-        if (stopped(r) || (r->config->catch_up && !waiting && capture_knows_file(r->capture) && caught_up(r)))
+        if (stopped(r))
             return OK;
+        if (r->config->catch_up && !waiting && capture_knows_file(r->capture) && caught_up(r)) {
+            r->complete_us = r->asked_at;
+            return OK;
+        }
     }
 }
 
@@ -584,6 +607,7 @@ static enum err stream(struct replica *r, struct diag *diag)
         err = choose_start(r, diag);
     if (err == OK)
         err = check_place(r, diag);
+    r->asked_at = now_us();
     if (err == OK)
         err = end_of_log(r, &end, diag);
     if (err == OK) {
@@ -623,6 +647,8 @@ enum err replica_capture(const struct replica_config *config, struct diag *diag)
     enum err err = secret_read(r->password, r->spec->password, config->job->directory, diag);
     if (err == OK)
         err = capture_open(&r->capture, config->job, config->side, config->directory, diag);
+    if (err == OK)
+        r->complete_us = capture_complete_us(r->capture);
     int backoff = BACKOFF_MS_MIN;
     while (err == OK && !stopped(r)) {
         struct diag found = {0};
