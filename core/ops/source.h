@@ -89,13 +89,8 @@ struct source_file {
 /* Gets the record of refs[number]; it lives until the call returns. */
 typedef enum err record_take_fn(void *taker, uint32_t number, const struct record *record, struct diag *diag);
 
-/* A side that is one plain file, whose rows can be told while they are read. */
-struct plain_plan;
-struct tap_file {
-    uint64_t size;
-    uint32_t delimiter, quote;     /* quote 0: there is none */
-    const struct plain_plan *plan; /* the source's */
-};
+struct tap_files; /* core/ops/tap.h */
+struct tap_sample;
 
 struct source;
 struct source_ops {
@@ -143,10 +138,11 @@ struct source_ops {
      * through. NULL: the source has no such way, and fetch does it. */
     enum err (*leans)(struct source *source, struct worker_io *io, const struct lean_plan *plan,
                       const uint64_t *places, uint32_t count, struct lean_list *list, struct diag *diag);
-    /* Whether its rows can be told while they are read (tap.h), and of which file. Before `begin`. NULL or 0: they cannot. */
-    int (*tap_file)(const struct source *source, struct tap_file *file);
-    /* Where tap_file says so: bytes of the file, fewer at its end; -errno. Any thread. */
-    int64_t (*tap_read)(struct source *source, void *bytes, size_t size, uint64_t offset);
+    /* Whether its rows can be told while they are read (tap.h), and of which files. Before `begin`. NULL or 0: they cannot. */
+    int (*tap_files)(const struct source *source, struct tap_files *files);
+    /* Where tap_files says so: looks at the lines of some bytes from `place` on. What is wrong with them is said by who reads them. */
+    enum err (*tap_sample)(struct source *source, uint64_t place, const struct lean_plan *plan,
+                           struct tap_sample *sample, struct diag *diag);
     /* Newlines before the block of TAP_LINES bytes that holds a place; once the source is finished. */
     uint64_t (*tap_lines)(const struct source *source, uint64_t place);
     /* The file in which a place lies: its name as places show it, where it begins and how long it is, in places.

@@ -1,16 +1,30 @@
 /* core/ops/tap.h: rows that are told on while they are read.
  *
- * match.csv wants nearly every row of both files in another order. What it wants of usual rows is at hand when they become
+ * match.csv wants nearly every row of both files in another order. What it wants of them is at hand when they become
  * records, so it takes it then (outbox.tap), and neither file is read a second time. A source that can say so has
- * `tap_file`; it calls `rows` once for a block of usual rows, and `row` for each other one. Every record that goes out is
- * told once. Threads: a tap has one owner, a worker.
+ * `tap_files`; it calls `rows` once for a block of usual rows whose texts are told as they stand there (plain_plan.told), and
+ * `row` for each other one. Every record that goes out is told once. Threads: a tap has one owner, a worker.
  */
 #ifndef TIEOUT_CORE_OPS_TAP_H
 #define TIEOUT_CORE_OPS_TAP_H
 
+#include "core/rules/lean.h"
 #include "core/rules/plain.h"
 
 enum { TAP_LINES = 2048 }; /* lines are told from the start of such a block of the file on */
+
+/* The files of a side whose rows are told. */
+struct tap_files {
+    uint64_t end; /* places are below it; each file's first one is a multiple of TAP_LINES */
+    struct dict *words;
+    int lacks_code, lacks_number; /* no row has a channel_code, a channel_order_no */
+};
+
+/* Rows of some of their bytes, which say what rows there will be. */
+struct tap_sample {
+    struct lean_list list; /* those that are as usual */
+    uint64_t bytes, lines; /* of all */
+};
 
 /* Usual rows that follow each other; those of `block` from 0 on. */
 struct tap_rows {
@@ -23,10 +37,11 @@ struct tap_rows {
     int has_cr, packs; /* `packs`: the block has packed keys */
 };
 
-/* A row that was not as usual, or stood beside such. */
+/* A row by itself. */
 struct tap_row {
     const struct record *record; /* with its place */
-    struct span text;            /* of plan->told */
+    const struct lean *lean;     /* as the side's plan says; NULL: the row is not usual */
+    const uint8_t *bytes;        /* of the lean row */
     uint32_t size;               /* bytes, with the line's end */
     uint32_t lines;              /* newlines before it in its block of TAP_LINES bytes */
 };
@@ -34,6 +49,8 @@ struct tap_row {
 struct tap {
     enum err (*rows)(struct tap *tap, const struct tap_rows *rows, struct diag *diag);
     enum err (*row)(struct tap *tap, const struct tap_row *row, struct diag *diag);
+    const struct match_plan *plan;
+    struct lean_list list; /* for the source: the row that it tells */
 };
 
 #endif

@@ -220,12 +220,17 @@ static void make_plan(struct normalizer *n)
 static int told_column(const struct normalizer *n)
 {
     const struct input *in = &n->in[n->side == CHANNEL ? FIELD_CHANNEL_ORDER_NO : FIELD_BIZ_TYPE];
-    if (in->charset || in->rule->strip || in->rule->none || in->rule->map_count || !n->key_has_channel ||
+    if (in->charset || in->rule->strip || in->rule->none || in->rule->map_count ||
         n->key_parts[0] != FIELD_BIZ_ORDER_NO || n->in[FIELD_BIZ_ORDER_NO].charset ||
-        (in->cell < 0 && (n->side == CHANNEL || in->constant.size)) ||
         (n->side == LOCAL && (n->occurrence_count || n->occurrence_field >= 0)))
         return TELLS_NOTHING;
     return in->cell < 0 ? -1 : n->columns[in->cell];
+}
+
+int normalizer_lacks(const struct normalizer *n, unsigned field)
+{
+    const struct input *in = &n->in[field];
+    return in->cell < 0 && in->constant.size == 0;
 }
 
 /* The occurrence id of a plain row is one column as it is, or the row goes the long way. */
@@ -445,6 +450,9 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
     if (n->plain) {
         plan_ids(n);
         n->plan.told = told_column(n);
+        n->plan.told_constant = n->in[n->side == CHANNEL ? FIELD_CHANNEL_ORDER_NO : FIELD_BIZ_TYPE].constant;
+        if (!n->plan.told_constant.data)
+            n->plan.told_constant = (struct span){"", 0};
     }
     n->layout.has_extras = n->extra_count > 0 || n->takes_cost;
     n->stands_by_id = n->is_image || spec->carried_fold;

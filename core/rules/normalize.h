@@ -172,6 +172,8 @@ void normalizer_close(struct normalizer *normalizer);
 /* The source columns that normalize_* wants as cells[0..count). */
 const int *normalizer_columns(const struct normalizer *normalizer, int *count);
 struct record_layout normalizer_layout(const struct normalizer *normalizer);
+/* 1 when no row has a text field: there is neither a column nor a constant. */
+int normalizer_lacks(const struct normalizer *normalizer, unsigned field);
 /* That of every normalizer of a side. */
 struct record_layout normalizer_layout_of(const struct job *job, enum side side);
 

@@ -48,9 +48,10 @@ struct plain_plan {
     uint8_t counts, counts_hours, fee_income, notes_odd;
     uint8_t keeps_ids, ids_odd; /* a book remembers occurrence ids: by this column, or the long way */
     int occurrence;             /* -1: there is none */
-    /* What match.csv is told of a row besides its record (core/ops/tap.h): the local side's biz_type (-1: there is no such column),
-     * the channel's channel_order_no. TELLS_NOTHING: the row's own text is not what it says, or its place in the order is more. */
+    /* What match.csv is told of a row besides its record (core/ops/tap.h): the local side's biz_type, the channel's
+     * channel_order_no; -1: the constant. TELLS_NOTHING: the row's own text is not what it says, or its place in the order is more. */
     int told;
+    struct span told_constant;
     const struct zone *zone;
     int note_columns[AGGREGATE_DIMS];
     struct span note_constants[AGGREGATE_DIMS];

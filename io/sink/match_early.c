@@ -5,17 +5,17 @@
 #include <stdlib.h>
 
 enum {
-    EARLY_MEMORY = 64 << 20, /* of match.csv; below it rows are read again */
+    EARLY_MEMORY = 4 << 20, /* of match.csv; below it rows are read again */
     /* Each has a line of memory in hand that its next row is written to, and twice as many do not stay in the second-level cache while
      * a chunk is decoded. */
     ROWS_A_RANGE = 12000,
     RANGES_MAX = 8192,
-    SAMPLED = 4, /* rows that a range has in the sample, at least */
+    JOINED_ROW = 400, /* bytes, roughly, while its range is in memory */
+    SAMPLED = 4,      /* rows that a range has in the sample, at least */
     SAMPLE_BLOCKS = 128,
     SAMPLE_BLOCK = 64 << 10,
     SAMPLE_ROWS = 1 << 17,
-    COLUMNS = 256,
-    BLOOM_WORDS = 1 << 10
+    ROW = 96 /* bytes of a file that a row has at least, mostly */
 };
 
 /* ---- the sample ---- */
@@ -29,7 +29,7 @@ struct sampling {
     struct early *e;
     struct early_sample *rows;
     uint32_t count;
-    uint64_t bytes, lines;
+    struct tap_sample lines;
 };
 
 static uint32_t stratum_code(uint32_t day, uint32_t channel, uint32_t type, uint32_t size, uint32_t prefix)
@@ -108,76 +108,63 @@ static int know_day(struct early *e, uint16_t day)
     return (int)e->day_count++;
 }
 
-/* A line without its end. One that cannot be told is left out: ranges come of the others. */
-static void sample_line(struct sampling *s, const struct tap_file *file, struct span line)
+/* What order bytes of a local row say. */
+struct order_parts {
+    uint16_t day;
+    struct span channel, type, number;
+};
+
+/* 0: the row has an occurrence id, which goes before all that. */
+static int take_order(const uint8_t *bytes, struct order_parts *parts)
 {
-    struct span cells[COLUMNS];
-    uint32_t count = 0;
-    const struct plain_plan *plan = file->plan;
-    const char *at = line.data, *const end = line.data + line.size;
-    while (count < COLUMNS) {
-        const char *stop = memchr(at, (int)file->delimiter, (size_t)(end - at));
-        cells[count++] = (struct span){at, (size_t)((stop ? stop : end) - at)};
-        if (!stop)
-            break;
-        at = stop + 1;
-    }
-    const int last = (int)count;
-    if (plan->key >= last || plan->channel >= last || plan->told >= last || plan->time >= last)
-        return;
-    const struct span key = cells[plan->key];
-    if (key.size == 0 || key.size > PACKED_KEY_MAX)
-        return;
-    const uint16_t day = plan->time < 0                ? DAY_NONE
-                         : cells[plan->time].size < 10 ? DAY_NONE
-                                                       : day_parse(cells[plan->time].data, 10);
-    const struct packed_key packed = packed_key_anywhere((const uint8_t *)key.data, (uint32_t)key.size, 0);
-    if (!packed.word[0] || (plan->time >= 0 && day == DAY_NONE))
-        return;
-    const struct span none = {"", 0};
+    enum { HEAD = 5 };
+    static const uint8_t no_id[HEAD - 2] = {1, 0, 0};
+    if (memcmp(bytes + 2, no_id, sizeof no_id) != 0)
+        return 0;
+    parts->day = (uint16_t)(bytes[0] << 8 | bytes[1]);
+    order_get_field(order_get_field(order_get_field(bytes + HEAD, &parts->channel), &parts->type),
+                    &parts->number);
+    return 1;
+}
+
+/* One that no item holds is left out: ranges come of the others. */
+static void sample_row(struct sampling *s, const uint8_t *order)
+{
     struct early *e = s->e;
-    const int day_index = know_day(e, plan->time < 0 && plan->unit_day ? plan->unit_day : day),
-              channel = know_text(e->channels, &e->channel_count, EARLY_CHANNELS,
-                                  plan->channel < 0 ? plan->channel_constant : cells[plan->channel]),
-              type =
-                  know_text(e->types, &e->type_count, EARLY_TYPES, plan->told < 0 ? none : cells[plan->told]),
-              prefix = know_prefix(e, (struct span){key.data, packed.word[0] >> 5 & 7});
-    if (day_index < 0 || channel < 0 || type < 0 || prefix < 0 || s->count == SAMPLE_ROWS)
+    struct order_parts parts;
+    if (!take_order(order, &parts) || parts.number.size > PACKED_KEY_MAX || s->count == SAMPLE_ROWS)
         return;
-    s->rows[s->count++] =
-        (struct early_sample){early_number(packed.word[0], packed.word[1]).high,
-                              stratum_code((uint32_t)day_index, (uint32_t)channel, (uint32_t)type,
-                                           (uint32_t)key.size, (uint32_t)prefix)};
+    const struct packed_key packed =
+        packed_key_anywhere((const uint8_t *)parts.number.data, (uint32_t)parts.number.size, 0);
+    if (!packed.word[0])
+        return;
+    const int day = know_day(e, parts.day),
+              channel = know_text(e->channels, &e->channel_count, EARLY_CHANNELS, parts.channel),
+              type = know_text(e->types, &e->type_count, EARLY_TYPES, parts.type),
+              prefix = know_prefix(e, (struct span){parts.number.data, packed.word[0] >> 5 & 7});
+    if (day < 0 || channel < 0 || type < 0 || prefix < 0)
+        return;
+    s->rows[s->count++] = (struct early_sample){early_number(packed.word[0], packed.word[1]).high,
+                                                stratum_code((uint32_t)day, (uint32_t)channel, (uint32_t)type,
+                                                             (uint32_t)parts.number.size, (uint32_t)prefix)};
 }
 
-static void sample_block(struct sampling *s, const struct tap_file *file, const char *bytes, size_t size)
-{
-    const char *at = memchr(bytes, '\n', size), *const end = bytes + size, *stop;
-    if (!at || (file->quote && memchr(bytes, (int)file->quote, size)))
-        return;
-    for (at++; at < end && (stop = memchr(at, '\n', (size_t)(end - at))) != NULL; at = stop + 1) {
-        s->bytes += (uint64_t)(stop - at) + 1;
-        s->lines++;
-        sample_line(s, file, (struct span){at, (size_t)(stop - at) - (stop > at && stop[-1] == '\r')});
-    }
-}
-
-static enum err take_sample(struct early *e, const struct tap_file *file, struct sampling *s,
-                            struct diag *diag)
+static enum err take_sample(struct early *e, uint64_t end, struct sampling *s, struct diag *diag)
 {
     struct source *source = e->match->config.sources[LOCAL];
-    const uint64_t all = (file->size + SAMPLE_BLOCK - 1) / SAMPLE_BLOCK,
+    const uint64_t all = (end + SAMPLE_BLOCK - 1) / SAMPLE_BLOCK,
                    blocks = all < SAMPLE_BLOCKS ? all : SAMPLE_BLOCKS;
-    char *bytes = mem_take(SAMPLE_BLOCK);
     s->e = e;
     s->rows = mem_take(SAMPLE_ROWS * sizeof *s->rows);
-    enum err err = bytes && s->rows ? OK : mem_fail(diag, SAMPLE_ROWS * sizeof *s->rows, "match.csv");
+    enum err err = s->rows ? OK : mem_fail(diag, SAMPLE_ROWS * sizeof *s->rows, "match.csv");
     for (uint64_t i = 0; err == OK && i < blocks; i++) {
-        const int64_t n = source->ops->tap_read(source, bytes, SAMPLE_BLOCK, i * all / blocks * SAMPLE_BLOCK);
-        if (n > 0) /* what is wrong with the file is said by who reads it */
-            sample_block(s, file, bytes, (size_t)n);
+        struct lean_list *const list = &s->lines.list;
+        lean_list_reset(list);
+        err = source->ops->tap_sample(source, i * all / blocks * SAMPLE_BLOCK, &e->match->plan.side[LOCAL],
+                                      &s->lines, diag);
+        for (uint32_t k = 0; err == OK && k < list->count; k++)
+            sample_row(s, list->bytes + list->items[k].at);
     }
-    mem_give(bytes);
     return err;
 }
 
@@ -302,20 +289,30 @@ static void make_stratum(struct early *e, const struct early_sample *rows, uint3
     e->stratum_of[day][s->type][s->channel][s->size][s->prefix] = (uint16_t)e->stratum_count++;
 }
 
+/* K1 without the channel: one key may lie in any of them. */
+static uint32_t group_channel(const struct early *e, uint32_t channel)
+{
+    return e->has_channel ? channel : 0;
+}
+
+/* The group of a stratum's cells. */
+static uint16_t *group_at(struct early *e, const struct early_stratum *s)
+{
+    return &e->group_of[group_channel(e, s->channel)][s->size][s->prefix];
+}
+
 /* Cells of a channel and length: they are cut as its largest stratum is, so that most ranges want one cell. */
 static void make_groups(struct early *e)
 {
     for (uint32_t i = 0; i < e->stratum_count; i++) {
         const struct early_stratum *s = &e->strata[i];
-        uint16_t *const group = &e->group_of[s->channel][s->size][s->prefix];
-        if (*group != EARLY_NONE)
+        if (*group_at(e, s) != EARLY_NONE)
             continue;
         const struct early_stratum *most = s;
         for (uint32_t k = i + 1; k < e->stratum_count; k++)
-            if (e->strata[k].channel == s->channel && e->strata[k].size == s->size &&
-                e->strata[k].prefix == s->prefix && e->strata[k].span.count > most->span.count)
+            if (group_at(e, &e->strata[k]) == group_at(e, s) && e->strata[k].span.count > most->span.count)
                 most = &e->strata[k];
-        *group = (uint16_t)e->group_count;
+        *group_at(e, s) = (uint16_t)e->group_count;
         struct early_span *g = &e->groups[e->group_count++];
         *g = most->span;
         g->begin = e->cell_count;
@@ -328,7 +325,12 @@ static enum err make_strata(struct early *e, struct sampling *s, uint64_t file_s
     const struct match_config *config = &e->match->config;
     const uint64_t lane_blocks = e->tank_memory / 3 / config->lanes / 4096,
                    most = lane_blocks > 2 * EARLY_STRATA ? lane_blocks - EARLY_STRATA : EARLY_STRATA,
-                   rows = s->lines ? file_size / (s->bytes / s->lines) : 0;
+                   rows = file_size / (s->lines.bytes / s->lines.lines),
+                   in_memory = e->match->config.memory / config->lanes / 4 / JOINED_ROW,
+                   rows_a_range = in_memory < ROWS_A_RANGE ? in_memory + 1 : ROWS_A_RANGE;
+    uint64_t wanted = rows / rows_a_range + 1;
+    if (wanted > most) /* there is not the memory for so many ranges as could be joined in it */
+        return OK;
     e->strata = mem_take_zero(EARLY_STRATA, sizeof *e->strata);
     e->groups = mem_take_zero(EARLY_STRATA, sizeof *e->groups);
     e->lows = mem_take((RANGES_MAX + 2 * EARLY_STRATA) * sizeof *e->lows);
@@ -337,8 +339,6 @@ static enum err make_strata(struct early *e, struct sampling *s, uint64_t file_s
         return mem_fail(diag, EARLY_STRATA * sizeof *e->strata, "match.csv");
     memset(e->stratum_of, 0xFF, sizeof e->stratum_of);
     memset(e->group_of, 0xFF, sizeof e->group_of);
-    uint64_t wanted = rows / ROWS_A_RANGE + 1;
-    wanted = wanted < most ? wanted : most;
     uint64_t each = s->count / wanted;
     each = each < SAMPLED ? SAMPLED : each;
     qsort(s->rows, s->count, sizeof *s->rows, by_stratum);
@@ -354,12 +354,12 @@ static enum err make_strata(struct early *e, struct sampling *s, uint64_t file_s
 }
 
 /* How often cells are read: a stratum that has all of its channel's numbers beside a larger one reads them all once more. */
-static int reads_too_often(const struct early *e)
+static int reads_too_often(struct early *e)
 {
     enum { OFTEN = 4 };
     uint64_t reads = 0;
     for (uint32_t i = 0; i < e->stratum_count; i++)
-        reads += e->groups[e->group_of[e->strata[i].channel][e->strata[i].size][e->strata[i].prefix]].count;
+        reads += e->groups[*group_at(e, &e->strata[i])].count;
     return e->stratum_count == 0 || reads > OFTEN * (uint64_t)e->cell_count;
 }
 
@@ -393,15 +393,14 @@ static inline uint32_t channel_index(struct early_lane *lane, uint32_t number)
     return known - 1u;
 }
 
-static inline int type_index(struct early_lane *lane, struct span text)
+/* Of `count` texts, mostly that of the row before. -1: none of them. */
+static inline int text_index(const struct early_text *texts, uint32_t count, uint8_t *last, struct span text)
 {
-    const struct early *e = lane->early;
-    const struct early_text *last = &e->types[lane->type];
-    if (LIKELY(text.size == last->size &&
-               short_equal((const uint8_t *)text.data, (const uint8_t *)last->text, text.size)))
-        return lane->type;
-    const int found = find_text(e->types, e->type_count, text);
-    lane->type = found < 0 ? lane->type : (uint8_t)found;
+    if (LIKELY(text.size == texts[*last].size &&
+               short_equal((const uint8_t *)text.data, (const uint8_t *)texts[*last].text, text.size)))
+        return *last;
+    const int found = find_text(texts, count, text);
+    *last = found < 0 ? *last : (uint8_t)found;
     return found;
 }
 
@@ -432,12 +431,10 @@ static inline int day_index(struct early_lane *lane, uint16_t day)
     return -1;
 }
 
-/* What is said of one row. */
+/* What a channel's row says besides its key. */
 struct told {
-    uint64_t key[2];
     uint64_t place;
     int64_t amount;
-    struct span text;
     uint32_t lines;
     uint16_t day, status;
     uint8_t currency;
@@ -446,12 +443,18 @@ struct told {
 /* In place of a range or cell: the row goes into none. */
 enum { ODD = 0xFFFFFFFF };
 
+/* `code`: of the row, where K1 does not say the channel. */
 static inline uint32_t local_range(struct early_lane *lane, uint64_t word, struct early_number number,
-                                   uint16_t day, struct span type_text)
+                                   uint16_t day, struct span code, struct span type_text)
 {
     const struct early *e = lane->early;
-    const uint32_t channel = channel_index(lane, word >> 8 & PACKED_CHANNEL_MAX), size = word & 31;
-    const int day_at = day_index(lane, day), type = type_index(lane, type_text),
+    const uint32_t size = word & 31,
+                   channel = LIKELY(e->has_channel) ? channel_index(lane, word >> 8 & PACKED_CHANNEL_MAX)
+                             : code.size == 0 && !e->lacks_code
+                                 ? ODD /* the channel's row may say it */
+                                 : (uint32_t)text_index(e->channels, e->channel_count, &lane->channel, code);
+    const int day_at = day_index(lane, day),
+              type = text_index(e->types, e->type_count, &lane->type, type_text),
               prefix = prefix_index(e, word);
     if (UNLIKELY(word == 0 || channel >= e->channel_count || day_at < 0 || type < 0 || prefix < 0))
         return ODD;
@@ -462,7 +465,8 @@ static inline uint32_t local_range(struct early_lane *lane, uint64_t word, struc
 static inline uint32_t channel_cell(struct early_lane *lane, uint64_t word, struct early_number number)
 {
     const struct early *e = lane->early;
-    const uint32_t channel = channel_index(lane, word >> 8 & PACKED_CHANNEL_MAX), size = word & 31;
+    const uint32_t channel = LIKELY(e->has_channel) ? channel_index(lane, word >> 8 & PACKED_CHANNEL_MAX) : 0,
+                   size = word & 31;
     const int prefix = prefix_index(e, word);
     if (UNLIKELY(word == 0 || channel >= e->channel_count || prefix < 0))
         return ODD;
@@ -507,35 +511,75 @@ static inline void make_channel(uint64_t words[CHANNEL_ITEM / 8], struct early_n
     words[5] = (uint64_t)t->amount;
 }
 
-/* The rows of a block, in two turns: first where each goes, so that its line is on its way when it is put there. */
+/* The channel's own number can be said. Where the row has none the local row's is shown, if it has one. */
+static inline int number_fits(const struct early *e, const struct packed_key *own, size_t size)
+{
+    return LIKELY(own->word[0] != 0) || (size == 0 && e->lacks_number);
+}
+
+/* Rows of a block, after each was told where it goes, so that its line is on its way when it is put there. */
+static inline __attribute__((always_inline)) enum err put_block(struct early_lane *lane, enum side side,
+                                                                const uint32_t *parts, const uint64_t *items,
+                                                                const size_t size, const uint64_t *places,
+                                                                uint32_t count, struct diag *diag)
+{
+    struct tank *const tank = side == LOCAL ? lane->early->local : lane->early->channel;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++)
+        err = LIKELY(parts[i] != ODD)
+                  ? put_item(tank, lane->number, parts[i], items + i * (size / 8), size, diag)
+                  : odd_row(lane, side, places[i], diag);
+    return err;
+}
+
+/* A text of each row of a block: a column's, or a constant. */
+static inline struct span told_text(const struct tap_rows *rows, const uint32_t *seps, int column,
+                                    struct span constant)
+{
+    return column < 0 ? constant : plain_cell_of(rows->bytes, seps, column, rows->has_cr ? rows->columns : 0);
+}
+
+static inline int is_short(const struct tap_rows *rows, const uint32_t *seps)
+{
+    return seps[rows->columns - 1] - seps[-1] < (1u << PLACE_SHIFT);
+}
+
+/* The key of a row of a block, packed. */
+static inline struct packed_key told_key(const struct tap_rows *rows, const uint32_t *seps, uint32_t i)
+{
+    if (LIKELY(rows->packs))
+        return rows->block->packed[i];
+    const struct span text = told_text(rows, seps, rows->plan->key, (struct span){"", 0});
+    return packed_key_of((const uint8_t *)text.data, (uint32_t)text.size, rows->block->channel[i]);
+}
+
 static __attribute__((noinline)) enum err tap_local(struct early_lane *lane, const struct tap_rows *rows,
                                                     const uint64_t *places, const uint32_t *lines,
                                                     struct diag *diag)
 {
     struct early *e = lane->early;
     const struct plain_block *block = rows->block;
+    const struct plain_plan *plan = rows->plan;
     uint32_t parts[PLAIN_BLOCK];
     uint64_t items[PLAIN_BLOCK][LOCAL_ITEM / 8];
     const uint32_t *seps = rows->seps;
+    CHECK2(e->local_size == LOCAL_ITEM, e->local_size,
+           lane->number); /* rows with compared cells are not plain */
     for (uint32_t i = 0; i < rows->count; i++, seps += rows->columns) {
-        const uint64_t *word = block->packed[i].word;
-        const struct early_number number = early_number(word[0], word[1]);
-        const struct span type = rows->plan->told < 0 ? (struct span){"", 0}
-                                                      : plain_cell_of(rows->bytes, seps, rows->plan->told,
-                                                                      rows->has_cr ? rows->columns : 0);
-        parts[i] = seps[rows->columns - 1] - seps[-1] < (1u << PLACE_SHIFT) ||
-                           !fits_item(places[i], block->amount_micro[i], block->status[i])
+        const struct packed_key key = told_key(rows, seps, i);
+        const struct early_number number = early_number(key.word[0], key.word[1]);
+        const struct span type = told_text(rows, seps, plan->told, plan->told_constant),
+                          code = LIKELY(e->has_channel)
+                                     ? (struct span){"", 0}
+                                     : told_text(rows, seps, plan->channel, plan->channel_constant);
+        parts[i] = is_short(rows, seps) || !fits_item(places[i], block->amount_micro[i], block->status[i])
                        ? ODD
-                       : local_range(lane, word[0], number, block->day[i], type);
+                       : local_range(lane, key.word[0], number, block->day[i], code, type);
         make_local(items[i], number, places[i], lines[i]);
         if (LIKELY(parts[i] != ODD))
             tank_expect(e->local, lane->number, parts[i], LOCAL_ITEM);
     }
-    enum err err = OK;
-    for (uint32_t i = 0; err == OK && i < rows->count; i++)
-        err = LIKELY(parts[i] != ODD) ? put_item(e->local, lane->number, parts[i], items[i], LOCAL_ITEM, diag)
-                                      : odd_row(lane, LOCAL, places[i], diag);
-    return err;
+    return put_block(lane, LOCAL, parts, items[0], LOCAL_ITEM, places, rows->count, diag);
 }
 
 static __attribute__((noinline)) enum err tap_channel(struct early_lane *lane, const struct tap_rows *rows,
@@ -548,31 +592,28 @@ static __attribute__((noinline)) enum err tap_channel(struct early_lane *lane, c
     uint64_t items[PLAIN_BLOCK][CHANNEL_ITEM / 8];
     const uint32_t *seps = rows->seps;
     for (uint32_t i = 0; i < rows->count; i++, seps += rows->columns) {
-        const uint64_t *word = block->packed[i].word;
-        const struct early_number number = early_number(word[0], word[1]);
-        const struct span text =
-            plain_cell_of(rows->bytes, seps, rows->plan->told, rows->has_cr ? rows->columns : 0);
-        const struct packed_key own = packed_key_of((const uint8_t *)text.data, (uint32_t)text.size, 0);
+        const struct packed_key key = told_key(rows, seps, i);
+        const struct early_number number = early_number(key.word[0], key.word[1]);
+        const struct span text = told_text(rows, seps, rows->plan->told, rows->plan->told_constant);
+        const struct packed_key own =
+            LIKELY(rows->plan->told >= 0)
+                ? packed_key_of((const uint8_t *)text.data, (uint32_t)text.size, 0)
+                : packed_key_anywhere((const uint8_t *)text.data, (uint32_t)text.size, 0);
         const struct told told = {.place = places[i],
                                   .amount = block->amount_micro[i],
                                   .lines = lines[i],
                                   .day = block->day[i],
                                   .status = block->status[i],
                                   .currency = block->currency[i]};
-        parts[i] = seps[rows->columns - 1] - seps[-1] < (1u << PLACE_SHIFT) || own.word[0] == 0 ||
+        parts[i] = is_short(rows, seps) || !number_fits(e, &own, text.size) ||
                            !fits_item(places[i], told.amount, told.status)
                        ? ODD
-                       : channel_cell(lane, word[0], number);
+                       : channel_cell(lane, key.word[0], number);
         make_channel(items[i], number, &own, &told);
         if (LIKELY(parts[i] != ODD))
             tank_expect(e->channel, lane->number, parts[i], CHANNEL_ITEM);
     }
-    enum err err = OK;
-    for (uint32_t i = 0; err == OK && i < rows->count; i++)
-        err = LIKELY(parts[i] != ODD)
-                  ? put_item(e->channel, lane->number, parts[i], items[i], CHANNEL_ITEM, diag)
-                  : odd_row(lane, CHANNEL, places[i], diag);
-    return err;
+    return put_block(lane, CHANNEL, parts, items[0], CHANNEL_ITEM, places, rows->count, diag);
 }
 
 static enum err tap_rows(struct tap *tap, const struct tap_rows *rows, struct diag *diag)
@@ -580,8 +621,6 @@ static enum err tap_rows(struct tap *tap, const struct tap_rows *rows, struct di
     struct early_lane *lane = (struct early_lane *)tap;
     uint64_t places[PLAIN_BLOCK];
     uint32_t lines[PLAIN_BLOCK];
-    if (UNLIKELY(!rows->packs))
-        atomic_store_explicit(&lane->early->is_dead, 1, memory_order_relaxed);
     if (UNLIKELY(rows->count == 0 || atomic_load_explicit(&lane->early->is_dead, memory_order_relaxed)))
         return OK;
     uint32_t at = rows->seps[-1] + 1, block = at / TAP_LINES * TAP_LINES, before = 0;
@@ -602,39 +641,90 @@ static enum err tap_rows(struct tap *tap, const struct tap_rows *rows, struct di
                                                                               diag);
 }
 
+/* A local row's compared cells, behind its item. 0: there is not the room. */
+static int put_cells(const struct match *m, const uint8_t *cells, uint8_t *to, size_t room)
+{
+    struct span texts[FIELD_SLOTS];
+    const struct lean_plan *plan = &m->plan.side[LOCAL];
+    uint8_t *const end = to + room;
+    memset(to, 0, room);
+    for (unsigned i = 0; i < plan->cell_count; i++)
+        cells = lean_get_cell(cells, &texts[i]);
+    for (int i = 0; i < m->compare_cell_count; i++) {
+        const struct span text = texts[m->compare_cells[i]];
+        if (plan->cells[m->compare_cells[i]] == FIELD_STATUS)
+            continue;
+        if (text.size + 1 > (size_t)(end - to))
+            return 0;
+        *to++ = (uint8_t)text.size;
+        if (text.size)
+            memcpy(to, text.data, text.size);
+        to += text.size;
+    }
+    return 1;
+}
+
+static enum err local_row(struct early_lane *lane, const struct tap_row *row, struct packed_key key,
+                          struct diag *diag)
+{
+    struct early *e = lane->early;
+    const struct record *r = row->record;
+    uint64_t item[(LOCAL_ITEM + EARLY_CELLS * LOCAL_CELL) / 8];
+    const struct early_number number = early_number(key.word[0], key.word[1]);
+    struct order_parts parts;
+    uint32_t range = ODD;
+    if (key.word[0] && take_order(row->bytes + row->lean->at, &parts) && parts.number.size == r->key_size &&
+        memcmp(parts.number.data, r->var, r->key_size) == 0 &&
+        put_cells(e->match, row->bytes + row->lean->at + row->lean->order_size, (uint8_t *)item + LOCAL_ITEM,
+                  e->local_size - LOCAL_ITEM))
+        range = local_range(lane, key.word[0], number, parts.day, parts.channel, parts.type);
+    if (range == ODD)
+        return odd_row(lane, LOCAL, r->place, diag);
+    make_local(item, number, r->place, row->lines);
+    return put_item(e->local, lane->number, range, item, e->local_size, diag);
+}
+
+static enum err channel_row(struct early_lane *lane, const struct tap_row *row, struct packed_key key,
+                            struct diag *diag)
+{
+    struct early *e = lane->early;
+    const struct record *r = row->record;
+    const struct match_plan *plan = &e->match->plan;
+    uint64_t item[CHANNEL_ITEM / 8];
+    const struct early_number number = early_number(key.word[0], key.word[1]);
+    uint32_t cell = ODD;
+    if (key.word[0]) {
+        struct span texts[FIELD_SLOTS];
+        const uint8_t *at = row->bytes + row->lean->at;
+        for (unsigned i = 0; i < plan->side[CHANNEL].cell_count; i++)
+            at = lean_get_cell(at, &texts[i]);
+        const struct span text = texts[plan->cell_at[CHANNEL][FIELD_CHANNEL_ORDER_NO]];
+        const struct packed_key own = packed_key_anywhere((const uint8_t *)text.data, (uint32_t)text.size, 0);
+        const struct told told = {.place = r->place,
+                                  .amount = r->amount_micro,
+                                  .lines = row->lines,
+                                  .day = row->lean->day,
+                                  .status = r->status,
+                                  .currency = r->currency};
+        make_channel(item, number, &own, &told);
+        if (number_fits(e, &own, text.size))
+            cell = channel_cell(lane, key.word[0], number);
+    }
+    return cell == ODD ? odd_row(lane, CHANNEL, r->place, diag)
+                       : put_item(e->channel, lane->number, cell, item, CHANNEL_ITEM, diag);
+}
+
 static enum err tap_row(struct tap *tap, const struct tap_row *row, struct diag *diag)
 {
     struct early_lane *lane = (struct early_lane *)tap;
-    struct early *e = lane->early;
     const struct record *r = row->record;
-    const enum side side = r->flags & RECORD_CHANNEL ? CHANNEL : LOCAL;
-    if (atomic_load_explicit(&e->is_dead, memory_order_relaxed))
+    if (atomic_load_explicit(&lane->early->is_dead, memory_order_relaxed))
         return OK;
-    struct packed_key key = {{0, 0}};
-    if (row->size >= 1u << PLACE_SHIFT && !(r->flags & ~(RECORD_CHANNEL | RECORD_OUT)) &&
-        fits_item(r->place, r->amount_micro, r->status))
+    struct packed_key key = {{0, 0}}; /* of an odd row */
+    if (row->lean && !row->lean->date_disagrees && row->size >= 1u << PLACE_SHIFT &&
+        !(r->flags & ~(RECORD_CHANNEL | RECORD_OUT)) && fits_item(r->place, r->amount_micro, r->status))
         key = packed_key_anywhere(r->var, r->key_size, r->channel);
-    const struct early_number number = early_number(key.word[0], key.word[1]);
-    if (side == LOCAL) {
-        uint64_t item[LOCAL_ITEM / 8];
-        const uint32_t range = key.word[0] ? local_range(lane, key.word[0], number, r->day, row->text) : ODD;
-        make_local(item, number, r->place, row->lines);
-        return range == ODD ? odd_row(lane, side, r->place, diag)
-                            : put_item(e->local, lane->number, range, item, sizeof item, diag);
-    }
-    uint64_t item[CHANNEL_ITEM / 8];
-    const struct packed_key own =
-        packed_key_anywhere((const uint8_t *)row->text.data, (uint32_t)row->text.size, 0);
-    const struct told told = {.place = r->place,
-                              .amount = r->amount_micro,
-                              .lines = row->lines,
-                              .day = r->day,
-                              .status = r->status,
-                              .currency = r->currency};
-    const uint32_t cell = key.word[0] && own.word[0] ? channel_cell(lane, key.word[0], number) : ODD;
-    make_channel(item, number, &own, &told);
-    return cell == ODD ? odd_row(lane, side, r->place, diag)
-                       : put_item(e->channel, lane->number, cell, item, sizeof item, diag);
+    return (r->flags & RECORD_CHANNEL ? channel_row : local_row)(lane, row, key, diag);
 }
 
 struct tap *match_tap(struct match *m, uint32_t lane)
@@ -650,55 +740,79 @@ static int suits(const struct match *m)
     const struct match_plan *plan = &m->plan;
     const struct job *job = m->config.job;
     const struct lean_plan *local = &plan->side[LOCAL];
+    const struct key_spec *key = &job->match.keys[0];
     if (m->config.memory < EARLY_MEMORY || job_match_is_odd(job) || local->order_count != 3 ||
         local->order[0] != FIELD_CHANNEL_CODE || local->order[1] != FIELD_BIZ_TYPE ||
         local->order[2] != FIELD_BIZ_ORDER_NO)
         return 0;
-    for (int i = 0; i < job->match.compare_count; i++)
-        if (plan->order_at[job->match.compare[i]] < 0 && job->match.compare[i] != FIELD_STATUS)
+    for (int i = 0; i < key->part_count; i++)
+        if (key->parts[i] != FIELD_CHANNEL_CODE && key->parts[i] != FIELD_BIZ_ORDER_NO)
             return 0;
-    return m->compare_cell_count <= 1;
+    return m->compare_cell_count <= EARLY_CELLS;
 }
 
-static enum err take_memory(struct early *e, const struct tap_file files[SIDES], struct diag *diag)
+static int key_has_channel(const struct key_spec *key)
+{
+    for (int i = 0; i < key->part_count; i++)
+        if (key->parts[i] == FIELD_CHANNEL_CODE)
+            return 1;
+    return 0;
+}
+
+static enum err take_memory(struct early *e, const struct tap_files files[SIDES], struct diag *diag)
 {
     struct match *m = e->match;
     e->lanes = mem_take_zero(m->config.lanes, sizeof *e->lanes);
     if (!e->lanes)
         return mem_fail(diag, m->config.lanes * sizeof *e->lanes, "match.csv");
     for (uint32_t i = 0; i < m->config.lanes; i++)
-        e->lanes[i] =
-            (struct early_lane){.tap = {tap_rows, tap_row}, .early = e, .number = i, .day = e->days[0]};
+        e->lanes[i] = (struct early_lane){.tap = {.rows = tap_rows, .row = tap_row, .plan = &m->plan},
+                                          .early = e,
+                                          .number = i,
+                                          .day = e->days[0]};
     for (int side = 0; side < SIDES; side++) {
         e->blocks[side] = mem_map(e->block_count[side] * sizeof *e->blocks[side], 1);
         if (!e->blocks[side])
             return mem_fail(diag, e->block_count[side] * sizeof *e->blocks[side], "match.csv");
     }
-    /* A row is a hundred bytes and more; where it is less tanks take smaller blocks than they might. */
-    enum { ROW = 96 };
-    enum err err = match_open_tank(m, &e->local, e->range_count, files[LOCAL].size / ROW * LOCAL_ITEM,
+    /* Where rows have fewer bytes tanks take smaller blocks than they might. */
+    enum err err = match_open_tank(m, &e->local, e->range_count, files[LOCAL].end / ROW * e->local_size,
                                    e->tank_memory / 3, diag);
-    return err == OK ? match_open_tank(m, &e->channel, e->cell_count,
-                                       files[CHANNEL].size / ROW * CHANNEL_ITEM, e->tank_memory / 3 * 2, diag)
+    return err == OK ? match_open_tank(m, &e->channel, e->cell_count, files[CHANNEL].end / ROW * CHANNEL_ITEM,
+                                       e->tank_memory / 3 * 2, diag)
                      : err;
+}
+
+/* What is known before any byte is read. */
+static void know_job(struct early *e, const struct tap_files files[SIDES])
+{
+    struct match *m = e->match;
+    e->words = files[LOCAL].words;
+    e->has_channel = key_has_channel(&m->config.job->match.keys[0]);
+    e->lacks_code = files[CHANNEL].lacks_code;
+    e->lacks_number = files[LOCAL].lacks_number;
+    for (int i = 0; i < m->compare_cell_count; i++)
+        e->cells_count += m->plan.side[LOCAL].cells[m->compare_cells[i]] != FIELD_STATUS;
+    e->local_size = LOCAL_ITEM + LOCAL_CELL * e->cells_count;
 }
 
 enum err early_open(struct match *m, struct diag *diag)
 {
-    struct tap_file files[SIDES];
+    enum { USUAL = 2 }; /* one row of so many, at least, can be told */
+    struct tap_files files[SIDES];
     for (int side = 0; side < SIDES; side++) {
         const struct source *source = m->config.sources[side];
-        if (!suits(m) || !source->ops->tap_file || !source->ops->tap_file(source, &files[side]))
+        if (!suits(m) || !source->ops->tap_files || !source->ops->tap_files(source, &files[side]))
             return OK;
     }
     struct early *e = mem_take_zero(1, sizeof *e);
     if (!e)
         return mem_fail(diag, sizeof *e, "match.csv");
     e->match = m;
-    e->words = files[LOCAL].plan->words;
+    know_job(e, files);
     uint64_t blocks = 0;
     for (int side = 0; side < SIDES; side++) {
-        e->block_count[side] = files[side].size / TAP_LINES + 1;
+        e->block_count[side] = files[side].end / TAP_LINES + 1;
         blocks += e->block_count[side] * sizeof *e->blocks[side];
     }
     if (blocks > m->config.memory / 2) {
@@ -707,13 +821,15 @@ enum err early_open(struct match *m, struct diag *diag)
     }
     e->tank_memory = m->config.memory - m->config.memory / 8 - blocks;
     struct sampling s = {0};
-    enum err err = take_sample(e, &files[LOCAL], &s, diag);
-    if (err == OK && s.count) {
+    enum err err = take_sample(e, files[LOCAL].end, &s, diag);
+    const int is_usual = s.count && s.count >= s.lines.lines / USUAL;
+    if (err == OK && is_usual) {
         order_texts(&s);
-        err = make_strata(e, &s, files[LOCAL].size, diag);
+        err = make_strata(e, &s, files[LOCAL].end, diag);
     }
     mem_give(s.rows);
-    if (err == OK && !reads_too_often(e)) {
+    lean_list_fini(&s.lines.list);
+    if (err == OK && is_usual && !reads_too_often(e)) {
         err = take_memory(e, files, diag);
         if (err == OK) {
             m->early = e;
@@ -731,9 +847,11 @@ void early_close(struct early *e)
     struct match *m = e->match;
     match_drop(m, &e->local);
     match_drop(m, &e->channel);
-    for (uint32_t i = 0; e->lanes && i < m->config.lanes; i++)
+    for (uint32_t i = 0; e->lanes && i < m->config.lanes; i++) {
+        lean_list_fini(&e->lanes[i].tap.list);
         for (int side = 0; side < SIDES; side++)
             mem_give(e->lanes[i].odd[side]);
+    }
     for (int side = 0; side < SIDES; side++) {
         mem_unmap(e->blocks[side], e->block_count[side] * sizeof *e->blocks[side]);
         mem_give(e->odd[side]);

@@ -11,11 +11,14 @@
  * than the sample said, all of it is dropped before anything is made of it, and all pairs take the long way.
  *
  *      0          8                16                   24                                         48
- *      +----------+----------+-----+-------+------------+
- *      | number: 112 bits    |lines| place              |                    a local row
+ *      +----------+----------+-----+-------+------------+ - - +
+ *      | number: 112 bits    |lines| place              |cells|             a local row; what is compared besides the status
  *      +----------+----------+-----+-------+---+---+----+----------+----------+--------+---+
  *      | number              |lines| place |st.|cur|size| channel's number    | amount |day|   a channel row
  *      +----------+----------+-----+-------+---+---+----+----------+----------+--------+---+
+ *
+ * Of a block of usual rows of a plain file all that is told column by column; any other row comes by itself, as the lean row that
+ * the long way would have read again (core/ops/tap.h).
  *
  * Memory   of match_config.memory, taken at once; tanks as they say. Threads: taps are lanes'; the rest as match.h.
  */
@@ -40,6 +43,8 @@ enum {
     EARLY_ODD = 1 << 13, /* of one lane and side */
     PLACE_SHIFT = 5,     /* bytes of a file that share a bit; shorter rows are odd */
     LOCAL_ITEM = 24,
+    LOCAL_CELL = 16, /* room for each compared cell behind it */
+    EARLY_CELLS = 6, /* of them */
     CHANNEL_ITEM = 48
 };
 
@@ -79,7 +84,7 @@ struct early_lane {
     uint32_t number;
     uint8_t channel_of[PACKED_CHANNEL_MAX +
                        1]; /* by its number in the dictionary: index + 1; 0: not looked up; 255: none */
-    uint8_t type;          /* the last one */
+    uint8_t type, channel; /* the last ones */
     uint16_t day;
     uint8_t day_index;
     uint64_t *odd[SIDES]; /* places */
@@ -90,6 +95,9 @@ struct early_lane {
 struct early {
     struct match *match;
     struct dict *words;
+    int has_channel;              /* K1 says the channel; else the local row does */
+    int lacks_code, lacks_number; /* the channel's rows have no code; the local ones no channel's number */
+    uint32_t local_size, cells_count; /* of a local item; compared cells in it */
     _Atomic int is_dead;
     int is_settled; /* kept or dropped; under match->lock */
     struct early_text channels[EARLY_CHANNELS], types[EARLY_TYPES];

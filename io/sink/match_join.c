@@ -10,6 +10,7 @@ enum {
 struct joined_row {
     uint64_t high, low; /* of the number: 64 and 48 bits, and lines behind them */
     uint64_t place, line, channel_line;
+    const uint8_t *cells;               /* in the loaded item */
     uint64_t channel[CHANNEL_ITEM / 8]; /* [2] is 0 until it is there: no place of a row is */
 };
 
@@ -18,9 +19,9 @@ struct early_join {
     struct joined_row *rows;
     struct sort_entry *order, *other, *entries;
     size_t row_room;
-    uint32_t *slots; /* number of a row, from 1 on */
+    uint32_t *slots;              /* number of a row, from 1 on */
     size_t slot_room, slot_count; /* of a range: a power of two */
-    uint8_t *bytes; /* of the items */
+    uint8_t *bytes;               /* of the items */
     size_t bytes_room;
 };
 
@@ -54,7 +55,7 @@ void join_close(struct early_join *j)
 static void cells_of(const struct early *e, uint32_t range, uint32_t *first, uint32_t *last)
 {
     const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
-    const struct early_span *g = &e->groups[e->group_of[s->channel][s->size][s->prefix]];
+    const struct early_span *g = &e->groups[e->group_of[e->has_channel ? s->channel : 0][s->size][s->prefix]];
     const uint64_t *const low = s->span.low + (range - s->span.begin);
     *first = range == s->span.begin ? g->begin : early_find(g, low[0]);
     *last = range + 1 == s->span.begin + s->span.count ? g->begin + g->count - 1 : early_find(g, low[1] - 1);
@@ -117,13 +118,14 @@ static inline int is_told(const struct early_block *block, uint64_t place)
 static size_t take_local(const struct early *e, struct early_join *j, const struct tank_load *load,
                          size_t mask)
 {
+    const size_t size = e->local_size;
     size_t count = 0;
     for (uint32_t p = 0; p < load->piece_count; p++) {
         const uint8_t *at = load->pieces[p].bytes, *const end = at + load->pieces[p].size;
-        for (; at < end; at += LOCAL_ITEM) {
+        for (; at < end; at += size) {
             uint64_t words[LOCAL_ITEM / 8], ahead;
-            if (end - at > TELL_AHEAD * LOCAL_ITEM) {
-                memcpy(&ahead, at + TELL_AHEAD * LOCAL_ITEM + 16, 8);
+            if ((size_t)(end - at) > TELL_AHEAD * size) {
+                memcpy(&ahead, at + TELL_AHEAD * size + 16, 8);
                 __builtin_prefetch(block_of(e, LOCAL, ahead));
             }
             memcpy(words, at, sizeof words);
@@ -135,6 +137,7 @@ static size_t take_local(const struct early *e, struct early_join *j, const stru
             row->low = words[1];
             row->place = words[2];
             row->line = block->lines + (words[1] & 0xFFFF) + 1;
+            row->cells = at + LOCAL_ITEM;
             row->channel[2] = 0;
             size_t slot = slot_of(words[0], words[1] >> 16, mask);
             while (j->slots[slot])
@@ -254,8 +257,15 @@ static inline uint8_t *make_item(const struct match *m, const struct early_strat
     else
         packed_key_bytes(&number, to);
     to += own_size;
-    if (m->compare_cell_count)
-        to = lean_put_cell(to, dict_word(e->words, (uint16_t)(c[2] >> 40 & 0xFF)));
+    const uint8_t *cell = row->cells;
+    for (int i = 0; i < m->compare_cell_count; i++) {
+        struct span shown;
+        if (m->plan.side[LOCAL].cells[m->compare_cells[i]] == FIELD_STATUS)
+            shown = dict_word(e->words, (uint16_t)(c[2] >> 40 & 0xFF));
+        else
+            cell = lean_get_cell(cell, &shown);
+        to = lean_put_cell(to, shown);
+    }
     *body = (uint8_t)(to - body - 1);
     return to;
 }
@@ -272,7 +282,7 @@ enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32
     err = err == OK ? waited : err;
     size_t most = 0;
     for (uint32_t i = 0; i < j->local[turn].piece_count; i++)
-        most += j->local[turn].pieces[i].size / LOCAL_ITEM;
+        most += j->local[turn].pieces[i].size / e->local_size;
     if (err == OK)
         err = make_room(j, most, diag);
     if (err != OK)
@@ -286,7 +296,8 @@ enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32
         if (err == OK)
             take_channel(e, j, &j->more, mask);
     }
-    const size_t each = EARLY_HEAD + 2 * NUMBER_MAX + PAIR_HEAD + EARLY_WORD + 16, size = rows * each;
+    const size_t each = EARLY_HEAD + 2 * NUMBER_MAX + PAIR_HEAD + EARLY_WORD + EARLY_CELLS * LOCAL_CELL + 16,
+                 size = rows * each;
     if (err == OK && size > j->bytes_room) {
         mem_give(j->bytes);
         j->bytes = mem_take(size + size / 4);

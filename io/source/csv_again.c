@@ -160,7 +160,8 @@ static uint64_t lines_before(const struct csv_source *s, const struct csv_file *
 uint64_t csv_tap_lines(const struct source *source, uint64_t place)
 {
     const struct csv_source *s = csv_source_of(source);
-    return lines_before(s, s->files, place / CSV_MARK_BYTES);
+    const uint32_t index = s->set.count == 1 ? 0 : file_set_find(&s->set, place);
+    return lines_before(s, &s->files[index], (place - s->set.files[index].base) / CSV_MARK_BYTES);
 }
 
 /* The line of a byte that is in the window, where its block is as well; 0: ask csv_line. */

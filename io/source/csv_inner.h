@@ -5,6 +5,7 @@
  *     csv_chunk.c      a chunk's bytes are there: scanned, quotes told on, odd chunks byte by byte
  *     csv_rows.c       hot: rows of a plain CSV
  *     csv_bill_rows.c  hot: rows of a bill with a profile
+ *     csv_tap.c        rows that match.csv is told of while they are read
  *     csv_admit.c      the end: trailers, sums, limits; rejects are shown
  *     csv_again.c      rows by their place: fetched again, shown, or all in order
  *
@@ -235,7 +236,6 @@ enum err csv_fetch(struct source *source, struct worker_io *io, const struct row
                    uint32_t count, struct arena *arena, struct diag *diag);
 enum err csv_leans(struct source *source, struct worker_io *io, const struct lean_plan *plan,
                    const uint64_t *places, uint32_t count, struct lean_list *list, struct diag *diag);
-uint64_t csv_tap_lines(const struct source *source, uint64_t place);
 const char *csv_place_file(const struct source *source, uint64_t place, uint64_t *begin, uint64_t *size);
 size_t csv_place(struct source *source, struct worker_io *io, uint64_t place, char *out, size_t room);
 size_t csv_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out,
@@ -243,5 +243,15 @@ size_t csv_place_text(struct source *source, struct worker_io *io, const struct 
 enum err csv_scan_all(struct source *source, struct worker_io *io,
                       enum err (*row_fn)(void *context, const struct full *full, struct diag *diag),
                       void *context, struct diag *diag);
+
+/* ---- csv_tap.c ---- */
+
+int csv_tap_files(const struct source *source, struct tap_files *out);
+enum err csv_tap_sample(struct source *source, uint64_t place, const struct lean_plan *plan,
+                        struct tap_sample *sample, struct diag *diag);
+uint64_t csv_tap_lines(const struct source *source, uint64_t place); /* csv_again.c */
+/* Tells a row that went out by itself: its record is the worker's, its cells are the normalizer's. */
+enum err csv_tell_row(const struct csv_work *w, const struct normalizer *normalizer, const struct cell *cells,
+                      uint32_t begin, uint32_t next, struct outbox *outbox, struct diag *diag);
 
 #endif

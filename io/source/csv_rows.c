@@ -18,24 +18,6 @@ enum err csv_add_reject(struct csv_work *w, uint32_t at, uint32_t size, enum rej
                            limit->max_ppm ? UINT64_MAX : limit->max_rows, diag);
 }
 
-/* The tap is told a row that went out by itself. */
-static __attribute__((noinline)) enum err tell_row(const struct csv_work *w, const struct cell *cells,
-                                                   uint32_t begin, uint32_t next, struct outbox *outbox,
-                                                   struct diag *diag)
-{
-    _Static_assert(TAP_LINES == (int)CSV_MARK_BYTES, "lines are counted from blocks on that both know");
-    const struct plain_plan *plan = normalizer_plain(w->file->normalizer);
-    const uint32_t block = begin / TAP_LINES * TAP_LINES;
-    struct tap_row row = {.record = w->io->record,
-                          .text = {"", 0},
-                          .size = next - begin,
-                          .lines = (uint32_t)csv_count_newlines(w->bytes + block, begin - block)};
-    for (int k = 0; plan && k < w->file->wanted_count; k++)
-        if (w->file->wanted[k] == plan->told)
-            row.text = (struct span){cells[k].data, cells[k].size};
-    return outbox->tap->row(outbox->tap, &row, diag);
-}
-
 /* One row whose wanted cells are at hand. `begin`..`next` are its bytes, `size` those without the line end.
  */
 enum err csv_take_row(struct csv_work *w, const struct cell *cells, uint32_t begin, uint32_t size,
@@ -56,7 +38,9 @@ enum err csv_take_row(struct csv_work *w, const struct cell *cells, uint32_t beg
     }
     enum err err = put_row(w, record_units(record_var_size(record, normalizer_layout(w->file->normalizer))),
                            begin, next, outbox, diag);
-    return UNLIKELY(outbox->tap != NULL) && err == OK ? tell_row(w, cells, begin, next, outbox, diag) : err;
+    return UNLIKELY(outbox->tap != NULL) && err == OK
+               ? csv_tell_row(w, w->file->normalizer, cells, begin, next, outbox, diag)
+               : err;
 }
 
 enum err csv_reject_row(struct csv_work *w, uint32_t begin, uint32_t size, uint32_t next,
@@ -381,8 +365,9 @@ static inline __attribute__((always_inline)) enum err take_rows(struct csv_work 
     for (int k = 0; k < wanted_count; k++)
         if ((uint32_t)wanted[k] + 1 == columns)
             last_wanted = k;
-    const struct plain_plan *const plan =
-        quoted || has_comments ? NULL : normalizer_plain(w->file->normalizer);
+    const struct plain_plan *plan = quoted || has_comments ? NULL : normalizer_plain(w->file->normalizer);
+    if (UNLIKELY(outbox->tap != NULL) && plan && plan->told == TELLS_NOTHING)
+        plan = NULL; /* row by row, so that each is told */
     usual_fn *const usual = usual_by_kernel();
     const struct csv_walk walk = csv_walk_of(w, scan, first_row);
     uint32_t *const seps = walk.seps;

@@ -220,29 +220,6 @@ static struct record_layout csv_layout(const struct source *source)
     return normalizer_layout_of(s->job, s->config.side);
 }
 
-/* ---- rows that are told while they are read ---- */
-
-static int csv_tap_file(const struct source *source, struct tap_file *out)
-{
-    const struct csv_source *s = csv_source_of(source);
-    const struct input_file *input = s->set.files;
-    const struct csv_file *file = s->files;
-    /* One file that starts where places do, so that blocks of lines are blocks of places. */
-    if (s->set.count != 1 || file->bill || input->unpack || input->in_turn || input->base ||
-        s->spec->layout.comment || !csv_has_marks(s))
-        return 0;
-    *out = (struct tap_file){.size = input->size,
-                             .delimiter = s->dialect.delimiter,
-                             .quote = s->dialect.quote,
-                             .plan = normalizer_plain(file->normalizer)};
-    return out->plan && out->plan->told != TELLS_NOTHING;
-}
-
-static int64_t csv_tap_read(struct source *source, void *bytes, size_t size, uint64_t offset)
-{
-    return input_pread(&csv_source_of(source)->set.files[0], bytes, size, offset);
-}
-
 static const struct source_ops csv_ops = {
     .size = csv_size,
     .begin = csv_begin,
@@ -255,8 +232,8 @@ static const struct source_ops csv_ops = {
     .counts = csv_counts,
     .fetch = csv_fetch,
     .leans = csv_leans,
-    .tap_file = csv_tap_file,
-    .tap_read = csv_tap_read,
+    .tap_files = csv_tap_files,
+    .tap_sample = csv_tap_sample,
     .tap_lines = csv_tap_lines,
     .place_file = csv_place_file,
     .place_text = csv_place_text,

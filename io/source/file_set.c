@@ -542,6 +542,8 @@ static enum err open_unpacks(struct file_set *set, enum side side, struct diag *
         }
         input->base = base;
         base += input->size;
+        if (set->is_text)
+            base = (base + PLACE_ALIGN - 1) / PLACE_ALIGN * PLACE_ALIGN;
         set->size += guess;
     }
     if (base >> PLACE_BITS)

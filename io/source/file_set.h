@@ -17,8 +17,8 @@
  * Files that are read as they are stay open while this process may well have that many; those beyond are opened in
  * turn, and looked at each time, so that it is one file that is read from beginning to end.
  *
- * A place is an offset in the inputs laid end to end, in order of their names; a packed one has as much room as
- * it may at most unpack to. Threads: opened, begun, settled and closed by one thread; input_* by any.
+ * A place is an offset in the inputs laid end to end (those of text from the next multiple of PLACE_ALIGN on), in order of their
+ * names; a packed one has as much room as it may at most unpack to. Threads: opened, begun, settled and closed by one thread; input_* by any.
  */
 #ifndef TIEOUT_IO_SOURCE_FILE_SET_H
 #define TIEOUT_IO_SOURCE_FILE_SET_H
@@ -63,7 +63,10 @@ struct file_set {
     struct unpack_crew *crew;
 };
 
-enum { PLACE_BITS = 40 }; /* a side has at most 1 TiB */
+enum {
+    PLACE_BITS = 40,   /* a side has at most 1 TiB */
+    PLACE_ALIGN = 2048 /* where places of a file of text begin: no block of so many is two files' */
+};
 
 /* Expands the patterns ({date} is the unit's date as YYYY-MM-DD), sorts by name, logs by number,
  * opens. `is_open_log`, of logs, else NULL: whoever writes it has it open, and appends; it is asked before the size is taken, behind which
