@@ -258,7 +258,9 @@ uint64_t crowd_row_bytes(const struct full *row)
 {
     enum { SORTING = 96 /* lists of it while it is put in order, a pass's own notes */ };
     uint64_t bytes = sizeof *row + sizeof(struct row_ref) + 2 * sizeof(struct crowd_item) + SORTING;
-    for (int i = 0; i < FIELD_SLOTS; i++)
+    if (row->text_size) /* texts and canonical bytes are still to come: times are printed longer than they are written */
+        bytes += 2 * row->text_size + FIELD_SLOTS * 12u + TIME_TEXT_MAX;
+    for (int i = 0; !row->text_size && i < FIELD_SLOTS; i++)
         bytes += text_bytes(row->text[i]);
     bytes += text_bytes(row->occurrence) + text_bytes(row->canonical) + text_bytes(row->sigma) +
              text_bytes(row->key);

@@ -106,19 +106,48 @@ static uint32_t name_row(struct crowd *c, const struct full *row, struct name_me
     return memo->name;
 }
 
+/* What IN has to know of rows, a bit for each field; 0: all, since one of these may have its verdict here. */
+static uint64_t fields_of(const struct crowd *c, const struct row_ref *refs, uint32_t count)
+{
+    const struct key_spec *key = &c->job->match.keys[c->pass];
+    uint64_t fields = 0;
+    if (c->w->carry || c->w->run->config->ids)
+        return 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (refs[i].record_flags & ~(unsigned)(RECORD_CHANNEL | RECORD_OUT | RECORD_CROWDED))
+            return 0;
+    for (int i = 0; i < key->part_count; i++)
+        fields |= 1ull << key->parts[i];
+    return fields;
+}
+
+static enum err admit(struct crowd *c, struct full *row, const struct row_ref *ref, int is_whole,
+                      int *admitted)
+{
+    *admitted = 1;
+    if (is_whole)
+        return judge_admit(c->w, row, ref, NULL, c->pass, admitted);
+    judge_revisit(c->w, row, ref);
+    if (!judge_key_of(c->job, c->pass, &c->w->arena, row))
+        return mem_fail(&c->w->diag, 0, "a key");
+    CHECK2(row->key.data, row->side, row->place); /* or it would not be here */
+    return OK;
+}
+
 static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count)
 {
     struct worker *w = c->w;
+    const uint64_t fields = fields_of(c, refs, count);
     struct span noted[SIDES] = {{0}};
     struct name_memo memo[SIDES] = {{.name = 0}, {.name = 0}};
     arena_reset(&w->arena);
-    enum err err = judge_fetch(w, refs, &count, c->rows, &w->arena); /* sorts what is sorted */
+    enum err err = judge_fetch_some(w, refs, &count, c->rows, fields, &w->arena);
     w->rows_at_hand = c->rows;
     w->refs_at_hand = refs;
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &c->rows[i];
         int admitted;
-        err = judge_admit(w, row, &refs[i], NULL, c->pass, &admitted);
+        err = admit(c, row, &refs[i], !fields, &admitted);
         if (err != OK || !admitted)
             continue;
         struct crowd_item item = {.ref = refs[i],

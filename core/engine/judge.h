@@ -14,6 +14,11 @@
 /* Sorts `refs` by side and place and fetches their rows; `*count` is less by those that turn out to be rejects. */
 enum err judge_fetch(struct worker *w, struct row_ref *refs, uint32_t *count, struct full *rows,
                      struct arena *arena);
+/* The same of some of their fields (core/ops/source.h): they have no verdict to be given. */
+enum err judge_fetch_some(struct worker *w, struct row_ref *refs, uint32_t *count, struct full *rows,
+                          uint64_t fields, struct arena *arena);
+/* A row that left as a pair before is counted as such. */
+void judge_revisit(struct worker *w, const struct full *row, const struct row_ref *ref);
 /* Once per pass for each row, which `ref` found; `before`: for the carried one in whose place it stands, or NULL. With
  * *admitted the row's key is set and it takes part in the pass. */
 enum err judge_admit(struct worker *w, struct full *row, const struct row_ref *ref,

@@ -318,14 +318,18 @@ static enum err judge_key(struct worker *w, struct full **rows, uint32_t count, 
     return subset_pool(job, w->subset, rows, count, is_part, propose, w, &w->diag);
 }
 
-/* judge_fetch, of which `fetched` says how far it came: it stops where the arena has more than `bytes_max`. */
+/* judge_fetch, of which `fetched` says how far it came: it stops where the arena has more than `bytes_max`. `fields`: 0: all. */
 static enum err fetch_within(struct worker *w, struct row_ref *refs, uint32_t *count, struct full *rows,
-                             struct arena *arena, uint64_t bytes_max, uint32_t *fetched)
+                             struct arena *arena, uint64_t fields, uint64_t bytes_max, uint32_t *fetched)
 {
     enum { AT_ONCE = 256 };
     enum err err = OK;
     uint32_t kept = 0, locals = 0, at = 0;
-    qsort(refs, *count, sizeof *refs, judge_by_place);
+    uint32_t sorted = 1;
+    while (sorted < *count && judge_by_place(&refs[sorted - 1], &refs[sorted]) <= 0)
+        sorted++;
+    if (sorted < *count) /* those of a crowd come in order */
+        qsort(refs, *count, sizeof *refs, judge_by_place);
     for (uint32_t i = 0; err == OK && i < *count; i++) {
         if (!(refs[i].record_flags & RECORD_REJECT)) {
             refs[kept++] = refs[i];
@@ -342,7 +346,9 @@ static enum err fetch_within(struct worker *w, struct row_ref *refs, uint32_t *c
         const uint32_t rest = (side == LOCAL ? locals : kept) - at,
                        n = bytes_max < UINT64_MAX && rest > AT_ONCE ? AT_ONCE : rest;
         struct source *source = w->run->config->sources[side];
-        err = source->ops->fetch(source, w->io, refs + at, rows + at, n, arena, &w->diag);
+        err = fields && source->ops->fetch_some
+                  ? source->ops->fetch_some(source, w->io, refs + at, rows + at, n, fields, arena, &w->diag)
+                  : source->ops->fetch(source, w->io, refs + at, rows + at, n, arena, &w->diag);
         at += n;
     }
     *fetched = at;
@@ -359,7 +365,14 @@ enum err judge_fetch(struct worker *w, struct row_ref *refs, uint32_t *count, st
                      struct arena *arena)
 {
     uint32_t fetched;
-    return fetch_within(w, refs, count, rows, arena, UINT64_MAX, &fetched);
+    return fetch_within(w, refs, count, rows, arena, 0, UINT64_MAX, &fetched);
+}
+
+enum err judge_fetch_some(struct worker *w, struct row_ref *refs, uint32_t *count, struct full *rows,
+                          uint64_t fields, struct arena *arena)
+{
+    uint32_t fetched;
+    return fetch_within(w, refs, count, rows, arena, fields, UINT64_MAX, &fetched);
 }
 
 /* 1: no key of the job is whole; 0: one is; -1: memory is out. Leaves row->key to be found again. */
@@ -375,6 +388,15 @@ static int is_without_key(struct worker *w, struct full *row)
     return 1;
 }
 
+void judge_revisit(struct worker *w, const struct full *row, const struct row_ref *ref)
+{
+    if (!ref->revisited)
+        return;
+    w->revisited_count[row->side][row->currency]++;
+    w->revisited_sum[row->side][row->currency] += row->amount_micro;
+    w->booked[BOOKED_FEES][row->currency] += row->taken_micro;
+}
+
 enum err judge_admit(struct worker *w, struct full *row, const struct row_ref *ref,
                      const struct row_ref *before, int pass, int *admitted)
 {
@@ -382,11 +404,7 @@ enum err judge_admit(struct worker *w, struct full *row, const struct row_ref *r
     *admitted = 0;
     if (row->carry)
         row->reasons |= verdict_carry_reasons(row->carry);
-    if (ref->revisited) {
-        w->revisited_count[row->side][row->currency]++;
-        w->revisited_sum[row->side][row->currency] += row->amount_micro;
-        w->booked[BOOKED_FEES][row->currency] += row->taken_micro;
-    }
+    judge_revisit(w, row, ref);
     if ((row->record_flags & RECORD_VOIDED) && row->carry && row->carry->is_late)
         return judge_drop(w, &w->dropped, &w->dropped_count[row->side], row, row->currency,
                           row->amount_micro);
@@ -467,7 +485,7 @@ static enum err judge_within(struct worker *w, struct row_ref *refs, uint32_t *l
     enum err err =
         rows ? OK : mem_fail(&w->diag, (size_t)count * (sizeof *rows + sizeof *order), "open records");
     if (err == OK)
-        err = fetch_within(w, refs, &count, rows, &w->arena, bytes_max, &fetched);
+        err = fetch_within(w, refs, &count, rows, &w->arena, 0, bytes_max, &fetched);
     if (fetched >= MEASURED_MIN && w->arena.held / fetched > w->text_bytes)
         w->text_bytes = w->arena.held / fetched;
     if (err == OK && fetched < count) {

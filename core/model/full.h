@@ -46,6 +46,7 @@ struct full {
     uint8_t side, currency, out, has_fee, monetary;
     uint16_t record_flags;          /* enum record_flag, as the index saw it */
     uint32_t back_event, row_index; /* images: place - back_event is the event's */
+    uint32_t text_size; /* of all its cells, where only some fields are there (normalize_some); 0: all are */
 
     /* filled by rules/verdict.c */
     uint64_t delta_micro;  /* of a tolerance pair: what it spends of a budget */

@@ -133,6 +133,10 @@ struct source_ops {
      * `arena`. */
     enum err (*fetch)(struct source *source, struct worker_io *io, const struct row_ref *refs,
                       struct full *rows, uint32_t count, struct arena *arena, struct diag *diag);
+    /* The same of some fields only, a bit each: see normalize_some. NULL: fetch does it. */
+    enum err (*fetch_some)(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                           struct full *rows, uint32_t count, uint64_t fields, struct arena *arena,
+                           struct diag *diag);
     /* Of rows of this side, whose places are sorted, what match.csv needs: one lean row each, appended to `list`, with
      * its place and line. Made to be called with place after place; rows that lie close together are read
      * through. NULL: the source has no such way, and fetch does it. */

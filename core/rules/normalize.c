@@ -2215,8 +2215,10 @@ static inline struct span shown_text(const struct normalizer *n, struct norm_scr
     }
 }
 
-enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
-                                struct arena *arena, struct full *f, int *bad_cell, int *no_memory)
+/* `fields`: a bit each; what is none of them has no text, and then there are no canonical bytes. */
+static inline __attribute__((always_inline)) enum reject_code
+normalize_row(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells, uint64_t fields,
+              const int is_all, struct arena *arena, struct full *f, int *bad_cell, int *no_memory)
 {
     *no_memory = 0;
     memset(f, 0, sizeof *f);
@@ -2259,6 +2261,10 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
     for (unsigned field = 0; field < slots; field++) {
         if (field == FIELD_STATUS)
             continue;
+        if (!is_all && !(fields >> field & 1)) {
+            f->text[field] = (struct span){"", 0};
+            continue;
+        }
         struct span text = shown_text(n, s, cells, &core, field, room);
         if (!put_text(arena, f, field, text))
             return REJECT_WORDS;
@@ -2274,15 +2280,21 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
     }
 
     struct span parts[FIELD_SLOTS];
-    unsigned order[FIELD_SLOTS];
-    canonical_order(n->job, order);
-    for (unsigned i = 0; i < slots; i++)
-        parts[i] = f->text[order[i]];
     if (s->bad_charset) {
         *no_memory = 0;
         return REJECT_CHARSET;
     }
-    f->canonical = length_prefixed(arena, parts, slots);
+    if (is_all) {
+        unsigned order[FIELD_SLOTS];
+        canonical_order(n->job, order);
+        for (unsigned i = 0; i < slots; i++)
+            parts[i] = f->text[order[i]];
+        f->canonical = length_prefixed(arena, parts, slots);
+    } else {
+        f->canonical = (struct span){"", 0};
+        for (int i = 0; i < n->column_count; i++)
+            f->text_size += cells[i].kind == CELL_TEXT ? cells[i].size : CELL_NUMBER_MAX;
+    }
     unsigned count = 0;
     parts[count++] = f->text[FIELD_CURRENCY];
     parts[count++] = f->text[FIELD_DIRECTION];
@@ -2294,6 +2306,24 @@ enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch 
         return REJECT_WORDS;
     *no_memory = 0;
     return REJECT_NONE;
+}
+
+enum reject_code normalize_full(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                                struct arena *arena, struct full *f, int *bad_cell, int *no_memory)
+{
+    return normalize_row(n, s, cells, 0, 1, arena, f, bad_cell, no_memory);
+}
+
+enum reject_code normalize_some(const struct normalizer *n, struct norm_scratch *s, const struct cell *cells,
+                                uint64_t fields, struct arena *arena, struct full *f, int *bad_cell,
+                                int *no_memory)
+{
+    fields |= 1ull << FIELD_CURRENCY | 1ull << FIELD_DIRECTION;
+    for (int i = 0; i < n->job->match.compare_count; i++)
+        fields |= 1ull << n->job->match.compare[i];
+    if (n->occurrence_field >= 0)
+        fields |= 1ull << n->occurrence_field;
+    return normalize_row(n, s, cells, fields, 0, arena, f, bad_cell, no_memory);
 }
 
 /* What lean_core looks at; those that have no cell are not looked at. */

@@ -253,6 +253,12 @@ int normalize_same_identity(const struct normalizer *normalizer, const struct re
 enum reject_code normalize_full(const struct normalizer *normalizer, struct norm_scratch *scratch,
                                 const struct cell *cells, struct arena *arena, struct full *full,
                                 int *bad_cell, int *no_memory);
+/* The same of some fields: those that `fields` has a bit for (1 << field), status, occurrence id and sigma's. Other texts are empty, and so are the
+ * canonical bytes; full->text_size says how many bytes the row's cells have. For rows that are only looked at: it has no verdict to be
+ * given. */
+enum reject_code normalize_some(const struct normalizer *normalizer, struct norm_scratch *scratch,
+                                const struct cell *cells, uint64_t fields, struct arena *arena,
+                                struct full *full, int *bad_cell, int *no_memory);
 /* Appends what `plan` wants of a row to `list`, except place and line, without making all of it. 1: done; 0: the
  * row is not usual (or no record), and nothing is appended: normalize_full has the last word; -1: memory is out.
  * With `all_there` 0 only those cells are there that normalize_lean_wants names; after a 0 it wants all of them. */

@@ -179,57 +179,6 @@ static uint64_t line_in_window(const struct csv_source *s, const struct input_fi
            csv_count_newlines(io->window + (block - io->window_at), at - block) + 1;
 }
 
-static enum err fetch_row(struct csv_source *s, struct worker_io *io, uint64_t place, struct full *full,
-                          struct arena *arena, struct diag *diag)
-{
-    uint32_t index = file_set_find(&s->set, place);
-    uint64_t at = place - s->set.files[index].base;
-    const struct cell *cells;
-    const struct normalizer *normalizer;
-    enum err err = again(s, io, index, at, &cells, &normalizer, diag);
-    if (err != OK)
-        return err;
-    int bad_cell, no_memory;
-    enum reject_code code =
-        normalize_full(normalizer, &io->scratch, cells, arena, full, &bad_cell, &no_memory);
-    if (no_memory)
-        return mem_fail(diag, 0, "rows that broke");
-    if (code != REJECT_NONE)
-        return row_changed(&s->set.files[index], at, diag);
-    full->place = place;
-    full->line = flattened(s) ? 0 : line_in_window(s, &s->set.files[index], &s->files[index], io, at);
-    if (full->line) {
-        io->last.file = s->set.files[index].serial;
-        io->last.at = at;
-        io->last.line = full->line;
-    }
-    return OK;
-}
-
-/* Refs are sorted by place. The copy of a window costs as much as ten small reads. */
-static enum rows_ahead rows_ahead(const struct row_ref *refs, uint32_t count, uint32_t at)
-{
-    enum { LOOK_AHEAD = 12, LOOK_LEAST = 4 };
-    const uint32_t ahead = count - 1 - at < LOOK_AHEAD ? count - 1 - at : LOOK_AHEAD;
-    if (ahead < LOOK_LEAST)
-        return AHEAD_UNKNOWN;
-    return refs[at + ahead].place - refs[at].place < ahead * (uint64_t)(IO_WINDOW / LOOK_AHEAD) ? AHEAD_NEAR
-                                                                                                : AHEAD_FAR;
-}
-
-enum err csv_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows,
-                   uint32_t count, struct arena *arena, struct diag *diag)
-{
-    enum err err = OK;
-    for (uint32_t i = 0; err == OK && i < count; i++) {
-        io->ahead = (uint8_t)rows_ahead(refs, count, i);
-        err = fetch_row(csv_source_of(source), io, refs[i].place, &rows[i], arena, diag);
-        rows[i].record_flags = refs[i].record_flags;
-    }
-    io->ahead = AHEAD_UNKNOWN;
-    return err;
-}
-
 /* The line in which a byte lies, from 1; 0 when the file cannot be read, with errno set. */
 uint64_t csv_line(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at)
 {
@@ -375,6 +324,106 @@ static int is_dense(const uint64_t *places, uint32_t count, uint32_t at)
     enum { LOOK_AHEAD = 16, GAP_MAX = 2048 };
     uint32_t ahead = count - 1 - at < LOOK_AHEAD ? count - 1 - at : LOOK_AHEAD;
     return ahead && places[at + ahead] - places[at] < (uint64_t)ahead * GAP_MAX;
+}
+
+/* Refs are sorted by place. The copy of a window costs as much as ten small reads. */
+static enum rows_ahead rows_ahead(const struct row_ref *refs, uint32_t count, uint32_t at)
+{
+    enum { LOOK_AHEAD = 12, LOOK_LEAST = 4 };
+    const uint32_t ahead = count - 1 - at < LOOK_AHEAD ? count - 1 - at : LOOK_AHEAD;
+    if (ahead < LOOK_LEAST)
+        return AHEAD_UNKNOWN;
+    return refs[at + ahead].place - refs[at].place < ahead * (uint64_t)(IO_WINDOW / LOOK_AHEAD) ? AHEAD_NEAR
+                                                                                                : AHEAD_FAR;
+}
+
+/* Whether many rows from refs[at] on follow each other closely. */
+static int is_run(const struct row_ref *refs, uint32_t count, uint32_t at)
+{
+    enum { LOOK_AHEAD = 16, LOOK_LEAST = 8, GAP_MAX = 1024 };
+    const uint32_t ahead = count - 1 - at < LOOK_AHEAD ? count - 1 - at : LOOK_AHEAD;
+    return ahead >= LOOK_LEAST && refs[at + ahead].place - refs[at].place < ahead * (uint64_t)GAP_MAX;
+}
+
+/* The cells of a row, which live until the next one's: out of a stream where many lie close together, else by itself. */
+static enum err row_cells(struct csv_source *s, struct worker_io *io, const struct row_ref *refs,
+                          uint32_t count, uint32_t i, uint32_t index, const struct cell **cells,
+                          const struct normalizer **normalizer, uint64_t *line, struct diag *diag)
+{
+    struct row_stream *st = &io->streams[s->config.side];
+    struct input_file *input = &s->set.files[index];
+    const uint64_t at = refs[i].place - input->base;
+    enum err err = OK;
+    int is_there = st->file == input->serial && at >= st->begin + st->at && at < st->begin + st->stop;
+    if (!is_there && !s->files[index].bill && io->buffer_count > (uint32_t)s->config.side &&
+        is_run(refs, count, i)) {
+        err = stream_fill(s, io, index, at, diag);
+        is_there = st->file != 0;
+    }
+    if (err == OK && is_there && (err = worker_io_unquote_room(io, io->buffer_size, diag)) == OK)
+        err = stream_row(s, io, index, at, line, diag);
+    if (err == OK && is_there) {
+        stream_cells(s, io, index, NULL, s->files[index].wanted_count);
+        *cells = io->cells;
+        *normalizer = s->files[index].normalizer;
+    }
+    if (err != OK || is_there)
+        return err;
+    io->ahead = (uint8_t)rows_ahead(refs, count, i);
+    err = again(s, io, index, at, cells, normalizer, diag);
+    if (err != OK)
+        return err;
+    *line = flattened(s) ? 0 : line_in_window(s, input, &s->files[index], io, at);
+    if (*line) {
+        io->last.file = input->serial;
+        io->last.at = at;
+        io->last.line = *line;
+    }
+    return OK;
+}
+
+static inline __attribute__((always_inline)) enum err
+fetch_rows(struct csv_source *s, struct worker_io *io, const struct row_ref *refs, struct full *rows,
+           uint32_t count, uint64_t fields, const int is_all, struct arena *arena, struct diag *diag)
+{
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        const uint32_t index = file_set_find(&s->set, refs[i].place);
+        struct input_file *input = &s->set.files[index];
+        const struct cell *cells = NULL;
+        const struct normalizer *normalizer = NULL;
+        uint64_t line = 0;
+        int bad_cell, no_memory;
+        err = row_cells(s, io, refs, count, i, index, &cells, &normalizer, &line, diag);
+        if (err != OK)
+            break;
+        const enum reject_code code =
+            is_all ? normalize_full(normalizer, &io->scratch, cells, arena, &rows[i], &bad_cell, &no_memory)
+                   : normalize_some(normalizer, &io->scratch, cells, fields, arena, &rows[i], &bad_cell,
+                                    &no_memory);
+        if (no_memory)
+            err = mem_fail(diag, 0, "rows that broke");
+        else if (code != REJECT_NONE)
+            err = row_changed(input, refs[i].place - input->base, diag);
+        rows[i].place = refs[i].place;
+        rows[i].line = line;
+        rows[i].record_flags = refs[i].record_flags;
+    }
+    io->ahead = AHEAD_UNKNOWN;
+    return err;
+}
+
+enum err csv_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows,
+                   uint32_t count, struct arena *arena, struct diag *diag)
+{
+    return fetch_rows(csv_source_of(source), io, refs, rows, count, 0, 1, arena, diag);
+}
+
+enum err csv_fetch_some(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                        struct full *rows, uint32_t count, uint64_t fields, struct arena *arena,
+                        struct diag *diag)
+{
+    return fetch_rows(csv_source_of(source), io, refs, rows, count, fields, 0, arena, diag);
 }
 
 /* The row at hand, where nothing in it is quoted. */

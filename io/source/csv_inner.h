@@ -234,6 +234,9 @@ enum err csv_window(struct csv_source *s, struct worker_io *io, struct input_fil
 uint64_t csv_line(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at);
 enum err csv_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows,
                    uint32_t count, struct arena *arena, struct diag *diag);
+enum err csv_fetch_some(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                        struct full *rows, uint32_t count, uint64_t fields, struct arena *arena,
+                        struct diag *diag);
 enum err csv_leans(struct source *source, struct worker_io *io, const struct lean_plan *plan,
                    const uint64_t *places, uint32_t count, struct lean_list *list, struct diag *diag);
 const char *csv_place_file(const struct source *source, uint64_t place, uint64_t *begin, uint64_t *size);

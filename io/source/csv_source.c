@@ -231,6 +231,7 @@ static const struct source_ops csv_ops = {
     .limit_rejects = csv_limit_rejects,
     .counts = csv_counts,
     .fetch = csv_fetch,
+    .fetch_some = csv_fetch_some,
     .leans = csv_leans,
     .tap_files = csv_tap_files,
     .tap_sample = csv_tap_sample,

@@ -506,6 +506,24 @@ static enum err parts_fetch(struct source *source, struct worker_io *io, const s
     return err;
 }
 
+static enum err parts_fetch_some(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                                 struct full *rows, uint32_t count, uint64_t fields, struct arena *arena,
+                                 struct diag *diag)
+{
+    struct parts_source *s = of(source);
+    enum err err = OK;
+    for (uint32_t from = 0, to; err == OK && from < count; from = to) {
+        for (to = from + 1; to < count && index_of(s, refs[to].place) == index_of(s, refs[from].place);
+             to++) {
+        }
+        struct source *part = part_of(s, refs[from].place);
+        err = part->ops->fetch_some
+                  ? part->ops->fetch_some(part, io, refs + from, rows + from, to - from, fields, arena, diag)
+                  : part->ops->fetch(part, io, refs + from, rows + from, to - from, arena, diag);
+    }
+    return err;
+}
+
 static size_t parts_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out,
                                size_t room)
 {
@@ -668,10 +686,11 @@ static int parts_log_steps(const struct source *source, struct log_steps *into)
     .size = parts_size, .begin = parts_begin, .claim = parts_claim, .start = parts_start,                    \
     .arrive = parts_arrive, .process = parts_process, .finish = parts_finish,                                \
     .late_reject = parts_late_reject, .recall = parts_recall, .limit_rejects = parts_limit_rejects,          \
-    .counts = parts_counts, .fetch = parts_fetch, .place_text = parts_place_text, .rejects = parts_rejects,  \
-    .file = parts_file, .reject_text = parts_reject_text, .layout = parts_layout,                            \
-    .log_begin = parts_log_begin, .log_tables = parts_log_tables, .log_steps = parts_log_steps,              \
-    .log_since = parts_log_since, .scan = parts_scan, .reopen = parts_reopen, .close = parts_close
+    .counts = parts_counts, .fetch = parts_fetch, .fetch_some = parts_fetch_some,                            \
+    .place_text = parts_place_text, .rejects = parts_rejects, .file = parts_file,                            \
+    .reject_text = parts_reject_text, .layout = parts_layout, .log_begin = parts_log_begin,                  \
+    .log_tables = parts_log_tables, .log_steps = parts_log_steps, .log_since = parts_log_since,              \
+    .scan = parts_scan, .reopen = parts_reopen, .close = parts_close
 static const struct source_ops parts_ops = {PARTS_OPS};
 static const struct source_ops parts_lean_ops = {PARTS_OPS, .leans = parts_leans,
                                                  .place_file = parts_place_file};
