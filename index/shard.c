@@ -3,6 +3,7 @@
  * Lines touched per record: the batch's own (coming in), one bucket, and, on a hit, the entry. Buckets are
  * asked for PREFETCH records ahead, candidates' entries half as far.
  */
+#include "index/packed_quick.h"
 #include "index/shard_in.h"
 
 enum {
@@ -361,8 +362,9 @@ static __attribute__((noinline)) enum err take_beside_packed(struct index *s, co
     return err == OK ? take_escaped(s, r, units, key.word, hash, diag) : err;
 }
 
-static inline __attribute__((always_inline)) enum err
-take_packed(struct index *s, const struct packed *r, uint64_t hash, const int is_sub, struct diag *diag)
+/* What quick_take does not do. */
+static __attribute__((noinline)) enum err take_packed(struct index *s, const struct packed *r, uint64_t hash,
+                                                      const int is_sub, struct diag *diag)
 {
     struct packed_found found;
     for (;;) {
@@ -400,11 +402,11 @@ take_packed(struct index *s, const struct packed *r, uint64_t hash, const int is
     return OK;
 }
 
-static inline __attribute__((always_inline)) uint64_t ask_packed(const struct index *s,
-                                                                 const struct packed *r)
+static inline __attribute__((always_inline)) uint64_t ask_packed(const struct quick *q,
+                                                                 const struct packed *r, uint64_t seed)
 {
-    const uint64_t hash = packed_hash(r->key, s->packed.seed);
-    prefetch_bucket(&s->packed.table, packed_tag(hash));
+    const uint64_t hash = packed_hash(r->key, seed);
+    __builtin_prefetch(quick_home(q, packed_tag(hash)), 1);
     return hash;
 }
 
@@ -426,22 +428,37 @@ apply_packed(struct index *s, const struct packed *r, uint32_t count, const int 
 {
     uint64_t hashes[PACKED_RING];
     const int is_far = s->packed.table.mask >= PACKED_NEAR_TO;
+    const uint64_t seed = s->packed.seed;
+    struct quick q;
+    quick_load(&q, s);
     for (uint32_t i = 0; i < PACKED_AHEAD && i < count; i++)
-        hashes[i] = ask_packed(s, &r[i]);
+        hashes[i] = ask_packed(&q, &r[i], seed);
     for (uint32_t i = 0; is_far && i < PACKED_BEHIND && i < count; i++)
         ask_behind(&s->packed, hashes[i]);
     for (uint32_t done = 0; done < count; done += ASK_AT_ONCE) {
-        for (uint32_t i = done + PACKED_AHEAD; i < done + PACKED_AHEAD + ASK_AT_ONCE && i < count; i++)
-            hashes[i % PACKED_RING] = ask_packed(s, &r[i]);
-        for (uint32_t i = done + PACKED_BEHIND; is_far && i < done + PACKED_BEHIND + ASK_AT_ONCE && i < count;
-             i++)
-            ask_behind(&s->packed, hashes[i % PACKED_RING]);
+        if (LIKELY(done + PACKED_AHEAD + ASK_AT_ONCE <= count)) {
+            for (uint32_t i = done + PACKED_AHEAD; i < done + PACKED_AHEAD + ASK_AT_ONCE; i++)
+                hashes[i % PACKED_RING] = ask_packed(&q, &r[i], seed);
+            for (uint32_t i = done + PACKED_BEHIND; is_far && i < done + PACKED_BEHIND + ASK_AT_ONCE; i++)
+                ask_behind(&s->packed, hashes[i % PACKED_RING]);
+        } else {
+            for (uint32_t i = done + PACKED_AHEAD; i < count; i++)
+                hashes[i % PACKED_RING] = ask_packed(&q, &r[i], seed);
+            for (uint32_t i = done + PACKED_BEHIND;
+                 is_far && i < done + PACKED_BEHIND + ASK_AT_ONCE && i < count; i++)
+                ask_behind(&s->packed, hashes[i % PACKED_RING]);
+        }
         for (uint32_t i = done; i < done + ASK_AT_ONCE && i < count; i++) {
+            if (LIKELY(quick_take(&q, s, &r[i], hashes[i % PACKED_RING], is_sub)))
+                continue;
+            quick_store(&q, s);
             enum err err = take_packed(s, &r[i], hashes[i % PACKED_RING], is_sub, diag);
             if (UNLIKELY(err != OK))
                 return err;
+            quick_load(&q, s);
         }
     }
+    quick_store(&q, s);
     return OK;
 }
 

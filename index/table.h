@@ -21,6 +21,7 @@
 #endif
 
 enum { BUCKET_SLOTS = 7, PASSED_CLASSES = 8, PASSED_MAX = 255 };
+#define TABLE_SPREAD 0x9E3779B1u
 #define NO_ENTRY UINT32_MAX
 
 struct bucket {
@@ -87,7 +88,7 @@ static inline uint32_t table_home(const struct table *table, uint32_t home_hash)
 {
     /* All bits choose: those of a partition that left are missing among the keys that stay, and those of the
      * shard are the same in all. */
-    return (uint32_t)((uint64_t)(home_hash * 0x9E3779B1u) >> table->shift);
+    return (uint32_t)((uint64_t)(home_hash * TABLE_SPREAD) >> table->shift);
 }
 /* The low bits say little of the home, which are the high ones of a product. */
 static inline unsigned passed_class(uint32_t home_hash)
