@@ -30,7 +30,7 @@ struct bai2 {
     int is_open[LEVELS], is_done; /* is_done: 99 was seen */
     money_total sum[LEVELS];
     int64_t lines[LEVELS], parts[LEVELS]; /* parts: groups of the file, accounts of the group */
-    char account[NAME_ROOM], as_of[16], group_currency[4], currency[4];
+    char account[NAME_ROOM], as_of[16], page[NAME_ROOM], opening[48], group_currency[4], currency[4];
 };
 
 static enum err refuse(const struct bai2 *b, const char *code, const char *hint, struct diag *diag,
@@ -156,6 +156,8 @@ static enum err take_group(struct bai2 *b, struct diag *diag)
     enum err err = begin(b, IN_GROUP, diag);
     if (err == OK && (!date_of(field(b, 4), b->as_of) || !b->as_of[0]))
         err = refuse(b, "bai2.date", "is this a BAI2 report?", diag, "a group without its date (yymmdd)");
+    snprintf(b->page, sizeof b->page, "%.40s %.40s", field(b, 5),
+             field(b, 7)); /* time, and whether it is a correction */
     return err == OK ? currency_of(b, field(b, 6), b->group_currency, diag) : err;
 }
 
@@ -178,6 +180,9 @@ static enum err take_account(struct bai2 *b, struct diag *diag)
                           "a balance that is no whole number, or an unknown funds type");
         b->sum[IN_ACCOUNT] += amount;
     }
+    money_print(b->opening, b->sum[IN_ACCOUNT],
+                0); /* all balances that the report states: as good as the opening one */
+    b->base.entries = 0;
     return err;
 }
 
@@ -204,6 +209,8 @@ static enum err take_entry(struct bai2 *b, struct diag *diag)
     const struct statement_entry entry = {
         .offset = b->record_offset,
         .line = b->record_line,
+        .page = b->page,
+        .opening = b->opening,
         .statement = b->as_of,
         .account = b->account,
         .currency = b->currency,

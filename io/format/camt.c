@@ -29,7 +29,7 @@ struct camt {
     char text[TEXT_ROOM];
     size_t text_size;
     char attribute[8]; /* Ccy of the element at hand */
-    char id[FIELD_ROOM], account[FIELD_ROOM];
+    char id[FIELD_ROOM], account[FIELD_ROOM], page[16];
     /* balances */
     char balance_type[16], balance_currency[8];
     int64_t balance_micro;
@@ -80,7 +80,8 @@ static void XMLCALL on_start(void *context, const XML_Char *qualified, const XML
             return;
         c->statement_depth = c->depth;
         c->is_any = 1;
-        c->path[0] = c->id[0] = c->account[0] = 0;
+        c->path[0] = c->id[0] = c->account[0] = c->page[0] = 0;
+        c->base.entries = 0;
         c->has_opening = c->has_closing = c->has_previous = c->sum_mixed = 0;
         c->sum = 0;
         return;
@@ -167,8 +168,13 @@ static void end_balance(struct camt *c)
 
 static void write_entry(struct camt *c, const struct tx *tx)
 {
+    char opening[MONEY_TEXT_MAX + 8] = "";
+    if (c->has_opening || c->has_previous)
+        money_print(opening, c->has_opening ? c->opening : c->previous, 5);
     struct statement_entry e = {.offset = c->offset,
                                 .line = c->line,
+                                .page = c->page,
+                                .opening = opening,
                                 .statement = c->id,
                                 .account = c->account,
                                 .currency = c->currency,
@@ -281,6 +287,8 @@ static void XMLCALL on_end(void *context, const XML_Char *qualified)
 #define IS(text) (strcmp(path, text) == 0)
     if (IS("Id"))
         keep(c->id, sizeof c->id, c);
+    else if (IS("StmtPgntn/PgNb") || IS("RptPgntn/PgNb") || IS("NtfctnPgntn/PgNb"))
+        keep(c->page, sizeof c->page, c);
     else if (IS("Acct/Id/IBAN") || IS("Acct/Id/Othr/Id"))
         keep(c->account, sizeof c->account, c);
     else if (IS("Bal/Tp/CdOrPrtry/Cd") || IS("Bal/Tp/CdOrPrtry/Prtry"))

@@ -19,8 +19,9 @@ struct mt940 {
     size_t line_size;
     uint64_t offset, number; /* of the line at hand */
     int in_statement, has_opening, has_closing, is_any;
+    int in_message; /* "{1:" was seen, and no statement yet */
     uint64_t began; /* line of the statement */
-    char reference[FIELD_ROOM], account[FIELD_ROOM], page[FIELD_ROOM], currency[4];
+    char reference[FIELD_ROOM], account[FIELD_ROOM], page[FIELD_ROOM], opening[FIELD_ROOM], currency[4];
     money_total balance; /* opening and entries so far */
     /* the entry whose :86: may still follow */
     int has_entry, last_tag; /* last_tag: 61, 86, or 0 */
@@ -114,18 +115,23 @@ static enum err balance_of(struct mt940 *m, const char *text, char currency[4], 
 
 static enum err check_closed(struct mt940 *m, struct diag *diag)
 {
-    if (m->in_statement && m->has_opening && !m->has_closing) {
-        m->number = m->began;
-        return refuse(m, "mt940.cut", "the file was cut off: get it again", diag,
-                      "the statement that begins here has no closing balance (:62F: or :62M:)");
-    }
-    return OK;
+    if (!m->in_message && (!m->in_statement || m->has_closing))
+        return OK;
+    m->number = m->began;
+    return refuse(m, "mt940.cut", "the file was cut off: get it again", diag,
+                  m->in_message ? "the message that begins here has no statement, and no end"
+                  : m->has_opening
+                      ? "the statement that begins here has no closing balance (:62F: or :62M:)"
+                      : "the statement that begins here has no opening balance (:60F: or :60M:)");
 }
 
 static enum err begin_statement(struct mt940 *m, struct diag *diag)
 {
     flush_entry(m);
+    m->in_message = 0;
     enum err err = check_closed(m, diag);
+    m->base.entries = 0;
+    m->opening[0] = 0;
     m->in_statement = m->is_any = 1;
     m->has_opening = m->has_closing = 0;
     m->began = m->number;
@@ -186,6 +192,8 @@ static enum err entry_of(struct mt940 *m, const char *text, struct diag *diag)
     m->text[0] = 0;
     m->entry = (struct statement_entry){.offset = m->offset,
                                         .line = m->number,
+                                        .page = m->page,
+                                        .opening = m->opening,
                                         .statement = m->reference,
                                         .account = m->account,
                                         .currency = m->currency,
@@ -244,6 +252,8 @@ static enum err take_tag(struct mt940 *m, const char *tag, const char *text, str
             err = begin_statement(m, diag);
         if (err == OK)
             err = balance_of(m, text, m->currency, &micro, diag);
+        if (err == OK)
+            err = copy(m, m->opening, text, strlen(text), diag);
         m->has_opening = 1;
         m->balance = micro;
     } else if (strcmp(tag, "61") == 0) {
@@ -272,6 +282,13 @@ static enum err take_line(struct mt940 *m, struct diag *diag)
     if (memchr(line, 0, size)) /* what is behind it would be lost */
         return refuse(m, "mt940.text", "is the file damaged?", diag, "a zero byte in the text");
     char *block = strstr(line, "{4:"); /* the text of a block may begin on the same line */
+    if (line[0] == '{' && line[1] != '5' && line[1] != 'S' && (!m->in_statement || m->has_closing) &&
+        !m->in_message) { /* no line of an entry's text, and no message's trailer */
+        flush_entry(m);
+        m->in_statement = m->last_tag = 0;
+        m->in_message = 1;
+        m->began = m->number;
+    }
     if (block && line[0] == '{')
         line = block + 3;
     if (line[0] == ':') {
@@ -281,9 +298,10 @@ static enum err take_line(struct mt940 *m, struct diag *diag)
                 strncmp(line + 1, tags[i], strlen(tags[i])) == 0)
                 return take_tag(m, tags[i], colon + 1, diag);
     }
-    if (line[0] == '-' && m->has_closing) { /* "-", "-}" and the like: the end of the message */
+    /* "-", "-}" and the like: the end of the message, be it one of another kind, which has no balances */
+    if (line[0] == '-' && (m->has_closing || !m->has_opening)) {
         flush_entry(m);
-        m->in_statement = m->last_tag = 0;
+        m->in_statement = m->in_message = m->last_tag = 0;
         return OK;
     }
     if (m->has_entry && (m->last_tag == 61 || m->last_tag == 86))
@@ -310,7 +328,12 @@ static enum err mt940_feed(struct statement *statement, const uint8_t *bytes, si
         m->line_size = 0;
     }
     if (err == OK && at_end) {
-        if (m->line_size)
+        const int is_tag_cut = m->line_size && m->line[0] == ':' &&
+                               !memchr(m->line + 1, ':', m->line_size - 1) &&
+                               (!m->in_statement || m->has_closing);
+        if (is_tag_cut) /* ":2": a statement was about to begin */
+            err = refuse(m, "mt940.cut", "the file was cut off: get it again", diag, "a tag without its end");
+        if (err == OK && m->line_size)
             err = take_line(m, diag);
         flush_entry(m);
         if (err == OK)

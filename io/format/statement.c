@@ -53,5 +53,9 @@ void statement_write(struct statement *s, const struct statement_entry *e)
     put_cell(s, e->bank_reference, ',');
     put_cell(s, e->end_to_end, ',');
     put_cell(s, e->type, ',');
-    put_cell(s, e->text, '\n');
+    put_cell(s, e->text, ',');
+    char entry[600];
+    snprintf(entry, sizeof entry, "%.280s/%.280s/%llu", e->page ? e->page : "", e->opening ? e->opening : "",
+             (unsigned long long)++s->entries);
+    put_cell(s, entry, '\n');
 }

@@ -19,11 +19,13 @@
 
 #define STATEMENT_HEADER                                                                                     \
     "offset,line,statement,account,currency,amount,mark,reversal,status,booking_date,value_date,reference,"  \
-    "bank_reference,end_to_end,type,text\n"
+    "bank_reference,end_to_end,type,text,entry\n"
 
-/* One entry; texts may be NULL. */
+/* One entry; texts may be NULL. Column `entry` tells it from the others of its account wherever the bank sends its statement again (in another file, behind
+ * another statement): page, opening balance and number within them. A reference alone does not: some banks write the same one on each day. */
 struct statement_entry {
     uint64_t offset, line; /* in the file, where a person looks for it */
+    const char *page, *opening;
     const char *statement, *account, *currency;
     const char *amount; /* without sign, with a point */
     int is_debit, is_reversal;
@@ -41,6 +43,7 @@ struct statement {
     const char *path; /* borrowed */
     char *text;       /* rows written and not taken yet */
     size_t size, room;
+    uint64_t entries; /* rows of the statement at hand; its decoder begins it with 0 */
     int no_memory;
 };
 

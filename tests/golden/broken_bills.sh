@@ -280,6 +280,13 @@ refused "XML that is cut" "no element found"
 sed 's/<Document/<!DOCTYPE x [<!ENTITY a "b">]>\n<Document/' "$samples/bank/camt053.v4.xml" >entity.xml
 run camt053 entity.xml
 refused "entities" "document type declaration"
+{ cat "$samples/bank/mBank_mt940.sta" && head -n 3 "$samples/bank/mBank_mt940.sta"; } >cut.sta
+run mt940 cut.sta
+refused "a second statement of which only the head came" 'the statement that begins here has no opening balance'
+{ cat "$samples/bank/mBank_mt940.sta" && echo "sent again" && cat "$samples/bank/mBank_mt940.sta"; } >again.sta
+run mt940 again.sta
+rows=$(wc -l <out/b/2024-01-15/duplicate.csv)
+{ [ $code -le 1 ] && [ "$rows" -eq 4 ] && echo "ok a statement that is sent again counts once"; } || { echo "WRONG a statement that is sent again: exit $code, $rows lines of duplicates"; wrong=1; }
 head -n 15 "$samples/bank/mBank_mt940.sta" >cut.sta
 run mt940 cut.sta
 refused "MT940 without its closing balance" "no closing balance"

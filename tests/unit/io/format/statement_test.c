@@ -6,6 +6,8 @@
 
 typedef enum err (*open_fn)(struct statement **out, const char *path, struct diag *diag);
 
+static int is_about_entries; /* 1: rows are their last column only, else all but that */
+
 /* The rows without quotes, or the code of the refusal. Fed `piece` bytes at a time. */
 static char *rows_of(open_fn open_it, const char *bytes, size_t size, size_t piece, struct diag *diag)
 {
@@ -22,9 +24,18 @@ static char *rows_of(open_fn open_it, const char *bytes, size_t size, size_t pie
     char *out = malloc(s->size + 100);
     size_t used = 0;
     if (err == OK) {
-        for (size_t i = 0; i < s->size; i++)
-            if (s->text[i] != '"')
-                out[used++] = s->text[i];
+        for (size_t i = 0, line = 0; i < s->size; i++) {
+            if (s->text[i] != '\n')
+                continue;
+            size_t last = i; /* where the last cell's comma is */
+            while (s->text[last] != ',' || s->text[last + 1] != '"')
+                last--;
+            for (size_t k = is_about_entries ? last + 1 : line; k < (is_about_entries ? i : last); k++)
+                if (s->text[k] != '"')
+                    out[used++] = s->text[k];
+            out[used++] = '\n';
+            line = i + 1;
+        }
     } else {
         EXPECT(err == ERR_INPUT && diag->what[0] && diag->hint[0]);
         used = (size_t)sprintf(out, "%s", diag->code);
@@ -121,6 +132,27 @@ TEST(an_mt940_that_is_cut_or_does_not_add_up_is_refused)
     expect(mt940_open, "", "mt940.none");
     expect(mt940_open, "order,amount\nA,1\n", "mt940.none");
     expect(mt940_open, HEAD ":61:260105C1,00NTRFA\n", "mt940.cut");
+    /* The head of a statement without the rest of it, be it the second one. */
+    static const char whole[] = HEAD ":62F:C260105EUR100,00\n-\n",
+                      second[] = ":20:REF1\r\n:25:ACC/1\r\n:28C:5/1\r\n:60F:C",
+                      message[] = "{1:F01X}{2:I940X}{4:\r\n:20:R";
+    for (size_t i = 1; i < sizeof second; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "%s%.*s", whole, (int)i, second);
+        const int is_balance = strstr(text + sizeof whole - 1, ":60F:") != NULL;
+        expect(mt940_open, text, is_balance ? "mt940.balance" : "mt940.cut");
+        expect(mt940_open, text + sizeof whole - 1, is_balance ? "mt940.balance" : "mt940.cut");
+    }
+    for (size_t i = 1; i < sizeof message; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "%s%.*s", whole, (int)i, message);
+        expect(mt940_open, text, "mt940.cut");
+    }
+    /* A message of another kind has an end, and no balances. */
+    expect(mt940_open,
+           "{1:F01X}{2:I910X}{4:\n:20:R\n:21:S\n:32A:260105EUR1,00\n-}\n" HEAD
+           ":62F:C260105EUR100,00\n-}{5:{CHK:1}}\n{S:{SAC:}}\n",
+           "");
     expect(mt940_open, HEAD ":61:260105C1,00NTRFA\n:62F:C260105EUR102,00\n", "mt940.sum");
     expect(mt940_open, HEAD ":61:260105C1,00NTRFA\n:62F:D260105EUR101,00\n", "mt940.sum");
     expect(mt940_open, HEAD ":61:260105C1,00NTRFA\n:62F:C260105USD101,00\n", "mt940.sum");
@@ -143,6 +175,23 @@ TEST(digits_of_mt940_beyond_any_bank_s_are_refused)
            "mt940.entry");
     expect(mt940_open, HEAD ":61:260105C000000000000000000000000000001,50000NTRFA\n:62F:C260105EUR101,50\n",
            "mt940.entry");
+}
+
+/* A statement that the bank sends again, wherever it lies then, has the same entries; another one by the same reference does not. */
+TEST(entries_are_told_apart_by_their_place_in_their_statement)
+{
+    is_about_entries = 1;
+#define TWO ":61:260105C1,00NTRFA\n:61:260105C1,00NTRFA\n:62F:C260105EUR102,00\n-\n"
+    expect(
+        mt940_open, HEAD TWO "a bank's own line\n" HEAD TWO,
+        "5/1/C260104EUR100,00/1\n5/1/C260104EUR100,00/2\n5/1/C260104EUR100,00/1\n5/1/C260104EUR100,00/2\n");
+    expect(
+        mt940_open,
+        HEAD TWO
+        ":20:REF1\n:25:ACC/1\n:28C:5/1\n:60F:C260105EUR102,00\n:61:260105C1,00NTRFA\n:62F:C260105EUR103,00\n",
+        "5/1/C260104EUR100,00/1\n5/1/C260104EUR100,00/2\n5/1/C260105EUR102,00/1\n");
+#undef TWO
+    is_about_entries = 0;
 }
 
 /* Two references that are the same up to where they are cut would be one. */
@@ -279,6 +328,17 @@ TEST(a_camt_entry_without_its_mark_or_currency_is_refused)
     expect_camt(
         STATEMENT("<Ntry><Amt Ccy=\"EURO\">9.00</Amt><CdtDbtInd>CRDT</CdtDbtInd><Sts>BOOK</Sts></Ntry>"),
         "camt.currency");
+}
+
+TEST(camt_entries_are_told_apart_by_their_place_in_their_statement)
+{
+    is_about_entries = 1;
+    const char *text =
+        STATEMENT("<StmtPgntn><PgNb>2</PgNb></StmtPgntn>" BALANCE("OPBD", "10.00", "DBIT")
+                      ENTRY("1.00", "CRDT", "") ENTRY("1.00", "CRDT", "") BALANCE("CLBD", "8.00", "DBIT"));
+    expect(camt_open, text, "2/-10.00000/1\n2/-10.00000/2\n");
+    expect(camt_open, STATEMENT(ENTRY("1.00", "CRDT", "")), "//1\n");
+    is_about_entries = 0;
 }
 
 TEST(references_of_camt_are_never_shortened)
