@@ -168,8 +168,8 @@ struct bill_spec {
     char guard;            /* ... if the cells of `guarded` then end with this byte, as they always do */
     const char **guarded;
     int guarded_count;
-    /* Text in the first lines of a file without rows: the summary that comes beside a bill, or the channel's
-     * word that there is no bill. */
+    /* Of a file without rows: text in the first lines of the summary that comes beside a bill; a member's value in the
+     * channel's answer that there is no bill (io/format/answer.h). */
     const char **companion, **empty;
     int companion_count, empty_count;
     const char **columns; /* fixed: names and widths, in bytes */

@@ -3,6 +3,7 @@
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include "core/base/to_utf8.h"
+#include "io/format/answer.h"
 #include <iconv.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,9 +231,11 @@ static enum err find_header(struct bill *bill, const uint8_t *bytes, uint32_t si
             "%s: a line before the header has as many cells as the header: are rows before it?", path);
     if (found)
         return check_doubled(bill, path, diag);
-    bill->head = has_text(spec, spec->companion, spec->companion_count, bytes, size) ? BILL_COMPANION
-                 : has_text(spec, spec->empty, spec->empty_count, bytes, size)       ? BILL_EMPTY
-                                                                                     : BILL_ROWS;
+    bill->head =
+        has_text(spec, spec->companion, spec->companion_count, bytes, size) ? BILL_COMPANION : BILL_ROWS;
+    for (int i = 0; bill->head == BILL_ROWS && i < spec->empty_count && at_end; i++)
+        if (answer_says(bytes, size, spec->empty[i]))
+            bill->head = BILL_EMPTY;
     if (bill->head != BILL_ROWS)
         return OK;
     char wanted[300];

@@ -54,6 +54,18 @@ read_right()
     fi
 }
 
+# read_none WHAT: the last run found an empty day.
+read_none()
+{
+    if [ $code -eq 0 ] && grep -qF 'the channel side has no rows: an empty day' stderr; then
+        echo "ok $1"
+    else
+        echo "WRONG $1: exit $code"
+        cat stderr
+        wrong=1
+    fi
+}
+
 wechat=$samples/wechat/tradebill_all_20240115.csv
 cp "$root/fixtures/corpus/bill/alipay_trade.csv" alipay.csv
 cp "$root/fixtures/corpus/bill/unionpay_zm" INN24011588ZM_1
@@ -109,6 +121,23 @@ refused "a row before the header" "as many cells as the header"
 printf '<html><body>502 Bad Gateway</body></html>\n' >html.csv
 run wechat-tradebill html.csv
 refused "an error page" "looks like HTML"
+# Only a whole answer says that there is no bill: not its words in something else, nor beside a bill.
+said='<xml><return_msg>No Bill Exist</return_msg></xml>'
+printf '%s\n' "$said" >answer.csv
+run wechat-tradebill answer.csv
+read_none "the channel's word that there is no bill"
+printf '<html><body>500. Codes: <a>No Bill Exist</a></body></html>\n' >answer.csv
+run wechat-tradebill answer.csv
+refused "a gateway's page that names the code" "is no wechat-tradebill bill: it looks like"
+printf '{"code":"SYSTEM_ERROR","detail":"not NO_STATEMENT_EXIST"}' >answer.csv
+run wechat-tradebill answer.csv
+refused "another code" "is no wechat-tradebill bill: it looks like"
+{ printf '%s\n' "$said" && cat "$wechat"; } >answer.csv
+run wechat-tradebill answer.csv
+refused "the word, and a bill behind it" "is no wechat-tradebill bill: it looks like"
+printf '%s' "$said" | head -c 20 >answer.csv
+run wechat-tradebill answer.csv
+refused "half of the word" "is no wechat-tradebill bill: it looks like"
 : >empty.csv
 run wechat-tradebill empty.csv
 refused "an empty file" "is empty (0 bytes)"
@@ -285,8 +314,11 @@ run mt940 cut.sta
 refused "a second statement of which only the head came" 'the statement that begins here has no opening balance'
 { cat "$samples/bank/mBank_mt940.sta" && echo "sent again" && cat "$samples/bank/mBank_mt940.sta"; } >again.sta
 run mt940 again.sta
-rows=$(wc -l <out/b/2024-01-15/duplicate.csv)
-{ [ $code -le 1 ] && [ "$rows" -eq 4 ] && echo "ok a statement that is sent again counts once"; } || { echo "WRONG a statement that is sent again: exit $code, $rows lines of duplicates"; wrong=1; }
+sed -i 's/biz_order_no: order/channel_order_no: order/; s/keys: .*/keys: [[channel_order_no]]}/' job.yaml
+rm -rf out
+"$tieout" run job.yaml --date=2017-01-19 --out=out 2>stderr || true
+rows=$(wc -l <out/b/2017-01-19/duplicate.csv)
+{ [ "$rows" -eq 4 ] && echo "ok a statement that is sent again counts once"; } || { echo "WRONG a statement that is sent again: $rows lines of duplicates"; wrong=1; }
 head -n 15 "$samples/bank/mBank_mt940.sta" >cut.sta
 run mt940 cut.sta
 refused "MT940 without its closing balance" "no closing balance"
