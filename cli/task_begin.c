@@ -33,8 +33,11 @@ static enum err find_late(void *context, enum side side, const char ***paths, in
     enum err err = OK;
     if (!w->late_found[side]) {
         w->late_found[side] = 1;
-        const struct late_ask ask = {.fresh = {&w->fresh[LOCAL], &w->fresh[CHANNEL]},
-                                     .met = w->dormant ? dormant_met(w->dormant) : NULL};
+        const struct late_ask ask = {
+            .fresh = {&w->fresh[LOCAL], &w->fresh[CHANNEL]},
+            .met = w->dormant ? dormant_met(w->dormant) : NULL,
+            /* One that a later key brings nets with what is under its first one (P7). */
+            .beside = w->dormant && w->job->job->match.reversals ? dormant_keys(w->dormant) : NULL};
         err = late_find(w->late, side, &ask, &w->late_paths[side], &w->late_count[side], diag);
     }
     *paths = w->late_paths[side];

@@ -16,6 +16,8 @@ struct late_ask {
         *fresh[SIDES]; /* keys of this number that records of the task have, by their side; NULL: none */
     const struct bloom *links; /* pairs of which one was reopened; NULL: none */
     struct bloom *met;         /* gets the first keys of those that are found; NULL: nobody asks */
+    const struct bloom *
+        beside; /* first keys that `met` gets of any final record, found or not: it may come by a later key; NULL: none */
 };
 struct late_ops {
     /* Files of final records of `side`, perhaps too many; count 0: none. One thread at a time. NULL: there are no final records. */

@@ -19,9 +19,8 @@ int carried_lines_suit(const struct job *job, struct span header)
     keep_header(&want, job);
     const int same = !want.failed && span_equal(header, (struct span){want.data, want.size});
     text_fini(&want);
-    /* Fees that are computed and columns of sets are the long road's. */
-    return same && job->match.fees != FEES_SCHEDULE && job->match.fees != FEES_SCHEDULE_DAY &&
-           !job->match.partials.given;
+    /* Fees that are computed are the long road's. */
+    return same && job->match.fees != FEES_SCHEDULE && job->match.fees != FEES_SCHEDULE_DAY;
 }
 
 void carried_lines_init(struct carried_lines *l, const struct job *job, const struct keep_task *task)
@@ -214,8 +213,8 @@ static char *put_keys(const struct carried_lines *l, char *at, struct carried_li
     return at;
 }
 
-static char *put_row(char *at, const struct span *cells, unsigned attrs, struct span reasons,
-                     struct carried_line *out)
+static char *put_row(char *at, const struct span *cells, unsigned attrs, int with_remains,
+                     struct span reasons, struct carried_line *out)
 {
     const struct full *f = &out->full;
     const struct span *fields = cells + CARRY_COLUMNS;
@@ -233,7 +232,7 @@ static char *put_row(char *at, const struct span *cells, unsigned attrs, struct 
     }
     *at++ = ',';
     at = put_span(at, f->occurrence);
-    at = put(at, ",,", 2); /* no set */
+    at = put(at, ",,,", with_remains ? 3 : 2); /* no set, and nothing that remains of one */
     at = put_span(at, reasons);
     out->row = (struct span){row, (size_t)(at - row)};
     char *const place = at;
@@ -335,7 +334,7 @@ int carried_line_make(struct carried_lines *l, enum side side, struct span row, 
     }
     const struct span reasons = reasons_of(f->reasons);
     char *at = put_keys(l, l->buffer, out);
-    at = put_row(at, cells, attrs, reasons, out);
+    at = put_row(at, cells, attrs, l->job->match.partials.given, reasons, out);
     at = put_entry(l, at, reasons, out);
     put_open(at, row, prints, l->units, cells[CARRY_DELAYED_TIMES], out);
     return 1;

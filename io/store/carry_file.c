@@ -561,6 +561,8 @@ static enum err look_through(struct found *f, const struct final_file *file, con
             if (print.size) {
                 row = print;
                 seen++;
+                if (has(ask->beside, print.hash))
+                    bloom_put(ask->met, print.hash);
             }
             meant |= is_meant(ask, f->side, &row, &print);
         }

@@ -77,6 +77,7 @@ struct dormant {
     int key_count;
     int64_t task;
     struct bloom keys, twice, met;
+    struct bloom of_side[SIDES];        /* of a group job: which side's members wait */
     struct bloom later_keys, later_met; /* the same of later keys */
     pthread_t sum_thread;
     int has_sum_thread;
@@ -89,10 +90,12 @@ struct dormant {
     struct diag diag; /* of the first worker that failed */
 };
 
+/* What is alone under its first key is no part of a set of partials, where these are of that key, and nets with nobody. What P8 proposes it
+ * proposes for all that is open. */
 int dormant_suits(const struct job *job)
 {
     const struct match_rules *m = &job->match;
-    return !m->group.given && !m->reversals && !m->subset.given && !m->partials.given;
+    return !m->subset.given && (!m->partials.given || m->partials.key_index == 0);
 }
 
 static enum err damaged(const char *path, const char *what, struct diag *diag)
@@ -112,7 +115,9 @@ static enum err cannot_read(const char *path, int error, struct diag *diag)
 static int is_met(const struct dormant *d, enum side side, const struct open_print *print)
 {
     return print->hash == FINAL_ALWAYS || print->hash == FINAL_NEVER ||
-           (int)print->tries + 1 >= d->job->suspense_threshold[side] || bloom_has(&d->twice, print->hash) ||
+           (int)print->tries + 1 >= d->job->suspense_threshold[side] ||
+           /* A settlement of which only one side is there waits, however many records it has. */
+           bloom_has(d->job->match.group.given ? &d->of_side[!side] : &d->twice, print->hash) ||
            bloom_has(&d->met, print->hash);
 }
 
@@ -184,6 +189,8 @@ static enum err take_in(void *context, const union open_unit *prints, uint32_t c
         }
         const uint64_t first = prints->print.hash;
         bloom_put(bloom_has(&d->keys, first) ? &d->twice : &d->keys, first);
+        if (d->job->match.group.given)
+            bloom_put(&d->of_side[t->side - d->side], first);
         for (int key = 1; key < d->key_count; key++) {
             const uint64_t hash = open_later(prints, key);
             if (hash)
@@ -276,6 +283,9 @@ enum err dormant_open(struct dormant **out, const struct state *state, const str
         (!bloom_init(&d->keys, hashes, set_bytes_max) || !bloom_init(&d->twice, hashes, set_bytes_max) ||
          !bloom_init(&d->met, hashes, set_bytes_max)))
         err = mem_fail(diag, hashes / 8 * BLOOM_BITS_PER_HASH, "the set of carried keys");
+    for (int i = 0; err == OK && i < SIDES && job->match.group.given; i++)
+        if (!bloom_init(&d->of_side[i], KEY_SHARE * files[i].rows.records, set_bytes_max))
+            err = mem_fail(diag, hashes / 8 * BLOOM_BITS_PER_HASH, "the set of carried keys");
     const uint64_t later = hashes * (uint64_t)(d->key_count - 1);
     if (err == OK && later &&
         (!bloom_init(&d->later_keys, later, set_bytes_max) ||
@@ -301,7 +311,8 @@ enum err dormant_open(struct dormant **out, const struct state *state, const str
 uint64_t dormant_bytes(const struct dormant *d)
 {
     return bloom_bytes(&d->keys) + bloom_bytes(&d->twice) + bloom_bytes(&d->met) +
-           bloom_bytes(&d->later_keys) + bloom_bytes(&d->later_met);
+           bloom_bytes(&d->later_keys) + bloom_bytes(&d->later_met) + bloom_bytes(&d->of_side[LOCAL]) +
+           bloom_bytes(&d->of_side[CHANNEL]);
 }
 
 const struct bloom *dormant_keys(const struct dormant *d)
@@ -777,6 +788,8 @@ void dormant_close(struct dormant *d)
     bloom_fini(&d->met);
     bloom_fini(&d->later_keys);
     bloom_fini(&d->later_met);
+    for (int i = 0; i < SIDES; i++)
+        bloom_fini(&d->of_side[i]);
     pthread_cond_destroy(&d->changed);
     pthread_mutex_destroy(&d->lock);
     mem_give(d);

@@ -26,9 +26,7 @@ timezone: Asia/Shanghai
 currency: CNY
 {sides}
 match:
-  keys: [{keys}]
-  compare: [status]
-  window: {window}
+  {keys}
 {more}suspense: {{threshold: {{local: {local}, channel: {channel}}}}}
 output: {{dir: out, match: true}}
 """
@@ -67,7 +65,7 @@ class Side:
         def text(letter, none):
             chance = rng.random()
             return None if chance < none else letter + str(rng.randint(1, 60)) if chance < 0.6 else "%s%s%d" % (letter, self.side[0], self.number)
-        return (number, text("O", 0.05), text("T", 0.3), rng.choice((100, 100, 101, 200)), rng.choice(("SUCCESS",) * 9 + ("FAILED",)),
+        return (number, text("O", 0.05), text("T", 0.3), rng.choice((100, 100, 101, 200, -100, -200) if self.refunds else (100, 100, 101, 200)), rng.choice(("SUCCESS",) * 9 + ("FAILED",)),
                 "%s 1%d:00:00" % (date(max(0, day - (rng.random() < 0.1))), rng.randint(0, 9)), text("R", 0.3) if self.keys == 3 else None)
 
     def write(self, day):
@@ -143,10 +141,23 @@ def one(tieout, root, seed, days):
     for side in sides:
         side.purges = purges
     more = rng.choice(("", "", "  tolerance: {amount: 0.01}\n", "  splits: true\n"))
+    ids = ""
     if rng.random() < 0.2:
-        more += "ids: {keep: 0}\n"
-    job = JOB.format(sides="\n".join((LOG if logs[i] else FILES).replace("SIDE", SIDES[i]) for i in range(2)), keys=", ".join(KEYS[:keys]), more=more,
-                     window=rng.choice(("none", "{before: 1d, after: 1d}")), local=rng.choice((2, 3, 5, 9)), channel=rng.choice((2, 3, 5, 9)))
+        ids = "ids: {keep: 0}\n"
+    key_words = "keys: [%s]" % ", ".join(KEYS[:keys])
+    rest = "\n  compare: [status]\n  window: " + rng.choice(("none", "{before: 1d, after: 1d}"))
+    local, channel = rng.choice((2, 3, 5, 9)), rng.choice((2, 3, 5, 9))
+    other = random.Random(seed * 3 + 2)
+    sort = other.choice(("", "", "reversals", "partials", "both", "group", "group"))
+    if sort in ("reversals", "both"):
+        more += "  reversals: true\n"
+    if sort in ("partials", "both"):
+        more += "  partials: {parent: [channel_code, biz_order_no]}\n"
+    if sort == "group":  # settlements of a few orders
+        keys, key_words, rest, more = 1, other.choice(("group: {by: [biz_order_no], gross: local}", "group: {by: [channel_code, channel_order_no], gross: channel}")), "", ""
+    for side in sides:
+        side.refunds = sort in ("reversals", "both")
+    job = JOB.format(sides="\n".join((LOG if logs[i] else FILES).replace("SIDE", SIDES[i]) for i in range(2)), keys=key_words + rest, more=more + ids, local=local, channel=channel)
     with open(os.path.join(inputs, "p.yaml"), "w") as f:
         f.write(job)
 
