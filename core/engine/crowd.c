@@ -110,7 +110,7 @@ static enum err shed(struct by_hash *b, uint32_t most)
     struct crowd *c = b->c;
     uint32_t kept = 0;
     enum err err = OK;
-    crowd_sort(c->items, c->count, sizeof *c->items, crowd_by_hash);
+    crowd_sort_by_hash(c->items, c->count);
     for (uint32_t from = 0, to; err == OK && from < c->count; from = to) {
         to = crowd_same_hash(c->items, c->count, from);
         const struct crowd_size size = size_of(c->items, from, to);

@@ -4,10 +4,13 @@
 #include "core/engine/judge.h"
 #include <stdlib.h>
 
-/* qsort, which may not be given no array, though there be nothing in it. */
 void crowd_sort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *))
 {
-    if (count > 1)
+    const char *const bytes = items;
+    size_t i = 1;
+    while (i < count && compare(bytes + (i - 1) * size, bytes + i * size) <= 0)
+        i++;
+    if (i < count)
         qsort(items, count, size, compare);
 }
 
@@ -323,13 +326,22 @@ enum err crowd_lay(struct crowd *c, struct crowd_item *items, uint32_t count)
     crowd_sort(items, count, sizeof *items, crowd_by_place);
     for (uint32_t i = 0; i < count; i++)
         c->refs[i] = items[i].ref;
-    err = judge_fetch(w, c->refs, &fetched, c->rows, &w->arena);
+    err = judge_fetch_some(w, c->refs, &fetched, c->rows, c->fields, &w->arena);
     CHECK2(err != OK || fetched == count, fetched, count); /* what is rejected never came so far */
     w->rows_at_hand = c->rows;
     w->refs_at_hand = c->refs;
     for (uint32_t i = 0; i < count; i++)
         c->order[i] = &c->rows[i];
     return err == OK ? crowd_fill(c, items, c->rows, count, &w->arena) : err;
+}
+
+uint64_t crowd_key_fields(const struct crowd *c)
+{
+    const struct key_spec *key = &c->job->match.keys[c->pass];
+    uint64_t fields = 0;
+    for (int i = 0; i < key->part_count; i++)
+        fields |= 1ull << key->parts[i];
+    return fields;
 }
 
 enum err crowd_keep(struct crowd *c, struct kept_row *kept, const struct crowd_item *item)
@@ -347,12 +359,6 @@ enum err crowd_keep(struct crowd *c, struct kept_row *kept, const struct crowd_i
 int crowd_by_key(const void *a, const void *b)
 {
     return span_compare((*(struct full *const *)a)->key, (*(struct full *const *)b)->key);
-}
-
-int crowd_by_hash(const void *a, const void *b)
-{
-    const struct crowd_item *x = a, *y = b;
-    return (x->hash > y->hash) - (x->hash < y->hash);
 }
 
 uint32_t crowd_same_hash(const struct crowd_item *items, uint32_t count, uint32_t from)

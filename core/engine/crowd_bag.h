@@ -29,7 +29,9 @@ struct crowd_item {
 };
 enum item_flag {
     ITEM_MATCHED = 1, /* its sigma was matched under its key */
-    ITEM_APART = 2    /* P1 has to look at the row, whatever its hash */
+    ITEM_APART = 2,   /* P1 has to look at the row, whatever its hash */
+    ITEM_HAS_ID =
+        4 /* an occurrence id that no other record of its side has under the key, since P1 looks at it */
 };
 _Static_assert((int)CROWD_SHARES <= (int)PARTITIONS_MAX, "all partitions are taken");
 _Static_assert(sizeof(struct crowd_item) == 64, "an item is one cache line");
@@ -68,6 +70,7 @@ struct crowd {
     struct row_ref *refs;
     struct full *rows, **order;
     uint32_t row_room;
+    uint64_t fields; /* of rows that are laid, a bit each: see judge_fetch_some; 0: all */
     /* of a partition */
     struct crowd_item *items;
     uint32_t count, room;
@@ -127,10 +130,13 @@ enum err crowd_fill(struct crowd *c, const struct crowd_item *items, struct full
 /* Fetches one row into `kept`, whose arena is open. */
 enum err crowd_keep(struct crowd *c, struct kept_row *kept, const struct crowd_item *item);
 
-/* qsort, which may not be given no array, though there be nothing in it. */
+/* What the key of the pass is made of, a bit for each field. */
+uint64_t crowd_key_fields(const struct crowd *c);
+
+void crowd_sort_by_hash(struct crowd_item *items, uint32_t count);
+/* qsort, which may not be given no array, though there be nothing in it; what is in order already is only looked at. */
 void crowd_sort(void *items, size_t count, size_t size, int (*compare)(const void *, const void *));
 int crowd_by_place(const void *a, const void *b); /* struct crowd_item */
-int crowd_by_hash(const void *a, const void *b);  /* struct crowd_item */
 int crowd_by_key(const void *a, const void *b);   /* struct full * */
 /* The end of the items from `from` on that have one hash. */
 uint32_t crowd_same_hash(const struct crowd_item *items, uint32_t count, uint32_t from);

@@ -109,16 +109,12 @@ static uint32_t name_row(struct crowd *c, const struct full *row, struct name_me
 /* What IN has to know of rows, a bit for each field; 0: all, since one of these may have its verdict here. */
 static uint64_t fields_of(const struct crowd *c, const struct row_ref *refs, uint32_t count)
 {
-    const struct key_spec *key = &c->job->match.keys[c->pass];
-    uint64_t fields = 0;
     if (c->w->carry || c->w->run->config->ids)
         return 0;
     for (uint32_t i = 0; i < count; i++)
         if (refs[i].record_flags & ~(unsigned)(RECORD_CHANNEL | RECORD_OUT | RECORD_CROWDED))
             return 0;
-    for (int i = 0; i < key->part_count; i++)
-        fields |= 1ull << key->parts[i];
-    return fields;
+    return crowd_key_fields(c);
 }
 
 static enum err admit(struct crowd *c, struct full *row, const struct row_ref *ref, int is_whole,
@@ -158,6 +154,7 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
                                   .day = row->day,
                                   .currency = row->currency};
         item.ref.revisited = 0; /* it is counted */
+        item.flags |= !row->met && row->occurrence.size ? ITEM_HAS_ID : 0;
         if (w->carry && !row->carry && row->repeated != REPEAT_EQUAL &&
             !span_equal(noted[row->side], row->key)) {
             err = crowd_note_fresh(c, row);

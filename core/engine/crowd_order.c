@@ -91,7 +91,7 @@ static enum err choose(struct crowd *c, const struct crowd_bag *bag, struct spli
             s->order[i] = &s->rows[i];
         }
         taken = count;
-        err = judge_fetch(w, refs, &taken, s->rows, &s->arena);
+        err = judge_fetch_some(w, refs, &taken, s->rows, c->fields, &s->arena);
         CHECK2(err != OK || taken == count, taken, count);
     }
     if (err == OK)
@@ -128,6 +128,35 @@ static enum err part_slice(struct crowd *c, void *context, struct crowd_item *it
     return err;
 }
 
+/* Parts all of a bag's records by their order. *out: NULL, or to be closed. */
+static enum err part_all(struct crowd *c, const struct crowd_bag *bag, crowd_compare_fn *compare,
+                         struct splitters **out)
+{
+    struct splitters *s = *out = mem_take_zero(1, sizeof *s);
+    if (!s)
+        return mem_fail(&c->w->diag, sizeof *s, "open records");
+    arena_init(&s->arena);
+    s->compare = compare;
+    enum err err = choose(c, bag, s);
+    if (err == OK)
+        err = crowd_bag_open(c, &s->parts, s->count + 1);
+    if (err == OK)
+        err = crowd_bag_rows(c, bag, part_slice, s);
+    arena_fini(&s->arena);
+    mem_give(s->rows);
+    mem_give(s->order);
+    s->rows = NULL;
+    s->order = NULL;
+    return err;
+}
+
+static void parts_close(struct splitters *s)
+{
+    if (s)
+        crowd_bag_close(s->parts);
+    mem_give(s);
+}
+
 enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd_compare_fn *compare,
                              crowd_ordered_fn *take, void *context)
 {
@@ -145,19 +174,8 @@ enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd
         mem_give(items);
         return err;
     }
-    struct splitters *s = mem_take_zero(1, sizeof *s);
-    if (!s)
-        return mem_fail(&c->w->diag, sizeof *s, "open records");
-    arena_init(&s->arena);
-    s->compare = compare;
-    err = choose(c, bag, s);
-    if (err == OK)
-        err = crowd_bag_open(c, &s->parts, s->count + 1);
-    if (err == OK)
-        err = crowd_bag_rows(c, bag, part_slice, s);
-    arena_fini(&s->arena);
-    mem_give(s->rows);
-    mem_give(s->order);
+    struct splitters *s;
+    err = part_all(c, bag, compare, &s);
     for (uint32_t i = 0; err == OK && i <= s->count; i++) {
         const struct crowd_bag part = {s->parts, i, i + 1, s->sizes[i]};
         CHECK2(part.size.count < bag->size.count, part.size.count, bag->size.count);
@@ -165,7 +183,53 @@ enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd
             err = crowd_each_in_order(c, &part, compare, take, context);
         s->parts->ops->drop(s->parts, i);
     }
-    crowd_bag_close(s->parts);
-    mem_give(s);
+    parts_close(s);
+    return err;
+}
+
+struct above {
+    crowd_left_fn *take;
+};
+
+static enum err take_above(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    const struct above *above = context;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++)
+        err = above->take(c, &items[i]);
+    return err;
+}
+
+/* Only of the part in which the border lies the rows are read once more. */
+enum err crowd_each_above(struct crowd *c, const struct crowd_bag *bag, uint64_t below, crowd_left_fn *take)
+{
+    struct above above = {take};
+    enum err err;
+    if (!crowd_is_more(c, bag->size) || bag->size.count < 3) {
+        struct crowd_item *items = NULL;
+        uint32_t count = 0;
+        err = crowd_gather(c, bag, 1, &items, &count);
+        if (err == OK)
+            err = crowd_lay(c, items, count);
+        if (err == OK)
+            qsort_r(c->order, count, sizeof *c->order, crowd_in_order, (void *)c->job);
+        for (uint64_t i = below; err == OK && i < count; i++)
+            err = take(c, &items[c->order[i] - c->rows]);
+        mem_give(items);
+        return err;
+    }
+    struct splitters *s;
+    err = part_all(c, bag, crowd_in_order, &s);
+    for (uint32_t i = 0; err == OK && i <= s->count; i++) {
+        const struct crowd_bag part = {s->parts, i, i + 1, s->sizes[i]};
+        CHECK2(part.size.count < bag->size.count, part.size.count, bag->size.count);
+        if (part.size.count && below == 0)
+            err = crowd_bag_each(c, &part, take_above, &above);
+        else if (below < part.size.count)
+            err = crowd_each_above(c, &part, below, take);
+        below -= below < part.size.count ? below : part.size.count;
+        s->parts->ops->drop(s->parts, i);
+    }
+    parts_close(s);
     return err;
 }

@@ -34,6 +34,40 @@ enum err crowd_occurrence_bag(struct crowd *c, const struct crowd_bag *bag);
 enum err crowd_sigma_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count);
 enum err crowd_sigma_bag(struct crowd *c, const struct crowd_bag *bag);
 
+/* ---- crowd_named.c: P2 of records whose key and sigma are known by an exact name ---- */
+
+struct crowd_named {
+    struct crowd_item first;
+    uint64_t count[SIDES];
+    int is_any, is_not; /* is_not: these are not all of one name */
+};
+
+/* Lists of which some are left: of those whose ids order them, and of those that all of their fields do. */
+struct crowd_picks {
+    struct crowd_picked {
+        struct crowd_item *items; /* hash: the number of their list */
+        uint32_t count, room;
+    } of[2];
+    struct crowd_pick {
+        uint32_t paired, count, filled;
+    } * lists;
+    uint32_t count, room;
+};
+
+void crowd_named_add(struct crowd_named *named, const struct crowd_item *item);
+static inline int crowd_is_named(const struct crowd_named *named)
+{
+    return !named->is_not && named->count[LOCAL] && named->count[CHANNEL];
+}
+/* Judges items of one name; the order of `items` changes. Which of a date are left crowd_picks_tell says, for all slices since. */
+enum err crowd_named_slice(struct crowd *c, struct crowd_picks *picks, const struct crowd_named *named,
+                           struct crowd_item *items, uint32_t count);
+enum err crowd_picks_tell(struct crowd *c, struct crowd_picks *picks);
+void crowd_picks_close(struct crowd_picks *picks);
+/* *told is 0 when it cannot (too many dates), and then nothing was judged. */
+enum err crowd_named_bag(struct crowd *c, const struct crowd_bag *bag, const struct crowd_named *named,
+                         int *told);
+
 /* ---- crowd_order.c ---- */
 
 typedef int crowd_compare_fn(const void *a, const void *b,
@@ -49,6 +83,10 @@ enum err crowd_gather(struct crowd *c, const struct crowd_bag *bag, uint32_t eve
 /* Gives the records of a bag in order. `take` may put them elsewhere. */
 enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd_compare_fn *compare,
                              crowd_ordered_fn *take, void *context);
+
+/* Gives the records of a bag that have `below` others before them in the order, and all behind these; in no order. */
+typedef enum err crowd_left_fn(struct crowd *c, const struct crowd_item *item);
+enum err crowd_each_above(struct crowd *c, const struct crowd_bag *bag, uint64_t below, crowd_left_fn *take);
 
 /* ---- crowd_pairs.c ---- */
 

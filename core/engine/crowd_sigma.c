@@ -3,74 +3,30 @@
 #include "core/engine/crowd_parts.h"
 #include "core/engine/judge.h"
 
-/* Records of which it is known, without their rows, that they are of one key and sigma, and of one date a side. */
-struct uniform {
-    struct crowd_item kept[SIDES]; /* the first */
-    uint64_t count[SIDES];
-    int is_not;
-};
-
-static void uniform_add(struct uniform *u, const struct crowd_item *item)
-{
-    const int side = item->ref.side;
-    if (!u->count[side]++)
-        u->kept[side] = *item;
-    for (int other = 0; other < SIDES; other++)
-        if (u->count[other])
-            u->is_not |= item->name != u->kept[other].name ||
-                         item->amount_micro != u->kept[other].amount_micro ||
-                         item->currency != u->kept[other].currency;
-    u->is_not |= !item->name || item->day != u->kept[side].day;
-}
-
-/* When there are as many on each side, who is whose partner is nowhere written: all are matched. */
-static int uniform_meets(const struct crowd *c, const struct uniform *u)
-{
-    return !u->is_not && u->count[LOCAL] == u->count[CHANNEL] && u->count[LOCAL] &&
-           window_holds(&c->job->match, u->kept[LOCAL].day, u->kept[CHANNEL].day);
-}
-
-static enum err uniform_tell(struct crowd *c, const struct uniform *u)
-{
-    enum err err = OK;
-    for (uint64_t i = 0; err == OK && i < u->count[LOCAL]; i++) {
-        struct full rows[SIDES];
-        for (int side = 0; side < SIDES; side++) {
-            const struct crowd_item *item = &u->kept[side];
-            rows[side] = (struct full){.side = (uint8_t)side,
-                                       .amount_micro = item->amount_micro,
-                                       .currency = item->currency,
-                                       .day = item->day,
-                                       .verdict = VERDICT_OPEN};
-        }
-        resolve_alike(&rows[LOCAL], &rows[CHANNEL], c->pass + 1);
-        err = judge_emit(c->w, &rows[LOCAL]);
-        if (err == OK)
-            err = judge_emit(c->w, &rows[CHANNEL]);
-    }
-    return err;
-}
-
 enum err crowd_sigma_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
 {
     uint32_t met = 0;
+    struct crowd_picks picks = {.count = 0};
     enum err err = OK;
     (void)context;
     for (uint32_t from = 0, to; err == OK && from < count; from = to) {
-        struct uniform uniform = {.is_not = 0};
+        struct crowd_named named = {.is_not = 0};
         to = crowd_same_hash(items, count, from);
         for (uint32_t i = from; i < to; i++)
-            uniform_add(&uniform, &items[i]);
-        if (uniform_meets(c, &uniform)) {
-            err = uniform_tell(c, &uniform);
+            crowd_named_add(&named, &items[i]);
+        if (crowd_is_named(&named)) {
+            err = crowd_named_slice(c, &picks, &named, items + from, to - from);
             continue;
         }
         for (uint32_t i = from; err == OK && i < to; i++)
-            if (uniform.count[LOCAL] && uniform.count[CHANNEL])
+            if (named.count[LOCAL] && named.count[CHANNEL])
                 items[met++] = items[i];
             else
                 err = crowd_to_stage(c, CROWD_REST, &items[i]);
     }
+    if (err == OK)
+        err = crowd_picks_tell(c, &picks);
+    crowd_picks_close(&picks);
     if (err == OK)
         err = crowd_lay(c, items, met);
     if (err != OK || !met)
@@ -155,11 +111,11 @@ static enum err rest_as_it_is(struct crowd *c, void *context, struct crowd_item 
     return err;
 }
 
-static enum err uniform_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+static enum err name_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
 {
     (void)c;
     for (uint32_t i = 0; i < count; i++)
-        uniform_add(context, &items[i]);
+        crowd_named_add(context, &items[i]);
     return OK;
 }
 
@@ -168,11 +124,14 @@ enum err crowd_sigma_bag(struct crowd *c, const struct crowd_bag *bag)
     enum { DAYS = UINT16_MAX + 1 };
     struct alike a = {.parts = NULL};
     struct crowd_pairing pairing = {.run_count = 0};
-    struct uniform uniform = {.is_not = 0};
-    enum err err = crowd_bag_each(c, bag, uniform_slice, &uniform);
-    if (err == OK && uniform_meets(c, &uniform))
-        return uniform_tell(c, &uniform);
-    if (err != OK || !uniform.count[LOCAL] || !uniform.count[CHANNEL])
+    struct crowd_named named = {.is_not = 0};
+    int told = 0;
+    enum err err = crowd_bag_each(c, bag, name_slice, &named);
+    if (err == OK && crowd_is_named(&named))
+        err = crowd_named_bag(c, bag, &named, &told);
+    if (told)
+        return err;
+    if (err != OK || !named.count[LOCAL] || !named.count[CHANNEL])
         return err == OK ? crowd_bag_each(c, bag, rest_as_it_is, NULL) : err;
     arena_init(&a.first.arena);
     for (int side = 0; side < SIDES; side++)
