@@ -140,14 +140,34 @@ enum err early_check(const struct early *e, struct diag *diag);
 
 /* ---- match_join.c ---- */
 
+/* A pair of a range. */
+struct joined_row {
+    uint64_t high, low; /* of the number: 64 and 48 bits, and lines behind them */
+    uint64_t place, line, channel_line;
+    const uint8_t *cells;               /* in the loaded item */
+    uint64_t channel[CHANNEL_ITEM / 8]; /* [2] is 0 until it is there: no place of a row is */
+};
+/* Bytes of the item that join_item makes of one, at most. */
+enum { JOINED_ITEM = EARLY_HEAD + 64 + PAIR_HEAD + EARLY_WORD + EARLY_CELLS * LOCAL_CELL + 16 };
+
 struct early_join;
 struct early_join *join_open(struct diag *diag);
 void join_close(struct early_join *j);
 /* Starts to read what `range` needs. `turn` 0 or 1: one is read while the other is joined. */
 enum err join_begin(struct match *m, struct early_join *j, uint32_t range, unsigned turn, struct diag *diag);
-/* Its pairs, in order, as items that live until the next call. */
+/* Its pairs; they live until the next call. */
 enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32_t range, unsigned turn,
-                    struct sort_entry **entries, size_t *count, struct diag *diag);
+                    size_t *count, struct diag *diag);
+/* Pair number `index` of them, in order. */
+const struct joined_row *join_row(const struct early_join *j, size_t index);
+/* All of them as items, as the long way makes them. */
+enum err join_items(const struct match *m, struct early_join *j, uint32_t range, struct sort_entry **entries,
+                    struct diag *diag);
+/* One as an item; the byte behind it. */
+uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_row *row, uint8_t *to);
+/* Prints one, straight from the mould where that is good for it (match_print.c). */
+enum err match_print_joined(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                            const struct joined_row *row, struct diag *diag);
 
 /* Most slots of `near` lie within two parts, and which it is cannot be guessed: so that is reckoned without a branch. */
 static inline uint32_t early_find(const struct early_span *s, uint64_t number)
@@ -160,6 +180,15 @@ static inline uint32_t early_find(const struct early_span *s, uint64_t number)
     while (UNLIKELY(s->low[at + 1] <= number))
         at++;
     return s->begin + at;
+}
+
+static inline uint64_t spread_nibbles(uint32_t nibbles)
+{
+    uint64_t x = nibbles;
+    x = (x | x << 16) & 0x0000FFFF0000FFFFull;
+    x = (x | x << 8) & 0x00FF00FF00FF00FFull;
+    x = (x | x << 4) & 0x0F0F0F0F0F0F0F0Full;
+    return __builtin_bswap64(x | 0x3030303030303030ull);
 }
 
 /* What of a packed key stands behind its letters, as 112 bits that are in order among those of one length, the first digit or byte

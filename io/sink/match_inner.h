@@ -178,6 +178,7 @@ enum {
     MOULD_LAST = 128,
     MOULD_CELLS = 64,
     MOULD_LEAD = 64,
+    MOULD_TOLD = 96,
     MOULD_PAUSE_MAX = 255
 };
 struct mould {
@@ -188,6 +189,10 @@ struct mould {
     uint32_t cells_size, first_size, second_size, third_size, last_size;
     uint8_t lead[MOULD_LEAD];
     uint8_t cells[MOULD_CELLS]; /* of an item, behind the channel's number */
+    /* What a row that was joined says of the same (match_early.h), where the mould is of one. */
+    int is_joined;
+    uint64_t status;
+    uint8_t told[MOULD_TOLD];
     /* Before the tail, before the number, before the amounts, behind them. */
     char first[MOULD_FIRST], second[MOULD_MIDDLE], third[MOULD_MIDDLE], last[MOULD_LAST];
     uint32_t pause, wait; /* rows until the next one is made, where none was good for any */

@@ -1,28 +1,23 @@
 /* io/sink/match_join.c: rows of a range that were told early, joined to pairs by their keys. See match_early.h. A hot file. */
 #include "core/base/mem.h"
 #include "io/sink/match_early.h"
+#include <stdlib.h>
 
 enum {
     TELL_AHEAD = 24, /* items whose bits are asked for ahead */
     NUMBER_MAX = 32  /* bytes that are written for a number, whatever its length */
 };
 
-struct joined_row {
-    uint64_t high, low; /* of the number: 64 and 48 bits, and lines behind them */
-    uint64_t place, line, channel_line;
-    const uint8_t *cells;               /* in the loaded item */
-    uint64_t channel[CHANNEL_ITEM / 8]; /* [2] is 0 until it is there: no place of a row is */
-};
-
 struct early_join {
     struct tank_load local[2], cell[2], more;
     struct joined_row *rows;
-    struct sort_entry *order, *other, *entries;
-    size_t row_room;
+    uint64_t *order, *other; /* how its number begins, and in the lower half which row it is */
+    size_t row_room, count;
     uint32_t *slots;              /* number of a row, from 1 on */
     size_t slot_room, slot_count; /* of a range: a power of two */
-    uint8_t *bytes;               /* of the items */
-    size_t bytes_room;
+    uint8_t *bytes;               /* of the items, where they are wanted */
+    struct sort_entry *entries;
+    size_t entry_room;
 };
 
 struct early_join *join_open(struct diag *diag)
@@ -85,12 +80,10 @@ static enum err make_room(struct early_join *j, size_t rows, struct diag *diag)
         mem_give(j->rows);
         mem_give(j->order);
         mem_give(j->other);
-        mem_give(j->entries);
         j->rows = mem_take(room * sizeof *j->rows);
         j->order = mem_take(room * sizeof *j->order);
         j->other = mem_take(room * sizeof *j->other);
-        j->entries = mem_take(room * sizeof *j->entries);
-        j->row_room = j->rows && j->order && j->other && j->entries ? room : 0;
+        j->row_room = j->rows && j->order && j->other ? room : 0;
     }
     if (!j->slot_room || (rows && !j->row_room))
         return mem_fail(diag, rows * sizeof *j->rows, "matched rows");
@@ -143,7 +136,6 @@ static size_t take_local(const struct early *e, struct early_join *j, const stru
             while (j->slots[slot])
                 slot = (slot + 1) & mask;
             j->slots[slot] = (uint32_t)++count;
-            j->order[count - 1] = (struct sort_entry){words[0], (const uint8_t *)row};
         }
     }
     return count;
@@ -178,29 +170,50 @@ static void take_channel(const struct early *e, struct early_join *j, const stru
     }
 }
 
-/* ≺ within a stratum. Numbers of more than sixteen digits may begin alike. */
-static void order_rows(struct early_join *j, size_t count)
+static int by_number(const void *a, const void *b, void *rows)
 {
-    word_sort(j->order, j->other, count);
-    for (size_t i = 1; i < count; i++) {
-        const struct sort_entry entry = j->order[i];
-        const struct joined_row *const row = (const struct joined_row *)entry.item;
-        size_t at = i;
-        for (; at && j->order[at - 1].word == entry.word &&
-               ((const struct joined_row *)j->order[at - 1].item)->low > row->low;
-             at--)
-            j->order[at] = j->order[at - 1];
-        j->order[at] = entry;
+    const struct joined_row *x = (const struct joined_row *)rows + (uint32_t) * (const uint64_t *)a,
+                            *y = (const struct joined_row *)rows + (uint32_t) * (const uint64_t *)b;
+    return x->high != y->high ? (x->high > y->high) - (x->high < y->high)
+                              : (x->low > y->low) - (x->low < y->low);
+}
+
+/* The pairs in ≺, which within a stratum is their numbers'. Some two dozen bits tell nearly all of them apart; the few that begin alike
+ * are compared. */
+static void order_rows(struct early_join *j, size_t rows)
+{
+    enum { BITS = 24, ROW_BITS = 32, FEW = 8 };
+    uint64_t least = UINT64_MAX, most = 0;
+    for (size_t i = 0; i < rows; i++) {
+        least = j->rows[i].high < least ? j->rows[i].high : least;
+        most = j->rows[i].high > most ? j->rows[i].high : most;
+    }
+    const unsigned bits = rows && most > least ? 64 - (unsigned)__builtin_clzll(most - least) : 1,
+                   shift = bits > BITS ? bits - BITS : 0;
+    j->count = 0;
+    for (size_t i = 0; i < rows; i++)
+        if (LIKELY(j->rows[i].channel[2] != 0)) /* else it is told by early_check */
+            j->order[j->count++] = (j->rows[i].high - least) >> shift << ROW_BITS | i;
+    bits_sort(j->order, j->other, j->count, ROW_BITS, bits < BITS ? bits : BITS);
+    for (size_t i = 0, next; i < j->count; i = next) {
+        for (next = i + 1; next < j->count && j->order[next] >> ROW_BITS == j->order[i] >> ROW_BITS; next++) {
+        }
+        if (next - i > FEW)
+            qsort_r(j->order + i, next - i, sizeof *j->order, by_number, j->rows);
+        else
+            for (size_t k = i + 1; k < next; k++)
+                for (size_t at = k; at > i && by_number(&j->order[at - 1], &j->order[at], j->rows) > 0;
+                     at--) {
+                    const uint64_t swap = j->order[at];
+                    j->order[at] = j->order[at - 1];
+                    j->order[at - 1] = swap;
+                }
     }
 }
 
-static inline uint64_t spread_nibbles(uint32_t nibbles)
+const struct joined_row *join_row(const struct early_join *j, size_t index)
 {
-    uint64_t x = nibbles;
-    x = (x | x << 16) & 0x0000FFFF0000FFFFull;
-    x = (x | x << 8) & 0x00FF00FF00FF00FFull;
-    x = (x | x << 4) & 0x0F0F0F0F0F0F0F0Full;
-    return __builtin_bswap64(x | 0x3030303030303030ull);
+    return &j->rows[(uint32_t)j->order[index]];
 }
 
 /* A number's text; NUMBER_MAX bytes are written. */
@@ -217,11 +230,12 @@ static inline void put_number_text(uint8_t *to, struct early_number number, uint
     put_word(to + 8, __builtin_bswap64(number.low << 16));
 }
 
-/* A pair's item, as put_pair (match_slices.c) makes it; the byte behind it. */
-static inline uint8_t *make_item(const struct match *m, const struct early_stratum *s, uint32_t shared,
-                                 const struct joined_row *row, uint8_t *to)
+/* As put_pair (match_slices.c) makes one. */
+uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_row *row, uint8_t *to)
 {
     const struct early *e = m->early;
+    const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
+    const uint32_t shared = m->shared[range];
     const uint64_t *const c = row->channel;
     uint8_t text[NUMBER_MAX + 8];
     put_number_text(text, (struct early_number){row->high, row->low >> 16}, s->size);
@@ -271,10 +285,9 @@ static inline uint8_t *make_item(const struct match *m, const struct early_strat
 }
 
 enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32_t range, unsigned turn,
-                    struct sort_entry **entries, size_t *count, struct diag *diag)
+                    size_t *count, struct diag *diag)
 {
     struct early *e = m->early;
-    const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
     uint32_t first, last;
     cells_of(e, range, &first, &last);
     enum err err = tank_wait(e->local, &j->local[turn], diag);
@@ -296,32 +309,33 @@ enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32
         if (err == OK)
             take_channel(e, j, &j->more, mask);
     }
-    const size_t each = EARLY_HEAD + 2 * NUMBER_MAX + PAIR_HEAD + EARLY_WORD + EARLY_CELLS * LOCAL_CELL + 16,
-                 size = rows * each;
-    if (err == OK && size > j->bytes_room) {
-        mem_give(j->bytes);
-        j->bytes = mem_take(size + size / 4);
-        j->bytes_room = j->bytes ? size + size / 4 : 0;
-        if (!j->bytes)
-            err = mem_fail(diag, size, "matched rows");
-    }
     if (err != OK)
         return err;
     order_rows(j, rows);
+    *count = j->count;
+    e->lanes[lane].joined += j->count;
+    return OK;
+}
+
+enum err join_items(const struct match *m, struct early_join *j, uint32_t range, struct sort_entry **entries,
+                    struct diag *diag)
+{
+    if (j->count > j->entry_room) {
+        mem_give(j->bytes);
+        mem_give(j->entries);
+        j->entry_room = j->count + j->count / 4;
+        j->bytes = mem_take(j->entry_room * JOINED_ITEM + CELL_SLACK);
+        j->entries = mem_take(j->entry_room * sizeof *j->entries);
+    }
+    if (j->count && (!j->bytes || !j->entries)) {
+        j->entry_room = 0;
+        return mem_fail(diag, j->count * JOINED_ITEM, "matched rows");
+    }
     uint8_t *to = j->bytes;
-    *count = 0;
-    for (size_t i = 0; i < rows; i++) {
-        const struct joined_row *const row = (const struct joined_row *)j->order[i].item;
-        if (i + AHEAD < rows) {
-            __builtin_prefetch(j->order[i + AHEAD].item);
-            __builtin_prefetch(j->order[i + AHEAD].item + 64);
-        }
-        if (UNLIKELY(row->channel[2] == 0)) /* told by early_check */
-            continue;
-        j->entries[(*count)++].item = to;
-        to = make_item(m, s, m->shared[range], row, to);
+    for (size_t i = 0; i < j->count; i++) {
+        j->entries[i].item = to;
+        to = join_item(m, range, join_row(j, i), to);
     }
     *entries = j->entries;
-    e->lanes[lane].joined += *count;
     return OK;
 }

@@ -5,7 +5,7 @@
 #include "core/model/money.h"
 #include "core/rules/number_text.h"
 #include "io/sink/cell_text.h"
-#include "io/sink/match_inner.h"
+#include "io/sink/match_early.h"
 #include <errno.h>
 
 static enum err grow_text(char **text, size_t used, size_t *room, size_t more, struct diag *diag)
@@ -344,6 +344,7 @@ static void make_mould(const struct match *m, struct ranging *r, uint32_t range,
     const struct row_marks *marks = &r->marks;
     const int last = (int)plan->side[LOCAL].order_count - 1;
     d->range = 0;
+    d->is_joined = 0;
     if (d->wait) {
         d->wait--;
         return;
@@ -405,10 +406,59 @@ static inline char *put_piece(char *at, const char *piece, uint32_t size, size_t
     return at + size;
 }
 
-/* Prints a pair's row from the mould, if that is good for it. `r->text` has room. */
-static inline int cast_pair(const struct mould *d, struct ranging *r, const uint8_t *item)
+/* A row that is cast has fewer bytes. */
+enum { CAST_ROOM = MOULD_FIRST + 2 * MOULD_MIDDLE + MOULD_LAST + 2 * NAME_SHORT + 512 };
+
+/* What differs between rows of a mould. */
+struct cast {
+    struct cell_bytes tail, number;
+    uint32_t number_size;
+    int64_t amount;
+    uint64_t local_place, local_line, channel_place, channel_line;
+};
+
+/* Casts a row whose texts stand in it as they are; 0: its amount or places are not as the mould wants them. `r->text` has room. */
+static inline __attribute__((always_inline)) int cast_row(const struct mould *d, struct ranging *r,
+                                                          const struct cast *c)
 {
     enum { WHOLE_MAX = 100000000, UNIT = 1000000 };
+    const uint64_t amount = c->amount < 0 ? 0 - (uint64_t)c->amount : (uint64_t)c->amount,
+                   whole = amount / UNIT, part = amount % UNIT / 10000;
+    const uint64_t local_at = c->local_place - r->names[LOCAL].begin,
+                   channel_at = c->channel_place - r->names[CHANNEL].begin;
+    if (__builtin_expect(amount % 10000 || whole >= WHOLE_MAX || !c->local_line || !c->channel_line ||
+                             local_at >= r->names[LOCAL].size || channel_at >= r->names[CHANNEL].size,
+                         0))
+        return 0;
+    char *const begin = r->text + r->text_used;
+    char *at = put_piece(begin, d->first, d->first_size, CELL_SLACK);
+    cell_store(at, c->tail);
+    at = put_piece(at + d->tail_size, d->second, d->second_size, 16);
+    cell_store(at, c->number);
+    at = put_piece(at + c->number_size, d->third, d->third_size, 16);
+    /* The amount twice, from registers. */
+    const uint64_t digits = EIGHT_DIGITS(whole);
+    const unsigned zeros = zeros_before(digits);
+    const char cents[4] = {'.', (char)('0' + part / 10), (char)('0' + part % 10), ','};
+    for (int side = 0; side < SIDES; side++) {
+        *at = '-';
+        at += c->amount < 0;
+        put_digits(at, digits >> (8 * zeros));
+        memcpy(at + 8 - zeros, cents, sizeof cents);
+        at += 8 - zeros + sizeof cents;
+    }
+    at = put_piece(at, d->last, d->last_size, CELL_SLACK);
+    r->row_size = (uint32_t)(at - begin);
+    at = put_place(at, &r->names[LOCAL], c->local_place, c->local_line);
+    at = put_place(at, &r->names[CHANNEL], c->channel_place, c->channel_line);
+    *at++ = '\n';
+    r->text_used = (size_t)(at - r->text);
+    return 1;
+}
+
+/* Prints a pair's row from the mould, if that is good for it. */
+static inline int cast_pair(const struct mould *d, struct ranging *r, const uint8_t *item)
+{
     const uint8_t *const tail = item + 2 + d->lead_size, *const body = tail + d->tail_size,
                          *const head = body + 1, *const cells = head + PAIR_HEAD;
     if (*item != KIND_PAIR || item[1] != d->lead_size + d->tail_size ||
@@ -421,49 +471,68 @@ static inline int cast_pair(const struct mould *d, struct ranging *r, const uint
         return 0;
     struct pair_head h;
     get_pair_head(head, &h);
-    const struct cell_bytes tail_bytes = cell_load(tail), number = cell_load(cells + 3);
-    const uint64_t amount = h.amount < 0 ? 0 - (uint64_t)h.amount : (uint64_t)h.amount, whole = amount / UNIT,
-                   part = amount % UNIT / 10000;
-    const uint64_t local_at = h.local_place - r->names[LOCAL].begin,
-                   channel_at = h.channel_place - r->names[CHANNEL].begin;
-    if (__builtin_expect(!cell_is_plain(tail_bytes, d->tail_size) || !cell_is_plain(number, number_size) ||
-                             formula_may_begin(number_size ? (char)cells[3] : ' ') || amount % 10000 ||
-                             whole >= WHOLE_MAX || !h.local_line || !h.channel_line ||
-                             local_at >= r->names[LOCAL].size || channel_at >= r->names[CHANNEL].size,
+    const struct cast cast = {.tail = cell_load(tail),
+                              .number = cell_load(cells + 3),
+                              .number_size = number_size,
+                              .amount = h.amount,
+                              .local_place = h.local_place,
+                              .local_line = h.local_line,
+                              .channel_place = h.channel_place,
+                              .channel_line = h.channel_line};
+    if (__builtin_expect(!cell_is_plain(cast.tail, d->tail_size) ||
+                             !cell_is_plain(cast.number, number_size) ||
+                             formula_may_begin(number_size ? (char)cells[3] : ' '),
                          0))
         return 0;
-    char *const begin = r->text + r->text_used;
-    char *at = put_piece(begin, d->first, d->first_size, CELL_SLACK);
-    cell_store(at, tail_bytes);
-    at = put_piece(at + d->tail_size, d->second, d->second_size, 16);
-    cell_store(at, number);
-    at = put_piece(at + number_size, d->third, d->third_size, 16);
-    /* The amount twice, from registers. */
-    const uint64_t digits = EIGHT_DIGITS(whole);
-    const unsigned zeros = zeros_before(digits);
-    const char cents[4] = {'.', (char)('0' + part / 10), (char)('0' + part % 10), ','};
-    for (int side = 0; side < SIDES; side++) {
-        *at = '-';
-        at += h.amount < 0;
-        put_digits(at, digits >> (8 * zeros));
-        memcpy(at + 8 - zeros, cents, sizeof cents);
-        at += 8 - zeros + sizeof cents;
-    }
-    at = put_piece(at, d->last, d->last_size, CELL_SLACK);
-    r->row_size = (uint32_t)(at - begin);
-    at = put_place(at, &r->names[LOCAL], h.local_place, h.local_line);
-    at = put_place(at, &r->names[CHANNEL], h.channel_place, h.channel_line);
-    *at++ = '\n';
-    r->text_used = (size_t)(at - r->text);
-    return 1;
+    return cast_row(d, r, &cast);
+}
+
+/* The digits of a number behind the first `skip` ones, in registers. */
+static inline struct cell_bytes digits_from(struct early_number number, unsigned skip)
+{
+    unsigned __int128 all = (unsigned __int128)number.high << 64 | number.low << 16;
+    all <<= 4 * skip;
+    const uint64_t high = (uint64_t)(all >> 64), low = (uint64_t)all,
+                   low_half[2] = {spread_nibbles((uint32_t)(high >> 32)), spread_nibbles((uint32_t)high)},
+                   high_half[2] = {spread_nibbles((uint32_t)(low >> 32)), spread_nibbles((uint32_t)low)};
+    struct cell_bytes b;
+    memcpy(&b.low, low_half, sizeof low_half);
+    memcpy(&b.high, high_half, sizeof high_half);
+    return b;
+}
+
+/* The same of a row that was joined, both of whose numbers are digits. */
+static inline int cast_joined(const struct mould *d, struct ranging *r, const struct early *e,
+                              const struct early_stratum *s, const struct joined_row *row)
+{
+    const uint64_t *const c = row->channel;
+    const uint32_t own = (uint32_t)(c[2] >> 56), first = (uint32_t)(row->high >> 60);
+    const uint64_t fixed = (c[3] & 0xFFFF) | (c[2] >> 48 & 0xFF) << 24;
+    if (__builtin_expect(
+            !d->is_joined || s->size <= PACKED_RAW_MAX || own <= PACKED_RAW_MAX || own > 31 ||
+                d->tail_size > s->digits || fixed != d->fixed || (c[2] >> 40 & 0xFF) != d->status ||
+                !short_equal(row->cells, d->told, e->local_size - LOCAL_ITEM) ||
+                (d->lead_size && s->digits == s->size && d->lead[d->lead_size - 1] != '0' + first),
+            0))
+        return 0;
+    const struct early_number number = early_number((c[3] >> 16 << 16) | own, c[4]);
+    const struct cast cast = {
+        .tail = digits_from((struct early_number){row->high, row->low >> 16}, s->digits - d->tail_size),
+        .number = digits_from(number, 0),
+        .number_size = own,
+        .amount = (int64_t)c[5],
+        .local_place = row->place,
+        .local_line = row->line,
+        .channel_place = c[2] & MAX40,
+        .channel_line = row->channel_line};
+    return cast_row(d, r, &cast);
 }
 
 enum err match_print_pair(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                           const uint8_t *item, struct diag *diag)
 {
-    enum { ROOM = MOULD_FIRST + 2 * MOULD_MIDDLE + MOULD_LAST + 2 * NAME_SHORT + 512 };
     if (__builtin_expect(r->mould.range == range + 1, 1)) {
-        const enum err err = grow_text(&r->text, r->text_used, &r->text_room, ROOM, diag);
+        const enum err err = grow_text(&r->text, r->text_used, &r->text_room, CAST_ROOM, diag);
         if (err != OK)
             return err;
         if (__builtin_expect(cast_pair(&r->mould, r, item), 1)) {
@@ -475,6 +544,31 @@ enum err match_print_pair(struct match *m, struct ranging *r, struct worker_io *
     const enum err err = print_pair(m, r, io, range, item, diag);
     if (err == OK)
         make_mould(m, r, range, item, r->text + begin);
+    return err;
+}
+
+enum err match_print_joined(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                            const struct joined_row *row, struct diag *diag)
+{
+    const struct early *e = m->early;
+    const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
+    struct mould *const d = &r->mould;
+    if (LIKELY(d->range == range + 1)) {
+        const enum err err = grow_text(&r->text, r->text_used, &r->text_room, CAST_ROOM, diag);
+        if (err != OK)
+            return err;
+        if (LIKELY(cast_joined(d, r, e, s, row)))
+            return OK;
+    }
+    uint8_t item[JOINED_ITEM + CELL_SLACK];
+    join_item(m, range, row, item);
+    const enum err err = match_print_pair(m, r, io, range, item, diag);
+    /* A mould that is there now is good for this row, so what the row says goes with it. */
+    if (err == OK && d->range == range + 1) {
+        d->is_joined = 1;
+        d->status = row->channel[2] >> 40 & 0xFF;
+        memcpy(d->told, row->cells, e->local_size - LOCAL_ITEM);
+    }
     return err;
 }
 

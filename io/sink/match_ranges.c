@@ -179,10 +179,33 @@ static enum err write_rows(struct match *m, struct ranging *r, uint32_t number, 
     return OK;
 }
 
-/* Sorts and prints what was loaded, with `joined` pairs of the range, which are in order. */
+/* Prints the pairs of a range that were joined, which are all there are of it. */
+static enum err print_joined(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                             size_t count, struct diag *diag)
+{
+    enum err err = OK;
+    unsigned late = 0;
+    r->text_used = r->hashed_used = 0;
+    for (size_t i = 0; err == OK && i < count; i++) {
+        if (i + AHEAD < count) {
+            const struct joined_row *const ahead = join_row(r->join, i + AHEAD);
+            __builtin_prefetch(ahead);
+            __builtin_prefetch((const uint8_t *)ahead + 64);
+        }
+        r->late[late].at = r->text_used;
+        err = match_print_joined(m, r, io, range, join_row(r->join, i), diag);
+        r->late[late++].size = r->row_size;
+        if (err == OK && (late == LATE || i + 1 == count)) {
+            err = match_hash_late(r, late, diag);
+            late = 0;
+        }
+    }
+    return err;
+}
+
+/* Sorts and prints what was loaded, with the pairs of the range that were joined. */
 static enum err print_load(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
-                           const struct tank_load *load, const struct sort_entry *joined, size_t joined_count,
-                           struct diag *diag)
+                           const struct tank_load *load, size_t joined_count, struct diag *diag)
 {
     size_t count = 0;
     for (uint32_t i = 0; i < load->piece_count; i++) {
@@ -197,9 +220,11 @@ static enum err print_load(struct match *m, struct ranging *r, struct worker_io 
         }
     }
     if (count == 0 && joined_count)
-        return print_entries(m, r, io, range, joined, joined_count, diag);
+        return print_joined(m, r, io, range, joined_count, diag);
     if (joined_count) {
-        if (grow_entries(r, count + joined_count, diag) != OK)
+        struct sort_entry *joined;
+        if (join_items(m, r->join, range, &joined, diag) != OK ||
+            grow_entries(r, count + joined_count, diag) != OK)
             return diag->err;
         memcpy(r->entries + count, joined, joined_count * sizeof *joined);
         count += joined_count;
@@ -285,8 +310,7 @@ static enum err spread_range(struct match *m, struct ranging *r, struct worker_i
 
 /* A range that is too large to be loaded goes by parts, which go through a tank of their own. */
 static enum err write_by_parts(struct match *m, struct ranging *r, struct worker_io *io, uint32_t number,
-                               uint32_t range, const struct sort_entry *joined, size_t joined_count,
-                               struct diag *diag)
+                               uint32_t range, size_t joined_count, struct diag *diag)
 {
     const size_t share = m->config.memory / m->config.lanes;
     struct sample sample = {0};
@@ -307,6 +331,9 @@ static enum err write_by_parts(struct match *m, struct ranging *r, struct worker
         err = tank_open(&parts, &config, diag);
     if (err == OK)
         err = spread_range(m, r, io, range, &tree, parts, diag);
+    struct sort_entry *joined = NULL;
+    if (err == OK && joined_count)
+        err = join_items(m, r->join, range, &joined, diag);
     for (size_t i = 0; err == OK && i < joined_count; i++) {
         const struct span body = item_body(joined[i].item);
         err = put_part(m, r, io, range, &tree, parts, joined[i].item,
@@ -317,8 +344,7 @@ static enum err write_by_parts(struct match *m, struct ranging *r, struct worker
     for (uint32_t part = 0; err == OK && part <= count && !match_stopped(m); part++) {
         err = tank_load(parts, part, &r->part, diag);
         const enum err waited = tank_wait(parts, &r->part, diag);
-        if (err != OK || (err = waited) != OK ||
-            (err = print_load(m, r, io, range, &r->part, NULL, 0, diag)) != OK)
+        if (err != OK || (err = waited) != OK || (err = print_load(m, r, io, range, &r->part, 0, diag)) != OK)
             break;
         stretch_claim(m->file, &r->stretch, r->text, r->text_used);
         err = stretch_write(m->file, number, &r->stretch, r->text, diag);
@@ -361,25 +387,24 @@ enum err match_write_ranges(struct match *m, struct worker_io *io, uint32_t numb
     while (err == OK && range < m->range_count && !match_stopped(m)) {
         const uint32_t next = atomic_fetch_add(&m->next[4], 1);
         struct tank_load *load = &r->load[turn];
-        struct sort_entry *joined = NULL;
         size_t joined_count = 0;
         turn ^= 1;
         err = tank_wait(m->ranges_tank, load, diag);
         if (err == OK)
             err = begin_range(m, r, next, turn, diag);
         if (err == OK && r->join)
-            err = join_range(m, r->join, number, range, turn ^ 1, &joined, &joined_count, diag);
+            err = join_range(m, r->join, number, range, turn ^ 1, &joined_count, diag);
         if (err != OK)
             break;
         if (fits(m, range))
-            err = print_load(m, r, io, range, load, joined, joined_count, diag);
+            err = print_load(m, r, io, range, load, joined_count, diag);
         int over = 0;
         if (err == OK && fits(m, range)) {
             err = write_rows(m, r, number, range, &over, diag);
         } else if (err == OK) {
             over = take_turn(m, TURN_PLACE, range) != OK || take_turn(m, TURN_DIGEST, range) != OK;
             if (!over)
-                err = write_by_parts(m, r, io, number, range, joined, joined_count, diag);
+                err = write_by_parts(m, r, io, number, range, joined_count, diag);
             if (!over && err == OK) {
                 end_turn(m, TURN_PLACE);
                 end_turn(m, TURN_DIGEST);
