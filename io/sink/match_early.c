@@ -13,6 +13,8 @@ enum {
     JOINED_ROW = 400, /* bytes, roughly, while its range is in memory */
     SAMPLED = 4,      /* rows that a range has in the sample, at least */
     SAMPLE_BLOCKS = 128,
+    SAMPLE_BLOCKS_MIN = 24,
+    SAMPLED_OF = 160, /* blocks, one: some 75 rows a range */
     SAMPLE_BLOCK = 64 << 10,
     SAMPLE_ROWS = 1 << 17,
     ROW = 96 /* bytes of a file that a row has at least, mostly */
@@ -153,7 +155,8 @@ static enum err take_sample(struct early *e, uint64_t end, struct sampling *s, s
 {
     struct source *source = e->match->config.sources[LOCAL];
     const uint64_t all = (end + SAMPLE_BLOCK - 1) / SAMPLE_BLOCK,
-                   blocks = all < SAMPLE_BLOCKS ? all : SAMPLE_BLOCKS;
+                   wanted = all / SAMPLED_OF < SAMPLE_BLOCKS_MIN ? SAMPLE_BLOCKS_MIN : all / SAMPLED_OF,
+                   most = wanted < SAMPLE_BLOCKS ? wanted : SAMPLE_BLOCKS, blocks = all < most ? all : most;
     s->e = e;
     s->rows = mem_take(SAMPLE_ROWS * sizeof *s->rows);
     enum err err = s->rows ? OK : mem_fail(diag, SAMPLE_ROWS * sizeof *s->rows, "match.csv");

@@ -557,8 +557,10 @@ enum err match_print_joined(struct match *m, struct ranging *r, struct worker_io
         const enum err err = grow_text(&r->text, r->text_used, &r->text_room, CAST_ROOM, diag);
         if (err != OK)
             return err;
-        if (LIKELY(cast_joined(d, r, e, s, row)))
+        if (LIKELY(cast_joined(d, r, e, s, row))) {
+            d->pause = d->wait = 0;
             return OK;
+        }
     }
     uint8_t item[JOINED_ITEM + CELL_SLACK];
     join_item(m, range, row, item);

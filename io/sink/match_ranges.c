@@ -179,23 +179,65 @@ static enum err write_rows(struct match *m, struct ranging *r, uint32_t number, 
     return OK;
 }
 
-/* Prints the pairs of a range that were joined, which are all there are of it. */
+/* How many of the range's joined pairs go before an item. SIZE_MAX: its key goes on where a pair's ends, or the other way round. */
+static size_t place_among(const struct match *m, const struct ranging *r, uint32_t range, size_t joined_count,
+                          const uint8_t *item)
+{
+    uint8_t room[JOINED_ITEM + CELL_SLACK];
+    const struct span key = item_key(item);
+    size_t low = 0, high = joined_count;
+    while (low < high) {
+        const size_t mid = (low + high) / 2;
+        join_item(m, range, join_row(r->join, mid), room);
+        const struct span at = item_key(room);
+        if (begins_with(key, at) || begins_with(at, key))
+            return SIZE_MAX;
+        if (span_compare(at, key) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+/* The first `count` entries in order, each with the number of joined pairs before it. 0: they must all be put in order together. */
+static int place_others(const struct match *m, struct ranging *r, uint32_t range, size_t joined_count,
+                        size_t count)
+{
+    key_sort(r->entries, r->other, count, item_key);
+    for (size_t i = 0; i < count; i++) {
+        const size_t before = place_among(m, r, range, joined_count, r->entries[i].item);
+        if (before == SIZE_MAX ||
+            (i && begins_with(item_key(r->entries[i].item), item_key(r->entries[i - 1].item))))
+            return 0;
+        r->entries[i].word = before;
+    }
+    return 1;
+}
+
+/* Prints the pairs of a range that were joined, and between them the first `count` entries, as place_others says. */
 static enum err print_joined(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
-                             size_t count, struct diag *diag)
+                             size_t joined_count, size_t count, struct diag *diag)
 {
     enum err err = OK;
     unsigned late = 0;
     r->text_used = r->hashed_used = 0;
-    for (size_t i = 0; err == OK && i < count; i++) {
-        if (i + AHEAD < count) {
-            const struct joined_row *const ahead = join_row(r->join, i + AHEAD);
-            __builtin_prefetch(ahead);
-            __builtin_prefetch((const uint8_t *)ahead + 64);
-        }
+    for (size_t i = 0, other = 0; err == OK && i + other < joined_count + count;) {
         r->late[late].at = r->text_used;
-        err = match_print_joined(m, r, io, range, join_row(r->join, i), diag);
+        if (UNLIKELY(other < count && r->entries[other].word == i)) {
+            const uint8_t *const item = r->entries[other++].item;
+            err = *item == KIND_PAIR ? match_print_pair(m, r, io, range, item, diag)
+                                     : match_print_row(r, item, diag);
+        } else {
+            if (i + AHEAD < joined_count) {
+                const struct joined_row *const ahead = join_row(r->join, i + AHEAD);
+                __builtin_prefetch(ahead);
+                __builtin_prefetch((const uint8_t *)ahead + 64);
+            }
+            err = match_print_joined(m, r, io, range, join_row(r->join, i++), diag);
+        }
         r->late[late++].size = r->row_size;
-        if (err == OK && (late == LATE || i + 1 == count)) {
+        if (err == OK && (late == LATE || i + other == joined_count + count)) {
             err = match_hash_late(r, late, diag);
             late = 0;
         }
@@ -219,8 +261,9 @@ static enum err print_load(struct match *m, struct ranging *r, struct worker_io 
             at = lean_get_cell(at, &body);
         }
     }
-    if (count == 0 && joined_count)
-        return print_joined(m, r, io, range, joined_count, diag);
+    enum { FEW = 8 }; /* pairs for each of the others, at least, where those are put between them */
+    if (joined_count && count <= joined_count / FEW && place_others(m, r, range, joined_count, count))
+        return print_joined(m, r, io, range, joined_count, count, diag);
     if (joined_count) {
         struct sort_entry *joined;
         if (join_items(m, r->join, range, &joined, diag) != OK ||
