@@ -140,13 +140,27 @@ enum err early_check(const struct early *e, struct diag *diag);
 
 /* ---- match_join.c ---- */
 
-/* A pair of a range. */
+/* A pair of a range, in a line of memory. */
 struct joined_row {
-    uint64_t high, low; /* of the number: 64 and 48 bits, and lines behind them */
-    uint64_t place, line, channel_line;
-    const uint8_t *cells;               /* in the loaded item */
-    uint64_t channel[CHANNEL_ITEM / 8]; /* [2] is 0 until it is there: no place of a row is */
+    uint64_t high, low; /* of the number: 64 and 48 bits; behind them the upper 16 bits of the local line */
+    uint64_t place;     /* 40 bits of the local one, and the lower 24 of its line */
+    uint64_t
+        place_and_words; /* [2] to [5] of the channel's item: this one is 0 until it is there, as no row's is */
+    uint64_t own[2];
+    int64_t amount;
+    uint64_t channel_line;
 };
+_Static_assert(sizeof(struct joined_row) == 64, "a line");
+
+static inline uint64_t joined_place(const struct joined_row *row)
+{
+    return row->place & MAX40;
+}
+static inline uint64_t joined_line(const struct joined_row *row)
+{
+    return row->place >> 40 | (row->low & 0xFFFF) << 24;
+}
+
 /* Bytes of the item that join_item makes of one, at most. */
 enum { JOINED_ITEM = EARLY_HEAD + 64 + PAIR_HEAD + EARLY_WORD + EARLY_CELLS * LOCAL_CELL + 16 };
 
@@ -158,16 +172,17 @@ enum err join_begin(struct match *m, struct early_join *j, uint32_t range, unsig
 /* Its pairs; they live until the next call. */
 enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32_t range, unsigned turn,
                     size_t *count, struct diag *diag);
-/* Pair number `index` of them, in order. */
-const struct joined_row *join_row(const struct early_join *j, size_t index);
+/* Pair number `index` of them, in order, with its compared cells (NULL: there are none). */
+const struct joined_row *join_row(const struct early_join *j, size_t index, const uint8_t **cells);
 /* All of them as items, as the long way makes them. */
 enum err join_items(const struct match *m, struct early_join *j, uint32_t range, struct sort_entry **entries,
                     struct diag *diag);
 /* One as an item; the byte behind it. */
-uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_row *row, uint8_t *to);
+uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_row *row, const uint8_t *cells,
+                   uint8_t *to);
 /* Prints one, straight from the mould where that is good for it (match_print.c). */
 enum err match_print_joined(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
-                            const struct joined_row *row, struct diag *diag);
+                            const struct joined_row *row, const uint8_t *cells, struct diag *diag);
 
 /* Most slots of `near` lie within two parts, and which it is cannot be guessed: so that is reckoned without a branch. */
 static inline uint32_t early_find(const struct early_span *s, uint64_t number)

@@ -10,9 +10,12 @@ enum {
 
 struct early_join {
     struct tank_load local[2], cell[2], more;
-    struct joined_row *rows;
+    void *row_bytes;
+    struct joined_row *rows; /* in them, each in a line */
+    const uint8_t **cells;   /* of each row, in the loaded items; where there are any */
     uint64_t *order, *other; /* how its number begins, and in the lower half which row it is */
     size_t row_room, count;
+    int has_cells;
     uint32_t *slots;              /* number of a row, from 1 on */
     size_t slot_room, slot_count; /* of a range: a power of two */
     uint8_t *bytes;               /* of the items, where they are wanted */
@@ -37,7 +40,8 @@ void join_close(struct early_join *j)
         tank_load_fini(&j->cell[i]);
     }
     tank_load_fini(&j->more);
-    mem_give(j->rows);
+    mem_give(j->row_bytes);
+    mem_give(j->cells);
     mem_give(j->order);
     mem_give(j->other);
     mem_give(j->entries);
@@ -67,6 +71,7 @@ enum err join_begin(struct match *m, struct early_join *j, uint32_t range, unsig
 
 static enum err make_room(struct early_join *j, size_t rows, struct diag *diag)
 {
+    enum { LINE = sizeof *j->rows };
     size_t slots = 64;
     while (slots < 2 * rows)
         slots *= 2;
@@ -77,16 +82,19 @@ static enum err make_room(struct early_join *j, size_t rows, struct diag *diag)
     }
     if (rows > j->row_room) {
         const size_t room = rows + rows / 4;
-        mem_give(j->rows);
+        mem_give(j->row_bytes);
+        mem_give(j->cells);
         mem_give(j->order);
         mem_give(j->other);
-        j->rows = mem_take(room * sizeof *j->rows);
+        j->row_bytes = mem_take((room + 1) * LINE);
+        j->cells = mem_take(room * sizeof *j->cells);
         j->order = mem_take(room * sizeof *j->order);
         j->other = mem_take(room * sizeof *j->other);
-        j->row_room = j->rows && j->order && j->other ? room : 0;
+        j->row_room = j->row_bytes && j->cells && j->order && j->other ? room : 0;
+        j->rows = (struct joined_row *)(((uintptr_t)j->row_bytes + LINE - 1) / LINE * LINE);
     }
     if (!j->slot_room || (rows && !j->row_room))
-        return mem_fail(diag, rows * sizeof *j->rows, "matched rows");
+        return mem_fail(diag, rows * LINE, "matched rows");
     j->slot_count = slots;
     memset(j->slots, 0, slots * sizeof *j->slots);
     return OK;
@@ -126,12 +134,13 @@ static size_t take_local(const struct early *e, struct early_join *j, const stru
             if (!is_told(block, words[2]))
                 continue;
             struct joined_row *row = &j->rows[count];
+            const uint64_t line = block->lines + (words[1] & 0xFFFF) + 1;
             row->high = words[0];
-            row->low = words[1];
-            row->place = words[2];
-            row->line = block->lines + (words[1] & 0xFFFF) + 1;
-            row->cells = at + LOCAL_ITEM;
-            row->channel[2] = 0;
+            row->low = words[1] >> 16 << 16 | line >> 24;
+            row->place = words[2] | line << 40;
+            row->place_and_words = 0;
+            if (size > LOCAL_ITEM)
+                j->cells[count] = at + LOCAL_ITEM;
             size_t slot = slot_of(words[0], words[1] >> 16, mask);
             while (j->slots[slot])
                 slot = (slot + 1) & mask;
@@ -141,31 +150,44 @@ static size_t take_local(const struct early *e, struct early_join *j, const stru
     return count;
 }
 
-/* Gives rows their channel's part. */
+/* Gives rows their channel's part. So many items at a time that what each waits for is on its way meanwhile: its bit, its slot, its row. */
 static void take_channel(const struct early *e, struct early_join *j, const struct tank_load *load,
                          size_t mask)
 {
+    enum { ITEMS = 16, WORDS = CHANNEL_ITEM / 8 };
     for (uint32_t p = 0; p < load->piece_count; p++) {
         const uint8_t *at = load->pieces[p].bytes, *const end = at + load->pieces[p].size;
-        for (; at < end; at += CHANNEL_ITEM) {
-            uint64_t words[3], ahead;
-            if (end - at > TELL_AHEAD * CHANNEL_ITEM) {
-                memcpy(&ahead, at + TELL_AHEAD * CHANNEL_ITEM + 16, 8);
-                __builtin_prefetch(block_of(e, CHANNEL, ahead & MAX40));
-            }
-            memcpy(words, at, sizeof words);
-            const struct early_block *const block = block_of(e, CHANNEL, words[2] & MAX40);
-            if (!is_told(block, words[2] & MAX40))
-                continue;
-            for (size_t slot = slot_of(words[0], words[1] >> 16, mask); j->slots[slot];
-                 slot = (slot + 1) & mask) {
-                struct joined_row *row = &j->rows[j->slots[slot] - 1];
-                if (row->high == words[0] && row->low >> 16 == words[1] >> 16) {
-                    memcpy(row->channel, at, CHANNEL_ITEM);
-                    row->channel_line = block->lines + (words[1] & 0xFFFF) + 1;
-                    break;
+        while (at < end) {
+            uint64_t words[ITEMS][WORDS], lines[ITEMS];
+            size_t slots[ITEMS];
+            uint32_t count = 0;
+            for (uint32_t i = 0; i < ITEMS && at < end; i++, at += CHANNEL_ITEM) {
+                uint64_t *const w = words[count], ahead;
+                if (end - at > TELL_AHEAD * CHANNEL_ITEM) {
+                    memcpy(&ahead, at + TELL_AHEAD * CHANNEL_ITEM + 16, 8);
+                    __builtin_prefetch(block_of(e, CHANNEL, ahead & MAX40));
                 }
+                memcpy(w, at, CHANNEL_ITEM);
+                const struct early_block *const block = block_of(e, CHANNEL, w[2] & MAX40);
+                lines[count] = block->lines + (w[1] & 0xFFFF) + 1;
+                slots[count] = slot_of(w[0], w[1] >> 16, mask);
+                __builtin_prefetch(&j->slots[slots[count]]);
+                count += (uint32_t)is_told(block, w[2] & MAX40);
             }
+            for (uint32_t i = 0; i < count; i++)
+                __builtin_prefetch(&j->rows[j->slots[slots[i]] - (j->slots[slots[i]] != 0)], 1);
+            for (uint32_t i = 0; i < count; i++)
+                for (size_t slot = slots[i]; j->slots[slot]; slot = (slot + 1) & mask) {
+                    struct joined_row *row = &j->rows[j->slots[slot] - 1];
+                    if (row->high == words[i][0] && row->low >> 16 == words[i][1] >> 16) {
+                        row->place_and_words = words[i][2];
+                        row->own[0] = words[i][3];
+                        row->own[1] = words[i][4];
+                        row->amount = (int64_t)words[i][5];
+                        row->channel_line = lines[i];
+                        break;
+                    }
+                }
         }
     }
 }
@@ -192,7 +214,7 @@ static void order_rows(struct early_join *j, size_t rows)
                    shift = bits > BITS ? bits - BITS : 0;
     j->count = 0;
     for (size_t i = 0; i < rows; i++)
-        if (LIKELY(j->rows[i].channel[2] != 0)) /* else it is told by early_check */
+        if (LIKELY(j->rows[i].place_and_words != 0)) /* else it is told by early_check */
             j->order[j->count++] = (j->rows[i].high - least) >> shift << ROW_BITS | i;
     bits_sort(j->order, j->other, j->count, ROW_BITS, bits < BITS ? bits : BITS);
     for (size_t i = 0, next; i < j->count; i = next) {
@@ -211,9 +233,11 @@ static void order_rows(struct early_join *j, size_t rows)
     }
 }
 
-const struct joined_row *join_row(const struct early_join *j, size_t index)
+const struct joined_row *join_row(const struct early_join *j, size_t index, const uint8_t **cells)
 {
-    return &j->rows[(uint32_t)j->order[index]];
+    const uint32_t row = (uint32_t)j->order[index];
+    *cells = j->has_cells ? j->cells[row] : NULL;
+    return &j->rows[row];
 }
 
 /* A number's text; NUMBER_MAX bytes are written. */
@@ -231,12 +255,13 @@ static inline void put_number_text(uint8_t *to, struct early_number number, uint
 }
 
 /* As put_pair (match_slices.c) makes one. */
-uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_row *row, uint8_t *to)
+uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_row *row, const uint8_t *cells,
+                   uint8_t *to)
 {
     const struct early *e = m->early;
     const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
     const uint32_t shared = m->shared[range];
-    const uint64_t *const c = row->channel;
+    const uint64_t c = row->place_and_words;
     uint8_t text[NUMBER_MAX + 8];
     put_number_text(text, (struct early_number){row->high, row->low >> 16}, s->size);
     /* The key without what all of the range have in common. */
@@ -251,33 +276,31 @@ uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_ro
         memcpy(to + i, text + skip + i, 8);
     to += tail;
     uint8_t *const body = to++;
-    const uint64_t channel_place = c[2] & MAX40;
-    const struct pair_head pair = {.local_place = row->place,
-                                   .local_line = row->line,
-                                   .channel_place = channel_place,
+    const struct pair_head pair = {.local_place = joined_place(row),
+                                   .local_line = joined_line(row),
+                                   .channel_place = c & MAX40,
                                    .channel_line = row->channel_line,
-                                   .amount = (int64_t)c[5],
-                                   .channel_day = (uint16_t)c[3],
-                                   .currency = (uint8_t)(c[2] >> 48)};
+                                   .amount = row->amount,
+                                   .channel_day = (uint16_t)row->own[0],
+                                   .currency = (uint8_t)(c >> 48)};
     put_pair_head(to, &pair);
     to += PAIR_HEAD;
     *to++ = 0; /* what the key says is not said again */
     *to++ = 0;
-    const uint32_t own = (uint32_t)(c[2] >> 56), own_size = own & 31;
-    const struct packed_key number = {{(c[3] >> 16 << 16) | own, c[4]}};
+    const uint32_t own = (uint32_t)(c >> 56), own_size = own & 31;
+    const struct packed_key number = {{(row->own[0] >> 16 << 16) | own, row->own[1]}};
     *to++ = (uint8_t)own_size;
     if (LIKELY(own < 32))
         put_number_text(to, early_number(number.word[0], number.word[1]), own_size);
     else
         packed_key_bytes(&number, to);
     to += own_size;
-    const uint8_t *cell = row->cells;
     for (int i = 0; i < m->compare_cell_count; i++) {
         struct span shown;
         if (m->plan.side[LOCAL].cells[m->compare_cells[i]] == FIELD_STATUS)
-            shown = dict_word(e->words, (uint16_t)(c[2] >> 40 & 0xFF));
+            shown = dict_word(e->words, (uint16_t)(c >> 40 & 0xFF));
         else
-            cell = lean_get_cell(cell, &shown);
+            cells = lean_get_cell(cells, &shown);
         to = lean_put_cell(to, shown);
     }
     *body = (uint8_t)(to - body - 1);
@@ -312,6 +335,7 @@ enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32
     if (err != OK)
         return err;
     order_rows(j, rows);
+    j->has_cells = e->cells_count != 0;
     *count = j->count;
     e->lanes[lane].joined += j->count;
     return OK;
@@ -334,7 +358,9 @@ enum err join_items(const struct match *m, struct early_join *j, uint32_t range,
     uint8_t *to = j->bytes;
     for (size_t i = 0; i < j->count; i++) {
         j->entries[i].item = to;
-        to = join_item(m, range, join_row(j, i), to);
+        const uint8_t *cells;
+        const struct joined_row *const row = join_row(j, i, &cells);
+        to = join_item(m, range, row, cells, to);
     }
     *entries = j->entries;
     return OK;

@@ -503,27 +503,28 @@ static inline struct cell_bytes digits_from(struct early_number number, unsigned
 
 /* The same of a row that was joined, both of whose numbers are digits. */
 static inline int cast_joined(const struct mould *d, struct ranging *r, const struct early *e,
-                              const struct early_stratum *s, const struct joined_row *row)
+                              const struct early_stratum *s, const struct joined_row *row,
+                              const uint8_t *cells)
 {
-    const uint64_t *const c = row->channel;
-    const uint32_t own = (uint32_t)(c[2] >> 56), first = (uint32_t)(row->high >> 60);
-    const uint64_t fixed = (c[3] & 0xFFFF) | (c[2] >> 48 & 0xFF) << 24;
+    const uint64_t c = row->place_and_words;
+    const uint32_t own = (uint32_t)(c >> 56), first = (uint32_t)(row->high >> 60);
+    const uint64_t fixed = (row->own[0] & 0xFFFF) | (c >> 48 & 0xFF) << 24;
     if (__builtin_expect(
             !d->is_joined || s->size <= PACKED_RAW_MAX || own <= PACKED_RAW_MAX || own > 31 ||
-                d->tail_size > s->digits || fixed != d->fixed || (c[2] >> 40 & 0xFF) != d->status ||
-                !short_equal(row->cells, d->told, e->local_size - LOCAL_ITEM) ||
+                d->tail_size > s->digits || fixed != d->fixed || (c >> 40 & 0xFF) != d->status ||
+                !short_equal(cells, d->told, e->local_size - LOCAL_ITEM) ||
                 (d->lead_size && s->digits == s->size && d->lead[d->lead_size - 1] != '0' + first),
             0))
         return 0;
-    const struct early_number number = early_number((c[3] >> 16 << 16) | own, c[4]);
+    const struct early_number number = early_number((row->own[0] >> 16 << 16) | own, row->own[1]);
     const struct cast cast = {
         .tail = digits_from((struct early_number){row->high, row->low >> 16}, s->digits - d->tail_size),
         .number = digits_from(number, 0),
         .number_size = own,
-        .amount = (int64_t)c[5],
-        .local_place = row->place,
-        .local_line = row->line,
-        .channel_place = c[2] & MAX40,
+        .amount = row->amount,
+        .local_place = joined_place(row),
+        .local_line = joined_line(row),
+        .channel_place = c & MAX40,
         .channel_line = row->channel_line};
     return cast_row(d, r, &cast);
 }
@@ -548,7 +549,7 @@ enum err match_print_pair(struct match *m, struct ranging *r, struct worker_io *
 }
 
 enum err match_print_joined(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
-                            const struct joined_row *row, struct diag *diag)
+                            const struct joined_row *row, const uint8_t *cells, struct diag *diag)
 {
     const struct early *e = m->early;
     const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
@@ -557,19 +558,20 @@ enum err match_print_joined(struct match *m, struct ranging *r, struct worker_io
         const enum err err = grow_text(&r->text, r->text_used, &r->text_room, CAST_ROOM, diag);
         if (err != OK)
             return err;
-        if (LIKELY(cast_joined(d, r, e, s, row))) {
+        if (LIKELY(cast_joined(d, r, e, s, row, cells))) {
             d->pause = d->wait = 0;
             return OK;
         }
     }
     uint8_t item[JOINED_ITEM + CELL_SLACK];
-    join_item(m, range, row, item);
+    join_item(m, range, row, cells, item);
     const enum err err = match_print_pair(m, r, io, range, item, diag);
     /* A mould that is there now is good for this row, so what the row says goes with it. */
     if (err == OK && d->range == range + 1) {
         d->is_joined = 1;
-        d->status = row->channel[2] >> 40 & 0xFF;
-        memcpy(d->told, row->cells, e->local_size - LOCAL_ITEM);
+        d->status = row->place_and_words >> 40 & 0xFF;
+        if (cells)
+            memcpy(d->told, cells, e->local_size - LOCAL_ITEM);
     }
     return err;
 }

@@ -188,7 +188,9 @@ static size_t place_among(const struct match *m, const struct ranging *r, uint32
     size_t low = 0, high = joined_count;
     while (low < high) {
         const size_t mid = (low + high) / 2;
-        join_item(m, range, join_row(r->join, mid), room);
+        const uint8_t *cells;
+        const struct joined_row *const row = join_row(r->join, mid, &cells);
+        join_item(m, range, row, cells, room);
         const struct span at = item_key(room);
         if (begins_with(key, at) || begins_with(at, key))
             return SIZE_MAX;
@@ -229,12 +231,14 @@ static enum err print_joined(struct match *m, struct ranging *r, struct worker_i
             err = *item == KIND_PAIR ? match_print_pair(m, r, io, range, item, diag)
                                      : match_print_row(r, item, diag);
         } else {
+            const uint8_t *cells;
             if (i + AHEAD < joined_count) {
-                const struct joined_row *const ahead = join_row(r->join, i + AHEAD);
-                __builtin_prefetch(ahead);
-                __builtin_prefetch((const uint8_t *)ahead + 64);
+                __builtin_prefetch(join_row(r->join, i + AHEAD, &cells));
+                if (cells)
+                    __builtin_prefetch(cells);
             }
-            err = match_print_joined(m, r, io, range, join_row(r->join, i++), diag);
+            const struct joined_row *const row = join_row(r->join, i++, &cells);
+            err = match_print_joined(m, r, io, range, row, cells, diag);
         }
         r->late[late++].size = r->row_size;
         if (err == OK && (late == LATE || i + other == joined_count + count)) {
