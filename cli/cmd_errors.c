@@ -3,6 +3,7 @@
 #include "cli/cmd.h"
 #include "cli/moment.h"
 #include "cli/sheet.h"
+#include "cli/sheet_identity.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "core/config/nearest.h"
@@ -16,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 1000 };
+enum { PAGE = 1000, TORN_TOLD = 20 };
 
 static const char *const SHEET_HEAD = "id,node_status,assignee,severity,class,error_type,bill_date,channel_"
                                       "code,biz_order_no,channel_order_no,currency,amount,delta,"
@@ -27,7 +28,7 @@ struct errors_run {
     struct sqlite *db;
     struct error_filter filter;
     char day[DAY_TEXT_MAX], actor[100];
-    struct text text;
+    struct text text, said; /* said: of a sheet, until all of it is read */
     int64_t shown, done, same, failed, paired;
 };
 
@@ -239,25 +240,20 @@ static enum err show(struct errors_run *c, struct diag *diag)
 
 /* ---- doing something ---- */
 
+/* `where`: of a sheet, its line; its words wait until all of it is read. */
 static void tell_end(struct errors_run *c, const char *where, const char *id, enum handle_end end,
                      char why[HANDLE_WHY])
 {
     text_make_plain(why); /* it quotes sheets */
-    switch (end) {
-    case HANDLED:
-        c->done++;
-        if (why[0])
-            fprintf(stderr, "%s%.12s: %s\n", where, id, why);
+    c->done += end == HANDLED;
+    c->same += end == HANDLE_SAME;
+    c->failed += end == HANDLE_CONFLICT || end == HANDLE_UNKNOWN;
+    if (end == HANDLE_SAME || (end == HANDLED && !why[0]))
         return;
-    case HANDLE_SAME:
-        c->same++;
-        return;
-    case HANDLE_CONFLICT:
-    case HANDLE_UNKNOWN:
-        break;
-    }
-    c->failed++;
-    fprintf(stderr, "%s%.12s: %s\n", where, id, why);
+    if (where[0])
+        text_format(&c->said, "%s%.12s: %s\n", where, id, why);
+    else
+        fprintf(stderr, "%.12s: %s\n", id, why);
 }
 
 static struct handling handling_of(const struct errors_run *c)
@@ -367,8 +363,21 @@ static enum err import_sheet(struct errors_run *c, const char *path, struct diag
     if (id < 0 || todo < 0 || status < 0)
         err = diag_set(diag, ERR_INPUT, "sheet.head", "make the sheet by: tieout errors list --format=csv",
                        "%s: line 1: the columns id, node_status and action must be there", path);
+    struct sheet_identity identity;
+    struct text torn = {0};
+    int64_t torn_count = 0;
     int got = 0;
+    sheet_identity_init(&identity, sheet);
     while (err == OK && (got = sheet_next(sheet, diag)) == 1) {
+        int is_torn;
+        err = sheet_identity_check(&identity, sheet, c->db, &torn, &is_torn, diag);
+        if (err != OK)
+            break;
+        if (is_torn && torn_count++ < TORN_TOLD)
+            fputs(torn.data, stderr);
+        text_reset(&torn);
+        if (torn_count)
+            continue; /* nothing of it will be done */
         const char *what = sheet_cell(sheet, todo), *why_done = sheet_cell(sheet, reason);
         char where[60], why[HANDLE_WHY];
         enum handle_end end = HANDLE_UNKNOWN;
@@ -396,6 +405,22 @@ static enum err import_sheet(struct errors_run *c, const char *path, struct diag
     }
     if (err == OK && got < 0)
         err = diag->err;
+    if (err == OK && torn_count > TORN_TOLD)
+        fprintf(stderr, "... and %lld more\n", (long long)torn_count - TORN_TOLD);
+    /* Whoever sorts one column alone tears all rows, and some of them fit by chance: so none is done. */
+    if (err == OK && torn_count)
+        err =
+            diag_set(diag, ERR_INPUT, "sheet.torn",
+                     "make it anew by: tieout errors list --format=csv, and fill in action and reason there; "
+                     "where it is only written otherwise, empty that cell",
+                     "%s: %lld row%s an error by its id and another order in the cells beside it, as when a "
+                     "column is sorted by itself: nothing of the sheet was done",
+                     path, (long long)torn_count, torn_count == 1 ? " names" : "s name");
+    if (err == OK && c->said.failed)
+        err = mem_fail(diag, c->said.size, "what is wrong in a sheet");
+    if (err == OK && c->said.size)
+        fputs(c->said.data, stderr);
+    text_fini(&torn);
     sheet_close(sheet);
     return err;
 }
@@ -478,6 +503,7 @@ int cmd_errors(const struct options *options)
     if (err != OK)
         diag_print(&diag, stderr);
     text_fini(&c.text);
+    text_fini(&c.said);
     state_close(state);
     return err != OK ? (int)err : c.failed ? 1 : OK;
 }

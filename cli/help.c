@@ -128,7 +128,10 @@ static const char errors_help[] =
     "                       differ need --accept-difference, which the day's bridge shows\n"
     "  import SHEET.csv     does what stands in the columns `action` and `reason` of a sheet made by list "
     "--format=csv;\n"
-    "                       a row that somebody else moved on meanwhile is told and left\n"
+    "                       a row that somebody else moved on meanwhile is told and left. A sheet with rows "
+    "whose id\n"
+    "                       is another order's than the cells beside it say was torn apart: nothing of it is "
+    "done\n"
     "\n"
     "An id may be cut to 8 digits or more. Without ids an action is done on all open ones that the filters "
     "let through.\n"
@@ -152,7 +155,7 @@ static const char errors_help[] =
     "  tieout errors resolve 3f2a9c01 --reason=\"refunded by hand, ticket 4711\"\n"
     "  tieout errors list --format=csv > sheet.csv; tieout errors import sheet.csv\n"
     "\n"
-    "Exit code 0: done; 1: some rows or ids were not.\n";
+    "Exit code 0: done; 1: some rows or ids were not; 3: the sheet was refused, nothing of it was done.\n";
 
 static const char run_help[] =
     "tieout run JOB.yaml --date=YYYY-MM-DD [options]\n"
