@@ -160,9 +160,11 @@ static enum err show_delivery(void *context, const struct delivery_line *line, s
     snprintf(answer, sizeof answer, "%s", line->answer); /* a server's words */
     text_make_plain(answer);
     moment_text(when, line->state == DELIVERY_ACKED ? line->acked_at : line->next_at);
+    const int is_behind = line->state == DELIVERY_WAITS && line->next_at == DELIVERY_BEHIND;
     printf("  sink %s: %s%s%s, %lld tr%s%s%s\n", line->sink,
            line->state == DELIVERY_ACKED  ? "acked "
            : line->state == DELIVERY_DEAD ? "a dead letter"
+           : is_behind                    ? "waits behind an earlier one of its order"
                                           : "waits",
            line->state == DELIVERY_WAITS && when[0] ? " until " : "",
            line->state == DELIVERY_DEAD ? "" : when, (long long)line->tries, line->tries == 1 ? "y" : "ies",

@@ -30,7 +30,7 @@ enum push_answer {
 
 struct push_message {
     struct span id;    /* 64 hex digits; NUL-terminated */
-    struct span chain; /* messages of one record key, which must keep their order; NUL-terminated */
+    struct span chain; /* messages of one order number, which must keep their order; NUL-terminated */
     struct span body;  /* one JSON object, without a newline */
     enum push_answer answer;
     uint32_t retry_after_s; /* what the other end asked for; 0: nothing */

@@ -1,6 +1,6 @@
 /* io/push/kafka.c: errors as Kafka messages, by librdkafka; the one file that knows it.
  *
- * Idempotent, acks=all, in order within a partition; the key is the record's chain, so a record's revisions meet in one partition, and
+ * Idempotent, acks=all, in order within a partition; the key is the chain, so all of an order number meets in one partition, and
  * the header `tieout-id` is the error's id. A message is acked by its delivery report and by nothing else: one that timed out is unknown
  * and goes again under the same id. A full queue is waited for. Settings without SSL are for this machine, or for those who say
  * trust_server_without_checking_identity.

@@ -19,10 +19,74 @@ const char delivery_schema[] =
     "CREATE TRIGGER delivery_acked_stays BEFORE UPDATE ON delivery WHEN OLD.state = 1 AND NEW.state <> 1\n"
     "  BEGIN SELECT RAISE(ABORT, 'what was acked stays so'); END;\n";
 
+/* What must stay in order: all messages about one order number, whichever record of it they tell of. A / before it: an older program's
+ * chains were digests, in hex. Where an order has neither number, its record's chain. */
+#define CHAIN_OF                                                                                             \
+    "CASE WHEN o.biz_order_no <> '' THEN '/' || o.channel_code || '/' || o.biz_order_no\n"                   \
+    "  WHEN o.channel_order_no <> '' THEN '/' || o.channel_code || '//' || o.channel_order_no ELSE o.chain " \
+    "END"
+/* next_at of one that has an older one of its chain before it. It only keeps those out of the way of whoever looks for what is due: an
+ * order number with 100,000 messages would have them all looked at for each. The first of a chain never has it. */
+#define BEHIND "9223372036854775807"
+_Static_assert(DELIVERY_BEHIND == INT64_C(9223372036854775807), "BEHIND is DELIVERY_BEHIND");
+
 static enum err finish(struct sqlite_statement *s, struct diag *diag)
 {
     enum err err = sqlite_step(s, diag) == STEP_FAILED ? diag->err : OK;
     sqlite_finish(s);
+    return err;
+}
+
+/* Those from `first` on that have an older one of their chain before them wait for it. */
+static enum err put_behind(struct sqlite *db, const char *sink, int64_t first, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    enum err err = sqlite_prepare(&s, db,
+                                  "UPDATE delivery SET next_at = " BEHIND
+                                  " WHERE sink = ?1 AND no >= ?2 AND state = 0 AND EXISTS\n"
+                                  "  (SELECT 1 FROM delivery e INDEXED BY delivery_chain WHERE e.sink = ?1 "
+                                  "AND e.chain = delivery.chain\n"
+                                  "   AND e.state = 0 AND e.no < delivery.no)",
+                                  diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_text(s, 1, sink);
+    sqlite_bind_int(s, 2, first);
+    return finish(s, diag);
+}
+
+/* What waits under the chains of a program that kept records apart, and not order numbers. */
+static enum err chain_anew(struct sqlite *db, const char *sink, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    enum err err = sqlite_prepare(
+        &s, db,
+        "SELECT 1 FROM delivery d INDEXED BY delivery_chain JOIN error_order o ON o.no = d.no\n"
+        "  WHERE d.sink = ?1 AND d.state = 0 AND d.chain >= '0' AND d.chain <> " CHAIN_OF " LIMIT 1",
+        diag);
+    if (err != OK)
+        return err;
+    sqlite_bind_text(s, 1, sink);
+    const enum step step = sqlite_step(s, diag);
+    sqlite_finish(s);
+    if (step != STEP_MORE)
+        return step == STEP_FAILED ? diag->err : OK;
+    err = sqlite_begin(db, diag);
+    if (err == OK)
+        err = sqlite_prepare(&s, db,
+                             "UPDATE delivery SET chain = (SELECT " CHAIN_OF
+                             " FROM error_order o WHERE o.no = delivery.no)\n"
+                             "  WHERE sink = ?1 AND state = 0 AND chain >= '0'",
+                             diag);
+    if (err == OK) {
+        sqlite_bind_text(s, 1, sink);
+        err = finish(s, diag);
+    }
+    if (err == OK)
+        err = put_behind(db, sink, 0, diag);
+    if (err == OK)
+        return sqlite_commit(db, diag);
+    sqlite_rollback(db);
     return err;
 }
 
@@ -45,7 +109,7 @@ enum err delivery_sink_open(struct sqlite *db, const char *sink, int64_t now_s, 
     }
     sqlite_finish(s);
     if (step != STEP_DONE)
-        return step == STEP_FAILED ? diag->err : OK;
+        return step == STEP_FAILED ? diag->err : chain_anew(db, sink, diag);
     err = sqlite_begin(db, diag);
     if (err == OK)
         err =
@@ -58,13 +122,15 @@ enum err delivery_sink_open(struct sqlite *db, const char *sink, int64_t now_s, 
     if (err == OK) /* the orders that other sinks were told of already */
         err = sqlite_prepare(
             &s, db,
-            "INSERT OR IGNORE INTO delivery SELECT ?1, no, chain, 0, 0, 0, '', 0 FROM error_order\n"
+            "INSERT OR IGNORE INTO delivery SELECT ?1, no, " CHAIN_OF ", 0, 0, 0, '', 0 FROM error_order o\n"
             "  WHERE visible = 2 AND kind = 'verdict' AND node_status IN ('open', 'claimed')",
             diag);
     if (err == OK) {
         sqlite_bind_text(s, 1, sink);
         err = finish(s, diag);
     }
+    if (err == OK)
+        err = put_behind(db, sink, 0, diag);
     if (err == OK)
         return sqlite_commit(db, diag);
     sqlite_rollback(db);
@@ -104,32 +170,37 @@ enum err delivery_fan_out(struct sqlite *db, const char *const *sinks, int sink_
     sqlite_finish(s);
     if (step != STEP_MORE)
         return step == STEP_FAILED ? diag->err : OK;
-    int64_t last = 0;
+    int64_t first = 0, last = 0;
     err = sqlite_begin(db, diag);
     if (err == OK)
         err = sqlite_prepare(&s, db,
-                             "SELECT coalesce(max(no), 0) FROM (SELECT no FROM error_order WHERE visible = 1 "
+                             "SELECT coalesce(max(no), 0), coalesce(min(no), 0) FROM (SELECT no FROM "
+                             "error_order WHERE visible = 1 "
                              "ORDER BY no LIMIT ?1)",
                              diag);
     if (err == OK) {
         sqlite_bind_int(s, 1, limit);
-        if (sqlite_step(s, diag) == STEP_MORE)
+        if (sqlite_step(s, diag) == STEP_MORE) {
             last = sqlite_int(s, 0);
-        else
+            first = sqlite_int(s, 1);
+        } else {
             err = diag->err;
+        }
         sqlite_finish(s);
     }
     for (int i = 0; err == OK && i < sink_count; i++) {
-        err = sqlite_prepare(
-            &s, db,
-            "INSERT OR IGNORE INTO delivery SELECT ?1, no, chain, 0, 0, 0, '', 0 FROM error_order\n"
-            "  WHERE visible = 1 AND no <= ?2",
-            diag);
+        err = sqlite_prepare(&s, db,
+                             "INSERT OR IGNORE INTO delivery SELECT ?1, no, " CHAIN_OF
+                             ", 0, 0, 0, '', 0 FROM error_order o\n"
+                             "  WHERE visible = 1 AND no <= ?2",
+                             diag);
         if (err != OK)
             break;
         sqlite_bind_text(s, 1, sinks[i]);
         sqlite_bind_int(s, 2, last);
         err = finish(s, diag);
+        if (err == OK)
+            err = put_behind(db, sinks[i], first, diag);
     }
     if (err == OK)
         err =
@@ -179,6 +250,47 @@ enum err delivery_claim(struct sqlite *db, const char *sink, int64_t now_s, int6
     return err;
 }
 
+/* 1: something of the sink is behind another; 0; -1. */
+static int is_any_behind(struct sqlite *db, const char *sink, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    if (sqlite_prepare(&s, db,
+                       "SELECT 1 FROM delivery INDEXED BY delivery_due WHERE sink = ?1 AND state = 0 AND\n"
+                       "  next_at = " BEHIND " LIMIT 1",
+                       diag) != OK)
+        return -1;
+    sqlite_bind_text(s, 1, sink);
+    const enum step step = sqlite_step(s, diag);
+    sqlite_finish(s);
+    return step == STEP_FAILED ? -1 : step == STEP_MORE;
+}
+
+/* The next of their chains is due where these do not wait any more. */
+static enum err bring_forward(struct sqlite *db, const char *sink, const struct delivery_answer *answers,
+                              unsigned count, struct diag *diag)
+{
+    struct sqlite_statement *s;
+    const int any = is_any_behind(db, sink, diag);
+    if (any <= 0)
+        return any < 0 ? diag->err : OK;
+    enum err err =
+        sqlite_prepare(&s, db,
+                       "UPDATE delivery SET next_at = 0 WHERE sink = ?1 AND next_at = " BEHIND " AND no =\n"
+                       "  (SELECT e.no FROM delivery e INDEXED BY delivery_chain WHERE e.sink = ?1 AND "
+                       "e.state = 0 AND e.chain =\n"
+                       "   (SELECT chain FROM delivery WHERE sink = ?1 AND no = ?2) ORDER BY e.no LIMIT 1)",
+                       diag);
+    for (unsigned i = 0; err == OK && i < count; i++) {
+        if (answers[i].state == DELIVERY_WAITS)
+            continue;
+        sqlite_bind_text(s, 1, sink);
+        sqlite_bind_int(s, 2, answers[i].no);
+        err = sqlite_step(s, diag) == STEP_FAILED ? diag->err : OK;
+    }
+    sqlite_finish(s);
+    return err;
+}
+
 enum err delivery_answered(struct sqlite *db, const char *sink, const struct delivery_answer *answers,
                            unsigned count, struct diag *diag)
 {
@@ -199,7 +311,7 @@ enum err delivery_answered(struct sqlite *db, const char *sink, const struct del
         err = sqlite_step(s, diag) == STEP_FAILED ? diag->err : OK;
     }
     sqlite_finish(s);
-    return err;
+    return err == OK ? bring_forward(db, sink, answers, count, diag) : err;
 }
 
 enum err delivery_count(struct sqlite *db, const char *sink, struct delivery_counts *out, struct diag *diag)
@@ -238,8 +350,11 @@ enum err delivery_not_behind(struct sqlite *db, const char *sink, int64_t latest
                              struct diag *diag)
 {
     struct sqlite_statement *s;
-    enum err err = sqlite_prepare(
-        &s, db, "UPDATE delivery SET next_at = ?3 WHERE sink = ?1 AND state = 0 AND next_at > ?2", diag);
+    enum err err =
+        sqlite_prepare(&s, db,
+                       "UPDATE delivery SET next_at = ?3 WHERE sink = ?1 AND state = 0 AND next_at > ?2 AND\n"
+                       "  next_at < " BEHIND,
+                       diag);
     if (err != OK)
         return err;
     sqlite_bind_text(s, 1, sink);
@@ -253,15 +368,19 @@ enum err delivery_revive(struct sqlite *db, const char *sink, int64_t now_s, int
 {
     struct sqlite_statement *s;
     *count = 0;
-    enum err err = sqlite_prepare(
-        &s, db, "UPDATE delivery SET state = 0, tries = 0, next_at = ?2 WHERE sink = ?1 AND state = 2", diag);
+    enum err err =
+        sqlite_prepare(&s, db,
+                       "UPDATE delivery SET state = 0, tries = 0, next_at = ?2, chain = (SELECT " CHAIN_OF
+                       " FROM error_order o\n"
+                       "  WHERE o.no = delivery.no) WHERE sink = ?1 AND state = 2",
+                       diag);
     if (err != OK)
         return err;
     sqlite_bind_text(s, 1, sink);
     sqlite_bind_int(s, 2, now_s);
     err = finish(s, diag);
     *count = err == OK ? sqlite_changes(db) : 0;
-    return err;
+    return err == OK && *count ? put_behind(db, sink, 0, diag) : err;
 }
 
 enum err delivery_sink_each(struct sqlite *db, delivery_sink_fn *each, void *context, struct diag *diag)

@@ -5,6 +5,9 @@
  *     delivery_claim        those that are due, at most one a chain: the next waits until the one before is acked or dead
  *     delivery_answered     in a transaction of the caller, with delivery_sink_save
  *
+ * A chain is an order number (channel_code and biz_order_no, or channel_order_no where there is none), whatever records of it the messages
+ * tell of: "/ALIPAY/202611190001". Of an order with no number at all it is its record.
+ *
  * A delivery is recorded as acked only after the sink said so, and leaves the waiting ones only by that or as a dead letter: a push that
  * dies in between sends it again under the same id. Claiming changes nothing. Threads: the control thread; one pusher a book (its lock).
  */
@@ -15,6 +18,7 @@
 
 extern const char delivery_schema[];
 
+#define DELIVERY_BEHIND INT64_MAX /* next_at of what waits for an earlier one of its chain */
 enum delivery_state { DELIVERY_WAITS, DELIVERY_ACKED, DELIVERY_DEAD };
 
 /* What a sink's breaker knows; kept over runs. */

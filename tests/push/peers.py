@@ -81,6 +81,8 @@ class Hook(http.server.BaseHTTPRequestHandler):
             return self.answer(status, b"no\x1b[31m", **extra)
         if what == "busyonce" and times(ident) == 1:
             return self.answer(429, b"slow down", Retry_After="1")
+        if what == "noend" and json.loads(text)["kind"] == "reversal" and not os.path.exists(sys.argv[2] + ".open"):
+            return self.answer(503, b"later")
         if what == "poison" and "POISON" in text:
             return self.answer(422, b"cannot read this")
         if what == "here":

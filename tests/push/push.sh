@@ -127,6 +127,54 @@ for number, _, _ in late:
 END
 stop_peer
 
+# ---- a corrected amount makes another record of the same order number: its message waits for the end of the old one ----
+start_peer http "$work/order.log"
+book order <<END
+version: 1
+push: {sinks: {desk: {webhook: "http://127.0.0.1:$peer_port/noend", retry: {first: 1s, max: 1s}, breaker: {after: 1000}}}}
+END
+cat >"$dir/o.yaml" <<'END'
+version: 1
+job: o
+channel_code: O
+timezone: Asia/Shanghai
+currency: CNY
+local: {files: "local-{date}.csv", occurrence_id: id, fields: {biz_order_no: k, amount: amount}}
+channel: {files: "bill-{date}.csv", occurrence_id: id, fields: {biz_order_no: k, amount: amount}}
+match: {keys: [[channel_code, biz_order_no]], compare: [amount], window: none}
+suspense: {threshold: {local: 0, channel: 0}}
+output: {dir: out}
+END
+# bill PRICE: the same twelve orders, none of which is ours.
+bill()
+{
+    printf 'id,k,amount\nL0,K0,1.00\n' >"$dir/local-2026-11-19.csv"
+    {
+        printf 'id,k,amount\nC0,K0,1.00\n'
+        for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo "C$i,K$i,$1.$((10 + i))"; done
+    } >"$dir/bill-2026-11-19.csv"
+}
+bill 22
+"$tieout" task init --date=2026-11-19 "--jobs=$dir" >/dev/null 2>"$work/err" || wrong "task init: $(cat "$work/err")"
+"$tieout" task run "--jobs=$dir" >/dev/null 2>"$work/err" || [ $? -eq 1 ] || wrong "task run: $(cat "$work/err")"
+push 0 --deadline=300
+bill 23
+"$tieout" task rerun --date=2026-11-19 "--jobs=$dir" >/dev/null 2>"$work/err" || [ $? -eq 1 ] || wrong "task rerun: $(cat "$work/err")"
+push 5 --deadline=0
+id=$(sqlite3 "$dir/state/state.db" "SELECT max(id) FROM error_order WHERE kind = 'verdict' AND revision = 2")
+"$tieout" errors show "$id" "--jobs=$dir" | grep -q 'waits behind an earlier one of its order' || wrong "nobody says what a message waits for: $("$tieout" errors show "$id" "--jobs=$dir")"
+: >"$work/order.log.open"
+push 0 --deadline=300
+python3 - "$work/order.log" <<'END' || wrong "messages of an order number are out of their order"
+import json, sys
+came = {}
+for line in open(sys.argv[1]):
+    order = json.loads(line.split("\t")[2])
+    came.setdefault(order["biz_order_no"], []).append((order["kind"], order["channel_amount"][:2]))
+assert len(came) == 12 and all(c == [("verdict", "22"), ("reversal", "22"), ("verdict", "23")] for c in came.values()), came
+END
+stop_peer
+
 # ---- refused for good: a dead letter, the exit code tells, the others go on ----
 start_peer http "$work/poison.log"
 book dead <<END

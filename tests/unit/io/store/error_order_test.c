@@ -317,6 +317,64 @@ TEST(a_newer_one_of_a_chain_waits_for_the_older)
     end();
 }
 
+static int claims(struct claims *c, const char *sink, int64_t now)
+{
+    c->count = 0;
+    return delivery_claim(db, sink, now, 20, note_claim, c, &diag) == OK ? c->count : -1;
+}
+
+static int answered(const char *sink, int64_t no, enum delivery_state state, int64_t next_at)
+{
+    const struct delivery_answer a = {.no = no, .state = state, .next_at = next_at, .why = "", .now_s = 10};
+    return delivery_answered(db, sink, &a, 1, &diag) == OK;
+}
+
+TEST(all_records_of_an_order_number_keep_their_order)
+{
+    begin(NULL);
+    static const struct made_verdict FIRST[] = {{"A1", 0, 2200, CLASS_EXTRA, "", 1, 0, NULL, NULL},
+                                                {"B1", 0, 500, CLASS_EXTRA, "", 1, 0, NULL, NULL}};
+    static const struct made_verdict THEN[] = {{"A1", 0, 2200, CLASS_EXTRA, "", 1, 1, NULL, NULL},
+                                               {"A1", 0, 2300, CLASS_EXTRA, "", 2, 0, NULL, NULL},
+                                               {"A1", 100, 900, CLASS_MISMATCH, "amount", 2, 0, NULL, NULL},
+                                               {"C1", 0, 700, CLASS_EXTRA, "", 2, 0, NULL, NULL}};
+    const char *const sinks[] = {"desk"};
+    struct delivery_sink sink;
+    struct claims c;
+    int64_t n;
+    EXPECT(delivery_sink_open(db, "desk", 1, &sink, &diag) == OK);
+    EXPECT(add(TASK_NAME, "2026-11-19", FIRST, 2, 1000) == OK);
+    EXPECT(delivery_fan_out(db, sinks, 1, 100, &n, &diag) == OK && n == 2 && claims(&c, "desk", 10) == 2);
+    EXPECT(answered("desk", 1, DELIVERY_ACKED, 0) && answered("desk", 2, DELIVERY_ACKED, 0));
+    EXPECT(add(TASK_NAME, "2026-11-19", THEN, 4, 2000) == OK);
+    /* Each record in a chain of its own, as a record without a key has it. */
+    EXPECT(sqlite_exec(db, "UPDATE error_order SET chain = substr(id, 1, 32)", &diag) == OK);
+    EXPECT(delivery_fan_out(db, sinks, 1, 100, &n, &diag) == OK && n == 4);
+    EXPECT(count("kind = 'reversal' AND no = 3") == 1 && count("biz_order_no = 'C1' AND no = 6") == 1);
+    EXPECT(claims(&c, "desk", 10) == 2 && c.no[0] == 3 && c.no[1] == 6);
+    /* The end of the old one is not taken now: the new ones wait behind it, whatever the time. */
+    EXPECT(answered("desk", 3, DELIVERY_WAITS, 100) && answered("desk", 6, DELIVERY_ACKED, 0));
+    EXPECT(claims(&c, "desk", 99) == 0 && claims(&c, "desk", 100) == 1 && c.no[0] == 3);
+    /* A clock that was set back brings forward what waits for its time, and not what is behind another. */
+    EXPECT(delivery_not_behind(db, "desk", 50, 20, &diag) == OK);
+    EXPECT(claims(&c, "desk", 20) == 1 && c.no[0] == 3);
+    EXPECT(answered("desk", 3, DELIVERY_ACKED, 0) && claims(&c, "desk", 20) == 1 && c.no[0] == 4);
+    /* One that is dead holds up nobody; sent again it goes before those that still wait. */
+    EXPECT(answered("desk", 4, DELIVERY_DEAD, 0) && claims(&c, "desk", 20) == 1 && c.no[0] == 5);
+    EXPECT(delivery_revive(db, "desk", 20, &n, &diag) == OK && n == 1);
+    EXPECT(claims(&c, "desk", 20) == 1 && c.no[0] == 4);
+    EXPECT(answered("desk", 4, DELIVERY_ACKED, 0) && claims(&c, "desk", 20) == 1 && c.no[0] == 5);
+    /* What an older program left waiting. */
+    EXPECT(sqlite_exec(db,
+                       "INSERT INTO push_sink (name, known_at) VALUES ('old', 1);\n"
+                       "INSERT INTO delivery SELECT 'old', no, chain, 0, 0, 0, '', 0 FROM error_order",
+                       &diag) == OK);
+    EXPECT(delivery_sink_open(db, "old", 30, &sink, &diag) == OK);
+    EXPECT(claims(&c, "old", 30) == 3 && c.no[0] == 1 && c.no[1] == 2 && c.no[2] == 6);
+    EXPECT(answered("old", 1, DELIVERY_ACKED, 0) && claims(&c, "old", 30) == 3 && c.no[1] == 3);
+    end();
+}
+
 static enum err count_alarm(void *context, const struct alarm *alarm, struct diag *unused)
 {
     (void)unused;
