@@ -1,5 +1,6 @@
 /* index/table.c: see table.h */
 #include "index/table.h"
+#include "core/base/check.h"
 #include "core/base/mem.h"
 #include <string.h>
 
@@ -108,9 +109,15 @@ enum err table_double(struct table *table, struct diag *diag)
         const struct bucket old = buckets[i];
         bucket_clear(&buckets[2 * (size_t)i]);
         bucket_clear(&buckets[2 * (size_t)i + 1]);
-        for (unsigned slot = 0; fits && slot < BUCKET_SLOTS; slot++)
-            if (old.head[slot] != NO_ENTRY)
+        unsigned put[2] = {0, 0};
+        for (unsigned bits = bucket_taken(&old); fits && bits; bits &= bits - 1) {
+            const unsigned slot = (unsigned)__builtin_ctz(bits);
+            const uint32_t home = table_home(table, old.tag[slot]);
+            if (LIKELY(home >> 1 == i)) /* its own two have nobody yet, and room for all of this bucket */
+                bucket_put(table, &buckets[home], put[home & 1]++, old.tag[slot], old.head[slot]);
+            else
                 fits = put_or_hold(table, 2 * i, old.tag[slot], old.head[slot], &early, &late);
+        }
         for (uint32_t k = early.count; fits && k-- > 0;)
             if (table_home(table, early.keys[k].tag) >= 2 * i) {
                 const uint32_t tag = early.keys[k].tag, head = early.keys[k].head;

@@ -4,7 +4,7 @@
 #
 #     bench/peers/run.sh [--rows=1000000] [--runs=5] [--orders=time,shuffled] [--mode=breaks|all]
 #                        [--peers=tieout,duckdb,...] [--threads=2] [--limit=300] [--build=DIR] [--data=DIR] [--work=DIR]
-#                        [--results=FILE]
+#                        [--results=FILE] [--fresh]
 #
 # Peers: tieout tieout-MEMORY duckdb duckdb-minmax duckdb-enum duckdb-join duckdb-MEMORY polars chdb chdb-merge sortjoin sqlite,
 # where MEMORY is a limit like 512MB or 256MiB. Without --peers: all but the variants; above two million rows without
@@ -15,6 +15,10 @@
 # run whose counts differ from what gen planted does not count and is said so; tieout's must agree in money too. The
 # table has medians; RESULTS keeps every run, one line each, for bench/peers/table.sh and bench/plot.sh.
 #
+# --fresh: the day's files are copied into --work first, in pieces of 4 MiB, and these are read. A file that was just written so lies
+# in the page cache in large pieces; one that was pushed out and read back, page by page. What the kernel takes to copy it differs by
+# half, for all peers alike.
+#
 # Time: for peers that live in node, from before the engine is opened to when the result is written, by their own clock;
 # for tieout, sqlite and sortjoin the whole process. Memory: peak RSS of the process; of sortjoin, its largest child.
 set -eu
@@ -22,7 +26,7 @@ here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 root=$(CDPATH='' cd -- "$here/../.." && pwd)
 . "$root/bench/common.sh"
 
-rows=1000000 runs=5 orders=time,shuffled mode=breaks peers='' threads=2 limit=300 build='' data='' results=''
+rows=1000000 runs=5 orders=time,shuffled mode=breaks peers='' threads=2 limit=300 build='' data='' results='' fresh=0
 work=${TMPDIR:-/tmp}/tieout-peers
 for arg in "$@"; do
     case $arg in
@@ -37,6 +41,7 @@ for arg in "$@"; do
     --data=*) data=${arg#*=} ;;
     --work=*) work=${arg#*=} ;;
     --results=*) results=${arg#*=} ;;
+    --fresh) fresh=1 ;;
     *) bench_fail "unknown option $arg; the options are at the top of $0" ;;
     esac
 done
@@ -177,7 +182,18 @@ one_run()
 
 for order in $orders; do
     bench_day "$order" "$rows"
+    if [ "$fresh" = 1 ]; then
+        mkdir -p "$work/fresh/$order"
+        cp "$data/$order/truth.json" "$work/fresh/$order/truth.json"
+        for side in local channel; do
+            rm -f "$work/fresh/$order/$side.csv"
+            dd if="$data/$order/$side.csv" of="$work/fresh/$order/$side.csv" bs=4M conv=fsync 2>/dev/null || bench_fail "no room for a copy of $data/$order/$side.csv in $work"
+        done
+    fi
 done
+if [ "$fresh" = 1 ]; then
+    data=$work/fresh
+fi
 printf '# %s, %s threads\n# rows\torder\tmode\tpeer\trun\tseconds\twall\tuser\tsys\trss_kb\twarm_permille\tload\tverdict\n' "$(bench_machine)" "$threads" >"$results"
 run=1
 while [ "$run" -le "$runs" ]; do
@@ -188,7 +204,7 @@ while [ "$run" -le "$runs" ]; do
     done
     run=$((run + 1))
 done
-rm -rf "$out"
+rm -rf "$out" "$work/fresh"
 sh "$here/table.sh" "$results"
 if [ -f "$work/left-out.$$" ]; then
     echo
