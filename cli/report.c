@@ -273,15 +273,17 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
     json_object_set_new(root, "rows_per_second",
                         json_real(report->seconds > 0 ? (double)rows / report->seconds : 0));
     json_object_set_new(root, "bytes_read", json_integer((json_int_t)bytes));
-    uint64_t spilled = report->spilled, read_back = 0, records = 0;
+    uint64_t spilled = report->spilled, read_back = 0, records = 0, ahead = 0;
     for (uint32_t i = 0; i < r->workers; i++) {
         spilled += r->worker[i].spill_written;
+        ahead += r->worker[i].rows_ahead;
         read_back += r->worker[i].spill_read;
         records += r->worker[i].index.spilled;
     }
     json_object_set_new(root, "bytes_spilled", json_integer((json_int_t)spilled));
     json_object_set_new(root, "bytes_read_back", json_integer((json_int_t)read_back));
     json_object_set_new(root, "records_spilled", json_integer((json_int_t)records));
+    json_object_set_new(root, "rows_read_ahead", json_integer((json_int_t)ahead));
     json_object_set_new(root, "matches_read_once", json_integer((json_int_t)report->matches_early));
     json_object_set_new(root, "peak_rss_bytes", json_integer((json_int_t)peak_rss()));
     json_object_set_new(root, "memory_budget_bytes", json_integer((json_int_t)report->memory));

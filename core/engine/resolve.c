@@ -7,8 +7,10 @@
  */
 #include "core/base/hash.h"
 #include "core/base/mem.h"
+#include "core/engine/ahead.h"
 #include "core/engine/crowd.h"
 #include "core/engine/judge.h"
+#include "core/engine/ref_order.h"
 #include "core/engine/settle.h"
 #include <stdlib.h>
 
@@ -325,11 +327,7 @@ static enum err fetch_within(struct worker *w, struct row_ref *refs, uint32_t *c
     enum { AT_ONCE = 256 };
     enum err err = OK;
     uint32_t kept = 0, locals = 0, at = 0;
-    uint32_t sorted = 1;
-    while (sorted < *count && judge_by_place(&refs[sorted - 1], &refs[sorted]) <= 0)
-        sorted++;
-    if (sorted < *count) /* those of a crowd come in order */
-        qsort(refs, *count, sizeof *refs, judge_by_place);
+    refs_by_place(refs, *count);
     for (uint32_t i = 0; err == OK && i < *count; i++) {
         if (!(refs[i].record_flags & RECORD_REJECT)) {
             refs[kept++] = refs[i];
@@ -549,12 +547,6 @@ static enum err judge(struct worker *w, struct row_ref *refs, uint32_t count, in
 
 enum { REF_LIST_CROWDS = 64 };
 
-static int by_key_hash(const void *a, const void *b)
-{
-    const struct row_ref *x = a, *y = b;
-    return (x->key_hash > y->key_hash) - (x->key_hash < y->key_hash);
-}
-
 /* The end of the records from `from` on that have one hash. */
 static uint32_t same_hash(const struct row_ref *refs, uint32_t count, uint32_t from)
 {
@@ -568,7 +560,12 @@ enum {
     SLICE = 4096,
     SLICE_LEAST = 512,
     MANY_ROWS =
-        256 /* of a partition: their places lie so close that those of several are read with fewer calls */
+        256, /* of a partition: their places lie so close that those of several are read with fewer calls */
+    MANY_IMAGES = 16, /* the same of a log, whose rows are read ahead */
+    AHEAD_SHARE = 8,  /* of a worker's memory, for rows of a log that are read ahead of judging, */
+    AHEAD_MAX = 32 << 20,
+    AHEAD_ROW = 256,   /* with so many bytes each, */
+    AHEAD_LEAST = 8192 /* unless they are too few to lie close */
 };
 _Static_assert(SLICE >= 2 * SUBSET_POOL_MAX, "a pool that is cut is one that nobody would look at whole");
 
@@ -626,7 +623,7 @@ static enum err judge_slices_of(struct worker *w, struct row_ref *refs, uint32_t
     const uint32_t crowd = crowd_rows(w->run->config);
     enum err err = OK;
     if (count > slice)
-        qsort(refs, count, sizeof *refs, by_key_hash);
+        refs_by_hash(refs, count);
     for (uint32_t from = 0, to; err == OK && from < count; from = to) {
         to = count - from <= slice ? count : same_hash(refs, count, from);
         for (uint32_t next; to < count && (next = same_hash(refs, count, to)) - from <= slice;)
@@ -659,6 +656,7 @@ static enum err first_key(struct worker *w)
     struct pair_ref *pairs = NULL;
     uint32_t count = 0, room = 0, pair_count, pair_room = 0;
     const struct run_config *config = w->run->config;
+    const uint32_t ahead = ahead_rows(w), many = ahead ? MANY_IMAGES : MANY_ROWS;
     enum err err = OK;
     for (uint32_t shard = 0; err == OK && shard < w->run->shard_count; shard++) {
         enum step step = w->shards[shard] ? STEP_MORE : STEP_DONE;
@@ -672,9 +670,13 @@ static enum err first_key(struct worker *w)
             if (err == OK && pair_count)
                 err = config->sink->ops->put_pairs(config->sink, w->number, pairs, pair_count, &w->diag);
             /* Few by themselves: what they take is still in the caches, and the next ones take it anew. */
-            if (err == OK &&
-                (step != STEP_MORE || count - before < MANY_ROWS || 2 * count - before > slice_rows(w))) {
-                err = judge_slices(w, refs, count, 0);
+            const uint64_t most = ahead ? ahead : slice_rows(w);
+            if (err == OK && (step != STEP_MORE || count - before < many || 2 * count - before > most)) {
+                if (ahead)
+                    err = ahead_read(w, refs, count);
+                if (err == OK)
+                    err = judge_slices(w, refs, count, 0);
+                ahead_end(w);
                 count = 0;
             }
         }
@@ -713,7 +715,7 @@ static enum err shed(struct ref_list *list)
 {
     uint32_t kept = 0;
     enum err err = OK;
-    qsort(list->refs, list->count, sizeof *list->refs, by_key_hash);
+    refs_by_hash(list->refs, list->count);
     for (uint32_t from = 0, to; err == OK && from < list->count; from = to) {
         to = same_hash(list->refs, list->count, from);
         const int leaves = to - from > list->count / 8 && list->crowd_count < REF_LIST_CROWDS;

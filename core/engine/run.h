@@ -99,6 +99,7 @@ struct worker_times {
     uint64_t chunks, idle;
     struct index_counts index;
     uint64_t spill_written, spill_read; /* bytes */
+    uint64_t rows_ahead;                /* of logs, read in order before they were judged */
     int core;                           /* pinned to; -1 */
 };
 

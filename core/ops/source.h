@@ -137,6 +137,11 @@ struct source_ops {
     enum err (*fetch_some)(struct source *source, struct worker_io *io, const struct row_ref *refs,
                            struct full *rows, uint32_t count, uint64_t fields, struct arena *arena,
                            struct diag *diag);
+    /* Takes rows of this side, which are sorted by place, into this worker's memory, where `fetch` finds them until the call with count 0:
+     * made for far more rows than are fetched at once, so that the source is gone through once for all of them. As many of the first as
+     * fit into `bytes` bytes, with those of the calls before; the others fetch reads as ever. Count 0: gives them up. NULL: fetch has no use for it. */
+    enum err (*ahead)(struct source *source, struct worker_io *io, const struct row_ref *refs, uint32_t count,
+                      size_t bytes, struct diag *diag);
     /* Of rows of this side, whose places are sorted, what match.csv needs: one lean row each, appended to `list`, with
      * its place and line. Made to be called with place after place; rows that lie close together are read
      * through. NULL: the source has no such way, and fetch does it. */

@@ -95,6 +95,9 @@ struct binlog_rows {
     struct binlog_row out;
     struct binlog_rows_counts counts;
     struct binlog_group again;
+    /* The event that a known row was read of last: in which file, where, and where its rows end, from where it begins. */
+    const char *open_file; /* NULL: none */
+    uint64_t open_event, open_end;
 };
 
 enum err binlog_rows_open(struct binlog_rows **out, const struct binlog_options *options, struct diag *diag)
@@ -147,6 +150,7 @@ void binlog_rows_begin(struct binlog_rows *rows, const struct binlog_piece *piec
     rows->inner_at = rows->inner_end = NULL;
     rows->row_at = rows->row_end = NULL;
     rows->usual.number = 0;
+    rows->open_file = NULL;
 }
 
 size_t binlog_rows_taken(const struct binlog_rows *rows)
@@ -814,6 +818,14 @@ int binlog_lanes_close(const struct binlog_lanes *run, struct binlog_rows *rows,
     return at == rows->row_end;
 }
 
+/* Rows of this event may be asked for further. */
+static void note_open(struct binlog_rows *rows, const struct binlog_place *place)
+{
+    rows->open_file = place->file_name;
+    rows->open_event = place->event_offset;
+    rows->open_end = read_le32(place->event + 9) - place->format->checksum_size;
+}
+
 enum step binlog_rows_again(struct binlog_rows *rows, const struct binlog_place *place,
                             const struct binlog_row **row, struct diag *diag)
 {
@@ -878,8 +890,12 @@ enum step binlog_rows_again(struct binlog_rows *rows, const struct binlog_place 
         if (step == STEP_DONE)
             return binlog_fail(diag, place->file_name, place->event_offset, "binlog.event", hint,
                                "there is no row %u here any more", place->row_index);
-        if (step == STEP_FAILED || (*row)->row_index == place->row_index)
+        if (step == STEP_FAILED)
             return step;
+        if ((*row)->row_index == place->row_index) {
+            note_open(rows, place);
+            return step;
+        }
     }
 }
 
@@ -929,6 +945,43 @@ enum step binlog_rows_part(struct binlog_rows *rows, const struct binlog_place *
     rows->rows_in_event = place->row_index;
     if (rows->row_at == rows->row_end || row_read(rows, &quiet) != STEP_MORE)
         return STEP_IDLE;
+    note_open(rows, place);
+    *row = &rows->out;
+    return STEP_MORE;
+}
+
+int binlog_rows_is_packed(const struct binlog_rows *rows)
+{
+    return rows->is_packed;
+}
+
+enum step binlog_rows_further(struct binlog_rows *rows, const struct binlog_place *place,
+                              const uint8_t *bytes, size_t size, const struct binlog_row **row)
+{
+    struct diag quiet = {0};
+    if (rows->open_file != place->file_name || rows->open_event != place->event_offset)
+        return STEP_IDLE;
+    enum step step = STEP_MORE;
+    if (rows->is_packed) {
+        if (place->row_index < rows->rows_in_event)
+            return STEP_IDLE;
+        while (step == STEP_MORE && rows->rows_in_event <= place->row_index)
+            step = binlog_rows_step(rows, row, &quiet);
+    } else {
+        const uint64_t back = place->image_offset - place->event_offset;
+        if (back >= rows->open_end || size == 0)
+            return STEP_IDLE;
+        const uint64_t left = rows->open_end - back;
+        rows->piece.bytes = rows->row_at = bytes;
+        rows->piece.file_offset = place->image_offset;
+        rows->row_end = bytes + (left < size ? (size_t)left : size);
+        rows->rows_in_event = place->row_index;
+        step = row_read(rows, &quiet);
+    }
+    if (step != STEP_MORE) {
+        rows->open_file = NULL;
+        return STEP_IDLE;
+    }
     *row = &rows->out;
     return STEP_MORE;
 }

@@ -325,6 +325,14 @@ enum step binlog_rows_again(struct binlog_rows *rows, const struct binlog_place 
 enum step binlog_rows_part(struct binlog_rows *rows, const struct binlog_place *place, const uint8_t *bytes,
                            size_t size, const struct binlog_row **row);
 
+/* One more row of the event that was opened last by one of the two: its head, and what it inflates to, are not read again. `bytes` as
+ * above; of packed rows they are not looked at, but the event's own must be where they were. Packed rows are gone over one by one, so
+ * they must be asked for in their order. STEP_IDLE: another event is open, or the row is not there: the two above tell. */
+enum step binlog_rows_further(struct binlog_rows *rows, const struct binlog_place *place,
+                              const uint8_t *bytes, size_t size, const struct binlog_row **row);
+/* 1: the event that is open is packed, so its rows are not at their places. */
+int binlog_rows_is_packed(const struct binlog_rows *rows);
+
 /* Prints a cell as the server does: what inspect shows. CELL_TEXT is given back as it is, numbers in decimal,
  * CELL_WALL as the column's type says, CELL_EPOCH as epoch seconds with fraction. `out` has at least 64
  * bytes. NULL and ABSENT give an empty span. */

@@ -1,6 +1,13 @@
 /* io/source/binlog_again.c: rows of a log by their place: fetched again, shown, and rejects; see binlog_inner.h */
 #include "io/source/binlog_inner.h"
+#include "io/source/log_ahead.h"
 #include <stdio.h>
+
+enum {
+    AGAIN_NEAR = 4096, /* a TABLE_MAP this close before its event is read with it */
+    CLOSE = 3072,      /* a row this close behind its event's head is read with it */
+    ROW = 768          /* bytes that a row mostly has no more than */
+};
 
 /* What an image in part does not hold, as it was folded; 0 when nobody knows. The cells are the decoder's of this worker. */
 static int add_folded(const struct binlog_source *s, const struct normalizer *normalizer, uint64_t place,
@@ -18,6 +25,29 @@ static int add_folded(const struct binlog_source *s, const struct normalizer *no
     return 1;
 }
 
+/* Bytes of the window from `offset` on, as far as it goes; NULL: they are not there. */
+static const uint8_t *in_window(const struct worker_io *io, const struct input_file *input, uint64_t offset,
+                                size_t *size)
+{
+    const struct log_window *const w = &io->log_window;
+    if (w->file != input->serial || offset < w->at || offset - w->at >= w->size)
+        return NULL;
+    *size = w->size - (size_t)(offset - w->at);
+    return w->bytes + (offset - w->at);
+}
+
+/* As input_pread, out of the window where all of it is there. */
+static ssize_t near_read(struct worker_io *io, struct input_file *input, uint8_t *to, size_t size,
+                         uint64_t offset)
+{
+    size_t there;
+    const uint8_t *const bytes = in_window(io, input, offset, &there);
+    if (!bytes || there < size)
+        return input_pread(input, to, size, offset);
+    memcpy(to, bytes, size);
+    return (ssize_t)size;
+}
+
 /* Bytes from `have` to `want` of what lies at `offset`, behind those that are there; again[which] is made as large. */
 static enum err again_read(struct worker_io *io, int which, struct input_file *input, uint64_t offset,
                            size_t have, size_t want, struct diag *diag)
@@ -29,7 +59,7 @@ static enum err again_read(struct worker_io *io, int which, struct input_file *i
         io->again[which] = grown;
         io->again_room[which] = want + IO_SLACK;
     }
-    const ssize_t n = input_pread(input, io->again[which] + have, want - have, offset + have);
+    const ssize_t n = near_read(io, input, io->again[which] + have, want - have, offset + have);
     return n == (ssize_t)(want - have) ? OK
                                        : diag_set_errno(diag, n < 0 ? (int)-n : 5, "read",
                                                         "%s: cannot read the event at byte %llu again",
@@ -57,15 +87,13 @@ static enum err again_event(struct worker_io *io, int which, struct input_file *
     return before + *size > read ? again_read(io, which, input, begin, read, before + *size, diag) : OK;
 }
 
-enum { AGAIN_NEAR = 4096 }; /* a TABLE_MAP this close before its event is read with it */
-
 /* Reads `size` bytes at `offset`, or as many as there are, into the buffer of events from `at` on; how many. */
 static size_t part_read(struct worker_io *io, struct input_file *input, size_t at, size_t size,
                         uint64_t offset)
 {
     const uint64_t left = input->size > offset ? input->size - offset : 0;
     const size_t want = least(size, left);
-    const ssize_t n = want ? input_pread(input, io->again[1] + at, want, offset) : 0;
+    const ssize_t n = want ? near_read(io, input, io->again[1] + at, want, offset) : 0;
     return n > 0 ? (size_t)n : 0;
 }
 
@@ -74,7 +102,7 @@ static size_t part_read(struct worker_io *io, struct input_file *input, size_t a
 static int again_part(struct worker_io *io, struct input_file *input, struct binlog_place place,
                       struct binlog_rows *rows, const struct binlog_row **row, struct diag *diag)
 {
-    enum { MAP, EVENT, MAP_GUESS = 512, HEAD = 192, ROW = 768, CLOSE = 3072 };
+    enum { MAP, EVENT, MAP_GUESS = 512, HEAD = 192 };
     const uint64_t event = place.event_offset, map = place.table_map_offset;
     const int is_near = event - map <= AGAIN_NEAR;
     const size_t before = is_near ? (size_t)(event - map) : 0, back = (size_t)(place.image_offset - event);
@@ -143,6 +171,21 @@ static enum err again_whole(struct worker_io *io, struct input_file *input, stru
     return binlog_rows_again(rows, &place, row, diag) == STEP_MORE ? OK : diag->err;
 }
 
+/* A row of the event that the one before was of: nothing but its own bytes is read, and of a packed event not even these. */
+static int again_further(struct worker_io *io, struct input_file *input, const struct binlog_place *place,
+                         struct binlog_rows *rows, const struct binlog_row **row)
+{
+    enum { EVENT = 1 };
+    if (binlog_rows_is_packed(rows)) {
+        /* What it inflates to may be the event's own bytes. */
+        return io->again_place[EVENT] == input->base + place->event_offset + 1 &&
+               binlog_rows_further(rows, place, NULL, 0, row) == STEP_MORE;
+    }
+    size_t size;
+    const uint8_t *const bytes = in_window(io, input, place->image_offset, &size);
+    return bytes && binlog_rows_further(rows, place, bytes, size, row) == STEP_MORE;
+}
+
 /* Decodes one known row again: the image that counts. Its cells live until the next call.
  *
  * Rows come in the order of their file, mostly one of an event: its event is read once, and of that only the row; the TABLE_MAP comes
@@ -166,7 +209,7 @@ static enum err again(struct binlog_source *s, struct worker_io *io, const struc
                                  .row_index = ref->row_index};
     const struct binlog_row *row;
     struct diag quiet = {0};
-    if (!again_part(io, input, place, rows, &row, &quiet) &&
+    if (!again_further(io, input, &place, rows, &row) && !again_part(io, input, place, rows, &row, &quiet) &&
         (err = again_whole(io, input, place, rows, &row, diag)) != OK)
         return err;
     err = binlog_version_of(s, row->table, input->path, normalizer, diag);
@@ -174,6 +217,7 @@ static enum err again(struct binlog_source *s, struct worker_io *io, const struc
         return err;
     io->again_table = row->table;
     normalize_event(*normalizer, &io->scratch, row->timestamp);
+    io->again_timestamp = row->timestamp;
     *image = row->op == BINLOG_DELETE ? row->before : row->after;
     if (!row->is_whole && !add_folded(s, *normalizer, ref->place, *image))
         err = diag_set(diag, ERR_BUG, "invariant.fold", "please report this with the logs",
@@ -182,23 +226,107 @@ static enum err again(struct binlog_source *s, struct worker_io *io, const struc
     return err;
 }
 
+/* Reads what lies around refs[from] and those behind it as long as they lie close, in one call. Where it stands alone, nothing is: it is read
+ * by itself. */
+static void fill_window(struct binlog_source *s, struct worker_io *io, const struct row_ref *refs,
+                        uint32_t count, uint32_t from)
+{
+    enum { APART = 6144 }; /* so many bytes cost as much as a call does */
+    const struct input_file *const first = &s->set.files[file_set_find(&s->set, refs[from].place)];
+    struct input_file *const input = &s->set.files[first - s->set.files];
+    const uint64_t at = refs[from].place - input->base;
+    const uint32_t buffer = (uint32_t)s->config.side < io->buffer_count ? (uint32_t)s->config.side : 0;
+    uint64_t begin = at, end = at + ROW;
+    if (refs[from].back_event <= CLOSE && refs[from].back_map <= AGAIN_NEAR)
+        begin -= refs[from].back_event + refs[from].back_map;
+    uint32_t to = from + 1;
+    for (; to < count && refs[to].place - input->base < end + APART; to++) {
+        const uint64_t next = refs[to].place - input->base + ROW;
+        if (next > input->size || next - begin > io->buffer_size)
+            break;
+        end = next;
+    }
+    io->log_window.file = 0;
+    if (to == from + 1)
+        return;
+    uint8_t *const bytes = worker_io_buffer(io, buffer);
+    const ssize_t n = input_pread(input, bytes, (size_t)(end - begin), begin);
+    if (n > 0) /* else who reads the row will tell */
+        io->log_window = (struct log_window){input->serial, begin, (size_t)n, bytes};
+}
+
+enum err binlog_ahead(struct source *source, struct worker_io *io, const struct row_ref *refs, uint32_t count,
+                      size_t bytes, struct diag *diag)
+{
+    struct binlog_source *s = of(source);
+    struct log_ahead **const ahead = &io->ahead_rows[s->config.side];
+    if (count == 0) {
+        log_ahead_close(*ahead);
+        *ahead = NULL;
+        return OK;
+    }
+    if (!*ahead && !(*ahead = log_ahead_open(bytes)))
+        return mem_fail(diag, 0, "rows that broke");
+    io->streams[s->config.side].file = 0; /* its buffer is the window's now */
+    enum err err = OK;
+    int kept = 1;
+    uint64_t last = UINT64_MAX;
+    for (uint32_t i = 0; err == OK && kept > 0 && i < count; i++) {
+        const struct cell *image;
+        const struct normalizer *normalizer;
+        if ((refs[i].record_flags & RECORD_REJECT) || refs[i].place == last)
+            continue;
+        last = refs[i].place;
+        const struct input_file *const input = &s->set.files[file_set_find(&s->set, last)];
+        size_t there;
+        if (!in_window(io, input, last - input->base, &there) || there < ROW)
+            fill_window(s, io, refs, count, i);
+        err = again(s, io, &refs[i], &image, &normalizer, diag);
+        if (err != OK)
+            break;
+        int wanted_count;
+        const int *const wanted = normalizer_columns(normalizer, &wanted_count);
+        const struct log_ahead_row row = {normalizer, io->again_timestamp, (uint32_t)wanted_count};
+        kept = log_ahead_put(*ahead, last, &row, image, wanted);
+        if (kept < 0)
+            err = mem_fail(diag, bytes, "rows that broke");
+    }
+    io->log_window.file = 0;
+    return err;
+}
+
 enum err binlog_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs,
                       struct full *rows, uint32_t count, struct arena *arena, struct diag *diag)
 {
     struct binlog_source *s = of(source);
+    struct log_ahead *const ahead = io->ahead_rows[s->config.side];
     uint32_t checked = UINT32_MAX;
+    /* What was read ahead lies all over the memory: it is asked for before it is needed. */
+    enum { DISTANCE = 8 };
+    const struct log_ahead_row *soon[DISTANCE] = {NULL};
+    for (uint32_t i = 0; ahead && i < DISTANCE && i < count; i++)
+        soon[i] = log_ahead_find(ahead, refs[i].place);
     for (uint32_t i = 0; i < count; i++) {
-        const struct cell *image;
+        const struct cell *image, *cells = io->cells;
         const struct normalizer *normalizer;
-        enum err err = again(s, io, &refs[i], &image, &normalizer, diag);
-        if (err != OK)
-            return err;
+        const struct log_ahead_row *const kept = soon[i % DISTANCE];
+        if (ahead && i + DISTANCE < count)
+            soon[i % DISTANCE] = log_ahead_find(ahead, refs[i + DISTANCE].place);
         int wanted_count, bad_cell, no_memory;
-        const int *wanted = normalizer_columns(normalizer, &wanted_count);
-        for (int k = 0; k < wanted_count; k++)
-            io->cells[k] = image[wanted[k]];
+        if (kept) {
+            normalizer = kept->normalizer;
+            normalize_event(normalizer, &io->scratch, kept->timestamp);
+            cells = kept->cells;
+        } else {
+            const enum err err = again(s, io, &refs[i], &image, &normalizer, diag);
+            if (err != OK)
+                return err;
+            const int *wanted = normalizer_columns(normalizer, &wanted_count);
+            for (int k = 0; k < wanted_count; k++)
+                io->cells[k] = image[wanted[k]];
+        }
         enum reject_code code =
-            normalize_full(normalizer, &io->scratch, io->cells, arena, &rows[i], &bad_cell, &no_memory);
+            normalize_full(normalizer, &io->scratch, cells, arena, &rows[i], &bad_cell, &no_memory);
         if (no_memory)
             return mem_fail(diag, 0, "rows that broke");
         if (code != REJECT_NONE)
@@ -234,8 +362,23 @@ size_t binlog_place_of(struct binlog_source *s, uint64_t place, uint32_t back_ev
         snprintf(out, room, "%s", s->set.files[file].path);
         return 0;
     }
-    int n = snprintf(out, room, "%s@%llu#%u", name, (unsigned long long)offset, row_index);
-    return n < (int)room ? (size_t)n : room - 1;
+    char numbers[2 * CELL_NUMBER_MAX];
+    char *const end = numbers + sizeof numbers;
+    const struct span row = cell_number_print(end - CELL_NUMBER_MAX, row_index, 0);
+    char *at = (char *)row.data;
+    *--at = '#';
+    const struct span byte = cell_number_print(at - CELL_NUMBER_MAX, offset, 0);
+    at = (char *)byte.data;
+    *--at = '@';
+    const size_t size = strlen(name), tail = (size_t)(end - at);
+    if (size + tail >= room) {
+        const int n = snprintf(out, room, "%s%.*s", name, (int)tail, at);
+        return n < (int)room ? (size_t)n : room - 1;
+    }
+    memcpy(out, name, size);
+    memcpy(out + size, at, tail);
+    out[size + tail] = 0;
+    return size + tail;
 }
 
 size_t binlog_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out,

@@ -172,6 +172,8 @@ size_t binlog_place_of(struct binlog_source *s, uint64_t place, uint32_t back_ev
                        char *out, size_t room);
 enum err binlog_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs,
                       struct full *rows, uint32_t count, struct arena *arena, struct diag *diag);
+enum err binlog_ahead(struct source *source, struct worker_io *io, const struct row_ref *refs, uint32_t count,
+                      size_t bytes, struct diag *diag);
 size_t binlog_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out,
                          size_t room);
 enum err binlog_late_reject(struct source *source, struct worker_io *io, const struct row_ref *ref,

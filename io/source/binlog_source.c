@@ -881,6 +881,7 @@ static const struct source_ops binlog_ops = {
     .apart = binlog_apart,
     .late_reject = binlog_late_reject,
     .recall = binlog_recall,
+    .ahead = binlog_ahead,
     .limit_rejects = binlog_limit_rejects,
     .counts = binlog_counts,
     .fetch = binlog_fetch,

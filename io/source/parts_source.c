@@ -524,6 +524,24 @@ static enum err parts_fetch_some(struct source *source, struct worker_io *io, co
     return err;
 }
 
+static enum err parts_ahead(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                            uint32_t count, size_t bytes, struct diag *diag)
+{
+    struct parts_source *s = of(source);
+    enum err err = OK;
+    for (uint32_t i = 0; count == 0 && err == OK && i < s->count; i++)
+        if (s->parts[i].source && s->parts[i].source->ops->ahead)
+            err = s->parts[i].source->ops->ahead(s->parts[i].source, io, NULL, 0, 0, diag);
+    for (uint32_t from = 0, to; err == OK && from < count; from = to) {
+        struct source *const part = part_of(s, refs[from].place);
+        for (to = from + 1; to < count && part_of(s, refs[to].place) == part; to++) {
+        }
+        if (part->ops->ahead)
+            err = part->ops->ahead(part, io, refs + from, to - from, bytes, diag);
+    }
+    return err;
+}
+
 static size_t parts_place_text(struct source *source, struct worker_io *io, const struct full *row, char *out,
                                size_t room)
 {
@@ -686,7 +704,7 @@ static int parts_log_steps(const struct source *source, struct log_steps *into)
     .size = parts_size, .begin = parts_begin, .claim = parts_claim, .start = parts_start,                    \
     .arrive = parts_arrive, .process = parts_process, .finish = parts_finish,                                \
     .late_reject = parts_late_reject, .recall = parts_recall, .limit_rejects = parts_limit_rejects,          \
-    .counts = parts_counts, .fetch = parts_fetch, .fetch_some = parts_fetch_some,                            \
+    .counts = parts_counts, .fetch = parts_fetch, .fetch_some = parts_fetch_some, .ahead = parts_ahead,      \
     .place_text = parts_place_text, .rejects = parts_rejects, .file = parts_file,                            \
     .reject_text = parts_reject_text, .layout = parts_layout, .log_begin = parts_log_begin,                  \
     .log_tables = parts_log_tables, .log_steps = parts_log_steps, .log_since = parts_log_since,              \

@@ -4,6 +4,7 @@
 #include "io/format/csv.h"
 #include "io/format/csv_scan.h"
 #include "io/ring/sys.h"
+#include "io/source/log_ahead.h"
 #include <errno.h>
 
 enum { SCAN_FRONT = 16 };
@@ -111,8 +112,10 @@ void worker_io_close(struct worker_io *io)
     mem_give(io->cells);
     mem_give(io->record);
     mem_give(io->window);
-    for (int side = 0; side < SIDES; side++)
+    for (int side = 0; side < SIDES; side++) {
         mem_give(io->lines[side].bytes);
+        log_ahead_close(io->ahead_rows[side]);
+    }
     norm_scratch_fini(&io->scratch);
     mem_give(io);
 }

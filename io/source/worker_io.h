@@ -21,6 +21,9 @@ enum {
 /* What is fetched next lies so close that a window holds many rows; or it does not; or nobody knows. */
 enum rows_ahead { AHEAD_UNKNOWN, AHEAD_NEAR, AHEAD_FAR };
 
+struct binlog_table;
+struct log_ahead;
+
 /* Where cells and rows of a chunk end; the arrays have room for any text of its size, and cost memory only as
  * far as they are used. */
 struct chunk_scan {
@@ -83,9 +86,17 @@ struct worker_io {
     size_t again_room[2], again_size[2];
     uint64_t again_place[2]; /* one more than that of what lies there; 0: nothing does */
     const struct binlog_table *again_table;
+    uint32_t again_timestamp;
+    /* Bytes of a log that rows are read again from; in the buffer number `side`, which nobody reads into any more by then. */
+    struct log_window {
+        uint64_t file; /* a file's serial; 0: none */
+        uint64_t at;
+        size_t size;
+        const uint8_t *bytes;
+    } log_window;
+    struct log_ahead *ahead_rows[SIDES]; /* rows of a log that were read ahead of fetch; NULL: none */
 };
 
-struct binlog_table;
 struct worker_io_config {
     enum ring_backend backend;
     uint32_t chunk, depth;

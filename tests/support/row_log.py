@@ -6,6 +6,7 @@
     log.prepare(7, ("insert", ROW, ...), ...)       # the same as XA transaction number 7, and what becomes of it
     log.decide(7, "COMMIT")
     log.images = "MINIMAL"                          # binlog_row_image from here on: FULL, MINIMAL or NOBLOB
+    log.packed(("insert", ROW, ...), ...)           # a transaction in a TRANSACTION_PAYLOAD, which is not compressed
     log.close()                                     # names the file that follows
 
 A row is a tuple as COLUMNS has it: BIGINTs as numbers, VARCHAR(200)s as text, TEXTs (a column of Text), None for NULL. The first column is
@@ -29,7 +30,7 @@ def short(size):
 class Log:
     def __init__(self, path, table="order", columns=COLUMNS, server=1, begun=1793500000, before=None):
         self.file, self.at = open(path, "wb"), 4
-        self.server, self.time = server, begun
+        self.server, self.time, self.inside = server, begun, None
         self.name, self.table, self.columns, self.images = os.path.basename(path), table, columns, "FULL"
         self.file.write(b"\xfebin")
         lengths = [56, 13, 0, 8, 0, 0, 0, 0, 4, 0, 4, 0, 0, 0, 98, 0, 4, 26, 8, 0, 0, 0, 8, 8, 8, 2, 0, 0, 0, 10, 10, 10, 42, 42,
@@ -39,6 +40,9 @@ class Log:
             self.event(35, struct.pack("<q", 1) + before[0] + struct.pack("<qqq", 1, 1, before[1] + 1) if before else bytes(8))
 
     def event(self, kind, body):
+        if self.inside is not None:
+            self.inside += struct.pack("<IBIIIH", self.time, kind, self.server, 19 + len(body), 0, 0) + body
+            return
         size = 19 + len(body) + 4
         self.at += size
         whole = struct.pack("<IBIIIH", self.time, kind, self.server, size, self.at, 0) + body
@@ -87,6 +91,14 @@ class Log:
         self.query("BEGIN")
         self.rows(*changes)
         self.event(16, struct.pack("<q", 7))
+
+    def packed(self, *changes):
+        self.inside = b""
+        self.transaction(*changes)
+        inner, self.inside = self.inside, None
+        fields = ((1, len(inner)), (2, 255), (3, len(inner)))
+        self.event(33, b"\1" + bytes(16) + struct.pack("<qBqq", 1, 2, 0, 1))
+        self.event(40, b"".join(bytes([kind, 9, 254]) + struct.pack("<q", value) for kind, value in fields) + b"\0" + inner)
 
     def prepare(self, number, *changes):
         name = f"x{number}".encode()
