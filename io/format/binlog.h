@@ -113,6 +113,9 @@ struct binlog_group {
     uint32_t note_at, map_at, rows_at;
     uint32_t
         map_number; /* groups of one step that have the same have the same TABLE_MAP; 0: nothing of this is known */
+    /* xa: where its XA COMMIT or ROLLBACK lies, which is when its rows came to be. */
+    uint32_t decided_file;
+    uint64_t decided_at;
     struct binlog_gtid gtid; /* of the group itself (for XA: of the prepared part) */
 };
 

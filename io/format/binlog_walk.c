@@ -360,6 +360,8 @@ static enum step xa_decide(struct binlog_walk *walk, const struct binlog_event *
             continue;
         struct binlog_group group = walk->prepared[i].group;
         group.committed = (uint8_t)committed;
+        group.decided_file = walk->file_index;
+        group.decided_at = event->offset;
         memmove(&walk->prepared[i], &walk->prepared[i + 1],
                 (walk->prepared_count - i - 1) * sizeof *walk->prepared);
         walk->prepared_count--;

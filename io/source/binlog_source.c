@@ -435,7 +435,11 @@ static void note_steps(struct decoding *d, const struct binlog_row *row, const s
     if (!to->tells_steps)
         return;
     const uint64_t place = d->input->base + row->image_offset;
-    if (place < to->since) {
+    /* A prepared transaction came to be where it was committed: who read up to a place between the two did not know of it. */
+    const struct binlog_group *const group = row->group;
+    const uint64_t came =
+        group && group->xa ? d->s->set.files[group->decided_file].base + group->decided_at : place;
+    if (came < to->since) {
         if (to->steps.reads_again) {
             add_step(d, to, place, was, 1, NULL, &to->steps.held_was);
             add_step(d, to, place, is, 0, NULL, &to->steps.held_is);
@@ -666,7 +670,8 @@ enum step binlog_decode_ticket(struct binlog_source *s, struct worker_io *io, st
     d.run = (struct log_run){.scratch = &io->scratch,
                              .outbox = d.outbox,
                              .base = d.input->base,
-                             .one_day = s->tells_steps && d.input->base + ticket->end > s->since};
+                             .one_day = s->tells_steps && (d.input->base + ticket->end > s->since ||
+                                                           (groups->group_count && groups->groups[0].xa))};
     d.by_cells = s->steps.reads_again && d.input->base + ticket->begin < s->since;
     if (err == OK)
         err = worker_io_unquote_room(io, RECORD_VAR_MAX + 4096, diag);

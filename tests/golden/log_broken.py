@@ -91,7 +91,7 @@ def main():
             for *words, is_ahead in ROADS:
                 done = subprocess.run([tieout, "run", root + "/j.yaml", "--date=" + DAY, f"--out={root}/out", "--format=json", *words],
                                       capture_output=True, text=True, timeout=300)
-                if done.returncode != 1:
+                if done.returncode != 1 or not done.stdout:
                     print(f"FAILED: {images}, {words}: exit code {done.returncode}\n{done.stderr}")
                     return 1
                 said = [json.loads(done.stdout)["digest"]]
