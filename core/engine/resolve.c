@@ -258,6 +258,22 @@ static int has_partner(struct full *const *order, uint32_t count, const struct f
     return 0;
 }
 
+/* Of a row that a log tells, a later image is here: another record by now, or another final one. Under the first key images are laid together
+ * (fold_carried); a later key brings each that was final. */
+static int is_outdated(const struct worker *w, struct full *const *order, uint32_t count,
+                       const struct full *row)
+{
+    if (!source_tells_images(w->run->config->job->sources[row->side].kind) || !row->occurrence.size)
+        return 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct full *other = order[i];
+        if (other != row && other->side == row->side && span_equal(other->occurrence, row->occurrence) &&
+            (!other->sleeps || other->carry->since > row->carry->since))
+            return 1;
+    }
+    return 0;
+}
+
 /* Final records of one key sleep on unless a record of this task's own inputs has come on the other side; of a pair whose records
  * both have the key, on any side, which is the other one of one of them. How many of the group are left. */
 static enum err wake(struct worker *w, struct full **order, uint32_t *count, int pass)
@@ -275,8 +291,9 @@ static enum err wake(struct worker *w, struct full **order, uint32_t *count, int
     if (sleepers == 0)
         return OK;
     for (uint32_t i = 0; i < *count; i++)
-        if (order[i]->sleeps && !fresh[!order[i]->side] &&
-            !(fresh[order[i]->side] && has_partner(order, *count, order[i])))
+        if (order[i]->sleeps &&
+            ((!fresh[!order[i]->side] && !(fresh[order[i]->side] && has_partner(order, *count, order[i]))) ||
+             (pass > 0 && is_outdated(w, order, *count, order[i]))))
             order[i]->asleep = 1;
     for (uint32_t i = 0; err == OK && i < *count; i++) {
         struct full *row = order[i];
