@@ -107,12 +107,15 @@ static void remove_parents(struct stage *stage)
     }
 }
 
-/* Whether `path` still is what was opened: between the two another run may have taken it away, and made another. */
+/* 1 when `path` still is what was opened: between the two another run may have taken it away, and made another. -errno when that
+ * cannot be seen. */
 static int is_still(const char *path, int fd)
 {
     struct stat now, opened;
-    return sys_lstat(path, &now) == 0 && sys_fstat(fd, &opened) == 0 && now.st_ino == opened.st_ino &&
-           now.st_dev == opened.st_dev;
+    int error = sys_lstat(path, &now);
+    if (error == 0)
+        error = sys_fstat(fd, &opened);
+    return error == -ENOENT ? 0 : error ? error : now.st_ino == opened.st_ino && now.st_dev == opened.st_dev;
 }
 
 /* Staging directories of runs that were killed: nobody holds their lock. */
@@ -132,7 +135,7 @@ static void sweep(const struct stage *stage, const char *prefix)
         int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
             continue;
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(path, fd))
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(path, fd) > 0)
             remove_directory(stage->names, path);
         close(fd);
     }
@@ -153,9 +156,12 @@ static int take_folder(struct stage *stage)
     /* One that sweeps has it for as long as a removal takes. A file system without locks sweeps nothing, either. */
     while (flock(fd, LOCK_EX) != 0 && errno == EINTR) {
     }
-    if (!is_still(stage->path, fd)) {
+    const int is_ours = is_still(stage->path, fd);
+    if (is_ours <= 0) {
         sys_close(fd);
-        return 1;
+        if (is_ours < 0)
+            sys_rmdir(stage->path);
+        return is_ours < 0 ? is_ours : 1;
     }
     stage->lock_fd = fd;
     return 0;
