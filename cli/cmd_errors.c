@@ -302,6 +302,8 @@ static enum err act_on_query(struct errors_run *c, enum handle_action action, st
                 tell_end(c, "", page.ids[i], end, why);
         }
     } while (err == OK);
+    if (err == OK && !page.last)
+        fprintf(stderr, "note: no error is let through by these filters\n");
     mem_give(page.ids);
     return err;
 }
@@ -311,7 +313,13 @@ static enum err act(struct errors_run *c, enum handle_action action, struct diag
     const struct options *o = c->options;
     struct handling h = handling_of(c);
     enum err err = OK;
-    if (action != HANDLE_CLAIM && action != HANDLE_REOPEN && !o->reason)
+    if (o->given[OPTION_ID_errors_limit]) /* it would be taken for "these few", and all would be done */
+        return diag_set(diag, ERR_USAGE, "options.unknown",
+                        "errors list takes it; to act on some of them, name their ids",
+                        "%s has no --limit: it does to all that the filters let through",
+                        handle_action_name(action));
+    if (action != HANDLE_CLAIM && action != HANDLE_REOPEN &&
+        (!o->reason || !o->reason[strspn(o->reason, " \t\r\n")]))
         return diag_set(diag, ERR_USAGE, "errors.reason", "--reason=\"refunded by hand, ticket 4711\"",
                         "%s needs a --reason, for the audit log", handle_action_name(action));
     if (o->accept_difference && action != HANDLE_MATCH)

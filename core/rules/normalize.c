@@ -337,11 +337,20 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
             err = find_column(n, file, rule->credit, rule, find, context, &in->credit_cell, diag);
         if (err == OK && rule->mark_column)
             err = find_column(n, file, rule->mark_column, rule, find, context, &in->mark_cell, diag);
+        const char *absent =
+            NULL; /* all of them, or none: a fee without one of its parts would be too small */
         for (int i = 0; err == OK && rule->plus && rule->plus[i]; i++) {
             int column = find(context, rule->plus[i]);
             if (column >= 0)
                 in->plus[in->plus_count++] = want_column(n, column);
+            else
+                absent = rule->plus[i];
         }
+        if (in->plus_count && absent)
+            err = diag_set(
+                diag, ERR_INPUT, "columns",
+                "order the report with this column, or say in the job what the fee is: fields: {fee: ...}",
+                "%s: there is no column \"%s\", which is added to others for the fee", file, absent);
         for (int i = 0; err == OK && rule->same[0] && i < 2; i++)
             err = find_column(n, file, rule->same[i], rule, find, context, &in->same[i], diag);
         if (err == OK && rule->zone_column)

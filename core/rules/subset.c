@@ -15,7 +15,7 @@ struct search {
     uint32_t count; /* candidates */
     uint64_t work;
     const struct full *taken[SUBSET_PARTS_MAX];
-    int gave_up;
+    int gave_up, is_cut; /* is_cut: more parts than are allowed might have made it */
 };
 
 static void visit(struct search *s, uint32_t from, money_total rest, uint32_t taken)
@@ -34,7 +34,11 @@ static void visit(struct search *s, uint32_t from, money_total rest, uint32_t ta
             for (uint32_t k = 0; k <= taken; k++)
                 p->parts[p->solution_count][k] = s->taken[k];
             p->part_count[p->solution_count++] = taken + 1;
-        } else if (taken + 1 < s->rules->parts && s->subset->behind[i + 1] >= rest - size) {
+        } else if (s->subset->behind[i + 1] >= rest - size) {
+            if (taken + 1 == s->rules->parts) {
+                s->is_cut = 1;
+                continue;
+            }
             visit(s, i + 1, rest - size, taken + 1);
             if (s->gave_up)
                 return;
@@ -69,6 +73,7 @@ static void propose(const struct job *job, struct subset *subset, const struct f
         subset->behind[i] = subset->behind[i + 1] + (money_total)magnitude(full_gross(subset->candidates[i]));
     struct proposal *p = &subset->proposal;
     visit(&s, 0, (money_total)magnitude(whole), 0);
+    s.gave_up |= s.is_cut && p->solution_count == 0; /* what was not looked for is not impossible */
     if (s.gave_up)
         p->solution_count = 0;
     p->outcome = s.gave_up                ? PROPOSAL_GAVE_UP

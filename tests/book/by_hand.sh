@@ -28,6 +28,9 @@ expect 1 'one of them is IN and the other OUT' t errors force-match "$(id c miss
 expect 1 'their amounts differ: 20.00 local, 20.05 channel' t errors force-match "$(id b missing)" "$(id r extra)" --reason=no --jobs=book
 expect 1 'their difference is 0.05' t errors force-match "$(id b missing)" "$(id r extra)" --reason=no --accept-difference=-0.05 --jobs=book
 expect 2 'is not an amount' t errors force-match "$(id b missing)" "$(id r extra)" --reason=no --accept-difference=5% --jobs=book
+expect 2 'resolve has no --limit' t errors resolve --class=missing --limit=1 --reason=no --jobs=book
+expect 2 'needs a --reason' t errors resolve --class=missing --reason=' ' --jobs=book
+expect 0 'no error is let through' t errors resolve --channel=nobody --reason=no --jobs=book
 expect 0 '2 done' t errors force-match "$(id a missing)" "$(id q extra)" --reason='two numbers' --jobs=book
 expect 0 '2 done' t errors force-match "$(id b missing)" "$(id r extra)" --reason='a fee' --accept-difference=0.05 --jobs=book
 expect 0 '2 done' t errors force-match "$(id c missing)" "$(id u3 extra)" --reason='no number' --jobs=book

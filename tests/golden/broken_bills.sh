@@ -255,6 +255,11 @@ refused "corrections read as a ZM file" "reject columns"
 run unionpay-zme INN24011588ZM_1
 refused "a ZM file read as corrections" "reject columns"
 
+# ---- Adyen: a fee is all of its parts, or none ----
+sed '1s/Interchange (NC)/Interchange  (NC)/' "$samples/adyen/settlement_detail_report_batch_12.csv" >parts.csv
+run adyen parts.csv
+refused "a fee without one of its parts" 'there is no column "Interchange (NC)"'
+
 # ---- BAI2: sums and lines are stated ----
 bai=$samples/bank/bai2_sample2.txt
 run bai2 "$bai"

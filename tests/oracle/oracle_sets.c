@@ -581,7 +581,7 @@ struct search {
     struct orecord **candidates;
     int count;
     long work;
-    int has_given_up, solutions;
+    int has_given_up, is_cut, solutions;
     int taken[PARTS_MAX];
     int found[SOLUTIONS_MAX][PARTS_MAX], found_parts[SOLUTIONS_MAX];
 };
@@ -607,6 +607,8 @@ static void visit(struct search *s, int from, __int128 rest, int taken)
             behind += oracle_magnitude(s->candidates[k]->gross);
         if (taken + 1 < job->subset.parts && behind >= rest - own)
             visit(s, i + 1, rest - own, taken + 1);
+        else if (behind >= rest - own)
+            s->is_cut = 1;
     }
 }
 
@@ -676,6 +678,8 @@ static void propose(struct oracle *oracle, struct orecord *target, struct orecor
         s.has_given_up = 1;
     else
         visit(&s, 0, oracle_magnitude(target->gross), 0);
+    if (s.is_cut && s.solutions == 0)
+        s.has_given_up = 1;
     const char *outcome = s.has_given_up     ? "gave_up"
                           : s.solutions == 0 ? "impossible"
                           : s.solutions == 1 ? "unique"

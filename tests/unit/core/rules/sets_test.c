@@ -534,6 +534,8 @@ TEST(proposals_say_unique_several_impossible_or_gave_up)
         p = propose_for(&g, whole, seed);
         EXPECT(p.outcome == PROPOSAL_GAVE_UP && p.solution_count == 0);
         g.job.match.subset.work = 100000;
+        EXPECT(propose_for(&g, whole, seed).outcome == PROPOSAL_GAVE_UP); /* five of them were not tried */
+        g.job.match.subset.parts = 5;
         EXPECT(propose_for(&g, whole, seed).outcome == PROPOSAL_IMPOSSIBLE);
         g.job.match.subset.pool = 11;
         EXPECT(propose_for(&g, whole, seed).outcome == PROPOSAL_GAVE_UP);
@@ -543,7 +545,7 @@ TEST(proposals_say_unique_several_impossible_or_gave_up)
         whole = local(&g, 500);
         for (int i = 0; i < 5; i++)
             channel(&g, 100);
-        EXPECT(propose_for(&g, whole, seed).outcome == PROPOSAL_IMPOSSIBLE);
+        EXPECT(propose_for(&g, whole, seed).outcome == PROPOSAL_GAVE_UP);
         g.job.match.subset.parts = 5;
         EXPECT(propose_for(&g, whole, seed).outcome == PROPOSAL_UNIQUE);
         whole->amount_micro = 2000000;
@@ -579,7 +581,9 @@ TEST(proposals_find_what_trying_all_finds)
             channel(&g, 1 + (int64_t)prng_below(&prng, 30));
         const struct proposal p = propose_for(&g, whole, (uint64_t)round);
         const uint32_t all = count_subsets(&g, whole->amount_micro, 4);
-        EXPECT(p.outcome != PROPOSAL_GAVE_UP && p.solution_count == (all > 10 ? 10 : all));
+        EXPECT(p.solution_count == (all > 10 ? 10 : all) && (p.outcome != PROPOSAL_GAVE_UP || all == 0));
+        /* What needs more parts than are allowed is never called impossible. */
+        EXPECT(p.outcome != PROPOSAL_IMPOSSIBLE || count_subsets(&g, whole->amount_micro, 32) == 0);
         for (uint32_t i = 0; i < p.solution_count; i++) {
             int64_t sum = 0;
             for (uint32_t k = 0; k < p.part_count[i]; k++)
