@@ -6,20 +6,23 @@
 
 /* ---- IN: hashes ---- */
 
-static uint64_t sigma_hash(const struct crowd *c, const struct full *row)
+/* Of key and sigma; the amounts are still to come. */
+static uint64_t kind_hash(const struct crowd *c, const struct full *row)
 {
-    const int has_fee = compares_fee(c->job);
-    const int64_t amounts[3] = {full_gross(row), has_fee ? row->fee_micro : 0, has_fee && row->has_fee};
-    uint64_t hash = hash_bytes(row->key.data, row->key.size, c->w->run->config->hash_seed);
-    hash = hash_bytes(row->sigma.data, row->sigma.size, hash);
-    return hash_bytes(amounts, sizeof amounts, hash);
+    const uint64_t hash = hash_bytes(row->key.data, row->key.size, c->w->run->config->hash_seed);
+    return hash_bytes(row->sigma.data, row->sigma.size, hash);
 }
 
-static uint64_t occurrence_hash(const struct crowd *c, const struct full *row)
+static uint64_t sigma_hash(uint64_t kind, int64_t gross, int64_t fee, int has_fee)
 {
-    const uint64_t hash =
-        hash_bytes(row->key.data, row->key.size, c->w->run->config->hash_seed + 1u + row->side);
-    return hash_bytes(row->occurrence.data, row->occurrence.size, hash);
+    const int64_t amounts[3] = {gross, fee, has_fee};
+    return hash_bytes(amounts, sizeof amounts, kind);
+}
+
+/* Of key and side; the id is still to come. */
+static uint64_t owner_hash(const struct crowd *c, const struct full *row)
+{
+    return hash_bytes(row->key.data, row->key.size, c->w->run->config->hash_seed + 1u + row->side);
 }
 
 /* ---- names of keys and sigmas ---- */
@@ -130,7 +133,55 @@ static enum err admit(struct crowd *c, struct full *row, const struct row_ref *r
     return OK;
 }
 
-static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count)
+/* ---- usual rows: what is the same for all rows of a key and sigma is found once ---- */
+
+enum { KINDS = 256, OUTLINE_KEY_MAX = 64 };
+
+/* What rows whose outlines agree in these are: their key and sigma are the same texts. */
+struct row_kind {
+    uint64_t kind, owner; /* kind_hash, owner_hash */
+    uint32_t name;
+    uint16_t status, channel;
+    uint8_t currency, out, is_there, key_size;
+    char key[OUTLINE_KEY_MAX];
+};
+
+static struct row_kind *kind_of(struct row_kind kinds[KINDS], const struct outline *line, int *is_it)
+{
+    const uint64_t seed = (uint64_t)line->status << 32 | (uint64_t)line->channel << 16 |
+                          (uint64_t)line->currency << 8 | line->out;
+    struct row_kind *kind = &kinds[hash_bytes(line->key.data, line->key.size, seed) % KINDS];
+    *is_it = kind->is_there && kind->status == line->status && kind->channel == line->channel &&
+             kind->currency == line->currency && kind->out == line->out && kind->key_size == line->key.size &&
+             memcmp(kind->key, line->key.data, line->key.size) == 0;
+    return kind;
+}
+
+static enum err put_outline(struct crowd *c, const struct row_ref *ref, const struct outline *line,
+                            const struct row_kind *kind)
+{
+    const struct full row = {.side = ref->side,
+                             .amount_micro = line->amount_micro,
+                             .currency = line->currency,
+                             .text_size = line->text_size};
+    struct crowd_item item = {.ref = *ref,
+                              .sigma = sigma_hash(kind->kind, line->amount_micro, 0, 0),
+                              .amount_micro = line->amount_micro,
+                              .name = kind->name & NAME_MASK,
+                              .weight = crowd_weight(crowd_row_bytes(&row)),
+                              .day = line->day,
+                              .currency = line->currency};
+    const int has_id = !ref->met && line->occurrence.size;
+    judge_revisit(c->w, &row, ref);
+    item.ref.revisited = 0; /* it is counted */
+    item.flags |= has_id ? ITEM_HAS_ID : 0;
+    item.hash = hash_bytes(line->occurrence.data, line->occurrence.size, kind->owner);
+    return has_id ? crowd_to_stage(c, CROWD_OCCURRENCE, &item) : crowd_behind_occurrence(c, &item);
+}
+
+/* `kind`: to be filled from the first row, which `line` is the outline of; NULL: nobody asks. */
+static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count, const struct outline *line,
+                           struct row_kind *kind)
 {
     struct worker *w = c->w;
     const uint64_t fields = fields_of(c, refs, count);
@@ -146,13 +197,16 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
         err = admit(c, row, &refs[i], !fields, &admitted);
         if (err != OK || !admitted)
             continue;
-        struct crowd_item item = {.ref = refs[i],
-                                  .sigma = sigma_hash(c, row),
-                                  .amount_micro = row->amount_micro,
-                                  .name = name_row(c, row, &memo[row->side]) & NAME_MASK,
-                                  .weight = crowd_weight(crowd_row_bytes(row)),
-                                  .day = row->day,
-                                  .currency = row->currency};
+        const int has_fee = compares_fee(c->job);
+        const uint64_t same = kind_hash(c, row);
+        struct crowd_item item = {
+            .ref = refs[i],
+            .sigma = sigma_hash(same, full_gross(row), has_fee ? row->fee_micro : 0, has_fee && row->has_fee),
+            .amount_micro = row->amount_micro,
+            .name = name_row(c, row, &memo[row->side]) & NAME_MASK,
+            .weight = crowd_weight(crowd_row_bytes(row)),
+            .day = row->day,
+            .currency = row->currency};
         item.ref.revisited = 0; /* it is counted */
         item.flags |= !row->met && row->occurrence.size ? ITEM_HAS_ID : 0;
         if (w->carry && !row->carry && row->repeated != REPEAT_EQUAL &&
@@ -167,7 +221,20 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
             item.flags |= ITEM_APART;
         if (err != OK)
             continue;
-        item.hash = occurrence_hash(c, row);
+        const uint64_t owner = owner_hash(c, row);
+        if (kind) {
+            *kind = (struct row_kind){.kind = same,
+                                      .owner = owner,
+                                      .name = item.name,
+                                      .status = line->status,
+                                      .channel = line->channel,
+                                      .currency = line->currency,
+                                      .out = line->out,
+                                      .is_there = 1,
+                                      .key_size = (uint8_t)line->key.size};
+            memcpy(kind->key, line->key.data, line->key.size);
+        }
+        item.hash = hash_bytes(row->occurrence.data, row->occurrence.size, owner);
         err = item.flags & ITEM_APART || (!row->met && row->occurrence.size)
                   ? crowd_to_stage(c, CROWD_OCCURRENCE, &item)
                   : crowd_behind_occurrence(c, &item);
@@ -181,17 +248,57 @@ enum { ROWS_AT_ONCE = 64 };
 
 struct scan {
     struct crowd *c;
+    struct row_kind *kinds[SIDES];
     struct row_ref *refs;
     uint32_t count, room;
 };
+
+/* Rows of one side, by their outlines where they are usual. */
+static enum err scan_side(struct scan *scan, struct row_ref *refs, uint32_t count)
+{
+    struct crowd *c = scan->c;
+    struct source *source = c->w->run->config->sources[refs[0].side];
+    const int has_outlines =
+        source->ops->outlines && c->pass == 0 && !compares_fee(c->job) && fields_of(c, refs, count);
+    struct outline lines[OUTLINES_MAX];
+    enum err err = OK;
+    for (uint32_t i = 0, taken; err == OK && i < count; i += taken) {
+        taken = 0;
+        if (has_outlines)
+            err = source->ops->outlines(source, c->w->io, refs + i, count - i, lines, &taken, &c->w->diag);
+        if (err == OK && !taken) {
+            taken = count - i;
+            err = scan_slice(c, refs + i, taken, NULL, NULL);
+            continue;
+        }
+        for (uint32_t k = 0; err == OK && k < taken; k++) {
+            const struct outline *const line = &lines[k];
+            const int fits = line->is_there && line->key.size <= OUTLINE_KEY_MAX;
+            int is_it = 0;
+            struct row_kind *const kind = fits ? kind_of(scan->kinds[refs[i].side], line, &is_it) : NULL;
+            err =
+                is_it ? put_outline(c, &refs[i + k], line, kind) : scan_slice(c, &refs[i + k], 1, line, kind);
+        }
+    }
+    return err;
+}
+
+static enum err scan_rows(struct scan *scan, struct row_ref *refs, uint32_t count)
+{
+    uint32_t locals = 0;
+    while (locals < count && refs[locals].side == LOCAL)
+        locals++;
+    enum err err = locals ? scan_side(scan, refs, locals) : OK;
+    return err == OK && locals < count ? scan_side(scan, refs + locals, count - locals) : err;
+}
 
 static enum err scan_all(struct scan *scan)
 {
     enum err err = OK;
     crowd_sort(scan->refs, scan->count, sizeof *scan->refs, judge_by_place);
     for (uint32_t at = 0; err == OK && at < scan->count && !run_failed(scan->c->w->run); at += ROWS_AT_ONCE)
-        err = scan_slice(scan->c, scan->refs + at,
-                         scan->count - at < ROWS_AT_ONCE ? scan->count - at : ROWS_AT_ONCE);
+        err = scan_rows(scan, scan->refs + at,
+                        scan->count - at < ROWS_AT_ONCE ? scan->count - at : ROWS_AT_ONCE);
     scan->count = 0;
     return err;
 }
@@ -217,8 +324,11 @@ enum err crowd_stage_in(struct crowd *c, uint32_t partition)
     if (partition >= CROWD_SHARES)
         return OK;
     scan.refs = mem_take(scan.room * sizeof *scan.refs);
-    enum err err = scan.refs ? crowd_need_rows(c, ROWS_AT_ONCE)
-                             : mem_fail(&w->diag, scan.room * sizeof *scan.refs, "open records");
+    for (int side = 0; side < SIDES; side++)
+        scan.kinds[side] = mem_take_zero(KINDS, sizeof *scan.kinds[side]);
+    enum err err = scan.refs && scan.kinds[LOCAL] && scan.kinds[CHANNEL]
+                       ? crowd_need_rows(c, ROWS_AT_ONCE)
+                       : mem_fail(&w->diag, scan.room * sizeof *scan.refs, "open records");
     for (uint32_t i = 0; err == OK && i < w->run->worker_count; i++) {
         const struct spool *spool = w->run->workers[i].crowd[CROWD_IN];
         if (spool)
@@ -227,5 +337,7 @@ enum err crowd_stage_in(struct crowd *c, uint32_t partition)
     if (err == OK)
         err = scan_all(&scan);
     mem_give(scan.refs);
+    for (int side = 0; side < SIDES; side++)
+        mem_give(scan.kinds[side]);
     return err;
 }

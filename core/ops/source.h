@@ -58,6 +58,17 @@ static inline uint32_t row_ref_share(const struct row_ref *ref, uint32_t shares)
 }
 _Static_assert(sizeof(struct row_ref) == 32, "two to half a line");
 
+/* What a usual row of a plain source says, without being made a record of again. */
+struct outline {
+    struct span key,
+        occurrence; /* its bytes: the first key's part besides the channel, and the id; until the next call */
+    int64_t amount_micro;
+    uint32_t text_size; /* of the whole row */
+    uint16_t day, status, channel;
+    uint8_t currency, out, is_there; /* 0: nothing else is, and fetch has the last word */
+};
+enum { OUTLINES_MAX = 64 };
+
 struct source_counts {
     uint64_t files, bytes, rows, records, rejects, blank_rows;
     uint64_t header_bytes, record_bytes, reject_bytes, other_bytes; /* I1: add up to `bytes` */
@@ -142,6 +153,11 @@ struct source_ops {
      * fit into `bytes` bytes, with those of the calls before; the others fetch reads as ever. Count 0: gives them up. NULL: fetch has no use for it. */
     enum err (*ahead)(struct source *source, struct worker_io *io, const struct row_ref *refs, uint32_t count,
                       size_t bytes, struct diag *diag);
+    /* Outlines of the first `*taken` of rows of this side, which are sorted by place; 0: these do not lie side by side, or are no plain source's.
+     * NULL: it never is one. */
+    enum err (*outlines)(struct source *source, struct worker_io *io, const struct row_ref *refs,
+                         uint32_t count, struct outline out[OUTLINES_MAX], uint32_t *taken,
+                         struct diag *diag);
     /* Of rows of this side, whose places are sorted, what match.csv needs: one lean row each, appended to `list`, with
      * its place and line. Made to be called with place after place; rows that lie close together are read
      * through. NULL: the source has no such way, and fetch does it. */

@@ -1,4 +1,5 @@
 /* io/source/csv_again.c: rows by their place. */
+#include "core/rules/plain.h"
 #include "io/ring/sys.h"
 #include "io/source/csv_inner.h"
 #include <errno.h>
@@ -221,6 +222,12 @@ uint64_t csv_line(struct csv_source *s, struct worker_io *io, uint32_t index, ui
 
 /* ---- rows that lie close together ---- */
 
+/* The buffer, and the scan, of a side: one for both where there is one. */
+static uint32_t stream_slot(const struct worker_io *io, enum side side)
+{
+    return (uint32_t)side % io->buffer_count;
+}
+
 /* Reads and scans a buffer full from the row at `at` on. Nothing is there when its rows are not plain to see: then
  * each is read by itself. */
 static enum err stream_fill(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at,
@@ -228,12 +235,14 @@ static enum err stream_fill(struct csv_source *s, struct worker_io *io, uint32_t
 {
     struct input_file *input = &s->set.files[index];
     struct row_stream *st = &io->streams[s->config.side];
-    struct chunk_scan *scan = &io->scans[s->config.side];
-    uint8_t *bytes = worker_io_buffer(io, (uint32_t)s->config.side);
+    struct chunk_scan *scan = &io->scans[stream_slot(io, s->config.side)];
+    uint8_t *bytes = worker_io_buffer(io, stream_slot(io, s->config.side));
     uint32_t size = io->buffer_size < scan->room ? io->buffer_size : (uint32_t)scan->room;
     if (size > input->size - at)
         size = (uint32_t)(input->size - at);
     *st = (struct row_stream){.file = 0};
+    if (io->buffer_count < SIDES) /* it was the other side's */
+        io->streams[!s->config.side].file = 0;
     ssize_t n = input_read(input, bytes, size, at, diag);
     if (n < 0)
         return diag->err;
@@ -275,10 +284,10 @@ static void stream_cells(const struct csv_source *s, struct worker_io *io, uint3
 {
     const struct csv_file *file = &s->files[index];
     const struct row_stream *st = &io->streams[s->config.side];
-    const uint32_t *const seps = io->scans[s->config.side].seps + st->sep,
-                          newline =
-                              io->scans[s->config.side].seps[io->scans[s->config.side].rows[st->row] - 1];
-    const uint8_t *const bytes = worker_io_buffer(io, (uint32_t)s->config.side);
+    const uint32_t *const seps = io->scans[stream_slot(io, s->config.side)].seps + st->sep,
+                          newline = io->scans[stream_slot(io, s->config.side)]
+                                        .seps[io->scans[stream_slot(io, s->config.side)].rows[st->row] - 1];
+    const uint8_t *const bytes = worker_io_buffer(io, stream_slot(io, s->config.side));
     struct cell *const cells = io->cells;
     uint8_t *scratch = io->unquoted;
     for (int i = 0; i < count; i++) {
@@ -303,8 +312,9 @@ static enum err stream_row(struct csv_source *s, struct worker_io *io, uint32_t 
 {
     struct csv_file *file = &s->files[index];
     struct row_stream *st = &io->streams[s->config.side];
-    const uint32_t *const seps = io->scans[s->config.side].seps, *const rows = io->scans[s->config.side].rows;
-    const uint8_t *const bytes = worker_io_buffer(io, (uint32_t)s->config.side);
+    const uint32_t *const seps = io->scans[stream_slot(io, s->config.side)].seps,
+                          *const rows = io->scans[stream_slot(io, s->config.side)].rows;
+    const uint8_t *const bytes = worker_io_buffer(io, stream_slot(io, s->config.side));
     const uint32_t wanted_at = (uint32_t)(at - st->begin), from = st->at, from_row = st->row;
     while (st->at < wanted_at && st->row < st->row_count) {
         st->sep = rows[st->row++];
@@ -345,21 +355,28 @@ static int is_run(const struct row_ref *refs, uint32_t count, uint32_t at)
     return ahead >= LOOK_LEAST && refs[at + ahead].place - refs[at].place < ahead * (uint64_t)GAP_MAX;
 }
 
+/* 1 when the row at `at` is in what was read and scanned last, or now is. -1: *err. */
+static int has_stream(struct csv_source *s, struct worker_io *io, const struct row_ref *refs, uint32_t count,
+                      uint32_t index, uint64_t at, enum err *err, struct diag *diag)
+{
+    struct row_stream *const st = &io->streams[s->config.side];
+    if (st->file == s->set.files[index].serial && at >= st->begin + st->at && at < st->begin + st->stop)
+        return 1;
+    if (s->files[index].bill || !is_run(refs, count, 0))
+        return 0;
+    *err = stream_fill(s, io, index, at, diag);
+    return *err == OK ? st->file != 0 : -1;
+}
+
 /* The cells of a row, which live until the next one's: out of a stream where many lie close together, else by itself. */
 static enum err row_cells(struct csv_source *s, struct worker_io *io, const struct row_ref *refs,
                           uint32_t count, uint32_t i, uint32_t index, const struct cell **cells,
                           const struct normalizer **normalizer, uint64_t *line, struct diag *diag)
 {
-    struct row_stream *st = &io->streams[s->config.side];
     struct input_file *input = &s->set.files[index];
     const uint64_t at = refs[i].place - input->base;
     enum err err = OK;
-    int is_there = st->file == input->serial && at >= st->begin + st->at && at < st->begin + st->stop;
-    if (!is_there && !s->files[index].bill && io->buffer_count > (uint32_t)s->config.side &&
-        is_run(refs, count, i)) {
-        err = stream_fill(s, io, index, at, diag);
-        is_there = st->file != 0;
-    }
+    const int is_there = has_stream(s, io, refs + i, count - i, index, at, &err, diag) == 1;
     if (err == OK && is_there && (err = worker_io_unquote_room(io, io->buffer_size, diag)) == OK)
         err = stream_row(s, io, index, at, line, diag);
     if (err == OK && is_there) {
@@ -426,14 +443,64 @@ enum err csv_fetch_some(struct source *source, struct worker_io *io, const struc
     return fetch_rows(csv_source_of(source), io, refs, rows, count, fields, 0, arena, diag);
 }
 
+enum err csv_outlines(struct source *source, struct worker_io *io, const struct row_ref *refs, uint32_t count,
+                      struct outline out[OUTLINES_MAX], uint32_t *taken, struct diag *diag)
+{
+    _Static_assert((int)OUTLINES_MAX <= (int)PLAIN_BLOCK, "a block has them all");
+    struct csv_source *s = csv_source_of(source);
+    const uint32_t index = file_set_find(&s->set, refs[0].place);
+    const struct input_file *input = &s->set.files[index];
+    const struct csv_file *file = &s->files[index];
+    const struct plain_plan *plan = file->bill ? NULL : normalizer_plain(file->normalizer);
+    struct row_stream *const st = &io->streams[s->config.side];
+    const uint64_t at = refs[0].place - input->base;
+    uint64_t line;
+    enum err err = OK;
+    *taken = 0;
+    if (!plan || plan->ids_odd || has_stream(s, io, refs, count, index, at, &err, diag) <= 0 || st->quoted)
+        return err;
+    err = stream_row(s, io, index, at, &line, diag);
+    if (err != OK)
+        return err;
+    const struct chunk_scan *const scan = &io->scans[stream_slot(io, s->config.side)];
+    const uint8_t *const bytes = worker_io_buffer(io, stream_slot(io, s->config.side));
+    const uint32_t columns = file->column_count, *const seps = scan->seps + st->sep;
+    uint32_t rows = 0;
+    while (rows < count && rows < OUTLINES_MAX && st->row + rows < st->row_count &&
+           scan->rows[st->row + rows] == st->sep + (rows + 1) * columns &&
+           refs[rows].place == input->base + st->begin + seps[(int64_t)(rows * columns) - 1] + 1)
+        rows++;
+    struct plain_block block;
+    const uint32_t usual =
+        plain_block(plan, &io->scratch, bytes, seps, columns, 1, (struct plain_packs){0, 0}, rows, &block);
+    const uint32_t *row = seps;
+    for (uint32_t i = 0; i < usual; i++, row += columns)
+        out[i] = (struct outline){.key = plain_cell_of(bytes, row, plan->key, columns),
+                                  .occurrence = plan->occurrence < 0
+                                                    ? (struct span){"", 0}
+                                                    : plain_cell_of(bytes, row, plan->occurrence, columns),
+                                  .amount_micro = block.amount_micro[i],
+                                  .text_size = row[columns - 1] - row[-1],
+                                  .day = block.day[i],
+                                  .status = plan->status < 0 ? 0 : block.status[i],
+                                  .channel = plan->wants_channel ? block.channel[i] : 0,
+                                  .currency = block.currency[i],
+                                  .out = block.is_out[i],
+                                  .is_there = 1};
+    if (usual == 0)
+        out[0].is_there = 0;
+    *taken = usual ? usual : 1;
+    return OK;
+}
+
 /* The row at hand, where nothing in it is quoted. */
 static int lean_plain(struct worker_io *io, enum side side, const struct normalizer *normalizer,
                       const struct lean_columns *columns, struct lean_list *list)
 {
     const struct row_stream *const st = &io->streams[side];
-    const uint32_t *const seps = io->scans[side].seps;
-    const uint8_t *const bytes = worker_io_buffer(io, (uint32_t)side);
-    const uint32_t newline = seps[io->scans[side].rows[st->row] - 1];
+    const uint32_t *const seps = io->scans[stream_slot(io, side)].seps;
+    const uint8_t *const bytes = worker_io_buffer(io, stream_slot(io, side));
+    const uint32_t newline = seps[io->scans[stream_slot(io, side)].rows[st->row] - 1];
     if (st->quoted || (newline > st->at && bytes[newline - 1] == '\r'))
         return 0;
     return normalize_lean_plain(normalizer, &io->scratch, bytes, seps + st->sep, newline - st->at, columns,

@@ -234,6 +234,8 @@ enum err csv_window(struct csv_source *s, struct worker_io *io, struct input_fil
 uint64_t csv_line(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at);
 enum err csv_fetch(struct source *source, struct worker_io *io, const struct row_ref *refs, struct full *rows,
                    uint32_t count, struct arena *arena, struct diag *diag);
+enum err csv_outlines(struct source *source, struct worker_io *io, const struct row_ref *refs, uint32_t count,
+                      struct outline out[OUTLINES_MAX], uint32_t *taken, struct diag *diag);
 enum err csv_fetch_some(struct source *source, struct worker_io *io, const struct row_ref *refs,
                         struct full *rows, uint32_t count, uint64_t fields, struct arena *arena,
                         struct diag *diag);

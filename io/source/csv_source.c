@@ -232,6 +232,7 @@ static const struct source_ops csv_ops = {
     .counts = csv_counts,
     .fetch = csv_fetch,
     .fetch_some = csv_fetch_some,
+    .outlines = csv_outlines,
     .leans = csv_leans,
     .tap_files = csv_tap_files,
     .tap_sample = csv_tap_sample,
