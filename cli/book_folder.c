@@ -1,4 +1,5 @@
 /* cli/book_folder.c: the folder of a book: its jobs, its settings, its state. See task_run.h */
+#include "cli/book_witness.h"
 #include "cli/task_run.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
@@ -19,7 +20,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct book_job *)a)->file, ((const struct book_job *)b)->file);
 }
 
-static int is_job_name(const char *name)
+int book_is_job_name(const char *name)
 {
     const size_t n = strlen(name);
     return n > 5 && name[0] != '.' && strcmp(name + n - 5, ".yaml") == 0 && strcmp(name, "book.yaml") != 0;
@@ -56,7 +57,7 @@ enum err book_folder_load(struct book_folder *f, struct diag *diag)
                         "%s: cannot open the folder: %s", f->directory, strerror(errno));
     enum err err = OK;
     for (struct dirent *entry; err == OK && (entry = readdir(dir));)
-        if (is_job_name(entry->d_name))
+        if (book_is_job_name(entry->d_name))
             err = add_job(f, entry->d_name, diag);
     closedir(dir);
     if (f->job_count)
@@ -160,6 +161,8 @@ enum err book_folder_open(struct book_folder *f, const struct options *options, 
     }
     if (err == OK)
         err = state_open(&f->state, f->state_path, need == BOOK_STATE_READ ? STATE_READ : STATE_WRITE, diag);
+    if (err == OK)
+        err = book_witness_check(f->state, f->directory, diag);
     return err;
 }
 

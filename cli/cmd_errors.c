@@ -504,6 +504,8 @@ int cmd_errors(const struct options *options)
                 err = sqlite_commit(c.db, &diag);
             else if (state)
                 sqlite_rollback(c.db);
+            if (err == OK && c.done)
+                book_witness_leave(state, options->jobs);
             if (err == OK)
                 fprintf(stderr, "%lld done, %lld were so already, %lld not%s\n", (long long)c.done,
                         (long long)c.same, (long long)c.failed,

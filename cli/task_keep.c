@@ -5,9 +5,10 @@
  *        and before that, beside them: the segment of the verdict log, the files of carried and final records: fsynced, renamed, folder
  *        fsynced, under names of this task and revision that nobody looks at yet
  *     2. one transaction: phase DONE, the files' names and hashes, the log's head, I4, error orders, the manifest
- *     3. BOOK: how far the state is
+ *     3. BOOK: how far the state is; and the same beside the outputs, for a state folder that is put back as a whole (io/store/witness.h)
  * Killed before 2: the task is due as before, and done again, over the files that nobody committed. Killed before 3: 2 counts.
  */
+#include "cli/book_witness.h"
 #include "cli/log_changes.h"
 #include "cli/task_work.h"
 #include "core/base/mem.h"
@@ -15,6 +16,7 @@
 #include "io/sink/digest.h"
 #include "io/store/alarm.h"
 #include "io/store/error_order.h"
+#include "io/store/witness.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -380,6 +382,20 @@ static enum err commit_log(struct task_work *w, const struct session_outcome *o,
     return log_changes_commit(&changes, &w->changed_days, diag);
 }
 
+/* The task is done with or without it. */
+static void leave_witness(const struct task_work *w)
+{
+    char root[STATE_PATH_MAX];
+    const int error =
+        job_out_root(w->job->job, root) == 0 ? witness_leave(w->folder->state, root) : -ENAMETOOLONG;
+    if (error)
+        fprintf(
+            stderr,
+            "note: %s: cannot write down there how far the state is (%s): an older copy of the state would "
+            "not be told\n",
+            root, strerror(-error));
+}
+
 enum err task_commit(void *context, const struct session_outcome *o, struct diag *diag)
 {
     struct task_work *w = context;
@@ -444,5 +460,8 @@ enum err task_commit(void *context, const struct session_outcome *o, struct diag
         id_book_sweep(w->ids);
         id_book_tell(w->ids);
     }
-    return state_advance(w->folder->state, w->segment.number, w->segment.chain, diag);
+    err = state_advance(w->folder->state, w->segment.number, w->segment.chain, diag);
+    if (err == OK)
+        leave_witness(w);
+    return err;
 }

@@ -50,6 +50,8 @@ enum err book_folder_load(struct book_folder *folder, struct diag *diag);
 void book_folder_close(struct book_folder *folder);
 /* Broken job files become alarms (job.broken), those that are mended or gone are none any more. */
 enum err book_folder_tell_broken(const struct book_folder *folder, struct diag *diag);
+/* Whether a file of the folder is a job by its name. */
+int book_is_job_name(const char *name);
 int book_folder_is_broken(const struct book_folder *folder, const char *file);
 const struct book_job *book_folder_find(const struct book_folder *folder, const char *channel_code,
                                         const char *biz_type);
