@@ -1,16 +1,18 @@
 /* io/push/alarm_push.c: alarms as chat messages; see pusher.h */
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "io/net/sign.h"
 #include "io/push/pusher.h"
 #include "io/push/sinks.h"
 #include "io/store/alarm.h"
+#include "io/store/state.h"
 #include <string.h>
 #include <time.h>
 
 enum { ALARMS_MAX = 4096, SHOWN_MAX = 5 };
 
 struct told {
-    int64_t no;
+    int64_t no, told_at; /* this sink, the last time; 0: never */
     enum alarm_grade grade;
 };
 
@@ -27,9 +29,26 @@ struct bundle {
     const struct sink_spec *spec;
     struct push_sink *sink;
     struct push_result *result;
-    char name[100];
+    char name[100], book[STATE_ID_TEXT];
     int is_down;
 };
+
+/* What a receiver knows a repeat by: which alarms, at which grade, and when it was told of them before. So each telling has an id of its
+ * own, which stays while it is tried again: how often they rose meanwhile is not in it. 0: memory is out. */
+static int name_telling(char id[SIGN_HEX], const struct bundle *b)
+{
+    struct text words = {0};
+    unsigned char sum[SIGN_BYTES];
+    text_format(&words, "alarm\n%s\n%s\n%s\n", b->book, b->name, b->kind);
+    for (unsigned i = 0; i < b->count; i++)
+        text_format(&words, "%lld %d %lld\n", (long long)b->told[i].no, (int)b->told[i].grade,
+                    (long long)b->told[i].told_at);
+    const int ok = !words.failed && sign_sha256(sum, (struct span){words.data, words.size});
+    if (ok)
+        sign_hex(id, sum);
+    text_fini(&words);
+    return ok;
+}
 
 static enum err send_bundle(struct bundle *b, struct diag *diag)
 {
@@ -56,9 +75,11 @@ static enum err send_bundle(struct bundle *b, struct diag *diag)
         text_words(&plain, "}");
         body = (struct span){plain.data, plain.size};
     }
-    struct push_message message = {.id = span_of("alarm"), .chain = span_of("alarm"), .body = body};
-    enum err err =
-        plain.failed ? mem_fail(diag, 0, "an alarm") : b->sink->ops->send(b->sink, &message, 1, diag);
+    char id[SIGN_HEX] = "";
+    const int named = name_telling(id, b);
+    struct push_message message = {.id = span_of(id), .chain = span_of("alarm"), .body = body};
+    enum err err = plain.failed || !named ? mem_fail(diag, 0, "an alarm")
+                                          : b->sink->ops->send(b->sink, &message, 1, diag);
     while (err == OK && b->sink->open)
         err = b->sink->ops->poll(b->sink, 100, diag);
     text_fini(&plain);
@@ -95,7 +116,7 @@ static enum err gather_one(void *context, const struct alarm *alarm, struct diag
     struct gather *g = context;
     if (g->count == ALARMS_MAX) /* the rest next time */
         return OK;
-    g->told[g->count++] = (struct told){alarm->no, alarm->grade};
+    g->told[g->count++] = (struct told){alarm->no, alarm->told_at, alarm->grade};
     text_put(&g->kinds, alarm->kind, strlen(alarm->kind) + 1);
     text_format(&g->lines, "%s: %s: %s", alarm->kind, alarm->subject, alarm->text);
     if (alarm->count > 1)
@@ -148,7 +169,15 @@ enum err alarm_push(struct sqlite *db, const struct book *book, const struct pus
         return OK;
     struct gather *g = mem_take_zero(1, sizeof *g);
     struct bundle *b = mem_take_zero(1, sizeof *b);
+    struct sqlite_statement *s = NULL;
     enum err err = g && b ? OK : mem_fail(diag, sizeof *g, "alarms");
+    if (err == OK)
+        err = sqlite_prepare(&s, db, "SELECT id FROM book", diag);
+    if (err == OK && sqlite_step(s, diag) == STEP_MORE)
+        snprintf(b->book, sizeof b->book, "%s", sqlite_text(s, 0));
+    if (err == OK)
+        err = diag->err;
+    sqlite_finish(s);
     for (int i = 0; err == OK && i < settings->sink_count; i++) {
         b->settings = settings;
         b->db = db;

@@ -55,9 +55,10 @@ enum err alarm_clear(struct sqlite *db, const char *kind, const char *subject, i
     return finish(s, diag);
 }
 
-#define COLUMNS                                                                                              \
+#define COLUMNS(WHOM)                                                                                        \
     "SELECT no, kind, subject, grade, text, count, first_at, last_at,\n"                                     \
-    "  coalesce((SELECT max(at) FROM alarm_told WHERE alarm = no), 0) FROM alarm WHERE cleared_at IS NULL "
+    "  coalesce((SELECT max(at) FROM alarm_told WHERE alarm = no " WHOM                                      \
+    "), 0) FROM alarm WHERE cleared_at IS NULL "
 
 static enum err rows(struct sqlite_statement *s, alarm_fn *each, void *context, struct diag *diag)
 {
@@ -86,7 +87,7 @@ static enum err rows(struct sqlite_statement *s, alarm_fn *each, void *context, 
 enum err alarm_each(struct sqlite *db, alarm_fn *each, void *context, struct diag *diag)
 {
     struct sqlite_statement *s;
-    enum err err = sqlite_prepare(&s, db, COLUMNS "ORDER BY grade DESC, first_at, no", diag);
+    enum err err = sqlite_prepare(&s, db, COLUMNS("") "ORDER BY grade DESC, first_at, no", diag);
     return err == OK ? rows(s, each, context, diag) : err;
 }
 
@@ -109,12 +110,12 @@ enum err alarm_untold(struct sqlite *db, const char *sink, enum alarm_grade leas
                       alarm_fn *each, void *context, struct diag *diag)
 {
     struct sqlite_statement *s;
-    enum err err =
-        sqlite_prepare(&s, db,
-                       COLUMNS "AND grade >= ?2 AND NOT EXISTS (SELECT 1 FROM alarm_told WHERE sink = ?1\n"
-                               "  AND alarm = no AND alarm_told.grade >= alarm.grade AND at > ?3)\n"
-                               "ORDER BY kind, grade DESC, no",
-                       diag);
+    enum err err = sqlite_prepare(
+        &s, db,
+        COLUMNS("AND sink = ?1") "AND grade >= ?2 AND NOT EXISTS (SELECT 1 FROM alarm_told WHERE sink = ?1\n"
+                                 "  AND alarm = no AND alarm_told.grade >= alarm.grade AND at > ?3)\n"
+                                 "ORDER BY kind, grade DESC, no",
+        diag);
     if (err != OK)
         return err;
     sqlite_bind_text(s, 1, sink);

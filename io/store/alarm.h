@@ -22,7 +22,7 @@ struct alarm {
     const char *text;    /* what happened, in a sentence */
     /* Filled by alarm_each. */
     int64_t no, count, first_at, last_at; /* seconds since 1970 */
-    int64_t told_at;                      /* 0: nobody yet */
+    int64_t told_at;                      /* by alarm_untold: `sink`; else anybody; 0: nobody yet */
 };
 
 enum err alarm_raise(struct sqlite *db, const struct alarm *alarm, int64_t now_s, struct diag *diag);

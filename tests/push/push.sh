@@ -373,6 +373,30 @@ push 0
 grep -c '^took' "$work/alarm.log" | grep -qx 2 || wrong "alarms were told twice"
 stop_peer
 
+# ... and by a webhook, under an id of its own for each telling, which stays while that is tried again
+ids() { sed -n 's/^took.\([0-9a-f]\{64\}\).*/\1/p' "$1"; }
+start_peer http "$work/telling.log"
+telling() # PATH: where alarms go
+{
+    printf 'version: 1\nalarms: {sinks: {oncall: {webhook: "http://127.0.0.1:%s/%s"}}}\n' "$peer_port" "$1" >"$work/telling/book.yaml"
+}
+book telling </dev/null
+telling drop
+"$make_book" "$dir/state" 1 >/dev/null
+raise task.failed ALIPAY/pay 2 'the disk is full'
+push 5
+push 5
+[ "$(ids "$work/telling.log" | wc -l)" -ge 2 ] || wrong "a telling whose answer is lost was not tried again: $(cat "$work/telling.log")"
+[ "$(ids "$work/telling.log" | sort -u | wc -l)" -eq 1 ] || wrong "a telling that is tried again has another id: $(ids "$work/telling.log")"
+telling ok
+push 0
+[ "$(ids "$work/telling.log" | sort -u | wc -l)" -eq 1 ] || wrong "the try that was answered has another id"
+raise task.failed ALIPAY/refund 2 'the disk is full'
+raise bill.missing WX 1 'no bill'
+push 0
+[ "$(ids "$work/telling.log" | sort -u | wc -l)" -eq 3 ] || wrong "three tellings have $(ids "$work/telling.log" | sort -u | wc -l) ids"
+stop_peer
+
 # ---- by hand: a sheet goes out, is filled in, comes back; what moved meanwhile is told row by row ----
 book hand <<END
 version: 1
