@@ -470,9 +470,11 @@ int cmd_task(const struct options *o)
                                                               : BOOK_STATE_WRITE,
                                verb == INIT || verb == RUN || verb == RERUN, &diag);
     if (err == OK) {
-        if (verb == INIT)
+        if (verb == INIT) {
             err = init(&folder, o, &diag);
-        else if (verb == RUN)
+            if (err == OK)
+                err = book_folder_tell_gone(&folder, &diag);
+        } else if (verb == RUN)
             err = run(&folder, o, &code, &diag);
         else if (verb == LIST)
             err = list(&folder, o, &diag);

@@ -516,6 +516,8 @@ enum err task_run_all(struct book_folder *folder, const struct options *options,
     if (err == OK)
         err = book_folder_tell_broken(folder, diag);
     if (err == OK)
+        err = book_folder_tell_gone(folder, diag);
+    if (err == OK)
         state_begin_run(folder->state);
     if (err == OK)
         err = task_each(state_db(folder->state), &filter, add_due, &list, diag);

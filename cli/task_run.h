@@ -48,6 +48,9 @@ enum err book_folder_open(struct book_folder *folder, const struct options *opti
 /* The jobs alone, of a folder that was opened without them. */
 enum err book_folder_load(struct book_folder *folder, struct diag *diag);
 void book_folder_close(struct book_folder *folder);
+/* A queue that carries records, or has tasks to do, and of which no job is in the folder any more, becomes an alarm (job.gone), until its job
+ * is back. One with nothing left may go. Takes a folder with its jobs. */
+enum err book_folder_tell_gone(const struct book_folder *folder, struct diag *diag);
 /* Broken job files become alarms (job.broken), those that are mended or gone are none any more. */
 enum err book_folder_tell_broken(const struct book_folder *folder, struct diag *diag);
 /* Whether a file of the folder is a job by its name. */
