@@ -253,7 +253,7 @@ TEST(debit_and_credit_columns_hold_one_amount)
 
 TEST(a_fee_of_several_columns_is_their_sum)
 {
-    static const char *plus[] = {"fee2", "fee3", "not there", NULL};
+    static const char *plus[] = {"fee2", "fee3", NULL};
     static const struct want rows[] = {{{"fee=0.10", "fee2=0.02", "fee3=0.003"}, "5.00", "-0.123", 0},
                                        {{"fee=0.10", "fee2=", "fee3="}, "5.00", "-0.10", 0},
                                        {{"fee=", "fee2=", "fee3=0.01"}, "5.00", "-0.01", 0},
@@ -264,6 +264,18 @@ TEST(a_fee_of_several_columns_is_their_sum)
     b.type.fields[FIELD_FEE] = (struct field_rule){.column = "fee", .plus = plus, .sign = SIGN_COST};
     open_bench(&b, NULL, NULL);
     CHECK_ROWS(&b, "plus", rows);
+    /* Without one of them the sum would be too small: where some are there, all must be. */
+    static const char *some[] = {"fee2", "not there", NULL}, *none[] = {"not there", NULL};
+    const struct norm_rows kind = {.type = &b.type, .date = DAY_NONE};
+    struct normalizer *other = NULL;
+    struct diag diag = {0};
+    b.type.fields[FIELD_FEE].plus = some;
+    EXPECT(normalizer_open_rows(&other, &b.shared, CHANNEL, &kind, "test", find, NULL, &diag) == ERR_INPUT &&
+           strstr(diag.what, "\"not there\""));
+    diag = (struct diag){0};
+    b.type.fields[FIELD_FEE].plus = none;
+    EXPECT(normalizer_open_rows(&other, &b.shared, CHANNEL, &kind, "test", find, NULL, &diag) == OK);
+    normalizer_close(other);
     close_bench(&b);
 }
 
