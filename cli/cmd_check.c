@@ -176,7 +176,7 @@ static void print_sets(const struct job *job)
         printf("  %-10sseveral records of a key whose sums are equal are a match\n", "splits");
     if (match->partials.given)
         printf("  %-10spayments of one order, key %d, until they reach the %s side's amount; refunds above "
-               "it %s\n",
+               "it, among what exact pairs leave, %s\n",
                "partials", match->partials.key_index + 1, side_name(match->partials.whole),
                match->partials.over_refund_ignored ? "are let pass" : "are a mismatch");
     if (match->group.given) {
