@@ -38,6 +38,14 @@ void digest_end(struct digest *digest, char out[DIGEST_TEXT])
         sprintf(out + 7 + 2 * i, "%02x", sum[i]);
 }
 
+void digest_sum(const void *bytes, size_t size, uint8_t out[32])
+{
+    SHA256_CTX sha;
+    SHA256_Init(&sha);
+    SHA256_Update(&sha, bytes, size);
+    SHA256_Final(out, &sha);
+}
+
 void digest_close(struct digest *digest)
 {
     mem_give(digest);

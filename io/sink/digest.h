@@ -18,6 +18,8 @@ void digest_begin(struct digest *digest);
 void digest_put(struct digest *digest, const void *bytes, size_t size);
 void digest_end(struct digest *digest, char out[DIGEST_TEXT]);
 void digest_close(struct digest *digest);
+/* Of one text, as bytes. */
+void digest_sum(const void *bytes, size_t size, uint8_t out[32]);
 
 /* Of a file's first `size` bytes, by "SHA256", "SHA1" or "MD5" (what servers give): "sha256:" and hex digits. 0; 1 when
  * the file is shorter; -errno. */

@@ -86,7 +86,7 @@ void match_close(struct match *m)
     mem_give(m->shared);
     cut_tree_fini(&m->cut_tree);
     stretch_close(m->file);
-    digest_close(m->digest);
+    pieces_close(m->pieces);
     pthread_cond_destroy(&m->turn_is_over);
     pthread_mutex_destroy(&m->lock);
     mem_give(m);
@@ -310,25 +310,22 @@ static enum err begin_file(struct match *m, struct diag *diag)
     while (config.block < BLOCK_MAX && 16 * BLOCKS * config.block <= m->config.memory / m->config.lanes)
         config.block *= 2;
     enum err err = stretch_open(&m->file, &config, diag);
-    m->digest = digest_open();
-    if (err == OK && !m->digest)
-        err = mem_fail(diag, 0, "match.csv");
     if (err != OK)
         return err;
     m->began = 1;
     const size_t head = strlen(m->config.head), places = strlen(m->config.place_head);
-    digest_begin(m->digest);
-    digest_put(m->digest, m->config.head, head);
-    digest_put(m->digest, "\n", 1);
     char *line = mem_take(head + places + 1);
     if (!line)
         return mem_fail(diag, head + places + 1, "match.csv");
     memcpy(line, m->config.head, head);
+    line[head] = '\n';
+    err = pieces_open(&m->pieces, (struct span){line, head + 1}, diag);
     memcpy(line + head, m->config.place_head, places);
     line[head + places] = '\n';
     struct stretch stretch;
     stretch_claim(m->file, &stretch, line, head + places + 1);
-    err = stretch_write(m->file, 0, &stretch, line, diag);
+    if (err == OK)
+        err = stretch_write(m->file, 0, &stretch, line, diag);
     mem_give(line);
     return err;
 }
@@ -386,6 +383,6 @@ enum err match_finish(struct match *m, char digest[DIGEST_TEXT], struct diag *di
     if (err == OK && m->early)
         err = early_check(m->early, diag);
     if (err == OK)
-        digest_end(m->digest, digest);
+        pieces_end(m->pieces, digest);
     return err;
 }

@@ -16,6 +16,7 @@
 #include "io/sink/key_sort.h"
 #include "io/sink/match.h"
 #include "io/sink/match_items.h"
+#include "io/sink/pieces.h"
 #include "io/sink/stretch_file.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -87,7 +88,7 @@ struct match {
     _Atomic int stop;
     uint32_t turns[TURNS]; /* the range that has it */
     struct stretch_file *file;
-    struct digest *digest;
+    struct pieces *pieces; /* of the rows without their places: the digest */
     struct early *early;   /* rows that were told while the files were read; NULL: none, or not any more */
     struct early *dropped; /* what taps that tell too much still point to */
     int began, ended;
@@ -206,8 +207,9 @@ struct ranging {
     size_t entry_room;
     char *text; /* rows as they stand in the file */
     size_t text_used, text_room;
-    char *hashed; /* the same without their places: what the digest holds of them */
+    char *hashed; /* behind a piece's room, the same without their places: what the digest holds of them */
     size_t hashed_used, hashed_room;
+    struct pieces_part part_of_digest;
     uint32_t row_size; /* of the row printed last, without its places */
     struct {
         uint64_t at;

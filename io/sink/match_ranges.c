@@ -17,6 +17,7 @@ static void ranging_fini(struct ranging *r)
     mem_give(r->other);
     mem_give(r->text);
     mem_give(r->hashed);
+    pieces_part_fini(&r->part_of_digest);
     mem_give(r->key.bytes);
     for (int side = 0; side < SIDES; side++)
         mem_give(r->names[side].text);
@@ -102,12 +103,18 @@ static enum err untie(struct match *m, struct ranging *r, struct worker_io *io, 
 
 /* ---- range by range ---- */
 
+static void begin_text(struct ranging *r)
+{
+    r->text_used = 0;
+    r->hashed_used = PIECE;
+}
+
 /* Prints the rows of `count` entries, which are in order. */
 static enum err print_entries(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                               const struct sort_entry *entries, size_t count, struct diag *diag)
 {
     enum err err = OK;
-    r->text_used = r->hashed_used = 0;
+    begin_text(r);
     unsigned late = 0;
     for (size_t i = 0; err == OK && i < count; i++) {
         if (i + AHEAD < count) {
@@ -160,21 +167,35 @@ static void end_turn(struct match *m, enum turn turn)
     pthread_mutex_unlock(&m->lock);
 }
 
-/* The printed rows into file and digest. Only which bytes of the file are whose, and the digest, go in turn; `*over` says that it
- * was not this worker's turn any more. */
+/* In turn: which bytes of the file and of the digest's text are this worker's. */
+static void claim_rows(struct match *m, struct ranging *r)
+{
+    stretch_claim(m->file, &r->stretch, r->text, r->text_used);
+    pieces_claim(m->pieces, &r->part_of_digest, r->hashed, r->hashed_used - PIECE);
+}
+
+/* What was claimed, to the file, and its sums made. */
+static enum err write_claimed(struct match *m, struct ranging *r, uint32_t number, struct diag *diag)
+{
+    const enum err err = stretch_write(m->file, number, &r->stretch, r->text, diag);
+    return err == OK ? pieces_sum(&r->part_of_digest, diag) : err;
+}
+
+/* The printed rows into file and digest. Only which bytes are whose, and the list of the pieces' sums, go in turn; `*over` says that
+ * it was not this worker's turn any more. */
 static enum err write_rows(struct match *m, struct ranging *r, uint32_t number, uint32_t range, int *over,
                            struct diag *diag)
 {
     *over = take_turn(m, TURN_PLACE, range) != OK;
     if (*over)
         return OK;
-    stretch_claim(m->file, &r->stretch, r->text, r->text_used);
+    claim_rows(m, r);
     end_turn(m, TURN_PLACE);
-    enum err err = stretch_write(m->file, number, &r->stretch, r->text, diag);
+    const enum err err = write_claimed(m, r, number, diag);
     *over = err == OK && take_turn(m, TURN_DIGEST, range) != OK;
     if (err != OK || *over)
         return err;
-    digest_put(m->digest, r->hashed, r->hashed_used);
+    pieces_put(m->pieces, &r->part_of_digest);
     end_turn(m, TURN_DIGEST);
     return OK;
 }
@@ -223,7 +244,7 @@ static enum err print_joined(struct match *m, struct ranging *r, struct worker_i
 {
     enum err err = OK;
     unsigned late = 0;
-    r->text_used = r->hashed_used = 0;
+    begin_text(r);
     for (size_t i = 0, other = 0; err == OK && i + other < joined_count + count;) {
         r->late[late].at = r->text_used;
         if (UNLIKELY(other < count && r->entries[other].word == i)) {
@@ -393,9 +414,10 @@ static enum err write_by_parts(struct match *m, struct ranging *r, struct worker
         const enum err waited = tank_wait(parts, &r->part, diag);
         if (err != OK || (err = waited) != OK || (err = print_load(m, r, io, range, &r->part, 0, diag)) != OK)
             break;
-        stretch_claim(m->file, &r->stretch, r->text, r->text_used);
-        err = stretch_write(m->file, number, &r->stretch, r->text, diag);
-        digest_put(m->digest, r->hashed, r->hashed_used);
+        claim_rows(m, r);
+        err = write_claimed(m, r, number, diag);
+        if (err == OK)
+            pieces_put(m->pieces, &r->part_of_digest);
     }
     match_drop(m, &parts);
     cut_tree_fini(&tree);

@@ -3,8 +3,10 @@
 
 The file is made here once more, from the contract alone: order, quotes, apostrophes, amounts, places. Order numbers of several
 lengths, cells that want quotes or look like formulas, numbers that are missing or long, amounts with all their digits, currencies
-with other exponents, dates that differ, line ends within cells; in runs of many and one by one.
+with other exponents, dates that differ, line ends within cells; in runs of many and one by one. So is the digest, from README.md.
 """
+import csv
+import hashlib
 import json
 import os
 import random
@@ -109,7 +111,7 @@ def expected(rows, places, compare):
     names = ["channel_code", "biz_order_no", "channel_order_no", "reasons", "local_amount", "channel_amount", "delta", "key_no"]
     for field in compare:
         names += ["local_" + field, "channel_" + field]
-    lines = [",".join(names + ["currency", "local_bill_date", "channel_bill_date", "local_place", "channel_place"])]
+    rows_and_places = [(",".join(names + ["currency", "local_bill_date", "channel_bill_date"]), ",local_place,channel_place")]
     order = lambda r: (r["days"][0], [(len(t.encode()), t.encode()) for t in (r["channel"], r["type"], r["number"])])
     for row in sorted(rows, key=order):
         amount = money(row["micro"], row["currency"])
@@ -119,9 +121,32 @@ def expected(rows, places, compare):
             shown = {"status": row["status"], "merchant_no": cell(row["merchant"]), "fee": money(row["fee"], row["currency"])}[field]
             cells += [shown, shown]
         cells += [row["currency"], day_text(row["days"][0]), day_text(row["days"][1])]
-        cells += ["%s:%d@%d" % (("local.csv", "channel.csv")[side], *places[side][id(row)]) for side in (0, 1)]
-        lines.append(",".join(cells))
-    return "\n".join(lines) + "\n"
+        places_told = ["%s:%d@%d" % (("local.csv", "channel.csv")[side], *places[side][id(row)]) for side in (0, 1)]
+        rows_and_places.append((",".join(cells), "," + ",".join(places_told)))
+    return ["".join(row + place * told + "\n" for row, place in rows_and_places) for told in (1, 0)]
+
+
+FILES = ("match", "mismatch", "missing", "extra", "suspense", "duplicate", "ambiguous", "excluded", "reject")
+PIECE = 64 << 10
+
+
+def digest(folder, match):
+    """The digest of a day on which all rows match; `match`: match.csv without its places."""
+    lines = ""
+    for name in FILES:
+        if name == "match":
+            text = match.encode()
+            text = b"".join(hashlib.sha256(text[at:at + PIECE]).digest() for at in range(0, len(text), PIECE))
+        else:
+            with open("%s/%s.csv" % (folder, name), newline="") as file:
+                (head,) = csv.reader(file)
+            text = (",".join(column for column in head if not column.endswith("place")) + "\n").encode()
+        lines += "%s.csv sha256:%s\n" % (name, hashlib.sha256(text).hexdigest())
+    with open(folder + "/aggregate.csv", "rb") as file:
+        lines += "aggregate.csv sha256:%s\n" % hashlib.sha256(file.read()).hexdigest()
+    with open(folder + "/summary.json") as file:
+        body, told = file.read().rsplit(',\n  "digest": "', 1)
+    return "sha256:" + hashlib.sha256((lines + body + "\n}").encode()).hexdigest(), told.split('"')[0]
 
 
 def run(work, compare, options):
@@ -153,7 +178,7 @@ def main():
                     own = [own[i] for i in sorted(range(len(own)), key=lambda i: (i + rng.randrange(300), i))]
                 sides.append(write_side(work + "/" + name, own, side))
             for compare in (["status"], ["merchant_no", "status"], ["fee", "status"])[:3 if quotes else 2]:
-                want = expected(rows, sides, compare)
+                want, without_places = expected(rows, sides, compare)
                 for options in (["--threads=1"], ["--threads=3"], ["--threads=2", "--match-memory=64KiB"]):
                     got, read_once = run(work, compare, options)
                     # Nearly all rows are taken while they are read where the job, the files and memory suit; none elsewhere.
@@ -167,6 +192,9 @@ def main():
                             if a != b:
                                 sys.exit("FAILED: seed %d, %s, %s: line %d\n got %s\nwant %s" % (seed, compare, options, number, a, b))
                         sys.exit("FAILED: seed %d, %s, %s: %d bytes, not %d" % (seed, compare, options, len(got), len(want)))
+                    mine, told = digest(work + "/out", without_places)
+                    if mine != told:
+                        sys.exit("FAILED: seed %d, %s, %s: digest %s, not %s" % (seed, compare, options, told, mine))
     print("match.csv: %d files are what the contract says, byte by byte" % runs)
 
 
