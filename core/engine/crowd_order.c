@@ -157,18 +157,32 @@ static void parts_close(struct splitters *s)
     mem_give(s);
 }
 
+/* Parted no further: all of it is held, or is too little to be parted. */
+static int is_held(const struct crowd *c, const struct crowd_bag *bag)
+{
+    return !crowd_is_more(c, bag->size) || bag->size.count < 3;
+}
+
+/* All records of a bag that is held: c->order has them in order, of c->rows, which are those of *items; the caller frees these. */
+static enum err order_held(struct crowd *c, const struct crowd_bag *bag, crowd_compare_fn *compare,
+                           struct crowd_item **items, uint32_t *count)
+{
+    enum err err = crowd_gather(c, bag, 1, items, count);
+    if (err == OK)
+        err = crowd_lay(c, *items, *count);
+    if (err == OK)
+        qsort_r(c->order, *count, sizeof *c->order, compare, (void *)c->job);
+    return err;
+}
+
 enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd_compare_fn *compare,
                              crowd_ordered_fn *take, void *context)
 {
     enum err err;
-    if (!crowd_is_more(c, bag->size) || bag->size.count < 3) {
+    if (is_held(c, bag)) {
         struct crowd_item *items = NULL;
         uint32_t count = 0;
-        err = crowd_gather(c, bag, 1, &items, &count);
-        if (err == OK)
-            err = crowd_lay(c, items, count);
-        if (err == OK)
-            qsort_r(c->order, count, sizeof *c->order, compare, (void *)c->job);
+        err = order_held(c, bag, compare, &items, &count);
         for (uint32_t i = 0; err == OK && i < count; i++)
             err = take(c, context, &items[c->order[i] - c->rows], c->order[i]);
         mem_give(items);
@@ -205,14 +219,10 @@ enum err crowd_each_above(struct crowd *c, const struct crowd_bag *bag, uint64_t
 {
     struct above above = {take};
     enum err err;
-    if (!crowd_is_more(c, bag->size) || bag->size.count < 3) {
+    if (is_held(c, bag)) {
         struct crowd_item *items = NULL;
         uint32_t count = 0;
-        err = crowd_gather(c, bag, 1, &items, &count);
-        if (err == OK)
-            err = crowd_lay(c, items, count);
-        if (err == OK)
-            qsort_r(c->order, count, sizeof *c->order, crowd_in_order, (void *)c->job);
+        err = order_held(c, bag, crowd_in_order, &items, &count);
         for (uint64_t i = below; err == OK && i < count; i++)
             err = take(c, &items[c->order[i] - c->rows]);
         mem_give(items);
