@@ -625,6 +625,7 @@ static enum err match(struct session *s, struct diag *diag)
                                    .memory = s->index_bytes,
                                    .counts = s->counts,
                                    .hash_seed = s->shared.hash_seed,
+                                   .bases = s->shared.bases,
                                    .group_rows = (uint32_t)s->options->group_rows,
                                    .progress = isatty(2) ? show_progress : NULL,
                                    .progress_context = &s->progress_shown,

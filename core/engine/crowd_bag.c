@@ -246,10 +246,13 @@ uint64_t crowd_bytes_of_weight(uint32_t weight)
 
 uint8_t crowd_weight(uint64_t bytes)
 {
-    uint8_t weight = 0;
-    while (weight < UINT8_MAX && crowd_bytes_of_weight(weight) < bytes)
-        weight++;
-    return weight;
+    const uint64_t lines = (bytes + 63) / 64;
+    if (lines <= 8)
+        return lines ? (uint8_t)(lines - 1) : 0;
+    /* 9 to 16 eighths of a power of two. */
+    const unsigned power = 60 - (unsigned)__builtin_clzll(lines - 1);
+    const uint64_t weight = 8 * (power + 1ull) + ((lines - 1) >> power) - 8;
+    return weight < UINT8_MAX ? (uint8_t)weight : UINT8_MAX;
 }
 
 static uint64_t text_bytes(struct span text)

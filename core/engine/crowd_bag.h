@@ -31,7 +31,8 @@ enum item_flag {
     ITEM_MATCHED = 1, /* its sigma was matched under its key */
     ITEM_APART = 2,   /* P1 has to look at the row, whatever its hash */
     ITEM_HAS_ID =
-        4 /* an occurrence id that no other record of its side has under the key, since P1 looks at it */
+        4, /* an occurrence id that no other record of its side has under the key, since P1 looks at it */
+    ITEM_HAS_ORDER = 8 /* ref.order says where its row stands in the order (core/rules/plain_order.h) */
 };
 _Static_assert((int)CROWD_SHARES <= (int)PARTITIONS_MAX, "all partitions are taken");
 _Static_assert(sizeof(struct crowd_item) == 64, "an item is one cache line");

@@ -3,6 +3,8 @@
 #include "core/base/mem.h"
 #include "core/engine/crowd_parts.h"
 #include "core/engine/judge.h"
+#include "core/engine/ref_order.h"
+#include "core/rules/plain_order.h"
 
 /* ---- IN: hashes ---- */
 
@@ -174,17 +176,23 @@ static enum err put_outline(struct crowd *c, const struct row_ref *ref, const st
     const int has_id = !ref->met && line->occurrence.size;
     judge_revisit(c->w, &row, ref);
     item.ref.revisited = 0; /* it is counted */
-    item.flags |= has_id ? ITEM_HAS_ID : 0;
+    item.ref.order = line->order;
+    item.flags |= (has_id ? ITEM_HAS_ID : 0) | (line->order ? ITEM_HAS_ORDER : 0);
     item.hash = hash_bytes(line->occurrence.data, line->occurrence.size, kind->owner);
     return has_id ? crowd_to_stage(c, CROWD_OCCURRENCE, &item) : crowd_behind_occurrence(c, &item);
 }
 
-/* `kind`: to be filled from the first row, which `line` is the outline of; NULL: nobody asks. */
+/* `kind`: to be filled from the first row, which `line` is the outline of; NULL: nobody asks. `beside_outlines`: other rows of their keys
+ * may have been read as such, and say where they stand in their order. */
 static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count, const struct outline *line,
-                           struct row_kind *kind)
+                           struct row_kind *kind, int beside_outlines)
 {
     struct worker *w = c->w;
-    const uint64_t fields = fields_of(c, refs, count);
+    unsigned order[ORDER_FIELDS];
+    uint64_t fields = fields_of(c, refs, count);
+    const int has_order = fields && beside_outlines && w->run->config->bases;
+    for (unsigned i = has_order ? order_fields(c->job, order) : 0; i-- > 0;)
+        fields |= 1ull << order[i];
     struct span noted[SIDES] = {{0}};
     struct name_memo memo[SIDES] = {{.name = 0}, {.name = 0}};
     arena_reset(&w->arena);
@@ -209,6 +217,8 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
             .currency = row->currency};
         item.ref.revisited = 0; /* it is counted */
         item.flags |= !row->met && row->occurrence.size ? ITEM_HAS_ID : 0;
+        if (has_order && (item.ref.order = full_order(w->run->config->bases, c->job, row)))
+            item.flags |= ITEM_HAS_ORDER;
         if (w->carry && !row->carry && row->repeated != REPEAT_EQUAL &&
             !span_equal(noted[row->side], row->key)) {
             err = crowd_note_fresh(c, row);
@@ -268,7 +278,7 @@ static enum err scan_side(struct scan *scan, struct row_ref *refs, uint32_t coun
             err = source->ops->outlines(source, c->w->io, refs + i, count - i, lines, &taken, &c->w->diag);
         if (err == OK && !taken) {
             taken = count - i;
-            err = scan_slice(c, refs + i, taken, NULL, NULL);
+            err = scan_slice(c, refs + i, taken, NULL, NULL, has_outlines);
             continue;
         }
         for (uint32_t k = 0; err == OK && k < taken; k++) {
@@ -276,8 +286,8 @@ static enum err scan_side(struct scan *scan, struct row_ref *refs, uint32_t coun
             const int fits = line->is_there && line->key.size <= OUTLINE_KEY_MAX;
             int is_it = 0;
             struct row_kind *const kind = fits ? kind_of(scan->kinds[refs[i].side], line, &is_it) : NULL;
-            err =
-                is_it ? put_outline(c, &refs[i + k], line, kind) : scan_slice(c, &refs[i + k], 1, line, kind);
+            err = is_it ? put_outline(c, &refs[i + k], line, kind)
+                        : scan_slice(c, &refs[i + k], 1, line, kind, 1);
         }
     }
     return err;
@@ -295,7 +305,7 @@ static enum err scan_rows(struct scan *scan, struct row_ref *refs, uint32_t coun
 static enum err scan_all(struct scan *scan)
 {
     enum err err = OK;
-    crowd_sort(scan->refs, scan->count, sizeof *scan->refs, judge_by_place);
+    refs_by_place(scan->refs, scan->count);
     for (uint32_t at = 0; err == OK && at < scan->count && !run_failed(scan->c->w->run); at += ROWS_AT_ONCE)
         err = scan_rows(scan, scan->refs + at,
                         scan->count - at < ROWS_AT_ONCE ? scan->count - at : ROWS_AT_ONCE);

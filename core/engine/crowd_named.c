@@ -117,6 +117,10 @@ static enum err to_rest(struct crowd *c, const struct crowd_item *item, int is_m
 {
     struct crowd_item left = *item;
     left.flags |= is_matched ? ITEM_MATCHED : 0;
+    if (left.flags & ITEM_HAS_ORDER) { /* nobody asks any more */
+        left.flags &= (uint8_t)~ITEM_HAS_ORDER;
+        left.ref.order = 0;
+    }
     return crowd_to_stage(c, CROWD_REST, &left);
 }
 
@@ -127,6 +131,7 @@ void crowd_picks_close(struct crowd_picks *picks)
     for (int light = 0; light < 2; light++)
         mem_give(picks->of[light].items);
     mem_give(picks->lists);
+    mem_give(picks->orders);
 }
 
 static int by_day(const void *a, const void *b)
@@ -179,6 +184,79 @@ static enum err pick(struct crowd *c, struct crowd_picks *picks, const struct cr
     return err;
 }
 
+/* The number that stands at `rank` when all are sorted. */
+static uint64_t order_at(uint64_t *orders, uint32_t count, uint32_t rank)
+{
+    enum { FEW = 12 };
+    uint32_t low = 0, high = count;
+    while (high - low > FEW) {
+        const uint64_t a = orders[low], b = orders[low + (high - low) / 2], d = orders[high - 1],
+                       lower = a < b ? a : b, upper = a < b ? b : a,
+                       middle = d < lower   ? lower
+                                : d < upper ? d
+                                            : upper;
+        uint32_t i = low, k = high - 1;
+        for (;;) {
+            while (orders[i] < middle)
+                i++;
+            while (middle < orders[k])
+                k--;
+            if (i >= k)
+                break;
+            const uint64_t swap = orders[i];
+            orders[i++] = orders[k];
+            orders[k--] = swap;
+        }
+        /* As in lowest_first, but that several may be equal: what stands before the cut is not above the middle one, what stands behind it
+         * not below. */
+        const uint32_t cut = i == k ? i + 1 : i;
+        if (rank < cut)
+            high = cut;
+        else
+            low = cut;
+    }
+    for (uint32_t i = low + 1; i < high; i++)
+        for (uint32_t k = i; k > low && orders[k] < orders[k - 1]; k--) {
+            const uint64_t swap = orders[k];
+            orders[k] = orders[k - 1];
+            orders[k - 1] = swap;
+        }
+    return orders[rank];
+}
+
+/* As pick, where rows say where they stand in their order: only of those whose number is the border's the rows are read. */
+static enum err pick_by_order(struct crowd *c, struct crowd_picks *picks, struct crowd_item *items,
+                              uint32_t count, uint64_t paired)
+{
+    if (count > picks->order_room) {
+        mem_give(picks->orders);
+        picks->order_room = 0;
+        picks->orders = mem_take((count + count / 2) * sizeof *picks->orders);
+        if (!picks->orders)
+            return mem_fail(&c->w->diag, (count + count / 2) * sizeof *picks->orders, "open records");
+        picks->order_room = count + count / 2;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (!(items[i].flags & ITEM_HAS_ORDER))
+            return pick(c, picks, items, count, paired);
+        picks->orders[i] = items[i].ref.order;
+    }
+    const uint64_t border = order_at(picks->orders, count, (uint32_t)paired - 1);
+    uint32_t below = 0, at = 0;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++)
+        if (items[i].ref.order > border) {
+            err = to_rest(c, &items[i], 1);
+        } else if (items[i].ref.order < border) {
+            below++;
+        } else {
+            const struct crowd_item item = items[i];
+            items[i] = items[at];
+            items[at++] = item;
+        }
+    return err == OK && below + at > paired ? pick(c, picks, items, at, paired - below) : err;
+}
+
 enum err crowd_named_slice(struct crowd *c, struct crowd_picks *picks, const struct crowd_named *named,
                            struct crowd_item *items, uint32_t count)
 {
@@ -201,7 +279,7 @@ enum err crowd_named_slice(struct crowd *c, struct crowd_picks *picks, const str
         for (uint32_t i = 0; err == OK && i < dates.count[side]; i++) {
             const struct dated *const d = &dates.of[side][i];
             if (d->paired && d->paired < d->count)
-                err = pick(c, picks, items + from, (uint32_t)d->count, d->paired);
+                err = pick_by_order(c, picks, items + from, (uint32_t)d->count, d->paired);
             for (uint32_t k = 0; err == OK && d->paired == 0 && k < d->count; k++)
                 err = to_rest(c, &items[from + k], dates.pairs > 0);
             from += (uint32_t)d->count;
@@ -300,7 +378,7 @@ struct named_bag {
     struct crowd_size sizes[PARTITIONS_MAX];
     uint64_t paired[PARTITIONS_MAX];
     uint32_t list_count;
-    int is_matched, has_ids;
+    int is_matched, has_ids, has_orders;
 };
 
 static enum err count_days(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
@@ -310,6 +388,7 @@ static enum err count_days(struct crowd *c, void *context, struct crowd_item *it
     for (uint32_t i = 0; i < count; i++) {
         b->days[items[i].ref.side][items[i].day]++;
         b->has_ids &= (items[i].flags & ITEM_HAS_ID) != 0;
+        b->has_orders &= (items[i].flags & ITEM_HAS_ORDER) != 0;
     }
     return OK;
 }
@@ -333,6 +412,83 @@ static enum err list_items(struct crowd *c, void *context, struct crowd_item *it
 static enum err left_item(struct crowd *c, const struct crowd_item *item)
 {
     return to_rest(c, item, 1);
+}
+
+/* The border among the numbers of a list's records, digit by digit: so many records have less than `digit` in its place, and it has so
+ * many. */
+enum { BORDER_BITS = 16, BORDER_DIGITS = 1 << BORDER_BITS, BORDER_FEW = 64 };
+
+struct border {
+    uint32_t *counts;
+    unsigned shift;  /* numbers are looked at from this bit on */
+    uint64_t prefix; /* of those that may be it: what is above the digit */
+    struct spool *ties;
+    struct crowd_size size;
+    uint64_t digit; /* with `prefix`; records below it are paired, those above are left */
+    int is_parted;  /* 0: none of its own is left */
+};
+
+static enum err count_digits(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    struct border *b = context;
+    (void)c;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint64_t number = items[i].ref.order >> b->shift;
+        if (number >> BORDER_BITS == b->prefix)
+            b->counts[number & (BORDER_DIGITS - 1)]++;
+    }
+    return OK;
+}
+
+static enum err take_above_border(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    struct border *b = context;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        const uint64_t number = items[i].ref.order >> b->shift;
+        if (number > b->digit) {
+            err = to_rest(c, &items[i], 1);
+        } else if (number == b->digit && b->is_parted) {
+            crowd_count(&b->size, &items[i]);
+            err = crowd_bag_put(c, b->ties, 0, &items[i]);
+        }
+    }
+    return err;
+}
+
+/* Gives the records of a list behind the first `paired` in the order to the rest. */
+static enum err each_above_by_order(struct crowd *c, const struct crowd_bag *list, uint64_t paired)
+{
+    struct border b = {.shift = 64 - BORDER_BITS};
+    enum err err = OK;
+    b.counts = mem_take(BORDER_DIGITS * sizeof *b.counts);
+    if (!b.counts)
+        return mem_fail(&c->w->diag, BORDER_DIGITS * sizeof *b.counts, "open records");
+    for (;; b.shift -= BORDER_BITS) {
+        memset(b.counts, 0, BORDER_DIGITS * sizeof *b.counts);
+        err = crowd_bag_each(c, list, count_digits, &b);
+        if (err != OK)
+            break;
+        uint32_t digit = 0;
+        for (; paired > b.counts[digit]; digit++)
+            paired -= b.counts[digit];
+        b.digit = b.prefix << BORDER_BITS | digit;
+        b.is_parted = paired < b.counts[digit];
+        if (!b.is_parted || b.counts[digit] <= BORDER_FEW || b.shift == 0)
+            break;
+        b.prefix = b.digit;
+    }
+    mem_give(b.counts);
+    if (err == OK && b.is_parted)
+        err = crowd_bag_open(c, &b.ties, 1);
+    if (err == OK)
+        err = crowd_bag_each(c, list, take_above_border, &b);
+    if (err == OK && b.size.count) {
+        const struct crowd_bag ties = {b.ties, 0, 1, b.size};
+        err = crowd_each_above(c, &ties, paired, left_item);
+    }
+    crowd_bag_close(b.ties);
+    return err;
 }
 
 /* What each date's records are told by. 0: more dates than can be told apart have some that are left. */
@@ -367,7 +523,7 @@ enum err crowd_named_bag(struct crowd *c, const struct crowd_bag *bag, const str
             err = mem_fail(&c->w->diag, DAYS * sizeof *b->days[side], "dates");
     }
     if (err == OK) {
-        b->has_ids = 1;
+        b->has_ids = b->has_orders = 1;
         err = crowd_bag_each(c, bag, count_days, b);
     }
     for (int side = 0; err == OK && side < SIDES; side++)
@@ -388,7 +544,8 @@ enum err crowd_named_bag(struct crowd *c, const struct crowd_bag *bag, const str
     for (uint32_t i = 0; err == OK && *told && i < b->list_count; i++) {
         const struct crowd_bag list = {b->lists, i, i + 1, b->sizes[i]};
         c->fields = b->has_ids ? crowd_key_fields(c) : 0;
-        err = crowd_each_above(c, &list, b->paired[i], left_item);
+        err = b->has_orders ? each_above_by_order(c, &list, b->paired[i])
+                            : crowd_each_above(c, &list, b->paired[i], left_item);
         c->fields = 0;
         b->lists->ops->drop(b->lists, i);
     }

@@ -52,6 +52,8 @@ struct crowd_picks {
         uint32_t paired, count, filled;
     } * lists;
     uint32_t count, room;
+    uint64_t *orders; /* of one list */
+    uint32_t order_room;
 };
 
 void crowd_named_add(struct crowd_named *named, const struct crowd_item *item);

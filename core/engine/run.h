@@ -72,9 +72,10 @@ struct run_config {
     int hands;       /* 1: some final records were paired by hand, and this task takes the pairs up */
     uint64_t memory; /* bytes for all shards together */
     struct aggregate_share
-        counts;          /* of aggregate.csv: what each worker may take; the result takes twice as much */
-    uint64_t hash_seed;  /* the run's, from the system: whoever chooses keys must not choose hashes */
-    uint32_t group_rows; /* for tests: records of one key that are judged at once; 0: by memory */
+        counts; /* of aggregate.csv: what each worker may take; the result takes twice as much */
+    struct order_bases *bases; /* of its normalizers (core/rules/plain_order.h) */
+    uint64_t hash_seed;        /* the run's, from the system: whoever chooses keys must not choose hashes */
+    uint32_t group_rows;       /* for tests: records of one key that are judged at once; 0: by memory */
     void (*progress)(void *context,
                      const struct run_progress *progress); /* may be NULL; about five times a second */
     void *progress_context;

@@ -38,8 +38,14 @@ struct ticket {
 /* A row to fetch. */
 struct row_ref {
     uint64_t place;
-    uint32_t back_event, back_map, row_index; /* images: see core/model/record.h, fold */
-    uint32_t key_hash; /* 32 bits of the first key's hash: rows of one key have the same */
+    union {
+        struct {
+            uint32_t back_event, back_map; /* images: see core/model/record.h, fold */
+        };
+        uint64_t order; /* of a crowd's item (crowd_bag.h): where its row stands in its order */
+    };
+    uint32_t row_index; /* images */
+    uint32_t key_hash;  /* 32 bits of the first key's hash: rows of one key have the same */
     uint16_t record_flags;
     uint8_t side;
     uint8_t revisited; /* left as a pair before; its sums are in the match totals */
@@ -63,6 +69,7 @@ struct outline {
     struct span key,
         occurrence; /* its bytes: the first key's part besides the channel, and the id; until the next call */
     int64_t amount_micro;
+    uint64_t order;     /* plain_order */
     uint32_t text_size; /* of the whole row */
     uint16_t day, status, channel;
     uint8_t currency, out, is_there; /* 0: nothing else is, and fetch has the last word */

@@ -1,5 +1,7 @@
 /* core/rules/norm_shared.c: what all normalizers of a run share (normalize.h): opened and closed in one place. */
+#include "core/base/mem.h"
 #include "core/rules/normalize.h"
+#include "core/rules/plain_order.h"
 #include <string.h>
 
 enum err norm_shared_open(struct norm_shared *shared, const struct job *job, uint64_t hash_seed,
@@ -10,6 +12,8 @@ enum err norm_shared_open(struct norm_shared *shared, const struct job *job, uin
     shared->hash_seed = hash_seed;
     shared->unit_day = date;
     enum err err = dict_open(&shared->words, diag);
+    if (err == OK && !(shared->bases = order_bases_open()))
+        err = mem_fail(diag, 0, "what orders rows");
     if (err == OK)
         err = day_zone_open(&shared->job_zone, job->timezone, diag);
     if (err == OK && job->channel_code && job->channel_code[0]) /* always number 1: normalize_key_print */
@@ -25,6 +29,7 @@ enum err norm_shared_open(struct norm_shared *shared, const struct job *job, uin
 void norm_shared_close(struct norm_shared *shared)
 {
     dict_close(shared->words);
+    order_bases_close(shared->bases);
     day_zone_close(shared->job_zone);
     for (int side = 0; side < SIDES; side++)
         day_zone_close(shared->zones[side]);

@@ -250,6 +250,22 @@ static void plan_ids(struct normalizer *n)
     }
 }
 
+/* The fields that tell where a row stands among those of its key, as they stand in it. */
+static void plan_order(struct normalizer *n)
+{
+    struct plain_plan *plan = &n->plan;
+    unsigned fields[ORDER_FIELDS];
+    plan->order_count = order_fields(n->job, fields);
+    plan->bases = plan->ids_odd ? NULL : n->shared->bases;
+    for (unsigned i = 0; i < plan->order_count; i++) {
+        const struct input *in = &n->in[fields[i]];
+        if (in->charset || in->rule->strip || in->rule->none || in->rule->map_count)
+            plan->bases = NULL;
+        plan->order_columns[i] = column_of(n, fields[i]);
+        plan->order_constants[i] = in->cell < 0 && in->constant.size ? in->constant : (struct span){"", 0};
+    }
+}
+
 static int image_column(const struct normalizer *n, unsigned field)
 {
     return n->in[field].cell >= 0 ? n->columns[n->in[field].cell] : -1;
@@ -458,6 +474,7 @@ static enum err open_part(struct normalizer **out, const struct norm_shared *sha
     n->keeps_ids = shared->keeps_ids && !n->is_image && !spec->carried;
     if (n->plain) {
         plan_ids(n);
+        plan_order(n);
         n->plan.told = told_column(n);
         n->plan.told_constant = n->in[n->side == CHANNEL ? FIELD_CHANNEL_ORDER_NO : FIELD_BIZ_TYPE].constant;
         if (!n->plan.told_constant.data)

@@ -56,6 +56,7 @@ struct norm_shared {
     struct zone *zones[SIDES]; /* of naive times */
     uint64_t hash_seed;
     uint16_t unit_day;                     /* --date, or DAY_NONE */
+    struct order_bases *bases;             /* plain_order.h; NULL: nobody asks */
     const struct order_currencies *orders; /* for `of_order`; NULL: nobody asks */
     int keeps_ids;                         /* 1: a book remembers occurrence ids of rows of files */
     int cut_by_date[SIDES];                /* 1: an endless source; records of other days are marked */

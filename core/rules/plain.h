@@ -18,6 +18,7 @@
 #include "core/model/day.h"
 #include "core/model/packed.h"
 #include "core/rules/normalize.h"
+#include "core/rules/plain_order.h"
 #include "core/rules/shortened.h"
 #if defined(__SSE4_1__)
 #include <immintrin.h>
@@ -52,6 +53,11 @@ struct plain_plan {
      * channel_order_no; -1: the constant. TELLS_NOTHING: the row's own text is not what it says, or its place in the order is more. */
     int told;
     struct span told_constant;
+    /* Where a row stands in ≺ (plain_order.h): columns of the canonical fields up to sub_merchant_no that K1 does not have; -1: the constant. */
+    struct order_bases *bases; /* NULL: the row's own texts are not what they say, or nobody asks */
+    int order_columns[ORDER_FIELDS];
+    struct span order_constants[ORDER_FIELDS];
+    unsigned order_count;
     const struct zone *zone;
     int note_columns[AGGREGATE_DIMS];
     struct span note_constants[AGGREGATE_DIMS];

@@ -480,6 +480,7 @@ enum err csv_outlines(struct source *source, struct worker_io *io, const struct 
                                                     ? (struct span){"", 0}
                                                     : plain_cell_of(bytes, row, plan->occurrence, columns),
                                   .amount_micro = block.amount_micro[i],
+                                  .order = plain_order(plan, bytes, row, columns),
                                   .text_size = row[columns - 1] - row[-1],
                                   .day = block.day[i],
                                   .status = plan->status < 0 ? 0 : block.status[i],

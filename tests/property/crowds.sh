@@ -8,17 +8,17 @@ rows=${2:-12000}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/tieout-crowds-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 
-# make NAME 'awk that sets l and c: occurrence id, amount and status of row i on either side; "": no row'
+# make NAME 'awk that sets l and c: occurrence id, amount and status of row i on either side ("": no row), and m, its merchant'
 make() {
     mkdir -p "$dir/$1"
     awk -v n="$rows" -v local="$dir/$1/local.csv" -v channel="$dir/$1/channel.csv" 'BEGIN {
-        print "biz_order_no,trade_no,trade_amount,status,trade_time" > local
-        print "biz_order_no,channel_order_no,trade_amount,status,trade_time" > channel
+        print "biz_order_no,trade_no,trade_amount,status,trade_time,merchant_no" > local
+        print "biz_order_no,channel_order_no,trade_amount,status,trade_time,merchant_no" > channel
         for (k = 0; k < n; k++) {
-            i = (k * 7919) % n; a = (i * 31) % 5000; d = e = 10 + i % 3; l = c = ""
+            i = (k * 7919) % n; a = (i * 31) % 5000; d = e = 10 + i % 3; l = c = m = ""
             '"$2"'
-            if (l != "") print "M1," l ",2026-11-" d " 10:00:00" > local
-            if (c != "") print "M1," c ",2026-11-" e " 10:00:00" > channel
+            if (l != "") print "M1," l ",2026-11-" d " 10:00:00," m > local
+            if (c != "") print "M1," c ",2026-11-" e " 10:00:00," m > channel
         }
     }'
     cat >"$dir/$1/job.yaml" <<JOB
@@ -27,8 +27,8 @@ job: crowd
 timezone: Asia/Shanghai
 currency: CNY
 channel_code: CH
-local: {files: local.csv, format: csv, occurrence_id: [trade_no], fields: {biz_order_no: biz_order_no, amount: trade_amount, status: status, trade_time: trade_time}}
-channel: {files: channel.csv, format: csv, fields: {biz_order_no: biz_order_no, channel_order_no: channel_order_no, amount: trade_amount, status: status, trade_time: trade_time}}
+local: {files: local.csv, format: csv, occurrence_id: [trade_no], fields: {biz_order_no: biz_order_no, amount: trade_amount, status: status, trade_time: trade_time, merchant_no: merchant_no}}
+channel: {files: channel.csv, format: csv, fields: {biz_order_no: biz_order_no, channel_order_no: channel_order_no, amount: trade_amount, status: status, trade_time: trade_time, merchant_no: merchant_no}}
 match:
   keys: [[biz_order_no]]
   compare: [amount, status]
@@ -72,6 +72,11 @@ judge exact match $((rows / 2)) --write-match --match-memory=16KiB
 # One sigma, one side shorter; ids on one side only.
 make one_sigma 'l = ",5,SUCCESS"; if (i % 30) c = "C" i ",5,SUCCESS"' ""
 judge one_sigma match $((rows / 2)) --write-match
+# A few are left of each date, by ids or by what else rows say: the merchant's number, which some have in common.
+make last 'd = e = 10 + int(i / 3) % 2; m = i % 7 ? "8983" (i * 7) % 1000 : ""
+    if (i % 40 - 1) l = "," 5 + i % 3 ",SUCCESS"
+    if (i % 30) c = "C" a i "," 5 + i % 3 ",SUCCESS"' ""
+judge last ambiguous $((rows / 40))
 # One occurrence id on all rows of a side: repeats; and a conflict.
 make one_id 'l = "X,5,SUCCESS"; c = "C" i ",5,SUCCESS"' ""
 judge one_id duplicate $((rows - 1))

@@ -53,6 +53,7 @@ static void open_bench(struct bench *b)
     EXPECT(dict_open(&b->shared.words, &diag) == OK &&
            day_zone_open(&b->shared.job_zone, "Asia/Shanghai", &diag) == OK);
     b->shared.zones[LOCAL] = b->shared.zones[CHANNEL] = b->shared.job_zone;
+    b->shared.bases = order_bases_open();
     b->shared.job = &b->job;
     b->shared.hash_seed = 7;
     b->shared.unit_day = 20000;
@@ -65,6 +66,7 @@ static void close_bench(struct bench *b)
 {
     normalizer_close(b->normalizer);
     norm_scratch_fini(&b->scratch);
+    order_bases_close(b->shared.bases);
     dict_close(b->shared.words);
     day_zone_close(b->shared.job_zone);
     free(b->record);
@@ -144,6 +146,20 @@ static void same_packed(struct bench *b, const struct record *record)
     EXPECT(block.hash[0] == (want.word[0] ? packed_hash(want.word, 9) : record_hash(record)));
 }
 
+/* Where the row stands in its order is what the whole row says. */
+static void same_order(struct bench *b, const struct cell *cells)
+{
+    const struct plain_plan *plan = normalizer_plain(b->normalizer);
+    struct arena arena;
+    struct full full;
+    int bad, no_memory;
+    arena_init(&arena);
+    EXPECT(normalize_full(b->normalizer, &b->scratch, cells, &arena, &full, &bad, &no_memory) == REJECT_NONE);
+    const uint64_t order = plain_order(plan, room, ends + 1, COLUMNS);
+    EXPECT(order && order == full_order(b->shared.bases, &b->job, &full));
+    arena_fini(&arena);
+}
+
 /* Reads the row by both roads. 1: the short one took it. */
 static int same_row(struct bench *b)
 {
@@ -163,6 +179,7 @@ static int same_row(struct bench *b)
     const enum reject_code code = normalize_hot(b->normalizer, &b->scratch, cells, b->record, &bad);
     if (!taken)
         return 0;
+    same_order(b, cells);
     struct record *const wide = calloc(1, sizeof *wide + PLAIN_KEY_MAX);
     plain_put(&block, 0, plain_cell_of(room, ends + 1, plan->key, COLUMNS), RECORD_CHANNEL, wide);
     EXPECT(code == REJECT_NONE);
