@@ -22,10 +22,8 @@ enum err out_open(struct out_file *f, enum ring_backend backend, unsigned blocks
 {
     memset(f, 0, sizeof *f);
     f->fd = -1;
+    f->backend = backend;
     f->block_count = blocks;
-    enum err err = ring_open(&f->ring, backend, blocks, NULL, diag);
-    if (err != OK)
-        return err;
     f->blocks = mem_map((size_t)blocks * OUT_BLOCK, 0);
     return f->blocks ? OK : mem_fail(diag, (size_t)blocks * OUT_BLOCK, "writing results");
 }
@@ -59,7 +57,8 @@ static enum err out_wait(struct out_file *f, int block, struct diag *diag)
 {
     struct ring_done done;
     enum err err = OK;
-    while ((block < 0 ? ring_in_flight(f->ring) > 0 : f->sent[block] > 0) && ring_next(f->ring, 1, &done)) {
+    while (f->ring && (block < 0 ? ring_in_flight(f->ring) > 0 : f->sent[block] > 0) &&
+           ring_next(f->ring, 1, &done)) {
         unsigned number = (unsigned)(done.tag & 15);
         size_t size = f->sent[number];
         f->sent[number] = 0;
@@ -89,6 +88,11 @@ static enum err out_send(struct out_file *f, size_t size, struct diag *diag)
         if (sys_reserve(f->fd, f->reserved, more) == 0)
             f->reserved += more;
     }
+    if (!f->ring) {
+        enum err err = ring_open(&f->ring, f->backend, f->block_count, NULL, diag);
+        if (err != OK)
+            return err;
+    }
     int error = ring_write(f->ring, f->fd, f->blocks + (size_t)f->filling * OUT_BLOCK, size, f->offset,
                            f->offset / PAGE << 4 | f->filling);
     if (error)
@@ -110,6 +114,13 @@ enum err out_next_block(struct out_file *f, struct diag *diag)
     return out_wait(f, (int)f->filling, diag);
 }
 
+/* All of a small file. */
+static enum err out_write(struct out_file *f, struct diag *diag)
+{
+    const int error = sys_pwrite_full(f->fd, f->blocks + (size_t)f->filling * OUT_BLOCK, f->used, 0);
+    return error ? out_write_failed(diag, -error, "out.write", f->path, f->used) : OK;
+}
+
 enum err out_end(struct out_file *f, enum err err, struct diag *diag)
 {
     if (f->fd < 0)
@@ -121,7 +132,7 @@ enum err out_end(struct out_file *f, enum err err, struct diag *diag)
     if (err == OK && f->used) {
         size_t want = f->direct ? (f->used + PAGE - 1) / PAGE * PAGE : f->used;
         memset(f->blocks + (size_t)f->filling * OUT_BLOCK + f->used, 0, want - f->used);
-        err = out_send(f, want, diag);
+        err = f->offset || f->direct ? out_send(f, want, diag) : out_write(f, diag);
     }
     struct diag ignored = {0};
     enum err waited = out_wait(f, -1, err == OK ? diag : &ignored);

@@ -1,4 +1,4 @@
-/* io/sink/out_file.h: a result file that is written from its beginning to its end, through the ring.
+/* io/sink/out_file.h: a result file that is written from its beginning to its end, through a ring where it has more than one block.
  *
  *     out_open -> (out_begin -> out_put ... -> out_end) any number of times -> out_close
  *
@@ -16,7 +16,9 @@
 enum { OUT_BLOCK = 512 * 1024, OUT_BLOCKS_MAX = 4 };
 
 struct out_file {
-    struct ring *ring;
+    enum ring_backend backend;
+    struct ring *
+        ring; /* of the first file that has a second block; before it NULL: most files are smaller, and a ring costs more than they do */
     int fd;
     int direct;
     char path[4500];
