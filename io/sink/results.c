@@ -14,6 +14,9 @@
 #include "io/sink/stage.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -82,7 +85,18 @@ struct results {
     struct match *match;       /* NULL: match.csv is not asked for */
     struct sleepers *sleepers; /* borrowed; NULL: none */
     char seals[FILES][DIGEST_TEXT];
+    char digests[FILES][DIGEST_TEXT];
     struct sync_set sync; /* written, and not yet durable */
+    atomic_int file_next; /* of the class files: who writes takes it */
+    struct {              /* a thread that writes some of them; has_second */
+        pthread_t thread;
+        int runs;
+        sem_t has_written;
+        enum err written; /* once it has */
+        enum err err;     /* once it is joined: of making them durable, too */
+        struct diag diag;
+        struct sync_set sync;
+    } second;
     char match_head[4096];
 };
 
@@ -633,6 +647,8 @@ uint32_t results_largest(struct results *s, struct largest_break out[LARGEST_MAX
 typedef enum err item_fn(void *context, const struct item *item, struct diag *diag);
 static enum err merge(struct results *s, struct sleepers *sleepers, int list, item_fn *each, void *context,
                       struct diag *diag);
+
+static enum err second_join(struct results *s, struct diag *diag);
 
 /* ---- the sink ---- */
 
@@ -1191,6 +1207,7 @@ void results_close(struct results *s)
 {
     if (!s)
         return;
+    second_join(s, NULL);
     for (uint32_t i = 0; s->lanes && i < s->config.lanes; i++) {
         struct results_lane *lane = &s->lanes[i];
         lane_fini(lane);
@@ -1495,54 +1512,126 @@ static enum err write_rejects(struct results *s, struct worker_io *io, struct ou
     return err == OK ? merge(s, NULL, REJECT_FILE, write_item, &writing, diag) : err;
 }
 
-enum err results_write(struct results *s, struct worker_io *io, char digest_lines[4096], struct diag *diag)
+/* One class file; `text` is its digest. */
+static enum err write_file(struct results *s, struct worker_io *io, int file, struct out_file *f,
+                           struct digest *digest, struct digest *whole, char text[DIGEST_TEXT],
+                           struct diag *diag)
+{
+    if (file == CLASS_MATCH)
+        return match_finish(s->match, text, diag);
+    char head[4096];
+    header(s, file, head, sizeof head);
+    digest_begin(digest);
+    if (whole)
+        digest_begin(whole);
+    digest_put(digest, head, strlen(head));
+    digest_put(digest, "\n", 1);
+    enum err err = out_begin(f, stage_path(s->stage), set_names[file], 0, diag);
+    if (err == OK)
+        err = out_put(f, head, strlen(head), diag);
+    if (err == OK)
+        err = out_put(f, place_header(file), strlen(place_header(file)), diag);
+    if (err == OK)
+        err = out_put(f, "\n", 1, diag);
+    struct writing writing = {f, digest};
+    if (err == OK)
+        err = file == REJECT_FILE ? write_rejects(s, io, f, digest, diag)
+                                  : merge(s, s->sleepers, file, write_item, &writing, diag);
+    err = out_end(f, err, diag);
+    digest_end(digest, text);
+    if (whole)
+        digest_end(whole, s->seals[file]);
+    return err;
+}
+
+static int is_written(const struct results *s, int file)
+{
+    return file == CLASS_MATCH ? s->match != NULL
+                               : file != PROPOSAL_FILE || s->config.job->match.subset.given;
+}
+
+/* Files that nobody has taken yet, one after the other. */
+static enum err write_files(struct results *s, struct worker_io *io, struct sync_set *sync, struct diag *diag)
 {
     struct out_file f;
-    size_t used = 0;
-    digest_lines[0] = 0;
     enum err err = out_open(&f, s->config.backend, 2, diag);
     struct digest *digest = digest_open(), *whole = s->config.keep ? digest_open() : NULL;
     if (err == OK && (!digest || (s->config.keep && !whole)))
         err = mem_fail(diag, 0, "writing results");
     f.digest = whole;
-    f.sync = &s->sync;
-    for (int file = 0; err == OK && file < FILES; file++) {
-        if ((file == CLASS_MATCH && !s->match) ||
-            (file == PROPOSAL_FILE && !s->config.job->match.subset.given))
-            continue;
-        char head[4096], text[DIGEST_TEXT];
-        const char *name = set_names[file];
-        if (file == CLASS_MATCH) {
-            err = match_finish(s->match, text, diag);
-        } else {
-            header(s, file, head, sizeof head);
-            digest_begin(digest);
-            if (whole)
-                digest_begin(whole);
-            digest_put(digest, head, strlen(head));
-            digest_put(digest, "\n", 1);
-            err = out_begin(&f, stage_path(s->stage), name, 0, diag);
-            if (err == OK)
-                err = out_put(&f, head, strlen(head), diag);
-            if (err == OK)
-                err = out_put(&f, place_header(file), strlen(place_header(file)), diag);
-            if (err == OK)
-                err = out_put(&f, "\n", 1, diag);
-            struct writing writing = {&f, digest};
-            if (err == OK)
-                err = file == REJECT_FILE ? write_rejects(s, io, &f, digest, diag)
-                                          : merge(s, s->sleepers, file, write_item, &writing, diag);
-            err = out_end(&f, err, diag);
-            digest_end(digest, text);
-            if (whole)
-                digest_end(whole, s->seals[file]);
-        }
-        if (err == OK)
-            used += (size_t)snprintf(digest_lines + used, 4096 - used, "%s %s\n", name, text);
-    }
+    f.sync = sync;
+    int file;
+    while (err == OK && (file = atomic_fetch_add(&s->file_next, 1)) < FILES)
+        if (is_written(s, file))
+            err = write_file(s, io, file, &f, digest, whole, s->digests[file], diag);
+    if (err != OK)
+        atomic_store(&s->file_next, FILES); /* no more by the other one either */
     digest_close(digest);
     digest_close(whole);
     out_close(&f);
+    return err;
+}
+
+static void *second_main(void *argument)
+{
+    struct results *s = argument;
+    const enum err err = write_files(s, NULL, &s->second.sync, &s->second.diag);
+    s->second.err = s->second.written = err;
+    sem_post(&s->second.has_written);
+    if (err == OK)
+        s->second.err = sync_set_all(&s->second.sync, &s->second.diag);
+    return NULL;
+}
+
+/* When a run's workers are done, a core that had one is idle: it writes files beside this one, and makes its own durable while the summary is
+ * made. What is merged must lie in memory, since rows on disk are read ahead as far as one merge's memory goes, and rejects become
+ * rows of a lane while they are written. In a book the other cores have the next task. */
+static int has_second(const struct results *s)
+{
+    uint64_t rejects = 0;
+    for (int side = 0; side < SIDES; side++) {
+        uint64_t count;
+        s->config.sources[side]->ops->rejects(s->config.sources[side], &count);
+        rejects += count;
+    }
+    return s->config.lanes > 1 && !s->config.keep && !s->sleepers && !s->match && rejects == 0 &&
+           results_spilled_bytes(s) == 0;
+}
+
+static enum err second_join(struct results *s, struct diag *diag)
+{
+    if (!s->second.runs)
+        return OK;
+    pthread_join(s->second.thread, NULL);
+    sem_destroy(&s->second.has_written);
+    sync_set_drop(&s->second.sync);
+    s->second.runs = 0;
+    if (s->second.err != OK && diag)
+        *diag = s->second.diag;
+    return s->second.err;
+}
+
+enum err results_write(struct results *s, struct worker_io *io, char digest_lines[4096], struct diag *diag)
+{
+    size_t used = 0;
+    digest_lines[0] = 0;
+    atomic_store(&s->file_next, 0);
+    if (has_second(s)) {
+        sem_init(&s->second.has_written, 0, 0);
+        s->second.runs = pthread_create(&s->second.thread, NULL, second_main, s) == 0;
+        if (!s->second.runs) /* then this one writes all */
+            sem_destroy(&s->second.has_written);
+    }
+    enum err err = write_files(s, io, &s->sync, diag);
+    if (s->second.runs)
+        while (sem_wait(&s->second.has_written) != 0) {
+        }
+    if (err == OK && s->second.runs && (err = s->second.written) != OK)
+        *diag = s->second.diag;
+    for (int file = 0; err == OK && file < FILES; file++)
+        if (is_written(s, file))
+            used += (size_t)snprintf(digest_lines + used, 4096 - used, "%s %s\n", set_names[file],
+                                     s->digests[file]);
     return err;
 }
 
@@ -1591,5 +1680,7 @@ enum err results_extra(struct results *s, const char *name, const void *bytes, s
 enum err results_publish(struct results *s, struct diag *diag)
 {
     enum err err = sync_set_all(&s->sync, diag);
+    const enum err second = second_join(s, err == OK ? diag : NULL);
+    err = err == OK ? second : err;
     return err == OK ? stage_publish(s->stage, diag) : err;
 }

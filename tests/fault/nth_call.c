@@ -250,10 +250,12 @@ int main(int argc, char **argv)
     tieout = argv[1];
     scratch = argv[3];
     long step = argc > 4 ? atol(argv[4]) : 1;
-    char local[4096], channel[4096], yaml[4096];
+    char local[4096], channel[4096], yaml[4096], clean_local[4096], clean_channel[4096];
     snprintf(local, sizeof local, "%s/local.csv", argv[2]);
     snprintf(channel, sizeof channel, "%s/channel.csv", argv[2]);
     snprintf(yaml, sizeof yaml, "%s/job.yaml", argv[2]);
+    snprintf(clean_local, sizeof clean_local, "%s/clean/local.csv", argv[2]);
+    snprintf(clean_channel, sizeof clean_channel, "%s/clean/channel.csv", argv[2]);
     static char *const ways[][4] = {{"posix", "--io=posix", "--threads=1", NULL},
                                     {"uring", "--io=uring", "--threads=1", NULL},
                                     {"posix, 2 threads", "--io=posix", "--threads=2", NULL},
@@ -286,6 +288,15 @@ int main(int argc, char **argv)
         snprintf(crowd.out, sizeof crowd.out, "%s/out", scratch);
         if (way % 3 == 0)
             fail_all(&crowd, step * 6);
+        /* Without rejects two threads write the class files. */
+        struct job clean = {.name = name,
+                            .words = {tieout, "diff", clean_local, clean_channel,
+                                      "--key=channel_code,biz_order_no", "--amount=amount", out, ways[way][1],
+                                      ways[way][2], NULL}};
+        snprintf(name, sizeof name, "diff without rejects, %s", ways[way][0]);
+        snprintf(clean.out, sizeof clean.out, "%s/out", scratch);
+        if (way == 2)
+            fail_all(&clean, step * 3);
         struct job job = {.name = name,
                           .is_first = way == 0,
                           .words = {tieout, "run", yaml, "--date=2026-01-01", "--chunk=1KiB", out,

@@ -9,6 +9,7 @@ trap 'exit 130' INT TERM
 mkdir "$work/scratch"
 "$tieout" gen --rows=40 --seed=5 --order=shuffled --amount-breaks=2 --status-breaks=1 --missing=2 --extra=2 --doubles=2 \
     --local-doubles=1 --ambiguous=1 --conflicts=1 --day-cut=1 --rejects=2 "--out=$work" 2>/dev/null
+"$tieout" gen --rows=40 --seed=6 --order=shuffled --amount-breaks=2 --missing=2 --extra=2 --rejects=0 "--out=$work/clean" 2>/dev/null
 gzip -nk "$work/local.csv"
 (cd "$work" && zip -q channel.zip channel.csv)
 cp "$here/job.yaml" "$here/bill.csv" "$work"
