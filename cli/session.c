@@ -106,31 +106,38 @@ struct session {
     struct run_result *result;
     struct io_context io;
     struct worker_io *report_io;
+    uint64_t machine_memory; /* all that there is for this process */
     uint64_t memory, sort_bytes, match_bytes, ids_bytes, counts_bytes, index_bytes;
     struct aggregate_share counts; /* of a worker */
-    uint32_t threads;
+    uint32_t cores, threads;
     double began;
 };
 
+static uint64_t memory_of(const struct options *o, uint64_t machine)
+{
+    return o->given[OPTION_ID_memory] && (!machine || o->memory <= machine) ? o->memory : machine / 2;
+}
+
 uint64_t session_memory(const struct options *o)
 {
-    const uint64_t machine = topology_memory();
-    return o->given[OPTION_ID_memory] && (!machine || o->memory <= machine) ? o->memory : machine / 2;
+    return memory_of(o, topology_memory());
 }
 
 static enum err plan(struct session *s, struct diag *diag)
 {
     const struct options *o = s->options;
-    s->memory = session_memory(o);
+    s->machine_memory = topology_memory(); /* asked once, as cores are: each answer takes several files */
+    s->memory = memory_of(o, s->machine_memory);
     if (o->given[OPTION_ID_memory] && o->memory > s->memory)
         fprintf(
             stderr,
             "note: --memory is more than this machine or its cgroup has (%.0f MiB); half of that is used\n",
-            (double)topology_memory() / (1 << 20));
-    const uint32_t cores = topology_core_count();
+            (double)s->machine_memory / (1 << 20));
+    s->cores = topology_core_count();
     /* One core is left for the thread that writes the task before: sharing one with a worker it takes twice as long, and the workers
      * wait for the one that is held up. */
-    s->threads = o->threads ? (uint32_t)o->threads : cores - (s->task && s->task->is_beside && cores > 3);
+    s->threads =
+        o->threads ? (uint32_t)o->threads : s->cores - (s->task && s->task->is_beside && s->cores > 3);
     const uint64_t floor_bytes = MEMORY_PROGRAM + (uint64_t)MEMORY_WORKER * s->threads;
     if (s->memory < floor_bytes)
         return diag_set(diag, ERR_MACHINE, "memory.floor", "give --memory=SIZE more, or --threads=N fewer",
@@ -250,21 +257,34 @@ static uint32_t depth_of(const struct session *s)
     return warm == files ? 1 : DEPTH;
 }
 
+/* By what inputs are read. What lies in the page cache is there when the call returns: nothing would be under way meanwhile, and a ring
+ * of each worker's takes longer to set up than its calls save. match.csv asks for many rows at once. */
+static enum ring_backend reads_by(const struct session *s)
+{
+    const enum ring_backend backend = s->io.config.backend;
+    return backend == RING_AUTO && depth_of(s) == 1 && !s->job->write_match ? RING_POSIX : backend;
+}
+
+static const char *io_name(const struct session *s)
+{
+    return s->io.fell_back || reads_by(s) == RING_POSIX ? "posix" : "uring";
+}
+
 static struct plan plan_of(const struct session *s)
 {
-    return (struct plan){
-        .job = s->job,
-        .sources = s->sources,
-        .threads = s->threads,
-        .shards = s->options->shards > s->threads ? (uint32_t)s->options->shards : s->threads,
-        .chunk = s->io.config.chunk,
-        .depth = depth_of(s),
-        .memory = s->memory,
-        .sort_bytes = s->sort_bytes,
-        .counts_bytes = s->counts_bytes,
-        .index_bytes = s->index_bytes,
-        .spill_directory = s->out_dir,
-        .io_name = s->io.fell_back || s->io.config.backend == RING_POSIX ? "posix" : "uring"};
+    return (struct plan){.job = s->job,
+                         .sources = s->sources,
+                         .threads = s->threads,
+                         .shards =
+                             s->options->shards > s->threads ? (uint32_t)s->options->shards : s->threads,
+                         .chunk = s->io.config.chunk,
+                         .depth = depth_of(s),
+                         .memory = s->memory,
+                         .sort_bytes = s->sort_bytes,
+                         .counts_bytes = s->counts_bytes,
+                         .index_bytes = s->index_bytes,
+                         .spill_directory = s->out_dir,
+                         .io_name = io_name(s)};
 }
 
 static enum err tell_plan(struct session *s, struct diag *diag)
@@ -385,8 +405,9 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
 {
     char digest_lines[4096], *text = NULL;
     enum err err = s->task ? s->task->stage(s->task->context, SESSION_ADDS_UP, diag) : OK;
+    const struct worker_io_config io = {.backend = RING_POSIX, .chunk = s->io.config.chunk, .depth = 1};
     if (err == OK)
-        err = worker_io_open(&s->report_io, &s->io.config, NULL, diag);
+        err = worker_io_open(&s->report_io, &io, NULL, diag);
     if (err == OK)
         err = write_classes(s, digest_lines, diag);
     for (int side = 0; s->task && side < SIDES; side++)
@@ -397,8 +418,7 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
                             .out_dir = s->out_dir,
                             .digest_lines = digest_lines,
                             .threads = s->threads,
-                            .io_name =
-                                s->io.fell_back || s->io.config.backend == RING_POSIX ? "posix" : "uring",
+                            .io_name = io_name(s),
                             .spilled = results_spilled_bytes(s->results),
                             .matches_early = results_early_matches(s->results),
                             .memory = s->memory};
@@ -593,9 +613,11 @@ static enum err match(struct session *s, struct diag *diag)
     s->spill = (struct spill_config){
         .directory = results_folder(s->results),
         .backend = s->io.config.backend,
-        .cache_max = direct == DIRECT_NEVER || (direct == DIRECT_AUTO && !topology_memory_is_limited())
+        .cache_max = direct == DIRECT_NEVER ||
+                             (direct == DIRECT_AUTO && !topology_memory_is_limited(s->machine_memory))
                          ? UINT64_MAX
                          : 0};
+    s->io.config.backend = reads_by(s);
     const struct run_config run = {.job = s->job,
                                    .sources = {s->sources[LOCAL], s->sources[CHANNEL]},
                                    .index = registry_index(),
@@ -605,7 +627,7 @@ static enum err match(struct session *s, struct diag *diag)
                                    .shards = (uint32_t)s->options->shards,
                                    .batch_units = (uint32_t)s->options->batch,
                                    .depth = depth,
-                                   .pin = s->threads <= topology_core_count() && s->threads > 1,
+                                   .pin = s->threads <= s->cores && s->threads > 1,
                                    .write_match = s->job->write_match,
                                    .spill = {open_spill, spill_host_close, &s->spill},
                                    .counts_only = s->options->aggregate_only,

@@ -89,9 +89,9 @@ static uint64_t machine_memory(void)
     return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-int topology_memory_is_limited(void)
+int topology_memory_is_limited(uint64_t memory)
 {
-    return topology_memory() < machine_memory();
+    return memory < machine_memory();
 }
 
 uint64_t topology_memory_spare(uint64_t *all)

@@ -194,6 +194,9 @@ else
     code=0
     "$no_uring" register "$tieout" "$@" --io=auto --out=plain >stdout 2>stderr || code=$?
     judge "only its registrations refused" "$code" 1 plain
+    code=0
+    "$no_uring" setup "$tieout" diff day/local.csv day/channel.csv --key=channel_code,biz_order_no --amount=amount --threads=2 --out=plain/warm >stdout 2>stderr || code=$?
+    if [ "$code" -ne 1 ] || grep -q io_uring stderr; then bad "files in the page cache: exit $code, or io_uring was wanted"; fi
 fi
 
 # More files than descriptors: they are opened in turn, by the readers and by the manifest.
