@@ -36,7 +36,7 @@ static inline __attribute__((always_inline)) void quick_load(struct quick *q, co
                         .chunk_mask = (1u << t->shift) - 1,
                         .free = t->free,
                         .used = t->used,
-                        .used_max = t->chunk_count << t->shift,
+                        .used_max = t->room,
                         .left_count = s->left_count,
                         .keys = t->table.keys,
                         .keys_top = t->table.keys,

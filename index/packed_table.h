@@ -20,6 +20,7 @@
 enum {
     PACKED_CHUNK_SHIFT = 16, /* 2 MiB, so that huge pages can carry them */
     PACKED_CHUNK_SMALL_SHIFT = 11,
+    PACKED_FIRST = 8192, /* records of the first chunk, where they are large, as long as these are enough */
     PACKED_ESCAPED_SHIFT = 57
 };
 #define PACKED_ESCAPED (UINT64_C(1) << PACKED_ESCAPED_SHIFT)
@@ -28,6 +29,7 @@ struct packed_table {
     struct table table;     /* heads are numbers of records */
     struct packed **chunks; /* pointers for chunk_room */
     uint32_t chunk_count, chunk_room, shift;
+    uint32_t room; /* records that the chunks hold */
     uint32_t used; /* records that were given out once */
     uint32_t free; /* the one that left last; its `sigma` says the next; NO_ENTRY: none */
     int huge;
@@ -66,7 +68,7 @@ static inline uint32_t packed_tag(uint64_t hash)
 static inline int packed_has_room(const struct packed_table *table)
 {
     return (table->table.keys < table->table.keys_max) &
-           ((table->free != NO_ENTRY) | (table->used < table->chunk_count << table->shift));
+           ((table->free != NO_ENTRY) | (table->used < table->room));
 }
 
 struct packed_found {

@@ -3,7 +3,7 @@
 #include "index/packed_table.h"
 #include "tests/support/check_test.h"
 
-enum { KEYS = 6000 };
+enum { KEYS = 20000 }; /* more than a first chunk has records */
 
 static struct packed records[KEYS];
 static int inside[KEYS];
@@ -46,9 +46,9 @@ static void churn(int huge, uint64_t seed)
         inside[i] = 0;
     }
     EXPECT(all_there(&table));
-    for (uint32_t step = 0; step < 60000; step++) {
+    for (uint32_t step = 0; step < 180000; step++) {
         /* Mostly full, mostly empty, and back. */
-        const uint32_t i = (uint32_t)prng_below(&prng, KEYS), fill = step / 10000 % 2 ? 3 : 8;
+        const uint32_t i = (uint32_t)prng_below(&prng, KEYS), fill = step / 40000 % 2 ? 3 : 8;
         const uint64_t hash = hash_of(&table, i);
         if (!inside[i] && prng_below(&prng, 10) < fill) {
             while (!packed_has_room(&table)) {
@@ -63,9 +63,10 @@ static void churn(int huge, uint64_t seed)
             packed_remove(&table, hash, &found);
             inside[i] = 0;
         }
-        if (step % 9000 == 8999)
+        if (step % 30000 == 29999)
             EXPECT(all_there(&table));
     }
+    EXPECT(table.used > PACKED_FIRST);
     packed_table_fini(&table);
     EXPECT(packed_table_bytes(&table) == 0);
 }
