@@ -602,6 +602,11 @@ static void end_turn(void *context)
     s->is_over = 1;
 }
 
+static void make_files(void *context)
+{
+    results_make(((struct session *)context)->results);
+}
+
 /* Every row is read and every record judged and added up. */
 static enum err match(struct session *s, struct diag *diag)
 {
@@ -652,6 +657,8 @@ static enum err match(struct session *s, struct diag *diag)
                                    .progress = isatty(2) ? show_progress : NULL,
                                    .progress_context = &s->progress_shown,
                                    .turn = {wait_turn, end_turn, s},
+                                   .meanwhile = s->options->aggregate_only ? NULL : make_files,
+                                   .meanwhile_context = s,
                                    .interrupted = signals_interrupted};
     return run_start(&s->result, &run, diag);
 }

@@ -917,6 +917,8 @@ enum err run_start(struct run_result **out, const struct run_config *config, str
             config->turn.wait(config->turn.context);
         run.started_at = run_seconds();
         pthread_mutex_unlock(&run.claim_lock);
+        if (!run.called_off && config->meanwhile)
+            config->meanwhile(config->meanwhile_context);
         if (!run.called_off)
             watch(&run);
         for (uint32_t i = 0; i < started; i++)

@@ -80,6 +80,9 @@ struct run_config {
                      const struct run_progress *progress); /* may be NULL; about five times a second */
     void *progress_context;
     struct run_turn turn;
+    void (*meanwhile)(
+        void *context); /* called once, by run_start's thread, when the workers have begun; may be NULL */
+    void *meanwhile_context;
     const volatile int *interrupted; /* set by a signal handler; may be NULL */
 };
 

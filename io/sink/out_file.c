@@ -39,13 +39,19 @@ void out_close(struct out_file *f)
     f->fd = -1;
 }
 
-enum err out_begin(struct out_file *f, const char *directory, const char *name, int direct, struct diag *diag)
+int out_make(const char *path, int is_made)
+{
+    return sys_open(path, O_WRONLY | O_NOFOLLOW | (is_made ? 0 : O_CREAT | O_EXCL), 0600);
+}
+
+enum err out_begin(struct out_file *f, const char *directory, const char *name, int direct, int is_made,
+                   struct diag *diag)
 {
     snprintf(f->path, sizeof f->path, "%s/%s", directory, name);
     f->used = 0;
     f->offset = 0;
     f->reserved = 0;
-    f->fd = sys_open(f->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    f->fd = out_make(f->path, is_made);
     if (f->fd < 0)
         return diag_set_errno(diag, -f->fd, "out.open", "%s: cannot make it", f->path);
     f->direct = direct && sys_direct(f->fd, 1) == 0;

@@ -34,8 +34,11 @@ struct out_file {
 };
 
 enum err out_open(struct out_file *file, enum ring_backend backend, unsigned blocks, struct diag *diag);
-enum err out_begin(struct out_file *file, const char *directory, const char *name, int direct,
+/* `is_made`: it is there, and empty. */
+enum err out_begin(struct out_file *file, const char *directory, const char *name, int direct, int is_made,
                    struct diag *diag);
+/* For a file of results: it must not be there, unless it was made before. A descriptor, or -errno. */
+int out_make(const char *path, int is_made);
 enum err out_next_block(struct out_file *file, struct diag *diag);
 static inline enum err out_put(struct out_file *file, const void *bytes, size_t size, struct diag *diag)
 {

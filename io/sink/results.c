@@ -33,10 +33,12 @@ enum {
     LISTS = BOOK_LISTS + BOOKS
 };
 
+static const char certificate[] = "certificate.json"; /* only where it is asked for */
 static const char *const set_names[] = {
-    "match.csv",     "mismatch.csv",  "missing.csv",  "extra.csv",        "suspense.csv",
-    "duplicate.csv", "ambiguous.csv", "excluded.csv", "reject.csv",       "proposal.csv",
-    "aggregate.csv", "summary.json",  "stats.json",   "certificate.json", NULL};
+    "match.csv",     "mismatch.csv",  "missing.csv",  "extra.csv",  "suspense.csv",
+    "duplicate.csv", "ambiguous.csv", "excluded.csv", "reject.csv", "proposal.csv",
+    "aggregate.csv", "summary.json",  "stats.json",   certificate,  NULL};
+enum { NAMES = sizeof set_names / sizeof *set_names - 1 };
 
 /* An item in a lane: this head, the key, the row without its places, the places. 4-byte aligned. */
 struct item {
@@ -86,6 +88,7 @@ struct results {
     struct sleepers *sleepers; /* borrowed; NULL: none */
     char seals[FILES][DIGEST_TEXT];
     char digests[FILES][DIGEST_TEXT];
+    uint8_t made[NAMES];  /* by set_names: it is there, and empty */
     struct sync_set sync; /* written, and not yet durable */
     atomic_int file_next; /* of the class files: who writes takes it */
     struct {              /* a thread that writes some of them; has_second */
@@ -1512,6 +1515,44 @@ static enum err write_rejects(struct results *s, struct worker_io *io, struct ou
     return err == OK ? merge(s, NULL, REJECT_FILE, write_item, &writing, diag) : err;
 }
 
+static int is_written(const struct results *s, int file)
+{
+    return file == CLASS_MATCH ? s->match != NULL
+                               : file != PROPOSAL_FILE || s->config.job->match.subset.given;
+}
+
+static int number_of(const char *name)
+{
+    for (int i = 0; i < NAMES; i++)
+        if (strcmp(set_names[i], name) == 0)
+            return i;
+    return NAMES;
+}
+
+/* 1: the file was made before, and is the caller's to write now. */
+static int take_made(struct results *s, int name)
+{
+    const int made = name < NAMES && s->made[name];
+    if (made)
+        s->made[name] = 0;
+    return made;
+}
+
+void results_make(struct results *s)
+{
+    for (int name = CLASS_MATCH + 1; name < NAMES && set_names[name] != certificate; name++) {
+        char path[4500];
+        if (name < FILES && !is_written(s, name))
+            continue;
+        snprintf(path, sizeof path, "%s/%s", stage_path(s->stage), set_names[name]);
+        const int fd = out_make(path, 0);
+        if (fd < 0)
+            return;
+        sys_close(fd);
+        s->made[name] = 1;
+    }
+}
+
 /* One class file; `text` is its digest. */
 static enum err write_file(struct results *s, struct worker_io *io, int file, struct out_file *f,
                            struct digest *digest, struct digest *whole, char text[DIGEST_TEXT],
@@ -1526,7 +1567,7 @@ static enum err write_file(struct results *s, struct worker_io *io, int file, st
         digest_begin(whole);
     digest_put(digest, head, strlen(head));
     digest_put(digest, "\n", 1);
-    enum err err = out_begin(f, stage_path(s->stage), set_names[file], 0, diag);
+    enum err err = out_begin(f, stage_path(s->stage), set_names[file], 0, take_made(s, file), diag);
     if (err == OK)
         err = out_put(f, head, strlen(head), diag);
     if (err == OK)
@@ -1542,12 +1583,6 @@ static enum err write_file(struct results *s, struct worker_io *io, int file, st
     if (whole)
         digest_end(whole, s->seals[file]);
     return err;
-}
-
-static int is_written(const struct results *s, int file)
-{
-    return file == CLASS_MATCH ? s->match != NULL
-                               : file != PROPOSAL_FILE || s->config.job->match.subset.given;
 }
 
 /* Files that nobody has taken yet, one after the other. */
@@ -1648,7 +1683,7 @@ enum err results_extra_begin(struct results *s, struct results_extra_file *file,
 {
     file->size = 0;
     snprintf(file->path, sizeof file->path, "%s/%s", stage_path(s->stage), name);
-    file->fd = sys_open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+    file->fd = out_make(file->path, take_made(s, number_of(name)));
     return file->fd < 0 ? diag_set_errno(diag, -file->fd, "out.open", "%s: cannot make it", file->path) : OK;
 }
 
@@ -1679,6 +1714,8 @@ enum err results_extra(struct results *s, const char *name, const void *bytes, s
 
 enum err results_publish(struct results *s, struct diag *diag)
 {
+    for (int name = 0; name < NAMES; name++)
+        CHECK2(!s->made[name], name, 0); /* an empty file would be no result */
     enum err err = sync_set_all(&s->sync, diag);
     const enum err second = second_join(s, err == OK ? diag : NULL);
     err = err == OK ? second : err;

@@ -55,6 +55,9 @@ struct largest_break {
 
 enum err results_open(struct results **out, const struct results_config *config, struct diag *diag);
 struct sink *results_sink(struct results *results);
+/* Makes the files that will be written, empty, while the workers read and judge: behind them all wait for it. What cannot be made is made, or
+ * told, when it is written. Optional; aggregate.csv, summary.json and stats.json must follow by results_extra then. */
+void results_make(struct results *results);
 const struct keep_task *results_keep(const struct results *results);
 /* The staging directory: where a run's files without a name may be made. */
 const char *results_folder(const struct results *results);
