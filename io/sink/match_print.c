@@ -7,6 +7,11 @@
 #include "io/sink/cell_text.h"
 #include "io/sink/match_early.h"
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#if defined(__SSSE3__)
+#include <tmmintrin.h>
+#endif
 
 static enum err grow_text(char **text, size_t used, size_t *room, size_t more, struct diag *diag)
 {
@@ -46,34 +51,75 @@ enum err match_whole_key(struct match *m, struct row_key *to, uint32_t range, co
     return OK;
 }
 
-static inline char *put_digits(char *at, uint64_t digits)
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+/* The digits of two numbers below 10^8, as numbers, the first one's first digit in front. */
+static inline bytes16 digits_of(uint64_t first, uint64_t second)
 {
-    digits |= 0x3030303030303030;
-    for (unsigned i = 0; i < 8; i++)
-        at[i] = (char)(digits >> (8 * i));
-    return at + 8;
+#if defined(__SSSE3__)
+    /* Halves by 10000, these by 100, those by 10, each step in lanes half as wide. */
+    const __m128i both = _mm_set_epi64x((int64_t)second, (int64_t)first),
+                  high = _mm_srli_epi64(_mm_mul_epu32(both, _mm_set1_epi64x(3518437209)), 45),
+                  low = _mm_sub_epi64(both, _mm_mul_epu32(high, _mm_set1_epi64x(10000))),
+                  halves = _mm_or_si128(high, _mm_slli_epi64(low, 32)),
+                  hundreds = _mm_srli_epi32(_mm_mulhi_epu16(halves, _mm_set1_epi32(5243)), 3),
+                  rest = _mm_sub_epi32(halves, _mm_mullo_epi16(hundreds, _mm_set1_epi32(100))),
+                  pairs = _mm_or_si128(hundreds, _mm_slli_epi32(rest, 16)),
+                  tens = _mm_mulhi_epu16(pairs, _mm_set1_epi16(6554)),
+                  ones = _mm_sub_epi16(pairs, _mm_mullo_epi16(tens, _mm_set1_epi16(10)));
+    return (bytes16)_mm_or_si128(tens, _mm_slli_epi16(ones, 8));
+#else
+    const uint64_t digits[2] = {EIGHT_DIGITS(first), EIGHT_DIGITS(second)};
+    bytes16 both;
+    memcpy(&both, digits, sizeof both);
+    return both;
+#endif
 }
 
-/* How many of a number's eight digits are zeros in front. Its last digit stays, if it is a zero. */
-static inline unsigned zeros_before(uint64_t digits)
+/* How many of the first digits are zeros, up to `max`. */
+static inline unsigned zeros_before(bytes16 digits, unsigned max)
 {
-    return (unsigned)__builtin_ctzll(digits | (uint64_t)1 << 56) / 8;
+#if defined(__SSSE3__)
+    const unsigned others = (unsigned)_mm_movemask_epi8(_mm_cmpgt_epi8((__m128i)digits, _mm_setzero_si128()));
+    return (unsigned)__builtin_ctz(others | 1u << max);
+#else
+    unsigned zeros = 0;
+    while (zeros < max && digits[zeros] == 0)
+        zeros++;
+    return zeros;
+#endif
 }
 
-/* May write eight bytes behind the number. */
+/* Writes sixteen bytes: those of a text from byte `skip` on, and any. */
+static inline void put_from(char *at, bytes16 text, unsigned skip)
+{
+#if defined(__SSSE3__)
+    static const uint8_t moves[32] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const __m128i move = _mm_loadu_si128((const __m128i *)(moves + skip));
+    _mm_storeu_si128((__m128i *)at, _mm_shuffle_epi8((__m128i)text, move));
+#else
+    uint8_t room[32] = {0};
+    memcpy(room, &text, 16);
+    memcpy(at, room + skip, 16);
+#endif
+}
+
+enum { EIGHT = 100000000 };
+
+/* Of a number below 10^16. May write sixteen bytes behind it. */
+static inline char *put_sixteen(char *at, uint64_t value)
+{
+    const bytes16 digits = digits_of(value / EIGHT, value % EIGHT);
+    const unsigned zeros = zeros_before(digits, 15);
+    put_from(at, digits + '0', zeros);
+    return at + 16 - zeros;
+}
+
 static inline char *put_number(char *at, uint64_t value)
 {
-    enum { BASE = 100000000 };
-    if (__builtin_expect(value >= (uint64_t)BASE * BASE, 0)) {
-        at = put_number(at, value / ((uint64_t)BASE * BASE));
-        at = put_digits(at, EIGHT_DIGITS(value / BASE % BASE));
-        return put_digits(at, EIGHT_DIGITS(value % BASE));
-    }
-    const uint64_t high = value / BASE, low = value % BASE, digits = EIGHT_DIGITS(high ? high : low);
-    const unsigned zeros = zeros_before(digits);
-    put_digits(at, digits >> (8 * zeros));
-    at += 8 - zeros;
-    return high ? put_digits(at, EIGHT_DIGITS(low)) : at;
+    if (UNLIKELY(value >= (uint64_t)EIGHT * EIGHT))
+        return at + sprintf(at, "%" PRIu64, value);
+    return put_sixteen(at, value);
 }
 
 /* Makes names[side] that of the file in which a place lies. */
@@ -85,14 +131,15 @@ static enum err know_name(struct match *m, struct ranging *r, enum side side, ui
         return OK;
     const struct source *source = m->config.sources[side];
     struct span shown = span_of(source->ops->place_file(source, place, &name->begin, &name->size));
-    char *grown = mem_grow(name->text, CELL_ROOM(shown.size) + 2 + NAME_SHORT);
+    char *grown = mem_grow(name->text, 1 + CELL_ROOM(shown.size) + 2 + NAME_SHORT);
     if (!grown) {
         name->size = 0;
         return mem_fail(diag, CELL_ROOM(shown.size), "a file's name");
     }
     name->text = grown;
     name->quoted = cell_wants_quotes(shown);
-    char *at = cell_write(grown, shown, 0);
+    *grown = ',';
+    char *at = cell_write(grown + 1, shown, 0);
     at -= name->quoted; /* the closing quote comes behind the place */
     *at++ = ':';
     name->text_size = (size_t)(at - grown);
@@ -121,7 +168,6 @@ static enum err put_odd_place(struct match *m, struct ranging *r, struct worker_
 
 static inline char *put_place(char *at, const struct place_name *name, uint64_t place, uint64_t line)
 {
-    *at++ = ',';
     if (__builtin_expect(name->text_size <= NAME_SHORT, 1)) /* of a size that the compiler knows */
         memcpy(at, name->text, NAME_SHORT);
     else
@@ -168,7 +214,6 @@ static char *put_day(char *at, struct ranging *r, uint16_t day)
 }
 
 /* The first CELL_SLACK bytes of a text, which may be read. */
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
 struct cell_bytes {
     bytes16 low, high;
 };
@@ -399,11 +444,21 @@ static void make_mould(const struct match *m, struct ranging *r, uint32_t range,
 }
 
 /* Pieces of a mould have their whole room to be read. */
-static inline char *put_piece(char *at, const char *piece, uint32_t size, size_t step)
+static inline char *put_piece(char *at, const char *piece, uint32_t size, uint32_t step)
 {
-    for (uint32_t k = 0; k < size; k += (uint32_t)step)
+    memcpy(at, piece, step);
+    for (uint32_t k = step; k < size; k += step)
         memcpy(at + k, piece + k, step);
     return at + size;
+}
+
+/* A mould is there only while names are as short as this wants them, and without quotes. */
+static inline char *cast_place(char *at, const struct place_name *name, uint64_t place, uint64_t line)
+{
+    memcpy(at, name->text, NAME_SHORT);
+    at = put_sixteen(at + name->text_size, line);
+    *at++ = '@';
+    return put_sixteen(at, place);
 }
 
 /* A row that is cast has fewer bytes. */
@@ -436,21 +491,24 @@ static inline __attribute__((always_inline)) int cast_row(const struct mould *d,
     at = put_piece(at + d->tail_size, d->second, d->second_size, 16);
     cell_store(at, c->number);
     at = put_piece(at + c->number_size, d->third, d->third_size, 16);
-    /* The amount twice, from registers. */
-    const uint64_t digits = EIGHT_DIGITS(whole);
-    const unsigned zeros = zeros_before(digits);
-    const char cents[4] = {'.', (char)('0' + part / 10), (char)('0' + part % 10), ','};
+    /* The amount twice, from a register. Behind its eight digits a zero becomes the point, and the one behind the cents a comma. */
+    enum { POINT = 8, COMMA = 11 };
+    bytes16 signs = {0};
+    signs += '0';
+    signs[POINT] = '.';
+    signs[COMMA] = ',';
+    const bytes16 digits = digits_of(whole, part * 100000);
+    const unsigned zeros = zeros_before(digits, POINT - 1);
     for (int side = 0; side < SIDES; side++) {
         *at = '-';
         at += c->amount < 0;
-        put_digits(at, digits >> (8 * zeros));
-        memcpy(at + 8 - zeros, cents, sizeof cents);
-        at += 8 - zeros + sizeof cents;
+        put_from(at, digits + signs, zeros);
+        at += COMMA + 1 - zeros;
     }
     at = put_piece(at, d->last, d->last_size, CELL_SLACK);
     r->row_size = (uint32_t)(at - begin);
-    at = put_place(at, &r->names[LOCAL], c->local_place, c->local_line);
-    at = put_place(at, &r->names[CHANNEL], c->channel_place, c->channel_line);
+    at = cast_place(at, &r->names[LOCAL], local_at, c->local_line);
+    at = cast_place(at, &r->names[CHANNEL], channel_at, c->channel_line);
     *at++ = '\n';
     r->text_used = (size_t)(at - r->text);
     return 1;
@@ -487,19 +545,49 @@ static inline int cast_pair(const struct mould *d, struct ranging *r, const uint
     return cast_row(d, r, &cast);
 }
 
-/* The digits of a number behind the first `skip` ones, in registers. */
-static inline struct cell_bytes digits_from(struct early_number number, unsigned skip)
+/* Where the bytes of a joined row's number stand in its two words, and of the channel's own number: two digits each, the first ones first;
+ * behind them none. Of the own number the last byte stands last, whatever its size. */
+enum { NO_BYTE = 0x80 };
+static const uint8_t order_of_number[32] = {7,       6,       5,       4,       3,       2,       1,
+                                            0,       15,      14,      13,      12,      11,      10,
+                                            NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE,
+                                            NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE,
+                                            NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE},
+                     order_of_own[32] = {2,       3,       4,       5,       6,       7,       8,
+                                         9,       10,      11,      12,      13,      14,      15,
+                                         NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE,
+                                         NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE,
+                                         NO_BYTE, NO_BYTE, NO_BYTE, NO_BYTE};
+
+/* The digits of a number behind the first `skip` ones, as text. */
+static inline struct cell_bytes digits_from(bytes16 words, const uint8_t order[32], unsigned skip)
 {
-    unsigned __int128 all = (unsigned __int128)number.high << 64 | number.low << 16;
-    all <<= 4 * skip;
-    const uint64_t high = (uint64_t)(all >> 64), low = (uint64_t)all,
-                   low_half[2] = {spread_nibbles((uint32_t)(high >> 32)), spread_nibbles((uint32_t)high)},
-                   high_half[2] = {spread_nibbles((uint32_t)(low >> 32)), spread_nibbles((uint32_t)low)};
     struct cell_bytes b;
-    memcpy(&b.low, low_half, sizeof low_half);
-    memcpy(&b.high, high_half, sizeof high_half);
+#if defined(__SSSE3__)
+    const __m128i nibbles = _mm_set1_epi8(15), zeros = _mm_set1_epi8('0'),
+                  bytes =
+                      _mm_shuffle_epi8((__m128i)words, _mm_loadu_si128((const __m128i *)(order + skip / 2)));
+    __m128i first = _mm_and_si128(_mm_srli_epi16(bytes, 4), nibbles), second = _mm_and_si128(bytes, nibbles);
+    if (skip % 2) { /* as it is for all rows of a mould */
+        const __m128i third = _mm_srli_si128(first, 1);
+        first = second;
+        second = third;
+    }
+    b.low = (bytes16)_mm_or_si128(_mm_unpacklo_epi8(first, second), zeros);
+    b.high = (bytes16)_mm_or_si128(_mm_unpackhi_epi8(first, second), zeros);
+#else
+    uint8_t bytes[16], text[CELL_SLACK];
+    memcpy(bytes, &words, sizeof bytes);
+    for (unsigned i = 0; i < CELL_SLACK; i++) {
+        const unsigned at = skip + i, of = at / 2 < 32 ? order[at / 2] : NO_BYTE;
+        text[i] = (uint8_t)('0' + (of == NO_BYTE ? 0 : at % 2 ? bytes[of] & 15 : bytes[of] >> 4));
+    }
+    b = cell_load(text);
+#endif
     return b;
 }
+
+_Static_assert(offsetof(struct joined_row, high) == 0 && offsetof(struct joined_row, low) == 8, "a number");
 
 /* The same of a row that was joined, both of whose numbers are digits. */
 static inline int cast_joined(const struct mould *d, struct ranging *r, const struct early *e,
@@ -516,16 +604,17 @@ static inline int cast_joined(const struct mould *d, struct ranging *r, const st
                 (d->lead_size && s->digits == s->size && d->lead[d->lead_size - 1] != '0' + first),
             0))
         return 0;
-    const struct early_number number = early_number((row->own[0] >> 16 << 16) | own, row->own[1]);
-    const struct cast cast = {
-        .tail = digits_from((struct early_number){row->high, row->low >> 16}, s->digits - d->tail_size),
-        .number = digits_from(number, 0),
-        .number_size = own,
-        .amount = row->amount,
-        .local_place = joined_place(row),
-        .local_line = joined_line(row),
-        .channel_place = c & MAX40,
-        .channel_line = row->channel_line};
+    bytes16 number, own_number;
+    memcpy(&number, row, sizeof number);
+    memcpy(&own_number, row->own, sizeof own_number);
+    const struct cast cast = {.tail = digits_from(number, order_of_number, s->digits - d->tail_size),
+                              .number = digits_from(own_number, order_of_own, PACKED_KEY_MAX - own),
+                              .number_size = own,
+                              .amount = row->amount,
+                              .local_place = joined_place(row),
+                              .local_line = joined_line(row),
+                              .channel_place = c & MAX40,
+                              .channel_line = row->channel_line};
     return cast_row(d, r, &cast);
 }
 

@@ -8,6 +8,9 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 enum { RESERVE_MIN = 4 << 20, RESERVE_MAX = 256 << 20, HUGE_MIN = 2 << 20 };
 
@@ -120,6 +123,26 @@ static enum err wait_for(struct stretch_file *f, struct stretch_lane *lane, int 
     return err;
 }
 
+/* Into a block, which only the disk reads: past the cache where the machine can, so that what is there stays and no line is fetched to be
+ * overwritten. */
+static void copy_past_cache(char *to, const char *from, size_t size)
+{
+#if defined(__SSE2__)
+    enum { LINE = 64 };
+    const size_t odd = -(uintptr_t)to % LINE, before = odd < size ? odd : size;
+    memcpy(to, from, before);
+    to += before, from += before, size -= before;
+    for (; size >= LINE; size -= LINE, to += LINE, from += LINE) {
+        __m128i line[4];
+        memcpy(line, from, sizeof line);
+        for (int i = 0; i < 4; i++)
+            _mm_stream_si128((__m128i *)to + i, line[i]);
+    }
+    _mm_sfence();
+#endif
+    memcpy(to, from, size);
+}
+
 enum err stretch_write(struct stretch_file *f, uint32_t number, const struct stretch *s, const char *bytes,
                        struct diag *diag)
 {
@@ -132,7 +155,10 @@ enum err stretch_write(struct stretch_file *f, uint32_t number, const struct str
         const size_t size = s->end - at < f->config.block ? s->end - at : f->config.block;
         char *const block = lane->blocks + lane->filling * f->config.block;
         memcpy(block, s->head, head);
-        memcpy(block + head, bytes, size - head);
+        if (atomic_load_explicit(&f->direct, memory_order_relaxed))
+            copy_past_cache(block + head, bytes, size - head);
+        else
+            memcpy(block + head, bytes, size - head);
         bytes += size - head;
         head = 0;
         int error = ring_write(lane->ring, f->fd, block, size, at,
