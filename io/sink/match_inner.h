@@ -24,7 +24,6 @@
 enum {
     AHEAD = 16,        /* items that are asked for ahead */
     SAMPLE_MAX = 8192, /* of one lane */
-    LATE = 16,         /* rows between a row's printing and what else is done with it */
     CELL_SLACK = 32,   /* bytes behind items and keys that may be read */
     NAME_SHORT = 64    /* bytes of a file's name that are copied whatever its size */
 };
@@ -210,11 +209,7 @@ struct ranging {
     char *hashed; /* behind a piece's room, the same without their places: what the digest holds of them */
     size_t hashed_used, hashed_room;
     struct pieces_part part_of_digest;
-    uint32_t row_size; /* of the row printed last, without its places */
-    struct {
-        uint64_t at;
-        uint32_t size;
-    } late[LATE]; /* rows that are printed and not yet in `hashed` */
+    uint32_t row_size; /* of the row that print_pair printed last, without its places */
     struct stretch stretch;
     struct row_key key;
     struct row_marks marks; /* of the row that print_pair printed last */
@@ -233,9 +228,6 @@ enum err match_whole_key(struct match *m, struct row_key *to, uint32_t range, co
 enum err match_print_pair(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                           const uint8_t *item, struct diag *diag);
 enum err match_print_row(struct ranging *r, const uint8_t *item, struct diag *diag);
-/* What the digest holds of rows that are printed. Some rows later: what is copied while it is still on its way into the cache
- * holds everything up. */
-enum err match_hash_late(struct ranging *r, unsigned count, struct diag *diag);
 
 /* ---- match_ranges.c ---- */
 

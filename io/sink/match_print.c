@@ -90,17 +90,17 @@ static inline unsigned zeros_before(bytes16 digits, unsigned max)
 #endif
 }
 
-/* Writes sixteen bytes: those of a text from byte `skip` on, and any. */
-static inline void put_from(char *at, bytes16 text, unsigned skip)
+/* A text from byte `skip` on, up to 16, and any bytes behind it. */
+static inline bytes16 text_from(bytes16 text, unsigned skip)
 {
 #if defined(__SSSE3__)
     static const uint8_t moves[32] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    const __m128i move = _mm_loadu_si128((const __m128i *)(moves + skip));
-    _mm_storeu_si128((__m128i *)at, _mm_shuffle_epi8((__m128i)text, move));
+    return (bytes16)_mm_shuffle_epi8((__m128i)text, _mm_loadu_si128((const __m128i *)(moves + skip)));
 #else
     uint8_t room[32] = {0};
     memcpy(room, &text, 16);
-    memcpy(at, room + skip, 16);
+    memcpy(&text, room + skip, 16);
+    return text;
 #endif
 }
 
@@ -111,7 +111,8 @@ static inline char *put_sixteen(char *at, uint64_t value)
 {
     const bytes16 digits = digits_of(value / EIGHT, value % EIGHT);
     const unsigned zeros = zeros_before(digits, 15);
-    put_from(at, digits + '0', zeros);
+    const bytes16 text = text_from(digits + '0', zeros);
+    memcpy(at, &text, sizeof text);
     return at + 16 - zeros;
 }
 
@@ -443,12 +444,40 @@ static void make_mould(const struct match *m, struct ranging *r, uint32_t range,
         d->range = range + 1;
 }
 
-/* Pieces of a mould have their whole room to be read. */
-static inline char *put_piece(char *at, const char *piece, uint32_t size, uint32_t step)
+/* A row without its places goes to where it is printed and to what the digest holds, at the same time: what was just stored in
+ * pieces is not there yet to be copied. */
+struct both {
+    char *text, *hashed;
+};
+
+static inline void put_both(struct both to, size_t at, bytes16 bytes)
 {
-    memcpy(at, piece, step);
-    for (uint32_t k = step; k < size; k += step)
-        memcpy(at + k, piece + k, step);
+    memcpy(to.text + at, &bytes, sizeof bytes);
+    memcpy(to.hashed + at, &bytes, sizeof bytes);
+}
+
+static inline void put_cell_both(struct both to, size_t at, struct cell_bytes b)
+{
+    put_both(to, at, b.low);
+    put_both(to, at + 16, b.high);
+}
+
+static inline void put_bytes_both(struct both to, size_t at, const char *from, size_t size)
+{
+    for (size_t i = 0; i < size; i += 16) {
+        bytes16 bytes;
+        memcpy(&bytes, from + i, sizeof bytes);
+        put_both(to, at + i, bytes);
+    }
+}
+
+/* Of a piece of a mould, whose room is read whole or half. Where the next one goes. */
+static inline __attribute__((always_inline)) size_t put_piece(struct both to, size_t at, const char *piece,
+                                                              uint32_t size, size_t room)
+{
+    put_bytes_both(to, at, piece, room / 2);
+    if (size > room / 2)
+        put_bytes_both(to, at + room / 2, piece + room / 2, room / 2);
     return at + size;
 }
 
@@ -464,6 +493,12 @@ static inline char *cast_place(char *at, const struct place_name *name, uint64_t
 /* A row that is cast has fewer bytes. */
 enum { CAST_ROOM = MOULD_FIRST + 2 * MOULD_MIDDLE + MOULD_LAST + 2 * NAME_SHORT + 512 };
 
+static inline enum err cast_room(struct ranging *r, struct diag *diag)
+{
+    const enum err err = grow_text(&r->text, r->text_used, &r->text_room, CAST_ROOM, diag);
+    return err == OK ? grow_text(&r->hashed, r->hashed_used, &r->hashed_room, CAST_ROOM, diag) : err;
+}
+
 /* What differs between rows of a mould. */
 struct cast {
     struct cell_bytes tail, number;
@@ -472,7 +507,7 @@ struct cast {
     uint64_t local_place, local_line, channel_place, channel_line;
 };
 
-/* Casts a row whose texts stand in it as they are; 0: its amount or places are not as the mould wants them. `r->text` has room. */
+/* Casts a row whose texts stand in it as they are; 0: its amount or places are not as the mould wants them. There is room. */
 static inline __attribute__((always_inline)) int cast_row(const struct mould *d, struct ranging *r,
                                                           const struct cast *c)
 {
@@ -485,12 +520,12 @@ static inline __attribute__((always_inline)) int cast_row(const struct mould *d,
                              local_at >= r->names[LOCAL].size || channel_at >= r->names[CHANNEL].size,
                          0))
         return 0;
-    char *const begin = r->text + r->text_used;
-    char *at = put_piece(begin, d->first, d->first_size, CELL_SLACK);
-    cell_store(at, c->tail);
-    at = put_piece(at + d->tail_size, d->second, d->second_size, 16);
-    cell_store(at, c->number);
-    at = put_piece(at + c->number_size, d->third, d->third_size, 16);
+    const struct both to = {r->text + r->text_used, r->hashed + r->hashed_used};
+    size_t size = put_piece(to, 0, d->first, d->first_size, MOULD_FIRST);
+    put_cell_both(to, size, c->tail);
+    size = put_piece(to, size + d->tail_size, d->second, d->second_size, MOULD_MIDDLE);
+    put_cell_both(to, size, c->number);
+    size = put_piece(to, size + c->number_size, d->third, d->third_size, MOULD_MIDDLE);
     /* The amount twice, from a register. Behind its eight digits a zero becomes the point, and the one behind the cents a comma. */
     enum { POINT = 8, COMMA = 11 };
     bytes16 signs = {0};
@@ -499,14 +534,17 @@ static inline __attribute__((always_inline)) int cast_row(const struct mould *d,
     signs[COMMA] = ',';
     const bytes16 digits = digits_of(whole, part * 100000);
     const unsigned zeros = zeros_before(digits, POINT - 1);
+    const bytes16 amount_text = text_from(digits + signs, zeros);
     for (int side = 0; side < SIDES; side++) {
-        *at = '-';
-        at += c->amount < 0;
-        put_from(at, digits + signs, zeros);
-        at += COMMA + 1 - zeros;
+        to.text[size] = to.hashed[size] = '-';
+        size += c->amount < 0;
+        put_both(to, size, amount_text);
+        size += COMMA + 1 - zeros;
     }
-    at = put_piece(at, d->last, d->last_size, CELL_SLACK);
-    r->row_size = (uint32_t)(at - begin);
+    size = put_piece(to, size, d->last, d->last_size, MOULD_LAST);
+    to.hashed[size] = '\n';
+    r->hashed_used += size + 1;
+    char *at = to.text + size;
     at = cast_place(at, &r->names[LOCAL], local_at, c->local_line);
     at = cast_place(at, &r->names[CHANNEL], channel_at, c->channel_line);
     *at++ = '\n';
@@ -618,11 +656,23 @@ static inline int cast_joined(const struct mould *d, struct ranging *r, const st
     return cast_row(d, r, &cast);
 }
 
+/* A row without its places, to what the digest holds. */
+static enum err put_hashed(struct ranging *r, const char *row, size_t size, struct diag *diag)
+{
+    const enum err err = grow_text(&r->hashed, r->hashed_used, &r->hashed_room, size + 1, diag);
+    if (err != OK)
+        return err;
+    memcpy(r->hashed + r->hashed_used, row, size);
+    r->hashed[r->hashed_used + size] = '\n';
+    r->hashed_used += size + 1;
+    return OK;
+}
+
 enum err match_print_pair(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                           const uint8_t *item, struct diag *diag)
 {
     if (__builtin_expect(r->mould.range == range + 1, 1)) {
-        const enum err err = grow_text(&r->text, r->text_used, &r->text_room, CAST_ROOM, diag);
+        const enum err err = cast_room(r, diag);
         if (err != OK)
             return err;
         if (__builtin_expect(cast_pair(&r->mould, r, item), 1)) {
@@ -632,9 +682,10 @@ enum err match_print_pair(struct match *m, struct ranging *r, struct worker_io *
     }
     const size_t begin = r->text_used;
     const enum err err = print_pair(m, r, io, range, item, diag);
-    if (err == OK)
-        make_mould(m, r, range, item, r->text + begin);
-    return err;
+    if (err != OK)
+        return err;
+    make_mould(m, r, range, item, r->text + begin);
+    return put_hashed(r, r->text + begin, r->row_size, diag);
 }
 
 enum err match_print_joined(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
@@ -644,7 +695,7 @@ enum err match_print_joined(struct match *m, struct ranging *r, struct worker_io
     const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
     struct mould *const d = &r->mould;
     if (LIKELY(d->range == range + 1)) {
-        const enum err err = grow_text(&r->text, r->text_used, &r->text_room, CAST_ROOM, diag);
+        const enum err err = cast_room(r, diag);
         if (err != OK)
             return err;
         if (LIKELY(cast_joined(d, r, e, s, row, cells))) {
@@ -673,31 +724,10 @@ enum err match_print_row(struct ranging *r, const uint8_t *item, struct diag *di
         grow_text(&r->text, r->text_used, &r->text_room, row.size + places.size + 1 + CELL_SLACK, diag);
     if (err != OK)
         return err;
-    r->row_size = (uint32_t)row.size;
     char *at = r->text + r->text_used;
     memcpy(at, row.data, row.size);
     memcpy(at + row.size, places.data, places.size);
     at[row.size + places.size] = '\n';
     r->text_used += row.size + places.size + 1;
-    return OK;
-}
-
-enum err match_hash_late(struct ranging *r, unsigned count, struct diag *diag)
-{
-    size_t size = CELL_SLACK;
-    for (unsigned i = 0; i < count; i++)
-        size += r->late[i].size + 1;
-    enum err err = grow_text(&r->hashed, r->hashed_used, &r->hashed_room, size, diag);
-    if (err != OK)
-        return err;
-    char *at = r->hashed + r->hashed_used;
-    for (unsigned i = 0; i < count; i++) {
-        const char *from = r->text + r->late[i].at;
-        for (size_t k = 0; k < r->late[i].size; k += CELL_SLACK) /* text has as much behind it */
-            memcpy(at + k, from + k, CELL_SLACK);
-        at += r->late[i].size;
-        *at++ = '\n';
-    }
-    r->hashed_used = (size_t)(at - r->hashed);
-    return OK;
+    return put_hashed(r, row.data, row.size, diag);
 }

@@ -115,22 +115,14 @@ static enum err print_entries(struct match *m, struct ranging *r, struct worker_
 {
     enum err err = OK;
     begin_text(r);
-    unsigned late = 0;
     for (size_t i = 0; err == OK && i < count; i++) {
         if (i + AHEAD < count) {
             __builtin_prefetch(entries[i + AHEAD].item);
             __builtin_prefetch(entries[i + AHEAD].item + 64);
         }
         const uint8_t *item = entries[i].item;
-        const uint64_t at = r->text_used;
         err = *item == KIND_PAIR ? match_print_pair(m, r, io, range, item, diag)
                                  : match_print_row(r, item, diag);
-        r->late[late].at = at;
-        r->late[late++].size = r->row_size;
-        if (err == OK && (late == LATE || i + 1 == count)) {
-            err = match_hash_late(r, late, diag);
-            late = 0;
-        }
     }
     return err;
 }
@@ -243,10 +235,8 @@ static enum err print_joined(struct match *m, struct ranging *r, struct worker_i
                              size_t joined_count, size_t count, struct diag *diag)
 {
     enum err err = OK;
-    unsigned late = 0;
     begin_text(r);
     for (size_t i = 0, other = 0; err == OK && i + other < joined_count + count;) {
-        r->late[late].at = r->text_used;
         if (UNLIKELY(other < count && r->entries[other].word == i)) {
             const uint8_t *const item = r->entries[other++].item;
             err = *item == KIND_PAIR ? match_print_pair(m, r, io, range, item, diag)
@@ -260,11 +250,6 @@ static enum err print_joined(struct match *m, struct ranging *r, struct worker_i
             }
             const struct joined_row *const row = join_row(r->join, i++, &cells);
             err = match_print_joined(m, r, io, range, row, cells, diag);
-        }
-        r->late[late++].size = r->row_size;
-        if (err == OK && (late == LATE || i + other == joined_count + count)) {
-            err = match_hash_late(r, late, diag);
-            late = 0;
         }
     }
     return err;

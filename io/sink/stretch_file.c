@@ -133,10 +133,14 @@ static void copy_past_cache(char *to, const char *from, size_t size)
     memcpy(to, from, before);
     to += before, from += before, size -= before;
     for (; size >= LINE; size -= LINE, to += LINE, from += LINE) {
-        __m128i line[4];
-        memcpy(line, from, sizeof line);
-        for (int i = 0; i < 4; i++)
-            _mm_stream_si128((__m128i *)to + i, line[i]);
+        const __m128i a = _mm_loadu_si128((const __m128i *)from),
+                      b = _mm_loadu_si128((const __m128i *)from + 1),
+                      c = _mm_loadu_si128((const __m128i *)from + 2),
+                      d = _mm_loadu_si128((const __m128i *)from + 3);
+        _mm_stream_si128((__m128i *)to, a);
+        _mm_stream_si128((__m128i *)to + 1, b);
+        _mm_stream_si128((__m128i *)to + 2, c);
+        _mm_stream_si128((__m128i *)to + 3, d);
     }
     _mm_sfence();
 #endif
