@@ -7,8 +7,6 @@
 #include "io/sink/cell_text.h"
 #include "io/sink/match_early.h"
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #if defined(__SSSE3__)
 #include <tmmintrin.h>
 #endif
@@ -104,23 +102,15 @@ static inline bytes16 text_from(bytes16 text, unsigned skip)
 #endif
 }
 
-enum { EIGHT = 100000000 };
-
-/* Of a number below 10^16. May write sixteen bytes behind it. */
-static inline char *put_sixteen(char *at, uint64_t value)
+/* Of a number below 10^16, as lines, places and the whole part of any amount are. May write sixteen bytes behind it. */
+static inline char *put_number(char *at, uint64_t value)
 {
+    enum { EIGHT = 100000000 };
     const bytes16 digits = digits_of(value / EIGHT, value % EIGHT);
     const unsigned zeros = zeros_before(digits, 15);
     const bytes16 text = text_from(digits + '0', zeros);
     memcpy(at, &text, sizeof text);
     return at + 16 - zeros;
-}
-
-static inline char *put_number(char *at, uint64_t value)
-{
-    if (UNLIKELY(value >= (uint64_t)EIGHT * EIGHT))
-        return at + sprintf(at, "%" PRIu64, value);
-    return put_sixteen(at, value);
 }
 
 /* Makes names[side] that of the file in which a place lies. */
@@ -485,9 +475,9 @@ static inline __attribute__((always_inline)) size_t put_piece(struct both to, si
 static inline char *cast_place(char *at, const struct place_name *name, uint64_t place, uint64_t line)
 {
     memcpy(at, name->text, NAME_SHORT);
-    at = put_sixteen(at + name->text_size, line);
+    at = put_number(at + name->text_size, line);
     *at++ = '@';
-    return put_sixteen(at, place);
+    return put_number(at, place);
 }
 
 /* A row that is cast has fewer bytes. */
@@ -688,6 +678,26 @@ enum err match_print_pair(struct match *m, struct ranging *r, struct worker_io *
     return put_hashed(r, r->text + begin, r->row_size, diag);
 }
 
+/* The long way, apart from the short one, which would have to keep room for it. */
+static __attribute__((noinline)) enum err print_as_item(struct match *m, struct ranging *r,
+                                                        struct worker_io *io, uint32_t range,
+                                                        const struct joined_row *row, const uint8_t *cells,
+                                                        struct diag *diag)
+{
+    struct mould *const d = &r->mould;
+    uint8_t item[JOINED_ITEM + CELL_SLACK];
+    join_item(m, range, row, cells, item);
+    const enum err err = match_print_pair(m, r, io, range, item, diag);
+    /* A mould that is there now is good for this row, so what the row says goes with it. */
+    if (err == OK && d->range == range + 1) {
+        d->is_joined = 1;
+        d->status = row->place_and_words >> 40 & 0xFF;
+        if (cells)
+            memcpy(d->told, cells, m->early->local_size - LOCAL_ITEM);
+    }
+    return err;
+}
+
 enum err match_print_joined(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                             const struct joined_row *row, const uint8_t *cells, struct diag *diag)
 {
@@ -703,17 +713,7 @@ enum err match_print_joined(struct match *m, struct ranging *r, struct worker_io
             return OK;
         }
     }
-    uint8_t item[JOINED_ITEM + CELL_SLACK];
-    join_item(m, range, row, cells, item);
-    const enum err err = match_print_pair(m, r, io, range, item, diag);
-    /* A mould that is there now is good for this row, so what the row says goes with it. */
-    if (err == OK && d->range == range + 1) {
-        d->is_joined = 1;
-        d->status = row->place_and_words >> 40 & 0xFF;
-        if (cells)
-            memcpy(d->told, cells, e->local_size - LOCAL_ITEM);
-    }
-    return err;
+    return print_as_item(m, r, io, range, row, cells, diag);
 }
 
 enum err match_print_row(struct ranging *r, const uint8_t *item, struct diag *diag)

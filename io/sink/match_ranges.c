@@ -103,18 +103,31 @@ static enum err untie(struct match *m, struct ranging *r, struct worker_io *io, 
 
 /* ---- range by range ---- */
 
-static void begin_text(struct ranging *r)
+/* Forgets what was printed, and takes the room that as many rows will want, as usual rows are. */
+static enum err begin_text(struct ranging *r, size_t count, struct diag *diag)
 {
+    enum { ROW = 240, ROW_HASHED = 152 };
+    const size_t want[2] = {count * ROW, PIECE + count * ROW_HASHED};
+    char **const texts[2] = {&r->text, &r->hashed};
+    size_t *const rooms[2] = {&r->text_room, &r->hashed_room};
     r->text_used = 0;
     r->hashed_used = PIECE;
+    for (int i = 0; i < 2; i++)
+        if (*rooms[i] < want[i]) { /* what is there need not be copied */
+            mem_give(*texts[i]);
+            *texts[i] = mem_take(want[i]);
+            *rooms[i] = *texts[i] ? want[i] : 0;
+            if (!*texts[i])
+                return mem_fail(diag, want[i], "matched rows");
+        }
+    return OK;
 }
 
 /* Prints the rows of `count` entries, which are in order. */
 static enum err print_entries(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                               const struct sort_entry *entries, size_t count, struct diag *diag)
 {
-    enum err err = OK;
-    begin_text(r);
+    enum err err = begin_text(r, count, diag);
     for (size_t i = 0; err == OK && i < count; i++) {
         if (i + AHEAD < count) {
             __builtin_prefetch(entries[i + AHEAD].item);
@@ -234,8 +247,7 @@ static int place_others(const struct match *m, struct ranging *r, uint32_t range
 static enum err print_joined(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                              size_t joined_count, size_t count, struct diag *diag)
 {
-    enum err err = OK;
-    begin_text(r);
+    enum err err = begin_text(r, joined_count + count, diag);
     for (size_t i = 0, other = 0; err == OK && i + other < joined_count + count;) {
         if (UNLIKELY(other < count && r->entries[other].word == i)) {
             const uint8_t *const item = r->entries[other++].item;
