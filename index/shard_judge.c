@@ -352,6 +352,12 @@ static enum err lay_flat(void *context, const void *bytes, uint32_t size, struct
     return OK;
 }
 
+/* How many keys were called (index_config). */
+static uint32_t shard_called(const struct index *s)
+{
+    return s->config.called ? atomic_load_explicit(&s->config.called->count, memory_order_acquire) : 0;
+}
+
 static enum err lay_page(void *context, const void *bytes, uint32_t size, struct diag *diag)
 {
     struct index *s = context;
@@ -410,6 +416,8 @@ static enum err flat_some(struct index *s, uint32_t number, struct diag *diag)
     for (uint32_t i = s->packed_start[number]; fits && i < s->packed_start[number + 1]; i++)
         fits = pair_sift_ask(&s->sift, (uint32_t)packed_hash(packed_at(&s->packed, s->packed_waiting[i])->key,
                                                              s->packed.seed));
+    for (uint32_t k = 0; fits && k < shard_called(s); k++)
+        fits = pair_sift_ask(&s->sift, s->config.called->print[k]);
     if (!fits || !pair_sift_end(&s->sift, &s->flat, &s->flat_room, &s->flat_count))
         return mem_fail(diag, s->sift.count * sizeof *s->flat, "the pairs of one partition");
     err = images_room(s, diag);
@@ -561,6 +569,11 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
                        ? flatten(s, number, all, &n, &mask, diag)
                    : s->has_images ? shard_too_many_alike(s, s->trail[number].count, diag)
                                    : pairs_are_crowd(s, number, &out, diag);
+    for (uint32_t k = 0; err == OK && k < shard_called(s); k++)
+        err = call_crowd(s, &out, s->config.called->print[k], diag);
+    for (size_t i = 0; err == OK && shard_called(s) && i < n; i++)
+        if (shard_is_crowd(s, s->flat[i].print))
+            err = shard_give_back(&s->flat[i], image_of(s, i), &out, diag);
     /* A hash that left twice: both pairs come back, since their key has more records than a pair. */
     for (size_t i = 0; err == OK && i < n; i++) {
         size_t at = seen_slot(s, mask, s->flat[i].print);

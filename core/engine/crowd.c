@@ -314,6 +314,8 @@ enum err crowd_judge(struct worker *w, int pass, enum err err)
     struct crowd c = {0};
     if (err != OK)
         run_fail(run, &w->diag);
+    if (pass == 0)
+        atomic_fetch_add(&run->crowded, w->told_count);
     pthread_barrier_wait(&run->barrier);
     if (!atomic_load(&run->crowded)) /* all workers see the same: nobody puts any more */
         return err;
@@ -322,6 +324,8 @@ enum err crowd_judge(struct worker *w, int pass, enum err err)
     for (int stage = 0; stage < CROWD_STAGES; stage++) {
         if (err == OK && w->crowd[stage])
             err = w->crowd[stage]->ops->seal(w->crowd[stage], &w->diag);
+        if (err == OK && pass == 0 && stage == CROWD_IN)
+            err = crowd_told_begin(&c);
         if (err != OK)
             run_fail(run, &w->diag);
         if (w->number == 0)
@@ -341,6 +345,8 @@ enum err crowd_judge(struct worker *w, int pass, enum err err)
         if (w->crowd[stage])
             w->crowd[stage]->ops->close(w->crowd[stage]);
         w->crowd[stage] = NULL;
+        if (stage == CROWD_IN)
+            crowd_door_close(w);
     }
     crowd_end(&c);
     return err;

@@ -34,6 +34,9 @@ uint32_t crowd_rows(const struct run_config *config);
 int crowd_splits(const struct run_config *config);
 /* Opens w->crowd[CROWD_IN], where the index puts crowds of the first key. */
 enum err crowd_open(struct worker *w);
+/* Rows of keys that very many rows have go to the crowds while they are read, where this run can do so: w->outbox.door is set then. */
+void crowd_door_open(struct worker *w);
+void crowd_door_close(struct worker *w);
 /* A record of a crowd: all of its key must come here, in this pass. */
 enum err crowd_put(struct worker *w, const struct row_ref *ref);
 /* Judges all crowds of a pass, those of a key. `err` is the worker's so far. */

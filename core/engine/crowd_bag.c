@@ -67,6 +67,14 @@ enum err crowd_open(struct worker *w)
     return w->spill->ops->open(&w->crowd[CROWD_IN], w->spill, CROWD_SHARES, share(w, STAGE_SHARE), &w->diag);
 }
 
+/* Both have what one has elsewhere. */
+enum err crowd_told_open(struct worker *w)
+{
+    enum err err = w->spill->ops->open(&w->told, w->spill, CROWD_SHARES, share(w, 2 * STAGE_SHARE), &w->diag);
+    return err == OK ? w->crowd[CROWD_IN]->ops->limit(w->crowd[CROWD_IN], share(w, 2 * STAGE_SHARE), &w->diag)
+                     : err;
+}
+
 enum err crowd_put(struct worker *w, const struct row_ref *ref)
 {
     enum err err = w->crowd[CROWD_IN] ? OK : crowd_open(w);

@@ -13,6 +13,7 @@ enum {
 
     PARTITION_BITS_MAX = 7,
     PARTITIONS_MAX = 1 << PARTITION_BITS_MAX, /* of a stage */
+    NAME_MASK = (1 << 24) - 1,                /* of struct crowd_item */
 };
 
 /* A record of a crowd: what tells it apart, so that its row is fetched only where more of it matters. */

@@ -15,7 +15,7 @@ static uint64_t kind_hash(const struct crowd *c, const struct full *row)
     return hash_bytes(row->sigma.data, row->sigma.size, hash);
 }
 
-static uint64_t sigma_hash(uint64_t kind, int64_t gross, int64_t fee, int has_fee)
+uint64_t crowd_sigma_hash(uint64_t kind, int64_t gross, int64_t fee, int has_fee)
 {
     const int64_t amounts[3] = {gross, fee, has_fee};
     return hash_bytes(amounts, sizeof amounts, kind);
@@ -27,13 +27,17 @@ static uint64_t owner_hash(const struct crowd *c, const struct full *row)
     return hash_bytes(row->key.data, row->key.size, c->w->run->config->hash_seed + 1u + row->side);
 }
 
+uint64_t crowd_id_hash(const struct run *run, struct span id)
+{
+    return hash_bytes(id.data, id.size, run->config->hash_seed);
+}
+
 /* ---- names of keys and sigmas ---- */
 
 enum {
     NAMES_MAX = 1 << 16,
     NAME_SLOTS = NAMES_MAX * 2,
-    NAME_MASK = (1 << 24) - 1, /* of struct crowd_item */
-    NAMES_SHARE = 32           /* of the memory, for their texts */
+    NAMES_SHARE = 32 /* of the memory, for their texts */
 };
 _Static_assert((int)NAMES_MAX <= (int)NAME_MASK, "a name fits");
 
@@ -135,14 +139,32 @@ static enum err admit(struct crowd *c, struct full *row, const struct row_ref *r
     return OK;
 }
 
+enum err crowd_kind_of(struct crowd *c, const struct row_ref *ref, struct crowd_kind *kind)
+{
+    struct row_ref one = *ref;
+    struct name_memo memo = {.name = 0};
+    uint32_t count = 1;
+    enum err err = crowd_need_rows(c, 1);
+    if (err != OK)
+        return err;
+    arena_reset(&c->w->arena);
+    err = judge_fetch_some(c->w, &one, &count, c->rows, crowd_key_fields(c), &c->w->arena);
+    CHECK2(err != OK || count == 1, count, ref->place);
+    if (err == OK && (!judge_key_of(c->job, c->pass, &c->w->arena, c->rows) || !c->rows->key.data))
+        err = mem_fail(&c->w->diag, 0, "a key");
+    if (err == OK)
+        *kind = (struct crowd_kind){kind_hash(c, c->rows), owner_hash(c, c->rows),
+                                    name_row(c, c->rows, &memo) & NAME_MASK};
+    return err;
+}
+
 /* ---- usual rows: what is the same for all rows of a key and sigma is found once ---- */
 
 enum { KINDS = 256, OUTLINE_KEY_MAX = 64 };
 
 /* What rows whose outlines agree in these are: their key and sigma are the same texts. */
 struct row_kind {
-    uint64_t kind, owner; /* kind_hash, owner_hash */
-    uint32_t name;
+    struct crowd_kind is;
     uint16_t status, channel;
     uint8_t currency, out, is_there, key_size;
     char key[OUTLINE_KEY_MAX];
@@ -167,9 +189,9 @@ static enum err put_outline(struct crowd *c, const struct row_ref *ref, const st
                              .currency = line->currency,
                              .text_size = line->text_size};
     struct crowd_item item = {.ref = *ref,
-                              .sigma = sigma_hash(kind->kind, line->amount_micro, 0, 0),
+                              .sigma = crowd_sigma_hash(kind->is.kind, line->amount_micro, 0, 0),
                               .amount_micro = line->amount_micro,
-                              .name = kind->name & NAME_MASK,
+                              .name = kind->is.name & NAME_MASK,
                               .weight = crowd_weight(crowd_row_bytes(&row)),
                               .day = line->day,
                               .currency = line->currency};
@@ -178,7 +200,7 @@ static enum err put_outline(struct crowd *c, const struct row_ref *ref, const st
     item.ref.revisited = 0; /* it is counted */
     item.ref.order = line->order;
     item.flags |= (has_id ? ITEM_HAS_ID : 0) | (line->order ? ITEM_HAS_ORDER : 0);
-    item.hash = hash_bytes(line->occurrence.data, line->occurrence.size, kind->owner);
+    item.hash = crowd_owner_and_id(kind->is.owner, crowd_id_hash(c->w->run, line->occurrence));
     return has_id ? crowd_to_stage(c, CROWD_OCCURRENCE, &item) : crowd_behind_occurrence(c, &item);
 }
 
@@ -207,14 +229,15 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
             continue;
         const int has_fee = compares_fee(c->job);
         const uint64_t same = kind_hash(c, row);
-        struct crowd_item item = {
-            .ref = refs[i],
-            .sigma = sigma_hash(same, full_gross(row), has_fee ? row->fee_micro : 0, has_fee && row->has_fee),
-            .amount_micro = row->amount_micro,
-            .name = name_row(c, row, &memo[row->side]) & NAME_MASK,
-            .weight = crowd_weight(crowd_row_bytes(row)),
-            .day = row->day,
-            .currency = row->currency};
+        struct crowd_item item = {.ref = refs[i],
+                                  .sigma =
+                                      crowd_sigma_hash(same, full_gross(row), has_fee ? row->fee_micro : 0,
+                                                       has_fee && row->has_fee),
+                                  .amount_micro = row->amount_micro,
+                                  .name = name_row(c, row, &memo[row->side]) & NAME_MASK,
+                                  .weight = crowd_weight(crowd_row_bytes(row)),
+                                  .day = row->day,
+                                  .currency = row->currency};
         item.ref.revisited = 0; /* it is counted */
         item.flags |= !row->met && row->occurrence.size ? ITEM_HAS_ID : 0;
         if (has_order && (item.ref.order = full_order(w->run->config->bases, c->job, row)))
@@ -233,9 +256,7 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
             continue;
         const uint64_t owner = owner_hash(c, row);
         if (kind) {
-            *kind = (struct row_kind){.kind = same,
-                                      .owner = owner,
-                                      .name = item.name,
+            *kind = (struct row_kind){.is = {same, owner, item.name},
                                       .status = line->status,
                                       .channel = line->channel,
                                       .currency = line->currency,
@@ -244,7 +265,7 @@ static enum err scan_slice(struct crowd *c, struct row_ref *refs, uint32_t count
                                       .key_size = (uint8_t)line->key.size};
             memcpy(kind->key, line->key.data, line->key.size);
         }
-        item.hash = hash_bytes(row->occurrence.data, row->occurrence.size, owner);
+        item.hash = crowd_owner_and_id(owner, crowd_id_hash(w->run, row->occurrence));
         err = item.flags & ITEM_APART || (!row->met && row->occurrence.size)
                   ? crowd_to_stage(c, CROWD_OCCURRENCE, &item)
                   : crowd_behind_occurrence(c, &item);
@@ -346,6 +367,8 @@ enum err crowd_stage_in(struct crowd *c, uint32_t partition)
     }
     if (err == OK)
         err = scan_all(&scan);
+    if (err == OK)
+        err = crowd_told_each(c, partition);
     mem_give(scan.refs);
     for (int side = 0; side < SIDES; side++)
         mem_give(scan.kinds[side]);

@@ -8,8 +8,29 @@
 /* ---- crowd_in.c: references of a partition of IN become items ---- */
 
 enum err crowd_stage_in(struct crowd *c, uint32_t partition);
+
+/* What rows have in common that agree in key, side and sigma but for the amount. */
+struct crowd_kind {
+    uint64_t kind, owner; /* hashes of key and sigma, of key and side */
+    uint32_t name;        /* of struct crowd_item */
+};
+/* That of a row. */
+enum err crowd_kind_of(struct crowd *c, const struct row_ref *ref, struct crowd_kind *kind);
+uint64_t crowd_sigma_hash(uint64_t kind, int64_t gross, int64_t fee, int has_fee);
+uint64_t crowd_id_hash(const struct run *run, struct span id);
+/* What P1 brings together: rows of one key, side and id. */
+static inline uint64_t crowd_owner_and_id(uint64_t owner, uint64_t id_hash)
+{
+    return owner ^ id_hash;
+}
 /* One worker, when all are done with a pass. */
 void crowd_forget_names(struct run *run);
+
+/* ---- crowd_told.c: rows that were taken while they were read, which IN makes items of as well ---- */
+
+enum err crowd_told_open(struct worker *w); /* crowd_bag.c */
+enum err crowd_told_begin(struct crowd *c); /* by each worker, before any is given out */
+enum err crowd_told_each(struct crowd *c, uint32_t partition);
 
 /* ---- crowd_wake.c: final records of a task ---- */
 

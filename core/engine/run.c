@@ -391,6 +391,8 @@ static enum err worker_setup(struct worker *w)
         w->outbox.tap = config->sink->ops->tap(config->sink, w->number);
     w->outbox.packs = index.packs = packs(config, index.layout);
     w->outbox.pack_seed = config->hash_seed;
+    crowd_door_open(w);
+    index.called = w->outbox.door ? &run->called : NULL;
     for (uint32_t shard = 0; err == OK && shard < run->shard_count; shard++)
         if (shard_owner(run, shard) == w->number && !config->counts_only)
             err = config->index->open(&w->shards[shard], &index, &w->diag);
@@ -436,6 +438,7 @@ static void worker_teardown(struct worker *w)
     for (int stage = 0; stage < CROWD_STAGES; stage++)
         if (w->crowd[stage])
             w->crowd[stage]->ops->close(w->crowd[stage]);
+    crowd_door_close(w);
     run->config->spill.close(w->spill);
     mem_give(w->shards);
     mem_give(w->outbox.open);

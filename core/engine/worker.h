@@ -5,6 +5,7 @@
 #include "core/base/spsc.h"
 #include "core/engine/reopen.h"
 #include "core/engine/run.h"
+#include "core/ops/crowd_door.h"
 #include "core/rules/verdict.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -55,6 +56,11 @@ struct worker {
      * all workers read in that pass; NULL: none */
     struct spool *later[KEYS_MAX + PASSES_BEHIND];
     struct spool *crowd[CROWD_STAGES]; /* what this worker put for a stage; NULL: nothing */
+    /* Rows of crowds that it took while it read them (crowd_told.c); NULL: none. */
+    struct crowd_door door;
+    struct spool *told;
+    struct told_kinds *told_kinds;
+    uint64_t told_count;
     struct verdict_scratch scratch;
     struct full *rows_kept; /* of judge, for the next call; pointers to them behind */
     uint32_t rows_kept_room;
@@ -105,8 +111,9 @@ struct run {
     _Atomic int failed;
     _Atomic uint64_t bytes_done, rows_done;
     _Atomic uint32_t next_partition;
-    _Atomic uint64_t crowded;        /* records put to CROWD_IN in the pass at hand */
-    pthread_mutex_t fresh_lock;      /* of both */
+    _Atomic uint64_t crowded;        /* records put to CROWD_IN in the pass at hand, or told */
+    struct called_keys called;       /* whose rows are told; under fresh_lock while all is read */
+    pthread_mutex_t fresh_lock;      /* of these */
     struct crowd_names *crowd_names; /* crowd.c's, while it judges */
     struct fresh_keys *fresh_keys; /* crowd.c's, while it judges the first key of a task; under fresh_lock */
     _Atomic int stage;

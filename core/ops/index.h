@@ -23,6 +23,7 @@
 #include "core/model/money.h"
 #include "core/model/renamed.h"
 #include "core/model/repeats.h"
+#include "core/ops/crowd_door.h"
 #include "core/ops/source.h"
 #include "core/ops/spool.h"
 
@@ -50,6 +51,8 @@ struct index_config {
     struct spool *
         crowd; /* takes references of keys with more than crowd_rows records, in place of next; NULL: nobody does */
     uint32_t crowd_rows, crowd_shares; /* crowd's partitions */
+    /* Keys of which rows went there past the index: all that it has of their prints goes there too. Filled before `next`; NULL: none. */
+    const struct called_keys *called;
     /* A task with a log: what it tells of each bill date is summed up, by this seed. NULL: nobody asks. */
     const struct dict *words;
     uint64_t seed;

@@ -18,6 +18,7 @@
 #include "core/ops/spool.h"
 
 struct tap;
+struct crowd_door;
 struct outbox {
     uint32_t shard_count;
     struct batch **open;                /* one a shard; owned by the engine */
@@ -34,6 +35,8 @@ struct outbox {
     struct bloom *met;
     struct renamed *renamed; /* rows in suspense that a log tells under another key; NULL: nobody asks */
     struct tap *tap;         /* is told each row whose record is put (core/ops/tap.h); NULL: nobody is */
+    struct crowd_door *
+        door; /* takes usual rows of keys that very many rows have (core/ops/crowd_door.h); NULL: nobody does */
     /* 1: records that fit go packed (index_config.packs), and a key that can be packed has the hash of its packed form,
      * by this seed, packed or not. */
     int packs;

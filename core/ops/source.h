@@ -57,10 +57,14 @@ struct row_ref {
 
 /* Which of `shares` a row goes to that is to be read again with many others: rows that lie near each other go together, so that a window
  * which one of them needs is read once for all. */
-static inline uint32_t row_ref_share(const struct row_ref *ref, uint32_t shares)
+static inline uint32_t row_share(uint64_t place, uint32_t shares)
 {
     enum { STRIPE_BITS = 18 };
-    return (uint32_t)((ref->place >> STRIPE_BITS) % shares);
+    return (uint32_t)((place >> STRIPE_BITS) % shares);
+}
+static inline uint32_t row_ref_share(const struct row_ref *ref, uint32_t shares)
+{
+    return row_share(ref->place, shares);
 }
 _Static_assert(sizeof(struct row_ref) == 32, "two to half a line");
 

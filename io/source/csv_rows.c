@@ -1,5 +1,6 @@
 /* io/source/csv_rows.c: hot: rows of a plain CSV become records. */
 #include "io/source/csv_rows.h"
+#include "core/ops/crowd_door.h"
 #include "core/ops/tap.h"
 #include "core/rules/plain.h"
 #include "core/rules/plain_wide.h"
@@ -234,17 +235,34 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
         const uint32_t usual = WIDE_OR(wide, plain_block)(plan, s, walk.bytes, walk.seps + sep, columns,
                                                           has_cr, packs, count, &block);
         const uint32_t *seps = walk.seps + sep;
-        uint32_t done = 0;
+        uint64_t gone = 0; /* rows that the index does not get */
+        if (UNLIKELY(outbox->door != NULL) && usual && !plan->ids_odd &&
+            UNLIKELY((gone = crowd_door_which(outbox->door, block.hash, usual)) != 0)) {
+            const struct tap_rows told = {.plan = plan,
+                                          .block = &block,
+                                          .bytes = walk.bytes,
+                                          .seps = seps,
+                                          .place = place,
+                                          .count = usual,
+                                          .columns = columns,
+                                          .has_cr = has_cr,
+                                          .packs = packs.packs};
+            err = outbox->door->rows(outbox->door, &told, &gone, diag);
+        }
+        const uint64_t all = usual == PLAIN_BLOCK ? ~UINT64_C(0) : (UINT64_C(1) << usual) - 1;
+        uint32_t done = gone && gone == all ? usual : 0;
 #if HAS_WIDE
-        if (wide && LIKELY(packs.packs && !plan->counts))
+        if (wide && LIKELY(packs.packs && !plan->counts && !gone))
             done = put_packed_wide(&block, usual, seps, columns, plan->side_flag, place, outbox);
 #endif
-        if (LIKELY(packs.packs && !plan->counts) && done < usual) {
+        if (LIKELY(packs.packs && !plan->counts && !gone) && done < usual) {
             const int32_t put =
                 put_packed(&block, usual, seps, columns, plan->side_flag, place, outbox, &err, diag);
             done = put < 0 ? 0 : (uint32_t)put;
         }
         for (; done < usual && LIKELY(err == OK); done++, seps += columns) {
+            if (UNLIKELY(gone != 0) && (gone >> done & 1))
+                continue;
             if (UNLIKELY(is_asked) && plan->counts && !plain_note(plan, s, walk.bytes, seps, columns))
                 break;
             const uint64_t at = place + seps[-1] + 1;
