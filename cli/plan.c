@@ -98,6 +98,45 @@ static void say_direct(FILE *out, enum side side, const struct source *source)
                 side_name(side));
 }
 
+/* How match.csv will be made, and why so. A row of it has the order's and the channel's numbers once, and both places: about as many bytes as
+ * both rows have. */
+static void say_match(FILE *out, const struct plan *p, const struct side_plan sides[SIDES])
+{
+    enum { SHARE = 6, OF = 7 };
+    const struct match_outlook *m = &p->match;
+    const uint64_t fewer = sides[LOCAL].rows < sides[CHANNEL].rows ? sides[LOCAL].rows : sides[CHANNEL].rows;
+    const double row = (sides[LOCAL].row_bytes + sides[CHANNEL].row_bytes) * SHARE / OF;
+    fprintf(out, "match.csv\n  about %.0f MiB on disk if all rows match\n", (double)fewer * row / (1 << 20));
+    switch (m->road) {
+    case MATCH_MEETS:
+        fprintf(out,
+                "  what is needed of each row is kept in memory while the files are read, %.0f MiB of %.0f; "
+                "then rows\n"
+                "  meet range by range. The index gets those that have no partner or several; no row is read "
+                "again\n",
+                mib(m->shelf), mib(p->shelf_bytes));
+        break;
+    case MATCH_TELLS:
+        fprintf(out,
+                "  what is needed of each row is put aside while the files are read, %.0f MiB, in %.0f MiB "
+                "of memory and\n"
+                "  else on disk; no row is read again\n",
+                mib(m->aside), mib(p->match_bytes));
+        break;
+    case MATCH_READS_AGAIN:
+        fprintf(out,
+                "  pairs are put aside, and both files read again in their order, through %.0f MiB of memory "
+                "and the\n"
+                "  disk (some 150 bytes a pair)\n",
+                mib(p->match_bytes));
+        break;
+    }
+    if (m->why)
+        fprintf(out, "  %s: %s\n",
+                m->road == MATCH_TELLS ? "rows do not meet without the index" : "rows are read a second time",
+                m->why);
+}
+
 enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struct diag *diag)
 {
     struct side_plan sides[SIDES];
@@ -155,6 +194,8 @@ enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struc
         say_fit(out, "if a log often tells more of a row that has its partner",
                 (sides[LOCAL].rows + sides[CHANNEL].rows) * (record + SHARD_TABLE_BYTES),
                 shard_live_share(p->index_bytes));
+    if (p->job->write_match)
+        say_match(out, p, sides);
     fprintf(out, "  (temporary files: %s; checksummed, gone with the program)\n", p->spill_directory);
     return OK;
 }
@@ -196,28 +237,40 @@ void stats_print(const struct plan *p, const struct run_result *r, double second
                    bytes = r->counts[LOCAL].bytes + r->counts[CHANNEL].bytes;
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    double scan = 0, decode = 0, apply = 0, wait = 0, settle = 0, resolve = 0;
+    double scan = 0, decode = 0, apply = 0, wait = 0, settle = 0, resolve = 0, meet = 0, match = 0;
     uint64_t entries = 0, table = 0, pairs = 0, waiting = 0, written = 0, spilled = 0;
     fprintf(out, "stats\n");
-    fprintf(out, "  worker  core   scan  decode  index   wait  settle  resolve   records    most waiting\n");
+    fprintf(out,
+            "  worker  core   scan  decode  index   wait%s  settle  resolve%s   records    most waiting\n",
+            p->job->write_match ? "   meet" : "", p->job->write_match ? "   match" : "");
     for (uint32_t i = 0; i < r->workers; i++) {
         const struct worker_times *w = &r->worker[i];
-        fprintf(out, "  %6u  %4d %5.2fs %6.2fs %5.2fs %5.2fs %6.2fs %7.2fs %9llu %11llu\n", i, w->core,
-                w->scan_seconds, w->decode_seconds, w->apply_seconds, w->wait_seconds, w->settle_seconds,
-                w->resolve_seconds, (unsigned long long)w->index.records,
+        fprintf(out, "  %6u  %4d %5.2fs %6.2fs %5.2fs %5.2fs", i, w->core, w->scan_seconds, w->decode_seconds,
+                w->apply_seconds, w->wait_seconds);
+        if (p->job->write_match)
+            fprintf(out, " %5.2fs", w->join_seconds);
+        fprintf(out, " %6.2fs %7.2fs", w->settle_seconds, w->resolve_seconds - w->match_seconds);
+        if (p->job->write_match)
+            fprintf(out, " %6.2fs", w->match_seconds);
+        fprintf(out, " %9llu %11llu\n", (unsigned long long)w->index.records,
                 (unsigned long long)w->index.waiting_max);
+        meet += w->join_seconds, match += w->match_seconds;
         scan += w->scan_seconds, decode += w->decode_seconds, apply += w->apply_seconds;
-        wait += w->wait_seconds, settle += w->settle_seconds, resolve += w->resolve_seconds;
+        wait += w->wait_seconds, settle += w->settle_seconds,
+            resolve += w->resolve_seconds - w->match_seconds;
         entries += w->index.entry_bytes, table += w->index.table_bytes, pairs += w->index.pair_bytes;
         waiting += w->index.waiting_max, written += w->spill_written, spilled += w->index.spilled;
     }
-    const double busy = scan + decode + apply + wait + settle + resolve;
+    const double busy = scan + decode + apply + wait + settle + resolve + meet + match;
     fprintf(out,
             "  time    %.2f s (user %.2f, system %.2f): scan %.0f %%, decode %.0f %%, index %.0f %%, wait "
-            "%.0f %%, resolve %.0f %%\n",
+            "%.0f %%, resolve %.0f %%",
             seconds, (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6,
             (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6, share(scan, busy),
             share(decode, busy), share(apply, busy), share(wait, busy), share(settle + resolve, busy));
+    if (p->job->write_match)
+        fprintf(out, ", rows meet %.0f %%, match.csv %.0f %%", share(meet, busy), share(match, busy));
+    fprintf(out, "\n");
     fprintf(out,
             "  memory  %.0f MiB at most, of %.0f MiB allowed: entries %.0f MiB, tables %.0f MiB, pairs %.0f "
             "MiB; to disk %.0f MiB (%llu records)\n",
@@ -239,6 +292,9 @@ void stats_print(const struct plan *p, const struct run_result *r, double second
         fprintf(out,
                 "wherever the files lie: workers waited for them (or for each other) %.0f %% of the time\n",
                 share(wait, busy));
+    else if (share(match, busy) > 35)
+        fprintf(out, "without --write-match, or with a faster disk: match.csv took %.0f %% of the time\n",
+                share(match, busy));
     else if (share(settle + resolve, busy) > 35)
         fprintf(out, "with fewer breaks: their rows were read again and judged one by one\n");
     else if (waiting > rows / 8)

@@ -4,6 +4,7 @@
 
 #include "core/config/job.h"
 #include "core/engine/run.h"
+#include "io/sink/match.h"
 #include "io/source/worker_io.h"
 #include <stdio.h>
 
@@ -12,7 +13,9 @@ struct plan {
     struct source *const *sources;
     uint32_t threads, shards, chunk, depth;
     uint64_t memory, sort_bytes, counts_bytes,
-        index_bytes; /* all of it; results; aggregate.csv, 0: not counted; index */
+        index_bytes;                   /* all of it; results; aggregate.csv, 0: not counted; index */
+    uint64_t match_bytes, shelf_bytes; /* of match.csv; 0: it is not asked for */
+    struct match_outlook match;        /* plan_print only */
     const char *spill_directory;
     const char *io_name;
 };

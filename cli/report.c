@@ -285,6 +285,7 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
     json_object_set_new(root, "records_spilled", json_integer((json_int_t)records));
     json_object_set_new(root, "rows_read_ahead", json_integer((json_int_t)ahead));
     json_object_set_new(root, "matches_read_once", json_integer((json_int_t)report->matches_early));
+    json_object_set_new(root, "matches_without_index", json_integer((json_int_t)report->matches_met));
     json_object_set_new(root, "peak_rss_bytes", json_integer((json_int_t)peak_rss()));
     json_object_set_new(root, "memory_budget_bytes", json_integer((json_int_t)report->memory));
     json_object_set_new(root, "threads", json_integer(report->threads));
@@ -313,11 +314,12 @@ enum err report_stats(const struct report *report, char **out, struct diag *diag
         const struct worker_times *w = &r->worker[i];
         json_array_append_new(
             workers,
-            json_pack("{s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "core", w->core,
-                      "scan_seconds", w->scan_seconds, "decode_seconds", w->decode_seconds, "index_seconds",
-                      w->apply_seconds, "wait_seconds", w->wait_seconds, "settle_seconds", w->settle_seconds,
-                      "read_seconds", w->read_seconds, "resolve_seconds", w->resolve_seconds, "chunks",
-                      (json_int_t)w->chunks, "idle_turns", (json_int_t)w->idle, "records",
+            json_pack("{s:i,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:f,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "core",
+                      w->core, "scan_seconds", w->scan_seconds, "decode_seconds", w->decode_seconds,
+                      "index_seconds", w->apply_seconds, "wait_seconds", w->wait_seconds, "settle_seconds",
+                      w->settle_seconds, "read_seconds", w->read_seconds, "resolve_seconds",
+                      w->resolve_seconds, "join_seconds", w->join_seconds, "match_seconds", w->match_seconds,
+                      "chunks", (json_int_t)w->chunks, "idle_turns", (json_int_t)w->idle, "records",
                       (json_int_t)w->index.records, "waiting_max", (json_int_t)w->index.waiting_max,
                       "table_bytes", (json_int_t)w->index.table_bytes, "entry_bytes",
                       (json_int_t)w->index.entry_bytes, "pair_bytes", (json_int_t)w->index.pair_bytes));

@@ -17,6 +17,7 @@ struct report {
     const char *io_name;
     uint64_t spilled, memory;
     uint64_t matches_early; /* rows of match.csv for which no file was read again */
+    uint64_t matches_met;   /* of these, rows whose pairs were made without the index */
 };
 
 /* summary.json; byte-stable. *out is the caller's, freed by free(). */

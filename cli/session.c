@@ -41,7 +41,10 @@ enum {
     COUNTS_SHARE =
         16, /* and of so many for what aggregate.csv counts, where a side is counted by merchants and the like */
     COUNTS_BYTES_MAX = 256 << 20,
-    MATCH_SHARE = 4 /* and of so many for match.csv, where it is asked for */
+    MATCH_SHARE = 4, /* and of so many for match.csv, where it is asked for */
+    /* And of so many for rows that meet without the index, with so much memory or more; those who have less want it for the index. */
+    MATCH_SHELF_SHARE = 4,
+    MATCH_SHELF_MEMORY = 256 << 20
 };
 
 struct io_context {
@@ -107,7 +110,7 @@ struct session {
     struct io_context io;
     struct worker_io *report_io;
     uint64_t machine_memory; /* all that there is for this process */
-    uint64_t memory, sort_bytes, match_bytes, ids_bytes, counts_bytes, index_bytes;
+    uint64_t memory, sort_bytes, match_bytes, shelf_bytes, ids_bytes, counts_bytes, index_bytes;
     struct aggregate_share counts; /* of a worker */
     uint32_t cores, threads;
     double began;
@@ -152,6 +155,10 @@ static enum err plan(struct session *s, struct diag *diag)
         s->job->write_match = 1;
     uint64_t match = s->memory / MATCH_SHARE < MATCH_BYTES_MAX ? s->memory / MATCH_SHARE : MATCH_BYTES_MAX;
     s->match_bytes = !s->job->write_match ? 0 : o->match_memory ? o->match_memory : match;
+    if (s->job->write_match && !s->task)
+        s->shelf_bytes = o->given[OPTION_ID_match_shelf]   ? o->match_shelf
+                         : s->memory >= MATCH_SHELF_MEMORY ? s->memory / MATCH_SHELF_SHARE
+                                                           : 0;
     if (s->task && s->task->ids)
         s->ids_bytes = s->memory / IDS_SHARE < IDS_BYTES_MAX ? s->memory / IDS_SHARE : IDS_BYTES_MAX;
     if (job_counts(s->job, LOCAL) || job_counts(s->job, CHANNEL))
@@ -161,7 +168,7 @@ static enum err plan(struct session *s, struct diag *diag)
         s->counts_bytes / (s->threads + 2); /* each worker, and what they add up to takes two */
     s->index_bytes = o->index_memory ? o->index_memory
                                      : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads -
-                                           s->match_bytes - s->ids_bytes - s->counts_bytes;
+                                           s->match_bytes - s->shelf_bytes - s->ids_bytes - s->counts_bytes;
     /* Sets of keys of the task, and of the one that is read beside it. Half of the memory stays the index's. */
     const uint64_t sets = s->task ? s->task->set_bytes * (1 + (s->task->is_beside != 0)) : 0;
     if (!o->index_memory && sets > s->index_bytes / 2)
@@ -283,8 +290,25 @@ static struct plan plan_of(const struct session *s)
                          .sort_bytes = s->sort_bytes,
                          .counts_bytes = s->counts_bytes,
                          .index_bytes = s->index_bytes,
+                         .match_bytes = s->match_bytes,
+                         .shelf_bytes = s->shelf_bytes,
                          .spill_directory = s->out_dir,
                          .io_name = io_name(s)};
+}
+
+static struct results_config results_config_of(const struct session *s)
+{
+    return (struct results_config){.job = s->job,
+                                   .final_dir = s->out_dir,
+                                   .sources = s->sources,
+                                   .lanes = s->threads,
+                                   .write_match = s->job->write_match,
+                                   .sort_bytes = s->sort_bytes,
+                                   .match_bytes = s->match_bytes,
+                                   .shelf_bytes = s->shelf_bytes,
+                                   .interrupted = signals_interrupted,
+                                   .backend = s->io.config.backend,
+                                   .keep = s->task ? &s->task->keep : NULL};
 }
 
 static enum err tell_plan(struct session *s, struct diag *diag)
@@ -294,7 +318,12 @@ static enum err tell_plan(struct session *s, struct diag *diag)
     enum err err = worker_io_open(&io, &s->io.config, &s->io.fell_back, diag);
     if (err != OK)
         return err;
-    err = plan_print(&plan, io, stdout, diag);
+    if (s->job->write_match) {
+        const struct results_config results = results_config_of(s);
+        err = results_look(&results, &plan.match, diag);
+    }
+    if (err == OK)
+        err = plan_print(&plan, io, stdout, diag);
     worker_io_close(io);
     return err;
 }
@@ -421,6 +450,7 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
                             .io_name = io_name(s),
                             .spilled = results_spilled_bytes(s->results),
                             .matches_early = results_early_matches(s->results),
+                            .matches_met = results_met_matches(s->results),
                             .memory = s->memory};
     if (err == OK)
         err = write_aggregate(s, &report, digest_lines, diag);
@@ -563,16 +593,7 @@ static void tell_notes(const struct session *s)
 /* From open sources to the moment before the first row is read. */
 static enum err prepare(struct session *s, struct diag *diag)
 {
-    const struct results_config results = {.job = s->job,
-                                           .final_dir = s->out_dir,
-                                           .sources = s->sources,
-                                           .lanes = s->threads,
-                                           .write_match = s->job->write_match,
-                                           .sort_bytes = s->sort_bytes,
-                                           .match_bytes = s->match_bytes,
-                                           .interrupted = signals_interrupted,
-                                           .backend = s->io.config.backend,
-                                           .keep = s->task ? &s->task->keep : NULL};
+    const struct results_config results = results_config_of(s);
     enum err err = results_open(&s->results, &results, diag);
     if (err == OK)
         err = block_store_open(&s->counts.store, results_folder(s->results), diag);

@@ -907,12 +907,14 @@ static enum err write_matches(struct worker *w, enum err err)
         run_fail(run, &w->diag);
     if (stages)
         pthread_barrier_wait(&run->barrier);
+    const double began = run_seconds();
     for (unsigned stage = 0; stage < stages; stage++) {
         if (err == OK && !run_failed(run) &&
             (err = sink->ops->stage(sink, stage, w->number, w->io, &w->diag)) != OK)
             run_fail(run, &w->diag);
         pthread_barrier_wait(&run->barrier);
     }
+    w->times.match_seconds = run_seconds() - began;
     return err;
 }
 

@@ -12,6 +12,7 @@
 #include "core/base/mem.h"
 #include "core/base/topology.h"
 #include "core/engine/crowd.h"
+#include "core/ops/tap.h"
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -211,6 +212,7 @@ static enum err read_and_feed(struct worker *w)
     struct ticket tickets[16];
     CHECK2(depth <= 16, depth, 16);
     uint32_t first = 0, count = 0;
+    uint64_t taken = 0;
     int more = 1;
     enum err err = OK;
     while ((more || count) && err == OK) {
@@ -271,9 +273,35 @@ static enum err read_and_feed(struct worker *w)
         }
         if (step != STEP_IDLE)
             w->idle_turns = 0;
+        if (w->outbox.taken != taken) {
+            atomic_fetch_add_explicit(&run->rows_done, w->outbox.taken - taken, memory_order_relaxed);
+            taken = w->outbox.taken;
+        }
     }
     for (uint32_t i = 0; i < count; i++) /* of a run that stops */
         mem_give(tickets[(first + i) % depth].extra);
+    return err;
+}
+
+/* Rows that the taps took meet when all have been read; what is no pair is fed like the others. */
+static enum err join_taken(struct worker *w)
+{
+    struct run *run = w->run;
+    if (w->outbox.tap->end)
+        w->outbox.tap->end(w->outbox.tap);
+    atomic_fetch_add(&run->have_read, 1);
+    while (atomic_load(&run->have_read) < run->worker_count) {
+        if (run_failed(run))
+            return stopped(w);
+        const int did = drain(w);
+        if (did < 0)
+            return w->diag.err;
+        rest(w, did);
+    }
+    const double began = run_seconds(), others = w->times.apply_seconds + w->times.wait_seconds;
+    const enum err err =
+        run->config->sink->ops->join(run->config->sink, w->number, &w->outbox, &w->met, &w->diag);
+    w->times.join_seconds = run_seconds() - began - (w->times.apply_seconds + w->times.wait_seconds - others);
     return err;
 }
 
@@ -390,6 +418,9 @@ static enum err worker_setup(struct worker *w)
     if (config->write_match && !config->counts_only && config->sink->ops->tap)
         w->outbox.tap = config->sink->ops->tap(config->sink, w->number);
     w->outbox.packs = index.packs = packs(config, index.layout);
+    CHECK(!w->outbox.tap || !w->outbox.tap->takes ||
+          (w->outbox.packs && !w->outbox.aggregate[LOCAL] && !w->outbox.aggregate[CHANNEL] &&
+           !w->outbox.renamed));
     w->outbox.pack_seed = config->hash_seed;
     crowd_door_open(w);
     index.called = w->outbox.door ? &run->called : NULL;
@@ -485,6 +516,8 @@ static void *worker_main(void *argument)
     pthread_barrier_wait(&run->barrier);
     if (!run_failed(run)) {
         err = read_and_feed(w);
+        if (err == OK && w->outbox.tap && w->outbox.tap->takes)
+            err = join_taken(w);
         if (err == OK)
             err = send_ends(w);
         const double settling = run_seconds();
@@ -762,12 +795,13 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             sum->pair_bytes += counts.pair_bytes;
             sum->spilled += counts.spilled;
         }
+        w->times.index.records += w->outbox.taken;
         for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
             for (int side = 0; side < SIDES; side++) {
                 /* Pairs that were judged again are in the verdicts now. */
-                r->totals.count[CLASS_MATCH][side] -= w->revisited_count[side][c];
-                r->totals.rows[CLASS_MATCH][side][c] -= w->revisited_count[side][c];
-                r->totals.sums[CLASS_MATCH][side][c] -= w->revisited_sum[side][c];
+                r->totals.count[CLASS_MATCH][side] += w->met.count[c] - w->revisited_count[side][c];
+                r->totals.rows[CLASS_MATCH][side][c] += w->met.count[c] - w->revisited_count[side][c];
+                r->totals.sums[CLASS_MATCH][side][c] += w->met.sum[c] - w->revisited_sum[side][c];
             }
         for (int c = 0; c < CLASSES; c++)
             for (int side = 0; side < SIDES; side++) {

@@ -97,9 +97,9 @@ enum booking {
 };
 
 struct worker_times {
-    double read_seconds, resolve_seconds;
+    double read_seconds, resolve_seconds, match_seconds; /* match_seconds: of resolve_seconds, match.csv's */
     /* of read_seconds: finding cells, making records, the index, nothing to do, sorting what is open */
-    double scan_seconds, decode_seconds, apply_seconds, wait_seconds, settle_seconds;
+    double scan_seconds, decode_seconds, apply_seconds, wait_seconds, join_seconds, settle_seconds;
     uint64_t chunks, idle;
     struct index_counts index;
     uint64_t spill_written, spill_read; /* bytes */

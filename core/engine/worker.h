@@ -73,6 +73,7 @@ struct worker {
     struct arena arena;
     uint64_t text_bytes; /* of a row at hand, as measured; 0: none was seen */
     struct class_totals totals;
+    struct pair_totals met; /* pairs of rows that the tap took */
     struct aggregate aggregate;
     struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */
     struct tally apart, dropped; /* a task: records of other days; carried ones that are no part of the run */
@@ -110,6 +111,7 @@ struct run {
     int asks_ids; /* worker 0 says so for all, between barriers */
     _Atomic int failed;
     _Atomic uint64_t bytes_done, rows_done;
+    _Atomic uint32_t have_read; /* workers whose taps take rows and who have no more */
     _Atomic uint32_t next_partition;
     _Atomic uint64_t crowded;        /* records put to CROWD_IN in the pass at hand, or told */
     struct called_keys called;       /* whose rows are told; under fresh_lock while all is read */

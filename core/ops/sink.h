@@ -1,6 +1,7 @@
 /* core/ops/sink.h: the socket for results: where verdicts are written.
  *
  *     open            control thread
+ *       tap, join       any worker, with its own lane, while and when all is read
  *       put, hold, propose, put_pairs   any worker, with its own lane
  *       settle_budget   one worker, while the others wait
  *       order           each worker, its own lane
@@ -13,6 +14,7 @@
 #define TIEOUT_CORE_OPS_SINK_H
 
 #include "core/ops/index.h"
+#include "core/ops/outbox.h"
 #include "core/ops/source.h"
 #include "core/rules/subset.h"
 
@@ -60,6 +62,10 @@ struct sink_ops {
                           struct diag *diag);
     /* What a worker's source tells of rows that it reads, before it reads any. NULL, or a NULL: nothing. */
     struct tap *(*tap)(struct sink *sink, uint32_t lane);
+    /* Each worker whose tap takes rows (core/ops/tap.h), when all of them have read: these meet, pairs that agree and are alone with their
+     * key stay and are added to `left`, all others are put to `outbox`. */
+    enum err (*join)(struct sink *sink, uint32_t lane, struct outbox *outbox, struct pair_totals *left,
+                     struct diag *diag);
     /* The lane's results are put, but for what `stage` may add: sorts them, while others still judge. */
     void (*order)(struct sink *sink, uint32_t lane);
     /* When all was put: match.csv is written by all workers together, stage by stage, with a barrier behind each.

@@ -3,7 +3,13 @@
  * match.csv wants nearly every row of both files in another order. What it wants of them is at hand when they become
  * records, so it takes it then (outbox.tap), and neither file is read a second time. A source that can say so has
  * `tap_files`; it calls `rows` once for a block of usual rows whose texts are told as they stand there (plain_plan.told), and
- * `row` for each other one. Every record that goes out is told once. Threads: a tap has one owner, a worker.
+ * `row` for each other one. Every record that goes out is told once.
+ *
+ * Where both sides' rows have one place to meet, they need not be records at all: a tap that `takes` is asked first, and what it took is
+ * not put into the outbox, only into its tally. When all is read, rows that met no partner, or more than one, come back as the
+ * records they are (sink_ops.join).
+ *
+ * Threads: a tap has one owner, a worker.
  */
 #ifndef TIEOUT_CORE_OPS_TAP_H
 #define TIEOUT_CORE_OPS_TAP_H
@@ -47,8 +53,12 @@ struct tap_row {
 };
 
 struct tap {
-    enum err (*rows)(struct tap *tap, const struct tap_rows *rows, struct diag *diag);
-    enum err (*row)(struct tap *tap, const struct tap_row *row, struct diag *diag);
+    /* `*taken`: a bit for each of the rows, which are PLAIN_BLOCK at most, that the outbox need not have; and whether that is so of the one. */
+    enum err (*rows)(struct tap *tap, const struct tap_rows *rows, uint64_t *taken, struct diag *diag);
+    enum err (*row)(struct tap *tap, const struct tap_row *row, int *taken, struct diag *diag);
+    /* No more rows come, and what was taken is there for others. NULL: nothing was. */
+    void (*end)(struct tap *tap);
+    int takes; /* 1: it is asked before a record is put; 0: behind, and it takes none */
     const struct match_plan *plan;
     struct lean_list list; /* for the source: the row that it tells */
 };

@@ -29,6 +29,7 @@ enum err match_open(struct match **out, const struct match_config *config, struc
     m->config = *config;
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->turn_is_over, NULL);
+    m->road = MATCH_READS_AGAIN;
     match_plan_make(&m->plan, config->job);
     for (int i = 0; i < config->job->match.compare_count; i++) {
         const signed char cell = m->plan.cell_at[LOCAL][config->job->match.compare[i]];
@@ -46,6 +47,19 @@ enum err match_open(struct match **out, const struct match_config *config, struc
         return err;
     }
     *out = m;
+    return OK;
+}
+
+enum err match_look(const struct match_config *config, struct match_outlook *out, struct diag *diag)
+{
+    struct match *m;
+    const enum err err = match_open(&m, config, diag);
+    if (err != OK)
+        return err;
+    *out = (struct match_outlook){.road = m->road, .why = m->why};
+    if (m->early)
+        early_sizes(m->early, &out->shelf, &out->aside);
+    match_close(m);
     return OK;
 }
 
@@ -103,6 +117,11 @@ uint64_t match_early_pairs(const struct match *m)
     for (uint32_t i = 0; m->early && i < m->config.lanes; i++)
         joined += m->early->lanes[i].joined;
     return joined;
+}
+
+uint64_t match_met_pairs(const struct match *m)
+{
+    return m->early && m->early->shelf[LOCAL] ? match_early_pairs(m) : 0;
 }
 
 enum err match_open_tank(struct match *m, struct tank **out, uint32_t partitions, uint64_t expected,
@@ -247,6 +266,16 @@ enum err match_put_pairs(struct match *m, uint32_t number, const struct pair_ref
     return err;
 }
 
+enum err match_join(struct match *m, uint32_t lane, struct outbox *outbox, struct pair_totals *left,
+                    struct diag *diag)
+{
+    struct early *e = m->early;
+    if (!e || !e->shelf[LOCAL])
+        return OK;
+    early_read(m);
+    return meet_cells(e, lane, outbox, left, diag);
+}
+
 uint8_t *match_item_room(struct match_lane *lane, size_t size, struct diag *diag)
 {
     if (size > lane->item_room) {
@@ -364,6 +393,8 @@ static enum err do_stage(struct match *m, unsigned stage, struct worker_io *io, 
             m->ended = 1;
         if (number + 1 == m->config.lanes)
             match_drop(m, &m->ranges_tank);
+        if (m->early)
+            early_clear_shelves(m->early);
         return err;
     }
 }

@@ -4,6 +4,8 @@
  * files, in an order that is neither's. So its rows go through the machine in streams:
  *
  *     match_open
+ *       match_tap         each worker: what is told of rows while they are read
+ *       match_join        each worker: those that it took meet
  *       match_put_pairs   each worker: (local place, channel place) of pairs that left the index
  *       match_put_row     each worker: matches that were judged, as a key and a row
  *     (all workers stop)
@@ -23,6 +25,7 @@
 #ifndef TIEOUT_IO_SINK_MATCH_H
 #define TIEOUT_IO_SINK_MATCH_H
 
+#include "core/ops/outbox.h"
 #include "core/ops/sink.h"
 #include "io/ring/ring.h"
 #include "io/sink/digest.h"
@@ -37,15 +40,35 @@ struct match_config {
     const char *head, *place_head; /* the file's first line: what the digest holds of it, and the rest */
     uint32_t lanes;
     size_t memory; /* of all lanes */
+    /* Besides, for rows of both files that are taken before they become records; 0: none are. Used only where it holds all of them. */
+    uint64_t shelf;
     enum ring_backend backend;
     const volatile int *interrupted; /* may be NULL */
 };
+
+/* What becomes of rows, from the shortest road to the longest. */
+enum match_road {
+    MATCH_MEETS, /* they are taken while they are read, and meet without the index */
+    MATCH_TELLS, /* what match.csv wants of them is put aside while they are read; pairs come of the index */
+    MATCH_READS_AGAIN
+};
+/* Which road a run would begin, why it is not a shorter one (NULL: there is none), and what it would put aside, in memory or, as far as it
+ * does not fit in `memory`, on disk. */
+struct match_outlook {
+    enum match_road road;
+    const char *why;
+    uint64_t shelf, aside;
+};
+enum err match_look(const struct match_config *config, struct match_outlook *out, struct diag *diag);
 
 enum err match_open(struct match **out, const struct match_config *config, struct diag *diag);
 enum err match_put_pairs(struct match *match, uint32_t lane, const struct pair_ref *pairs, uint64_t count,
                          struct diag *diag);
 /* What the lane's worker tells of rows that it reads (core/ops/tap.h); NULL: they are read again. */
 struct tap *match_tap(struct match *match, uint32_t lane);
+/* Rows that the taps took meet (sink_ops.join). Each worker once, when all have read. */
+enum err match_join(struct match *match, uint32_t lane, struct outbox *outbox, struct pair_totals *left,
+                    struct diag *diag);
 /* `key` orders the row among all; `row` without its places and newline, `places` with the comma before them. */
 enum err match_put_row(struct match *match, uint32_t lane, struct span key, struct span row,
                        struct span places, struct diag *diag);
@@ -56,6 +79,8 @@ void match_stop(struct match *match);
 /* `digest` gets that of the file's rows without their places. */
 enum err match_finish(struct match *match, char digest[DIGEST_TEXT], struct diag *diag);
 uint64_t match_spilled(const struct match *match);
+/* Of these, pairs of rows that met without the index. */
+uint64_t match_met_pairs(const struct match *match);
 /* Pairs whose rows were taken while the files were read; the other ones' were read again. Behind the stages. */
 uint64_t match_early_pairs(const struct match *match);
 void match_close(struct match *match);

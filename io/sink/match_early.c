@@ -25,6 +25,7 @@ enum {
 struct early_sample {
     uint64_t number;  /* its upper 64 bits */
     uint32_t stratum; /* day, channel, type, size: as indexes of texts, which are put in order later */
+    uint32_t group;   /* the same without what keys that meet may differ in */
 };
 
 struct sampling {
@@ -148,7 +149,8 @@ static void sample_row(struct sampling *s, const uint8_t *order)
         return;
     s->rows[s->count++] = (struct early_sample){early_number(packed.word[0], packed.word[1]).high,
                                                 stratum_code((uint32_t)day, (uint32_t)channel, (uint32_t)type,
-                                                             (uint32_t)parts.number.size, (uint32_t)prefix)};
+                                                             (uint32_t)parts.number.size, (uint32_t)prefix),
+                                                0};
 }
 
 static enum err take_sample(struct early *e, uint64_t end, struct sampling *s, struct diag *diag)
@@ -263,32 +265,38 @@ static void make_head(const struct early *e, struct early_stratum *s)
     s->head_size = (uint8_t)(at - s->head);
 }
 
-/* A stratum of the sample's rows from `from` to `to`, of which so many stand for one range. */
-static void make_stratum(struct early *e, const struct early_sample *rows, uint32_t from, uint32_t to,
-                         uint32_t rows_a_range)
+/* Cuts the sample's rows from `from` to `to`, which are in order, into parts, of which so many rows stand for one; `most` parts. */
+static void cut_span(struct early *e, struct early_span *span, const struct early_sample *rows, uint32_t from,
+                     uint32_t to, uint32_t rows_a_part, uint32_t most)
+{
+    const uint32_t count = to - from, wanted = count / rows_a_part ? count / rows_a_part : 1;
+    uint64_t *const low_of = e->lows + e->low_count;
+    span->low = low_of;
+    span->count = 0;
+    for (uint64_t i = 0; i < wanted; i++) {
+        const uint64_t low = i ? rows[from + i * count / wanted].number : 0;
+        if (i && (low == low_of[span->count - 1] || low == UINT64_MAX || span->count == most))
+            continue;
+        low_of[span->count++] = low;
+    }
+    low_of[span->count] = UINT64_MAX;
+    e->low_count += span->count + 1;
+    make_near(span, rows[from].number, rows[to - 1].number);
+}
+
+/* The next stratum, which goes by the ranges of `span`. */
+static void add_stratum(struct early *e, uint32_t code, const struct early_span *span)
 {
     struct early_stratum *s = &e->strata[e->stratum_count];
-    const uint32_t count = to - from;
-    *s = stratum_of_code(rows[from].stratum);
+    *s = stratum_of_code(code);
     const uint32_t day = s->day;
     s->day = e->days[day];
     s->digits = (uint8_t)(s->size - e->prefixes[s->prefix].size);
     make_head(e, s);
+    s->span = *span;
     s->span.begin = e->range_count;
-    uint64_t *const low_of = e->lows + e->low_count;
-    s->span.low = low_of;
-    const uint32_t wanted = count / rows_a_range ? count / rows_a_range : 1;
-    for (uint64_t i = 0; i < wanted; i++) {
-        const uint64_t low = i ? rows[from + i * count / wanted].number : 0;
-        if (i && (low == low_of[s->span.count - 1] || low == UINT64_MAX || e->range_count == RANGES_MAX))
-            continue;
-        e->stratum_of_range[e->range_count] = (uint16_t)e->stratum_count;
-        low_of[s->span.count++] = low;
-        e->range_count++;
-    }
-    low_of[s->span.count] = UINT64_MAX;
-    e->low_count += s->span.count + 1;
-    make_near(&s->span, rows[from].number, rows[to - 1].number);
+    for (uint32_t i = 0; i < span->count; i++)
+        e->stratum_of_range[e->range_count++] = (uint16_t)e->stratum_count;
     e->stratum_of[day][s->type][s->channel][s->size][s->prefix] = (uint16_t)e->stratum_count++;
 }
 
@@ -323,36 +331,177 @@ static void make_groups(struct early *e)
     }
 }
 
-static enum err make_strata(struct early *e, struct sampling *s, uint64_t file_size, struct diag *diag)
+/* Each stratum is cut by its own rows. */
+static void cut_strata(struct early *e, struct sampling *s, uint32_t rows_a_range)
 {
-    const struct match_config *config = &e->match->config;
-    const uint64_t lane_blocks = e->tank_memory / 3 / config->lanes / 4096,
-                   most = lane_blocks > 2 * EARLY_STRATA ? lane_blocks - EARLY_STRATA : EARLY_STRATA,
-                   rows = file_size / (s->lines.bytes / s->lines.lines),
-                   in_memory = e->match->config.memory / config->lanes / 4 / JOINED_ROW,
-                   rows_a_range = in_memory < ROWS_A_RANGE ? in_memory + 1 : ROWS_A_RANGE;
-    uint64_t wanted = rows / rows_a_range + 1;
-    if (wanted > most) /* there is not the memory for so many ranges as could be joined in it */
-        return OK;
-    e->strata = mem_take_zero(EARLY_STRATA, sizeof *e->strata);
-    e->groups = mem_take_zero(EARLY_STRATA, sizeof *e->groups);
-    e->lows = mem_take((RANGES_MAX + 2 * EARLY_STRATA) * sizeof *e->lows);
-    e->stratum_of_range = mem_take((RANGES_MAX + EARLY_STRATA) * sizeof *e->stratum_of_range);
-    if (!e->strata || !e->groups || !e->lows || !e->stratum_of_range)
-        return mem_fail(diag, EARLY_STRATA * sizeof *e->strata, "match.csv");
-    memset(e->stratum_of, 0xFF, sizeof e->stratum_of);
-    memset(e->group_of, 0xFF, sizeof e->group_of);
-    uint64_t each = s->count / wanted;
-    each = each < SAMPLED ? SAMPLED : each;
     qsort(s->rows, s->count, sizeof *s->rows, by_stratum);
     for (uint32_t from = 0, to; from < s->count; from = to) {
         for (to = from + 1; to < s->count && s->rows[to].stratum == s->rows[from].stratum;)
             to++;
         if (e->stratum_count == EARLY_STRATA || e->range_count == RANGES_MAX)
             break; /* the others' rows are odd */
-        make_stratum(e, s->rows, from, to, (uint32_t)each);
+        struct early_span span = {0};
+        cut_span(e, &span, s->rows, from, to, rows_a_range, RANGES_MAX - e->range_count);
+        add_stratum(e, s->rows[from].stratum, &span);
     }
     make_groups(e);
+}
+
+static uint32_t group_code(const struct early *e, uint32_t stratum)
+{
+    const struct early_stratum s = stratum_of_code(stratum);
+    return stratum_code(0, group_channel(e, s.channel), 0, s.size, s.prefix);
+}
+
+static int by_group(const void *a, const void *b)
+{
+    const struct early_sample *x = a, *y = b;
+    if (x->group != y->group)
+        return (x->group > y->group) - (x->group < y->group);
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+/* How far the last digit or byte of a number lies from the end of its 112 bits. */
+static uint32_t number_shift(const struct early *e, const struct early_stratum *s)
+{
+    enum { BITS = 112, DIGIT = 4, BYTE = 8 };
+    return BITS -
+           (s->size > PACKED_RAW_MAX ? DIGIT : BYTE) * (s->size - (uint32_t)e->prefixes[s->prefix].size);
+}
+
+/* Where the first part of a group begins, so that numbers a little before the sample's first one, and behind its last one, are said by 64
+ * bits as well. 0: a part is so wide that these do not say it. */
+static int make_least(struct early_span *g, uint64_t first, uint64_t last, uint32_t shift)
+{
+    enum { ALL = 48 }; /* from here on 64 bits say any number */
+    const uint64_t most = shift >= ALL ? UINT64_MAX : (UINT64_C(1) << (64 - ALL + shift)) - 1;
+    for (uint32_t i = 0; i < g->count; i++) {
+        const uint64_t from = i ? g->low[i] : first, to = i + 1 < g->count ? g->low[i + 1] : last;
+        if (to - from > most)
+            return 0;
+    }
+    const uint64_t width = (g->count > 1 ? g->low[1] : last) - first, spare = (most - width) / 2,
+                   slack = g->count > 1 && width < spare ? width : spare;
+    g->least = first > slack ? first - slack : 0;
+    return 1;
+}
+
+/* All strata whose keys may meet are cut alike, as their cells are, by the rows of all of them. 0: that would be too many ranges. */
+static int cut_groups(struct early *e, struct sampling *s, uint32_t rows_a_range)
+{
+    enum { CODES = EARLY_DAYS * EARLY_CHANNELS * EARLY_TYPES * EARLY_SIZES * EARLY_PREFIXES };
+    uint64_t is_there[(CODES + 63) / 64] = {0}; /* strata */
+    for (uint32_t i = 0; i < s->count; i++) {
+        const uint32_t code = s->rows[i].stratum;
+        is_there[code / 64] |= (uint64_t)1 << code % 64;
+        s->rows[i].group = group_code(e, code);
+    }
+    qsort(s->rows, s->count, sizeof *s->rows, by_group);
+    for (uint32_t from = 0, to; from < s->count; from = to) {
+        for (to = from + 1; to < s->count && s->rows[to].group == s->rows[from].group;)
+            to++;
+        if (e->group_count == EARLY_STRATA || e->cell_count >= RANGES_MAX)
+            return 0;
+        const struct early_stratum like = stratum_of_code(s->rows[from].stratum);
+        *group_at(e, &like) = (uint16_t)e->group_count;
+        struct early_span *const g = &e->groups[e->group_count++];
+        g->begin = e->cell_count;
+        cut_span(e, g, s->rows, from, to, rows_a_range, RANGES_MAX - e->cell_count);
+        e->cell_count += g->count;
+        if (!make_least(g, s->rows[from].number, s->rows[to - 1].number, number_shift(e, &like)))
+            return 0;
+    }
+    for (uint32_t i = 0; i < EARLY_STRATA; i++)
+        e->first_of_group[i] = EARLY_NONE;
+    for (uint32_t code = 0; code < CODES; code++) {
+        if (!(is_there[code / 64] >> code % 64 & 1))
+            continue;
+        const struct early_stratum like = stratum_of_code(code);
+        const uint16_t group = *group_at(e, &like), number = (uint16_t)e->stratum_count;
+        if (e->stratum_count == EARLY_STRATA || e->range_count + e->groups[group].count > RANGES_MAX)
+            return 0;
+        add_stratum(e, code, &e->groups[group]);
+        e->strata[number].next = e->first_of_group[group];
+        e->first_of_group[group] = number;
+    }
+    return 1;
+}
+
+static void no_strata(struct early *e)
+{
+    e->stratum_count = e->range_count = e->low_count = e->group_count = e->cell_count = 0;
+    memset(e->stratum_of, 0xFF, sizeof e->stratum_of);
+    memset(e->group_of, 0xFF, sizeof e->group_of);
+}
+
+/* What the shelves would take, if there is the memory for them; else nothing. */
+static void size_shelves(struct early *e, const uint32_t parts[SIDES])
+{
+    enum { SPARE = 5 }; /* a fifth more than the sample says */
+    const struct match_config *config = &e->match->config;
+    static const uint32_t item[SIDES] = {[LOCAL] = LOCAL_TAKEN, [CHANNEL] = CHANNEL_TAKEN};
+    uint64_t size[SIDES];
+    for (int side = 0; side < SIDES; side++)
+        size[side] = e->rows[side] * item[side] * (SPARE + 1) / SPARE +
+                     (uint64_t)config->lanes * parts[side] * SHELF_BLOCK + ((uint64_t)config->lanes << 22);
+    for (int side = 0; side < SIDES; side++)
+        e->shelf_size[side] = size[LOCAL] + size[CHANNEL] <= config->shelf ? size[side] : 0;
+}
+
+/* All that its records say is in a packed one (packed.h), and nobody but the index asks for them. NULL, or why not. */
+static const char *why_not_taken(const struct early *e)
+{
+    const struct match *m = e->match;
+    const struct job *job = m->config.job;
+    int is_more = e->cells_count != 0, is_counted = 0;
+    for (int side = 0; side < SIDES; side++) {
+        const struct record_layout layout = m->config.sources[side]->ops->layout(m->config.sources[side]);
+        is_more |= layout.has_extras || layout.has_fold;
+        is_counted |= job_counts(job, (enum side)side);
+    }
+    return is_more                  ? "more than amount and status is compared"
+           : is_counted             ? "rows are counted by more than their bill date"
+           : job->match.group.given ? "rows are summed up by group"
+           : m->config.shelf == 0   ? "there is less --memory than 256 MiB"
+                                    : NULL;
+}
+
+static enum err make_strata(struct early *e, struct sampling *s, const struct tap_files files[SIDES],
+                            struct diag *diag)
+{
+    const struct match_config *config = &e->match->config;
+    const uint64_t lane_blocks = e->tank_memory / 3 / config->lanes / 4096,
+                   most = lane_blocks > 2 * EARLY_STRATA ? lane_blocks - EARLY_STRATA : EARLY_STRATA,
+                   in_memory = config->memory / config->lanes / 4 / JOINED_ROW,
+                   rows_a_range = in_memory < ROWS_A_RANGE ? in_memory + 1 : ROWS_A_RANGE;
+    for (int side = 0; side < SIDES; side++)
+        e->rows[side] = files[side].end / (s->lines.bytes / s->lines.lines) + 1;
+    const uint64_t wanted = e->rows[LOCAL] / rows_a_range + 1;
+    e->strata = mem_take_zero(EARLY_STRATA, sizeof *e->strata);
+    e->groups = mem_take_zero(EARLY_STRATA, sizeof *e->groups);
+    e->lows = mem_take((RANGES_MAX + 2 * EARLY_STRATA) * sizeof *e->lows);
+    e->stratum_of_range = mem_take((RANGES_MAX + EARLY_STRATA) * sizeof *e->stratum_of_range);
+    if (!e->strata || !e->groups || !e->lows || !e->stratum_of_range)
+        return mem_fail(diag, EARLY_STRATA * sizeof *e->strata, "match.csv");
+    uint64_t each = s->count / wanted;
+    each = each < SAMPLED ? SAMPLED : each;
+    const uint32_t least[SIDES] = {(uint32_t)wanted, (uint32_t)wanted};
+    no_strata(e);
+    size_shelves(e, least);
+    const char *const why_not = why_not_taken(e);
+    if (!why_not && e->shelf_size[LOCAL] && cut_groups(e, s, (uint32_t)each)) {
+        const uint32_t parts[SIDES] = {[LOCAL] = e->range_count, [CHANNEL] = e->cell_count};
+        size_shelves(e, parts);
+        if (e->shelf_size[LOCAL])
+            return OK;
+    }
+    e->match->why = why_not                ? why_not
+                    : e->shelf_size[LOCAL] ? "their numbers are of too many kinds, or vary in too many digits"
+                                           : "they would take more than a quarter of --memory";
+    e->shelf_size[LOCAL] = e->shelf_size[CHANNEL] = 0;
+    no_strata(e);
+    if (wanted <= most) /* else there is not the memory for so many ranges as could be joined in it */
+        cut_strata(e, s, (uint32_t)each);
     return OK;
 }
 
@@ -363,14 +512,22 @@ static int reads_too_often(struct early *e)
     uint64_t reads = 0;
     for (uint32_t i = 0; i < e->stratum_count; i++)
         reads += e->groups[*group_at(e, &e->strata[i])].count;
-    return e->stratum_count == 0 || reads > OFTEN * (uint64_t)e->cell_count;
+    return reads > OFTEN * (uint64_t)e->cell_count;
 }
 
 /* ---- taps ---- */
 
-static enum err odd_row(struct early_lane *lane, enum side side, uint64_t place, struct diag *diag)
+/* A row that is told nowhere. Where rows are taken, its key stays the index's. */
+static enum err odd_row(struct early_lane *lane, enum side side, struct packed_key key, uint64_t place,
+                        struct diag *diag)
 {
     struct early *e = lane->early;
+    if (lane->tap.takes) {
+        if (!key.word[0]) /* no row with such a key is taken */
+            return OK;
+        const struct early_number number = early_number(key.word[0], key.word[1]);
+        place = early_odd_hash(number.high, number.low, key.word[0] & 31);
+    }
     if (!lane->odd[side] && !(lane->odd[side] = mem_take(EARLY_ODD * sizeof *lane->odd[side])))
         return mem_fail(diag, EARLY_ODD * sizeof *lane->odd[side], "match.csv");
     if (lane->odd_count[side] == EARLY_ODD)
@@ -384,6 +541,8 @@ static __attribute__((noinline)) uint8_t look_up_channel(struct early_lane *lane
 {
     const struct early *e = lane->early;
     const int found = find_text(e->channels, e->channel_count, dict_word(e->words, (uint16_t)number));
+    if (found >= 0)
+        atomic_store_explicit(&lane->early->channel_number[found], (uint16_t)number, memory_order_relaxed);
     return lane->channel_of[number] = found < 0 ? 255 : (uint8_t)(found + 1);
 }
 
@@ -435,12 +594,10 @@ static inline int day_index(struct early_lane *lane, uint16_t day)
 }
 
 /* What a channel's row says besides its key. */
-struct told {
-    uint64_t place;
-    int64_t amount;
+struct told_channel {
+    uint64_t place, sigma;
     uint32_t lines;
-    uint16_t day, status;
-    uint8_t currency;
+    uint16_t day;
 };
 
 /* In place of a range or cell: the row goes into none. */
@@ -503,36 +660,20 @@ static inline void make_local(uint64_t words[LOCAL_ITEM / 8], struct early_numbe
 }
 
 static inline void make_channel(uint64_t words[CHANNEL_ITEM / 8], struct early_number number,
-                                const struct packed_key *own, const struct told *t)
+                                const struct packed_key *own, const struct told_channel *t)
 {
     words[0] = number.high;
     words[1] = number.low << 16 | t->lines;
-    words[2] =
-        t->place | (uint64_t)t->status << 40 | (uint64_t)t->currency << 48 | (own->word[0] & 0xFF) << 56;
+    words[2] = t->place | (own->word[0] & 0xFF) << 56;
     words[3] = own->word[0] >> 16 << 16 | t->day;
     words[4] = own->word[1];
-    words[5] = (uint64_t)t->amount;
+    words[5] = t->sigma;
 }
 
 /* The channel's own number can be said. Where the row has none the local row's is shown, if it has one. */
 static inline int number_fits(const struct early *e, const struct packed_key *own, size_t size)
 {
     return LIKELY(own->word[0] != 0) || (size == 0 && e->lacks_number);
-}
-
-/* Rows of a block, after each was told where it goes, so that its line is on its way when it is put there. */
-static inline __attribute__((always_inline)) enum err put_block(struct early_lane *lane, enum side side,
-                                                                const uint32_t *parts, const uint64_t *items,
-                                                                const size_t size, const uint64_t *places,
-                                                                uint32_t count, struct diag *diag)
-{
-    struct tank *const tank = side == LOCAL ? lane->early->local : lane->early->channel;
-    enum err err = OK;
-    for (uint32_t i = 0; err == OK && i < count; i++)
-        err = LIKELY(parts[i] != ODD)
-                  ? put_item(tank, lane->number, parts[i], items + i * (size / 8), size, diag)
-                  : odd_row(lane, side, places[i], diag);
-    return err;
 }
 
 /* A text of each row of a block: a column's, or a constant. */
@@ -556,74 +697,218 @@ static inline struct packed_key told_key(const struct tap_rows *rows, const uint
     return packed_key_of((const uint8_t *)text.data, (uint32_t)text.size, rows->block->channel[i]);
 }
 
-static __attribute__((noinline)) enum err tap_local(struct early_lane *lane, const struct tap_rows *rows,
-                                                    const uint64_t *places, const uint32_t *lines,
-                                                    struct diag *diag)
+/* What is known of a block's rows before they are put somewhere. */
+struct told_rows {
+    const uint64_t *places;
+    const uint32_t *lines;
+    uint32_t parts[PLAIN_BLOCK]; /* ODD: none */
+};
+
+/* The shelf is full: what is on it already goes back to the index, and no more comes. */
+static __attribute__((noinline)) void shelf_is_full(struct early_lane *lane)
 {
-    struct early *e = lane->early;
+    lane->is_full = 1;
+    atomic_store_explicit(&lane->early->is_dead, 1, memory_order_relaxed);
+}
+
+/* What makes a key equal to another is said by where its row lies: the channel, where it is in the key, and no other. */
+static inline int key_is_whole(const struct early *e, struct packed_key key)
+{
+    return LIKELY(e->has_channel) || (key.word[0] >> 8 & PACKED_CHANNEL_MAX) == 0;
+}
+
+/* Rows of a block, after each was told where it goes, so that its line is on its way when it is put there. */
+static inline __attribute__((always_inline)) enum err
+put_block(struct early_lane *lane, enum side side, const struct told_rows *told, const uint64_t *items,
+          const size_t size, const struct tap_rows *rows, struct diag *diag)
+{
+    struct tank *const tank = side == LOCAL ? lane->early->local : lane->early->channel;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < rows->count; i++)
+        err = LIKELY(told->parts[i] != ODD)
+                  ? put_item(tank, lane->number, told->parts[i], items + i * (size / 8), size, diag)
+                  : odd_row(lane, side, (struct packed_key){{0, 0}}, told->places[i], diag);
+    return err;
+}
+
+static inline uint64_t told_sigma(const struct plain_block *block, uint32_t i)
+{
+    return packed_sigma(block->amount_micro[i], block->currency[i], block->status[i], block->is_out[i]);
+}
+
+/* Where a local row of a block goes. */
+static inline uint32_t local_part(struct early_lane *lane, const struct tap_rows *rows, const uint32_t *seps,
+                                  uint32_t i, struct packed_key key, struct early_number number,
+                                  uint64_t place)
+{
+    const struct early *e = lane->early;
     const struct plain_block *block = rows->block;
     const struct plain_plan *plan = rows->plan;
-    uint32_t parts[PLAIN_BLOCK];
+    const struct span type = told_text(rows, seps, plan->told, plan->told_constant),
+                      code = LIKELY(e->has_channel)
+                                 ? (struct span){"", 0}
+                                 : told_text(rows, seps, plan->channel, plan->channel_constant);
+    return is_short(rows, seps) || !fits_item(place, block->amount_micro[i], block->status[i])
+               ? ODD
+               : local_range(lane, key.word[0], number, block->day[i], code, type);
+}
+
+/* Where a channel's goes, and its own number. */
+static inline uint32_t channel_part(struct early_lane *lane, const struct tap_rows *rows,
+                                    const uint32_t *seps, uint32_t i, struct packed_key key,
+                                    struct early_number number, uint64_t place, struct packed_key *own)
+{
+    const struct early *e = lane->early;
+    const struct plain_block *block = rows->block;
+    const struct span text = told_text(rows, seps, rows->plan->told, rows->plan->told_constant);
+    *own = LIKELY(rows->plan->told >= 0)
+               ? packed_key_of((const uint8_t *)text.data, (uint32_t)text.size, 0)
+               : packed_key_anywhere((const uint8_t *)text.data, (uint32_t)text.size, 0);
+    return is_short(rows, seps) || !number_fits(e, own, text.size) ||
+                   !fits_item(place, block->amount_micro[i], block->status[i])
+               ? ODD
+               : channel_cell(lane, key.word[0], number);
+}
+
+static __attribute__((noinline)) enum err tell_local(struct early_lane *lane, const struct tap_rows *rows,
+                                                     struct told_rows *told, uint64_t *taken,
+                                                     struct diag *diag)
+{
+    struct early *e = lane->early;
     uint64_t items[PLAIN_BLOCK][LOCAL_ITEM / 8];
     const uint32_t *seps = rows->seps;
+    *taken = 0;
     CHECK2(e->local_size == LOCAL_ITEM, e->local_size,
            lane->number); /* rows with compared cells are not plain */
     for (uint32_t i = 0; i < rows->count; i++, seps += rows->columns) {
         const struct packed_key key = told_key(rows, seps, i);
         const struct early_number number = early_number(key.word[0], key.word[1]);
-        const struct span type = told_text(rows, seps, plan->told, plan->told_constant),
-                          code = LIKELY(e->has_channel)
-                                     ? (struct span){"", 0}
-                                     : told_text(rows, seps, plan->channel, plan->channel_constant);
-        parts[i] = is_short(rows, seps) || !fits_item(places[i], block->amount_micro[i], block->status[i])
-                       ? ODD
-                       : local_range(lane, key.word[0], number, block->day[i], code, type);
-        make_local(items[i], number, places[i], lines[i]);
-        if (LIKELY(parts[i] != ODD))
-            tank_expect(e->local, lane->number, parts[i], LOCAL_ITEM);
+        told->parts[i] = local_part(lane, rows, seps, i, key, number, told->places[i]);
+        make_local(items[i], number, told->places[i], told->lines[i]);
+        if (LIKELY(told->parts[i] != ODD))
+            tank_expect(e->local, lane->number, told->parts[i], LOCAL_ITEM);
     }
-    return put_block(lane, LOCAL, parts, items[0], LOCAL_ITEM, places, rows->count, diag);
+    return put_block(lane, LOCAL, told, items[0], LOCAL_ITEM, rows, diag);
 }
 
-static __attribute__((noinline)) enum err tap_channel(struct early_lane *lane, const struct tap_rows *rows,
-                                                      const uint64_t *places, const uint32_t *lines,
-                                                      struct diag *diag)
+static __attribute__((noinline)) enum err tell_channel(struct early_lane *lane, const struct tap_rows *rows,
+                                                       struct told_rows *told, uint64_t *taken,
+                                                       struct diag *diag)
 {
     struct early *e = lane->early;
-    const struct plain_block *block = rows->block;
-    uint32_t parts[PLAIN_BLOCK];
     uint64_t items[PLAIN_BLOCK][CHANNEL_ITEM / 8];
     const uint32_t *seps = rows->seps;
+    *taken = 0;
     for (uint32_t i = 0; i < rows->count; i++, seps += rows->columns) {
         const struct packed_key key = told_key(rows, seps, i);
         const struct early_number number = early_number(key.word[0], key.word[1]);
-        const struct span text = told_text(rows, seps, rows->plan->told, rows->plan->told_constant);
-        const struct packed_key own =
-            LIKELY(rows->plan->told >= 0)
-                ? packed_key_of((const uint8_t *)text.data, (uint32_t)text.size, 0)
-                : packed_key_anywhere((const uint8_t *)text.data, (uint32_t)text.size, 0);
-        const struct told told = {.place = places[i],
-                                  .amount = block->amount_micro[i],
-                                  .lines = lines[i],
-                                  .day = block->day[i],
-                                  .status = block->status[i],
-                                  .currency = block->currency[i]};
-        parts[i] = is_short(rows, seps) || !number_fits(e, &own, text.size) ||
-                           !fits_item(places[i], told.amount, told.status)
-                       ? ODD
-                       : channel_cell(lane, key.word[0], number);
-        make_channel(items[i], number, &own, &told);
-        if (LIKELY(parts[i] != ODD))
-            tank_expect(e->channel, lane->number, parts[i], CHANNEL_ITEM);
+        struct packed_key own;
+        told->parts[i] = channel_part(lane, rows, seps, i, key, number, told->places[i], &own);
+        const struct told_channel own_part = {.place = told->places[i],
+                                              .sigma = told_sigma(rows->block, i),
+                                              .lines = told->lines[i],
+                                              .day = rows->block->day[i]};
+        make_channel(items[i], number, &own, &own_part);
+        if (LIKELY(told->parts[i] != ODD))
+            tank_expect(e->channel, lane->number, told->parts[i], CHANNEL_ITEM);
     }
-    return put_block(lane, CHANNEL, parts, items[0], CHANNEL_ITEM, places, rows->count, diag);
+    return put_block(lane, CHANNEL, told, items[0], CHANNEL_ITEM, rows, diag);
 }
 
-static enum err tap_rows(struct tap *tap, const struct tap_rows *rows, struct diag *diag)
+/* A row onto the shelf. 0: it lies too far off its part's others. */
+static inline __attribute__((always_inline)) int take_local(struct early_lane *lane, uint32_t part,
+                                                            struct early_number number, uint64_t place,
+                                                            uint64_t lines, uint64_t sigma)
 {
+    uint64_t rest;
+    if (UNLIKELY(!early_rest(&lane->early->base[LOCAL][part], number, &rest)))
+        return 0;
+    uint64_t *const to = (uint64_t *)shelf_room(lane->shelf[LOCAL], part);
+    to[TAKEN_REST] = rest;
+    to[TAKEN_PLACE] = place | lines << TAKEN_LINES_SHIFT;
+    to[TAKEN_SIGMA] = sigma;
+    if (UNLIKELY(!shelf_put(lane->shelf[LOCAL], part, LOCAL_TAKEN)))
+        shelf_is_full(lane);
+    return 1;
+}
+
+static inline __attribute__((always_inline)) int take_channel(struct early_lane *lane, uint32_t part,
+                                                              struct early_number number, uint64_t place,
+                                                              uint64_t lines, const struct packed_key *own,
+                                                              uint16_t day, uint64_t sigma)
+{
+    uint64_t rest;
+    if (UNLIKELY(!early_rest(&lane->early->base[CHANNEL][part], number, &rest)))
+        return 0;
+    uint64_t *const to = (uint64_t *)shelf_room(lane->shelf[CHANNEL], part);
+    to[TAKEN_REST] = rest;
+    to[TAKEN_PLACE] = place | lines << TAKEN_LINES_SHIFT | (own->word[0] & 0xFF) << TAKEN_SIZE_SHIFT;
+    to[TAKEN_OWN] = own->word[0] >> 16 << 16 | day;
+    to[TAKEN_OWN + 1] = own->word[1];
+    to[TAKEN_CHANNEL_SIGMA] = sigma;
+    if (UNLIKELY(!shelf_put(lane->shelf[CHANNEL], part, CHANNEL_TAKEN)))
+        shelf_is_full(lane);
+    return 1;
+}
+
+static __attribute__((noinline)) enum err take_local_rows(struct early_lane *lane,
+                                                          const struct tap_rows *rows, struct told_rows *told,
+                                                          uint64_t *taken, struct diag *diag)
+{
+    const uint32_t *seps = rows->seps;
+    uint64_t bits = 0;
+    enum err err = OK;
+    for (uint32_t i = 0; i < rows->count && LIKELY(!lane->is_full); i++, seps += rows->columns) {
+        const struct packed_key key = told_key(rows, seps, i);
+        const struct early_number number = early_number(key.word[0], key.word[1]);
+        const uint32_t part = local_part(lane, rows, seps, i, key, number, told->places[i]);
+        if (LIKELY(
+                part != ODD && key_is_whole(lane->early, key) &&
+                take_local(lane, part, number, told->places[i], told->lines[i], told_sigma(rows->block, i))))
+            bits |= (uint64_t)1 << i;
+        else if ((err = odd_row(lane, LOCAL, key, told->places[i], diag)) != OK)
+            break;
+    }
+    *taken = bits;
+    return err;
+}
+
+static __attribute__((noinline)) enum err take_channel_rows(struct early_lane *lane,
+                                                            const struct tap_rows *rows,
+                                                            struct told_rows *told, uint64_t *taken,
+                                                            struct diag *diag)
+{
+    const uint32_t *seps = rows->seps;
+    uint64_t bits = 0;
+    enum err err = OK;
+    for (uint32_t i = 0; i < rows->count && LIKELY(!lane->is_full); i++, seps += rows->columns) {
+        const struct packed_key key = told_key(rows, seps, i);
+        const struct early_number number = early_number(key.word[0], key.word[1]);
+        struct packed_key own;
+        const uint32_t part = channel_part(lane, rows, seps, i, key, number, told->places[i], &own);
+        if (LIKELY(part != ODD && key_is_whole(lane->early, key) &&
+                   take_channel(lane, part, number, told->places[i], told->lines[i], &own,
+                                rows->block->day[i], told_sigma(rows->block, i))))
+            bits |= (uint64_t)1 << i;
+        else if ((err = odd_row(lane, CHANNEL, key, told->places[i], diag)) != OK)
+            break;
+    }
+    *taken = bits;
+    return err;
+}
+
+/* A function each, for the registers. */
+typedef enum err tap_side_fn(struct early_lane *lane, const struct tap_rows *rows, struct told_rows *told,
+                             uint64_t *taken, struct diag *diag);
+
+static enum err tap_rows(struct tap *tap, const struct tap_rows *rows, uint64_t *taken, struct diag *diag)
+{
+    static tap_side_fn *const sides[2][SIDES] = {{[LOCAL] = tell_local, [CHANNEL] = tell_channel},
+                                                 {[LOCAL] = take_local_rows, [CHANNEL] = take_channel_rows}};
     struct early_lane *lane = (struct early_lane *)tap;
     uint64_t places[PLAIN_BLOCK];
     uint32_t lines[PLAIN_BLOCK];
+    *taken = 0;
     if (UNLIKELY(rows->count == 0 || atomic_load_explicit(&lane->early->is_dead, memory_order_relaxed)))
         return OK;
     uint32_t at = rows->seps[-1] + 1, block = at / TAP_LINES * TAP_LINES, before = 0;
@@ -640,8 +925,11 @@ static enum err tap_rows(struct tap *tap, const struct tap_rows *rows, struct di
             before = at > block;
         }
     }
-    return (rows->plan->side_flag & RECORD_CHANNEL ? tap_channel : tap_local)(lane, rows, places, lines,
-                                                                              diag);
+    struct told_rows told;
+    told.places = places;
+    told.lines = lines;
+    const enum side side = rows->plan->side_flag & RECORD_CHANNEL ? CHANNEL : LOCAL;
+    return sides[tap->takes != 0][side](lane, rows, &told, taken, diag);
 }
 
 /* A local row's compared cells, behind its item. 0: there is not the room. */
@@ -667,8 +955,13 @@ static int put_cells(const struct match *m, const uint8_t *cells, uint8_t *to, s
     return 1;
 }
 
+static inline uint64_t record_sigma(const struct record *r)
+{
+    return packed_sigma(r->amount_micro, r->currency, r->status, !!(r->flags & RECORD_OUT));
+}
+
 static enum err local_row(struct early_lane *lane, const struct tap_row *row, struct packed_key key,
-                          struct diag *diag)
+                          int *taken, struct diag *diag)
 {
     struct early *e = lane->early;
     const struct record *r = row->record;
@@ -676,58 +969,73 @@ static enum err local_row(struct early_lane *lane, const struct tap_row *row, st
     const struct early_number number = early_number(key.word[0], key.word[1]);
     struct order_parts parts;
     uint32_t range = ODD;
-    if (key.word[0] && take_order(row->bytes + row->lean->at, &parts) && parts.number.size == r->key_size &&
+    if (take_order(row->bytes + row->lean->at, &parts) && parts.number.size == r->key_size &&
         memcmp(parts.number.data, r->var, r->key_size) == 0 &&
         put_cells(e->match, row->bytes + row->lean->at + row->lean->order_size, (uint8_t *)item + LOCAL_ITEM,
                   e->local_size - LOCAL_ITEM))
         range = local_range(lane, key.word[0], number, parts.day, parts.channel, parts.type);
-    if (range == ODD)
-        return odd_row(lane, LOCAL, r->place, diag);
+    if (lane->tap.takes)
+        *taken = range != ODD && take_local(lane, range, number, r->place, row->lines, record_sigma(r));
+    if (range == ODD || (lane->tap.takes && !*taken))
+        return odd_row(lane, LOCAL, key, r->place, diag);
+    if (*taken)
+        return OK;
     make_local(item, number, r->place, row->lines);
     return put_item(e->local, lane->number, range, item, e->local_size, diag);
 }
 
 static enum err channel_row(struct early_lane *lane, const struct tap_row *row, struct packed_key key,
-                            struct diag *diag)
+                            int *taken, struct diag *diag)
 {
     struct early *e = lane->early;
     const struct record *r = row->record;
     const struct match_plan *plan = &e->match->plan;
-    uint64_t item[CHANNEL_ITEM / 8];
     const struct early_number number = early_number(key.word[0], key.word[1]);
-    uint32_t cell = ODD;
-    if (key.word[0]) {
-        struct span texts[FIELD_SLOTS];
-        const uint8_t *at = row->bytes + row->lean->at;
-        for (unsigned i = 0; i < plan->side[CHANNEL].cell_count; i++)
-            at = lean_get_cell(at, &texts[i]);
-        const struct span text = texts[plan->cell_at[CHANNEL][FIELD_CHANNEL_ORDER_NO]];
-        const struct packed_key own = packed_key_anywhere((const uint8_t *)text.data, (uint32_t)text.size, 0);
-        const struct told told = {.place = r->place,
-                                  .amount = r->amount_micro,
-                                  .lines = row->lines,
-                                  .day = row->lean->day,
-                                  .status = r->status,
-                                  .currency = r->currency};
-        make_channel(item, number, &own, &told);
-        if (number_fits(e, &own, text.size))
-            cell = channel_cell(lane, key.word[0], number);
-    }
-    return cell == ODD ? odd_row(lane, CHANNEL, r->place, diag)
-                       : put_item(e->channel, lane->number, cell, item, CHANNEL_ITEM, diag);
+    struct span texts[FIELD_SLOTS];
+    const uint8_t *at = row->bytes + row->lean->at;
+    for (unsigned i = 0; i < plan->side[CHANNEL].cell_count; i++)
+        at = lean_get_cell(at, &texts[i]);
+    const struct span text = texts[plan->cell_at[CHANNEL][FIELD_CHANNEL_ORDER_NO]];
+    const struct packed_key own = packed_key_anywhere((const uint8_t *)text.data, (uint32_t)text.size, 0);
+    const uint32_t cell = number_fits(e, &own, text.size) ? channel_cell(lane, key.word[0], number) : ODD;
+    if (lane->tap.takes)
+        *taken = cell != ODD && take_channel(lane, cell, number, r->place, row->lines, &own, row->lean->day,
+                                             record_sigma(r));
+    if (cell == ODD || (lane->tap.takes && !*taken))
+        return odd_row(lane, CHANNEL, key, r->place, diag);
+    if (*taken)
+        return OK;
+    const struct told_channel told = {
+        .place = r->place, .sigma = record_sigma(r), .lines = row->lines, .day = row->lean->day};
+    uint64_t item[CHANNEL_ITEM / 8];
+    make_channel(item, number, &own, &told);
+    return put_item(e->channel, lane->number, cell, item, CHANNEL_ITEM, diag);
 }
 
-static enum err tap_row(struct tap *tap, const struct tap_row *row, struct diag *diag)
+static enum err tap_row(struct tap *tap, const struct tap_row *row, int *taken, struct diag *diag)
 {
     struct early_lane *lane = (struct early_lane *)tap;
     const struct record *r = row->record;
-    if (atomic_load_explicit(&lane->early->is_dead, memory_order_relaxed))
+    if (lane->is_full || atomic_load_explicit(&lane->early->is_dead, memory_order_relaxed))
         return OK;
-    struct packed_key key = {{0, 0}}; /* of an odd row */
-    if (row->lean && !row->lean->date_disagrees && row->size >= 1u << PLACE_SHIFT &&
-        !(r->flags & ~(RECORD_CHANNEL | RECORD_OUT)) && fits_item(r->place, r->amount_micro, r->status))
-        key = packed_key_anywhere(r->var, r->key_size, r->channel);
-    return (r->flags & RECORD_CHANNEL ? channel_row : local_row)(lane, row, key, diag);
+    const struct packed_key none = {{0, 0}}, key = r->flags & RECORD_NO_KEY
+                                                       ? none
+                                                       : packed_key_anywhere(r->var, r->key_size, r->channel);
+    const int is_usual = row->lean && !row->lean->date_disagrees && row->size >= 1u << PLACE_SHIFT &&
+                         !(r->flags & ~(RECORD_CHANNEL | RECORD_OUT)) &&
+                         fits_item(r->place, r->amount_micro, r->status) &&
+                         !(tap->takes && (row->lean->day != r->day || !key_is_whole(lane->early, key)));
+    if (!is_usual || !key.word[0])
+        return odd_row(lane, r->flags & RECORD_CHANNEL ? CHANNEL : LOCAL, key, r->place, diag);
+    return (r->flags & RECORD_CHANNEL ? channel_row : local_row)(lane, row, key, taken, diag);
+}
+
+static void tap_end(struct tap *tap)
+{
+    const struct early_lane *const lane = (const struct early_lane *)tap;
+    for (int side = 0; side < SIDES; side++)
+        if (lane->early->shelf[side])
+            shelf_end(lane->early->shelf[side], lane->number);
 }
 
 struct tap *match_tap(struct match *m, uint32_t lane)
@@ -737,21 +1045,24 @@ struct tap *match_tap(struct match *m, uint32_t lane)
 
 /* ---- opening ---- */
 
-/* The job's rows are as items say them. */
-static int suits(const struct match *m)
+/* The job's rows are as items say them. NULL, or why not. */
+static const char *why_not_told(const struct match *m)
 {
     const struct match_plan *plan = &m->plan;
     const struct job *job = m->config.job;
     const struct lean_plan *local = &plan->side[LOCAL];
     const struct key_spec *key = &job->match.keys[0];
-    if (m->config.memory < EARLY_MEMORY || job_match_is_odd(job) || local->order_count != 3 ||
-        local->order[0] != FIELD_CHANNEL_CODE || local->order[1] != FIELD_BIZ_TYPE ||
-        local->order[2] != FIELD_BIZ_ORDER_NO)
-        return 0;
+    if (m->config.memory < EARLY_MEMORY)
+        return "there is too little --memory";
+    if (job_match_is_odd(job))
+        return "net fees, gross amounts or sets are matched";
+    if (local->order_count != 3 || local->order[0] != FIELD_CHANNEL_CODE ||
+        local->order[1] != FIELD_BIZ_TYPE || local->order[2] != FIELD_BIZ_ORDER_NO)
+        return "the first key is not channel_code and biz_order_no, or one of them";
     for (int i = 0; i < key->part_count; i++)
         if (key->parts[i] != FIELD_CHANNEL_CODE && key->parts[i] != FIELD_BIZ_ORDER_NO)
-            return 0;
-    return m->compare_cell_count <= EARLY_CELLS;
+            return "the first key is not channel_code and biz_order_no, or one of them";
+    return m->compare_cell_count <= EARLY_CELLS ? NULL : "more than six fields are compared";
 }
 
 static int key_has_channel(const struct key_spec *key)
@@ -762,6 +1073,47 @@ static int key_has_channel(const struct key_spec *key)
     return 0;
 }
 
+/* A part's numbers begin with its cut; make_least. 0: memory is out. */
+static int make_bases(struct early *e)
+{
+    const uint32_t parts[SIDES] = {[LOCAL] = e->range_count, [CHANNEL] = e->cell_count};
+    for (int side = 0; side < SIDES; side++) {
+        e->base[side] = mem_take((parts[side] + 1) * sizeof *e->base[side]);
+        if (!e->base[side])
+            return 0;
+    }
+    for (uint32_t g = 0; g < e->group_count; g++)
+        for (uint16_t number = e->first_of_group[g]; number != EARLY_NONE; number = e->strata[number].next) {
+            const struct early_stratum *s = &e->strata[number];
+            const struct early_span *span = &e->groups[g];
+            for (uint32_t i = 0; i < span->count; i++) {
+                const struct early_base base = {i ? span->low[i] : span->least, number_shift(e, s)};
+                e->base[CHANNEL][span->begin + i] = e->base[LOCAL][s->span.begin + i] = base;
+            }
+        }
+    return 1;
+}
+
+static enum err take_shelves(struct early *e, struct diag *diag)
+{
+    const uint32_t lanes = e->match->config.lanes;
+    const struct shelf_config configs[SIDES] = {
+        [LOCAL] = {lanes, e->range_count, LOCAL_TAKEN, e->shelf_size[LOCAL]},
+        [CHANNEL] = {lanes, e->cell_count, CHANNEL_TAKEN, e->shelf_size[CHANNEL]}};
+    if (!make_bases(e))
+        return mem_fail(diag, e->range_count * sizeof *e->base[LOCAL], "match.csv");
+    for (int side = 0; side < SIDES; side++) {
+        const enum err err = shelf_open(&e->shelf[side], &configs[side], diag);
+        if (err != OK)
+            return err;
+        for (uint32_t i = 0; i < lanes; i++) {
+            e->lanes[i].shelf[side] = shelf_lane(e->shelf[side], i);
+            e->lanes[i].tap.takes = 1;
+        }
+    }
+    return OK;
+}
+
 static enum err take_memory(struct early *e, const struct tap_files files[SIDES], struct diag *diag)
 {
     struct match *m = e->match;
@@ -769,15 +1121,18 @@ static enum err take_memory(struct early *e, const struct tap_files files[SIDES]
     if (!e->lanes)
         return mem_fail(diag, m->config.lanes * sizeof *e->lanes, "match.csv");
     for (uint32_t i = 0; i < m->config.lanes; i++)
-        e->lanes[i] = (struct early_lane){.tap = {.rows = tap_rows, .row = tap_row, .plan = &m->plan},
-                                          .early = e,
-                                          .number = i,
-                                          .day = e->days[0]};
+        e->lanes[i] =
+            (struct early_lane){.tap = {.rows = tap_rows, .row = tap_row, .end = tap_end, .plan = &m->plan},
+                                .early = e,
+                                .number = i,
+                                .day = e->days[0]};
     for (int side = 0; side < SIDES; side++) {
         e->blocks[side] = mem_map(e->block_count[side] * sizeof *e->blocks[side], 1);
         if (!e->blocks[side])
             return mem_fail(diag, e->block_count[side] * sizeof *e->blocks[side], "match.csv");
     }
+    if (e->shelf_size[LOCAL])
+        return take_shelves(e, diag);
     /* Where rows have fewer bytes tanks take smaller blocks than they might. */
     enum err err = match_open_tank(m, &e->local, e->range_count, files[LOCAL].end / ROW * e->local_size,
                                    e->tank_memory / 3, diag);
@@ -803,11 +1158,14 @@ enum err early_open(struct match *m, struct diag *diag)
 {
     enum { USUAL = 2 }; /* one row of so many, at least, can be told */
     struct tap_files files[SIDES];
-    for (int side = 0; side < SIDES; side++) {
+    m->why = why_not_told(m);
+    for (int side = 0; !m->why && side < SIDES; side++) {
         const struct source *source = m->config.sources[side];
-        if (!suits(m) || !source->ops->tap_files || !source->ops->tap_files(source, &files[side]))
-            return OK;
+        if (!source->ops->tap_files || !source->ops->tap_files(source, &files[side]))
+            m->why = "a side is a log, packed, of rows without line ends, or has records that were carried";
     }
+    if (m->why)
+        return OK;
     struct early *e = mem_take_zero(1, sizeof *e);
     if (!e)
         return mem_fail(diag, sizeof *e, "match.csv");
@@ -819,6 +1177,7 @@ enum err early_open(struct match *m, struct diag *diag)
         blocks += e->block_count[side] * sizeof *e->blocks[side];
     }
     if (blocks > m->config.memory / 2) {
+        m->why = "the files are too large for --memory";
         early_close(e);
         return OK;
     }
@@ -828,19 +1187,43 @@ enum err early_open(struct match *m, struct diag *diag)
     const int is_usual = s.count && s.count >= s.lines.lines / USUAL;
     if (err == OK && is_usual) {
         order_texts(&s);
-        err = make_strata(e, &s, files[LOCAL].end, diag);
+        err = make_strata(e, &s, files, diag);
     }
     mem_give(s.rows);
     lean_list_fini(&s.lines.list);
-    if (err == OK && is_usual && !reads_too_often(e)) {
+    if (err == OK && is_usual && e->stratum_count && (e->shelf_size[LOCAL] || !reads_too_often(e))) {
         err = take_memory(e, files, diag);
         if (err == OK) {
             m->early = e;
+            m->road = e->shelf[LOCAL] ? MATCH_MEETS : MATCH_TELLS;
             return OK;
         }
     }
+    m->why = is_usual ? "the local file's numbers are of too many kinds, or too many for --memory"
+                      : "fewer than half of the local rows in a sample are as usual";
     early_close(e);
     return err;
+}
+
+void early_sizes(const struct early *e, uint64_t *shelf, uint64_t *aside)
+{
+    *shelf = e->shelf[LOCAL] ? e->rows[LOCAL] * LOCAL_TAKEN + e->rows[CHANNEL] * CHANNEL_TAKEN : 0;
+    *aside = e->shelf[LOCAL] ? 0 : e->rows[LOCAL] * e->local_size + e->rows[CHANNEL] * CHANNEL_ITEM;
+}
+
+void early_clear_shelves(struct early *e)
+{
+    const uint32_t lanes = e->match->config.lanes;
+    for (uint32_t at; e->shelf[CHANNEL] && (at = atomic_fetch_add(&e->next_clear, 1)) < SIDES * lanes;)
+        shelf_clear(e->shelf[at % SIDES], at / SIDES);
+}
+
+static void close_shelves(struct early *e)
+{
+    for (int side = 0; side < SIDES; side++) {
+        shelf_close(e->shelf[side]);
+        e->shelf[side] = NULL;
+    }
 }
 
 void early_close(struct early *e)
@@ -850,6 +1233,7 @@ void early_close(struct early *e)
     struct match *m = e->match;
     match_drop(m, &e->local);
     match_drop(m, &e->channel);
+    close_shelves(e);
     for (uint32_t i = 0; e->lanes && i < m->config.lanes; i++) {
         lean_list_fini(&e->lanes[i].tap.list);
         for (int side = 0; side < SIDES; side++)
@@ -858,12 +1242,14 @@ void early_close(struct early *e)
     for (int side = 0; side < SIDES; side++) {
         mem_unmap(e->blocks[side], e->block_count[side] * sizeof *e->blocks[side]);
         mem_give(e->odd[side]);
+        mem_give(e->base[side]);
     }
     mem_give(e->lanes);
     mem_give(e->strata);
     mem_give(e->groups);
     mem_give(e->lows);
     mem_give(e->stratum_of_range);
+    mem_give(e->odd_keys);
     mem_give(e);
 }
 
@@ -905,15 +1291,25 @@ static void gather_lines(struct early *e)
     }
 }
 
+static uint64_t local_bytes(const struct early *e, uint32_t range)
+{
+    return e->shelf[LOCAL] ? shelf_size(e->shelf[LOCAL], range) : tank_size(e->local, range);
+}
+
+static uint64_t channel_bytes(const struct early *e, uint32_t cell)
+{
+    return e->shelf[CHANNEL] ? shelf_size(e->shelf[CHANNEL], cell) : tank_size(e->channel, cell);
+}
+
 /* No range or cell is so much larger than the sample said that it does not go into memory. */
 static int sizes_fit(const struct early *e)
 {
     const uint64_t most = e->match->config.memory / e->match->config.lanes / 8;
     for (uint32_t i = 0; i < e->range_count; i++)
-        if (tank_size(e->local, i) > most / 2)
+        if (local_bytes(e, i) > most / 2)
             return 0;
     for (uint32_t i = 0; i < e->cell_count; i++)
-        if (tank_size(e->channel, i) > most)
+        if (channel_bytes(e, i) > most)
             return 0;
     return 1;
 }
@@ -926,21 +1322,66 @@ static int words_fit(const struct early *e)
     return 1;
 }
 
+/* What was told is of no use. */
+static void drop(struct match *m)
+{
+    struct early *e = m->early;
+    m->early = NULL;
+    m->dropped = e; /* taps may still point to it */
+    tank_close(e->local);
+    tank_close(e->channel);
+    e->local = e->channel = NULL;
+    close_shelves(e);
+    for (int side = 0; side < SIDES; side++) {
+        mem_unmap(e->blocks[side], e->block_count[side] * sizeof *e->blocks[side]);
+        e->blocks[side] = NULL;
+    }
+}
+
+/* Hashes of keys that are the index's, in a table. 0: memory is out. */
+static int make_odd_keys(struct early *e)
+{
+    uint64_t room = 64;
+    while (room < 4 * ((uint64_t)e->odd_count[LOCAL] + e->odd_count[CHANNEL]))
+        room *= 2;
+    if (e->odd_count[LOCAL] + e->odd_count[CHANNEL] == 0)
+        return 1;
+    e->odd_keys = mem_take_zero(room, sizeof *e->odd_keys);
+    if (!e->odd_keys)
+        return 0;
+    e->odd_mask = room - 1;
+    for (int side = 0; side < SIDES; side++)
+        for (uint32_t i = 0; i < e->odd_count[side]; i++) {
+            uint64_t at = e->odd[side][i] & e->odd_mask;
+            while (e->odd_keys[at] && e->odd_keys[at] != e->odd[side][i])
+                at = (at + 1) & e->odd_mask;
+            e->odd_keys[at] = e->odd[side][i];
+        }
+    return 1;
+}
+
+void early_read(struct match *m)
+{
+    struct early *e = m->early;
+    pthread_mutex_lock(&m->lock);
+    if (!e->is_joined) {
+        e->is_joined = 1;
+        e->gives_back =
+            atomic_load(&e->is_dead) || !sizes_fit(e) || !words_fit(e) || !gather_odd(e) || !make_odd_keys(e);
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
 int early_settle(struct match *m)
 {
     struct early *e = m->early;
     if (!e || e->is_settled)
         return e != NULL;
-    if (atomic_load(&e->is_dead) || !sizes_fit(e) || !words_fit(e) || !gather_odd(e)) {
-        m->early = NULL;
-        m->dropped = e; /* taps may still point to it */
-        tank_close(e->local);
-        tank_close(e->channel);
-        e->local = e->channel = NULL;
-        for (int side = 0; side < SIDES; side++) {
-            mem_unmap(e->blocks[side], e->block_count[side] * sizeof *e->blocks[side]);
-            e->blocks[side] = NULL;
-        }
+    const int is_bad = e->shelf[LOCAL]
+                           ? e->gives_back || !e->is_joined
+                           : atomic_load(&e->is_dead) || !sizes_fit(e) || !words_fit(e) || !gather_odd(e);
+    if (is_bad) {
+        drop(m);
         return 0;
     }
     gather_lines(e);
@@ -966,6 +1407,11 @@ void early_pairs(struct early *e, uint32_t number, const struct pair_ref *pairs,
     enum { BITS_AHEAD = 16 };
     const int any_odd = e->odd_count[LOCAL] || e->odd_count[CHANNEL];
     *odd_count = 0;
+    if (e->shelf[LOCAL]) { /* pairs of rows that met are none of these */
+        memcpy(odd, pairs, count * sizeof *pairs);
+        *odd_count = count;
+        return;
+    }
     for (uint64_t i = 0; i < count; i++) {
         const uint64_t places[SIDES] = {[LOCAL] = pairs[i].local_place, [CHANNEL] = pairs[i].channel_place};
         if (i + BITS_AHEAD < count) {

@@ -14,19 +14,41 @@
  *      +----------+----------+-----+-------+------------+ - - +
  *      | number: 112 bits    |lines| place              |cells|             a local row; what is compared besides the status
  *      +----------+----------+-----+-------+---+---+----+----------+----------+--------+---+
- *      | number              |lines| place |st.|cur|size| channel's number    | amount |day|   a channel row
+ *      | number              |lines| place |       |size| channel's number    | sigma  |day|   a channel row
  *      +----------+----------+-----+-------+---+---+----+----------+----------+--------+---+
  *
  * Of a block of usual rows of a plain file all that is told column by column; any other row comes by itself, as the lean row that
  * the long way would have read again (core/ops/tap.h).
  *
- * Memory   of match_config.memory, taken at once; tanks as they say. Threads: taps are lanes'; the rest as match.h.
+ * **Rows that are taken** (match_meet.c). Where nothing but key, amount and status is compared, and there is the memory for all of them,
+ * they never become records of the index: what it would do for each row in no order, hashing and a line that is not there, is done
+ * cell by cell when all are read, in the second-level cache.
+ *
+ *     local rows   ─> shelf by range ─┐ both files are read                     ┌─> stay, and are printed range by range
+ *     channel rows ─> shelf by cell ──┴─> cell by cell: one local row and one ──┤
+ *                                         of the channel, alike                 └─> all others: to the index, as records
+ *
+ * So all ranges of a cell are cut alike. A key of which there is a row that was not taken (an *odd* one, in the index already) is the index's
+ * whole: the taps note its hash. Where too many are odd or the shelf is full, all rows go to the index, and all pairs the long way. On
+ * the shelf a number is how far it lies behind its cell's first one; a row that lies farther than 64 bits say is odd.
+ *
+ *      0          8                    16                   24                   32         40
+ *      +----------+--------------------+----------+
+ *      | rest     | place    |lines|   | sigma    |          a local row; then where its partner lies in place of sigma
+ *      +----------+----------+-----+---+----------+---------+----------+----------+
+ *      | rest     | place    |lines|size|  | channel's number  | day | sigma      |   a channel row
+ *      +----------+----------+-----+---+----------+---------+----------+----------+
+ *
+ * Memory   of match_config.memory, taken at once; tanks as they say; shelves of match_config.shelf. Threads: taps are lanes'; the rest as
+ * match.h.
  */
 #ifndef TIEOUT_IO_SINK_MATCH_EARLY_H
 #define TIEOUT_IO_SINK_MATCH_EARLY_H
 
+#include "core/ops/outbox.h"
 #include "core/ops/tap.h"
 #include "io/sink/match_inner.h"
+#include "io/sink/shelf.h"
 
 enum {
     EARLY_CHANNELS = 16,
@@ -38,11 +60,14 @@ enum {
     EARLY_TEXT = 16, /* of a channel's code, a biz_type */
     EARLY_NEAR = 1024,
     EARLY_NONE = 0xFFFF,
-    EARLY_HEAD = 64,     /* of an order key, before the order's number */
-    EARLY_WORD = 64,     /* of a status */
-    EARLY_ODD = 1 << 13, /* of one lane and side */
-    PLACE_SHIFT = 5,     /* bytes of a file that share a bit; shorter rows are odd */
+    EARLY_HEAD = 64,       /* of an order key, before the order's number */
+    EARLY_WORD = 64,       /* of a status */
+    EARLY_NUMBER_MAX = 32, /* bytes that are written for a number, whatever its length */
+    EARLY_ODD = 1 << 13,   /* of one lane and side */
+    PLACE_SHIFT = 5,       /* bytes of a file that share a bit; shorter rows are odd */
     LOCAL_ITEM = 24,
+    LOCAL_TAKEN = 24,
+    CHANNEL_TAKEN = 40,
     LOCAL_CELL = 16, /* room for each compared cell behind it */
     EARLY_CELLS = 6, /* of them */
     CHANNEL_ITEM = 48
@@ -51,6 +76,7 @@ enum {
 /* Parts that lie side by side, and where a number goes among them. */
 struct early_span {
     const uint64_t *low; /* the least number of each, and UINT64_MAX */
+    uint64_t least;      /* of the first one, mostly */
     uint64_t first;
     unsigned shift;
     uint32_t begin, count;
@@ -64,11 +90,18 @@ struct early_stratum {
     uint8_t digits; /* of the number: what stands behind the prefix */
     uint8_t head_size;
     uint8_t head[EARLY_HEAD]; /* of its order keys, with the prefix */
+    uint16_t next;            /* stratum whose rows go to the same cells; EARLY_NONE: there is no other */
 };
 
 struct early_text {
     uint8_t size;
     char text[EARLY_TEXT];
+};
+
+/* What the numbers of a part of the shelf have in common: they are `high` and, `shift` bits from the end, their rest. */
+struct early_base {
+    uint64_t high;
+    uint32_t shift;
 };
 
 /* What is known of TAP_LINES bytes of a file, in one place: it is asked for row by row, in no order. */
@@ -87,7 +120,9 @@ struct early_lane {
     uint8_t type, channel; /* the last ones */
     uint16_t day;
     uint8_t day_index;
-    uint64_t *odd[SIDES]; /* places */
+    struct shelf_lane *shelf[SIDES];
+    int is_full;          /* the shelf, for this lane */
+    uint64_t *odd[SIDES]; /* places; where rows are taken, hashes of keys */
     uint32_t odd_count[SIDES];
     uint64_t given, joined; /* pairs */
 };
@@ -115,6 +150,18 @@ struct early {
     uint16_t *stratum_of_range;
     uint32_t range_count, cell_count;
     struct tank *local, *channel;
+    /* Rows that are taken, in place of tanks; NULL: they are told only. */
+    struct shelf *shelf[SIDES];
+    uint64_t shelf_size[SIDES];                      /* bytes that they may have; 0: none */
+    uint64_t rows[SIDES];                            /* as the sample says */
+    struct early_base *base[SIDES];                  /* of each range and cell */
+    uint16_t first_of_group[EARLY_STRATA];           /* strata */
+    _Atomic uint16_t channel_number[EARLY_CHANNELS]; /* in the dictionary; 0: no row had it */
+    _Atomic uint32_t next_cell, next_clear;
+    uint64_t *odd_keys; /* a table of hashes, 0 where there is none; NULL: there are none */
+    uint64_t odd_mask;
+    int is_joined;  /* rows that were taken have met */
+    int gives_back; /* all that was taken goes to the index */
     struct early_block *blocks[SIDES];
     uint64_t block_count[SIDES];
     size_t tank_memory;   /* what blocks leave */
@@ -126,9 +173,15 @@ struct early {
 /* `m->early` stays NULL where the job, its files or memory do not suit. */
 enum err early_open(struct match *m, struct diag *diag);
 void early_close(struct early *e);
+/* What the rows will take: of the shelves, or of tanks. */
+void early_sizes(const struct early *e, uint64_t *shelf, uint64_t *aside);
+/* All is printed: gives back what the shelves hold, by whoever has the time. */
+void early_clear_shelves(struct early *e);
+/* Both files are read, where rows are taken: decides once whether they meet or all go to the index (gives_back). */
+void early_read(struct match *m);
 /* Both files are read: 1 if what was told of them is used; else it is dropped. Under m->lock, the first time decides. */
 int early_settle(struct match *m);
-/* Marks pairs; those with an odd row are copied to `odd`, which has room for all. */
+/* Marks pairs; those with an odd row, and all where rows are taken, are copied to `odd`, which has room for all. */
 void early_pairs(struct early *e, uint32_t lane, const struct pair_ref *pairs, uint64_t count,
                  struct pair_ref *odd, uint64_t *odd_count);
 /* What a lane told is whole. */
@@ -144,8 +197,8 @@ enum err early_check(const struct early *e, struct diag *diag);
 struct joined_row {
     uint64_t high, low; /* of the number: 64 and 48 bits; behind them the upper 16 bits of the local line */
     uint64_t place;     /* 40 bits of the local one, and the lower 24 of its line */
-    uint64_t
-        place_and_words; /* [2] to [5] of the channel's item: this one is 0 until it is there, as no row's is */
+    /* [2] to [5] of the channel's item, status and currency behind its place: this one is 0 until it is there, as no row's is. */
+    uint64_t place_and_words;
     uint64_t own[2];
     int64_t amount;
     uint64_t channel_line;
@@ -159,6 +212,81 @@ static inline uint64_t joined_place(const struct joined_row *row)
 static inline uint64_t joined_line(const struct joined_row *row)
 {
     return row->place >> 40 | (row->low & 0xFFFF) << 24;
+}
+
+static inline uint64_t spread_nibbles(uint32_t nibbles)
+{
+    uint64_t x = nibbles;
+    x = (x | x << 16) & 0x0000FFFF0000FFFFull;
+    x = (x | x << 8) & 0x00FF00FF00FF00FFull;
+    x = (x | x << 4) & 0x0F0F0F0F0F0F0F0Full;
+    return __builtin_bswap64(x | 0x3030303030303030ull);
+}
+
+static inline const struct early_block *early_block_of(const struct early *e, enum side side, uint64_t place)
+{
+    return &e->blocks[side][place / TAP_LINES];
+}
+
+/* What of a packed key stands behind its letters, as 112 bits that are in order among those of one length, the first digit or byte
+ * highest: the upper 64 and the lower 48. */
+struct early_number {
+    uint64_t high, low;
+};
+
+static inline struct early_number early_number(uint64_t word0, uint64_t word1)
+{
+    const uint32_t size = word0 & 31, letters = word0 >> 5 & 7;
+    const uint64_t high = __builtin_bswap64(word0 >> 16 | word1 << 48), low = __builtin_bswap64(word1)
+                                                                              << 16; /* its upper 48 bits */
+    const unsigned shift = size > PACKED_RAW_MAX ? 4 * (PACKED_KEY_MAX - size + letters) : 0;
+    const unsigned __int128 number = ((unsigned __int128)high << 64 | low) << (shift & 127);
+    return (struct early_number){(uint64_t)(number >> 64), (uint64_t)number >> 16};
+}
+
+enum {
+    TAKEN_REST,
+    TAKEN_PLACE,
+    TAKEN_SIGMA, /* of a local row */
+    TAKEN_PARTNER = TAKEN_SIGMA,
+    TAKEN_OWN = 2, /* of a channel's: the number's first word but for its head, and the day; its second */
+    TAKEN_CHANNEL_SIGMA = 4,
+    TAKEN_LINES_SHIFT = 40,
+    TAKEN_LINES_MAX = 255,
+    TAKEN_SIZE_SHIFT = 48
+};
+
+/* 0: the number lies too far off. */
+static inline int early_rest(const struct early_base *base, struct early_number number, uint64_t *rest)
+{
+    const unsigned __int128 behind =
+        ((unsigned __int128)(number.high - base->high) << 48 | number.low) >> base->shift;
+    *rest = (uint64_t)behind;
+    return (number.high >= base->high) & ((uint64_t)(behind >> 64) == 0);
+}
+
+static inline struct early_number early_whole(const struct early_base *base, uint64_t rest)
+{
+    const unsigned __int128 behind = (unsigned __int128)rest << base->shift;
+    return (struct early_number){base->high + (uint64_t)(behind >> 48), (uint64_t)behind & MAX48};
+}
+
+/* A local item's part, and a channel item's: `lines` of its block. */
+static inline void joined_local(struct joined_row *row, const uint64_t *item, uint64_t lines)
+{
+    const uint64_t line = lines + (item[1] & 0xFFFF) + 1;
+    row->high = item[0];
+    row->low = item[1] >> 16 << 16 | line >> 24;
+    row->place = item[2] | line << 40;
+}
+static inline void joined_channel(struct joined_row *row, const uint64_t *item, uint64_t lines)
+{
+    const uint64_t sigma = item[5];
+    row->place_and_words = item[2] | (sigma >> 1 & PACKED_STATUS_MAX) << 40 | (sigma >> 8 & 0xFF) << 48;
+    row->own[0] = item[3];
+    row->own[1] = item[4];
+    row->amount = (int64_t)sigma >> 16;
+    row->channel_line = lines + (item[1] & 0xFFFF) + 1;
 }
 
 /* Bytes of the item that join_item makes of one, at most. */
@@ -197,29 +325,32 @@ static inline uint32_t early_find(const struct early_span *s, uint64_t number)
     return s->begin + at;
 }
 
-static inline uint64_t spread_nibbles(uint32_t nibbles)
+/* A number's text; EARLY_NUMBER_MAX bytes are written. */
+static inline void early_number_text(uint8_t *to, struct early_number number, uint32_t size)
 {
-    uint64_t x = nibbles;
-    x = (x | x << 16) & 0x0000FFFF0000FFFFull;
-    x = (x | x << 8) & 0x00FF00FF00FF00FFull;
-    x = (x | x << 4) & 0x0F0F0F0F0F0F0F0Full;
-    return __builtin_bswap64(x | 0x3030303030303030ull);
+    if (LIKELY(size > PACKED_RAW_MAX)) {
+        put_word(to, spread_nibbles((uint32_t)(number.high >> 32)));
+        put_word(to + 8, spread_nibbles((uint32_t)number.high));
+        put_word(to + 16, spread_nibbles((uint32_t)(number.low >> 16)));
+        put_word(to + 24, spread_nibbles((uint32_t)(number.low << 16)));
+        return;
+    }
+    put_word(to, __builtin_bswap64(number.high));
+    put_word(to + 8, __builtin_bswap64(number.low << 16));
 }
 
-/* What of a packed key stands behind its letters, as 112 bits that are in order among those of one length, the first digit or byte
- * highest: the upper 64 and the lower 48. */
-struct early_number {
-    uint64_t high, low;
-};
-
-static inline struct early_number early_number(uint64_t word0, uint64_t word1)
+static inline uint64_t early_odd_hash(uint64_t high, uint64_t low, uint32_t size)
 {
-    const uint32_t size = word0 & 31, letters = word0 >> 5 & 7;
-    const uint64_t high = __builtin_bswap64(word0 >> 16 | word1 << 48), low = __builtin_bswap64(word1)
-                                                                              << 16; /* its upper 48 bits */
-    const unsigned shift = size > PACKED_RAW_MAX ? 4 * (PACKED_KEY_MAX - size + letters) : 0;
-    const unsigned __int128 number = ((unsigned __int128)high << 64 | low) << (shift & 127);
-    return (struct early_number){(uint64_t)(number >> 64), (uint64_t)number >> 16};
+    const uint64_t hash = ((high ^ low * 0x9E3779B97F4A7C15ull) + size) * 0xD6E8FEB86659FD93ull;
+    return (hash ^ hash >> 32) | 1;
 }
+
+/* ---- match_meet.c ---- */
+
+/* Rows that were taken meet, cell by cell (sink_ops.join). */
+enum err meet_cells(struct early *e, uint32_t lane, struct outbox *outbox, struct pair_totals *left,
+                    struct diag *diag);
+/* A range's pairs as rows, in no order. Returns how many; `rows` has room for all of the range's local rows. */
+size_t meet_rows(const struct early *e, uint32_t range, struct joined_row *rows);
 
 #endif

@@ -8,6 +8,7 @@
  *     match_items.c    how rows are packed until then
  *     match_early.c    rows that are taken while they are read, in place of stages 2 and 3 (match_early.h)
  *     match_join.c     and joined, in stage 4
+ *     match_meet.c     or met before, so that most are no records of the index at all
  */
 #ifndef TIEOUT_IO_SINK_MATCH_INNER_H
 #define TIEOUT_IO_SINK_MATCH_INNER_H
@@ -91,6 +92,8 @@ struct match {
     struct early *early;   /* rows that were told while the files were read; NULL: none, or not any more */
     struct early *dropped; /* what taps that tell too much still point to */
     int began, ended;
+    enum match_road road; /* that was begun */
+    const char *why;      /* it is no shorter one; NULL: there is none */
     uint64_t spilled;
 };
 

@@ -16,6 +16,7 @@ enum {
     FLAG_DATE_DISAGREES = 1
 };
 #define MAX40 (((uint64_t)1 << 40) - 1)
+#define MAX48 (((uint64_t)1 << 48) - 1)
 
 /* A pair on its way to its range, behind the kind: its key without what all of the range have in common, as a
  * cell; then as another cell these, and the cells of the row that are not in the key. */

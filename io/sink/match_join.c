@@ -3,10 +3,7 @@
 #include "io/sink/match_early.h"
 #include <stdlib.h>
 
-enum {
-    TELL_AHEAD = 24, /* items whose bits are asked for ahead */
-    NUMBER_MAX = 32  /* bytes that are written for a number, whatever its length */
-};
+enum { TELL_AHEAD = 24 /* items whose bits are asked for ahead */ };
 
 struct early_join {
     struct tank_load local[2], cell[2], more;
@@ -64,6 +61,8 @@ enum err join_begin(struct match *m, struct early_join *j, uint32_t range, unsig
 {
     const struct early *e = m->early;
     uint32_t first, last;
+    if (e->shelf[LOCAL])
+        return OK; /* all of it is in memory */
     cells_of(e, range, &first, &last);
     enum err err = tank_load(e->local, range, &j->local[turn], diag);
     return err == OK ? tank_load(e->channel, first, &j->cell[turn], diag) : err;
@@ -105,11 +104,6 @@ static inline size_t slot_of(uint64_t high, uint64_t low, size_t mask)
     return ((high ^ low * 0x9E3779B97F4A7C15ull) * 0xD6E8FEB86659FD93ull >> 32) & mask;
 }
 
-static inline const struct early_block *block_of(const struct early *e, enum side side, uint64_t place)
-{
-    return &e->blocks[side][place / TAP_LINES];
-}
-
 static inline int is_told(const struct early_block *block, uint64_t place)
 {
     return atomic_load_explicit(&block->told, memory_order_relaxed) >> (place >> PLACE_SHIFT) % 64 & 1;
@@ -127,17 +121,14 @@ static size_t take_local(const struct early *e, struct early_join *j, const stru
             uint64_t words[LOCAL_ITEM / 8], ahead;
             if ((size_t)(end - at) > TELL_AHEAD * size) {
                 memcpy(&ahead, at + TELL_AHEAD * size + 16, 8);
-                __builtin_prefetch(block_of(e, LOCAL, ahead));
+                __builtin_prefetch(early_block_of(e, LOCAL, ahead));
             }
             memcpy(words, at, sizeof words);
-            const struct early_block *const block = block_of(e, LOCAL, words[2]);
+            const struct early_block *const block = early_block_of(e, LOCAL, words[2]);
             if (!is_told(block, words[2]))
                 continue;
             struct joined_row *row = &j->rows[count];
-            const uint64_t line = block->lines + (words[1] & 0xFFFF) + 1;
-            row->high = words[0];
-            row->low = words[1] >> 16 << 16 | line >> 24;
-            row->place = words[2] | line << 40;
+            joined_local(row, words, block->lines);
             row->place_and_words = 0;
             if (size > LOCAL_ITEM)
                 j->cells[count] = at + LOCAL_ITEM;
@@ -165,11 +156,11 @@ static void take_channel(const struct early *e, struct early_join *j, const stru
                 uint64_t *const w = words[count], ahead;
                 if (end - at > TELL_AHEAD * CHANNEL_ITEM) {
                     memcpy(&ahead, at + TELL_AHEAD * CHANNEL_ITEM + 16, 8);
-                    __builtin_prefetch(block_of(e, CHANNEL, ahead & MAX40));
+                    __builtin_prefetch(early_block_of(e, CHANNEL, ahead & MAX40));
                 }
                 memcpy(w, at, CHANNEL_ITEM);
-                const struct early_block *const block = block_of(e, CHANNEL, w[2] & MAX40);
-                lines[count] = block->lines + (w[1] & 0xFFFF) + 1;
+                const struct early_block *const block = early_block_of(e, CHANNEL, w[2] & MAX40);
+                lines[count] = block->lines;
                 slots[count] = slot_of(w[0], w[1] >> 16, mask);
                 __builtin_prefetch(&j->slots[slots[count]]);
                 count += (uint32_t)is_told(block, w[2] & MAX40);
@@ -180,11 +171,7 @@ static void take_channel(const struct early *e, struct early_join *j, const stru
                 for (size_t slot = slots[i]; j->slots[slot]; slot = (slot + 1) & mask) {
                     struct joined_row *row = &j->rows[j->slots[slot] - 1];
                     if (row->high == words[i][0] && row->low >> 16 == words[i][1] >> 16) {
-                        row->place_and_words = words[i][2];
-                        row->own[0] = words[i][3];
-                        row->own[1] = words[i][4];
-                        row->amount = (int64_t)words[i][5];
-                        row->channel_line = lines[i];
+                        joined_channel(row, words[i], lines[i]);
                         break;
                     }
                 }
@@ -240,20 +227,6 @@ const struct joined_row *join_row(const struct early_join *j, size_t index, cons
     return &j->rows[row];
 }
 
-/* A number's text; NUMBER_MAX bytes are written. */
-static inline void put_number_text(uint8_t *to, struct early_number number, uint32_t size)
-{
-    if (LIKELY(size > PACKED_RAW_MAX)) {
-        put_word(to, spread_nibbles((uint32_t)(number.high >> 32)));
-        put_word(to + 8, spread_nibbles((uint32_t)number.high));
-        put_word(to + 16, spread_nibbles((uint32_t)(number.low >> 16)));
-        put_word(to + 24, spread_nibbles((uint32_t)(number.low << 16)));
-        return;
-    }
-    put_word(to, __builtin_bswap64(number.high));
-    put_word(to + 8, __builtin_bswap64(number.low << 16));
-}
-
 /* As put_pair (match_slices.c) makes one. */
 uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_row *row, const uint8_t *cells,
                    uint8_t *to)
@@ -262,8 +235,8 @@ uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_ro
     const struct early_stratum *s = &e->strata[e->stratum_of_range[range]];
     const uint32_t shared = m->shared[range];
     const uint64_t c = row->place_and_words;
-    uint8_t text[NUMBER_MAX + 8];
-    put_number_text(text, (struct early_number){row->high, row->low >> 16}, s->size);
+    uint8_t text[EARLY_NUMBER_MAX + 8];
+    early_number_text(text, (struct early_number){row->high, row->low >> 16}, s->size);
     /* The key without what all of the range have in common. */
     const uint32_t head = s->head_size > shared ? s->head_size - shared : 0,
                    skip = shared > s->head_size ? shared - s->head_size : 0, tail = s->digits - skip;
@@ -291,7 +264,7 @@ uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_ro
     const struct packed_key number = {{(row->own[0] >> 16 << 16) | own, row->own[1]}};
     *to++ = (uint8_t)own_size;
     if (LIKELY(own < 32))
-        put_number_text(to, early_number(number.word[0], number.word[1]), own_size);
+        early_number_text(to, early_number(number.word[0], number.word[1]), own_size);
     else
         packed_key_bytes(&number, to);
     to += own_size;
@@ -307,8 +280,9 @@ uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_ro
     return to;
 }
 
-enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32_t range, unsigned turn,
-                    size_t *count, struct diag *diag)
+/* Loads a range and its cells, and joins them. */
+static enum err join_told(struct match *m, struct early_join *j, uint32_t range, unsigned turn, size_t *rows,
+                          struct diag *diag)
 {
     struct early *e = m->early;
     uint32_t first, last;
@@ -323,15 +297,29 @@ enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32
         err = make_room(j, most, diag);
     if (err != OK)
         return err;
-    const size_t mask = j->slot_count - 1, rows = take_local(e, j, &j->local[turn], mask);
+    const size_t mask = j->slot_count - 1;
+    *rows = take_local(e, j, &j->local[turn], mask);
     take_channel(e, j, &j->cell[turn], mask);
-    for (uint32_t cell = first + 1; rows && err == OK && cell <= last && !match_stopped(m); cell++) {
+    for (uint32_t cell = first + 1; *rows && err == OK && cell <= last && !match_stopped(m); cell++) {
         err = tank_load(e->channel, cell, &j->more, diag);
         const enum err read = tank_wait(e->channel, &j->more, diag);
         err = err == OK ? read : err;
         if (err == OK)
             take_channel(e, j, &j->more, mask);
     }
+    return err;
+}
+
+enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32_t range, unsigned turn,
+                    size_t *count, struct diag *diag)
+{
+    struct early *e = m->early;
+    size_t rows = 0;
+    enum err err;
+    if (!e->shelf[LOCAL])
+        err = join_told(m, j, range, turn, &rows, diag);
+    else if ((err = make_room(j, shelf_size(e->shelf[LOCAL], range) / LOCAL_TAKEN, diag)) == OK)
+        rows = meet_rows(e, range, j->rows);
     if (err != OK)
         return err;
     order_rows(j, rows);

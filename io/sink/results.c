@@ -1125,6 +1125,12 @@ static struct tap *tap(struct sink *sink, uint32_t number)
     return s->match ? match_tap(s->match, number) : NULL;
 }
 
+static enum err join(struct sink *sink, uint32_t number, struct outbox *outbox, struct pair_totals *left,
+                     struct diag *diag)
+{
+    return match_join(((struct results *)sink)->match, number, outbox, left, diag);
+}
+
 static void order(struct sink *sink, uint32_t number)
 {
     struct results_lane *lane = &((struct results *)sink)->lanes[number];
@@ -1152,6 +1158,7 @@ static const struct sink_ops results_ops = {.put = put,
                                             .propose = propose,
                                             .put_pairs = put_pairs,
                                             .tap = tap,
+                                            .join = join,
                                             .order = order,
                                             .stages = stages,
                                             .stage = stage};
@@ -1171,6 +1178,24 @@ struct sink *results_sink(struct results *s)
     return &s->base;
 }
 
+static struct match_config match_config_of(const struct results_config *config)
+{
+    return (struct match_config){.job = config->job,
+                                 .sources = config->sources,
+                                 .lanes = config->lanes,
+                                 .memory = config->match_bytes,
+                                 .shelf = config->shelf_bytes,
+                                 .backend = config->backend,
+                                 .interrupted = config->interrupted};
+}
+
+enum err results_look(const struct results_config *config, struct match_outlook *out, struct diag *diag)
+{
+    struct match_config match = match_config_of(config);
+    match.directory = match.head = match.place_head = "";
+    return match_look(&match, out, diag);
+}
+
 enum err results_open(struct results **out, const struct results_config *config, struct diag *diag)
 {
     *out = NULL;
@@ -1187,15 +1212,10 @@ enum err results_open(struct results **out, const struct results_config *config,
         err = stage_open(&s->stage, config->final_dir, set_names, diag);
     if (err == OK && config->write_match) {
         header(s, CLASS_MATCH, s->match_head, sizeof s->match_head);
-        struct match_config match = {.job = config->job,
-                                     .sources = config->sources,
-                                     .directory = stage_path(s->stage),
-                                     .head = s->match_head,
-                                     .place_head = place_header(CLASS_MATCH),
-                                     .lanes = config->lanes,
-                                     .memory = config->match_bytes,
-                                     .backend = config->backend,
-                                     .interrupted = config->interrupted};
+        struct match_config match = match_config_of(config);
+        match.directory = stage_path(s->stage);
+        match.head = s->match_head;
+        match.place_head = place_header(CLASS_MATCH);
         err = match_open(&s->match, &match, diag);
     }
     if (err != OK) {
@@ -1235,6 +1255,11 @@ uint64_t results_spilled_bytes(const struct results *s)
 uint64_t results_early_matches(const struct results *s)
 {
     return s->match ? match_early_pairs(s->match) : 0;
+}
+
+uint64_t results_met_matches(const struct results *s)
+{
+    return s->match ? match_met_pairs(s->match) : 0;
 }
 
 /* ---- writing files ---- */

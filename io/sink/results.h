@@ -17,6 +17,7 @@
 #include "io/ring/ring.h"
 #include "io/sink/carried_line.h"
 #include "io/sink/keep.h"
+#include "io/sink/match.h"
 
 enum { LARGEST_MAX = 5 };
 
@@ -40,6 +41,7 @@ struct results_config {
     int write_match;
     size_t sort_bytes;               /* of one lane, all classes together */
     size_t match_bytes;              /* for match.csv, of all lanes */
+    uint64_t shelf_bytes;            /* besides, where all of the files' rows fit into it */
     const volatile int *interrupted; /* may be NULL */
     enum ring_backend backend;
     const struct keep_task *keep; /* NULL: no task, and `keep` of the sink is never called */
@@ -54,6 +56,8 @@ struct largest_break {
 };
 
 enum err results_open(struct results **out, const struct results_config *config, struct diag *diag);
+/* What match.csv would be made by; nothing is written. */
+enum err results_look(const struct results_config *config, struct match_outlook *out, struct diag *diag);
 struct sink *results_sink(struct results *results);
 /* Makes the files that will be written, empty, while the workers read and judge: behind them all wait for it. What cannot be made is made, or
  * told, when it is written. Optional; aggregate.csv, summary.json and stats.json must follow by results_extra then. */
@@ -108,5 +112,7 @@ uint32_t results_largest(struct results *results, struct largest_break out[LARGE
 uint64_t results_spilled_bytes(const struct results *results);
 /* Rows of match.csv for which no file was read again. */
 uint64_t results_early_matches(const struct results *results);
+/* Of these, pairs of rows that met without the index. */
+uint64_t results_met_matches(const struct results *results);
 
 #endif

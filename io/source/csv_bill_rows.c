@@ -54,12 +54,10 @@ static inline enum err take_bill_row(struct csv_work *w, struct bill_row *row, u
         return csv_add_reject(w, begin, size, code,
                               bad_cell >= 0 ? (uint32_t)kind->wanted[bad_cell] : UINT32_MAX, diag);
     }
-    const enum err err =
-        put_row(w, record_units(record_var_size(record, normalizer_layout(kind->normalizer))), begin, next,
-                outbox, diag);
-    return UNLIKELY(outbox->tap != NULL) && err == OK
-               ? csv_tell_row(w, kind->normalizer, picked, begin, next, outbox, diag)
-               : err;
+    const uint32_t units = record_units(record_var_size(record, normalizer_layout(kind->normalizer)));
+    return LIKELY(outbox->tap == NULL)
+               ? put_row(w, units, begin, next, outbox, diag)
+               : csv_put_and_tell(w, kind->normalizer, picked, units, begin, next, outbox, diag);
 }
 
 /* A row that the scanner did not cut as the profile says: cut byte by byte, or no row at all. */

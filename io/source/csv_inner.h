@@ -255,8 +255,10 @@ int csv_tap_files(const struct source *source, struct tap_files *out);
 enum err csv_tap_sample(struct source *source, uint64_t place, const struct lean_plan *plan,
                         struct tap_sample *sample, struct diag *diag);
 uint64_t csv_tap_lines(const struct source *source, uint64_t place); /* csv_again.c */
-/* Tells a row that went out by itself: its record is the worker's, its cells are the normalizer's. */
-enum err csv_tell_row(const struct csv_work *w, const struct normalizer *normalizer, const struct cell *cells,
-                      uint32_t begin, uint32_t next, struct outbox *outbox, struct diag *diag);
+/* Puts a row's record and tells the outbox's tap of it, or only that where the tap takes it. The record is the worker's, the cells
+ * are the normalizer's. */
+enum err csv_put_and_tell(struct csv_work *w, const struct normalizer *normalizer, const struct cell *cells,
+                          uint32_t units, uint32_t begin, uint32_t next, struct outbox *outbox,
+                          struct diag *diag);
 
 #endif

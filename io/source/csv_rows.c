@@ -37,11 +37,10 @@ enum err csv_take_row(struct csv_work *w, const struct cell *cells, uint32_t beg
         return csv_add_reject(w, begin, size, code,
                               bad_cell >= 0 ? (uint32_t)w->file->wanted[bad_cell] : UINT32_MAX, diag);
     }
-    enum err err = put_row(w, record_units(record_var_size(record, normalizer_layout(w->file->normalizer))),
-                           begin, next, outbox, diag);
-    return UNLIKELY(outbox->tap != NULL) && err == OK
-               ? csv_tell_row(w, w->file->normalizer, cells, begin, next, outbox, diag)
-               : err;
+    const uint32_t units = record_units(record_var_size(record, normalizer_layout(w->file->normalizer)));
+    return LIKELY(outbox->tap == NULL)
+               ? put_row(w, units, begin, next, outbox, diag)
+               : csv_put_and_tell(w, w->file->normalizer, cells, units, begin, next, outbox, diag);
 }
 
 enum err csv_reject_row(struct csv_work *w, uint32_t begin, uint32_t size, uint32_t next,
@@ -235,19 +234,23 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
         const uint32_t usual = WIDE_OR(wide, plain_block)(plan, s, walk.bytes, walk.seps + sep, columns,
                                                           has_cr, packs, count, &block);
         const uint32_t *seps = walk.seps + sep;
+        struct tap *const tap = outbox->tap;
+        struct tap_rows told = {.plan = plan,
+                                .block = &block,
+                                .bytes = walk.bytes,
+                                .seps = seps,
+                                .place = place,
+                                .count = usual,
+                                .columns = columns,
+                                .has_cr = has_cr,
+                                .packs = packs.packs};
         uint64_t gone = 0; /* rows that the index does not get */
         if (UNLIKELY(outbox->door != NULL) && usual && !plan->ids_odd &&
             UNLIKELY((gone = crowd_door_which(outbox->door, block.hash, usual)) != 0)) {
-            const struct tap_rows told = {.plan = plan,
-                                          .block = &block,
-                                          .bytes = walk.bytes,
-                                          .seps = seps,
-                                          .place = place,
-                                          .count = usual,
-                                          .columns = columns,
-                                          .has_cr = has_cr,
-                                          .packs = packs.packs};
             err = outbox->door->rows(outbox->door, &told, &gone, diag);
+        } else if (UNLIKELY(tap != NULL) && tap->takes && usual) {
+            err = tap->rows(tap, &told, &gone, diag);
+            outbox->taken += (uint64_t)__builtin_popcountll(gone);
         }
         const uint64_t all = usual == PLAIN_BLOCK ? ~UINT64_C(0) : (UINT64_C(1) << usual) - 1;
         uint32_t done = gone && gone == all ? usual : 0;
@@ -288,17 +291,9 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
                                             block.amount_micro[done], &s->note, diag)) != OK))
                 break;
         }
-        if (UNLIKELY(outbox->tap != NULL) && err == OK) {
-            const struct tap_rows told = {.plan = plan,
-                                          .block = &block,
-                                          .bytes = walk.bytes,
-                                          .seps = walk.seps + sep,
-                                          .place = place,
-                                          .count = done,
-                                          .columns = columns,
-                                          .has_cr = has_cr,
-                                          .packs = packs.packs};
-            err = outbox->tap->rows(outbox->tap, &told, diag);
+        if (UNLIKELY(tap != NULL) && !tap->takes && err == OK) {
+            told.count = done;
+            err = tap->rows(tap, &told, &gone, diag);
         }
         if (UNLIKELY(!tally_block(&block, done, wide, plan->side_flag, &sums, &outbox->tally)) && err == OK)
             err = outbox_no_memory(diag);

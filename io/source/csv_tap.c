@@ -93,10 +93,11 @@ enum err csv_tap_sample(struct source *source, uint64_t place, const struct lean
     return err;
 }
 
-enum err csv_tell_row(const struct csv_work *w, const struct normalizer *normalizer, const struct cell *cells,
-                      uint32_t begin, uint32_t next, struct outbox *outbox, struct diag *diag)
+/* Tells a row: its record is the worker's, its cells are the normalizer's. */
+static enum err tell_row(const struct csv_work *w, const struct normalizer *normalizer,
+                         const struct cell *cells, uint32_t begin, uint32_t next, struct tap *tap, int *taken,
+                         struct diag *diag)
 {
-    struct tap *const tap = outbox->tap;
     const uint32_t block = begin / TAP_LINES * TAP_LINES;
     lean_list_reset(&tap->list);
     const int made = normalize_lean(normalizer, &w->io->scratch, cells, 1,
@@ -108,5 +109,25 @@ enum err csv_tell_row(const struct csv_work *w, const struct normalizer *normali
                                 .bytes = tap->list.bytes,
                                 .size = next - begin,
                                 .lines = (uint32_t)csv_count_newlines(w->bytes + block, begin - block)};
-    return tap->row(tap, &row, diag);
+    return tap->row(tap, &row, taken, diag);
+}
+
+enum err csv_put_and_tell(struct csv_work *w, const struct normalizer *normalizer, const struct cell *cells,
+                          uint32_t units, uint32_t begin, uint32_t next, struct outbox *outbox,
+                          struct diag *diag)
+{
+    struct tap *const tap = outbox->tap;
+    int taken = 0;
+    if (!tap->takes) {
+        const enum err err = put_row(w, units, begin, next, outbox, diag);
+        return err == OK ? tell_row(w, normalizer, cells, begin, next, tap, &taken, diag) : err;
+    }
+    w->io->record->place = w->input->base + w->ticket->begin + begin;
+    const enum err err = tell_row(w, normalizer, cells, begin, next, tap, &taken, diag);
+    if (err != OK || !taken)
+        return err == OK ? put_row(w, units, begin, next, outbox, diag) : err;
+    w->records++;
+    w->record_bytes += next - begin;
+    outbox->taken++;
+    return LIKELY(tally_add(&outbox->tally, w->io->record)) ? OK : outbox_no_memory(diag);
 }
