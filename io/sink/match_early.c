@@ -295,6 +295,7 @@ static void add_stratum(struct early *e, uint32_t code, const struct early_span 
     make_head(e, s);
     s->span = *span;
     s->span.begin = e->range_count;
+    s->find = &s->span;
     for (uint32_t i = 0; i < span->count; i++)
         e->stratum_of_range[e->range_count++] = (uint16_t)e->stratum_count;
     e->stratum_of[day][s->type][s->channel][s->size][s->prefix] = (uint16_t)e->stratum_count++;
@@ -421,6 +422,7 @@ static int cut_groups(struct early *e, struct sampling *s, uint32_t rows_a_range
         if (e->stratum_count == EARLY_STRATA || e->range_count + e->groups[group].count > RANGES_MAX)
             return 0;
         add_stratum(e, code, &e->groups[group]);
+        e->strata[number].find = &e->groups[group]; /* one for both sides stays nearer */
         e->strata[number].next = e->first_of_group[group];
         e->first_of_group[group] = number;
     }
@@ -619,7 +621,10 @@ static inline uint32_t local_range(struct early_lane *lane, uint64_t word, struc
     if (UNLIKELY(word == 0 || channel >= e->channel_count || day_at < 0 || type < 0 || prefix < 0))
         return ODD;
     const uint16_t stratum = e->stratum_of[day_at][type][channel][size][prefix];
-    return LIKELY(stratum != EARLY_NONE) ? early_find(&e->strata[stratum].span, number.high) : ODD;
+    if (UNLIKELY(stratum == EARLY_NONE))
+        return ODD;
+    const struct early_stratum *const s = &e->strata[stratum];
+    return early_find(s->find, number.high) - s->find->begin + s->span.begin;
 }
 
 static inline uint32_t channel_cell(struct early_lane *lane, uint64_t word, struct early_number number)

@@ -85,6 +85,8 @@ struct early_span {
 
 struct early_stratum {
     struct early_span span; /* ranges */
+    const struct early_span
+        *find; /* how a number finds its own: this span, or the one that is cut alike and is its group's */
     uint16_t day;
     uint8_t channel, type, size, prefix;
     uint8_t digits; /* of the number: what stands behind the prefix */

@@ -156,6 +156,7 @@ static int is_odd_key(const struct early *e, struct early_number number, uint32_
 
 /* A cell and who takes what does not stay. */
 struct meeting_cell {
+    uint32_t group;
     const struct early_stratum *like; /* a stratum whose rows lie there */
     const struct early_base *base;
     struct outbox *outbox;
@@ -229,27 +230,46 @@ static enum err part(const struct early *e, const struct meeting_cell *cell, str
     return err;
 }
 
-static enum err meet_cell(struct early *e, uint32_t group, uint32_t cell, struct meeting *c,
-                          struct outbox *outbox, struct pair_totals *left, struct diag *diag)
+/* All of a cell's rows go to the index. Nothing is kept of them, for there may be any number. */
+static enum err give_all(const struct early *e, const struct meeting_cell *cell, uint32_t number,
+                         struct diag *diag)
 {
-    const struct meeting_cell at = {&e->strata[e->first_of_group[group]], &e->base[CHANNEL][cell], outbox,
-                                    left};
-    const uint32_t within = cell - e->groups[group].begin;
+    const uint32_t within = number - e->groups[cell->group].begin;
+    enum err err = OK;
+    for (uint16_t at = e->first_of_group[cell->group]; at != EARLY_NONE; at = e->strata[at].next) {
+        struct shelf_walk walk = {.part = e->strata[at].span.begin + within};
+        while (err == OK && shelf_next(e->shelf[LOCAL], &walk))
+            for (size_t k = 0; err == OK && k < walk.size; k += LOCAL_TAKEN) {
+                const uint64_t *const item = (const uint64_t *)(walk.items + k);
+                err = give_back(e, cell, item, item[TAKEN_SIGMA], e->strata[at].day, 0, diag);
+            }
+    }
+    struct shelf_walk walk = {.part = number};
+    while (err == OK && shelf_next(e->shelf[CHANNEL], &walk))
+        for (size_t k = 0; err == OK && k < walk.size; k += CHANNEL_TAKEN) {
+            const uint64_t *const item = (const uint64_t *)(walk.items + k);
+            err = give_back(e, cell, item, item[TAKEN_CHANNEL_SIGMA], (uint16_t)item[TAKEN_OWN], 1, diag);
+        }
+    return err;
+}
+
+static enum err meet_cell(const struct early *e, const struct meeting_cell *cell, uint32_t number,
+                          struct meeting *c, struct diag *diag)
+{
+    const uint32_t within = number - e->groups[cell->group].begin;
     size_t local = 0, slots = 64;
-    for (uint16_t number = e->first_of_group[group]; number != EARLY_NONE; number = e->strata[number].next)
-        local += shelf_size(e->shelf[LOCAL], e->strata[number].span.begin + within) / LOCAL_TAKEN;
+    for (uint16_t at = e->first_of_group[cell->group]; at != EARLY_NONE; at = e->strata[at].next)
+        local += shelf_size(e->shelf[LOCAL], e->strata[at].span.begin + within) / LOCAL_TAKEN;
     while (slots < 2 * local)
         slots *= 2;
     const enum err err =
-        meeting_room(c, local + 1, shelf_size(e->shelf[CHANNEL], cell) / CHANNEL_TAKEN + 1, slots, diag);
+        meeting_room(c, local + 1, shelf_size(e->shelf[CHANNEL], number) / CHANNEL_TAKEN + 1, slots, diag);
     if (err != OK)
         return err;
-    gather(e, group, cell, c);
-    if (LIKELY(!e->gives_back)) {
-        take_local(c, slots - 1);
-        take_channel(c, slots - 1);
-    }
-    return part(e, &at, c, diag);
+    gather(e, cell->group, number, c);
+    take_local(c, slots - 1);
+    take_channel(c, slots - 1);
+    return part(e, cell, c, diag);
 }
 
 enum err meet_cells(struct early *e, uint32_t lane, struct outbox *outbox, struct pair_totals *left,
@@ -265,7 +285,9 @@ enum err meet_cells(struct early *e, uint32_t lane, struct outbox *outbox, struc
                         (cell = atomic_fetch_add(&e->next_cell, 1)) < e->cell_count;) {
         while (cell >= e->groups[group].begin + e->groups[group].count)
             group++;
-        err = meet_cell(e, group, cell, &c, outbox, left, diag);
+        const struct meeting_cell at = {group, &e->strata[e->first_of_group[group]], &e->base[CHANNEL][cell],
+                                        outbox, left};
+        err = e->gives_back ? give_all(e, &at, cell, diag) : meet_cell(e, &at, cell, &c, diag);
     }
     for (int i = 0; i < CURRENCY_COUNT_MAX; i++)
         e->lanes[lane].given += left->count[i];

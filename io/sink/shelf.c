@@ -38,10 +38,10 @@ enum err shelf_open(struct shelf **out, const struct shelf_config *config, struc
         lane->shelf = s;
         lane->parts = mem_take_zero(config->parts, sizeof *lane->parts);
         lane->pieces = mem_take(((size_t)pieces + 1) * sizeof *lane->pieces);
-        lane->gather = mem_map((size_t)config->parts * SHELF_GATHER, 0);
+        lane->gather = mem_map(config->parts * sizeof *lane->gather, 0);
         if (!lane->parts || !lane->pieces || !lane->gather) {
             shelf_close(s);
-            return mem_fail(diag, (size_t)config->parts * SHELF_GATHER, "rows put aside");
+            return mem_fail(diag, config->parts * sizeof *lane->gather, "rows put aside");
         }
     }
     if (!s->lanes) {
@@ -66,7 +66,7 @@ void shelf_close(struct shelf *s)
     for (uint32_t i = 0; s->lanes && i < s->config.lanes; i++) {
         struct shelf_lane *const lane = &s->lanes[i];
         shelf_clear(s, i);
-        mem_unmap(lane->gather, (size_t)s->config.parts * SHELF_GATHER);
+        mem_unmap(lane->gather, s->config.parts * sizeof *lane->gather);
         mem_give(lane->pieces);
         mem_give(lane->parts);
     }
@@ -118,7 +118,8 @@ int shelf_carry(struct shelf_lane *lane, uint32_t number)
         return 0;
     enum { WORDS = SHELF_LINE / 8 };
     /* Word by word, as they were just written: what is taken up in larger pieces than it was put down in waits until it is in the cache. */
-    volatile uint64_t *const from = (volatile uint64_t *)(lane->gather + (size_t)number * SHELF_GATHER);
+    struct shelf_gather *const g = &lane->gather[number];
+    volatile uint64_t *const from = (volatile uint64_t *)g->bytes;
     uint64_t *const to = (uint64_t *)part->at;
     for (size_t k = 0; k < WORDS; k++) {
 #if defined(__x86_64__)
@@ -131,7 +132,7 @@ int shelf_carry(struct shelf_lane *lane, uint32_t number)
         from[k] = from[WORDS + k];
     part->at += SHELF_LINE;
     part->carried += SHELF_LINE;
-    part->gathered -= SHELF_LINE;
+    g->used -= SHELF_LINE;
     return 1;
 }
 
@@ -140,13 +141,14 @@ void shelf_end(struct shelf *s, uint32_t number)
     struct shelf_lane *const lane = &s->lanes[number];
     for (uint32_t i = 0; i < s->config.parts; i++) {
         struct shelf_part *const part = &lane->parts[i];
+        struct shelf_gather *const g = &lane->gather[i];
         /* A part that found no room has whole items there; they stay. */
-        if (part->gathered == 0 || (part->at == part->end && !next_block(lane, part)))
+        if (g->used == 0 || (part->at == part->end && !next_block(lane, part)))
             continue;
-        memcpy(part->at, lane->gather + (size_t)i * SHELF_GATHER, part->gathered);
-        part->at += part->gathered;
-        part->carried += part->gathered;
-        part->gathered = 0;
+        memcpy(part->at, g->bytes, g->used);
+        part->at += g->used;
+        part->carried += g->used;
+        g->used = 0;
     }
 #if defined(__x86_64__)
     _mm_sfence();
@@ -157,7 +159,7 @@ uint64_t shelf_size(const struct shelf *s, uint32_t part)
 {
     uint64_t size = 0;
     for (uint32_t i = 0; i < s->config.lanes; i++)
-        size += s->lanes[i].parts[part].carried + s->lanes[i].parts[part].gathered;
+        size += s->lanes[i].parts[part].carried + s->lanes[i].gather[part].used;
     return size;
 }
 
@@ -177,9 +179,10 @@ int shelf_next(const struct shelf *s, struct shelf_walk *walk)
             return 1;
         }
         walk->began = 2;
-        if (part->gathered) {
-            walk->items = lane->gather + (size_t)walk->part * SHELF_GATHER;
-            walk->size = part->gathered;
+        struct shelf_gather *const g = &lane->gather[walk->part];
+        if (g->used) {
+            walk->items = g->bytes;
+            walk->size = g->used;
             return 1;
         }
     }

@@ -22,7 +22,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { SHELF_LINE = 64, SHELF_GATHER = 2 * SHELF_LINE, SHELF_BLOCK = 16384 };
+enum { SHELF_LINE = 64, SHELF_BLOCK = 16384 };
 
 struct shelf;
 struct shelf_config {
@@ -31,17 +31,23 @@ struct shelf_config {
     uint64_t memory; /* of all lanes; blocks only */
 };
 
-/* What a lane puts into one part. */
+/* What a lane puts into one part, until a line of it is full. Two lines, of which the first one is mostly enough. */
+struct shelf_gather {
+    uint64_t used; /* bytes */
+    uint8_t bytes[2 * SHELF_LINE - 8];
+};
+_Static_assert(sizeof(struct shelf_gather) == 2 * SHELF_LINE, "lines");
+
+/* And where it goes then. */
 struct shelf_part {
     uint8_t *at, *end; /* of its block: where the next line goes */
     struct shelf_block *first, *last;
-    uint64_t carried;  /* bytes in blocks */
-    uint32_t gathered; /* bytes that are not in one yet */
+    uint64_t carried; /* bytes in blocks */
 };
 
 struct shelf_lane {
     struct shelf_part *parts;
-    uint8_t *gather; /* SHELF_GATHER bytes a part */
+    struct shelf_gather *gather; /* one a part */
     uint8_t *free, *free_end;
     uint8_t **pieces;
     struct shelf *shelf;
@@ -81,13 +87,13 @@ int shelf_next(const struct shelf *shelf, struct shelf_walk *walk);
  * lane must not put any. */
 static inline uint8_t *shelf_room(const struct shelf_lane *lane, uint32_t part)
 {
-    return lane->gather + (size_t)part * SHELF_GATHER + lane->parts[part].gathered;
+    return lane->gather[part].bytes + lane->gather[part].used;
 }
 static inline int shelf_put(struct shelf_lane *lane, uint32_t part, uint32_t item)
 {
-    struct shelf_part *const p = &lane->parts[part];
-    p->gathered += item;
-    return p->gathered < SHELF_LINE || shelf_carry(lane, part);
+    struct shelf_gather *const g = &lane->gather[part];
+    g->used += item;
+    return g->used < SHELF_LINE || shelf_carry(lane, part);
 }
 
 #endif
