@@ -300,22 +300,33 @@ const char *stage_path(const struct stage *stage)
     return stage->path;
 }
 
-static enum err sync_directory(const char *path, struct diag *diag)
+static int sync_directory(const char *path)
 {
     int fd = sys_open(path, O_RDONLY | O_DIRECTORY, 0);
     int error = fd < 0 ? fd : sys_fsync(fd);
     if (fd >= 0)
         sys_close(fd);
-    return error ? diag_set_errno(diag, -error, "out.fsync", "%s: cannot make the directory durable", path)
+    return error;
+}
+
+/* The results are in place; their name may not be durable yet. */
+static enum err sync_parent(const struct stage *stage, struct diag *diag)
+{
+    const int error = sync_directory(stage->parent);
+    return error ? diag_set_errno(diag, -error, "out.fsync",
+                                  "%s: the results are there, whole, but a loss of power may take them back: "
+                                  "cannot make the folder %s durable",
+                                  stage->final, stage->parent)
                  : OK;
 }
 
 enum err stage_publish(struct stage *stage, struct diag *diag)
 {
-    enum err err = sync_directory(stage->path, diag);
-    if (err != OK)
-        return err;
-    int error = sys_rename(stage->path, stage->final);
+    enum err err = OK;
+    int error = sync_directory(stage->path);
+    if (error)
+        return diag_set_errno(diag, -error, "out.fsync", "%s: cannot make the folder durable", stage->path);
+    error = sys_rename(stage->path, stage->final);
     if (error == -ENOTEMPTY || error == -EEXIST) {
         if ((err = check_final(stage, diag)) != OK) /* somebody put a file there meanwhile */
             return err;
@@ -324,7 +335,7 @@ enum err stage_publish(struct stage *stage, struct diag *diag)
         error = sys_exchange(stage->path, stage->final);
         if (error == 0) {
             stage->published = 1;
-            err = sync_directory(stage->parent, diag);
+            err = sync_parent(stage, diag);
             remove_directory(stage->names, stage->path);
             return err;
         }
@@ -333,7 +344,7 @@ enum err stage_publish(struct stage *stage, struct diag *diag)
         return diag_set_errno(diag, -error, "out.rename", "%s: cannot put the results in place",
                               stage->final);
     stage->published = 1;
-    return sync_directory(stage->parent, diag);
+    return sync_parent(stage, diag);
 }
 
 void stage_close(struct stage *stage)
