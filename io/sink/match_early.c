@@ -383,7 +383,9 @@ static int make_least(struct early_span *g, uint64_t first, uint64_t last, uint3
     }
     const uint64_t width = (g->count > 1 ? g->low[1] : last) - first, spare = (most - width) / 2,
                    slack = g->count > 1 && width < spare ? width : spare;
-    g->least = first > slack ? first - slack : 0;
+    /* What is left of a number's end behind its digits is 0, so it must be that of the first part's beginning, too. */
+    const uint64_t end = shift > ALL ? (UINT64_C(1) << (shift - ALL)) - 1 : 0;
+    g->least = first > slack ? (first - slack) & ~end : 0;
     return 1;
 }
 
