@@ -99,9 +99,11 @@ struct index {
     uint32_t waiting_start[HASH_PARTITIONS + 1];
     uint32_t *packed_waiting; /* by partition: numbers in `packed` */
     uint32_t packed_start[HASH_PARTITIONS + 1];
-    uint32_t cursor;   /* of next: a partition; those that stayed first */
-    int turn;          /* of next: 0 those that stayed, 1 those that left, 2 records without a first key */
-    struct index *sub; /* of the partition at hand, or kept for the next one */
+    uint32_t cursor; /* of next: a partition; those that stayed first */
+    int turn;        /* of next: 0 those that stayed, 1 those that left, 2 records without a first key */
+    struct spool_cursor loose; /* of next: how far it came in these */
+    uint32_t loose_hash;       /* of the next one of these */
+    struct index *sub;         /* of the partition at hand, or kept for the next one */
     int sub_open;
     /* scratch */
     uint32_t *seen;

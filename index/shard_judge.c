@@ -626,13 +626,18 @@ static enum err judge_partition(struct index *s, uint32_t number, struct row_ref
     return err;
 }
 
+/* Each is judged by itself, so each has a hash of its own, in the order in which they came: rows that lie near each other are read
+ * together, and many are no crowd. */
 static enum err loose_back(void *context, const void *bytes, uint32_t size, struct diag *diag)
 {
     struct refs *out = context;
     const struct row_ref *refs = bytes;
     enum err err = OK;
-    for (uint32_t i = 0; err == OK && i < size / sizeof *refs; i++)
-        err = shard_ref_put(out->refs, out->count, out->room, refs[i], diag);
+    for (uint32_t i = 0; err == OK && i < size / sizeof *refs; i++) {
+        struct row_ref ref = refs[i];
+        ref.key_hash = out->index->loose_hash++;
+        err = shard_ref_put(out->refs, out->count, out->room, ref, diag);
+    }
     return err;
 }
 
@@ -668,21 +673,23 @@ enum step shard_next(struct index *s, struct row_ref **refs, uint32_t *ref_count
                 return STEP_FAILED;
         }
         if (s->cursor == s->partition_count) {
-            s->cursor = 0;
-            if (s->turn++ == 0) {
+            if (s->turn == 0) {
+                s->turn = 1;
+                s->cursor = 0;
                 if (s->left_count)
                     shard_release_live(s);
                 continue;
             }
             struct refs out = {s, refs, ref_count, ref_room, *ref_count};
-            s->cursor = s->partition_count; /* stays done */
-            if (s->turn > 2) {
+            s->turn = 2;
+            if (s->loose.is_done) {
                 if (s->level == 0)
                     release_all(s);
                 return STEP_DONE;
             }
-            return failed(
-                s->pairs->ops->read(s->pairs, s->config.spill, s->partition_count, loose_back, &out, diag));
+            /* Nobody asks which of them come together, so the caller judges them piece by piece. */
+            return failed(s->pairs->ops->read_some(s->pairs, s->config.spill, s->partition_count, &s->loose,
+                                                   loose_back, &out, diag));
         }
         const uint32_t number = s->cursor++;
         if (s->turn == 0 && !s->left[number])

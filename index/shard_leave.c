@@ -300,6 +300,7 @@ static enum err shard_reset(struct index *s, struct diag *diag)
     s->totals = (struct pair_totals){0};
     s->cursor = 0;
     s->turn = 0;
+    s->loose = (struct spool_cursor){0};
     return err;
 }
 

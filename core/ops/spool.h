@@ -4,7 +4,7 @@
  *     host->ops->open
  *       spool_put      any number of times
  *       seal           no more puts: everything can be read
- *       read           a partition, in the order in which it was put
+ *       read           a partition, in the order in which it was put; read_some: a piece of it
  *       drop           its memory is free again
  *     close
  *
@@ -31,6 +31,13 @@ struct spool_host {
 /* Bytes of one frame, one after the other: what spool_put was given. */
 typedef enum err spool_take_fn(void *context, const void *bytes, uint32_t size, struct diag *diag);
 
+/* How far read_some came in a partition. {0}: it begins. */
+struct spool_cursor {
+    uint32_t on_disk; /* pieces that were read there */
+    const void *last; /* what was taken last of what is in memory; NULL: nothing yet */
+    int is_done;      /* nothing is left */
+};
+
 struct spool_ops {
     /* `memory`: what its frames may take, at least 64 KiB. With less than a page for each partition it still
      * works, but in small pieces. */
@@ -43,6 +50,10 @@ struct spool_ops {
     enum err (*seal)(struct spool *spool, struct diag *diag);
     enum err (*read)(const struct spool *spool, struct spool_host *reader, uint32_t partition,
                      spool_take_fn *take, void *context, struct diag *diag);
+    /* The same in pieces of some 256 KiB, for partitions that are more than may be held at once: the next one, if any is left. Between two
+     * of them others may be read, and no put or drop of this one comes. */
+    enum err (*read_some)(const struct spool *spool, struct spool_host *reader, uint32_t partition,
+                          struct spool_cursor *cursor, spool_take_fn *take, void *context, struct diag *diag);
     void (*drop)(struct spool *spool, uint32_t partition);
     uint64_t (*size)(const struct spool *spool, uint32_t partition); /* bytes put */
     /* 1: nothing of the partition is on disk. Once sealed, what `read` gives of it stays where it is until drop. */

@@ -543,18 +543,21 @@ static int64_t wait_read(struct host *reader, unsigned slot, enum err *err, stru
     return reader->read_result[slot];
 }
 
+/* The partition's extents from `from` to `to`. */
 static enum err read_extents(const struct frames *spool, struct host *reader, uint32_t partition,
-                             spool_take_fn *take, void *context, struct diag *diag)
+                             uint32_t from, uint32_t to, spool_take_fn *take, void *context,
+                             struct diag *diag)
 {
     const struct host *owner = spool->host;
     const struct part *part = &spool->parts[partition];
-    enum err err = part->extent_count ? need_ring(reader, diag) : OK;
-    if (err == OK && part->extent_count && !reader->read_block &&
-        !(reader->read_block = mem_map((size_t)READS * EXTENT_BYTES, 0)))
+    if (from == to)
+        return OK;
+    enum err err = need_ring(reader, diag);
+    if (err == OK && !reader->read_block && !(reader->read_block = mem_map((size_t)READS * EXTENT_BYTES, 0)))
         err = mem_fail(diag, (size_t)READS * EXTENT_BYTES, "what was set aside");
-    uint32_t started = 0, taken = 0;
-    for (; err == OK && taken < part->extent_count; taken++) {
-        for (; started < part->extent_count && started < taken + READS; started++) {
+    uint32_t started = from, taken = from;
+    for (; err == OK && taken < to; taken++) {
+        for (; started < to && started < taken + READS; started++) {
             const struct extent *e = &part->extents[started];
             const unsigned slot = started % READS;
             reader->read_result[slot] = UNDER_WAY;
@@ -580,6 +583,8 @@ static enum err read_extents(const struct frames *spool, struct host *reader, ui
         struct diag none = {0};
         wait_read(reader, taken % READS, &ignored, &none);
     }
+    for (uint32_t i = from; i < to && err == OK; i++)
+        reader->base.read += (uint64_t)part->extents[i].pages * FRAME_PAGE;
     return err;
 }
 
@@ -588,11 +593,36 @@ static enum err frames_read(const struct spool *base, struct spool_host *reader,
 {
     const struct frames *spool = (const struct frames *)base;
     const struct part *part = &spool->parts[partition];
-    enum err err = read_extents(spool, (struct host *)reader, partition, take, context, diag);
-    for (uint32_t i = 0; i < part->extent_count && err == OK; i++)
-        reader->read += (uint64_t)part->extents[i].pages * FRAME_PAGE;
+    enum err err =
+        read_extents(spool, (struct host *)reader, partition, 0, part->extent_count, take, context, diag);
     for (const struct frame *f = part->first; err == OK && f; f = f->next)
         err = take(context, f->data, f->used, diag);
+    if (err == OK && part->open)
+        err = take(context, part->open->data, (uint32_t)(base->open[partition].at - part->open->data), diag);
+    return err;
+}
+
+/* What is on disk is the older part: an extent a time, then as much of the frames in memory, the open one last. */
+static enum err frames_read_some(const struct spool *base, struct spool_host *reader, uint32_t partition,
+                                 struct spool_cursor *cursor, spool_take_fn *take, void *context,
+                                 struct diag *diag)
+{
+    const struct frames *spool = (const struct frames *)base;
+    const struct part *part = &spool->parts[partition];
+    if (cursor->on_disk < part->extent_count) {
+        const uint32_t at = cursor->on_disk++;
+        return read_extents(spool, (struct host *)reader, partition, at, at + 1, take, context, diag);
+    }
+    const struct frame *const last = cursor->last, *f = last ? last->next : part->first;
+    enum err err = OK;
+    for (uint32_t pages = 0; err == OK && f && pages < EXTENT_BYTES / FRAME_PAGE; f = f->next) {
+        err = take(context, f->data, f->used, diag);
+        cursor->last = f;
+        pages += f->pages;
+    }
+    if (f)
+        return err;
+    cursor->is_done = 1;
     if (err == OK && part->open)
         err = take(context, part->open->data, (uint32_t)(base->open[partition].at - part->open->data), diag);
     return err;
@@ -681,6 +711,7 @@ static const struct spool_ops frames_ops = {
     .limit = frames_limit,
     .seal = frames_seal,
     .read = frames_read,
+    .read_some = frames_read_some,
     .drop = frames_drop,
     .size = frames_size,
     .is_in_memory = frames_is_in_memory,

@@ -228,3 +228,32 @@ if peak > 32 + 14:
     sys.exit(f"WRONG ids: peak {peak:.1f} MiB at --memory=32MiB")
 print(f"ok ids: {peak:.1f} MiB at 32")
 PY
+
+# No row has its first key: they wait for the end, and 63 MiB at 24 while all of them came back at once. The second key ties half of them.
+mkdir "$dir/nokey"
+awk -v n=$((rows * 5)) -v dir="$dir/nokey" 'BEGIN {
+    for (s = 0; s < 2; s++) {
+        file = dir (s ? "/channel.csv" : "/local.csv")
+        print "order_no,id,amount" > file
+        for (k = 0; k < n; k++)
+            printf ",%s,%d.00\n", k % 2 ? "T" k : "", k % 1000 > file
+    }
+}'
+fields='fields: {biz_order_no: order_no, channel_order_no: id, amount: amount}'
+sed "s/fields:.*/$fields}/; s/, occurrence_id: [^,]*//; s/\\[amount, status\\]/[amount]/" "$dir/unclear/job.yaml" >"$dir/nokey/job.yaml"
+code=0
+"$tieout" run "$dir/nokey/job.yaml" --date=2026-11-11 --out="$dir/out5" --memory=24MiB --threads=1 >"$dir/said" 2>&1 || code=$?
+[ "$code" -eq 1 ] || { echo "WRONG nokey: exit $code"; cat "$dir/said"; exit 1; }
+python3 - "$dir/out5/crowd/2026-11-11" $((rows * 5)) <<'PY'
+import json, sys
+rows = int(sys.argv[2])
+classes = json.load(open(sys.argv[1] + "/summary.json"))["classes"]
+stats = json.load(open(sys.argv[1] + "/stats.json"))
+peak = stats["peak_rss_bytes"] / 2**20
+found = [classes["match"]["channel"]["count"], classes["extra"]["channel"]["count"], classes["missing"]["local"]["count"]]
+if found != [rows // 2] * 3:
+    sys.exit(f"WRONG nokey: {found} records match, are extra and missing, want {rows // 2} each")
+if peak > 24 + 14:
+    sys.exit(f"WRONG nokey: peak {peak:.1f} MiB at --memory=24MiB")
+print(f"ok nokey: {peak:.1f} MiB at 24")
+PY
