@@ -228,12 +228,40 @@ static uint32_t stream_slot(const struct worker_io *io, enum side side)
     return (uint32_t)side % io->buffer_count;
 }
 
-/* Reads and scans a buffer full from the row at `at` on. Nothing is there when its rows are not plain to see: then
- * each is read by itself. */
+/* What csv_scan_quoted finds, byte by byte: for a buffer in which a quote or a carriage return stands where none may. A row that
+ * is no record has a separator at its end, and one more where that alone would make it a row of the file. */
+static struct csv_scan_result scan_irregular(const struct csv_source *s, const struct csv_file *file,
+                                             struct worker_io *io, const struct csv_scan_job *job)
+{
+    struct csv_scan_result result = {.stop = job->start};
+    struct csv_row row;
+    enum csv_row_end end;
+    while ((end = csv_row_read(&s->dialect, job->bytes, job->size, result.stop, 0, io->cells, CSV_COLUMNS_MAX,
+                               NULL, &row)) != CSV_ROW_UNFINISHED) {
+        if (end == CSV_ROW_WHOLE && row.cells == file->column_count) {
+            uint32_t at = result.stop;
+            for (uint32_t k = 0; k + 1 < row.cells; k++) {
+                const int is_quoted = s->dialect.quote && job->bytes[at] == s->dialect.quote;
+                at += io->cells[k].size + (is_quoted ? 2 : 0);
+                job->seps[result.sep_count++] = at++;
+            }
+        } else if (row.size && file->column_count == 1) {
+            job->seps[result.sep_count++] = row.next - 1;
+        }
+        job->seps[result.sep_count++] = row.next - 1;
+        job->rows[result.row_count++] = result.sep_count;
+        result.stop = row.next;
+    }
+    return result;
+}
+
+/* Reads and scans a buffer full from the row at `at` on. Nothing is there when no row ends in it: then each is read
+ * by itself. */
 static enum err stream_fill(struct csv_source *s, struct worker_io *io, uint32_t index, uint64_t at,
                             struct diag *diag)
 {
     struct input_file *input = &s->set.files[index];
+    const struct csv_file *file = &s->files[index];
     struct row_stream *st = &io->streams[s->config.side];
     struct chunk_scan *scan = &io->scans[stream_slot(io, s->config.side)];
     uint8_t *bytes = worker_io_buffer(io, stream_slot(io, s->config.side));
@@ -262,7 +290,9 @@ static enum err stream_fill(struct csv_source *s, struct worker_io *io, uint32_t
     int quoted = s->dialect.quote && (result.flags & CSV_SAW_QUOTE);
     if (quoted)
         result = csv_scan_quoted(&job);
-    if (result.row_count == 0 || (result.flags & (CSV_IRREGULAR | CSV_SAW_STRAY_CR)))
+    if (result.flags & (CSV_IRREGULAR | CSV_SAW_STRAY_CR))
+        result = scan_irregular(s, file, io, &job);
+    if (result.row_count == 0)
         return OK;
     *st = (struct row_stream){.file = input->serial,
                               .begin = at,

@@ -339,6 +339,40 @@ static struct job *job_of(const struct csv_dialect *dialect, const char *path)
     return job;
 }
 
+/* All records in one call, as rows that lie close together are read: what they say, and in which lines. */
+static void fetch_run(struct source *source, struct worker_io *io, const struct rows_seen *seen,
+                      const uint8_t *bytes, uint32_t chunk)
+{
+    struct row_ref *refs = need(calloc(seen->count + 1, sizeof *refs));
+    struct full *rows = need(calloc(seen->count + 1, sizeof *rows));
+    struct diag diag = {0};
+    struct arena arena;
+    uint32_t count = 0;
+    uint64_t line = 1, from = 0;
+    for (size_t i = 0; i < seen->count; i++)
+        if (seen->rows[i].key)
+            refs[count++].place = seen->rows[i].place;
+    arena_init(&arena);
+    enum err err = count ? source->ops->fetch(source, io, refs, rows, count, &arena, &diag) : OK;
+    MUST(err == OK, "chunk %u: %s", chunk, diag.what);
+    count = 0;
+    for (size_t i = 0; i < seen->count; i++) {
+        const struct row_seen *const row = &seen->rows[i];
+        if (!row->key)
+            continue;
+        const struct full *const full = &rows[count++];
+        for (; from < row->place; from++)
+            line += bytes[from] == '\n';
+        MUST(full->place == row->place && full->amount_micro == row->amount &&
+                 (full->line == 0 || full->line == line),
+             "chunk %u: the row at %llu, in line %llu, not %llu", chunk, (unsigned long long)row->place,
+             (unsigned long long)full->line, (unsigned long long)line);
+    }
+    arena_fini(&arena);
+    free(refs);
+    free(rows);
+}
+
 static void try_source(const struct csv_dialect *dialect, const uint8_t *bytes, const struct rows_seen *want,
                        const char *path, uint32_t chunk, struct worker_io *io)
 {
@@ -436,6 +470,8 @@ static void try_source(const struct csv_dialect *dialect, const uint8_t *bytes, 
             arena_fini(&arena);
         }
     }
+    if (err == OK)
+        fetch_run(source, io, &seen, bytes, chunk);
     /* A refused file may leave reads under way. */
     struct ring_done done;
     while (ring_next(io->ring, 1, &done))

@@ -157,9 +157,66 @@ def shapes(rng, rows, work):
     yield "the same, K1 is the number alone", job(bill="profile: alipay", compare="amount", keys="biz_order_no"), 0.9
 
 
+def bytes_read(work, arguments):
+    """Runs it; how many bytes it read, or None where the system does not say."""
+    subprocess.run(["rm", "-rf", work + "/out"], check=True)
+    with open(work + "/told", "w+") as told, subprocess.Popen([TIEOUT, *arguments], cwd=work, stdout=told, stderr=told) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        try:
+            with open("/proc/%d/io" % process.pid) as io:
+                count = int(io.readline().split()[1])
+        except OSError:
+            count = None
+        if process.wait() > 1:
+            told.seek(0)
+            sys.exit("FAILED: %s: exit %d\n%s" % (arguments, process.returncode, told.read()))
+    return count
+
+
+def beside_strays(work):
+    """Rows beside one that is no proper CSV cost no more than beside one that is and has no amount, of the same size and lines: bytes that were
+    read, and the same files."""
+    options = ["--max-rejects=100%", "--threads=1", "--match-memory=64KiB"]
+    diff_it = ["diff", "local.csv", "channel.csv", "--key=order", "--amount=amount", "--write-match", "--out=out", *options]
+    with open(work + "/job.yaml", "w") as file:
+        file.write(JOB % ("channel_code: SHOP\nbiz_type: PAY\ncurrency: CNY\ntimezone: UTC", "local.csv", "biz_order_no: order, amount: amount, trade_time: time",
+                          "channel.csv", "profile: %s/../../fixtures/channels/own/simple.yaml" % HERE, "channel_code, biz_order_no", "amount"))
+    run_it = ["run", "job.yaml", "--date=2026-11-19", *options]
+    strays = (('"B\n"1,t,1.00,\n"C\n"1,t,1.00,', "B.\n.1,t,1.x0,\nC.\n.1,t,1.x0,"), ("B\r1,t,1.00,", "B.1,t,1.x0,"))
+    for arguments, heads, which in ((diff_it, ("order,txn,amount,time", "order,txn,amount,time"), 0),
+                                    (run_it, ("order,txn,amount,time", "order_no,txn,amount,currency,paid_at,status"), 1)):
+        for stray, proper in strays:
+            seen = []
+            for odd in (proper, stray):
+                for side, name in enumerate(("local.csv", "channel.csv")):
+                    with open("%s/%s" % (work, name), "w", newline="") as file:
+                        file.write(heads[side] + "\n")
+                        for i in range(3000):
+                            if side != which and 1000 <= i < 1500:  # a run of rows that broke
+                                continue
+                            txn = '"t\n%d"' % i if i % 7 == 0 else "t%d" % i
+                            rest = "CNY,2026-11-19T10:00:00Z,paid" if side and which else "2026-11-19T10:00:00Z"
+                            file.write("A%05d,%s,1.00,%s\n" % (i, txn, rest))
+                            if side == which and i % 20 == 0:
+                                file.write(odd + "\n")
+                read = bytes_read(work, arguments)
+                files = {}
+                for folder, _, names in os.walk(work + "/out"):
+                    for name in {"match.csv", "missing.csv", "extra.csv"}.intersection(names):
+                        with open("%s/%s" % (folder, name), "rb") as file:
+                            files[name] = file.read()
+                seen.append((read, files))
+            (few, want), (many, got) = seen
+            if got != want or want["match.csv"].count(b",A0") != 2500:
+                sys.exit("FAILED: %s beside %r: %s are not the same" % (arguments, stray, [name for name in want if want[name] != got.get(name)]))
+            if few is not None and many is not None and many > 2 * few + (64 << 20):
+                sys.exit("FAILED: %s beside %r: %d bytes were read, %d beside %r" % (arguments, stray, many, few, proper))
+
+
 def main():
     count = 0
     with tempfile.TemporaryDirectory() as work:
+        beside_strays(work)
         rng = random.Random(7)
         rows = make_rows(rng, max(400, 5000 // PART))
         for name, arguments, share in shapes(rng, rows, work):
