@@ -97,8 +97,7 @@ struct name_memo {
 
 static uint32_t name_row(struct crowd *c, const struct full *row, struct name_memo *memo)
 {
-    const struct run_config *config = c->w->run->config;
-    if (config->write_match || compares_fee(c->job) || row->taken_micro || row->reasons || row->carry)
+    if (compares_fee(c->job) || row->taken_micro || row->reasons || row->carry)
         return 0;
     if (memo->name && span_equal(memo->key, row->key) && span_equal(memo->sigma, row->sigma))
         return memo->name;

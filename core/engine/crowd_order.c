@@ -201,6 +201,159 @@ enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd
     return err;
 }
 
+/* ---- of one key and sigma, by the numbers that say where rows stand in their order ---- */
+
+static int by_number(const void *a, const void *b)
+{
+    const struct crowd_item *x = a, *y = b;
+    return x->day != y->day ? (int)x->day - (int)y->day
+                            : (x->ref.order > y->ref.order) - (x->ref.order < y->ref.order);
+}
+
+/* The end of the items from `from` on that have one number. */
+static uint32_t tie_end(const struct crowd_item *items, uint32_t count, uint32_t from)
+{
+    uint32_t to = from + 1;
+    while (to < count && by_number(&items[to], &items[from]) == 0)
+        to++;
+    return to;
+}
+
+/* Items of one number are put in order by their rows, as many at a time as are held. *is_told is 0 when one number has more. */
+static enum err order_ties(struct crowd *c, struct crowd_item *items, uint32_t count, int *is_told)
+{
+    uint32_t room = 0;
+    *is_told = 1;
+    for (uint32_t i = 0, to; i < count; i = to) {
+        to = tie_end(items, count, i);
+        struct crowd_size size = {0, 0};
+        for (uint32_t k = i; k < to; k++)
+            crowd_count(&size, &items[k]);
+        room += to - i > 1 ? to - i : 0;
+        *is_told &= to - i == 1 || !crowd_is_more(c, size);
+    }
+    if (!room || !*is_told)
+        return OK;
+    room = room < c->rows_max ? room : c->rows_max;
+    struct crowd_item *tied = mem_take(room * sizeof *tied);
+    enum err err = tied ? OK : mem_fail(&c->w->diag, room * sizeof *tied, "open records");
+    for (uint32_t from = 0, end; err == OK && from < count; from = end) {
+        struct crowd_size size = {0, 0};
+        uint32_t n = 0, k = 0;
+        for (uint32_t to; (end = from + k) < count; k = to - from) { /* whole ties */
+            to = tie_end(items, count, end);
+            struct crowd_size more = size;
+            for (uint32_t i = end; to - end > 1 && i < to; i++)
+                crowd_count(&more, &items[i]);
+            if (n && crowd_is_more(c, more))
+                break;
+            size = more;
+            for (uint32_t i = end; to - end > 1 && i < to; i++)
+                tied[n++] = items[i];
+        }
+        err = crowd_lay(c, tied, n);
+        if (err != OK || !n)
+            continue;
+        qsort_r(c->order, n, sizeof *c->order, crowd_in_order, (void *)c->job);
+        n = 0;
+        for (uint32_t i = from, to; i < end; i = to) {
+            to = tie_end(items, end, i);
+            for (uint32_t at = i; to - i > 1 && at < to; at++)
+                items[at] = tied[c->order[n++] - c->rows];
+        }
+    }
+    mem_give(tied);
+    return err;
+}
+
+struct number_parts {
+    struct crowd_item *splitters;
+    uint32_t count;
+    struct spool *spool;
+    struct crowd_size sizes[SPLITTERS_MAX + 1];
+};
+
+static enum err part_by_number(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    struct number_parts *p = context;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++) {
+        uint32_t low = 0, high = p->count; /* how many splitters are not above it */
+        while (low < high) {
+            const uint32_t mid = (low + high) / 2;
+            if (by_number(&p->splitters[mid], &items[i]) <= 0)
+                low = mid + 1;
+            else
+                high = mid;
+        }
+        crowd_count(&p->sizes[low], &items[i]);
+        err = crowd_bag_put(c, p->spool, low, &items[i]);
+    }
+    return err;
+}
+
+/* From a sample in order: each above the one before, the first above the lowest, so that each part is less than the whole. */
+static void choose_numbers(struct number_parts *p, uint32_t sampled, uint32_t wanted)
+{
+    const struct crowd_item lowest = p->splitters[0], *last = &lowest;
+    for (uint32_t i = 0; i < wanted; i++) {
+        const struct crowd_item next = p->splitters[(uint64_t)(i + 1) * sampled / (wanted + 1)];
+        if (by_number(&next, last) <= 0)
+            continue;
+        p->splitters[p->count] = next;
+        last = &p->splitters[p->count++];
+    }
+}
+
+enum err crowd_each_by_number(struct crowd *c, const struct crowd_bag *bag, crowd_ordered_fn *take,
+                              void *context)
+{
+    const uint32_t held = c->items_max / 2;
+    struct crowd_item *items = NULL;
+    uint32_t count = 0;
+    enum err err;
+    if (bag->size.count <= held) {
+        int is_told = 1;
+        err = crowd_gather(c, bag, 1, &items, &count);
+        if (err == OK) {
+            crowd_sort(items, count, sizeof *items, by_number);
+            err = order_ties(c, items, count, &is_told);
+        }
+        for (uint32_t i = 0; err == OK && is_told && i < count; i++)
+            err = take(c, context, &items[i], NULL);
+        mem_give(items);
+        return err == OK && !is_told ? crowd_each_in_order(c, bag, crowd_in_order, take, context) : err;
+    }
+    struct number_parts *p = mem_take_zero(1, sizeof *p);
+    if (!p)
+        return mem_fail(&c->w->diag, sizeof *p, "open records");
+    const uint64_t pieces = crowd_bag_partitions(c, SPLITTERS_MAX + 1) - 1,
+                   parts = 2 * (bag->size.count / held) + 1, wanted = parts < pieces ? parts : pieces,
+                   every = bag->size.count / (wanted * SAMPLES);
+    err = crowd_gather(c, bag, every ? (uint32_t)every : 1, &p->splitters, &count);
+    if (err == OK) {
+        crowd_sort(p->splitters, count, sizeof *p->splitters, by_number);
+        choose_numbers(p, count, (uint32_t)wanted);
+        if (!p->count)
+            err = crowd_each_in_order(c, bag, crowd_in_order, take, context);
+        else
+            err = crowd_bag_open(c, &p->spool, p->count + 1);
+    }
+    if (err == OK && p->count)
+        err = crowd_bag_each(c, bag, part_by_number, p);
+    for (uint32_t i = 0; err == OK && p->count && i <= p->count; i++) {
+        const struct crowd_bag part = {p->spool, i, i + 1, p->sizes[i]};
+        CHECK2(part.size.count < bag->size.count, part.size.count, bag->size.count);
+        if (part.size.count)
+            err = crowd_each_by_number(c, &part, take, context);
+        p->spool->ops->drop(p->spool, i);
+    }
+    crowd_bag_close(p->spool);
+    mem_give(p->splitters);
+    mem_give(p);
+    return err;
+}
+
 struct above {
     crowd_left_fn *take;
 };

@@ -166,7 +166,8 @@ enum err crowd_pair_by_rank(struct crowd *c, struct crowd_pairing *p, const stru
         p->side = side;
         p->rank = 0;
         p->run = 0;
-        err = crowd_each_in_order(c, &bags[side], crowd_in_order, number_pair, p);
+        err = p->has_order[side] ? crowd_each_by_number(c, &bags[side], number_pair, p)
+                                 : crowd_each_in_order(c, &bags[side], crowd_in_order, number_pair, p);
     }
     if (err == OK && p->total)
         err = judge_buckets(c, p->buckets, is_alike);

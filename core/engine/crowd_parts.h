@@ -106,6 +106,10 @@ enum err crowd_gather(struct crowd *c, const struct crowd_bag *bag, uint32_t eve
 /* Gives the records of a bag in order. `take` may put them elsewhere. */
 enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd_compare_fn *compare,
                              crowd_ordered_fn *take, void *context);
+/* The same of records of one key, sigma and side that all have ITEM_HAS_ORDER: rows are read only where several have one number, and `take`
+ * may get none. */
+enum err crowd_each_by_number(struct crowd *c, const struct crowd_bag *bag, crowd_ordered_fn *take,
+                              void *context);
 
 /* Gives the records of a bag that have `below` others before them in the order, and all behind these; in no order. */
 typedef enum err crowd_left_fn(struct crowd *c, const struct crowd_item *item);
@@ -122,6 +126,7 @@ struct crowd_pairing {
     struct paired_run *runs;
     uint32_t run_count, run_room;
     uint64_t total;
+    int has_order[SIDES]; /* all of a side's records say where they stand (crowd_each_by_number) */
     struct crowd_buckets *buckets;
     /* of the side at hand */
     int side;

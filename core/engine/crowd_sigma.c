@@ -14,7 +14,7 @@ enum err crowd_sigma_slice(struct crowd *c, void *context, struct crowd_item *it
         to = crowd_same_hash(items, count, from);
         for (uint32_t i = from; i < to; i++)
             crowd_named_add(&named, &items[i]);
-        if (crowd_is_named(&named)) {
+        if (crowd_is_named(&named) && !c->w->run->config->write_match) {
             err = crowd_named_slice(c, &picks, &named, items + from, to - from);
             continue;
         }
@@ -53,7 +53,28 @@ struct alike {
     struct spool *parts; /* by side; last, what only has the same hash */
     struct crowd_size sizes[SIDES + 1];
     uint32_t *days[SIDES];
+    int has_order[SIDES];
 };
+
+static enum err put_alike(struct crowd *c, struct alike *a, const struct crowd_item *item, int is_same)
+{
+    const uint32_t to = is_same ? item->ref.side : SIDES;
+    if (is_same) {
+        a->days[item->ref.side][item->day]++;
+        a->has_order[item->ref.side] &= (item->flags & ITEM_HAS_ORDER) != 0;
+    }
+    crowd_count(&a->sizes[to], item);
+    return crowd_bag_put(c, a->parts, to, item);
+}
+
+/* Of one name: nobody need look at rows. */
+static enum err part_named(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
+{
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < count; i++)
+        err = put_alike(c, context, &items[i], 1);
+    return err;
+}
 
 static enum err part_alike(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
 {
@@ -63,11 +84,7 @@ static enum err part_alike(struct crowd *c, void *context, struct crowd_item *it
         const struct full *row = &c->rows[i];
         const int is_same =
             span_equal(row->key, a->first.row.key) && sigma_compare(c->job, row, &a->first.row) == 0;
-        const uint32_t to = is_same ? row->side : SIDES;
-        if (is_same)
-            a->days[row->side][row->day]++;
-        crowd_count(&a->sizes[to], &items[i]);
-        err = crowd_bag_put(c, a->parts, to, &items[i]);
+        err = put_alike(c, a, &items[i], is_same);
     }
     return err;
 }
@@ -122,12 +139,12 @@ static enum err name_slice(struct crowd *c, void *context, struct crowd_item *it
 enum err crowd_sigma_bag(struct crowd *c, const struct crowd_bag *bag)
 {
     enum { DAYS = UINT16_MAX + 1 };
-    struct alike a = {.parts = NULL};
+    struct alike a = {.has_order = {1, 1}};
     struct crowd_pairing pairing = {.run_count = 0};
     struct crowd_named named = {.is_not = 0};
     int told = 0;
     enum err err = crowd_bag_each(c, bag, name_slice, &named);
-    if (err == OK && crowd_is_named(&named))
+    if (err == OK && crowd_is_named(&named) && !c->w->run->config->write_match)
         err = crowd_named_bag(c, bag, &named, &told);
     if (told)
         return err;
@@ -140,12 +157,14 @@ enum err crowd_sigma_bag(struct crowd *c, const struct crowd_bag *bag)
     if (err == OK)
         err = crowd_bag_open(c, &a.parts, SIDES + 1);
     if (err == OK)
-        err = crowd_bag_rows(c, bag, part_alike, &a);
+        err = crowd_is_named(&named) ? crowd_bag_each(c, bag, part_named, &a)
+                                     : crowd_bag_rows(c, bag, part_alike, &a);
     arena_fini(&a.first.arena);
     const struct crowd_bag bags[SIDES] = {{a.parts, LOCAL, LOCAL + 1, a.sizes[LOCAL]},
                                           {a.parts, CHANNEL, CHANNEL + 1, a.sizes[CHANNEL]}};
     if (err == OK)
         err = meet(c, &a, &pairing);
+    memcpy(pairing.has_order, a.has_order, sizeof pairing.has_order);
     for (int side = 0; side < SIDES; side++)
         mem_give(a.days[side]);
     if (err == OK && pairing.total) {

@@ -77,6 +77,8 @@ make last 'd = e = 10 + int(i / 3) % 2; m = i % 7 ? "8983" (i * 7) % 1000 : ""
     if (i % 40 - 1) l = "," 5 + i % 3 ",SUCCESS"
     if (i % 30) c = "C" a i "," 5 + i % 3 ",SUCCESS"' ""
 judge last ambiguous $((rows / 40))
+# The same in match.csv: who pairs with whom where numbers of the order are not enough.
+judge last match $((rows / 2)) --write-match
 # One occurrence id on all rows of a side: repeats; and a conflict.
 make one_id 'l = "X,5,SUCCESS"; c = "C" i ",5,SUCCESS"' ""
 judge one_id duplicate $((rows - 1))
