@@ -430,6 +430,26 @@ static enum err ask_steps(const struct session *s, int side, struct session_outc
     return OK;
 }
 
+/* All files are still what was read. */
+static enum err look_again(const struct session *s, struct diag *diag)
+{
+    enum err err = OK;
+    for (int side = 0; err == OK && side < SIDES; side++)
+        err = s->sources[side]->ops->look_again(s->sources[side], diag);
+    return err;
+}
+
+/* match.csv reads rows again: what it printed of them is what was matched. A file that changed is the likelier reason why not. */
+static enum err check_match(const struct session *s, struct diag *diag)
+{
+    struct diag changed = {0};
+    const enum err err = results_match_adds_up(s->results, s->result->pairs, diag);
+    if (err == OK || look_again(s, &changed) == OK)
+        return err;
+    *diag = changed;
+    return changed.err;
+}
+
 static enum err write_reports(struct session *s, char **summary, struct diag *diag)
 {
     char digest_lines[4096], *text = NULL;
@@ -439,6 +459,8 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
         err = worker_io_open(&s->report_io, &io, NULL, diag);
     if (err == OK)
         err = write_classes(s, digest_lines, diag);
+    if (err == OK)
+        err = check_match(s, diag);
     for (int side = 0; s->task && side < SIDES; side++)
         s->result->again[side] = s->task->again[side];
     struct report report = {.job = s->job,
@@ -482,6 +504,8 @@ static enum err write_reports(struct session *s, char **summary, struct diag *di
         err = ask_steps(s, side, &outcome, diag);
     if (err == OK && s->task)
         err = s->task->keep_all(s->task->context, &outcome, diag);
+    if (err == OK)
+        err = look_again(s, diag);
     if (err == OK)
         err = results_publish(s->results, diag);
     if (err == OK && s->task)

@@ -2,7 +2,7 @@
  *
  * TIEOUT_FAIL_MEM=n, TIEOUT_FAIL_IO=n in the environment: the nth call (from 1) of that kind fails; with
  * TIEOUT_FAIL_FOREVER=1 all later ones too. TIEOUT_FAIL_ERRNO=28 chooses the errno of I/O calls (default
- * EIO). TIEOUT_FAIL_KILL=1: the call kills the process instead. TIEOUT_COUNT_CALLS=1 prints how many calls of each kind were made at exit, so that a loop knows where
+ * EIO). TIEOUT_FAIL_KILL=1: the call kills the process instead; TIEOUT_FAIL_STOP=1: it stops it, and goes well once it is continued. TIEOUT_COUNT_CALLS=1 prints how many calls of each kind were made at exit, so that a loop knows where
  * to end.
  */
 #ifndef TIEOUT_CORE_BASE_FAULT_H

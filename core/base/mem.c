@@ -12,11 +12,12 @@
 #include <sys/mman.h>
 #include <sys/types.h>
 #include <time.h>
+#include <unistd.h>
 
 #ifdef TIEOUT_FAULTS
 static atomic_long fault_count[FAULT_KINDS];
 static long fault_at[FAULT_KINDS];
-static int fault_errno, fault_forever, fault_kill;
+static int fault_errno, fault_forever, fault_kill, fault_stop;
 
 static void fault_report(void)
 {
@@ -35,6 +36,7 @@ __attribute__((constructor)) static void fault_setup(void)
     fault_errno = e ? atoi(e) : EIO;
     fault_forever = getenv("TIEOUT_FAIL_FOREVER") != NULL;
     fault_kill = getenv("TIEOUT_FAIL_KILL") != NULL;
+    fault_stop = getenv("TIEOUT_FAIL_STOP") != NULL;
     if (getenv("TIEOUT_COUNT_CALLS"))
         atexit(fault_report);
 }
@@ -46,6 +48,10 @@ int fault_now(enum fault_kind kind)
         return 0;
     if (fault_kill)
         raise(SIGKILL);
+    if (fault_stop) {
+        kill(getpid(), SIGSTOP);
+        return 0;
+    }
     return kind == FAULT_MEM ? ENOMEM : fault_errno;
 }
 #endif

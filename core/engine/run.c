@@ -571,11 +571,6 @@ static enum err sums_differ(struct diag *diag, const char *which, enum side side
 /* I2 and I3 per side and currency, and with them I6 and I7: the verdicts' sums are the inputs' sums. I5:
  * booked deltas. */
 /* What was counted of rows apart from their records is what came in. */
-struct count_and_sum {
-    uint64_t count;
-    money_total sum;
-};
-
 struct cell_sums {
     struct count_and_sum of[SIDES][CURRENCY_COUNT_MAX];
 };
@@ -776,6 +771,10 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
                     r->totals.sums[CLASS_MATCH][side][c] +=
                         pairs->sum[c] - pairs->back_sum[side][c] - (side == CHANNEL ? pairs->kept[c] : 0);
                     r->booked[BOOKED_FEES][c] -= side == CHANNEL ? pairs->kept[c] : 0;
+                    if (side == LOCAL) {
+                        r->pairs[c].count += stayed;
+                        r->pairs[c].sum += pairs->sum[c] - pairs->back_sum[side][c];
+                    }
                 }
             struct index_counts counts;
             run->config->index->counts(w->shards[shard], &counts);
@@ -802,6 +801,10 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
                 r->totals.count[CLASS_MATCH][side] += w->met.count[c] - w->revisited_count[side][c];
                 r->totals.rows[CLASS_MATCH][side][c] += w->met.count[c] - w->revisited_count[side][c];
                 r->totals.sums[CLASS_MATCH][side][c] += w->met.sum[c] - w->revisited_sum[side][c];
+                if (side == LOCAL) {
+                    r->pairs[c].count += w->met.count[c] - w->revisited_count[side][c];
+                    r->pairs[c].sum += w->met.sum[c] - w->revisited_sum[side][c];
+                }
             }
         for (int c = 0; c < CLASSES; c++)
             for (int side = 0; side < SIDES; side++) {

@@ -6,6 +6,11 @@
 #include "core/model/money.h"
 #include "core/model/words.h"
 
+struct count_and_sum {
+    uint64_t count;
+    money_total sum;
+};
+
 struct class_totals {
     uint64_t count[CLASSES][SIDES];
     /* [class][side][currency] */

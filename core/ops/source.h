@@ -137,6 +137,8 @@ struct source_ops {
     /* Ends of files, unchanged files. One thread, after all chunks were processed and before anything is
      * judged. */
     enum err (*finish)(struct source *source, struct worker_io *io, struct diag *diag);
+    /* Nothing will be read any more: ERR_INPUT where a file is not what it was when it was opened. Control thread. */
+    enum err (*look_again)(struct source *source, struct diag *diag);
     /* Stops where `other`, another part of the side, tells the same rows under other ids. Called once for two parts, when both are
      * finished. NULL: that cannot be. */
     enum err (*apart)(struct source *source, struct source *other, struct diag *diag);

@@ -321,6 +321,7 @@ enum err match_put_row(struct match *m, uint32_t number, struct span key, struct
     at = lean_put_cell(at, row);
     at = lean_put_cell(at, places);
     lane->row_bytes += (uint64_t)(at - item);
+    lane->rows++;
     return tank_put(m->rows, number, 0, item, (size_t)(at - item), diag);
 }
 
@@ -416,4 +417,32 @@ enum err match_finish(struct match *m, char digest[DIGEST_TEXT], struct diag *di
     if (err == OK)
         pieces_end(m->pieces, digest);
     return err;
+}
+
+enum err match_adds_up(const struct match *m, const struct count_and_sum pairs[CURRENCY_COUNT_MAX],
+                       struct diag *diag)
+{
+    uint64_t rows = 0;
+    for (uint32_t i = 0; i < m->config.lanes; i++)
+        rows += m->lanes[i].rows;
+    if (rows != m->printed.rows)
+        return diag_set(
+            diag, ERR_BUG, "invariant.match", "please report this with the job and, if you can, the files",
+            "I2 broken in match.csv: %llu rows were judged to be matches, %llu of them stand in it",
+            (unsigned long long)rows, (unsigned long long)m->printed.rows);
+    for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
+        const struct count_and_sum *want = &pairs[c], *is = &m->printed.pairs[c];
+        if (want->count == is->count && want->sum == is->sum)
+            continue;
+        char a[MONEY_TEXT_MAX], b[MONEY_TEXT_MAX];
+        const int exponent = currency_exponent((uint8_t)c);
+        money_print(a, want->sum, exponent);
+        money_print(b, is->sum, exponent);
+        return diag_set(
+            diag, ERR_BUG, "invariant.match", "please report this with the job and, if you can, the files",
+            "I2 or I3 broken in match.csv: %llu pairs with %s %s left as exact matches, %llu with %s "
+            "stand in it",
+            (unsigned long long)want->count, a, currency_code((uint8_t)c), (unsigned long long)is->count, b);
+    }
+    return OK;
 }

@@ -11,6 +11,7 @@
  *     (all workers stop)
  *       match_stage       all workers, for stage = 0 .. MATCH_STAGES - 1, with a barrier behind each
  *       match_finish      control thread: the file is whole and durable
+ *       match_adds_up     and holds what the engine says
  *     match_close
  *
  *     pairs ─> by slice of one file ─┬─(both files in about the same order)───────────────────┐
@@ -25,6 +26,7 @@
 #ifndef TIEOUT_IO_SINK_MATCH_H
 #define TIEOUT_IO_SINK_MATCH_H
 
+#include "core/model/class_totals.h"
 #include "core/ops/outbox.h"
 #include "core/ops/sink.h"
 #include "io/ring/ring.h"
@@ -78,6 +80,10 @@ enum err match_stage(struct match *match, unsigned stage, uint32_t lane, struct 
 void match_stop(struct match *match);
 /* `digest` gets that of the file's rows without their places. */
 enum err match_finish(struct match *match, char digest[DIGEST_TEXT], struct diag *diag);
+/* What stands in the file is what was put: its rows that were judged, and of exact pairs counts and local amounts as the engine has them.
+ * After match_finish. */
+enum err match_adds_up(const struct match *match, const struct count_and_sum pairs[CURRENCY_COUNT_MAX],
+                       struct diag *diag);
 uint64_t match_spilled(const struct match *match);
 /* Of these, pairs of rows that met without the index. */
 uint64_t match_met_pairs(const struct match *match);

@@ -55,9 +55,15 @@ struct slices {
 
 struct match_lane {
     struct sample sample;
-    uint64_t pairs, row_bytes;
-    uint8_t *item; /* an item being made */
+    uint64_t pairs, row_bytes, rows; /* rows: that were judged */
+    uint8_t *item;                   /* an item being made */
     size_t item_room;
+};
+
+/* What stands in the file: of pairs the local amounts, by currency; rows that were judged were added up when they were. */
+struct printed {
+    struct count_and_sum pairs[CURRENCY_COUNT_MAX];
+    uint64_t rows;
 };
 
 /* What goes range by range: a place in the file, and the digest. */
@@ -88,9 +94,10 @@ struct match {
     _Atomic int stop;
     uint32_t turns[TURNS]; /* the range that has it */
     struct stretch_file *file;
-    struct pieces *pieces; /* of the rows without their places: the digest */
-    struct early *early;   /* rows that were told while the files were read; NULL: none, or not any more */
-    struct early *dropped; /* what taps that tell too much still point to */
+    struct pieces *pieces;  /* of the rows without their places: the digest */
+    struct early *early;    /* rows that were told while the files were read; NULL: none, or not any more */
+    struct early *dropped;  /* what taps that tell too much still point to */
+    struct printed printed; /* of the workers that are done */
     int began, ended;
     enum match_road road; /* that was begun */
     const char *why;      /* it is no shorter one; NULL: there is none */
@@ -185,7 +192,8 @@ enum {
     MOULD_PAUSE_MAX = 255
 };
 struct mould {
-    uint32_t range; /* 1 + its number; 0: there is none */
+    uint32_t range;                /* 1 + its number; 0: there is none */
+    struct count_and_sum *printed; /* where its rows are added up */
     uint32_t lead_size,
         tail_size;  /* of keys, behind what the range shares: what rows have in common, and what not */
     uint64_t fixed; /* of a pair's head: what is not the row's own */
@@ -218,6 +226,7 @@ struct ranging {
     struct row_marks marks; /* of the row that print_pair printed last */
     struct mould mould;
     struct place_name names[SIDES];
+    struct printed printed;
     uint16_t day; /* the last one printed */
     uint32_t day_size;
     char day_text[DAY_TEXT_MAX];

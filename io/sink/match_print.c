@@ -250,6 +250,12 @@ static inline char *put_cell(char *at, struct span text)
     return at + text.size;
 }
 
+static inline void add_printed(struct count_and_sum *printed, int64_t amount)
+{
+    printed->count++;
+    printed->sum += amount;
+}
+
 /* A pair's row as put_two_sided (results.c) prints it, for an exact match under the first key. */
 static enum err print_pair(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                            const uint8_t *item, struct diag *diag)
@@ -355,6 +361,7 @@ static enum err print_pair(struct match *m, struct ranging *r, struct worker_io 
     }
     *at++ = '\n';
     r->text_used = (size_t)(at - r->text);
+    add_printed(&r->printed.pairs[head.currency], head.amount);
     return OK;
 }
 
@@ -424,6 +431,7 @@ static void make_mould(const struct match *m, struct ranging *r, uint32_t range,
     d->tail_size = tail - lead;
     memcpy(d->lead, r->key.bytes + shared, lead);
     d->fixed = head_fixed((const uint8_t *)body.data);
+    d->printed = &r->printed.pairs[head.currency];
     d->cells_size = (uint32_t)(end - rest);
     memcpy(d->cells, rest, d->cells_size);
     if (take_piece(d->first, MOULD_FIRST, &d->first_size, row, row + marks->order_no_end - d->tail_size) &&
@@ -539,6 +547,7 @@ static inline __attribute__((always_inline)) int cast_row(const struct mould *d,
     at = cast_place(at, &r->names[CHANNEL], channel_at, c->channel_line);
     *at++ = '\n';
     r->text_used = (size_t)(at - r->text);
+    add_printed(d->printed, c->amount);
     return 1;
 }
 
@@ -729,5 +738,6 @@ enum err match_print_row(struct ranging *r, const uint8_t *item, struct diag *di
     memcpy(at + row.size, places.data, places.size);
     at[row.size + places.size] = '\n';
     r->text_used += row.size + places.size + 1;
+    r->printed.rows++;
     return put_hashed(r, row.data, row.size, diag);
 }

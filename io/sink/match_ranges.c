@@ -480,6 +480,13 @@ enum err match_write_ranges(struct match *m, struct worker_io *io, uint32_t numb
             break;
         range = next;
     }
+    pthread_mutex_lock(&m->lock);
+    for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
+        m->printed.pairs[c].count += r->printed.pairs[c].count;
+        m->printed.pairs[c].sum += r->printed.pairs[c].sum;
+    }
+    m->printed.rows += r->printed.rows;
+    pthread_mutex_unlock(&m->lock);
     ranging_fini(r);
     mem_give(r);
     return err == OK ? stretch_wait(m->file, number, diag) : err;

@@ -1695,6 +1695,12 @@ enum err results_write(struct results *s, struct worker_io *io, char digest_line
     return err;
 }
 
+enum err results_match_adds_up(const struct results *s, const struct count_and_sum pairs[CURRENCY_COUNT_MAX],
+                               struct diag *diag)
+{
+    return s->match ? match_adds_up(s->match, pairs, diag) : OK;
+}
+
 const char *results_seal(const struct results *s, const char *name)
 {
     for (int file = 0; file < FILES; file++)

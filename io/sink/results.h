@@ -67,6 +67,9 @@ const struct keep_task *results_keep(const struct results *results);
 const char *results_folder(const struct results *results);
 enum err results_write(struct results *results, struct worker_io *io, char digest_lines[4096],
                        struct diag *diag);
+/* match_adds_up of match.csv, if there is one; after results_write. */
+enum err results_match_adds_up(const struct results *results,
+                               const struct count_and_sum pairs[CURRENCY_COUNT_MAX], struct diag *diag);
 /* A slice, its memory kept when it is emptied. One thread at a time; results_slice_put beside any other call. */
 struct results_lane *results_slice_open(void);
 void results_slice_empty(struct results_lane *slice);

@@ -799,6 +799,11 @@ static enum err binlog_finish(struct source *source, struct worker_io *io, struc
     return err == OK ? dict_check(s->config.shared->words, diag) : err;
 }
 
+static enum err binlog_look_again(struct source *source, struct diag *diag)
+{
+    return file_set_look_again(&of(source)->set, diag);
+}
+
 /* Tables of one name that are called two (core/config/job_load.c) must be two. */
 static enum err binlog_apart(struct source *source, struct source *other, struct diag *diag)
 {
@@ -883,6 +888,7 @@ static const struct source_ops binlog_ops = {
     .start = binlog_start,
     .process = binlog_process,
     .finish = binlog_finish,
+    .look_again = binlog_look_again,
     .apart = binlog_apart,
     .late_reject = binlog_late_reject,
     .recall = binlog_recall,

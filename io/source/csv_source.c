@@ -220,6 +220,11 @@ static struct record_layout csv_layout(const struct source *source)
     return normalizer_layout_of(s->job, s->config.side);
 }
 
+static enum err csv_look_again(struct source *source, struct diag *diag)
+{
+    return file_set_look_again(&csv_source_of(source)->set, diag);
+}
+
 static const struct source_ops csv_ops = {
     .size = csv_size,
     .begin = csv_begin,
@@ -228,6 +233,7 @@ static const struct source_ops csv_ops = {
     .arrive = csv_arrive,
     .process = csv_process,
     .finish = csv_finish,
+    .look_again = csv_look_again,
     .limit_rejects = csv_limit_rejects,
     .counts = csv_counts,
     .fetch = csv_fetch,

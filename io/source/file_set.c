@@ -700,15 +700,22 @@ enum err file_set_arrange(struct file_set *set, const uint32_t *files, uint32_t 
     return OK;
 }
 
-static int is_changed(const struct input_file *input, const struct stat *now)
+static int is_other_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec != b.tv_sec || a.tv_nsec != b.tv_nsec;
+}
+
+/* Who writes can set the mtime back, but not the ctime. That is another one also where a name was added, taken away or (`is_moved`)
+ * changed, which does nothing to what is read. */
+static int is_changed(const struct input_file *input, const struct stat *now, int is_moved)
 {
     const struct stat *then = &input->stat;
     if (now->st_ino != then->st_ino || now->st_dev != then->st_dev)
         return 1;
     if (input->may_grow)
         return (uint64_t)now->st_size < input->size;
-    return now->st_size != then->st_size || now->st_mtim.tv_sec != then->st_mtim.tv_sec ||
-           now->st_mtim.tv_nsec != then->st_mtim.tv_nsec;
+    return now->st_size != then->st_size || is_other_time(now->st_mtim, then->st_mtim) ||
+           (!is_moved && now->st_nlink == then->st_nlink && is_other_time(now->st_ctim, then->st_ctim));
 }
 
 int input_take(struct input_file *input)
@@ -723,7 +730,7 @@ int input_take(struct input_file *input)
         struct stat now;
         fd = sys_open(input->file, O_RDONLY | O_NONBLOCK, 0);
         int error = fd < 0 ? fd : sys_fstat(fd, &now);
-        if (fd >= 0 && (error || is_changed(input, &now))) {
+        if (fd >= 0 && (error || is_changed(input, &now, 0))) {
             sys_close(fd);
             fd = error ? error : -ESTALE;
         }
@@ -798,10 +805,11 @@ ssize_t input_read(struct input_file *input, void *buffer, size_t size, uint64_t
     return -1;
 }
 
-enum err input_check(const struct input_file *input, struct diag *diag)
+/* By its name and, where it stayed open, as it is: another file may have taken the name. `is_read`: all of it was read, so that only what
+ * was read counts, not its name. */
+static enum err look_at(const struct input_file *input, int is_read, struct diag *diag)
 {
     struct stat there, now = {0};
-    /* By its name and, where it stayed open, as it is: another file may have taken the name. */
     const int gone = stat(input->file, &there) != 0 || there.st_ino != input->stat.st_ino ||
                      there.st_dev != input->stat.st_dev;
     const int error = input->in_turn ? 0 : sys_fstat(input->own_fd, &now);
@@ -809,20 +817,40 @@ enum err input_check(const struct input_file *input, struct diag *diag)
         return diag_set_errno(diag, -error, "file.stat", "%s: cannot look at it", input->file);
     if (input->in_turn && !gone)
         now = there;
-    if (gone || is_changed(input, &now))
-        return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
-                        "%s changed while it was read (it had %llu bytes at the start%s %lld now)",
-                        input->file, (unsigned long long)input->stat.st_size,
-                        gone ? ", and another file has its name; this one has" : ", and has",
-                        (long long)now.st_size);
-    return OK;
+    if (gone && is_read ? input->in_turn || !is_changed(input, &now, 1)
+                        : !gone && !is_changed(input, &now, 0))
+        return OK;
+    if (!gone && now.st_size == input->stat.st_size && !is_other_time(now.st_mtim, input->stat.st_mtim))
+        return diag_set(
+            diag, ERR_INPUT, "file.changed", "leave it alone until the run has ended, and run again",
+            "%s changed while it was read: its size and mtime are what they were, its ctime is not (it was "
+            "written and its mtime set back, or its owner, mode or attributes were changed)",
+            input->file);
+    return diag_set(diag, ERR_INPUT, "file.changed", "wait until it is written, then run again",
+                    "%s changed while it was read (it had %llu bytes at the start%s %lld now)", input->file,
+                    (unsigned long long)input->stat.st_size,
+                    gone ? ", and another file has its name; this one has" : ", and has",
+                    (long long)now.st_size);
+}
+
+enum err input_check(const struct input_file *input, struct diag *diag)
+{
+    return look_at(input, 0, diag);
 }
 
 enum err file_set_check(struct file_set *set, struct diag *diag)
 {
     enum err err = OK;
     for (uint32_t i = 0; err == OK && i < set->count; i++)
-        err = input_check(&set->files[i], diag);
+        err = look_at(&set->files[i], 0, diag);
+    return err;
+}
+
+enum err file_set_look_again(struct file_set *set, struct diag *diag)
+{
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < set->count; i++)
+        err = look_at(&set->files[i], 1, diag);
     return err;
 }
 

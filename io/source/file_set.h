@@ -6,7 +6,8 @@
  *     file_set_begin        packed files are unpacked in the background from here on
  *       input_ready, input_read, input_pread, input_take ... input_give
  *     file_set_settle       every size is known; waits where it is not
- *     file_set_check        at the end
+ *     file_set_check        when all was read once
+ *     file_set_look_again   when nothing will be read again
  *     file_set_close
  *
  * An input is a file, or what a packed file holds: the bytes of a gzip or zstd file, an entry of a zip archive.
@@ -90,7 +91,9 @@ enum err file_set_settle(struct file_set *set, struct diag *diag);
 enum err file_set_arrange(struct file_set *set, const uint32_t *files, uint32_t count, struct diag *diag);
 /* ERR_INPUT when a file is not what it was when it was opened. */
 enum err file_set_check(struct file_set *set, struct diag *diag);
-/* The same of one file. Any thread. */
+/* The same when nothing will be read any more: a file may have lost its name since, or its name to another. */
+enum err file_set_look_again(struct file_set *set, struct diag *diag);
+/* file_set_check of one file. Any thread. */
 enum err input_check(const struct input_file *input, struct diag *diag);
 void file_set_close(struct file_set *set);
 /* The file that holds a place. */

@@ -402,6 +402,16 @@ static enum err parts_finish(struct source *source, struct worker_io *io, struct
     return err == OK ? note_begins(s, diag) : err;
 }
 
+static enum err parts_look_again(struct source *source, struct diag *diag)
+{
+    struct parts_source *s = of(source);
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < s->count; i++)
+        if (s->parts[i].source)
+            err = s->parts[i].source->ops->look_again(s->parts[i].source, diag);
+    return err;
+}
+
 static enum err parts_late_reject(struct source *source, struct worker_io *io, const struct row_ref *ref,
                                   struct diag *diag)
 {
@@ -703,12 +713,12 @@ static int parts_log_steps(const struct source *source, struct log_steps *into)
 #define PARTS_OPS                                                                                            \
     .size = parts_size, .begin = parts_begin, .claim = parts_claim, .start = parts_start,                    \
     .arrive = parts_arrive, .process = parts_process, .finish = parts_finish,                                \
-    .late_reject = parts_late_reject, .recall = parts_recall, .limit_rejects = parts_limit_rejects,          \
-    .counts = parts_counts, .fetch = parts_fetch, .fetch_some = parts_fetch_some, .ahead = parts_ahead,      \
-    .place_text = parts_place_text, .rejects = parts_rejects, .file = parts_file,                            \
-    .reject_text = parts_reject_text, .layout = parts_layout, .log_begin = parts_log_begin,                  \
-    .log_tables = parts_log_tables, .log_steps = parts_log_steps, .log_since = parts_log_since,              \
-    .scan = parts_scan, .reopen = parts_reopen, .close = parts_close
+    .look_again = parts_look_again, .late_reject = parts_late_reject, .recall = parts_recall,                \
+    .limit_rejects = parts_limit_rejects, .counts = parts_counts, .fetch = parts_fetch,                      \
+    .fetch_some = parts_fetch_some, .ahead = parts_ahead, .place_text = parts_place_text,                    \
+    .rejects = parts_rejects, .file = parts_file, .reject_text = parts_reject_text, .layout = parts_layout,  \
+    .log_begin = parts_log_begin, .log_tables = parts_log_tables, .log_steps = parts_log_steps,              \
+    .log_since = parts_log_since, .scan = parts_scan, .reopen = parts_reopen, .close = parts_close
 static const struct source_ops parts_ops = {PARTS_OPS};
 static const struct source_ops parts_lean_ops = {PARTS_OPS, .leans = parts_leans,
                                                  .place_file = parts_place_file};

@@ -1,8 +1,9 @@
-/* tests/unit/io/source/file_set_test.c: a log that its server closes just while it is opened here */
+/* tests/unit/io/source/file_set_test.c: files that change while they are read: closed by their server, rewritten, moved */
 #include "core/base/mem.h"
 #include "core/model/day.h"
 #include "io/source/file_set.h"
 #include "tests/support/check_test.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -88,6 +89,56 @@ TEST(closed_before)
     EXPECT(file_set_check(&set, &diag) == OK);
     write_text(log_path, "a", "more");
     EXPECT(file_set_check(&set, &diag) == ERR_INPUT);
+    file_set_close(&set);
+    end();
+}
+
+/* Other bytes, as many, and the mtime that was: as long as it takes until the clock that stamps files went on. */
+static void rewrite(const char *text)
+{
+    struct stat before, now;
+    EXPECT(stat(log_path, &before) == 0);
+    do {
+        write_text(log_path, "r+", text);
+        EXPECT(utimensat(AT_FDCWD, log_path, (struct timespec[2]){before.st_atim, before.st_mtim}, 0) == 0);
+        EXPECT(stat(log_path, &now) == 0);
+    } while (now.st_ctim.tv_sec == before.st_ctim.tv_sec && now.st_ctim.tv_nsec == before.st_ctim.tv_nsec);
+}
+
+TEST(written_and_its_mtime_set_back)
+{
+    begin();
+    struct file_set set;
+    struct diag diag = {0};
+    write_text(log_path, "w", "events");
+    EXPECT(file_set_open(&set, job, LOCAL, DAY_NONE, is_closed, &diag) == OK);
+    rewrite("others");
+    EXPECT(file_set_check(&set, &diag) == ERR_INPUT);
+    EXPECT(strstr(diag.what, "its ctime is not") != NULL);
+    EXPECT(file_set_look_again(&set, &diag) == ERR_INPUT);
+    file_set_close(&set);
+    end();
+}
+
+/* A name more or less is no other content; whether it still has its own matters as long as it is read. */
+TEST(linked_moved_and_taken_away)
+{
+    begin();
+    struct file_set set;
+    struct diag diag = {0};
+    char other[400];
+    write_text(log_path, "w", "events");
+    EXPECT(file_set_open(&set, job, LOCAL, DAY_NONE, is_closed, &diag) == OK);
+    snprintf(other, sizeof other, "%s/other", base);
+    EXPECT(link(log_path, other) == 0);
+    EXPECT(file_set_check(&set, &diag) == OK);
+    EXPECT(file_set_look_again(&set, &diag) == OK);
+    EXPECT(unlink(other) == 0);
+    EXPECT(rename(log_path, other) == 0);
+    EXPECT(file_set_check(&set, &diag) == ERR_INPUT);
+    EXPECT(file_set_look_again(&set, &diag) == OK);
+    EXPECT(unlink(other) == 0);
+    EXPECT(file_set_look_again(&set, &diag) == OK);
     file_set_close(&set);
     end();
 }
