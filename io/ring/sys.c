@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -165,6 +166,17 @@ int sys_reserve(int fd, uint64_t offset, uint64_t size)
         done = fallocate(fd, 0, (off_t)offset, (off_t)size);
     while (done && errno == EINTR);
     return done && errno != EOPNOTSUPP && errno != ENOSYS ? -errno : 0;
+}
+
+uint64_t sys_reserve_ahead(int fd, uint64_t offset, uint64_t size)
+{
+    enum { SHARE = 8, LITTLE = 1 << 20 };
+    struct statvfs fs;
+    if (fstatvfs(fd, &fs) == 0) {
+        const uint64_t share = (uint64_t)fs.f_bavail * fs.f_frsize / SHARE / LITTLE * LITTLE;
+        size = size < share ? size : share;
+    }
+    return size && sys_reserve(fd, offset, size) == 0 ? size : 0;
 }
 
 int sys_truncate(int fd, uint64_t size)

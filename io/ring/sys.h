@@ -43,6 +43,9 @@ int sys_is_locked(int fd);
 int sys_direct(int fd, int on);
 /* Reserves room on the disk; where the file system cannot, nothing happens and 0 is returned. */
 int sys_reserve(int fd, uint64_t offset, uint64_t size);
+/* The same ahead of need, from the file's end as it is reserved: as much as was asked for, but an eighth of what is free at most, since what one
+ * file sets aside another one misses. How many bytes; 0 where that is little or refused: then it goes without. */
+uint64_t sys_reserve_ahead(int fd, uint64_t offset, uint64_t size);
 int sys_truncate(int fd, uint64_t size);
 /* A small file, whole or as it was, also after a power cut: writes PATH.new, fsyncs it, renames it, fsyncs its folder. */
 int sys_replace(const char *path, const void *bytes, size_t size);

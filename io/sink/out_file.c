@@ -91,8 +91,7 @@ static enum err out_send(struct out_file *f, size_t size, struct diag *diag)
         uint64_t more = f->offset < RESERVE_MIN   ? RESERVE_MIN
                         : f->offset > RESERVE_MAX ? RESERVE_MAX
                                                   : f->offset;
-        if (sys_reserve(f->fd, f->reserved, more) == 0)
-            f->reserved += more;
+        f->reserved += sys_reserve_ahead(f->fd, f->reserved, more);
     }
     if (!f->ring) {
         enum err err = ring_open(&f->ring, f->backend, f->block_count, NULL, diag);

@@ -95,9 +95,10 @@ void stretch_claim(struct stretch_file *f, struct stretch *s, const char *bytes,
         uint64_t more = f->reserved < RESERVE_MIN   ? RESERVE_MIN
                         : f->reserved > RESERVE_MAX ? RESERVE_MAX
                                                     : f->reserved;
-        if (sys_reserve(f->fd, f->reserved, more) != 0)
+        const uint64_t done = sys_reserve_ahead(f->fd, f->reserved, more);
+        if (!done)
             break;
-        f->reserved += more;
+        f->reserved += done;
     }
 }
 

@@ -169,8 +169,8 @@ static enum err make_room(struct tank *t, uint64_t slot, struct diag *diag)
         uint64_t more = t->reserved < RESERVE_MIN   ? RESERVE_MIN
                         : t->reserved > RESERVE_MAX ? RESERVE_MAX
                                                     : t->reserved;
-        sys_reserve(fd, t->reserved * t->block, more * t->block);
-        t->reserved += more;
+        const uint64_t done = sys_reserve_ahead(fd, t->reserved * t->block, more * t->block) / t->block;
+        t->reserved += done ? done : more; /* without it as long as it would have lasted */
     }
     pthread_mutex_unlock(&t->lock);
     return err;

@@ -178,9 +178,9 @@ static enum err reserve(struct host *host, uint64_t bytes, struct diag *diag)
             return err;
     }
     while (host->end + bytes > host->reserved) {
-        uint64_t more = bytes > RESERVE ? bytes : RESERVE;
-        int error = sys_reserve(host->fd, host->reserved, more);
-        if (error == -ENOSPC && more > bytes) {
+        uint64_t more = sys_reserve_ahead(host->fd, host->reserved, bytes > RESERVE ? bytes : RESERVE);
+        int error = 0;
+        if (more < bytes) {
             more = bytes;
             error = sys_reserve(host->fd, host->reserved, more);
         }
