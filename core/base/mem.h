@@ -36,7 +36,8 @@ void *mem_map(size_t size, int huge);
 /* The same for memory that is filled soon, from its first byte on, `size` a number of huge pages: in huge ones, touched here, as long as they
  * come quickly, else in small ones, with a huge one tried now and then. Where a host lends this machine its memory, it takes back what
  * lies free as a whole: then a huge page comes at 2.5 s a GiB, and a small one, out of what others left in pieces, at 0.5. Where
- * pages are at hand it is 0.12 and 0.5. `patience_ns`: of processor time, for one. */
+ * pages are at hand it is 0.12 and 0.5. `patience_ns`: of processor time, for one; mostly MEM_HUGE_PATIENCE_NS. */
+enum { MEM_HUGE_PATIENCE_NS = 2000000 }; /* what a small page costs more in use is worth no more */
 void *mem_map_filled(size_t size, uint64_t patience_ns);
 /* More of them: the pages that are there move by their addresses, not their bytes, so nothing is copied or touched anew. What is
  * behind them is zero. NULL: `block` is as it was. */

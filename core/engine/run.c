@@ -283,6 +283,18 @@ static enum err read_and_feed(struct worker *w)
     return err;
 }
 
+/* A turn of who waits for the others: feeds what they sent. */
+static enum err feed_meanwhile(struct worker *w)
+{
+    if (run_failed(w->run))
+        return stopped(w);
+    const int did = drain(w);
+    if (did < 0)
+        return w->diag.err;
+    rest(w, did);
+    return OK;
+}
+
 /* Rows that the taps took meet when all have been read; what is no pair is fed like the others. */
 static enum err join_taken(struct worker *w)
 {
@@ -290,17 +302,13 @@ static enum err join_taken(struct worker *w)
     if (w->outbox.tap->end)
         w->outbox.tap->end(w->outbox.tap);
     atomic_fetch_add(&run->have_read, 1);
-    while (atomic_load(&run->have_read) < run->worker_count) {
-        if (run_failed(run))
-            return stopped(w);
-        const int did = drain(w);
-        if (did < 0)
-            return w->diag.err;
-        rest(w, did);
-    }
+    enum err err = OK;
+    while (err == OK && atomic_load(&run->have_read) < run->worker_count)
+        err = feed_meanwhile(w);
+    if (err != OK)
+        return err;
     const double began = run_seconds(), others = w->times.apply_seconds + w->times.wait_seconds;
-    const enum err err =
-        run->config->sink->ops->join(run->config->sink, w->number, &w->outbox, &w->met, &w->diag);
+    err = run->config->sink->ops->join(run->config->sink, w->number, &w->outbox, &w->met, &w->diag);
     w->times.join_seconds = run_seconds() - began - (w->times.apply_seconds + w->times.wait_seconds - others);
     return err;
 }
@@ -323,14 +331,8 @@ static enum err send_ends(struct worker *w)
         if (!spsc_push(&lane_of(run, w->number, to)->full, batch))
             CHECK(!"a ring has room for every batch of its lane");
     }
-    while (err == OK && w->ends_seen < run->worker_count - 1) {
-        if (run_failed(run))
-            return stopped(w);
-        int did = drain(w);
-        if (did < 0)
-            return w->diag.err;
-        rest(w, did);
-    }
+    while (err == OK && w->ends_seen < run->worker_count - 1)
+        err = feed_meanwhile(w);
     return err;
 }
 

@@ -822,20 +822,37 @@ static __attribute__((noinline)) enum err tell_channel(struct early_lane *lane, 
     return put_block(lane, CHANNEL, told, items[0], CHANNEL_ITEM, rows, diag);
 }
 
-/* A row onto the shelf. 0: it lies too far off its part's others. */
+/* An item of the shelf, of which the number and the word of the place are written; end_item when the rest is. NULL: it lies too far off its
+ * part's others. */
+static inline __attribute__((always_inline)) uint64_t *
+begin_item(struct early_lane *lane, enum side side, uint32_t part, struct early_number number, uint64_t place)
+{
+    uint64_t rest;
+    if (UNLIKELY(!early_rest(&lane->early->base[side][part], number, &rest)))
+        return NULL;
+    uint64_t *const to = (uint64_t *)shelf_room(lane->shelf[side], part);
+    to[TAKEN_REST] = rest;
+    to[TAKEN_PLACE] = place;
+    return to;
+}
+
+static inline __attribute__((always_inline)) void end_item(struct early_lane *lane, enum side side,
+                                                           uint32_t part, uint32_t size)
+{
+    if (UNLIKELY(!shelf_put(lane->shelf[side], part, size)))
+        shelf_is_full(lane);
+}
+
+/* A row onto the shelf. 0: it goes not there. */
 static inline __attribute__((always_inline)) int take_local(struct early_lane *lane, uint32_t part,
                                                             struct early_number number, uint64_t place,
                                                             uint64_t lines, uint64_t sigma)
 {
-    uint64_t rest;
-    if (UNLIKELY(!early_rest(&lane->early->base[LOCAL][part], number, &rest)))
+    uint64_t *const to = begin_item(lane, LOCAL, part, number, place | lines << TAKEN_LINES_SHIFT);
+    if (UNLIKELY(!to))
         return 0;
-    uint64_t *const to = (uint64_t *)shelf_room(lane->shelf[LOCAL], part);
-    to[TAKEN_REST] = rest;
-    to[TAKEN_PLACE] = place | lines << TAKEN_LINES_SHIFT;
     to[TAKEN_SIGMA] = sigma;
-    if (UNLIKELY(!shelf_put(lane->shelf[LOCAL], part, LOCAL_TAKEN)))
-        shelf_is_full(lane);
+    end_item(lane, LOCAL, part, LOCAL_TAKEN);
     return 1;
 }
 
@@ -844,17 +861,15 @@ static inline __attribute__((always_inline)) int take_channel(struct early_lane 
                                                               uint64_t lines, const struct packed_key *own,
                                                               uint16_t day, uint64_t sigma)
 {
-    uint64_t rest;
-    if (UNLIKELY(!early_rest(&lane->early->base[CHANNEL][part], number, &rest)))
+    uint64_t *const to =
+        begin_item(lane, CHANNEL, part, number,
+                   place | lines << TAKEN_LINES_SHIFT | (own->word[0] & 0xFF) << TAKEN_SIZE_SHIFT);
+    if (UNLIKELY(!to))
         return 0;
-    uint64_t *const to = (uint64_t *)shelf_room(lane->shelf[CHANNEL], part);
-    to[TAKEN_REST] = rest;
-    to[TAKEN_PLACE] = place | lines << TAKEN_LINES_SHIFT | (own->word[0] & 0xFF) << TAKEN_SIZE_SHIFT;
     to[TAKEN_OWN] = own->word[0] >> 16 << 16 | day;
     to[TAKEN_OWN + 1] = own->word[1];
     to[TAKEN_CHANNEL_SIGMA] = sigma;
-    if (UNLIKELY(!shelf_put(lane->shelf[CHANNEL], part, CHANNEL_TAKEN)))
-        shelf_is_full(lane);
+    end_item(lane, CHANNEL, part, CHANNEL_TAKEN);
     return 1;
 }
 

@@ -349,7 +349,7 @@ static inline uint64_t early_odd_hash(uint64_t high, uint64_t low, uint32_t size
 
 /* ---- match_meet.c ---- */
 
-/* Rows that were taken meet, cell by cell (sink_ops.join). */
+/* Rows that were taken meet, cell by cell (sink_ops.join). `left` is empty at first. */
 enum err meet_cells(struct early *e, uint32_t lane, struct outbox *outbox, struct pair_totals *left,
                     struct diag *diag);
 /* A range's pairs as rows, in no order. Returns how many; `rows` has room for all of the range's local rows. */

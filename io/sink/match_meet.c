@@ -278,9 +278,6 @@ enum err meet_cells(struct early *e, uint32_t lane, struct outbox *outbox, struc
     struct meeting c = {0};
     enum err err = OK;
     uint32_t group = 0;
-    uint64_t before = 0;
-    for (int i = 0; i < CURRENCY_COUNT_MAX; i++)
-        before += left->count[i];
     for (uint32_t cell; err == OK && !match_stopped(e->match) &&
                         (cell = atomic_fetch_add(&e->next_cell, 1)) < e->cell_count;) {
         while (cell >= e->groups[group].begin + e->groups[group].count)
@@ -291,7 +288,6 @@ enum err meet_cells(struct early *e, uint32_t lane, struct outbox *outbox, struc
     }
     for (int i = 0; i < CURRENCY_COUNT_MAX; i++)
         e->lanes[lane].given += left->count[i];
-    e->lanes[lane].given -= before;
     meeting_fini(&c);
     return err;
 }

@@ -7,10 +7,7 @@
 #include <immintrin.h>
 #endif
 
-enum {
-    PIECE = 2 << 20,
-    PATIENCE_NS = 2000000 /* for a huge page: what small ones cost more in use is worth no more */
-};
+enum { PIECE = 2 << 20 };
 /* So an item that begins in a block ends in it, as does a line. */
 enum { PAYLOAD = SHELF_BLOCK - sizeof(struct shelf_block), ITEM_MAX = 40 };
 _Static_assert(PAYLOAD % SHELF_LINE == 0 && PAYLOAD % 24 == 0 && PAYLOAD % 40 == 0, "a block is whole items");
@@ -85,7 +82,7 @@ static uint8_t *take_piece(struct shelf *s)
     unsigned left = atomic_load_explicit(&s->left, memory_order_relaxed);
     while (left && !atomic_compare_exchange_weak(&s->left, &left, left - 1)) {
     }
-    return left ? mem_map_filled(PIECE, PATIENCE_NS) : NULL;
+    return left ? mem_map_filled(PIECE, MEM_HUGE_PATIENCE_NS) : NULL;
 }
 
 /* 0: there is no room. */

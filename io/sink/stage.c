@@ -32,8 +32,8 @@ static int is_ours(const char *const *names, const char *name)
     return 0;
 }
 
-/* Removes a directory of ours. Files that are not ours stay, and the directory with them. */
-/* What has a name of ours goes without the folder being opened: there may be no descriptor left for that. */
+/* Removes a directory of ours. Files that are not ours stay, and the directory with them. What has a name of ours goes without the folder
+ * being opened: there may be no descriptor left for that. */
 static void remove_directory(const char *const *names, const char *path)
 {
     char file[PATH_ROOM + 400];
@@ -45,7 +45,7 @@ static void remove_directory(const char *const *names, const char *path)
     if (dir) {
         struct dirent *entry;
         while ((entry = readdir(dir)))
-            if (is_ours(names, entry->d_name) || strncmp(entry->d_name, ".tieout-", 8) == 0) {
+            if (strncmp(entry->d_name, ".tieout-", 8) == 0) {
                 snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
                 sys_unlink(file);
             }

@@ -13,13 +13,12 @@ enum {
     SMALL_TO = 1 << 20,
     MEMORY_MIN = 64 * 1024,
     SEGMENT_HUGE = 2 << 20,
-    HUGE_FROM = 8 << 20,        /* spools that may hold this much take huge pages */
-    HUGE_PATIENCE_NS = 2000000, /* what a small page costs more in use is worth no more */
-    WRITE_FRAMES = 64,          /* at most, in an extent */
-    WRITES = 8,                 /* in flight */
-    EXTENT_BYTES = 256 * 1024,  /* what is written, and read again, at once */
-    READS = 2,                  /* one is read while the other is taken */
-    LONG_SHARE = 4,             /* of a spool's memory, when pages have all of it */
+    HUGE_FROM = 8 << 20,       /* spools that may hold this much take huge pages */
+    WRITE_FRAMES = 64,         /* at most, in an extent */
+    WRITES = 8,                /* in flight */
+    EXTENT_BYTES = 256 * 1024, /* what is written, and read again, at once */
+    READS = 2,                 /* one is read while the other is taken */
+    LONG_SHARE = 4,            /* of a spool's memory, when pages have all of it */
     RESERVE = 64 << 20,
     SPARE_SHARE = 4, /* of the machine's memory: with less to spare the page cache is left to others */
     SPARE_FILES = 4  /* and with less than so many files like this one */
@@ -263,7 +262,9 @@ static struct frame *frame_from_segment(struct frames *spool, struct diag *diag,
         if (spool->held + size > spool->memory)
             return NULL;
         struct segment *segment = mem_take(sizeof *segment);
-        uint8_t *block = !segment ? NULL : huge ? mem_map_filled(size, HUGE_PATIENCE_NS) : mem_map(size, 0);
+        uint8_t *block = !segment ? NULL
+                         : huge   ? mem_map_filled(size, MEM_HUGE_PATIENCE_NS)
+                                  : mem_map(size, 0);
         if (!block) {
             mem_give(segment);
             *err = mem_fail(diag, size, "records set aside");
