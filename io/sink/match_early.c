@@ -823,16 +823,17 @@ static __attribute__((noinline)) enum err tell_channel(struct early_lane *lane, 
 }
 
 /* An item of the shelf, of which the number and the word of the place are written; end_item when the rest is. NULL: it lies too far off its
- * part's others. */
-static inline __attribute__((always_inline)) uint64_t *
-begin_item(struct early_lane *lane, enum side side, uint32_t part, struct early_number number, uint64_t place)
+ * part's others, or behind more lines of its block than are counted. */
+static inline __attribute__((always_inline)) uint64_t *begin_item(struct early_lane *lane, enum side side,
+                                                                  uint32_t part, struct early_number number,
+                                                                  uint64_t place, uint64_t lines)
 {
     uint64_t rest;
-    if (UNLIKELY(!early_rest(&lane->early->base[side][part], number, &rest)))
+    if (UNLIKELY(!early_rest(&lane->early->base[side][part], number, &rest) || lines > TAKEN_LINES_MAX))
         return NULL;
     uint64_t *const to = (uint64_t *)shelf_room(lane->shelf[side], part);
     to[TAKEN_REST] = rest;
-    to[TAKEN_PLACE] = place;
+    to[TAKEN_PLACE] = place | lines << TAKEN_LINES_SHIFT;
     return to;
 }
 
@@ -848,7 +849,7 @@ static inline __attribute__((always_inline)) int take_local(struct early_lane *l
                                                             struct early_number number, uint64_t place,
                                                             uint64_t lines, uint64_t sigma)
 {
-    uint64_t *const to = begin_item(lane, LOCAL, part, number, place | lines << TAKEN_LINES_SHIFT);
+    uint64_t *const to = begin_item(lane, LOCAL, part, number, place, lines);
     if (UNLIKELY(!to))
         return 0;
     to[TAKEN_SIGMA] = sigma;
@@ -862,8 +863,7 @@ static inline __attribute__((always_inline)) int take_channel(struct early_lane 
                                                               uint16_t day, uint64_t sigma)
 {
     uint64_t *const to =
-        begin_item(lane, CHANNEL, part, number,
-                   place | lines << TAKEN_LINES_SHIFT | (own->word[0] & 0xFF) << TAKEN_SIZE_SHIFT);
+        begin_item(lane, CHANNEL, part, number, place | (own->word[0] & 0xFF) << TAKEN_SIZE_SHIFT, lines);
     if (UNLIKELY(!to))
         return 0;
     to[TAKEN_OWN] = own->word[0] >> 16 << 16 | day;

@@ -45,6 +45,7 @@ class Day:
         self.dates = rng.choice((["2026-11-19"], ["2026-11-18", "2026-11-19"]))
         self.odd = rng.choice((0, 0, 0.001, 0.01, 0.2))  # share of rows that are written otherwise
         self.faults = rng.choice((0, 0.01, 0.2))
+        self.blank = 300 if number % 4 == 1 else 0  # lines in a row: an item does not count so many
 
     def number(self, rng):
         """They vary in so many digits as a shelf can say; in one day of eight in more, so that rows do not meet."""
@@ -116,7 +117,8 @@ def write(rng, day, path, rows, columns):
         rng.shuffle(rows)
     with open(path, "w") as file:
         file.write(",".join(columns) + "\n")
-        file.writelines(line(rng, day, row, columns) for row in rows)
+        blank = "\n" * day.blank if len(rows) > day.blank else ""
+        file.writelines(line(rng, day, row, columns) + (blank if at == len(rows) // 2 else "") for at, row in enumerate(rows))
 
 
 def run(work, arguments):
