@@ -181,8 +181,9 @@ struct source_ops {
     /* Where tap_files says so: looks at the lines of some bytes from `place` on. What is wrong with them is said by who reads them. */
     enum err (*tap_sample)(struct source *source, uint64_t place, const struct lean_plan *plan,
                            struct tap_sample *sample, struct diag *diag);
-    /* Newlines before the block of TAP_LINES bytes that holds a place; once the source is finished. */
-    uint64_t (*tap_lines)(const struct source *source, uint64_t place);
+    /* Newlines in its file before the block of TAP_LINES bytes that begins at a place, and before each of those behind it, `count` of
+     * them; once the source is finished. */
+    void (*tap_lines)(const struct source *source, uint64_t place, uint32_t count, uint64_t *lines);
     /* The file in which a place lies: its name as places show it, where it begins and how long it is, in places.
      * A place of a source that has `leans` reads NAME:LINE@OFFSET. NULL as `leans` is. */
     const char *(*place_file)(const struct source *source, uint64_t place, uint64_t *begin, uint64_t *size);

@@ -329,7 +329,7 @@ enum err match_put_row(struct match *m, uint32_t number, struct span key, struct
 
 static enum err begin_file(struct match *m, struct diag *diag)
 {
-    enum { BLOCKS = 16, BLOCK_MIN = 16 << 10, BLOCK_MAX = 512 << 10 };
+    enum { BLOCKS = 4, BLOCK_MIN = 16 << 10, BLOCK_MAX = 2 << 20 };
     struct stretch_config config = {.directory = m->config.directory,
                                     .name = "match.csv",
                                     .lanes = m->config.lanes,
@@ -381,6 +381,8 @@ static enum err do_stage(struct match *m, unsigned stage, struct worker_io *io, 
         return err == OK ? begin_file(m, diag) : err;
     case 2:
     case 3:
+        if (m->early)
+            early_lines(m->early);
         return match_slices(m, stage, io, number, diag);
     case 4:
         if (number == 0) {

@@ -1122,8 +1122,9 @@ static enum err take_shelves(struct early *e, struct diag *diag)
     const struct shelf_config configs[SIDES] = {
         [LOCAL] = {lanes, e->range_count, LOCAL_TAKEN, e->shelf_size[LOCAL]},
         [CHANNEL] = {lanes, e->cell_count, CHANNEL_TAKEN, e->shelf_size[CHANNEL]}};
-    if (!make_bases(e))
-        return mem_fail(diag, e->range_count * sizeof *e->base[LOCAL], "match.csv");
+    e->met = mem_take_zero(e->range_count, sizeof *e->met);
+    if (!e->met || !make_bases(e))
+        return mem_fail(diag, e->range_count * (sizeof *e->met + sizeof *e->base[LOCAL]), "match.csv");
     for (int side = 0; side < SIDES; side++) {
         const enum err err = shelf_open(&e->shelf[side], &configs[side], diag);
         if (err != OK)
@@ -1149,9 +1150,15 @@ static enum err take_memory(struct early *e, const struct tap_files files[SIDES]
                                 .number = i,
                                 .day = e->days[0]};
     for (int side = 0; side < SIDES; side++) {
-        e->blocks[side] = mem_map(e->block_count[side] * sizeof *e->blocks[side], 1);
-        if (!e->blocks[side])
-            return mem_fail(diag, e->block_count[side] * sizeof *e->blocks[side], "match.csv");
+        const uint64_t count = e->block_count[side];
+        if (e->shelf_size[LOCAL]) {
+            e->lines[side] = mem_map(count * sizeof *e->lines[side], 1);
+            e->lines_before[side] = mem_take((count / LINES_STRETCH + 1) * sizeof *e->lines_before[side]);
+        } else {
+            e->blocks[side] = mem_map(count * sizeof *e->blocks[side], 1);
+        }
+        if (!e->blocks[side] && (!e->lines[side] || !e->lines_before[side]))
+            return mem_fail(diag, count * sizeof *e->blocks[side], "match.csv");
     }
     if (e->shelf_size[LOCAL])
         return take_shelves(e, diag);
@@ -1265,7 +1272,10 @@ void early_close(struct early *e)
         mem_unmap(e->blocks[side], e->block_count[side] * sizeof *e->blocks[side]);
         mem_give(e->odd[side]);
         mem_give(e->base[side]);
+        mem_unmap(e->lines[side], e->block_count[side] * sizeof *e->lines[side]);
+        mem_give(e->lines_before[side]);
     }
+    mem_give(e->met);
     mem_give(e->lanes);
     mem_give(e->strata);
     mem_give(e->groups);
@@ -1303,13 +1313,30 @@ static int gather_odd(struct early *e)
     return 1;
 }
 
-/* Lines before each block, of both files. */
-static void gather_lines(struct early *e)
+void early_lines(struct early *e)
 {
-    for (int side = 0; side < SIDES; side++) {
+    uint32_t shares[SIDES], at;
+    for (int side = 0; side < SIDES; side++)
+        shares[side] = (uint32_t)((e->block_count[side] + LINES_STRETCH - 1) / LINES_STRETCH);
+    while ((at = atomic_fetch_add(&e->next_lines, 1)) < shares[LOCAL] + shares[CHANNEL]) {
+        const int side = at < shares[LOCAL] ? LOCAL : CHANNEL;
         const struct source *source = e->match->config.sources[side];
-        for (uint64_t i = 0; i < e->block_count[side]; i++)
-            e->blocks[side][i].lines = source->ops->tap_lines(source, i * TAP_LINES);
+        const uint64_t stretch = at - (side == LOCAL ? 0 : shares[LOCAL]), from = stretch * LINES_STRETCH,
+                       left = e->block_count[side] - from;
+        const uint32_t count = left < LINES_STRETCH ? (uint32_t)left : LINES_STRETCH;
+        uint64_t lines[LINES_STRETCH];
+        source->ops->tap_lines(source, from * TAP_LINES, count, lines);
+        for (uint32_t i = 0; e->blocks[side] && i < count; i++)
+            e->blocks[side][from + i].lines = lines[i];
+        if (!e->lines[side])
+            continue;
+        /* A stretch may have blocks of several files, and lines begin anew with each. */
+        uint64_t least = lines[0];
+        for (uint32_t i = 1; i < count; i++)
+            least = lines[i] < least ? lines[i] : least;
+        e->lines_before[side][stretch] = least;
+        for (uint32_t i = 0; i < count; i++)
+            e->lines[side][from + i] = (uint32_t)(lines[i] - least);
     }
 }
 
@@ -1406,7 +1433,6 @@ int early_settle(struct match *m)
         drop(m);
         return 0;
     }
-    gather_lines(e);
     e->is_settled = 1;
     return 1;
 }

@@ -24,7 +24,7 @@
  * they never become records of the index: what it would do for each row in no order, hashing and a line that is not there, is done
  * cell by cell when all are read, in the second-level cache.
  *
- *     local rows   ─> shelf by range ─┐ both files are read                     ┌─> stay, and are printed range by range
+ *     local rows   ─> shelf by range ─┐ both files are read                     ┌─> pairs by range, to be printed
  *     channel rows ─> shelf by cell ──┴─> cell by cell: one local row and one ──┤
  *                                         of the channel, alike                 └─> all others: to the index, as records
  *
@@ -34,10 +34,12 @@
  *
  *      0          8                    16                   24                   32         40
  *      +----------+--------------------+----------+
- *      | rest     | place    |lines|   | sigma    |          a local row; then where its partner lies in place of sigma
+ *      | rest     | place    |lines|   | sigma    |          a local row
  *      +----------+----------+-----+---+----------+---------+----------+----------+
  *      | rest     | place    |lines|size|  | channel's number  | day | sigma      |   a channel row
  *      +----------+----------+-----+---+----------+---------+----------+----------+
+ *
+ * A pair has the words of both, each once: 48 bytes (struct met_pair).
  *
  * Memory   of match_config.memory, taken at once; tanks as they say; shelves of match_config.shelf. Threads: taps are lanes'; the rest as
  * match.h.
@@ -113,6 +115,19 @@ struct early_block {
 };
 _Static_assert(sizeof(struct early_block) == 16 && TAP_LINES == 64 << PLACE_SHIFT, "a word of bits");
 
+/* A pair of rows that were taken; words as in their items. */
+struct met_pair {
+    uint64_t rest, local, channel, own[2], sigma;
+};
+enum { MET_A_BLOCK = SHELF_PAYLOAD / sizeof(struct met_pair) };
+_Static_assert(SHELF_PAYLOAD % sizeof(struct met_pair) == 0, "a block is whole pairs");
+
+/* A range's. */
+struct met_range {
+    struct shelf_block *first;
+    uint32_t count;
+};
+
 struct early_lane {
     struct tap tap; /* first */
     struct early *early;
@@ -159,15 +174,20 @@ struct early {
     struct early_base *base[SIDES];                  /* of each range and cell */
     uint16_t first_of_group[EARLY_STRATA];           /* strata */
     _Atomic uint16_t channel_number[EARLY_CHANNELS]; /* in the dictionary; 0: no row had it */
-    _Atomic uint32_t next_cell, next_clear;
+    struct met_range *met;                           /* of each range */
+    _Atomic uint32_t next_cell, next_clear, next_lines;
     uint64_t *odd_keys; /* a table of hashes, 0 where there is none; NULL: there are none */
     uint64_t odd_mask;
-    int is_joined;  /* rows that were taken have met */
-    int gives_back; /* all that was taken goes to the index */
-    struct early_block *blocks[SIDES];
+    int is_joined;                     /* rows that were taken have met */
+    int gives_back;                    /* all that was taken goes to the index */
+    struct early_block *blocks[SIDES]; /* NULL: rows are taken */
     uint64_t block_count[SIDES];
-    size_t tank_memory;   /* what blocks leave */
-    uint64_t *odd[SIDES]; /* all lanes', sorted */
+    /* Where rows are taken: newlines before each block, without those before the first one of its stretch. Small, for pairs ask for
+     * two in no order. */
+    uint32_t *lines[SIDES];
+    uint64_t *lines_before[SIDES]; /* of each stretch */
+    size_t tank_memory;            /* what blocks leave */
+    uint64_t *odd[SIDES];          /* all lanes', sorted */
     uint32_t odd_count[SIDES];
     struct early_lane *lanes;
 };
@@ -181,6 +201,8 @@ void early_sizes(const struct early *e, uint64_t *shelf, uint64_t *aside);
 void early_clear_shelves(struct early *e);
 /* Both files are read, where rows are taken: decides once whether they meet or all go to the index (gives_back). */
 void early_read(struct match *m);
+/* Counts the lines before each block, each worker those of some blocks, until all are counted. Before rows are printed. */
+void early_lines(struct early *e);
 /* Both files are read: 1 if what was told of them is used; else it is dropped. Under m->lock, the first time decides. */
 int early_settle(struct match *m);
 /* Marks pairs; those with an odd row, and all where rows are taken, are copied to `odd`, which has room for all. */
@@ -216,6 +238,17 @@ static inline uint64_t joined_line(const struct joined_row *row)
     return row->place >> 40 | (row->low & 0xFFFF) << 24;
 }
 
+enum { LINES_STRETCH = 1 << 12 }; /* blocks */
+
+static inline const uint32_t *early_lines_at(const struct early *e, enum side side, uint64_t place)
+{
+    return &e->lines[side][place / TAP_LINES];
+}
+static inline uint64_t early_lines_before(const struct early *e, enum side side, uint64_t place)
+{
+    return e->lines_before[side][place / TAP_LINES / LINES_STRETCH] + *early_lines_at(e, side, place);
+}
+
 static inline uint64_t spread_nibbles(uint32_t nibbles)
 {
     uint64_t x = nibbles;
@@ -249,8 +282,7 @@ static inline struct early_number early_number(uint64_t word0, uint64_t word1)
 enum {
     TAKEN_REST,
     TAKEN_PLACE,
-    TAKEN_SIGMA, /* of a local row */
-    TAKEN_PARTNER = TAKEN_SIGMA,
+    TAKEN_SIGMA,   /* of a local row */
     TAKEN_OWN = 2, /* of a channel's: the number's first word but for its head, and the day; its second */
     TAKEN_CHANNEL_SIGMA = 4,
     TAKEN_LINES_SHIFT = 40,
@@ -302,8 +334,14 @@ enum err join_begin(struct match *m, struct early_join *j, uint32_t range, unsig
 /* Its pairs; they live until the next call. */
 enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32_t range, unsigned turn,
                     size_t *count, struct diag *diag);
-/* Pair number `index` of them, in order, with its compared cells (NULL: there are none). */
-const struct joined_row *join_row(const struct early_join *j, size_t index, const uint8_t **cells);
+/* Pair number `index` of them, in order, with its compared cells (NULL: there are none). Made to be called with one after the other; it may
+ * be another's at the next call. */
+const struct joined_row *join_row(struct early_join *j, size_t index, const uint8_t **cells);
+/* The same for any of them; in `room`, where it does not lie in memory as it is. */
+const struct joined_row *join_row_alone(const struct early_join *j, size_t index, struct joined_row *room,
+                                        const uint8_t **cells);
+/* It will be asked for soon. */
+void join_expect(const struct early_join *j, size_t index);
 /* All of them as items, as the long way makes them. */
 enum err join_items(const struct match *m, struct early_join *j, uint32_t range, struct sort_entry **entries,
                     struct diag *diag);
@@ -352,7 +390,5 @@ static inline uint64_t early_odd_hash(uint64_t high, uint64_t low, uint32_t size
 /* Rows that were taken meet, cell by cell (sink_ops.join). `left` is empty at first. */
 enum err meet_cells(struct early *e, uint32_t lane, struct outbox *outbox, struct pair_totals *left,
                     struct diag *diag);
-/* A range's pairs as rows, in no order. Returns how many; `rows` has room for all of the range's local rows. */
-size_t meet_rows(const struct early *e, uint32_t range, struct joined_row *rows);
 
 #endif

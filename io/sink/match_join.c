@@ -3,7 +3,11 @@
 #include "io/sink/match_early.h"
 #include <stdlib.h>
 
-enum { TELL_AHEAD = 24 /* items whose bits are asked for ahead */ };
+enum {
+    TELL_AHEAD = 24,  /* items whose bits are asked for ahead */
+    LINES_AHEAD = 20, /* pairs whose lines are */
+    MET_AT_ONCE = 64
+};
 
 struct early_join {
     struct tank_load local[2], cell[2], more;
@@ -11,13 +15,19 @@ struct early_join {
     struct joined_row *rows; /* in them, each in a line */
     const uint8_t **cells;   /* of each row, in the loaded items; where there are any */
     uint64_t *order, *other; /* how its number begins, and in the lower half which row it is */
-    size_t row_room, count;
+    size_t row_room, order_room, count;
     int has_cells;
     uint32_t *slots;              /* number of a row, from 1 on */
     size_t slot_room, slot_count; /* of a range: a power of two */
     uint8_t *bytes;               /* of the items, where they are wanted */
     struct sort_entry *entries;
     size_t entry_room;
+    /* Rows that met; some become rows of a line at a time. */
+    const struct met_pair **blocks; /* NULL: they are in `rows` */
+    size_t block_room, met_from;    /* which row the first one of `met` is */
+    const struct early *early;
+    const struct early_base *base;
+    struct joined_row met[MET_AT_ONCE];
 };
 
 struct early_join *join_open(struct diag *diag)
@@ -44,6 +54,7 @@ void join_close(struct early_join *j)
     mem_give(j->entries);
     mem_give(j->slots);
     mem_give(j->bytes);
+    mem_give(j->blocks);
     mem_give(j);
 }
 
@@ -179,6 +190,11 @@ static void take_channel(const struct early *e, struct early_join *j, const stru
     }
 }
 
+static inline const struct met_pair *met_pair(const struct early_join *j, size_t index)
+{
+    return &j->blocks[index / MET_A_BLOCK][index % MET_A_BLOCK];
+}
+
 static int by_number(const void *a, const void *b, void *rows)
 {
     const struct joined_row *x = (const struct joined_row *)rows + (uint32_t) * (const uint64_t *)a,
@@ -187,32 +203,41 @@ static int by_number(const void *a, const void *b, void *rows)
                               : (x->low > y->low) - (x->low < y->low);
 }
 
-/* The pairs in ≺, which within a stratum is their numbers'. Some two dozen bits tell nearly all of them apart; the few that begin alike
- * are compared. */
-static void order_rows(struct early_join *j, size_t rows)
+static int by_rest(const void *a, const void *b, void *join)
 {
-    enum { BITS = 24, ROW_BITS = 32, FEW = 8 };
-    uint64_t least = UINT64_MAX, most = 0;
-    for (size_t i = 0; i < rows; i++) {
-        least = j->rows[i].high < least ? j->rows[i].high : least;
-        most = j->rows[i].high > most ? j->rows[i].high : most;
-    }
-    const unsigned bits = rows && most > least ? 64 - (unsigned)__builtin_clzll(most - least) : 1,
-                   shift = bits > BITS ? bits - BITS : 0;
-    j->count = 0;
-    for (size_t i = 0; i < rows; i++)
-        if (LIKELY(j->rows[i].place_and_words != 0)) /* else it is told by early_check */
-            j->order[j->count++] = (j->rows[i].high - least) >> shift << ROW_BITS | i;
-    bits_sort(j->order, j->other, j->count, ROW_BITS, bits < BITS ? bits : BITS);
+    const uint64_t x = met_pair(join, (uint32_t) * (const uint64_t *)a)->rest,
+                   y = met_pair(join, (uint32_t) * (const uint64_t *)b)->rest;
+    return (x > y) - (x < y);
+}
+
+enum { ROW_BITS = 32 };
+
+/* How far words from `least` to `most` are shifted, so that some two dozen bits are left, which tell nearly all rows of a range apart. */
+struct order_bits {
+    unsigned shift, bits;
+};
+
+static struct order_bits order_bits(uint64_t least, uint64_t most)
+{
+    enum { BITS = 22 };
+    const unsigned bits = most > least ? 64 - (unsigned)__builtin_clzll(most - least) : 1;
+    return (struct order_bits){bits > BITS ? bits - BITS : 0, bits < BITS ? bits : BITS};
+}
+
+/* Puts what `order` holds in order: by these bits, and the few that begin alike by a comparison. */
+static void order_all(struct early_join *j, unsigned bits, int (*compare)(const void *, const void *, void *),
+                      void *context)
+{
+    enum { FEW = 8 };
+    bits_sort(j->order, j->other, j->count, ROW_BITS, bits);
     for (size_t i = 0, next; i < j->count; i = next) {
         for (next = i + 1; next < j->count && j->order[next] >> ROW_BITS == j->order[i] >> ROW_BITS; next++) {
         }
         if (next - i > FEW)
-            qsort_r(j->order + i, next - i, sizeof *j->order, by_number, j->rows);
+            qsort_r(j->order + i, next - i, sizeof *j->order, compare, context);
         else
             for (size_t k = i + 1; k < next; k++)
-                for (size_t at = k; at > i && by_number(&j->order[at - 1], &j->order[at], j->rows) > 0;
-                     at--) {
+                for (size_t at = k; at > i && compare(&j->order[at - 1], &j->order[at], context) > 0; at--) {
                     const uint64_t swap = j->order[at];
                     j->order[at] = j->order[at - 1];
                     j->order[at - 1] = swap;
@@ -220,11 +245,112 @@ static void order_rows(struct early_join *j, size_t rows)
     }
 }
 
-const struct joined_row *join_row(const struct early_join *j, size_t index, const uint8_t **cells)
+/* The pairs in ≺, which within a stratum is their numbers'. */
+static void order_rows(struct early_join *j, size_t rows)
 {
+    uint64_t least = UINT64_MAX, most = 0;
+    for (size_t i = 0; i < rows; i++) {
+        least = j->rows[i].high < least ? j->rows[i].high : least;
+        most = j->rows[i].high > most ? j->rows[i].high : most;
+    }
+    const struct order_bits by = order_bits(least, rows ? most : least);
+    j->count = 0;
+    for (size_t i = 0; i < rows; i++)
+        if (LIKELY(j->rows[i].place_and_words != 0)) /* else it is told by early_check */
+            j->order[j->count++] = (j->rows[i].high - least) >> by.shift << ROW_BITS | i;
+    order_all(j, by.bits, by_number, j->rows);
+}
+
+/* The same of pairs that met. */
+static void order_met(struct early_join *j)
+{
+    uint64_t least = UINT64_MAX, most = 0;
+    for (size_t at = 0; at < j->count; at += MET_A_BLOCK) {
+        const struct met_pair *const pairs = met_pair(j, at);
+        for (size_t i = 0; i < MET_A_BLOCK && at + i < j->count; i++) {
+            least = pairs[i].rest < least ? pairs[i].rest : least;
+            most = pairs[i].rest > most ? pairs[i].rest : most;
+        }
+    }
+    const struct order_bits by = order_bits(least, j->count ? most : least);
+    for (size_t at = 0; at < j->count; at += MET_A_BLOCK) {
+        const struct met_pair *const pairs = met_pair(j, at);
+        for (size_t i = 0; i < MET_A_BLOCK && at + i < j->count; i++)
+            j->order[at + i] = (pairs[i].rest - least) >> by.shift << ROW_BITS | (at + i);
+    }
+    order_all(j, by.bits, by_rest, j);
+}
+
+static inline void make_row(const struct early *e, const struct early_base *base, const struct met_pair *pair,
+                            struct joined_row *row)
+{
+    const uint64_t place = pair->local & MAX40, channel_place = pair->channel & MAX40;
+    const struct early_number number = early_whole(base, pair->rest);
+    const uint64_t local[] = {number.high,
+                              number.low << 16 | (pair->local >> TAKEN_LINES_SHIFT & TAKEN_LINES_MAX), place};
+    const uint64_t channel[] = {0,
+                                pair->channel >> TAKEN_LINES_SHIFT & TAKEN_LINES_MAX,
+                                channel_place | pair->channel >> TAKEN_SIZE_SHIFT << 56,
+                                pair->own[0],
+                                pair->own[1],
+                                pair->sigma};
+    joined_local(row, local, early_lines_before(e, LOCAL, place));
+    joined_channel(row, channel, early_lines_before(e, CHANNEL, channel_place));
+}
+
+/* Those from `index` on. */
+static __attribute__((noinline)) void make_rows(struct early_join *j, size_t index)
+{
+    const struct early *const e = j->early;
+    const struct early_base base = *j->base;
+    const size_t end = j->count - index < MET_AT_ONCE ? j->count : index + MET_AT_ONCE;
+    j->met_from = index;
+    for (size_t i = index; i < end; i++) {
+        if (i + LINES_AHEAD < j->count) {
+            const struct met_pair *const ahead = met_pair(j, (uint32_t)j->order[i + LINES_AHEAD]);
+            __builtin_prefetch(early_lines_at(e, LOCAL, ahead->local & MAX40));
+            __builtin_prefetch(early_lines_at(e, CHANNEL, ahead->channel & MAX40));
+        }
+        make_row(e, &base, met_pair(j, (uint32_t)j->order[i]), &j->met[i - index]);
+    }
+}
+
+const struct joined_row *join_row(struct early_join *j, size_t index, const uint8_t **cells)
+{
+    *cells = NULL;
+    if (j->blocks) {
+        if (UNLIKELY(index - j->met_from >= MET_AT_ONCE))
+            make_rows(j, index);
+        return &j->met[index - j->met_from];
+    }
     const uint32_t row = (uint32_t)j->order[index];
-    *cells = j->has_cells ? j->cells[row] : NULL;
+    if (j->has_cells)
+        *cells = j->cells[row];
     return &j->rows[row];
+}
+
+const struct joined_row *join_row_alone(const struct early_join *j, size_t index, struct joined_row *room,
+                                        const uint8_t **cells)
+{
+    *cells = NULL;
+    if (j->blocks) {
+        make_row(j->early, j->base, met_pair(j, (uint32_t)j->order[index]), room);
+        return room;
+    }
+    const uint32_t row = (uint32_t)j->order[index];
+    if (j->has_cells)
+        *cells = j->cells[row];
+    return &j->rows[row];
+}
+
+void join_expect(const struct early_join *j, size_t index)
+{
+    if (j->blocks)
+        return; /* make_rows does */
+    const uint32_t row = (uint32_t)j->order[index];
+    __builtin_prefetch(&j->rows[row]);
+    if (j->has_cells)
+        __builtin_prefetch(j->cells[row]);
 }
 
 /* As put_pair (match_slices.c) makes one. */
@@ -310,19 +436,49 @@ static enum err join_told(struct match *m, struct early_join *j, uint32_t range,
     return err;
 }
 
+/* Where a range's rows that met lie. */
+static enum err find_met(const struct early *e, struct early_join *j, uint32_t range, struct diag *diag)
+{
+    const struct met_range *const met = &e->met[range];
+    const size_t blocks = met->count / MET_A_BLOCK + 1;
+    if (met->count >= j->order_room) {
+        mem_give(j->order);
+        mem_give(j->other);
+        j->order_room = met->count + met->count / 4 + 1;
+        j->order = mem_take(j->order_room * sizeof *j->order);
+        j->other = mem_take(j->order_room * sizeof *j->other);
+        if (!j->order || !j->other)
+            return mem_fail(diag, 2 * j->order_room * sizeof *j->order, "matched rows");
+    }
+    if (blocks > j->block_room) {
+        mem_give(j->blocks);
+        j->block_room = blocks + blocks / 4;
+        j->blocks = mem_take(j->block_room * sizeof *j->blocks);
+        if (!j->blocks)
+            return mem_fail(diag, j->block_room * sizeof *j->blocks, "matched rows");
+    }
+    size_t count = 0;
+    for (const struct shelf_block *block = met->first; block; block = block->next)
+        j->blocks[count++] = (const struct met_pair *)(block + 1);
+    j->early = e;
+    j->base = &e->base[LOCAL][range];
+    j->count = met->count;
+    j->met_from = SIZE_MAX / 2;
+    order_met(j);
+    return OK;
+}
+
 enum err join_range(struct match *m, struct early_join *j, uint32_t lane, uint32_t range, unsigned turn,
                     size_t *count, struct diag *diag)
 {
     struct early *e = m->early;
     size_t rows = 0;
-    enum err err;
-    if (!e->shelf[LOCAL])
-        err = join_told(m, j, range, turn, &rows, diag);
-    else if ((err = make_room(j, shelf_size(e->shelf[LOCAL], range) / LOCAL_TAKEN, diag)) == OK)
-        rows = meet_rows(e, range, j->rows);
+    const enum err err =
+        e->shelf[LOCAL] ? find_met(e, j, range, diag) : join_told(m, j, range, turn, &rows, diag);
     if (err != OK)
         return err;
-    order_rows(j, rows);
+    if (!e->shelf[LOCAL])
+        order_rows(j, rows);
     j->has_cells = e->cells_count != 0;
     *count = j->count;
     e->lanes[lane].joined += j->count;

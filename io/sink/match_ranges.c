@@ -215,7 +215,8 @@ static size_t place_among(const struct match *m, const struct ranging *r, uint32
     while (low < high) {
         const size_t mid = (low + high) / 2;
         const uint8_t *cells;
-        const struct joined_row *const row = join_row(r->join, mid, &cells);
+        struct joined_row alone;
+        const struct joined_row *const row = join_row_alone(r->join, mid, &alone, &cells);
         join_item(m, range, row, cells, room);
         const struct span at = item_key(room);
         if (begins_with(key, at) || begins_with(at, key))
@@ -255,11 +256,8 @@ static enum err print_joined(struct match *m, struct ranging *r, struct worker_i
                                      : match_print_row(r, item, diag);
         } else {
             const uint8_t *cells;
-            if (i + AHEAD < joined_count) {
-                __builtin_prefetch(join_row(r->join, i + AHEAD, &cells));
-                if (cells)
-                    __builtin_prefetch(cells);
-            }
+            if (i + AHEAD < joined_count)
+                join_expect(r->join, i + AHEAD);
             const struct joined_row *const row = join_row(r->join, i++, &cells);
             err = match_print_joined(m, r, io, range, row, cells, diag);
         }

@@ -7,10 +7,11 @@
 #include <immintrin.h>
 #endif
 
-enum { PIECE = 2 << 20 };
+enum { PIECE = 2 << 20, SPARE_PIECES = 64 };
 /* So an item that begins in a block ends in it, as does a line. */
-enum { PAYLOAD = SHELF_BLOCK - sizeof(struct shelf_block), ITEM_MAX = 40 };
-_Static_assert(PAYLOAD % SHELF_LINE == 0 && PAYLOAD % 24 == 0 && PAYLOAD % 40 == 0, "a block is whole items");
+enum { ITEM_MAX = 40 };
+_Static_assert(SHELF_PAYLOAD % SHELF_LINE == 0 && SHELF_PAYLOAD % 24 == 0 && SHELF_PAYLOAD % 40 == 0,
+               "a block is whole items");
 
 struct shelf {
     struct shelf_config config;
@@ -22,7 +23,7 @@ struct shelf {
 enum err shelf_open(struct shelf **out, const struct shelf_config *config, struct diag *diag)
 {
     *out = NULL;
-    CHECK2(PAYLOAD % config->item == 0 && config->item <= ITEM_MAX, config->item, PAYLOAD);
+    CHECK2(SHELF_PAYLOAD % config->item == 0 && config->item <= ITEM_MAX, config->item, SHELF_PAYLOAD);
     struct shelf *s = mem_take_zero(1, sizeof *s);
     if (!s)
         return mem_fail(diag, sizeof *s, "rows put aside");
@@ -34,7 +35,8 @@ enum err shelf_open(struct shelf **out, const struct shelf_config *config, struc
         struct shelf_lane *const lane = &s->lanes[i];
         lane->shelf = s;
         lane->parts = mem_take_zero(config->parts, sizeof *lane->parts);
-        lane->pieces = mem_take(((size_t)pieces + 1) * sizeof *lane->pieces);
+        lane->piece_room = pieces + SPARE_PIECES;
+        lane->pieces = mem_take(lane->piece_room * sizeof *lane->pieces);
         lane->gather = mem_map(config->parts * sizeof *lane->gather, 0);
         if (!lane->parts || !lane->pieces || !lane->gather) {
             shelf_close(s);
@@ -76,28 +78,39 @@ struct shelf_lane *shelf_lane(struct shelf *s, uint32_t lane)
     return &s->lanes[lane];
 }
 
-/* NULL: all that may be taken is, or memory is out. */
-static uint8_t *take_piece(struct shelf *s)
+/* 0: all pieces that may be taken are. */
+static int may_take(struct shelf *s)
 {
     unsigned left = atomic_load_explicit(&s->left, memory_order_relaxed);
     while (left && !atomic_compare_exchange_weak(&s->left, &left, left - 1)) {
     }
-    return left ? mem_map_filled(PIECE, MEM_HUGE_PATIENCE_NS) : NULL;
+    return left != 0;
 }
 
-/* 0: there is no room. */
-static __attribute__((noinline)) int next_block(struct shelf_lane *lane, struct shelf_part *part)
+/* NULL: the lane's piece is used up, and there is no other one to be had. */
+static struct shelf_block *take_block(struct shelf_lane *lane, int is_spare)
 {
     if (lane->free == lane->free_end) {
-        uint8_t *const piece = take_piece(lane->shelf);
+        if (lane->piece_count == lane->piece_room || (!is_spare && !may_take(lane->shelf)))
+            return NULL;
+        uint8_t *const piece = mem_map_filled(PIECE, MEM_HUGE_PATIENCE_NS);
         if (!piece)
-            return 0;
+            return NULL;
         lane->pieces[lane->piece_count++] = lane->free = piece;
         lane->free_end = piece + PIECE;
     }
     struct shelf_block *const block = (struct shelf_block *)lane->free;
     lane->free += SHELF_BLOCK;
     block->next = NULL;
+    return block;
+}
+
+/* 0: there is no room. */
+static __attribute__((noinline)) int next_block(struct shelf_lane *lane, struct shelf_part *part)
+{
+    struct shelf_block *const block = take_block(lane, 0);
+    if (!block)
+        return 0;
     if (part->last)
         part->last->next = block;
     else
@@ -160,6 +173,24 @@ uint64_t shelf_size(const struct shelf *s, uint32_t part)
     return size;
 }
 
+void shelf_take(struct shelf *s, uint32_t number, struct shelf_block **list)
+{
+    for (uint32_t i = 0; i < s->config.lanes; i++) {
+        struct shelf_part *const part = &s->lanes[i].parts[number];
+        s->lanes[i].gather[number].used = 0;
+        if (part->last) {
+            part->last->next = *list;
+            *list = part->first;
+        }
+        *part = (struct shelf_part){0};
+    }
+}
+
+struct shelf_block *shelf_spare(struct shelf *s, uint32_t lane)
+{
+    return take_block(&s->lanes[lane], 1);
+}
+
 int shelf_next(const struct shelf *s, struct shelf_walk *walk)
 {
     for (; walk->lane < s->config.lanes; walk->lane++, walk->began = 0) {
@@ -172,7 +203,7 @@ int shelf_next(const struct shelf *s, struct shelf_walk *walk)
         if (walk->block) {
             uint8_t *const items = (uint8_t *)(walk->block + 1);
             walk->items = items;
-            walk->size = walk->block == part->last ? (size_t)(part->at - items) : PAYLOAD;
+            walk->size = walk->block == part->last ? (size_t)(part->at - items) : SHELF_PAYLOAD;
             return 1;
         }
         walk->began = 2;

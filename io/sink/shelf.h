@@ -5,6 +5,7 @@
  *       shelf_end       once a lane: nothing more comes from it
  *     (all lanes ended)
  *       shelf_next      any worker: a part's items, block by block; they stay where they are
+ *       shelf_take      a part's items are done with, and its blocks the caller's, for what is made of them
  *     shelf_close
  *
  * Items of a part gather in a line of its own, which goes to the part's block past the caches when it is full: a block's line is written
@@ -22,7 +23,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { SHELF_LINE = 64, SHELF_BLOCK = 16384 };
+enum { SHELF_LINE = 64, SHELF_BLOCK = 16384, SHELF_PAYLOAD = SHELF_BLOCK - SHELF_LINE };
 
 struct shelf;
 struct shelf_config {
@@ -51,7 +52,7 @@ struct shelf_lane {
     uint8_t *free, *free_end;
     uint8_t **pieces;
     struct shelf *shelf;
-    uint32_t piece_count, given; /* `given` back, of the first */
+    uint32_t piece_count, piece_room, given; /* `given` back, of the first */
 };
 
 /* Items lie behind this head. */
@@ -68,6 +69,11 @@ int shelf_carry(struct shelf_lane *lane, uint32_t part);
 /* What the lane put is there for others. */
 void shelf_end(struct shelf *shelf, uint32_t lane);
 uint64_t shelf_size(const struct shelf *shelf, uint32_t part); /* bytes */
+/* A part's items are done with: its blocks go in front of `list`. What they hold must not be wanted any more; they live as long as the shelf's
+ * others. */
+void shelf_take(struct shelf *shelf, uint32_t part, struct shelf_block **list);
+/* One more block, by the lane's worker, whatever `memory` says. NULL: memory is out. */
+struct shelf_block *shelf_spare(struct shelf *shelf, uint32_t lane);
 /* A lane's items are done with: its memory is given back, by anybody. */
 void shelf_clear(struct shelf *shelf, uint32_t lane);
 void shelf_close(struct shelf *shelf);

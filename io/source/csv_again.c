@@ -158,11 +158,20 @@ static uint64_t lines_before(const struct csv_source *s, const struct csv_file *
     return lines;
 }
 
-uint64_t csv_tap_lines(const struct source *source, uint64_t place)
+void csv_tap_lines(const struct source *source, uint64_t place, uint32_t count, uint64_t *lines)
 {
     const struct csv_source *s = csv_source_of(source);
-    const uint32_t index = s->set.count == 1 ? 0 : file_set_find(&s->set, place);
-    return lines_before(s, &s->files[index], (place - s->set.files[index].base) / CSV_MARK_BYTES);
+    const uint64_t in_chunk = s->chunk / CSV_MARK_BYTES;
+    for (uint32_t i = 0; i < count;) {
+        const uint64_t at = place + (uint64_t)i * CSV_MARK_BYTES;
+        const uint32_t index = s->set.count == 1 ? 0 : file_set_find(&s->set, at);
+        const struct csv_file *file = &s->files[index];
+        const uint64_t first = (at - s->set.files[index].base) / CSV_MARK_BYTES,
+                       end = s->set.files[index].size / CSV_MARK_BYTES;
+        uint64_t before = lines[i++] = lines_before(s, file, first);
+        for (uint64_t k = first; i < count && k < end; k++)
+            lines[i++] = before += csv_marks(s, file, k / in_chunk)[k % in_chunk];
+    }
 }
 
 /* The line of a byte that is in the window, where its block is as well; 0: ask csv_line. */

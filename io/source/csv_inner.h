@@ -254,7 +254,8 @@ enum err csv_scan_all(struct source *source, struct worker_io *io,
 int csv_tap_files(const struct source *source, struct tap_files *out);
 enum err csv_tap_sample(struct source *source, uint64_t place, const struct lean_plan *plan,
                         struct tap_sample *sample, struct diag *diag);
-uint64_t csv_tap_lines(const struct source *source, uint64_t place); /* csv_again.c */
+void csv_tap_lines(const struct source *source, uint64_t place, uint32_t count,
+                   uint64_t *lines); /* csv_again.c */
 /* Puts a row's record and tells the outbox's tap of it, or only that where the tap takes it. The record is the worker's, the cells
  * are the normalizer's. */
 enum err csv_put_and_tell(struct csv_work *w, const struct normalizer *normalizer, const struct cell *cells,

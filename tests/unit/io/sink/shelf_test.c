@@ -59,6 +59,25 @@ static void all_there(uint32_t size, uint64_t memory, uint64_t wanted, int must_
         }
         EXPECT(bytes == all * size && shelf_size(shelf, part) == bytes);
     }
+    /* Blocks of parts that are done with are all there, each once, and may be written to; spare ones come besides. */
+    struct shelf_block *list = NULL;
+    uint64_t held = 0, blocks = 0;
+    for (uint32_t lane = 0; lane < LANES; lane++)
+        for (uint32_t part = 0; part < PARTS; part++)
+            held += (shelf_lane(shelf, lane)->parts[part].carried + SHELF_PAYLOAD - 1) / SHELF_PAYLOAD;
+    for (uint32_t part = 0; part < PARTS; part++) {
+        shelf_take(shelf, part, &list);
+        EXPECT(shelf_size(shelf, part) == 0);
+    }
+    for (uint32_t i = 0; i < LANES; i++) {
+        struct shelf_block *const spare = shelf_spare(shelf, i);
+        EXPECT(spare != NULL);
+        spare->next = list;
+        list = spare;
+    }
+    for (struct shelf_block *block = list; block; block = block->next, blocks++)
+        memset(block + 1, (int)(blocks & 255), SHELF_PAYLOAD);
+    EXPECT(blocks == held + LANES);
     for (uint32_t lane = 0; lane < LANES; lane += 2)
         shelf_clear(shelf, lane); /* the others go with it */
     shelf_close(shelf);
