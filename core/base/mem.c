@@ -162,12 +162,12 @@ static size_t in_pages(size_t size)
     return (size + 4095) & ~(size_t)4095;
 }
 
-/* Of whole pages. */
-static char *map_pages(size_t size, int huge)
+/* Of whole pages; `aligned`: to huge ones. */
+static char *map_pages(size_t size, int aligned)
 {
     if (fault_now(FAULT_MEM))
         return NULL;
-    if (!huge) {
+    if (!aligned) {
         void *const pages =
             mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         return pages == MAP_FAILED ? NULL : pages;
@@ -210,7 +210,11 @@ void *mem_map_filled(size_t size, uint64_t patience_ns)
     static atomic_uint
         small_left; /* calls, until a huge page is tried again; all threads touch the same memory */
     const unsigned left = atomic_load_explicit(&small_left, memory_order_relaxed);
-    char *const p = mem_map(size, left == 0);
+    char *const p = map_pages(size, 1);
+    if (p) {
+        madvise(p, size, left ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+        account((int64_t)size);
+    }
     if (left) { /* that one is counted twice or not at all harms nobody */
         atomic_store_explicit(&small_left, left - 1, memory_order_relaxed);
         return p;

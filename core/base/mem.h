@@ -33,7 +33,7 @@ enum err mem_list_grow(void *list, size_t item_size, void *room, size_t room_siz
 /* Pages straight from the system, zeroed, first touched by whoever uses them (so they land on that core's
  * NUMA node). `huge` asks for transparent huge pages. */
 void *mem_map(size_t size, int huge);
-/* The same for memory that is filled soon, from its first byte on, `size` a number of huge pages: in huge ones, touched here, as long as they
+/* The same for memory that is filled soon, from its first byte on, `size` a number of huge pages, its place a multiple of one: in huge ones, touched here, as long as they
  * come quickly, else in small ones, with a huge one tried now and then. Where a host lends this machine its memory, it takes back what
  * lies free as a whole: then a huge page comes at 2.5 s a GiB, and a small one, out of what others left in pieces, at 0.5. Where
  * pages are at hand it is 0.12 and 0.5. `patience_ns`: of processor time, for one; mostly MEM_HUGE_PATIENCE_NS. */

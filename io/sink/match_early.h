@@ -352,6 +352,33 @@ uint8_t *join_item(const struct match *m, uint32_t range, const struct joined_ro
 enum err match_print_joined(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
                             const struct joined_row *row, const uint8_t *cells, struct diag *diag);
 
+static inline int early_find_text(const struct early_text *texts, uint32_t count, struct span text)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (texts[i].size == text.size && memcmp(texts[i].text, text.data, text.size) == 0)
+            return (int)i;
+    return -1;
+}
+
+/* What order bytes of a local row say. */
+struct early_order {
+    uint16_t day;
+    struct span channel, type, number;
+};
+
+/* 0: the row has an occurrence id, which goes before all that. */
+static inline int early_take_order(const uint8_t *bytes, struct early_order *parts)
+{
+    enum { HEAD = 5 };
+    static const uint8_t no_id[HEAD - 2] = {1, 0, 0};
+    if (memcmp(bytes + 2, no_id, sizeof no_id) != 0)
+        return 0;
+    parts->day = (uint16_t)(bytes[0] << 8 | bytes[1]);
+    order_get_field(order_get_field(order_get_field(bytes + HEAD, &parts->channel), &parts->type),
+                    &parts->number);
+    return 1;
+}
+
 /* Most slots of `near` lie within two parts, and which it is cannot be guessed: so that is reckoned without a branch. */
 static inline uint32_t early_find(const struct early_span *s, uint64_t number)
 {
@@ -384,6 +411,11 @@ static inline uint64_t early_odd_hash(uint64_t high, uint64_t low, uint32_t size
     const uint64_t hash = ((high ^ low * 0x9E3779B97F4A7C15ull) + size) * 0xD6E8FEB86659FD93ull;
     return (hash ^ hash >> 32) | 1;
 }
+
+/* ---- match_taps.c ---- */
+
+/* The tap of a lane; its shelf is not there yet. */
+void early_tap_init(struct early *e, uint32_t number);
 
 /* ---- match_meet.c ---- */
 

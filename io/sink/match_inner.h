@@ -7,6 +7,8 @@
  *     match_print.c    a row as it stands in the file
  *     match_items.c    how rows are packed until then
  *     match_early.c    rows that are taken while they are read, in place of stages 2 and 3 (match_early.h)
+ *     match_taps.c     by whom they are
+ *     match_taps.c     by these
  *     match_join.c     and joined, in stage 4
  *     match_meet.c     or met before, so that most are no records of the index at all
  */

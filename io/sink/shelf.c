@@ -1,17 +1,16 @@
-/* io/sink/shelf.c: see shelf.h. shelf_carry is hot. */
+/* io/sink/shelf.c: see shelf.h */
 #include "io/sink/shelf.h"
 #include "core/base/check.h"
 #include "core/base/mem.h"
 #include <stdatomic.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 enum { PIECE = 2 << 20, SPARE_PIECES = 64 };
 /* So an item that begins in a block ends in it, as does a line. */
 enum { ITEM_MAX = 40 };
 _Static_assert(SHELF_PAYLOAD % SHELF_LINE == 0 && SHELF_PAYLOAD % 24 == 0 && SHELF_PAYLOAD % 40 == 0,
                "a block is whole items");
+_Static_assert(PIECE % SHELF_BLOCK == 0,
+               "a block begins where SHELF_BLOCK divides its place, as its piece does");
 
 struct shelf {
     struct shelf_config config;
@@ -35,10 +34,11 @@ enum err shelf_open(struct shelf **out, const struct shelf_config *config, struc
         struct shelf_lane *const lane = &s->lanes[i];
         lane->shelf = s;
         lane->parts = mem_take_zero(config->parts, sizeof *lane->parts);
+        lane->next = mem_take_zero(config->parts, sizeof *lane->next);
         lane->piece_room = pieces + SPARE_PIECES;
         lane->pieces = mem_take(lane->piece_room * sizeof *lane->pieces);
         lane->gather = mem_map(config->parts * sizeof *lane->gather, 0);
-        if (!lane->parts || !lane->pieces || !lane->gather) {
+        if (!lane->parts || !lane->next || !lane->pieces || !lane->gather) {
             shelf_close(s);
             return mem_fail(diag, config->parts * sizeof *lane->gather, "rows put aside");
         }
@@ -67,6 +67,7 @@ void shelf_close(struct shelf *s)
         shelf_clear(s, i);
         mem_unmap(lane->gather, s->config.parts * sizeof *lane->gather);
         mem_give(lane->pieces);
+        mem_give(lane->next);
         mem_give(lane->parts);
     }
     mem_give(s->lanes);
@@ -105,9 +106,9 @@ static struct shelf_block *take_block(struct shelf_lane *lane, int is_spare)
     return block;
 }
 
-/* 0: there is no room. */
-static __attribute__((noinline)) int next_block(struct shelf_lane *lane, struct shelf_part *part)
+__attribute__((noinline)) uint64_t shelf_block(struct shelf_lane *lane, uint32_t number)
 {
+    struct shelf_part *const part = &lane->parts[number];
     struct shelf_block *const block = take_block(lane, 0);
     if (!block)
         return 0;
@@ -116,60 +117,36 @@ static __attribute__((noinline)) int next_block(struct shelf_lane *lane, struct 
     else
         part->first = block;
     part->last = block;
-    part->at = (uint8_t *)(block + 1);
-    part->end = (uint8_t *)block + SHELF_BLOCK;
-    return 1;
-}
-
-int shelf_carry(struct shelf_lane *lane, uint32_t number)
-{
-    struct shelf_part *const part = &lane->parts[number];
-    if (UNLIKELY(part->at == part->end) && !next_block(lane, part))
-        return 0;
-    enum { WORDS = SHELF_LINE / 8 };
-    /* Word by word, as they were just written: what is taken up in larger pieces than it was put down in waits until it is in the cache. */
-    struct shelf_gather *const g = &lane->gather[number];
-    volatile uint64_t *const from = (volatile uint64_t *)g->bytes;
-    uint64_t *const to = (uint64_t *)part->at;
-    for (size_t k = 0; k < WORDS; k++) {
-#if defined(__x86_64__)
-        _mm_stream_si64((long long *)to + k, (long long)from[k]);
-#else
-        to[k] = from[k];
-#endif
-    }
-    for (size_t k = 0; k < ITEM_MAX / 8; k++)
-        from[k] = from[WORDS + k];
-    part->at += SHELF_LINE;
-    part->carried += SHELF_LINE;
-    g->used -= SHELF_LINE;
-    return 1;
+    part->count++;
+    return lane->next[number] = (uintptr_t)(block + 1);
 }
 
 void shelf_end(struct shelf *s, uint32_t number)
 {
     struct shelf_lane *const lane = &s->lanes[number];
     for (uint32_t i = 0; i < s->config.parts; i++) {
-        struct shelf_part *const part = &lane->parts[i];
-        struct shelf_gather *const g = &lane->gather[i];
-        /* A part that found no room has whole items there; they stay. */
-        if (g->used == 0 || (part->at == part->end && !next_block(lane, part)))
-            continue;
-        memcpy(part->at, g->bytes, g->used);
-        part->at += g->used;
-        part->carried += g->used;
-        g->used = 0;
+        const uint64_t next = lane->next[i], left = next % SHELF_LINE;
+        if (left)
+            memcpy((void *)(uintptr_t)(next - left), lane->gather[i], left);
     }
 #if defined(__x86_64__)
     _mm_sfence();
 #endif
 }
 
+/* Of a part that has a block, in its last one. */
+static uint64_t in_last(const struct shelf_lane *lane, uint32_t part)
+{
+    return lane->next[part] - (uintptr_t)(lane->parts[part].last + 1);
+}
+
 uint64_t shelf_size(const struct shelf *s, uint32_t part)
 {
     uint64_t size = 0;
-    for (uint32_t i = 0; i < s->config.lanes; i++)
-        size += s->lanes[i].parts[part].carried + s->lanes[i].gather[part].used;
+    for (uint32_t i = 0; i < s->config.lanes; i++) {
+        const uint64_t blocks = s->lanes[i].parts[part].count;
+        size += blocks ? (blocks - 1) * SHELF_PAYLOAD + in_last(&s->lanes[i], part) : 0;
+    }
     return size;
 }
 
@@ -177,7 +154,7 @@ void shelf_take(struct shelf *s, uint32_t number, struct shelf_block **list)
 {
     for (uint32_t i = 0; i < s->config.lanes; i++) {
         struct shelf_part *const part = &s->lanes[i].parts[number];
-        s->lanes[i].gather[number].used = 0;
+        s->lanes[i].next[number] = 0;
         if (part->last) {
             part->last->next = *list;
             *list = part->first;
@@ -196,21 +173,11 @@ int shelf_next(const struct shelf *s, struct shelf_walk *walk)
     for (; walk->lane < s->config.lanes; walk->lane++, walk->began = 0) {
         const struct shelf_lane *const lane = &s->lanes[walk->lane];
         const struct shelf_part *const part = &lane->parts[walk->part];
-        if (walk->began == 2)
-            continue;
         walk->block = walk->began ? walk->block->next : part->first;
         walk->began = 1;
         if (walk->block) {
-            uint8_t *const items = (uint8_t *)(walk->block + 1);
-            walk->items = items;
-            walk->size = walk->block == part->last ? (size_t)(part->at - items) : SHELF_PAYLOAD;
-            return 1;
-        }
-        walk->began = 2;
-        struct shelf_gather *const g = &lane->gather[walk->part];
-        if (g->used) {
-            walk->items = g->bytes;
-            walk->size = g->used;
+            walk->items = (uint8_t *)(walk->block + 1);
+            walk->size = walk->block == part->last ? in_last(lane, walk->part) : SHELF_PAYLOAD;
             return 1;
         }
     }

@@ -1,15 +1,17 @@
 /* io/sink/shelf.h: items of one size put aside by part, all of them in memory, and never moved.
  *
  *     shelf_open
- *       shelf_put       each lane by its worker: appends an item to a part
+ *       shelf_put       each lane by its worker: appends an item to a part (shelf_wide.h: a block of items)
  *       shelf_end       once a lane: nothing more comes from it
  *     (all lanes ended)
  *       shelf_next      any worker: a part's items, block by block; they stay where they are
  *       shelf_take      a part's items are done with, and its blocks the caller's, for what is made of them
  *     shelf_close
  *
- * Items of a part gather in a line of its own, which goes to the part's block past the caches when it is full: a block's line is written
- * once, whole, and never read for that. So what is written to all over is a line or two of each part, which stay in the second-level cache.
+ * What a part's next line will hold gathers in a line of its own, which goes to the part's block past the caches when it is full: a block's
+ * line is written once, whole, and never read for that. So what is written to all over is a line of each part, and these stay in the
+ * second-level cache. Where an item goes in the gathering line is said by where it goes in the block; an item that does not fit goes on
+ * at the line's beginning.
  *
  * Memory   pieces of 2 MiB as they are filled, so many as `memory` has room for; what a lane takes lies on its node.
  * Threads  shelf_put and shelf_end: a lane's owner; shelf_next: any, each with its own walk.
@@ -22,8 +24,16 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
-enum { SHELF_LINE = 64, SHELF_BLOCK = 16384, SHELF_PAYLOAD = SHELF_BLOCK - SHELF_LINE };
+enum {
+    SHELF_LINE = 64,
+    SHELF_WORDS = SHELF_LINE / 8,
+    SHELF_BLOCK = 16384,
+    SHELF_PAYLOAD = SHELF_BLOCK - SHELF_LINE
+};
 
 struct shelf;
 struct shelf_config {
@@ -32,23 +42,17 @@ struct shelf_config {
     uint64_t memory; /* of all lanes; blocks only */
 };
 
-/* What a lane puts into one part, until a line of it is full. Two lines, of which the first one is mostly enough. */
-struct shelf_gather {
-    uint64_t used; /* bytes */
-    uint8_t bytes[2 * SHELF_LINE - 8];
-};
-_Static_assert(sizeof(struct shelf_gather) == 2 * SHELF_LINE, "lines");
-
-/* And where it goes then. */
+/* A part's blocks. */
 struct shelf_part {
-    uint8_t *at, *end; /* of its block: where the next line goes */
     struct shelf_block *first, *last;
-    uint64_t carried; /* bytes in blocks */
+    uint64_t count;
 };
 
 struct shelf_lane {
+    /* Of each part: where its next item goes, and its gathering line. A multiple of SHELF_BLOCK: there is no block, or it is full. */
+    uint64_t *next;
+    uint64_t (*gather)[SHELF_WORDS];
     struct shelf_part *parts;
-    struct shelf_gather *gather; /* one a part */
     uint8_t *free, *free_end;
     uint8_t **pieces;
     struct shelf *shelf;
@@ -64,11 +68,11 @@ _Static_assert(sizeof(struct shelf_block) == SHELF_LINE, "a line");
 
 enum err shelf_open(struct shelf **out, const struct shelf_config *config, struct diag *diag);
 struct shelf_lane *shelf_lane(struct shelf *shelf, uint32_t lane);
-/* A line that is full to the part's block. 0: there is no room, and it stays where it is. */
-int shelf_carry(struct shelf_lane *lane, uint32_t part);
+/* Where the part's next block begins to be filled; `next` says so. 0: there is no room. */
+uint64_t shelf_block(struct shelf_lane *lane, uint32_t part);
 /* What the lane put is there for others. */
 void shelf_end(struct shelf *shelf, uint32_t lane);
-uint64_t shelf_size(const struct shelf *shelf, uint32_t part); /* bytes */
+uint64_t shelf_size(const struct shelf *shelf, uint32_t part); /* bytes; all lanes ended */
 /* A part's items are done with: its blocks go in front of `list`. What they hold must not be wanted any more; they live as long as the shelf's
  * others. */
 void shelf_take(struct shelf *shelf, uint32_t part, struct shelf_block **list);
@@ -84,22 +88,47 @@ struct shelf_walk {
     uint8_t *items;
     size_t size;
     uint32_t lane; /* from here on shelf_next's */
-    struct shelf_block *block;
     int began;
+    struct shelf_block *block;
 };
 int shelf_next(const struct shelf *shelf, struct shelf_walk *walk);
 
-/* Where the lane's next item of the part goes, and shelf_put when it is there. 0: the item is taken, and there is no room for more: the
- * lane must not put any. */
-static inline uint8_t *shelf_room(const struct shelf_lane *lane, uint32_t part)
+static inline int shelf_is_block_end(uint64_t next)
 {
-    return lane->gather[part].bytes + lane->gather[part].used;
+    return next % SHELF_BLOCK == 0;
 }
-static inline int shelf_put(struct shelf_lane *lane, uint32_t part, uint32_t item)
+
+/* Appends an item of so many words, the shelf's. 0: there is no room, and it was not put. */
+static inline __attribute__((always_inline)) int shelf_put(struct shelf_lane *lane, uint32_t part,
+                                                           const uint64_t *item, const uint32_t words)
 {
-    struct shelf_gather *const g = &lane->gather[part];
-    g->used += item;
-    return g->used < SHELF_LINE || shelf_carry(lane, part);
+    uint64_t to = lane->next[part];
+    if (UNLIKELY(shelf_is_block_end(to)) && (to = shelf_block(lane, part)) == 0)
+        return 0;
+    uint64_t *const line = lane->gather[part];
+    const uint32_t at = to / 8 % SHELF_WORDS;
+    if (at + words < SHELF_WORDS) {
+        for (uint32_t k = 0; k < words; k++)
+            line[at + k] = item[k];
+    } else {
+        uint64_t *const full = (uint64_t *)(uintptr_t)(to - to % SHELF_LINE);
+        uint64_t before[SHELF_WORDS];
+        memcpy(before, line, sizeof before);
+        for (uint32_t k = 0; k < words; k++)
+            line[(at + k) % SHELF_WORDS] = item[k];
+        /* Word by word, as they were just written: what is taken up in larger pieces than it was put down in waits until it is in the
+         * cache. */
+        for (uint32_t k = 0; k < SHELF_WORDS; k++) {
+            const uint64_t word = k < at ? before[k] : ((volatile uint64_t *)line)[k];
+#if defined(__x86_64__)
+            _mm_stream_si64((long long *)full + k, (long long)word);
+#else
+            full[k] = word;
+#endif
+        }
+    }
+    lane->next[part] = to + words * sizeof *item;
+    return 1;
 }
 
 #endif

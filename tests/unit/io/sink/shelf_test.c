@@ -27,11 +27,11 @@ static void all_there(uint32_t size, uint64_t memory, uint64_t wanted, int must_
         struct shelf_lane *const own = shelf_lane(shelf, lane);
         if (is_full[lane])
             continue;
-        uint64_t *const item = (uint64_t *)shelf_room(own, part);
+        uint64_t item[WORDS_MAX];
         for (uint32_t k = 0; k < size / 8; k++)
             item[k] = word_of(lane, part, count[lane][part], k);
-        count[lane][part]++;
-        is_full[lane] = !shelf_put(own, part, size);
+        is_full[lane] = !shelf_put(own, part, item, size / 8);
+        count[lane][part] += !is_full[lane];
         any_full |= is_full[lane];
     }
     for (uint32_t lane = 0; lane < LANES; lane++)
@@ -64,7 +64,7 @@ static void all_there(uint32_t size, uint64_t memory, uint64_t wanted, int must_
     uint64_t held = 0, blocks = 0;
     for (uint32_t lane = 0; lane < LANES; lane++)
         for (uint32_t part = 0; part < PARTS; part++)
-            held += (shelf_lane(shelf, lane)->parts[part].carried + SHELF_PAYLOAD - 1) / SHELF_PAYLOAD;
+            held += shelf_lane(shelf, lane)->parts[part].count;
     for (uint32_t part = 0; part < PARTS; part++) {
         shelf_take(shelf, part, &list);
         EXPECT(shelf_size(shelf, part) == 0);
