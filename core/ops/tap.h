@@ -41,6 +41,7 @@ struct tap_rows {
     uint64_t place;       /* of bytes[0] */
     uint32_t count, columns;
     int has_cr, packs; /* `packs`: the block has packed keys */
+    int wide;          /* the machine has what functions of plain_wide.h use */
 };
 
 /* A row by itself. */

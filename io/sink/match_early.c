@@ -344,7 +344,8 @@ static uint32_t number_shift(const struct early *e, const struct early_stratum *
 
 /* Where the first part of a group begins, so that numbers a little before the sample's first one, and behind its last one, are said by 64
  * bits as well. 0: a part is so wide that these do not say it. */
-static int make_least(struct early_span *g, uint64_t first, uint64_t last, uint32_t shift)
+static int make_least(const struct early_span *g, uint64_t *least, uint64_t first, uint64_t last,
+                      uint32_t shift)
 {
     enum { ALL = 48 }; /* from here on 64 bits say any number */
     const uint64_t most = shift >= ALL ? UINT64_MAX : (UINT64_C(1) << (64 - ALL + shift)) - 1;
@@ -357,7 +358,7 @@ static int make_least(struct early_span *g, uint64_t first, uint64_t last, uint3
                    slack = g->count > 1 && width < spare ? width : spare;
     /* What is left of a number's end behind its digits is 0, so it must be that of the first part's beginning, too. */
     const uint64_t end = shift > ALL ? (UINT64_C(1) << (shift - ALL)) - 1 : 0;
-    g->least = first > slack ? (first - slack) & ~end : 0;
+    *least = first > slack ? (first - slack) & ~end : 0;
     return 1;
 }
 
@@ -383,7 +384,8 @@ static int cut_groups(struct early *e, struct sampling *s, uint32_t rows_a_range
         g->begin = e->cell_count;
         cut_span(e, g, s->rows, from, to, rows_a_range, RANGES_MAX - e->cell_count);
         e->cell_count += g->count;
-        if (!make_least(g, s->rows[from].number, s->rows[to - 1].number, number_shift(e, &like)))
+        if (!make_least(g, &e->lows[e->low_count - g->count - 1], s->rows[from].number,
+                        s->rows[to - 1].number, number_shift(e, &like)))
             return 0;
     }
     for (uint32_t i = 0; i < EARLY_STRATA; i++)
@@ -521,7 +523,7 @@ static int key_has_channel(const struct key_spec *key)
     return 0;
 }
 
-/* A part's numbers begin with its cut; make_least. 0: memory is out. */
+/* A part's numbers begin with its cut. 0: memory is out. */
 static int make_bases(struct early *e)
 {
     const uint32_t parts[SIDES] = {[LOCAL] = e->range_count, [CHANNEL] = e->cell_count};
@@ -535,7 +537,7 @@ static int make_bases(struct early *e)
             const struct early_stratum *s = &e->strata[number];
             const struct early_span *span = &e->groups[g];
             for (uint32_t i = 0; i < span->count; i++) {
-                const struct early_base base = {i ? span->low[i] : span->least, number_shift(e, s)};
+                const struct early_base base = {span->low[i], number_shift(e, s)};
                 e->base[CHANNEL][span->begin + i] = e->base[LOCAL][s->span.begin + i] = base;
             }
         }

@@ -61,6 +61,7 @@ enum {
     EARLY_STRATA = 256,
     EARLY_TEXT = 16, /* of a channel's code, a biz_type */
     EARLY_NEAR = 1024,
+    EARLY_HEADS = 16,
     EARLY_NONE = 0xFFFF,
     EARLY_HEAD = 64,       /* of an order key, before the order's number */
     EARLY_WORD = 64,       /* of a status */
@@ -77,8 +78,8 @@ enum {
 
 /* Parts that lie side by side, and where a number goes among them. */
 struct early_span {
-    const uint64_t *low; /* the least number of each, and UINT64_MAX */
-    uint64_t least;      /* of the first one, mostly */
+    /* The least number of each, and UINT64_MAX. What is less than the first one goes there, too. */
+    const uint64_t *low;
     uint64_t first;
     unsigned shift;
     uint32_t begin, count;
@@ -128,6 +129,20 @@ struct met_range {
     uint32_t count;
 };
 
+/* What rows of a side have in common whose keys have the same length, letters and channel, and of local rows the same day and type:
+ * where their numbers are looked up, how far these lie from the end of 112 bits, and the part of the first ones. */
+struct early_head {
+    const struct early_span *span;
+    uint32_t shift, begin;
+};
+
+/* Those that came lately. */
+struct early_heads {
+    uint64_t head[EARLY_HEADS];
+    struct early_head of[EARLY_HEADS];
+    uint32_t count, next; /* the next one goes there */
+};
+
 struct early_lane {
     struct tap tap; /* first */
     struct early *early;
@@ -142,6 +157,10 @@ struct early_lane {
     uint64_t *odd[SIDES]; /* places; where rows are taken, hashes of keys */
     uint32_t odd_count[SIDES];
     uint64_t given, joined; /* pairs */
+    struct early_heads heads[SIDES];
+    /* Behind the last block of rows; and the newlines before it in its TAP_LINES bytes. */
+    uint64_t next_place[SIDES];
+    uint32_t next_lines[SIDES];
 };
 
 struct early {
@@ -380,7 +399,7 @@ static inline int early_take_order(const uint8_t *bytes, struct early_order *par
 }
 
 /* Most slots of `near` lie within two parts, and which it is cannot be guessed: so that is reckoned without a branch. */
-static inline uint32_t early_find(const struct early_span *s, uint64_t number)
+static inline uint32_t early_find_at(const struct early_span *s, uint64_t number)
 {
     number -= number == UINT64_MAX;
     const uint64_t near = number < s->first ? 0 : (number - s->first) >> s->shift;
@@ -389,7 +408,11 @@ static inline uint32_t early_find(const struct early_span *s, uint64_t number)
     at += s->low[at + 1] <= number;
     while (UNLIKELY(s->low[at + 1] <= number))
         at++;
-    return s->begin + at;
+    return at;
+}
+static inline uint32_t early_find(const struct early_span *s, uint64_t number)
+{
+    return s->begin + early_find_at(s, number);
 }
 
 /* A number's text; EARLY_NUMBER_MAX bytes are written. */

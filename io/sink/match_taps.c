@@ -187,7 +187,7 @@ static inline struct packed_key told_key(const struct tap_rows *rows, const uint
 
 /* What is known of a block's rows before they are put somewhere. */
 struct told_rows {
-    const uint64_t *places;
+    const uint64_t *places; /* of these, and of what is behind them */
     const uint32_t *lines;
     uint32_t parts[PLAIN_BLOCK]; /* ODD: none */
 };
@@ -342,84 +342,120 @@ static inline __attribute__((always_inline)) int take_channel(struct early_lane 
                      item, CHANNEL_TAKEN);
 }
 
-static __attribute__((noinline)) enum err take_local_rows(struct early_lane *lane,
-                                                          const struct tap_rows *rows, struct told_rows *told,
-                                                          uint64_t *taken, struct diag *diag)
+#include "io/sink/match_wide.h"
+
+#if HAS_WIDE
+#define TAKE_WIDE(rows, name, ...) ((rows)->wide && LIKELY(name(__VA_ARGS__)))
+#else
+#define TAKE_WIDE(rows, name, ...) 0
+#endif
+
+/* Rows that were not taken. */
+static enum err odd_rows(struct early_lane *lane, enum side side, const struct tap_rows *rows,
+                         const struct told_rows *told, uint64_t taken, struct diag *diag)
+{
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < rows->count; i++)
+        if (!(taken >> i & 1))
+            err = odd_row(lane, side, told_key(rows, rows->seps + (size_t)i * rows->columns, i),
+                          told->places[i], diag);
+    return err;
+}
+
+static __attribute__((noinline)) uint64_t
+take_local_plain(struct early_lane *lane, const struct tap_rows *rows, const struct told_rows *told)
 {
     const uint32_t *seps = rows->seps;
-    uint64_t bits = 0;
-    enum err err = OK;
+    uint64_t taken = 0;
     for (uint32_t i = 0; i < rows->count && LIKELY(!lane->is_full); i++, seps += rows->columns) {
         const struct packed_key key = told_key(rows, seps, i);
         const struct early_number number = early_number(key.word[0], key.word[1]);
         const uint32_t part = local_part(lane, rows, seps, i, key, number, told->places[i]);
-        if (LIKELY(
-                part != ODD && key_is_whole(lane->early, key) &&
-                take_local(lane, part, number, told->places[i], told->lines[i], told_sigma(rows->block, i))))
-            bits |= (uint64_t)1 << i;
-        else if ((err = odd_row(lane, LOCAL, key, told->places[i], diag)) != OK)
-            break;
+        taken |= (uint64_t)(part != ODD && key_is_whole(lane->early, key) &&
+                            take_local(lane, part, number, told->places[i], told->lines[i],
+                                       told_sigma(rows->block, i)))
+                 << i;
     }
-    *taken = bits;
-    return err;
+    return taken;
 }
 
-static __attribute__((noinline)) enum err take_channel_rows(struct early_lane *lane,
-                                                            const struct tap_rows *rows,
-                                                            struct told_rows *told, uint64_t *taken,
-                                                            struct diag *diag)
+static __attribute__((noinline)) uint64_t
+take_channel_plain(struct early_lane *lane, const struct tap_rows *rows, const struct told_rows *told)
 {
     const uint32_t *seps = rows->seps;
-    uint64_t bits = 0;
-    enum err err = OK;
+    uint64_t taken = 0;
     for (uint32_t i = 0; i < rows->count && LIKELY(!lane->is_full); i++, seps += rows->columns) {
         const struct packed_key key = told_key(rows, seps, i);
         const struct early_number number = early_number(key.word[0], key.word[1]);
         struct packed_key own;
         const uint32_t part = channel_part(lane, rows, seps, i, key, number, told->places[i], &own);
-        if (LIKELY(part != ODD && key_is_whole(lane->early, key) &&
-                   take_channel(lane, part, number, told->places[i], told->lines[i], &own,
-                                rows->block->day[i], told_sigma(rows->block, i))))
-            bits |= (uint64_t)1 << i;
-        else if ((err = odd_row(lane, CHANNEL, key, told->places[i], diag)) != OK)
-            break;
+        taken |= (uint64_t)(part != ODD && key_is_whole(lane->early, key) &&
+                            take_channel(lane, part, number, told->places[i], told->lines[i], &own,
+                                         rows->block->day[i], told_sigma(rows->block, i)))
+                 << i;
     }
-    *taken = bits;
-    return err;
+    return taken;
+}
+
+static enum err take_local_rows(struct early_lane *lane, const struct tap_rows *rows, struct told_rows *told,
+                                uint64_t *taken, struct diag *diag)
+{
+    if (!TAKE_WIDE(rows, take_local_wide, lane, rows, told, taken))
+        *taken = take_local_plain(lane, rows, told);
+    return odd_rows(lane, LOCAL, rows, told, *taken, diag);
+}
+
+static enum err take_channel_rows(struct early_lane *lane, const struct tap_rows *rows,
+                                  struct told_rows *told, uint64_t *taken, struct diag *diag)
+{
+    if (!TAKE_WIDE(rows, take_channel_wide, lane, rows, told, taken))
+        *taken = take_channel_plain(lane, rows, told);
+    return odd_rows(lane, CHANNEL, rows, told, *taken, diag);
 }
 
 /* A function each, for the registers. */
 typedef enum err tap_side_fn(struct early_lane *lane, const struct tap_rows *rows, struct told_rows *told,
                              uint64_t *taken, struct diag *diag);
 
+/* Newlines before the first row in its block of the file. */
+static __attribute__((noinline)) uint32_t lines_before(const struct tap_rows *rows)
+{
+    const uint32_t at = rows->seps[-1] + 1;
+    uint32_t before = 0;
+    for (uint32_t i = at / TAP_LINES * TAP_LINES; i < at; i++)
+        before += rows->bytes[i] == '\n';
+    return before;
+}
+
 static enum err tap_rows(struct tap *tap, const struct tap_rows *rows, uint64_t *taken, struct diag *diag)
 {
     static tap_side_fn *const sides[2][SIDES] = {{[LOCAL] = tell_local, [CHANNEL] = tell_channel},
                                                  {[LOCAL] = take_local_rows, [CHANNEL] = take_channel_rows}};
     struct early_lane *lane = (struct early_lane *)tap;
-    uint64_t places[PLAIN_BLOCK];
+    uint64_t places[PLAIN_BLOCK + 8];
     uint32_t lines[PLAIN_BLOCK];
     *taken = 0;
     if (UNLIKELY(rows->count == 0 || atomic_load_explicit(&lane->early->is_dead, memory_order_relaxed)))
         return OK;
-    uint32_t at = rows->seps[-1] + 1, block = at / TAP_LINES * TAP_LINES, before = 0;
-    for (uint32_t i = block; i < at; i++)
-        before += rows->bytes[i] == '\n';
-    for (uint32_t i = 0; i < rows->count; i++) {
-        places[i] = rows->place + at;
+    const enum side side = rows->plan->side_flag & RECORD_CHANNEL ? CHANNEL : LOCAL;
+    uint64_t at = rows->place + rows->seps[-1] + 1;
+    uint32_t before = lane->next_lines[side];
+    if (UNLIKELY(at != lane->next_place[side]))
+        before = lines_before(rows);
+    const uint32_t *seps = rows->seps + rows->columns - 1;
+    for (uint32_t i = 0; i < rows->count; i++, seps += rows->columns) {
+        places[i] = at;
         lines[i] = before;
-        at = rows->seps[(i + 1) * rows->columns - 1] + 1;
-        if (at / TAP_LINES * TAP_LINES == block) {
-            before++;
-        } else { /* the newline before it may still lie in the block */
-            block = at / TAP_LINES * TAP_LINES;
-            before = at > block;
-        }
+        const uint64_t next = rows->place + *seps + 1;
+        /* In another block the newline before it may still be the only one. */
+        before = next / TAP_LINES == at / TAP_LINES ? before + 1 : next % TAP_LINES != 0;
+        at = next;
     }
+    places[rows->count] = lane->next_place[side] = at;
+    lane->next_lines[side] = before;
     struct told_rows told;
     told.places = places;
     told.lines = lines;
-    const enum side side = rows->plan->side_flag & RECORD_CHANNEL ? CHANNEL : LOCAL;
     return sides[tap->takes != 0][side](lane, rows, &told, taken, diag);
 }
 
@@ -535,5 +571,6 @@ void early_tap_init(struct early *e, uint32_t number)
         .tap = {.rows = tap_rows, .row = tap_row, .end = tap_end, .plan = &e->match->plan},
         .early = e,
         .number = number,
-        .day = e->days[0]};
+        .day = e->days[0],
+        .next_place = {UINT64_MAX, UINT64_MAX}};
 }

@@ -243,7 +243,8 @@ usual_rows(const struct plain_plan *plan, struct norm_scratch *s, const struct c
                                 .count = usual,
                                 .columns = columns,
                                 .has_cr = has_cr,
-                                .packs = packs.packs};
+                                .packs = packs.packs,
+                                .wide = wide};
         uint64_t gone = 0; /* rows that the index does not get */
         if (UNLIKELY(outbox->door != NULL) && usual && !plan->ids_odd &&
             UNLIKELY((gone = crowd_door_which(outbox->door, block.hash, usual)) != 0)) {
