@@ -182,6 +182,8 @@ enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struc
             mib(p->memory), mib(p->index_bytes), mib(p->sort_bytes * p->threads));
     if (p->counts_bytes)
         fprintf(out, "%.1f MiB for the counts of aggregate.csv,\n  ", mib(p->counts_bytes));
+    if (p->reject_bytes)
+        fprintf(out, "%.1f MiB for lists of rejects,\n  ", mib(p->reject_bytes));
     fprintf(out, "the rest for buffers\n");
     fprintf(out, "what the index will need\n");
     const int is_log = layout.has_fold || other.has_fold;

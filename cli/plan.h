@@ -12,8 +12,8 @@ struct plan {
     const struct job *job;
     struct source *const *sources;
     uint32_t threads, shards, chunk, depth;
-    uint64_t memory, sort_bytes, counts_bytes,
-        index_bytes;                   /* all of it; results; aggregate.csv, 0: not counted; index */
+    uint64_t memory, sort_bytes, counts_bytes, reject_bytes,
+        index_bytes; /* all of it; results; aggregate.csv, 0: not counted; rejects, 0: none are allowed; index */
     uint64_t match_bytes, shelf_bytes; /* of match.csv; 0: it is not asked for */
     struct match_outlook match;        /* plan_print only */
     const char *spill_directory;

@@ -41,7 +41,9 @@ enum {
     COUNTS_SHARE =
         16, /* and of so many for what aggregate.csv counts, where a side is counted by merchants and the like */
     COUNTS_BYTES_MAX = 256 << 20,
-    MATCH_SHARE = 4, /* and of so many for match.csv, where it is asked for */
+    MATCH_SHARE = 4,     /* and of so many for match.csv, where it is asked for */
+    REJECTS_SHARE = 128, /* and of so many for lists of rejects, where there may be any */
+    REJECTS_BYTES_MAX = 8 << 20,
     /* And of so many for rows that meet without the index, with so much memory or more; those who have less want it for the index. */
     MATCH_SHELF_SHARE = 4,
     MATCH_SHELF_MEMORY = 256 << 20
@@ -110,7 +112,7 @@ struct session {
     struct io_context io;
     struct worker_io *report_io;
     uint64_t machine_memory; /* all that there is for this process */
-    uint64_t memory, sort_bytes, match_bytes, shelf_bytes, ids_bytes, counts_bytes, index_bytes;
+    uint64_t memory, sort_bytes, match_bytes, shelf_bytes, ids_bytes, counts_bytes, reject_bytes, index_bytes;
     struct aggregate_share counts; /* of a worker */
     uint32_t cores, threads;
     double began;
@@ -124,6 +126,18 @@ static uint64_t memory_of(const struct options *o, uint64_t machine)
 uint64_t session_memory(const struct options *o)
 {
     return memory_of(o, topology_memory());
+}
+
+static int may_reject(const struct job *job)
+{
+    int may = 0;
+    for (int side = 0; side < SIDES; side++)
+        for (int i = 0; i == 0 || i < job->part_count[side]; i++) {
+            const struct reject_limit *limit =
+                &(job->part_count[side] > 1 ? &job->parts[side][i] : &job->sources[side])->rejects;
+            may |= limit->max_rows > 0 || limit->max_ppm > 0;
+        }
+    return may;
 }
 
 static enum err plan(struct session *s, struct diag *diag)
@@ -164,11 +178,23 @@ static enum err plan(struct session *s, struct diag *diag)
     if (job_counts(s->job, LOCAL) || job_counts(s->job, CHANNEL))
         s->counts_bytes =
             s->memory / COUNTS_SHARE < COUNTS_BYTES_MAX ? s->memory / COUNTS_SHARE : COUNTS_BYTES_MAX;
+    if (o->given[OPTION_ID_max_rejects])
+        for (int side = 0; side < SIDES; side++) {
+            const struct reject_limit limit = {.max_rows = o->max_rejects.count,
+                                               .max_ppm = o->max_rejects.ppm};
+            s->job->sources[side].rejects = limit;
+            for (int i = 0; i < s->job->part_count[side]; i++)
+                s->job->parts[side][i].rejects = limit;
+        }
+    if (may_reject(s->job))
+        s->reject_bytes =
+            s->memory / REJECTS_SHARE < REJECTS_BYTES_MAX ? s->memory / REJECTS_SHARE : REJECTS_BYTES_MAX;
     s->counts.memory =
         s->counts_bytes / (s->threads + 2); /* each worker, and what they add up to takes two */
-    s->index_bytes = o->index_memory ? o->index_memory
-                                     : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads -
-                                           s->match_bytes - s->shelf_bytes - s->ids_bytes - s->counts_bytes;
+    s->index_bytes = o->index_memory
+                         ? o->index_memory
+                         : s->memory - (WORKER_BYTES + s->sort_bytes) * s->threads - s->match_bytes -
+                               s->shelf_bytes - s->ids_bytes - s->counts_bytes - s->reject_bytes;
     /* Sets of keys of the task, and of the one that is read beside it. Half of the memory stays the index's. */
     const uint64_t sets = s->task ? s->task->set_bytes * (1 + (s->task->is_beside != 0)) : 0;
     if (!o->index_memory && sets > s->index_bytes / 2)
@@ -185,11 +211,6 @@ static enum err plan(struct session *s, struct diag *diag)
     s->io.config.backend = o->io && strcmp(o->io, "uring") == 0   ? RING_URING
                            : o->io && strcmp(o->io, "posix") == 0 ? RING_POSIX
                                                                   : RING_AUTO;
-    if (o->given[OPTION_ID_max_rejects])
-        for (int side = 0; side < SIDES; side++) {
-            s->job->sources[side].rejects.max_rows = o->max_rejects.count;
-            s->job->sources[side].rejects.max_ppm = o->max_rejects.ppm;
-        }
     return OK;
 }
 
@@ -210,6 +231,7 @@ static enum err open_sources(struct session *s, struct diag *diag)
                                        .chunk = s->io.config.chunk,
                                        .direct = direct_mode(s->options->direct),
                                        .workers = s->threads,
+                                       .reject_bytes = s->reject_bytes / SIDES,
                                        .carried = s->task ? &s->task->carried[side] : NULL,
                                        .keeps = s->task != NULL};
         if (s->task) {
@@ -289,6 +311,7 @@ static struct plan plan_of(const struct session *s)
                          .memory = s->memory,
                          .sort_bytes = s->sort_bytes,
                          .counts_bytes = s->counts_bytes,
+                         .reject_bytes = s->reject_bytes,
                          .index_bytes = s->index_bytes,
                          .match_bytes = s->match_bytes,
                          .shelf_bytes = s->shelf_bytes,

@@ -97,6 +97,8 @@ struct reject {
     uint8_t side;
 };
 
+typedef enum err reject_take_fn(void *taker, const struct reject *reject, struct diag *diag);
+
 /* A file that a source reads, for the manifest. */
 struct source_file {
     const char *name;         /* as places show it; the source's */
@@ -150,7 +152,7 @@ struct source_ops {
      * while nobody decodes. NULL: the source tells no images. */
     enum err (*recall)(struct source *source, struct worker_io *io, const struct row_ref *refs,
                        uint32_t count, record_take_fn *take, void *taker, struct diag *diag);
-    /* Sorts the rejects and holds them against the limit. Control thread, at the end. */
+    /* Holds the rejects against the limit. Control thread, at the end. */
     enum err (*limit_rejects)(struct source *source, struct worker_io *io, struct diag *diag);
     void (*counts)(const struct source *source, struct source_counts *counts);
     /* Fetches rows of this side, which are sorted by place, and fills rows[i] from refs[i] with memory from
@@ -191,8 +193,8 @@ struct source_ops {
      * file's name in out. Any thread with its own io. */
     size_t (*place_text)(struct source *source, struct worker_io *io, const struct full *row, char *out,
                          size_t room);
-    /* Rejects, sorted by place; valid until close. Control thread. */
-    const struct reject *(*rejects)(struct source *source, uint64_t *count);
+    /* Gives all rejects to `take`, in no order of their own: there may be more than fit in memory. Control thread, after limit_rejects. */
+    enum err (*rejects)(struct source *source, reject_take_fn *take, void *taker, struct diag *diag);
     /* A reject's raw bytes, place and column name. Control thread. */
     enum err (*reject_text)(struct source *source, struct worker_io *io, const struct reject *reject,
                             struct arena *arena, struct span *raw, struct span *place, struct span *column,

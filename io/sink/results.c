@@ -1484,58 +1484,67 @@ enum err results_book_of_run(struct results *s, enum kept book, results_book_fn 
     return merge(s, NULL, BOOK_LISTS + (int)book, book_item, &reading, diag);
 }
 
-/* Rejects are in order already: side, then place. */
+struct rejecting {
+    struct results *s;
+    struct worker_io *io;
+    struct source *source;
+    struct arena arena;
+};
+
+/* A reject as a row of reject.csv, by the control thread's lane. */
+static enum err put_reject(void *taker, const struct reject *reject, struct diag *diag)
+{
+    struct rejecting *const r = taker;
+    struct results_lane *const lane = &r->s->lanes[0];
+    struct span raw, place, column, value;
+    arena_reset(&r->arena);
+    const enum err err =
+        r->source->ops->reject_text(r->source, r->io, reject, &r->arena, &raw, &place, &column, &value, diag);
+    if (err != OK)
+        return err;
+    /* No order but the bytes: two files in another order, or one file cut in two, must give the same
+     * digest. */
+    begin_item(lane);
+    put_word(lane, side_name((enum side)reject->side));
+    put_comma(lane);
+    put_word(lane, reject_name((enum reject_code)reject->code));
+    put_comma(lane);
+    put_cell(lane, column, 0);
+    put_comma(lane);
+    put_cell(lane, value, 0);
+    put_comma(lane);
+    put_cell(lane, raw, 0);
+    put_key(lane, &reject->side, 1);
+    put_key(lane, lane->row, lane->row_used);
+    uint8_t tail[9] = {0};
+    for (int k = 0; k < 8; k++)
+        tail[1 + k] = (uint8_t)(reject->place >> (56 - 8 * k));
+    put_key(lane, tail, 9);
+    size_t keep = lane->row_used;
+    put_comma(lane);
+    put_cell(lane, place, 0);
+    size_t size = lane->row_used - keep;
+    char *at = grow(&lane->place, &lane->place_used, &lane->place_room, size);
+    if (at && !lane->no_memory)
+        memcpy(at, lane->row + keep, size);
+    else
+        lane->no_memory = 1;
+    lane->row_used = keep;
+    return store(r->s, lane, REJECT_FILE, diag);
+}
+
+/* Their order is that of all other rows: what lanes hold is sorted. */
 static enum err write_rejects(struct results *s, struct worker_io *io, struct out_file *f,
                               struct digest *digest, struct diag *diag)
 {
-    struct results_lane *lane = &s->lanes[0];
-    struct arena arena;
-    arena_init(&arena);
+    struct rejecting rejecting = {.s = s, .io = io};
+    arena_init(&rejecting.arena);
     enum err err = OK;
     for (int side = 0; err == OK && side < SIDES; side++) {
-        struct source *source = s->config.sources[side];
-        uint64_t count;
-        const struct reject *rejects = source->ops->rejects(source, &count);
-        for (uint64_t i = 0; err == OK && i < count; i++) {
-            struct span raw, place, column, value;
-            arena_reset(&arena);
-            err = source->ops->reject_text(source, io, &rejects[i], &arena, &raw, &place, &column, &value,
-                                           diag);
-            if (err != OK)
-                break;
-            /* No order but the bytes: two files in another order, or one file cut in two, must give the same
-             * digest. */
-            begin_item(lane);
-            put_word(lane, side_name((enum side)side));
-            put_comma(lane);
-            put_word(lane, reject_name((enum reject_code)rejects[i].code));
-            put_comma(lane);
-            put_cell(lane, column, 0);
-            put_comma(lane);
-            put_cell(lane, value, 0);
-            put_comma(lane);
-            put_cell(lane, raw, 0);
-            uint8_t side_byte = (uint8_t)side;
-            put_key(lane, &side_byte, 1);
-            put_key(lane, lane->row, lane->row_used);
-            uint8_t tail[9] = {0};
-            for (int k = 0; k < 8; k++)
-                tail[1 + k] = (uint8_t)(rejects[i].place >> (56 - 8 * k));
-            put_key(lane, tail, 9);
-            size_t keep = lane->row_used;
-            put_comma(lane);
-            put_cell(lane, place, 0);
-            size_t size = lane->row_used - keep;
-            char *at = grow(&lane->place, &lane->place_used, &lane->place_room, size);
-            if (at && !lane->no_memory)
-                memcpy(at, lane->row + keep, size);
-            else
-                lane->no_memory = 1;
-            lane->row_used = keep;
-            err = store(s, lane, REJECT_FILE, diag);
-        }
+        rejecting.source = s->config.sources[side];
+        err = rejecting.source->ops->rejects(rejecting.source, put_reject, &rejecting, diag);
     }
-    arena_fini(&arena);
+    arena_fini(&rejecting.arena);
     struct writing writing = {f, digest};
     return err == OK ? merge(s, NULL, REJECT_FILE, write_item, &writing, diag) : err;
 }
@@ -1650,9 +1659,9 @@ static int has_second(const struct results *s)
 {
     uint64_t rejects = 0;
     for (int side = 0; side < SIDES; side++) {
-        uint64_t count;
-        s->config.sources[side]->ops->rejects(s->config.sources[side], &count);
-        rejects += count;
+        struct source_counts counts;
+        s->config.sources[side]->ops->counts(s->config.sources[side], &counts);
+        rejects += counts.rejects;
     }
     return s->config.lanes > 1 && !s->config.keep && !s->sleepers && !s->match && rejects == 0 &&
            results_spilled_bytes(s) == 0;

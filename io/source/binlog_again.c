@@ -411,21 +411,27 @@ enum err binlog_late_reject(struct source *source, struct worker_io *io, const s
                             .column = bad_cell >= 0 ? (uint16_t)wanted[bad_cell] : 0xFFFF,
                             .code = (uint8_t)code,
                             .side = (uint8_t)s->config.side};
-    return reject_list_add(&s->rejects, &reject, NULL, 0, diag);
+    const struct reject_limit *const limit =
+        &s->spec->rejects; /* a share of the rows is known at the end only */
+    return reject_list_add(&s->rejects, &reject, &s->reject_count,
+                           limit->max_ppm ? UINT64_MAX : limit->max_rows, diag);
 }
 
 enum err binlog_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag)
 {
     (void)io;
     struct binlog_source *s = of(source);
-    reject_list_sort(&s->rejects);
     uint64_t limit = s->spec->rejects.max_rows;
     if (s->spec->rejects.max_ppm)
         limit = (uint64_t)((unsigned __int128)s->rows * s->spec->rejects.max_ppm / 1000000u);
-    if (s->rejects.count <= limit)
+    if (s->rejects.total <= limit)
         return reject_list_check(&s->rejects, diag);
-    for (uint64_t i = 0; i < s->rejects.count && i < REJECTS_SHOWN; i++) {
-        const struct reject *reject = &s->rejects.items[i];
+    struct reject_firsts first;
+    const enum err err = reject_list_first(&s->rejects, 0, UINT64_MAX, &first, diag);
+    if (err != OK)
+        return err;
+    for (uint32_t i = 0; i < first.count; i++) {
+        const struct reject *reject = &first.items[i];
         char text[1024];
         binlog_place_of(s, reject->place, reject->back_event, reject->row_index, text, sizeof text);
         reject_show((enum reject_code)reject->code, text, NULL, NULL);
@@ -433,7 +439,7 @@ enum err binlog_limit_rejects(struct source *source, struct worker_io *io, struc
     return diag_set(diag, ERR_INPUT, "rejects",
                     "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
                     "%s.%s: the last image of %llu rows cannot be read as a record; %llu are allowed",
-                    s->columns.watch.database, s->columns.watch.table, (unsigned long long)s->rejects.count,
+                    s->columns.watch.database, s->columns.watch.table, (unsigned long long)s->rejects.total,
                     (unsigned long long)limit);
 }
 
@@ -467,10 +473,9 @@ enum err binlog_recall(struct source *source, struct worker_io *io, const struct
     return err;
 }
 
-const struct reject *binlog_rejects(struct source *source, uint64_t *count)
+enum err binlog_rejects(struct source *source, reject_take_fn *take, void *taker, struct diag *diag)
 {
-    *count = of(source)->rejects.count;
-    return of(source)->rejects.items;
+    return reject_list_each(&of(source)->rejects, take, taker, diag);
 }
 
 /* A row as text: name=value of its columns, the first kilobyte of each. */

@@ -102,6 +102,7 @@ struct binlog_source {
     uint64_t since;         /* changes from this place on are new */
     struct log_steps steps; /* under `lock` */
     struct reject_list rejects;
+    uint64_t reject_count; /* under the list's lock */
     _Atomic uint64_t rows, records;
     /* images in part */
     int folds; /* 0: they stop (inspect, and a source that folds for another) */
@@ -181,7 +182,7 @@ enum err binlog_late_reject(struct source *source, struct worker_io *io, const s
 enum err binlog_recall(struct source *source, struct worker_io *io, const struct row_ref *refs,
                        uint32_t count, record_take_fn *take, void *taker, struct diag *diag);
 enum err binlog_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag);
-const struct reject *binlog_rejects(struct source *source, uint64_t *count);
+enum err binlog_rejects(struct source *source, reject_take_fn *take, void *taker, struct diag *diag);
 enum { BINLOG_ROW_TEXT = 8192 };
 /* A row as text; its size. */
 size_t binlog_row_text(const struct binlog_table *table, const struct cell *image,

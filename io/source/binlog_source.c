@@ -201,6 +201,7 @@ enum err binlog_open_again(struct source **out, const struct binlog_source *lend
 static enum err binlog_begin(struct source *source, const char *folder, struct diag *diag)
 {
     struct binlog_source *s = of(source);
+    reject_list_bound(&s->rejects, s->config.reject_bytes, folder);
     enum err err = file_set_begin(&s->set, folder, s->config.workers, diag);
     if (err == OK)
         err = file_set_settle(&s->set, diag);

@@ -144,27 +144,23 @@ enum err csv_finish(struct source *source, struct worker_io *io, struct diag *di
 enum err csv_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag)
 {
     struct csv_source *s = csv_source_of(source);
-    reject_list_sort(&s->rejects);
     /* The limit holds for each file. */
-    enum err err = OK;
-    uint64_t first = 0;
     for (uint32_t i = 0; i < s->set.count; i++) {
-        struct csv_file *file = &s->files[i];
-        uint64_t end = s->set.files[i].base + s->set.files[i].size, count = file->reject_count, at = first;
-        while (at < s->rejects.count && s->rejects.items[at].place < end)
-            at++;
-        uint64_t limit = rejects_allowed(s, file);
-        if (count > limit) {
-            for (uint64_t k = first; err == OK && k < at && k < first + REJECTS_SHOWN; k++) {
-                err = csv_show_reject(s, io, &s->rejects.items[k], diag);
-            }
-            return diag_set(diag, ERR_INPUT, "rejects",
-                            "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
-                            "%s: %llu of %llu rows cannot be read as records; %llu are allowed",
-                            s->set.files[i].path, (unsigned long long)count, (unsigned long long)file->rows,
-                            (unsigned long long)limit);
-        }
-        first = at;
+        const struct input_file *input = &s->set.files[i];
+        const uint64_t count = s->files[i].reject_count, limit = rejects_allowed(s, &s->files[i]);
+        if (count <= limit)
+            continue;
+        struct reject_firsts first;
+        enum err err = reject_list_first(&s->rejects, input->base, input->base + input->size, &first, diag);
+        if (err != OK)
+            return err;
+        for (uint32_t k = 0; err == OK && k < first.count; k++)
+            err = csv_show_reject(s, io, &first.items[k], diag);
+        return diag_set(diag, ERR_INPUT, "rejects",
+                        "look at the rows above; allow some with --max-rejects=N or `rejects: {max: N}`",
+                        "%s: %llu of %llu rows cannot be read as records; %llu are allowed", input->path,
+                        (unsigned long long)count, (unsigned long long)s->files[i].rows,
+                        (unsigned long long)limit);
     }
     return reject_list_check(&s->rejects, diag);
 }

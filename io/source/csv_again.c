@@ -678,6 +678,17 @@ size_t csv_place_text(struct source *source, struct worker_io *io, const struct 
 
 /* ---- all rows in order ---- */
 
+struct showing {
+    struct csv_source *s;
+    struct worker_io *io;
+};
+
+static enum err show_stray(void *taker, const struct reject *reject, struct diag *diag)
+{
+    const struct showing *const showing = taker;
+    return csv_show_reject(showing->s, showing->io, reject, diag);
+}
+
 enum err csv_scan_all(struct source *source, struct worker_io *io,
                       enum err (*row_fn)(void *context, const struct full *full, struct diag *diag),
                       void *context, struct diag *diag)
@@ -761,7 +772,8 @@ enum err csv_scan_all(struct source *source, struct worker_io *io,
     arena_fini(&arena);
     if (err == OK && s->spec->bill)
         err = csv_check_bills(s, io, diag);
-    for (uint32_t i = 0; err == OK && s->spec->bill && !s->config.quiet && i < s->rejects.count; i++)
-        err = csv_show_reject(s, io, &s->rejects.items[i], diag);
-    return err;
+    struct showing showing = {s, io};
+    return err == OK && s->spec->bill && !s->config.quiet
+               ? reject_list_each(&s->rejects, show_stray, &showing, diag)
+               : err;
 }

@@ -106,6 +106,7 @@ static uint64_t csv_size(const struct source *source)
 static enum err csv_begin(struct source *source, const char *folder, struct diag *diag)
 {
     struct csv_source *s = csv_source_of(source);
+    reject_list_bound(&s->rejects, s->config.reject_bytes, folder);
     return file_set_begin(&s->set, folder, s->config.workers, diag);
 }
 
@@ -191,10 +192,9 @@ static void csv_counts(const struct source *source, struct source_counts *counts
     }
 }
 
-static const struct reject *csv_rejects(struct source *source, uint64_t *count)
+static enum err csv_rejects(struct source *source, reject_take_fn *take, void *taker, struct diag *diag)
 {
-    *count = csv_source_of(source)->rejects.count;
-    return csv_source_of(source)->rejects.items;
+    return reject_list_each(&csv_source_of(source)->rejects, take, taker, diag);
 }
 
 static int csv_file(const struct source *source, uint32_t index, struct source_file *file)

@@ -57,7 +57,6 @@ struct parts_source {
     struct source_config config;
     struct part *parts;
     struct order_currencies *orders;
-    struct reject *rejects; /* of all parts, in order of place */
 };
 
 static struct parts_source *of(const struct source *source)
@@ -95,7 +94,6 @@ static void parts_close(struct source *source)
         mem_give(s->parts[i].carry);
     }
     mem_give(s->parts);
-    mem_give(s->rejects);
     text_fini(&s->begins);
     order_currencies_close(s->orders);
     mem_give(s);
@@ -107,6 +105,7 @@ static enum err open_part(struct parts_source *s, uint32_t index, struct diag *d
     struct source_config config = s->config;
     config.shared = &part->shared;
     config.carried = NULL;
+    config.reject_bytes /= s->own ? s->own : 1;
     if (index < s->own && s->own > 1) {
         config.place_bits = (uint8_t)s->bits;
         config.logs = s->logs;
@@ -449,7 +448,6 @@ static enum err parts_recall(struct source *source, struct worker_io *io, const 
 static enum err parts_limit_rejects(struct source *source, struct worker_io *io, struct diag *diag)
 {
     struct parts_source *s = of(source);
-    uint64_t count = 0, done = 0, n;
     enum err err = OK;
     for (uint32_t i = s->own; err == OK && i < s->count; i++) {
         struct source_counts carried = {0};
@@ -465,20 +463,6 @@ static enum err parts_limit_rejects(struct source *source, struct worker_io *io,
     }
     for (uint32_t i = 0; err == OK && i < s->own; i++)
         err = s->parts[i].source->ops->limit_rejects(s->parts[i].source, io, diag);
-    for (uint32_t i = 0; err == OK && i < s->own; i++) {
-        s->parts[i].source->ops->rejects(s->parts[i].source, &n);
-        count += n;
-    }
-    mem_give(s->rejects);
-    s->rejects = mem_take((count + 1) * sizeof *s->rejects);
-    if (err == OK && !s->rejects)
-        err = mem_fail(diag, count * sizeof *s->rejects, "rejects");
-    for (uint32_t i = 0; err == OK && i < s->own; i++) {
-        const struct reject *items = s->parts[i].source->ops->rejects(s->parts[i].source, &n);
-        if (n)
-            memcpy(s->rejects + done, items, n * sizeof *items);
-        done += n;
-    }
     return err;
 }
 
@@ -565,16 +549,13 @@ static size_t parts_place_text(struct source *source, struct worker_io *io, cons
     return part->ops->place_text(part, io, row, out, room);
 }
 
-static const struct reject *parts_rejects(struct source *source, uint64_t *count)
+static enum err parts_rejects(struct source *source, reject_take_fn *take, void *taker, struct diag *diag)
 {
     struct parts_source *s = of(source);
-    *count = 0;
-    for (uint32_t i = 0; s->rejects && i < s->own; i++) {
-        uint64_t n;
-        s->parts[i].source->ops->rejects(s->parts[i].source, &n);
-        *count += n;
-    }
-    return s->rejects;
+    enum err err = OK;
+    for (uint32_t i = 0; err == OK && i < s->own; i++)
+        err = s->parts[i].source->ops->rejects(s->parts[i].source, take, taker, diag);
+    return err;
 }
 
 static enum err parts_reject_text(struct source *source, struct worker_io *io, const struct reject *reject,

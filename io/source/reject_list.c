@@ -2,21 +2,34 @@
 #include "io/source/reject_list.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "io/ring/sys.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { KEPT_PAST_LIMIT = 4096 };
+enum { FIRST_ROOM = 64, READ_AT_ONCE = 256 };
 
 void reject_list_init(struct reject_list *list)
 {
     memset(list, 0, sizeof *list);
+    list->fd = -1;
     pthread_mutex_init(&list->lock, NULL);
 }
 
 void reject_list_fini(struct reject_list *list)
 {
     mem_give(list->items);
+    if (list->fd >= 0)
+        sys_close(list->fd);
     pthread_mutex_destroy(&list->lock);
+}
+
+void reject_list_bound(struct reject_list *list, size_t memory, const char *folder)
+{
+    list->folder = folder;
+    list->count_max = memory ? FIRST_ROOM : 0;
+    while (list->count_max && list->count_max * 2 * sizeof *list->items <= memory) /* its room doubles */
+        list->count_max *= 2;
 }
 
 static int by_place(const void *a, const void *b)
@@ -25,10 +38,41 @@ static int by_place(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-void reject_list_sort(struct reject_list *list)
+static void sort(struct reject_list *list)
 {
     if (list->count)
         qsort(list->items, list->count, sizeof *list->items, by_place);
+}
+
+static void firsts_put(struct reject_firsts *firsts, const struct reject *reject)
+{
+    uint32_t at = firsts->count;
+    while (at && firsts->items[at - 1].place > reject->place)
+        at--;
+    if (at == REJECTS_SHOWN)
+        return;
+    firsts->count += firsts->count < REJECTS_SHOWN;
+    memmove(firsts->items + at + 1, firsts->items + at, (firsts->count - at - 1) * sizeof *reject);
+    firsts->items[at] = *reject;
+}
+
+static enum err set_aside(struct reject_list *list, struct diag *diag)
+{
+    const size_t size = list->count * sizeof *list->items;
+    sort(list);
+    if (list->fd < 0)
+        list->fd = sys_open_unnamed(list->folder);
+    if (list->fd < 0)
+        return diag_set_errno(diag, -list->fd, "rejects.open",
+                              "%s: cannot make a file for rejects that do not fit in memory", list->folder);
+    const int error = sys_pwrite_full(list->fd, list->items, size, list->set_aside * sizeof *list->items);
+    if (error)
+        return diag_set_errno(diag, -error, "rejects.write",
+                              "%s: cannot set aside %zu bytes of rejects that do not fit in memory",
+                              list->folder, size);
+    list->set_aside += list->count;
+    list->count = 0;
+    return OK;
 }
 
 enum err reject_list_add(struct reject_list *list, const struct reject *reject, uint64_t *in_file,
@@ -37,25 +81,73 @@ enum err reject_list_add(struct reject_list *list, const struct reject *reject, 
     enum err err = OK;
     pthread_mutex_lock(&list->lock);
     list->total++;
-    list->past_limit |= in_file && ++*in_file > limit;
-    if (list->past_limit && list->count >= 2 * KEPT_PAST_LIMIT) {
-        reject_list_sort(list);
-        list->count = KEPT_PAST_LIMIT;
+    if (++*in_file > limit) {
+        firsts_put(&list->later, reject);
+    } else {
+        if (list->count_max && list->count == list->count_max)
+            err = set_aside(list, diag);
+        if (err == OK)
+            err = mem_list_more(&list->items, list->count, &list->room, FIRST_ROOM, "the list of rejects",
+                                diag);
+        if (err == OK)
+            list->items[list->count++] = *reject;
     }
-    err = mem_list_more(&list->items, list->count, &list->room, 64, "the list of rejects", diag);
-    if (err == OK)
-        list->items[list->count++] = *reject;
     pthread_mutex_unlock(&list->lock);
     return err;
 }
 
+enum err reject_list_each(struct reject_list *list, reject_take_fn *take, void *taker, struct diag *diag)
+{
+    struct reject items[READ_AT_ONCE];
+    enum err err = OK;
+    for (uint64_t at = 0; err == OK && at < list->set_aside;) {
+        const uint64_t left = list->set_aside - at, n = left < READ_AT_ONCE ? left : READ_AT_ONCE;
+        const ssize_t got = sys_pread_full(list->fd, items, n * sizeof *items, at * sizeof *items);
+        if (got != (ssize_t)(n * sizeof *items))
+            return diag_set_errno(diag, got < 0 ? (int)-got : EIO, "rejects.read",
+                                  "%s: cannot read back rejects that did not fit in memory", list->folder);
+        for (uint64_t i = 0; err == OK && i < n; i++)
+            err = take(taker, &items[i], diag);
+        at += n;
+    }
+    sort(list);
+    for (uint64_t i = 0; err == OK && i < list->count; i++)
+        err = take(taker, &list->items[i], diag);
+    return err;
+}
+
+struct range {
+    uint64_t begin, end;
+    struct reject_firsts *out;
+};
+
+static enum err take_first(void *taker, const struct reject *reject, struct diag *diag)
+{
+    const struct range *const range = taker;
+    (void)diag;
+    if (reject->place >= range->begin && reject->place < range->end)
+        firsts_put(range->out, reject);
+    return OK;
+}
+
+enum err reject_list_first(struct reject_list *list, uint64_t begin, uint64_t end, struct reject_firsts *out,
+                           struct diag *diag)
+{
+    struct range range = {begin, end, out};
+    out->count = 0;
+    for (uint32_t i = 0; i < list->later.count; i++)
+        take_first(&range, &list->later.items[i], diag);
+    return reject_list_each(list, take_first, &range, diag);
+}
+
 enum err reject_list_check(const struct reject_list *list, struct diag *diag)
 {
-    if (list->count == list->total)
+    const uint64_t kept = list->set_aside + list->count;
+    if (kept == list->total)
         return OK;
     return diag_set(diag, ERR_BUG, "invariant.rejects", "please report this with the files",
                     "%llu rejects were met, %llu are kept", (unsigned long long)list->total,
-                    (unsigned long long)list->count);
+                    (unsigned long long)kept);
 }
 
 /* What a row should have had. */

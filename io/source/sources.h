@@ -11,6 +11,7 @@ struct source_config {
     uint16_t date;  /* --date, or DAY_NONE */
     uint32_t chunk; /* bytes a worker decodes at a time */
     uint32_t workers;
+    size_t reject_bytes;                  /* memory for the list of rejects; 0: as much as it takes */
     int direct;                           /* enum direct_mode */
     int quiet;                            /* scan does not show rejects; counts has their number */
     int raws;                             /* scan gives the text of an image, too (struct full, raw) */

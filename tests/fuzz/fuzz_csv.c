@@ -373,6 +373,17 @@ static void fetch_run(struct source *source, struct worker_io *io, const struct 
     free(rows);
 }
 
+static enum err see_reject(void *taker, const struct reject *reject, struct diag *diag)
+{
+    struct row_seen *row = row_add(taker);
+    (void)diag;
+    row->place = reject->place;
+    row->size = reject->size;
+    row->column = reject->column;
+    row->code = (enum reject_code)reject->code;
+    return OK;
+}
+
 static void try_source(const struct csv_dialect *dialect, const uint8_t *bytes, const struct rows_seen *want,
                        const char *path, uint32_t chunk, struct worker_io *io)
 {
@@ -413,16 +424,10 @@ static void try_source(const struct csv_dialect *dialect, const uint8_t *bytes, 
     MUST((err == ERR_INPUT) == want->refused, "chunk %u: err %d (%s), the plain walk says %s", chunk,
          (int)err, diag.what, want->refused ? "refused" : "fine");
     if (err == OK) {
-        uint64_t reject_count;
-        const struct reject *rejects = source->ops->rejects(source, &reject_count);
         size_t record_count = seen.count;
-        for (uint64_t i = 0; i < reject_count; i++) {
-            struct row_seen *row = row_add(&seen);
-            row->place = rejects[i].place;
-            row->size = rejects[i].size;
-            row->column = rejects[i].column;
-            row->code = (enum reject_code)rejects[i].code;
-        }
+        err = source->ops->rejects(source, see_reject, &seen, &diag);
+        MUST(err == OK, "chunk %u: err %d (%s)", chunk, (int)err, diag.what);
+        const size_t reject_count = seen.count - record_count;
         qsort(seen.rows, seen.count, sizeof *seen.rows, by_place);
         struct source_counts counts;
         source->ops->counts(source, &counts);
@@ -460,11 +465,14 @@ static void try_source(const struct csv_dialect *dialect, const uint8_t *bytes, 
                 err = source->ops->fetch(source, io, &ref, &full, 1, &arena, &diag);
                 MUST(err == OK && full.amount_micro == a->amount, "chunk %u: %s", chunk, diag.what);
             } else {
+                const struct reject reject = {.place = a->place,
+                                              .size = a->size,
+                                              .column = (uint16_t)a->column,
+                                              .code = (uint8_t)a->code};
                 struct span raw, place, column, value;
-                err = source->ops->reject_text(source, io, &rejects[0], &arena, &raw, &place, &column, &value,
+                err = source->ops->reject_text(source, io, &reject, &arena, &raw, &place, &column, &value,
                                                &diag);
-                MUST(err == OK && raw.size == rejects[0].size &&
-                         memcmp(raw.data, bytes + rejects[0].place, raw.size) == 0,
+                MUST(err == OK && raw.size == a->size && memcmp(raw.data, bytes + a->place, raw.size) == 0,
                      "chunk %u: %s", chunk, diag.what);
             }
             arena_fini(&arena);
