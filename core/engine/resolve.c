@@ -717,7 +717,14 @@ struct ref_list {
     uint32_t most; /* above this, crowds are looked for; it grows when there are none */
     uint32_t crowds[REF_LIST_CROWDS], crowd_count;
     int splits;
+    uint32_t part, parts; /* of a partition that is read part by part: which of how many */
 };
+
+/* The partition is the hash's low bits. */
+static uint32_t part_of(const struct ref_list *list, uint32_t key_hash)
+{
+    return (uint32_t)((uint64_t)(key_hash * 0x9E3779B1u) * list->parts >> 32);
+}
 
 static int is_crowd(const struct ref_list *list, uint32_t key_hash)
 {
@@ -756,6 +763,8 @@ static enum err take_refs(void *context, const void *bytes, uint32_t size, struc
     const struct row_ref *refs = bytes;
     enum err err = OK;
     for (uint32_t i = 0; err == OK && i < size / sizeof *refs; i++) {
+        if (list->parts > 1 && part_of(list, refs[i].key_hash) != list->part)
+            continue;
         if (list->splits && list->count >= list->most)
             err = shed(list);
         if (err == OK && list->crowd_count && is_crowd(list, refs[i].key_hash)) {
@@ -769,21 +778,39 @@ static enum err take_refs(void *context, const void *bytes, uint32_t size, struc
     return err;
 }
 
+/* In how many parts a partition is read, so that the references of one are a share of a worker's memory. Each part reads all of the partition, which
+ * is little beside the rows that are fetched for it. */
+static uint32_t later_parts(const struct run *run, int pass, uint32_t partition)
+{
+    enum { SHARE = 16, LEAST = 256 };
+    const uint64_t fit = run->config->memory / run->config->workers / SHARE / sizeof(struct row_ref);
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < run->worker_count; i++)
+        if (run->workers[i].later[pass])
+            count += run->workers[i].later[pass]->ops->size(run->workers[i].later[pass], partition) /
+                     sizeof(struct row_ref);
+    return (uint32_t)(count / (fit > LEAST ? fit : LEAST)) + 1;
+}
+
 /* Takes from all workers the records of one partition of a later pass. */
 static enum err later_pass(struct worker *w, int pass, uint32_t partition)
 {
     struct run *run = w->run;
     struct ref_list list = {.worker = w,
-                            .most = crowd_rows(run->config) * 8,
-                            .splits = pass < run->config->job->match.key_count && crowd_splits(run->config)};
+                            .splits = pass < run->config->job->match.key_count && crowd_splits(run->config),
+                            .parts = later_parts(run, pass, partition)};
     enum err err = OK;
-    for (uint32_t i = 0; err == OK && i < run->worker_count; i++) {
-        const struct spool *spool = run->workers[i].later[pass];
-        if (spool)
-            err = spool->ops->read(spool, w->spill, partition, take_refs, &list, &w->diag);
+    for (; err == OK && list.part < list.parts; list.part++) {
+        list.count = list.crowd_count = 0;
+        list.most = crowd_rows(run->config) * 8;
+        for (uint32_t i = 0; err == OK && i < run->worker_count; i++) {
+            const struct spool *spool = run->workers[i].later[pass];
+            if (spool)
+                err = spool->ops->read(spool, w->spill, partition, take_refs, &list, &w->diag);
+        }
+        if (err == OK)
+            err = judge_slices(w, list.refs, list.count, pass);
     }
-    if (err == OK)
-        err = judge_slices(w, list.refs, list.count, pass);
     mem_give(list.refs);
     return err;
 }
