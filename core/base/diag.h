@@ -16,7 +16,7 @@ struct diag {
     enum err err;
     char code[40];   /* "csv.header": room and matter; stable, for machines */
     char what[1400]; /* where and what: "bill.csv: line 3, byte 200: ..." */
-    char did[200];   /* what the program did about it; may be empty */
+    char did[400];   /* what the program did about it; may be empty */
     char hint[400];  /* what to do; may be empty */
 };
 

@@ -2,6 +2,7 @@
 #include "io/filter/unpack.h"
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "io/ring/disk.h"
 #include "io/ring/sys.h"
 #include <errno.h>
 #include <pthread.h>
@@ -173,10 +174,12 @@ static enum err unpack_all(struct unpack_crew *crew, struct unpack *u, uint8_t *
         }
         int error = sys_pwrite_full(u->fd, piece, size, at);
         if (error) {
-            err = diag_set_errno(
-                diag, -error, "unpack.write",
-                "%s: cannot keep its unpacked bytes beside the results (%zu bytes at byte %llu)",
-                u->config.path, size, (unsigned long long)at);
+            char place[32];
+            snprintf(place, sizeof place, "/proc/self/fd/%d", u->fd);
+            err =
+                disk_failed(diag, -error, "unpack.write", place,
+                            "%s: cannot keep its unpacked bytes beside the results (%zu bytes at byte %llu)",
+                            u->config.path, size, (unsigned long long)at);
             break;
         }
         at += size;
@@ -228,6 +231,7 @@ enum err unpack_crew_start(struct unpack_crew **out, struct unpack **list, uint3
         struct unpack *u = list[i];
         unpack_forget_head(u);
         u->fd = sys_open_unnamed(folder);
+        disk_is_for(u->fd, DISK_UNPACKED);
         if (u->fd < 0)
             err =
                 diag_set_errno(diag, -u->fd, "unpack.open",

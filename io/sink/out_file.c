@@ -1,21 +1,17 @@
 /* io/sink/out_file.c: see out_file.h */
 #include "io/sink/out_file.h"
 #include "core/base/mem.h"
+#include "io/ring/disk.h"
 #include "io/ring/sys.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/statvfs.h>
 
 enum { PAGE = 4096, RESERVE_MIN = 4 << 20, RESERVE_MAX = 256 << 20 };
 
 enum err out_write_failed(struct diag *diag, int error, const char *code, const char *path, size_t wanted)
 {
-    struct statvfs fs;
-    if ((error == ENOSPC || error == EDQUOT) && statvfs(path, &fs) == 0)
-        return diag_set_errno(diag, error, code, "%s: cannot write %zu bytes, %llu are free there", path,
-                              wanted, (unsigned long long)fs.f_bavail * fs.f_frsize);
-    return diag_set_errno(diag, error, code, "%s: cannot write %zu bytes", path, wanted);
+    return disk_failed(diag, error, code, path, "%s: cannot write %zu bytes", path, wanted);
 }
 
 enum err out_open(struct out_file *f, enum ring_backend backend, unsigned blocks, struct diag *diag)

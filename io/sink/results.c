@@ -6,6 +6,7 @@
 #include "core/config/carry.h"
 #include "core/model/currency.h"
 #include "core/rules/verdict.h"
+#include "io/ring/disk.h"
 #include "io/ring/sys.h"
 #include "io/sink/cell_text.h"
 #include "io/sink/digest.h"
@@ -366,7 +367,7 @@ static void sort_lane(struct lane_class *c)
 static enum err spill(struct results *s, struct results_lane *lane, struct lane_class *c, struct diag *diag)
 {
     if (lane->spill_fd < 0) {
-        lane->spill_fd = sys_open_unnamed(stage_path(s->stage));
+        disk_is_for(lane->spill_fd = sys_open_unnamed(stage_path(s->stage)), DISK_SORTED);
         if (lane->spill_fd < 0)
             return diag_set_errno(diag, -lane->spill_fd, "out.spill", "%s: cannot make a temporary file",
                                   stage_path(s->stage));

@@ -2,12 +2,12 @@
 #include "io/sink/tank.h"
 #include "core/base/check.h"
 #include "core/base/mem.h"
+#include "io/ring/disk.h"
 #include "io/ring/sys.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 enum {
     PAGE = 4096,
@@ -134,19 +134,11 @@ void tank_close(struct tank *t)
     mem_give(t);
 }
 
-/* A full disk: what is there already, what is free. The rest of the run wants an unknown number of blocks more. */
 static enum err write_failed(const struct tank *t, int error, struct diag *diag)
 {
-    struct statvfs fs;
-    if ((error == ENOSPC || error == EDQUOT) && statvfs(t->directory, &fs) == 0)
-        return diag_set_errno(
-            diag, error, "out.spill",
-            "%s: cannot write %llu bytes to a temporary file (%llu set aside already, %llu bytes are free)",
-            t->directory, (unsigned long long)t->group * t->block,
-            (unsigned long long)(atomic_load(&t->next_slot) * t->block),
-            (unsigned long long)fs.f_bavail * fs.f_frsize);
-    return diag_set_errno(diag, error, "out.spill", "%s: cannot write %u bytes to a temporary file",
-                          t->directory, t->block);
+    return disk_failed(diag, error, "out.spill", t->directory,
+                       "%s: cannot write %llu bytes to a temporary file", t->directory,
+                       (unsigned long long)t->group * t->block);
 }
 
 /* Opens the file when the first block wants it, and reserves room for `slot`. */
@@ -161,6 +153,7 @@ static enum err make_room(struct tank *t, uint64_t slot, struct diag *diag)
             err = diag_set_errno(diag, -fd, "out.spill", "%s: cannot make a temporary file", t->directory);
         else
             sys_direct(fd, 1); /* tmpfs and others refuse: then through the page cache */
+        disk_is_for(fd, DISK_ROWS);
         atomic_store(&t->fd, fd < 0 ? -1 : fd);
     }
     /* As much again as is written, so that a small file asks for little. Where there is not as much room, the

@@ -2,6 +2,7 @@
 #include "io/source/reject_list.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "io/ring/disk.h"
 #include "io/ring/sys.h"
 #include <errno.h>
 #include <stdio.h>
@@ -61,15 +62,15 @@ static enum err set_aside(struct reject_list *list, struct diag *diag)
     const size_t size = list->count * sizeof *list->items;
     sort(list);
     if (list->fd < 0)
-        list->fd = sys_open_unnamed(list->folder);
+        disk_is_for(list->fd = sys_open_unnamed(list->folder), DISK_RECORDS);
     if (list->fd < 0)
         return diag_set_errno(diag, -list->fd, "rejects.open",
                               "%s: cannot make a file for rejects that do not fit in memory", list->folder);
     const int error = sys_pwrite_full(list->fd, list->items, size, list->set_aside * sizeof *list->items);
     if (error)
-        return diag_set_errno(diag, -error, "rejects.write",
-                              "%s: cannot set aside %zu bytes of rejects that do not fit in memory",
-                              list->folder, size);
+        return disk_failed(diag, -error, "rejects.write", list->folder,
+                           "%s: cannot set aside %zu bytes of rejects that do not fit in memory",
+                           list->folder, size);
     list->set_aside += list->count;
     list->count = 0;
     return OK;

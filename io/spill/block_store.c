@@ -1,10 +1,10 @@
 /* io/spill/block_store.c: see block_store.h */
 #include "io/spill/block_store.h"
 #include "core/base/mem.h"
+#include "io/ring/disk.h"
 #include "io/ring/sys.h"
 #include <errno.h>
 #include <pthread.h>
-#include <sys/statvfs.h>
 
 struct block_store {
     struct aggregate_store store; /* first */
@@ -19,7 +19,7 @@ static enum err store_put(struct aggregate_store *store, uint64_t offset, const 
     struct block_store *s = (struct block_store *)store;
     pthread_mutex_lock(&s->lock);
     if (s->fd < 0)
-        s->fd = sys_open_unnamed(s->directory);
+        disk_is_for(s->fd = sys_open_unnamed(s->directory), DISK_RECORDS);
     const int fd = s->fd;
     pthread_mutex_unlock(&s->lock);
     if (fd < 0)
@@ -28,13 +28,10 @@ static enum err store_put(struct aggregate_store *store, uint64_t offset, const 
     const int error = sys_pwrite_full(fd, bytes, size, offset);
     if (!error)
         return OK;
-    struct statvfs fs;
-    const uint64_t free_bytes = statvfs(s->directory, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
-    return diag_set_errno(diag, -error, "counts.write",
-                          "%s: cannot set aside %zu bytes of counts for aggregate.csv that do not fit in "
-                          "memory (%llu set aside "
-                          "already, %llu bytes are free)",
-                          s->directory, size, (unsigned long long)offset, (unsigned long long)free_bytes);
+    return disk_failed(diag, -error, "counts.write", s->directory,
+                       "%s: cannot set aside %zu bytes of counts for aggregate.csv that do not fit in memory "
+                       "(%llu set aside already)",
+                       s->directory, size, (unsigned long long)offset);
 }
 
 static enum err store_get(struct aggregate_store *store, uint64_t offset, void *bytes, size_t size,

@@ -3,9 +3,9 @@
 #include "core/base/mem.h"
 #include "core/base/topology.h"
 #include "core/model/frame.h"
+#include "io/ring/disk.h"
 #include "io/ring/sys.h"
 #include <errno.h>
-#include <sys/statvfs.h>
 
 enum {
     SEGMENT_SMALL = 16 * 1024, /* what a spool takes at once */
@@ -133,6 +133,7 @@ static enum err need_file(struct host *host, struct diag *diag)
                               host->config.directory);
     if (!host->is_cached)
         sys_direct(fd, 1); /* where it is refused, the page cache is written through */
+    disk_is_for(fd, DISK_RECORDS);
     host->fd = fd;
     return OK;
 }
@@ -161,12 +162,6 @@ static enum err leave_cache(struct host *host, struct diag *diag)
     return need_ring(host, diag);
 }
 
-static uint64_t free_there(const struct host *host)
-{
-    struct statvfs fs;
-    return statvfs(host->config.directory, &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
-}
-
 /* Space for `bytes` more, before they are written. */
 static enum err reserve(struct host *host, uint64_t bytes, struct diag *diag)
 {
@@ -184,11 +179,9 @@ static enum err reserve(struct host *host, uint64_t bytes, struct diag *diag)
             error = sys_reserve(host->fd, host->reserved, more);
         }
         if (error)
-            return diag_set_errno(diag, -error, "spill.write",
-                                  "%s: cannot set aside %llu bytes that do not fit in memory (%llu set aside "
-                                  "already, %llu bytes are free)",
-                                  host->config.directory, (unsigned long long)more,
-                                  (unsigned long long)host->end, (unsigned long long)free_there(host));
+            return disk_failed(diag, -error, "spill.write", host->config.directory,
+                               "%s: cannot set aside %llu bytes that do not fit in memory",
+                               host->config.directory, (unsigned long long)more);
         host->reserved += more;
     }
     return OK;
@@ -209,13 +202,9 @@ static void frame_free(struct frames *spool, struct frame *frame)
 
 static enum err write_failed(const struct host *host, int error, uint64_t bytes, struct diag *diag)
 {
-    if (error == ENOSPC || error == EDQUOT)
-        return diag_set_errno(diag, error, "spill.write",
-                              "%s: cannot write %llu bytes that do not fit in memory, %llu are free there",
-                              host->config.directory, (unsigned long long)bytes,
-                              (unsigned long long)free_there(host));
-    return diag_set_errno(diag, error, "spill.write", "%s: cannot write %llu bytes that do not fit in memory",
-                          host->config.directory, (unsigned long long)bytes);
+    return disk_failed(diag, error, "spill.write", host->config.directory,
+                       "%s: cannot write %llu bytes that do not fit in memory", host->config.directory,
+                       (unsigned long long)bytes);
 }
 
 /* Takes in one finished operation; 0 when none is (`wait`: none is in flight). */

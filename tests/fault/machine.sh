@@ -148,7 +148,9 @@ if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=1m tmpfs disk 2>/dev/null; the
     code=0
     "$tieout" "$@" --out=disk/out >stdout 2>stderr || code=$?
     judge "a full disk" "$code" 4 disk/out
-    grep -q 'No space left' stderr || bad "a full disk: the message does not say so"
+    grep -q 'bytes are free there: No space left' stderr || bad "a full disk: the message does not say so"
+    grep -q 'did: published nothing; this run had .* MiB there (' stderr || bad "a full disk: the message does not say what the run has there"
+    grep -q 'hint: make room there.* or write to another disk (--out' stderr || bad "a full disk: the message does not say what to do"
     mount -o remount,size=64m disk
     code=0
     "$tieout" "$@" --out=disk/out >stdout 2>stderr || code=$?

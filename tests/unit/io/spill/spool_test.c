@@ -274,7 +274,7 @@ TEST(a_write_that_finds_no_room_says_how_much_is_free)
         }
         EXPECT(err == ERR_MACHINE && strcmp(diag.code, "spill.write") == 0);
         EXPECT(strstr(diag.what, "/tmp: cannot write ") != NULL &&
-               strstr(diag.what, " are free there") != NULL);
+               strstr(diag.what, " bytes are free there") != NULL);
         host->ops->close(spool);
         spill_host_close(host);
     }
