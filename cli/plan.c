@@ -6,6 +6,7 @@
 #include "core/model/words.h"
 #include "core/rules/normalize.h"
 #include "index/shard.h"
+#include "io/ring/disk.h"
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -199,6 +200,9 @@ enum err plan_print(const struct plan *p, struct worker_io *io, FILE *out, struc
     if (p->job->write_match)
         say_match(out, p, sides);
     fprintf(out, "  (temporary files: %s; checksummed, gone with the program)\n", p->spill_directory);
+    if (disk_is_memory(p->spill_directory))
+        fprintf(out,
+                "  (that is a tmpfs: what goes to disk takes memory there, which --memory does not count)\n");
     return OK;
 }
 

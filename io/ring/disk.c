@@ -3,12 +3,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { FILES_KNOWN = 4096, STAT_BLOCK = 512 };
@@ -22,10 +25,46 @@ static const char *const words[DISK_USES] = {
     [DISK_SORTED] = "sorted rows of results", [DISK_RESULTS] = "results",
 };
 
+static int is_memory(const struct statfs *fs)
+{
+    return fs->f_type == TMPFS_MAGIC || fs->f_type == RAMFS_MAGIC;
+}
+
+int disk_is_memory(const char *path)
+{
+    char at[PATH_MAX];
+    struct statfs fs;
+    if (snprintf(at, sizeof at, "%s", path) >= (int)sizeof at)
+        return 0;
+    while (statfs(at, &fs) != 0) {
+        char *const slash = strrchr(at, '/');
+        if (errno != ENOENT || strcmp(at, "/") == 0 || strcmp(at, ".") == 0)
+            return 0;
+        if (!slash)
+            memcpy(at, ".", 2);
+        else
+            slash[slash == at] = 0;
+    }
+    return is_memory(&fs);
+}
+
+static void tell_memory(void)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if (!atomic_flag_test_and_set(&told))
+        fprintf(stderr,
+                "warning: records that do not fit in --memory are set aside beside the results, which is a "
+                "tmpfs: that is memory too, and --memory does not count it; write to a disk (--out), or give "
+                "more --memory\n");
+}
+
 void disk_is_for(int fd, enum disk_use use)
 {
+    struct statfs fs;
     if (fd >= 0 && fd < FILES_KNOWN)
         atomic_store_explicit(&uses[fd], (uint8_t)use, memory_order_relaxed);
+    if (fd >= 0 && use == DISK_RECORDS && fstatfs(fd, &fs) == 0 && is_memory(&fs))
+        tell_memory();
 }
 
 /* A file that this run writes: one without a name, or one in a staging directory (io/sink/stage.c). */

@@ -27,7 +27,10 @@ struct disk_held {
     uint64_t bytes[DISK_USES];
 };
 
-/* What the file without a name is for. */
+/* 1: what is written there lies in memory (tmpfs, ramfs). Of a path that is not there yet: of the folder above it that is. */
+int disk_is_memory(const char *path);
+/* What the file without a name is for. The first one of records that do not fit in memory, which lies in memory yet, is told on stderr: then
+ * neither --memory nor the disk limits what they take. */
 void disk_is_for(int fd, enum disk_use use);
 /* What this program has on the disk of `path`. */
 void disk_held(struct disk_held *out, const char *path);

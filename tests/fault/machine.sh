@@ -155,6 +155,11 @@ if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=1m tmpfs disk 2>/dev/null; the
     code=0
     "$tieout" "$@" --out=disk/out >stdout 2>stderr || code=$?
     judge "the same command once there is room" "$code" 1 disk/out
+    code=0
+    "$tieout" "$@" --index-memory=1MiB --match-shelf=0 --threads=1 --out=disk/out >stdout 2>stderr || code=$?
+    judge "records set aside in a tmpfs" "$code" 1 disk/out
+    [ "$(grep -c '^warning: records that do not fit in --memory are set aside .* a tmpfs' stderr)" -eq 1 ] || bad "records set aside in a tmpfs: told other than once"
+    "$tieout" "$@" --plan --out=disk/none/yet >stdout 2>stderr && grep -q '(that is a tmpfs: ' stdout || bad "a plan does not say that the disk is a tmpfs"
     mount -o remount,ro disk 2>/dev/null && {
         code=0
         "$tieout" "$@" --out=disk/out >stdout 2>stderr || code=$?

@@ -64,7 +64,9 @@ TEST(a_full_disk_is_told_with_what_this_run_has_there)
     snprintf(folder, sizeof folder, "%s/.out.tieout-1", disk);
     snprintf(path, sizeof path, "%s/match.csv", folder);
     snprintf(foreign, sizeof foreign, "%s/log", disk);
-    EXPECT(sys_mkdir(folder, 0700) == 0);
+    EXPECT(disk_is_memory(disk) && disk_is_memory(folder) && disk_is_memory(path) &&
+           !disk_is_memory("/proc/1"));
+    EXPECT(sys_mkdir(folder, 0700) == 0 && disk_is_memory(folder));
     const int records = sys_open_unnamed(folder), unpacked = sys_open_unnamed(folder),
               away = sys_open_unnamed("/dev/shm"), result = sys_open(path, O_RDWR | O_CREAT, 0600),
               log = sys_open(foreign, O_RDWR | O_CREAT, 0600), input = sys_open(path, O_RDONLY, 0);
