@@ -212,6 +212,15 @@ printf 'order,amount,note\nB1,1.00,\345\245\275\nB2,2.00,\360\237\216\211\nB3,3.
 { printf '\376\377'; iconv -f UTF-8 -t UTF-16BE utf8.csv; } >be.csv
 compare 'ENC-02 UTF-16, little endian with its mark' '3 0 0 0 0 0 0' utf8.csv le.csv --compare=note
 compare 'ENC-02 UTF-16, big endian with its mark' '3 0 0 0 0 0 0' be.csv le.csv --compare=note
+printf 'order,amount\nA1,1.00\nA3,3.00\n' >place_other.csv
+# A place's offset counts bytes of the file as UTF-8, without the mark: `iconv` brings a person there.
+printf 'order,amount\nA1,1.00\nÄ2,一.00\nA3,3.00\n' | iconv -f UTF-8 -t UTF-16 >place.csv
+compare 'ENC-02 UTF-16, a row that is no record' '2 0 0 0 0 0 1' place.csv place_other.csv --max-rejects=1
+place=$(tail -n 1 out/reject.csv)
+at=${place##*@}
+good=0
+[ "${place%@*}" = "local,amount,amount,一.00,\"Ä2,一.00\",place.csv:3" ] && [ "$(iconv -f UTF-16 -t UTF-8 place.csv | tail -c "+$((at + 1))" | head -n 1)" = 'Ä2,一.00' ] && good=1
+say $good 'ENC-02 UTF-16, the place of a row leads there'
 iconv -f UTF-8 -t UTF-16LE utf8.csv >unmarked.csv
 refused 'ENC-02 UTF-16 without its mark' 'UTF-16 text without a byte order mark' good.csv unmarked.csv
 head -c 61 le.csv >le_cut.csv
