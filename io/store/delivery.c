@@ -55,6 +55,17 @@ static enum err put_behind(struct sqlite *db, const char *sink, int64_t first, s
     return finish(s, diag);
 }
 
+/* The end of a transaction that made a sink's chains anew: what stands behind another error of its order is put there. */
+static enum err end_chains(struct sqlite *db, const char *sink, enum err err, struct diag *diag)
+{
+    if (err == OK)
+        err = put_behind(db, sink, 0, diag);
+    if (err == OK)
+        return sqlite_commit(db, diag);
+    sqlite_rollback(db);
+    return err;
+}
+
 /* What waits under the chains of a program that kept records apart, and not order numbers. */
 static enum err chain_anew(struct sqlite *db, const char *sink, struct diag *diag)
 {
@@ -82,12 +93,7 @@ static enum err chain_anew(struct sqlite *db, const char *sink, struct diag *dia
         sqlite_bind_text(s, 1, sink);
         err = finish(s, diag);
     }
-    if (err == OK)
-        err = put_behind(db, sink, 0, diag);
-    if (err == OK)
-        return sqlite_commit(db, diag);
-    sqlite_rollback(db);
-    return err;
+    return end_chains(db, sink, err, diag);
 }
 
 enum err delivery_sink_open(struct sqlite *db, const char *sink, int64_t now_s, struct delivery_sink *out,
@@ -129,12 +135,7 @@ enum err delivery_sink_open(struct sqlite *db, const char *sink, int64_t now_s, 
         sqlite_bind_text(s, 1, sink);
         err = finish(s, diag);
     }
-    if (err == OK)
-        err = put_behind(db, sink, 0, diag);
-    if (err == OK)
-        return sqlite_commit(db, diag);
-    sqlite_rollback(db);
-    return err;
+    return end_chains(db, sink, err, diag);
 }
 
 enum err delivery_sink_save(struct sqlite *db, const char *sink, const struct delivery_sink *state,
