@@ -14,11 +14,13 @@ static inline void finish(struct full *row, enum class_id class_id, uint64_t rea
 }
 
 /* An id for a set that no road can change: the key's number and bytes, and for conflicts and netted sets what
- * else tells them apart. */
+ * else tells them apart. Of short texts a hash with one seed may be that of another text with another seed, so all that tells sets
+ * apart is hashed as bytes. */
 static inline uint64_t set_number(const struct full *row, int key_no, struct span more, unsigned kind)
 {
-    uint64_t id = hash_bytes(row->key.data, row->key.size, (uint64_t)key_no);
-    return kind ? hash_bytes(more.data, more.size, id + kind) : id;
+    const uint64_t parts[] = {hash_bytes(row->key.data, row->key.size, 0), (uint64_t)key_no, kind,
+                              hash_bytes(more.data, more.size, 0)};
+    return hash_bytes(parts, sizeof parts, 0);
 }
 
 static inline void pair(struct full *local, struct full *channel, enum class_id class_id, uint64_t reasons,

@@ -365,6 +365,27 @@ TEST(one_id_with_two_amounts_is_a_conflict)
     }
 }
 
+/* Ids that count upwards, on both sides, and ids that look like another key's number. */
+TEST(a_set_id_names_one_set)
+{
+    enum { IDS = 100, KEYS = 10, SETS = 4 * IDS * KEYS };
+    static uint64_t ids[SETS];
+    uint32_t count = 0;
+    for (int key_no = 1; key_no <= 2; key_no++)
+        for (int side = 0; side < SIDES; side++)
+            for (int i = 0; i < IDS * KEYS; i++) {
+                char id[16], key[16];
+                snprintf(id, sizeof id, "i%d", i / KEYS);
+                snprintf(key, sizeof key, "%d", i % KEYS);
+                struct full row = {.key = span_of(key), .occurrence = span_of(id), .side = (uint8_t)side};
+                resolve_duplicate(&row, key_no, 1);
+                ids[count++] = row.set_id;
+            }
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t k = 0; k < i; k++)
+            EXPECT(ids[i] != ids[k]);
+}
+
 TEST(alone_it_is_missing_extra_or_in_suspense)
 {
     struct group g;
