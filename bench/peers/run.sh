@@ -19,6 +19,9 @@
 # in the page cache in large pieces; one that was pushed out and read back, page by page. What the kernel takes to copy it differs by
 # half, for all peers alike.
 #
+# tieout runs in the day's folder, as one would by hand: match.csv names both files in each row, so a path of 30 bytes more is 0.6 GB
+# more to be written for 10 million rows.
+#
 # Time: for peers that live in node, from before the engine is opened to when the result is written, by their own clock;
 # for tieout, sqlite and sortjoin the whole process. Memory: peak RSS of the process; of sortjoin, its largest child.
 set -eu
@@ -57,9 +60,10 @@ fi
 peers=$(echo "$peers" | tr ',' ' ')
 data=${data:-$work/day-$rows}
 results=${results:-$work/results-$rows-$mode.tsv}
-out=$work/out
 mkdir -p "$work"
+work=$(realpath "$work") out=$work/out
 bench_build
+tieout=$(realpath "$tieout") measure=$(realpath "$measure")
 
 # Installs a package of package.json, at the version that stands there; what goes with it by name as well, since npm
 # does not always choose the machine's own binary by itself.
@@ -108,7 +112,7 @@ command_of()
         [ "$1" != tieout ] && memory="--memory=${1#tieout-}"
         match=
         [ "$mode" = all ] && match=--write-match
-        echo "$tieout diff $2/local.csv $2/channel.csv --key=channel_code,biz_order_no --amount=amount --compare=status --threads=$threads --out=$out $memory $match"
+        echo "$tieout diff local.csv channel.csv --key=channel_code,biz_order_no --amount=amount --compare=status --threads=$threads --out=$out $memory $match"
         ;;
     duckdb) echo "node $here/duckdb.js $2 $out $mode $threads group" ;;
     duckdb-minmax | duckdb-join | duckdb-enum) echo "node $here/duckdb.js $2 $out $mode $threads ${1#duckdb-}" ;;
@@ -150,9 +154,10 @@ one_run()
 {
     peer=$1 order=$2 run=$3 day=$data/$2
     rm -rf "$out"
+    sync # what the run before left to be written or discarded is not this one's
     case $peer in tieout | tieout-*) ;; *) mkdir -p "$out" ;; esac
     # shellcheck disable=SC2046 # words on purpose
-    cost=$("$measure" --warm="$day/local.csv" --warm="$day/channel.csv" --log="$work/run.log" --limit="$limit" -- $(command_of "$peer" "$day"))
+    cost=$(cd "$day" && "$measure" --warm="$day/local.csv" --warm="$day/channel.csv" --log="$work/run.log" --limit="$limit" -- $(command_of "$peer" "$day"))
     # shellcheck disable=SC2086
     set -- $cost
     seconds=$1 verdict=ok
@@ -194,6 +199,7 @@ done
 if [ "$fresh" = 1 ]; then
     data=$work/fresh
 fi
+data=$(realpath "$data")
 printf '# %s, %s threads\n# rows\torder\tmode\tpeer\trun\tseconds\twall\tuser\tsys\trss_kb\twarm_permille\tload\tverdict\n' "$(bench_machine)" "$threads" >"$results"
 run=1
 while [ "$run" -le "$runs" ]; do
