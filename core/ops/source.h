@@ -187,7 +187,8 @@ struct source_ops {
      * them; once the source is finished. */
     void (*tap_lines)(const struct source *source, uint64_t place, uint32_t count, uint64_t *lines);
     /* The file in which a place lies: its name as places show it, where it begins and how long it is, in places.
-     * A place of a source that has `leans` reads NAME:LINE@OFFSET. NULL as `leans` is. */
+     * A place of a source that has `leans` reads NAME:LINE@OFFSET where its lean row says a line; where it says 0, place_text knows. NULL
+     * as `leans` is. */
     const char *(*place_file)(const struct source *source, uint64_t place, uint64_t *begin, uint64_t *size);
     /* "FILE:LINE@OFFSET" into out; its length. May read the file; 0 when that fails, with errno set and the
      * file's name in out. Any thread with its own io. */

@@ -558,6 +558,7 @@ enum err csv_leans(struct source *source, struct worker_io *io, const struct lea
     const struct normalizer *which_of = NULL;
     struct lean_columns plain;
     int which_plain = 0;
+    const int says_itself = flattened(s); /* where it stands in the file */
     for (uint32_t i = 0; i < count; i++) {
         if (places[i] - s->set.files[index].base >= s->set.files[index].size)
             index = file_set_find(&s->set, places[i]);
@@ -578,7 +579,7 @@ enum err csv_leans(struct source *source, struct worker_io *io, const struct lea
                 err = stream_row(s, io, index, at, &line, diag);
         } else if (err == OK) {
             err = again(s, io, index, at, &cells, &normalizer, diag);
-            if (err == OK && (line = csv_line(s, io, index, at)) == 0)
+            if (err == OK && !says_itself && (line = csv_line(s, io, index, at)) == 0)
                 err = diag_set_errno(diag, errno, "read", "%s: cannot count its lines", input->path);
         }
         if (err != OK)
@@ -620,7 +621,7 @@ enum err csv_leans(struct source *source, struct worker_io *io, const struct lea
         if (err != OK)
             return err;
         list->items[before].place = places[i];
-        list->items[before].line = line;
+        list->items[before].line = says_itself ? 0 : line;
     }
     return OK;
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # tests/golden/profile_packings.sh TIEOUT: a bill of every built-in profile gives one digest however it is packed and on any road: plain,
-# gzip, gzip of several members that end anywhere, zip, zstd, and UTF-16 where the profile's text is UTF-8. A line for each profile; exit 1
-# when one differs, reads nothing, or has no line in the table below.
+# gzip, gzip of several members that end anywhere, zip, zstd, and UTF-16 where the profile's text is UTF-8. And a row of it stands at one
+# place, whether it is an extra or has a partner in match.csv. A line for each profile; exit 1 when one differs, reads nothing, or has no line
+# in the table below.
 set -eu
 tieout=$(readlink -f -- "$1")
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)
@@ -29,6 +30,35 @@ channel: {profile: %s, files: ["%s"]}\nmatch: {keys: [[biz_order_no]]}\n' "$1" "
         found="$(sed -n 's/.*"digest": *"\([^"]*\)".*/\1/p' out/p/2024-01-15/summary.json) $(cat out/p/2024-01-15/extra.csv \
             out/p/2024-01-15/excluded.csv out/p/2024-01-15/duplicate.csv out/p/2024-01-15/ambiguous.csv | wc -l)"
     fi
+}
+
+# unquoted FILE: its rows with no comma in any cell.
+unquoted()
+{
+    sed -e :a -e 's/^\(\([^"]*"[^"]*"\)*[^"]*"[^",]*\),/\1;/' -e ta "$1"
+}
+
+# places PROFILE FILE: the extras of the run before get partners; their places in match.csv must be those they had. Sets found to how many.
+places()
+{
+    unquoted out/p/2024-01-15/extra.csv >extra.csv
+    awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; print "order,number,merchant,amount,date,currency"; next }
+        { print $at["biz_order_no"] "," $at["channel_order_no"] "," $at["merchant_no"] "," $at["amount"] "," $at["bill_date"] "," $at["currency"] }' \
+        extra.csv >partners.csv
+    # A statement's entries have no order number, and some no number at all.
+    key=biz_order_no
+    [ "$(tail -n +2 partners.csv | cut -d, -f1 | sort -u)" ] || key=channel_order_no
+    [ "$(tail -n +2 partners.csv | cut -d, -f1,2 | sort -u)" != , ] || key=merchant_no
+    rm -rf out
+    printf 'version: 1\njob: p\nchannel_code: X\ntimezone: Asia/Shanghai\ncurrency: CNY
+local: {files: partners.csv, fields: {biz_order_no: order, channel_order_no: number, merchant_no: merchant, amount: amount, bill_date: date, currency: currency}}
+channel: {profile: %s, files: ["%s"]}\nmatch: {keys: [[%s]], compare: [amount]}\noutput: {match: true}\n' "$1" "$2" "$key" >job.yaml
+    "$tieout" run job.yaml --date=2024-01-15 --out=out 2>stderr || true
+    unquoted out/p/2024-01-15/match.csv >match.csv
+    found=$(awk -F, 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+        NR == FNR { seen[$at["amount"] " " $at["place"]] = 1; next }
+        { n++; if (!($at["channel_amount"] " " $at["channel_place"] in seen)) wrong = wrong " " $at["channel_place"] }
+        END { print wrong ? "none:" wrong : n + 0 }' extra.csv match.csv)
 }
 
 pack()
@@ -67,6 +97,13 @@ while read -r profile source name charset; do
     none | *' 4')
         echo "WRONG $profile: no rows"
         cat stderr
+        good=0
+        ;;
+    esac
+    places "$profile" "bills/$name"
+    case $found in
+    0 | none*)
+        echo "WRONG $profile: in match.csv rows have other places than as extras: $found"
         good=0
         ;;
     esac
