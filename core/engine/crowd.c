@@ -306,6 +306,7 @@ static void crowd_end(struct crowd *c)
     mem_give(c->refs);
     mem_give(c->rows);
     mem_give(c->order);
+    mem_give(c->placed);
 }
 
 enum err crowd_judge(struct worker *w, int pass, enum err err)
@@ -321,6 +322,8 @@ enum err crowd_judge(struct worker *w, int pass, enum err err)
         return err;
     if (err == OK)
         err = crowd_begin(&c, w, pass);
+    if (err == OK && pass == 0 && w->number == 0) /* the others read it behind the first barrier */
+        err = crowd_places_decide(w);
     for (int stage = 0; stage < CROWD_STAGES; stage++) {
         if (err == OK && w->crowd[stage])
             err = w->crowd[stage]->ops->seal(w->crowd[stage], &w->diag);
@@ -334,6 +337,8 @@ enum err crowd_judge(struct worker *w, int pass, enum err err)
         for (uint32_t p; err == OK && !run_failed(run) &&
                          (p = atomic_fetch_add(&run->next_partition, 1)) < PARTITIONS_MAX;)
             err = judge_partition(&c, stage, p);
+        if (err == OK)
+            err = crowd_places_flush(&c);
         if (err != OK)
             run_fail(run, &w->diag);
         if (w->number == 0 && stage == CROWD_STAGES - 1) {

@@ -76,6 +76,7 @@ struct crowd {
     /* of a partition */
     struct crowd_item *items;
     uint32_t count, room;
+    struct crowd_placed *placed; /* pairs on their way to match.csv (crowd_places.c); NULL: none */
     /* stream: at most one at a time */
     struct crowd_item *stream;
     uint32_t streamed;

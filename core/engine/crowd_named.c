@@ -112,8 +112,7 @@ static enum err emit_pairs(struct crowd *c, const struct crowd_item *like, const
     return err;
 }
 
-/* What has no partner goes on. */
-static enum err to_rest(struct crowd *c, const struct crowd_item *item, int is_matched)
+enum err crowd_named_rest(struct crowd *c, const struct crowd_item *item, int is_matched)
 {
     struct crowd_item left = *item;
     left.flags |= is_matched ? ITEM_MATCHED : 0;
@@ -246,7 +245,7 @@ static enum err pick_by_order(struct crowd *c, struct crowd_picks *picks, struct
     enum err err = OK;
     for (uint32_t i = 0; err == OK && i < count; i++)
         if (items[i].ref.order > border) {
-            err = to_rest(c, &items[i], 1);
+            err = crowd_named_rest(c, &items[i], 1);
         } else if (items[i].ref.order < border) {
             below++;
         } else {
@@ -281,7 +280,7 @@ enum err crowd_named_slice(struct crowd *c, struct crowd_picks *picks, const str
             if (d->paired && d->paired < d->count)
                 err = pick_by_order(c, picks, items + from, (uint32_t)d->count, d->paired);
             for (uint32_t k = 0; err == OK && d->paired == 0 && k < d->count; k++)
-                err = to_rest(c, &items[from + k], dates.pairs > 0);
+                err = crowd_named_rest(c, &items[from + k], dates.pairs > 0);
             from += (uint32_t)d->count;
         }
     dates_fini(&dates);
@@ -363,7 +362,7 @@ enum err crowd_picks_tell(struct crowd *c, struct crowd_picks *picks)
             struct full **const rows = c->order + (list->filled - list->count);
             lowest_first(rows, list->count, list->paired);
             for (uint32_t k = list->paired; err == OK && k < list->count; k++)
-                err = to_rest(c, &of->items[rows[k] - c->rows], 1);
+                err = crowd_named_rest(c, &of->items[rows[k] - c->rows], 1);
         }
     }
     return err;
@@ -400,7 +399,7 @@ static enum err list_items(struct crowd *c, void *context, struct crowd_item *it
     for (uint32_t i = 0; err == OK && i < count; i++) {
         const uint8_t part = b->part[items[i].ref.side][items[i].day];
         if (part == 1) {
-            err = to_rest(c, &items[i], b->is_matched);
+            err = crowd_named_rest(c, &items[i], b->is_matched);
         } else if (part > 1) {
             crowd_count(&b->sizes[part - 2], &items[i]);
             err = crowd_bag_put(c, b->lists, part - 2u, &items[i]);
@@ -411,7 +410,7 @@ static enum err list_items(struct crowd *c, void *context, struct crowd_item *it
 
 static enum err left_item(struct crowd *c, const struct crowd_item *item)
 {
-    return to_rest(c, item, 1);
+    return crowd_named_rest(c, item, 1);
 }
 
 /* The border among the numbers of a list's records, digit by digit: so many records have less than `digit` in its place, and it has so
@@ -447,7 +446,7 @@ static enum err take_above_border(struct crowd *c, void *context, struct crowd_i
     for (uint32_t i = 0; err == OK && i < count; i++) {
         const uint64_t number = items[i].ref.order >> b->shift;
         if (number > b->digit) {
-            err = to_rest(c, &items[i], 1);
+            err = crowd_named_rest(c, &items[i], 1);
         } else if (number == b->digit && b->is_parted) {
             crowd_count(&b->size, &items[i]);
             err = crowd_bag_put(c, b->ties, 0, &items[i]);

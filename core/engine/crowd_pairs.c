@@ -81,7 +81,7 @@ static enum err put_slice(struct crowd *c, void *context, struct crowd_item *ite
 
 /* Judges pairs: as many local as channel records, with numbers from `first` on. */
 static enum err judge_pairs(struct crowd *c, struct crowd_item *items, uint32_t pairs, uint64_t first,
-                            int is_alike)
+                            enum pairs_are are)
 {
     enum err err = crowd_lay(c, items, pairs * 2);
     if (err != OK)
@@ -91,7 +91,7 @@ static enum err judge_pairs(struct crowd *c, struct crowd_item *items, uint32_t 
     for (uint32_t i = 0; err == OK && i < pairs; i++) {
         struct full *local = c->order[i], *channel = c->order[pairs + i];
         CHECK2(local->side == LOCAL && channel->side == CHANNEL, local->place, channel->place);
-        if (is_alike)
+        if (are == PAIRS_ALIKE)
             resolve_alike(local, channel, c->pass + 1);
         else
             resolve_unlike(c->job, local, channel, c->pass + 1);
@@ -103,7 +103,8 @@ static enum err judge_pairs(struct crowd *c, struct crowd_item *items, uint32_t 
 }
 
 /* Judges pairs whose items are few enough to be held, as many at a time as their rows can be. */
-static enum err judge_held(struct crowd *c, const struct crowd_bag bags[SIDES], uint64_t first, int is_alike)
+static enum err judge_held(struct crowd *c, const struct crowd_bag bags[SIDES], uint64_t first,
+                           enum pairs_are are)
 {
     const uint32_t pairs = (uint32_t)bags[LOCAL].size.count;
     struct crowd_item *items[SIDES] = {NULL, NULL}, *both = mem_take((size_t)pairs * 2 * sizeof *both);
@@ -119,9 +120,17 @@ static enum err judge_held(struct crowd *c, const struct crowd_bag bags[SIDES], 
             crowd_count(&size, &items[LOCAL][at + here]);
             crowd_count(&size, &items[CHANNEL][at + here]);
         }
+        if (are == PAIRS_PLACED) { /* they were put in order, and so they come back */
+            for (uint32_t i = at; err == OK && i < at + here; i++) {
+                CHECK2(items[LOCAL][i].hash == first + i && items[CHANNEL][i].hash == first + i,
+                       items[LOCAL][i].hash, items[CHANNEL][i].hash);
+                err = crowd_place_pair(c, &items[LOCAL][i], &items[CHANNEL][i]);
+            }
+            continue;
+        }
         memcpy(both, items[LOCAL] + at, here * sizeof *both);
         memcpy(both + here, items[CHANNEL] + at, here * sizeof *both);
-        err = judge_pairs(c, both, here, first + at, is_alike);
+        err = judge_pairs(c, both, here, first + at, are);
     }
     mem_give(items[LOCAL]);
     mem_give(items[CHANNEL]);
@@ -129,7 +138,7 @@ static enum err judge_held(struct crowd *c, const struct crowd_bag bags[SIDES], 
     return err;
 }
 
-static enum err judge_buckets(struct crowd *c, struct crowd_buckets *b, int is_alike)
+static enum err judge_buckets(struct crowd *c, struct crowd_buckets *b, enum pairs_are are)
 {
     uint64_t first = b->first;
     enum err err = OK;
@@ -140,14 +149,14 @@ static enum err judge_buckets(struct crowd *c, struct crowd_buckets *b, int is_a
         const uint64_t pairs = bags[LOCAL].size.count;
         CHECK2(bags[CHANNEL].size.count == pairs, bags[CHANNEL].size.count, pairs);
         if (pairs <= pairs_max(c)) {
-            err = pairs ? judge_held(c, bags, first, is_alike) : OK;
+            err = pairs ? judge_held(c, bags, first, are) : OK;
         } else { /* parted once more */
             struct crowd_buckets *finer = NULL;
             err = open_buckets(c, &finer, first, pairs);
             for (int side = 0; err == OK && side < SIDES; side++)
                 err = crowd_bag_each(c, &bags[side], put_slice, finer);
             if (err == OK)
-                err = judge_buckets(c, finer, is_alike);
+                err = judge_buckets(c, finer, are);
             close_buckets(finer);
         }
         for (int side = 0; side < SIDES; side++)
@@ -159,7 +168,7 @@ static enum err judge_buckets(struct crowd *c, struct crowd_buckets *b, int is_a
 
 /* Pairs the records of both sides by their ranks in the order of the records, as the runs say, and judges them. */
 enum err crowd_pair_by_rank(struct crowd *c, struct crowd_pairing *p, const struct crowd_bag bags[SIDES],
-                            int is_alike)
+                            enum pairs_are are)
 {
     enum err err = open_buckets(c, &p->buckets, 0, p->total);
     for (int side = 0; err == OK && side < SIDES; side++) {
@@ -170,7 +179,7 @@ enum err crowd_pair_by_rank(struct crowd *c, struct crowd_pairing *p, const stru
                                  : crowd_each_in_order(c, &bags[side], crowd_in_order, number_pair, p);
     }
     if (err == OK && p->total)
-        err = judge_buckets(c, p->buckets, is_alike);
+        err = judge_buckets(c, p->buckets, are);
     close_buckets(p->buckets);
     mem_give(p->runs);
     return err;

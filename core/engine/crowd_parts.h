@@ -90,6 +90,29 @@ void crowd_picks_close(struct crowd_picks *picks);
 /* *told is 0 when it cannot (too many dates), and then nothing was judged. */
 enum err crowd_named_bag(struct crowd *c, const struct crowd_bag *bag, const struct crowd_named *named,
                          int *told);
+/* What has no partner goes on. `is_matched`: others of its sigma have one. */
+enum err crowd_named_rest(struct crowd *c, const struct crowd_item *item, int is_matched);
+
+/* ---- crowd_places.c: the same where match.csv wants to know who is whose partner, and finds the rows by their places ---- */
+
+/* Items of sigmas in which rows must be read to put them in order. */
+struct crowd_places {
+    struct crowd_item *items; /* hash: the number of their sigma */
+    uint32_t count, room;
+    uint32_t *ends; /* of the sigmas */
+    uint32_t end_count, end_room;
+};
+
+/* run->crowd_places: whether pairs go so. By one worker of a pass of the first key, while the others wait. */
+enum err crowd_places_decide(struct worker *w);
+/* Judges items of one name that all say where they stand; those of some sigmas wait for crowd_places_tell. Their order changes. */
+enum err crowd_places_slice(struct crowd *c, struct crowd_places *places, struct crowd_item *items,
+                            uint32_t count);
+enum err crowd_places_tell(struct crowd *c, struct crowd_places *places);
+void crowd_places_close(struct crowd_places *places);
+/* Counts a pair, and puts it to match.csv, with others; behind the last one they are flushed. */
+enum err crowd_place_pair(struct crowd *c, const struct crowd_item *local, const struct crowd_item *channel);
+enum err crowd_places_flush(struct crowd *c);
 
 /* ---- crowd_order.c ---- */
 
@@ -135,9 +158,14 @@ struct crowd_pairing {
 };
 
 enum err crowd_add_run(struct crowd *c, struct crowd_pairing *p, const uint64_t from[SIDES], uint64_t count);
+enum pairs_are {
+    PAIRS_UNLIKE,
+    PAIRS_ALIKE,
+    PAIRS_PLACED /* alike, and of one name: crowd_places.c */
+};
 /* Pairs the records of both sides by their ranks in the order of the records, as the runs say, and judges them. */
 enum err crowd_pair_by_rank(struct crowd *c, struct crowd_pairing *p, const struct crowd_bag bags[SIDES],
-                            int is_alike);
+                            enum pairs_are are);
 
 /* ---- crowd_rest.c: P3 to P3d, P6 ---- */
 

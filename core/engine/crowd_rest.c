@@ -134,7 +134,7 @@ static enum err decide(struct crowd *c, struct crowd_rest *r)
             struct crowd_pairing pairing = {.run_count = 0};
             const uint64_t from[SIDES] = {0, 0};
             enum err err = crowd_add_run(c, &pairing, from, r->sizes[LOCAL].count);
-            return err == OK ? crowd_pair_by_rank(c, &pairing, bags, 0) : err;
+            return err == OK ? crowd_pair_by_rank(c, &pairing, bags, PAIRS_UNLIKE) : err;
         } else if (match->splits && sums_are_split(c->job, &r->sums, &r->verdict)) {
             r->is = REST_SET;
         } else {

@@ -3,10 +3,24 @@
 #include "core/engine/crowd_parts.h"
 #include "core/engine/judge.h"
 
+static int puts_places(const struct crowd *c)
+{
+    return c->pass == 0 && c->w->run->crowd_places;
+}
+
+static int have_orders(const struct crowd_item *items, uint32_t count)
+{
+    unsigned all = ITEM_HAS_ORDER;
+    for (uint32_t i = 0; i < count; i++)
+        all &= items[i].flags;
+    return all != 0;
+}
+
 enum err crowd_sigma_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
 {
     uint32_t met = 0;
     struct crowd_picks picks = {.count = 0};
+    struct crowd_places places = {.count = 0};
     enum err err = OK;
     (void)context;
     for (uint32_t from = 0, to; err == OK && from < count; from = to) {
@@ -18,6 +32,10 @@ enum err crowd_sigma_slice(struct crowd *c, void *context, struct crowd_item *it
             err = crowd_named_slice(c, &picks, &named, items + from, to - from);
             continue;
         }
+        if (crowd_is_named(&named) && puts_places(c) && have_orders(items + from, to - from)) {
+            err = crowd_places_slice(c, &places, items + from, to - from);
+            continue;
+        }
         for (uint32_t i = from; err == OK && i < to; i++)
             if (named.count[LOCAL] && named.count[CHANNEL])
                 items[met++] = items[i];
@@ -27,6 +45,9 @@ enum err crowd_sigma_slice(struct crowd *c, void *context, struct crowd_item *it
     if (err == OK)
         err = crowd_picks_tell(c, &picks);
     crowd_picks_close(&picks);
+    if (err == OK)
+        err = crowd_places_tell(c, &places);
+    crowd_places_close(&places);
     if (err == OK)
         err = crowd_lay(c, items, met);
     if (err != OK || !met)
@@ -168,7 +189,8 @@ enum err crowd_sigma_bag(struct crowd *c, const struct crowd_bag *bag)
     for (int side = 0; side < SIDES; side++)
         mem_give(a.days[side]);
     if (err == OK && pairing.total) {
-        err = crowd_pair_by_rank(c, &pairing, bags, 1);
+        err = crowd_pair_by_rank(c, &pairing, bags,
+                                 crowd_is_named(&named) && puts_places(c) ? PAIRS_PLACED : PAIRS_ALIKE);
     } else {
         for (int side = 0; err == OK && side < SIDES; side++)
             err = crowd_bag_each(c, &bags[side], rest_as_it_is, NULL);

@@ -133,7 +133,7 @@ void crowd_door_open(struct worker *w)
     const struct run_config *const config = w->run->config;
     enum { BLOCK = PLAIN_BLOCK };
     const uint32_t enough = crowd_rows(config) / BLOCK / config->workers;
-    if (!w->outbox.packs || config->is_task || config->counts_only || config->write_match ||
+    if (!w->outbox.packs || config->is_task || config->counts_only || w->outbox.tap ||
         !crowd_splits(config) || compares_fee(config->job) || w->outbox.aggregate[LOCAL] ||
         w->outbox.aggregate[CHANNEL])
         return;

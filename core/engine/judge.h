@@ -27,6 +27,8 @@ enum err judge_admit(struct worker *w, struct full *row, const struct row_ref *r
 int judge_key_of(const struct job *job, int pass, struct arena *arena, struct full *row);
 /* A row that has its verdict. Of a pair both are given, one after the other; w->rows_at_hand and refs_at_hand hold them. */
 enum err judge_emit(struct worker *w, const struct full *row);
+/* Counts one of a pair that goes to match.csv by its place, and not to the results as a row. */
+void judge_count(struct worker *w, const struct full *row);
 /* What is still open after a pass: to the next one that it takes part in, or its end. */
 enum err judge_go_on(struct worker *w, struct full *row, const struct row_ref *ref,
                      const struct row_ref *before, int pass);

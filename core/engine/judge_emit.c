@@ -29,6 +29,12 @@ static void count_verdict(struct worker *w, const struct full *row)
         book(w, row);
 }
 
+void judge_count(struct worker *w, const struct full *row)
+{
+    CHECK2(row->verdict == CLASS_MATCH, row->verdict, row->place);
+    count_verdict(w, row);
+}
+
 /* What a tolerance pair spends of: channel code, currency and bill date of the local record, or of the channel's where
  * it has none. */
 static enum err hold(struct worker *w, const struct full *local)

@@ -808,6 +808,10 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
                     r->pairs[c].sum += w->met.sum[c] - w->revisited_sum[side][c];
                 }
             }
+        for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
+            r->pairs[c].count += w->placed[c].count;
+            r->pairs[c].sum += w->placed[c].sum;
+        }
         for (int c = 0; c < CLASSES; c++)
             for (int side = 0; side < SIDES; side++) {
                 r->totals.count[c][side] += w->totals.count[c][side];

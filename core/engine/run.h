@@ -125,9 +125,9 @@ struct run_result {
     struct odd_bytes odd_bytes[SIDES];
     uint64_t before_log[SIDES]; /* records without a partner that are older than the other side's log */
     struct class_totals totals;
-    struct count_and_sum
-        pairs[CURRENCY_COUNT_MAX]; /* of the totals, exact pairs that were not judged: local side */
-    struct aggregate aggregate;    /* of sides that are counted (job_counts); its store is the caller's */
+    struct count_and_sum pairs
+        [CURRENCY_COUNT_MAX]; /* of the totals, exact pairs that match.csv got by their places: local side */
+    struct aggregate aggregate; /* of sides that are counted (job_counts); its store is the caller's */
     struct schedule_day *schedule;
     uint32_t schedule_count;
     struct tally in; /* what came in, less replaced images */

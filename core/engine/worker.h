@@ -74,6 +74,8 @@ struct worker {
     uint64_t text_bytes; /* of a row at hand, as measured; 0: none was seen */
     struct class_totals totals;
     struct pair_totals met; /* pairs of rows that the tap took */
+    struct count_and_sum
+        placed[CURRENCY_COUNT_MAX]; /* of the totals, pairs that match.csv got by their places: local side */
     struct aggregate aggregate;
     struct carry_totals (*carry)[CURRENCY_COUNT_MAX]; /* [SIDES]; NULL unless a task */
     struct tally apart, dropped; /* a task: records of other days; carried ones that are no part of the run */
@@ -113,6 +115,7 @@ struct run {
     _Atomic uint64_t bytes_done, rows_done;
     _Atomic uint32_t have_read; /* workers whose taps take rows and who have no more */
     _Atomic uint32_t next_partition;
+    int crowd_places; /* pairs of crowds go to match.csv by their places; worker 0 says so for all, between barriers */
     _Atomic uint64_t crowded;        /* records put to CROWD_IN in the pass at hand, or told */
     struct called_keys called;       /* whose rows are told; under fresh_lock while all is read */
     pthread_mutex_t fresh_lock;      /* of these */

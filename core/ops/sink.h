@@ -60,6 +60,9 @@ struct sink_ops {
      * may go when it returns. */
     enum err (*put_pairs)(struct sink *sink, uint32_t lane, const struct pair_ref *pairs, uint64_t count,
                           struct diag *diag);
+    /* *takes: exact pairs may be put so too of which many have one key, from now on. One worker, while the others wait, when all is read.
+     * NULL: they may not. */
+    enum err (*take_whole)(struct sink *sink, int *takes, struct diag *diag);
     /* What a worker's source tells of rows that it reads, before it reads any. NULL, or a NULL: nothing. */
     struct tap *(*tap)(struct sink *sink, uint32_t lane);
     /* Each worker whose tap takes rows (core/ops/tap.h), when all of them have read: these meet, pairs that agree and are alone with their

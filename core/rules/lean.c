@@ -36,7 +36,7 @@ static void want_cell(struct match_plan *plan, enum side side, unsigned field)
     p->wants_fee |= field == FIELD_FEE;
 }
 
-void match_plan_make(struct match_plan *plan, const struct job *job)
+void match_plan_make(struct match_plan *plan, const struct job *job, int is_whole)
 {
     static const unsigned shown[] = {FIELD_CHANNEL_CODE, FIELD_BIZ_ORDER_NO, FIELD_CHANNEL_ORDER_NO};
     memset(plan, 0, sizeof *plan);
@@ -45,7 +45,7 @@ void match_plan_make(struct match_plan *plan, const struct job *job)
     struct lean_plan *local = &plan->side[LOCAL];
     unsigned order[FIELD_SLOTS], slots = canonical_order(job, order), last = 0;
     for (unsigned i = 0; i < slots; i++)
-        if (is_key_part(job, order[i]))
+        if (is_whole || is_key_part(job, order[i]))
             last = i;
     for (unsigned i = 0; i <= last; i++) {
         plan->order_at[order[i]] = (signed char)i;

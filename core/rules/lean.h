@@ -8,7 +8,7 @@
  * what the local one cannot say is kept. A lean row's bytes are, one behind the other:
  *
  *     order   local side: the record's bytes in ≺ (date, occurrence id, canonical fields), up to the last field
- *             of K1: two pairs never have the same K1, so what follows hardly ever decides
+ *             of K1: two pairs never have the same K1, so what follows hardly ever decides; of a whole plan, all fields
  *     cells   texts of the plan's fields, each with its length (lean_put_cell)
  *
  * Threads: a plan is immutable; a list has one owner.
@@ -50,7 +50,8 @@ struct lean_list {
     size_t used, bytes_room;
 };
 
-void match_plan_make(struct match_plan *plan, const struct job *job);
+/* `is_whole`: many pairs may have one K1, so order bytes have all fields. */
+void match_plan_make(struct match_plan *plan, const struct job *job, int is_whole);
 /* The fields in the order of canonical bytes: SPEC.md's, then attrs by name. Returns their number. */
 unsigned canonical_order(const struct job *job, unsigned order[FIELD_SLOTS]);
 

@@ -20,6 +20,19 @@ void match_stop(struct match *m)
 
 /* ---- opening ---- */
 
+static void make_plan(struct match *m, int is_whole)
+{
+    const struct match_rules *rules = &m->config.job->match;
+    match_plan_make(&m->plan, m->config.job, is_whole);
+    m->is_whole = is_whole;
+    m->compare_cell_count = 0;
+    for (int i = 0; i < rules->compare_count; i++) {
+        const signed char cell = m->plan.cell_at[LOCAL][rules->compare[i]];
+        if (cell >= 0)
+            m->compare_cells[m->compare_cell_count++] = cell;
+    }
+}
+
 enum err match_open(struct match **out, const struct match_config *config, struct diag *diag)
 {
     *out = NULL;
@@ -30,16 +43,17 @@ enum err match_open(struct match **out, const struct match_config *config, struc
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->turn_is_over, NULL);
     m->road = MATCH_READS_AGAIN;
-    match_plan_make(&m->plan, config->job);
-    for (int i = 0; i < config->job->match.compare_count; i++) {
-        const signed char cell = m->plan.cell_at[LOCAL][config->job->match.compare[i]];
-        if (cell >= 0)
-            m->compare_cells[m->compare_cell_count++] = cell;
-    }
+    make_plan(m, 0);
     m->lanes = mem_take_zero(config->lanes, sizeof *m->lanes);
     if (!m->lanes) {
         match_close(m);
         return mem_fail(diag, config->lanes * sizeof *m->lanes, "match.csv");
+    }
+    for (int side = 0; side < SIDES; side++) {
+        const struct source *source = config->sources[side];
+        struct tap_files files;
+        if (source->ops->tap_files && source->ops->tap_files(source, &files))
+            m->ends[side] = files.end;
     }
     const enum err err = early_open(m, diag);
     if (err != OK) {
@@ -138,19 +152,34 @@ enum err match_open_tank(struct match *m, struct tank **out, uint32_t partitions
 
 /* ---- taking in ---- */
 
-/* Cuts a side's places, of which `look` is a sorted sample, into slices. */
-static enum err cut_slices(struct slices *s, const struct sort_entry *look, uint64_t n, uint64_t wanted,
-                           struct diag *diag)
+/* Cuts between the last cut and `to`, where these lie farther apart than two even slices do: there may be rows that the sample does not
+ * know, since pairs of crowds come behind all others (match_take_whole). */
+static void cut_even(struct slices *s, uint64_t to, uint64_t even)
 {
-    s->cuts = mem_take((wanted + 1) * sizeof *s->cuts);
+    uint64_t from = s->count > 1 ? s->cuts[s->count - 2] : 0;
+    while (even && to > from && to - from > 2 * even)
+        s->cuts[s->count++ - 1] = from += even;
+}
+
+/* Cuts a side's places, of which `look` is a sorted sample, into slices; those below `end` (0: nobody asks) into `slices` at least. */
+static enum err cut_slices(struct slices *s, const struct sort_entry *look, uint64_t n, uint64_t wanted,
+                           uint64_t end, uint64_t slices, struct diag *diag)
+{
+    const uint64_t even = end ? end / slices + 1 : 0;
+    s->cuts = mem_take((wanted + slices + 1) * sizeof *s->cuts);
     if (!s->cuts)
-        return mem_fail(diag, wanted * sizeof *s->cuts, "match.csv");
+        return mem_fail(diag, (wanted + slices) * sizeof *s->cuts, "match.csv");
     s->count = 1;
-    for (uint64_t i = 1; i < wanted; i++)
-        if (s->count == 1 || look[i * n / wanted].word > s->cuts[s->count - 2])
-            s->cuts[s->count++ - 1] = look[i * n / wanted].word;
-    s->first = look[0].word;
-    while ((look[n - 1].word - s->first) >> s->shift >= NEAR)
+    for (uint64_t i = 1; i < wanted; i++) {
+        if (s->count > 1 && look[i * n / wanted].word <= s->cuts[s->count - 2])
+            continue;
+        cut_even(s, look[i * n / wanted].word, even);
+        s->cuts[s->count++ - 1] = look[i * n / wanted].word;
+    }
+    cut_even(s, end, even);
+    const uint64_t last = end ? end : look[n - 1].word;
+    s->first = end ? 0 : look[0].word;
+    while ((last - s->first) >> s->shift >= NEAR)
         s->shift++;
     for (uint32_t i = 0, at = 0; i < NEAR; i++) {
         while (at + 1 < s->count && s->cuts[at] <= s->first + ((uint64_t)i << s->shift))
@@ -160,26 +189,54 @@ static enum err cut_slices(struct slices *s, const struct sort_entry *look, uint
     return OK;
 }
 
+/* How many slices of how many pairs are wanted of `total`. */
+struct slice_wish {
+    uint64_t total, pairs, slices;
+};
+
+static struct slice_wish wish_slices(const struct match *m)
+{
+    const size_t share = m->config.memory / m->config.lanes;
+    const uint64_t pairs = share / 512, most = share / 8 / 4096; /* a block each */
+    struct slice_wish wish = {.total = UINT64_MAX,
+                              .pairs = pairs > SLICE_PAIRS_MAX   ? SLICE_PAIRS_MAX
+                                       : pairs < SLICE_PAIRS_MIN ? SLICE_PAIRS_MIN
+                                                                 : pairs};
+    for (int side = 0; side < SIDES; side++) {
+        struct source_counts counts;
+        m->config.sources[side]->ops->counts(m->config.sources[side], &counts);
+        wish.total = counts.records < wish.total ? counts.records : wish.total;
+    }
+    wish.slices = wish.total / wish.pairs + 1;
+    if (wish.slices > most)
+        wish.slices = most + 1;
+    if (wish.slices > SLICES_MAX)
+        wish.slices = SLICES_MAX;
+    return wish;
+}
+
+/* The same where nobody knows yet which pairs there are: even slices, and pairs by those of the channel's. */
+static enum err decide_evenly(struct match *m, struct diag *diag)
+{
+    const uint64_t slices = wish_slices(m).slices;
+    enum err err = OK;
+    for (int side = 0; err == OK && side < SIDES; side++) {
+        const struct sort_entry only = {0, NULL};
+        err = cut_slices(&m->slices[side], &only, 1, 1, m->ends[side], slices, diag);
+    }
+    m->same_order = 0;
+    return err;
+}
+
 /* Chooses slices, and whether pairs go by slices of the local side's files, whose neighbours then have their
  * channel rows near each other, or by slices of the channel's. The first pairs that come decide: they are a
  * sample, chosen by their keys' hashes. */
 static enum err decide(struct match *m, const struct pair_ref *given, uint64_t count, struct diag *diag)
 {
     enum { LOOK = 1 << 14 };
-    size_t share = m->config.memory / m->config.lanes;
-    uint64_t slice_pairs = share / 512, total = UINT64_MAX, jumps = 0;
-    slice_pairs = slice_pairs > SLICE_PAIRS_MAX   ? SLICE_PAIRS_MAX
-                  : slice_pairs < SLICE_PAIRS_MIN ? SLICE_PAIRS_MIN
-                                                  : slice_pairs;
-    for (int side = 0; side < SIDES; side++) {
-        struct source_counts counts;
-        m->config.sources[side]->ops->counts(m->config.sources[side], &counts);
-        total = counts.records < total ? counts.records : total;
-    }
-    uint64_t n = count < LOOK ? count : LOOK, wanted = total / slice_pairs + 1;
-    if (wanted > share / 8 / 4096) /* a block each */
-        wanted = share / 8 / 4096 + 1;
-    wanted = wanted > n ? n : wanted > SLICES_MAX ? SLICES_MAX : wanted;
+    const struct slice_wish wish = wish_slices(m);
+    const uint64_t total = wish.total;
+    uint64_t n = count < LOOK ? count : LOOK, jumps = 0, wanted = wish.slices > n ? n : wish.slices;
     struct sort_entry *look = mem_take(n * sizeof *look);
     uint64_t *ranks = mem_take(n * sizeof *ranks);
     struct pair_ref *pairs = mem_take(n * sizeof *pairs);
@@ -194,7 +251,8 @@ static enum err decide(struct match *m, const struct pair_ref *given, uint64_t c
         look[i] = (struct sort_entry){pairs[i].channel_place, (const uint8_t *)&pairs[i]};
     if (err == OK) {
         qsort(look, n, sizeof *look, match_by_word);
-        err = cut_slices(&m->slices[CHANNEL], look, n, wanted, diag);
+        err = cut_slices(&m->slices[CHANNEL], look, n, wanted, m->early ? 0 : m->ends[CHANNEL], wish.slices,
+                         diag);
         for (uint64_t i = 0; i < n; i++)
             ranks[(const struct pair_ref *)look[i].item - pairs] = i;
     }
@@ -202,7 +260,8 @@ static enum err decide(struct match *m, const struct pair_ref *given, uint64_t c
         look[i] = (struct sort_entry){pairs[i].local_place, (const uint8_t *)&pairs[i]};
     if (err == OK) {
         qsort(look, n, sizeof *look, match_by_word);
-        err = cut_slices(&m->slices[LOCAL], look, n, wanted, diag);
+        err =
+            cut_slices(&m->slices[LOCAL], look, n, wanted, m->early ? 0 : m->ends[LOCAL], wish.slices, diag);
     }
     for (uint64_t i = 1; err == OK && i < n; i++) {
         uint64_t a = ranks[(const struct pair_ref *)look[i - 1].item - pairs],
@@ -214,9 +273,23 @@ static enum err decide(struct match *m, const struct pair_ref *given, uint64_t c
     mem_give(pairs);
     if (err != OK)
         return err;
-    m->same_order = (unsigned __int128)jumps * total / n / n <= slice_pairs / 2;
-    return match_open_tank(m, &m->pairs, m->slices[m->same_order ? LOCAL : CHANNEL].count, 0,
-                           m->config.memory / 8, diag);
+    m->same_order = (unsigned __int128)jumps * total / n / n <= wish.pairs / 2;
+    return OK;
+}
+
+enum err match_take_whole(struct match *m, int *takes, struct diag *diag)
+{
+    enum err err = OK;
+    pthread_mutex_lock(&m->lock);
+    *takes = !job_match_is_odd(m->config.job) && m->ends[LOCAL] && m->ends[CHANNEL] && !early_settle(m);
+    if (*takes && !m->is_whole)
+        make_plan(m, 1);
+    if (*takes && !m->decided) {
+        err = decide_evenly(m, diag);
+        m->decided = err == OK;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return err;
 }
 
 /* Pairs whose rows are read again. */
@@ -232,6 +305,9 @@ static enum err put_pairs(struct match *m, uint32_t number, const struct pair_re
         err = decide(m, pairs, count, diag);
         m->decided = err == OK;
     }
+    if (err == OK && !m->pairs)
+        err = match_open_tank(m, &m->pairs, m->slices[m->same_order ? LOCAL : CHANNEL].count, 0,
+                              m->config.memory / 8, diag);
     pthread_mutex_unlock(&m->lock);
     enum side by = m->same_order ? LOCAL : CHANNEL;
     for (uint64_t i = 0; err == OK && i < count; i++) {

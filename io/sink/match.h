@@ -66,6 +66,9 @@ enum err match_look(const struct match_config *config, struct match_outlook *out
 enum err match_open(struct match **out, const struct match_config *config, struct diag *diag);
 enum err match_put_pairs(struct match *match, uint32_t lane, const struct pair_ref *pairs, uint64_t count,
                          struct diag *diag);
+/* *takes: pairs of which many have one key may be put so too, from now on: rows are put in order by all their fields then. 0: not in this
+ * run. When all is read; one worker, while the others wait. */
+enum err match_take_whole(struct match *match, int *takes, struct diag *diag);
 /* What the lane's worker tells of rows that it reads (core/ops/tap.h); NULL: they are read again. */
 struct tap *match_tap(struct match *match, uint32_t lane);
 /* Rows that the taps took meet (sink_ops.join). Each worker once, when all have read. */

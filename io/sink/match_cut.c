@@ -126,17 +126,24 @@ static enum err sample_pairs(struct match *m, struct worker_io *io, const uint64
                              struct sample *all, struct diag *diag)
 {
     struct lean_list list = {0};
+    struct arena arena;
     enum err err = OK;
+    arena_init(&arena);
     for (size_t i = 0; err == OK && i < count; i += SAMPLED_AT_ONCE) {
         const uint32_t n = count - i < SAMPLED_AT_ONCE ? (uint32_t)(count - i) : SAMPLED_AT_ONCE;
         lean_list_reset(&list);
         err = match_leans(m, LOCAL, io, places + i, n, &list, diag);
-        for (uint32_t k = 0; err == OK && k < n; k++)
-            if (!keep_sample_of(
-                    all, m->config.lanes, hash_bytes(&places[i + k], 8, 1), 0,
-                    (struct span){(const char *)list.bytes + list.items[k].at, list.items[k].order_size}))
-                err = mem_fail(diag, list.items[k].order_size, "match.csv");
+        for (uint32_t k = 0; err == OK && k < n; k++) {
+            struct span key = {(const char *)list.bytes + list.items[k].at, list.items[k].order_size};
+            arena_reset(&arena);
+            /* Very many may have one whole key, which takes more than one range then. */
+            if (m->is_whole)
+                err = match_full_key(m, &arena, io, key, places[i + k], &key, diag);
+            if (err == OK && !keep_sample_of(all, m->config.lanes, hash_bytes(&places[i + k], 8, 1), 0, key))
+                err = mem_fail(diag, key.size, "match.csv");
+        }
     }
+    arena_fini(&arena);
     lean_list_fini(&list);
     return err;
 }
@@ -174,9 +181,26 @@ static enum err join_samples(struct match *m, struct worker_io *io, struct sampl
     return err;
 }
 
-enum err match_full_key(struct match *m, struct arena *arena, struct worker_io *io, uint64_t local_place,
-                        struct span *out, struct diag *diag)
+static uint8_t *put_end(uint8_t *at, uint64_t local_place)
 {
+    *at++ = LOCAL;
+    for (int i = 0; i < 8; i++)
+        *at++ = (uint8_t)(local_place >> (56 - 8 * i));
+    return at;
+}
+
+enum err match_full_key(struct match *m, struct arena *arena, struct worker_io *io, struct span key,
+                        uint64_t local_place, struct span *out, struct diag *diag)
+{
+    enum { END = 9 };
+    if (m->is_whole) {
+        uint8_t *const copy = arena_take(arena, key.size + END);
+        if (!copy)
+            return mem_fail(diag, key.size, "a matched row");
+        memcpy(copy, key.data, key.size);
+        *out = (struct span){(const char *)copy, (size_t)(put_end(copy + key.size, local_place) - copy)};
+        return OK;
+    }
     struct row_ref ref = {.place = local_place, .side = LOCAL};
     struct full *row = arena_take(arena, sizeof *row);
     struct source *source = m->config.sources[LOCAL];
@@ -184,16 +208,13 @@ enum err match_full_key(struct match *m, struct arena *arena, struct worker_io *
                        : mem_fail(diag, sizeof *row, "a matched row");
     if (err != OK)
         return err;
-    uint8_t *key = arena_take(arena, 16 + 2 * row->occurrence.size + row->canonical.size + 9);
-    if (!key)
+    uint8_t *const begin = arena_take(arena, 16 + 2 * row->occurrence.size + row->canonical.size + END);
+    if (!begin)
         return mem_fail(diag, row->canonical.size, "a matched row");
-    uint8_t *at = order_put_head(key, row->day, row->occurrence);
+    uint8_t *at = order_put_head(begin, row->day, row->occurrence);
     memcpy(at, row->canonical.data, row->canonical.size);
-    at += row->canonical.size;
-    *at++ = LOCAL;
-    for (int i = 0; i < 8; i++)
-        *at++ = (uint8_t)(row->place >> (56 - 8 * i));
-    *out = (struct span){(const char *)key, (size_t)(at - key)};
+    at = put_end(at + row->canonical.size, row->place);
+    *out = (struct span){(const char *)begin, (size_t)(at - begin)};
     return OK;
 }
 
@@ -212,6 +233,7 @@ int match_cut_within(struct span key, struct span cut)
 
 enum err match_make_ranges(struct match *m, struct worker_io *io, struct diag *diag)
 {
+    enum { ITEM = 72, KEY = 40 }; /* of a pair, roughly */
     struct sample sample = {0};
     enum err err = join_samples(m, io, &sample, diag);
     const size_t count = sample.count;
@@ -225,7 +247,7 @@ enum err match_make_ranges(struct match *m, struct worker_io *io, struct diag *d
         pairs += m->lanes[i].pairs;
         expected += m->lanes[i].row_bytes;
     }
-    expected += pairs * 112;
+    expected += pairs * (ITEM + (m->is_whole && count ? sample.bytes / count : KEY));
     size_t share = m->config.memory / m->config.lanes;
     size_t target = share / 16;
     target = target > RANGE_BYTES_MAX ? RANGE_BYTES_MAX : target < RANGE_BYTES_MIN ? RANGE_BYTES_MIN : target;

@@ -27,12 +27,40 @@ struct early_sample {
     uint32_t group;   /* the same without what keys that meet may differ in */
 };
 
+enum { OFTEN_SLOTS = 256, OFTEN_OF = 8 };
+
 struct sampling {
     struct early *e;
     struct early_sample *rows;
     uint32_t count;
     struct tap_sample lines;
+    /* Rows of one number, less those of others that have its slot: hardly any, but where a few numbers are those of very many rows. */
+    struct often {
+        struct packed_key number;
+        uint32_t count;
+    } often[OFTEN_SLOTS];
 };
+
+static void count_often(struct sampling *s, const struct packed_key *number)
+{
+    const uint64_t hash = (number->word[0] ^ number->word[1] * 0x9E3779B97F4A7C15ull) * 0x9E3779B97F4A7C15ull;
+    struct often *const slot = &s->often[hash >> 56];
+    _Static_assert(OFTEN_SLOTS == 1 << 8, "a slot for each of the uppermost bits");
+    const int is_it = slot->number.word[0] == number->word[0] && slot->number.word[1] == number->word[1];
+    if (!is_it && slot->count == 0)
+        *slot = (struct often){*number, 1};
+    else
+        slot->count += is_it ? 1 : UINT32_MAX;
+}
+
+/* Those are crowds' (core/engine/crowd.h): none of them would stay a pair here, and what was taken would all be given back. */
+static int some_are_often(const struct sampling *s)
+{
+    uint64_t often = 0;
+    for (uint32_t i = 0; i < OFTEN_SLOTS; i++)
+        often += s->often[i].count > 1 ? s->often[i].count - 1 : 0;
+    return often * OFTEN_OF > s->count;
+}
 
 static uint32_t stratum_code(uint32_t day, uint32_t channel, uint32_t type, uint32_t size, uint32_t prefix)
 {
@@ -119,6 +147,7 @@ static void sample_row(struct sampling *s, const uint8_t *order)
               prefix = know_prefix(e, (struct span){parts.number.data, packed.word[0] >> 5 & 7});
     if (day < 0 || channel < 0 || type < 0 || prefix < 0)
         return;
+    count_often(s, &packed);
     s->rows[s->count++] = (struct early_sample){early_number(packed.word[0], packed.word[1]).high,
                                                 stratum_code((uint32_t)day, (uint32_t)channel, (uint32_t)type,
                                                              (uint32_t)parts.number.size, (uint32_t)prefix),
@@ -637,8 +666,8 @@ enum err early_open(struct match *m, struct diag *diag)
     e->tank_memory = m->config.memory - m->config.memory / 8 - blocks;
     struct sampling s = {0};
     enum err err = take_sample(e, files[LOCAL].end, &s, diag);
-    const int is_usual = s.count && s.count >= s.lines.lines / USUAL;
-    if (err == OK && is_usual) {
+    const int is_usual = s.count && s.count >= s.lines.lines / USUAL, is_crowd = some_are_often(&s);
+    if (err == OK && is_usual && !is_crowd) {
         order_texts(&s);
         err = make_strata(e, &s, files, diag);
     }
@@ -652,8 +681,9 @@ enum err early_open(struct match *m, struct diag *diag)
             return OK;
         }
     }
-    m->why = is_usual ? "the local file's numbers are of too many kinds, or too many for --memory"
-                      : "fewer than half of the local rows in a sample are as usual";
+    m->why = is_crowd   ? "very many rows have one key"
+             : is_usual ? "the local file's numbers are of too many kinds, or too many for --memory"
+                        : "fewer than half of the local rows in a sample are as usual";
     early_close(e);
     return err;
 }

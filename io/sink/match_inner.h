@@ -76,7 +76,8 @@ struct early_join;
 struct match {
     struct match_config config;
     struct match_plan plan;
-    unsigned order[FIELD_SLOTS];            /* of canonical bytes */
+    int is_whole;                /* the plan: keys of pairs end behind the last field (match_take_whole) */
+    unsigned order[FIELD_SLOTS]; /* of canonical bytes */
     signed char compare_cells[FIELD_SLOTS]; /* of the local side, that the key does not say */
     int compare_cell_count;
     struct match_lane *lanes;
@@ -84,6 +85,7 @@ struct match {
     pthread_mutex_t lock; /* of what follows, and of stage 1's results while they are made */
     pthread_cond_t turn_is_over;
     int decided, same_order; /* both files are in about the same order */
+    uint64_t ends[SIDES];    /* places of a side lie below it; 0: nobody knows where they do */
     struct slices slices[SIDES];
     struct span *cuts; /* range i holds keys from cuts[i - 1] on, before cuts[i] */
     uint8_t *cut_bytes;
@@ -143,9 +145,9 @@ int match_by_text(const void *a, const void *b); /* of spans */
 /* Lean rows at sorted places, from a source that may not be able to give them itself. */
 enum err match_leans(struct match *m, enum side side, struct worker_io *io, const uint64_t *places,
                      uint32_t count, struct lean_list *list, struct diag *diag);
-/* The whole of what orders a pair's row: the key goes on with the fields behind K1, then side and place. */
-enum err match_full_key(struct match *m, struct arena *arena, struct worker_io *io, uint64_t local_place,
-                        struct span *out, struct diag *diag);
+/* The whole of what orders a pair's row: the key goes on with the fields behind K1, if it has not all of them, then side and place. */
+enum err match_full_key(struct match *m, struct arena *arena, struct worker_io *io, struct span key,
+                        uint64_t local_place, struct span *out, struct diag *diag);
 /* The next cut behind `last`, if a sampled key gives one: where keys of pairs end; within one K1 only where it takes more
  * than one range. */
 struct span match_next_cut(const struct match *m, struct span last, struct span key);

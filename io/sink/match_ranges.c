@@ -83,9 +83,10 @@ static enum err untie(struct match *m, struct ranging *r, struct worker_io *io, 
         for (size_t k = i; err == OK && k < next; k++) {
             struct tied *t = &tied[k - i];
             t->item = r->entries[k].item;
-            if (*t->item == KIND_PAIR) {
-                err = match_full_key(m, &r->arena, io, item_place(t->item), &t->key, diag);
-            } else if ((err = match_whole_key(m, &r->key, range, t->item, &t->key, diag)) == OK) {
+            err = match_whole_key(m, &r->key, range, t->item, &t->key, diag);
+            if (err == OK && *t->item == KIND_PAIR) {
+                err = match_full_key(m, &r->arena, io, t->key, item_place(t->item), &t->key, diag);
+            } else if (err == OK) {
                 t->key = arena_copy(&r->arena, t->key);
                 if (!t->key.data)
                     err = mem_fail(diag, 0, "a matched row");
@@ -297,8 +298,8 @@ static enum err print_load(struct match *m, struct ranging *r, struct worker_io 
 
 /* Cuts a range by a sample of all its keys, as ≺ is cut into ranges, without the bytes that they share. The cuts lie in the
  * sample. */
-static enum err cut_range(struct match *m, struct ranging *r, uint32_t range, struct sample *sample,
-                          struct span **cuts, uint32_t *count, struct diag *diag)
+static enum err cut_range(struct match *m, struct ranging *r, struct worker_io *io, uint32_t range,
+                          struct sample *sample, struct span **cuts, uint32_t *count, struct diag *diag)
 {
     const uint32_t shared = m->shared[range];
     enum err err = OK;
@@ -308,7 +309,10 @@ static enum err cut_range(struct match *m, struct ranging *r, uint32_t range, st
         size_t size;
         while (err == OK && (err = item_reader_next(&reader, &item, &size, diag)) == OK && size) {
             struct span key;
+            arena_reset(&r->arena);
             err = match_whole_key(m, &r->key, range, item, &key, diag);
+            if (err == OK && m->is_whole && *item == KIND_PAIR)
+                err = match_full_key(m, &r->arena, io, key, item_place(item), &key, diag);
             if (err == OK && !match_keep_sample(sample, hash_bytes(item, size, 2), 0, key))
                 err = mem_fail(diag, key.size, "sorting matched rows");
         }
@@ -345,7 +349,9 @@ static enum err put_part(struct match *m, struct ranging *r, struct worker_io *i
     uint32_t part = cut_tree_find(cuts, key);
     if (*item == KIND_PAIR && part < cuts->cut_count && match_cut_within(key, cuts->cuts[part])) {
         arena_reset(&r->arena);
-        const enum err err = match_full_key(m, &r->arena, io, item_place(item), &key, diag);
+        enum err err = match_whole_key(m, &r->key, range, item, &key, diag);
+        if (err == OK)
+            err = match_full_key(m, &r->arena, io, key, item_place(item), &key, diag);
         if (err != OK)
             return err;
         part = cut_tree_find(cuts, (struct span){key.data + shared, key.size - shared});
@@ -381,7 +387,7 @@ static enum err write_by_parts(struct match *m, struct ranging *r, struct worker
     struct cut_tree tree = {0};
     struct tank *parts = NULL;
     uint32_t count = 0;
-    enum err err = cut_range(m, r, range, &sample, &cuts, &count, diag);
+    enum err err = cut_range(m, r, io, range, &sample, &cuts, &count, diag);
     if (err == OK && !cut_tree_make(&tree, cuts, count))
         err = mem_fail(diag, count * sizeof *cuts, "sorting matched rows");
     const struct tank_config config = {.directory = m->config.directory,

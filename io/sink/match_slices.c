@@ -277,7 +277,7 @@ static enum err range_of(struct match *m, struct slicing *s, struct worker_io *i
         !match_cut_within(key, m->cuts[*range]))
         return OK;
     arena_reset(&s->arena);
-    enum err err = match_full_key(m, &s->arena, io, place, &key, diag);
+    enum err err = match_full_key(m, &s->arena, io, key, place, &key, diag);
     if (err == OK)
         *range = cut_tree_find(&m->cut_tree, key);
     return err;

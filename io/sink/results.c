@@ -1120,6 +1120,13 @@ static enum err put_pairs(struct sink *sink, uint32_t number, const struct pair_
     return match_put_pairs(((struct results *)sink)->match, number, pairs, count, diag);
 }
 
+static enum err take_whole(struct sink *sink, int *takes, struct diag *diag)
+{
+    struct results *s = (struct results *)sink;
+    *takes = 0;
+    return s->match ? match_take_whole(s->match, takes, diag) : OK;
+}
+
 static struct tap *tap(struct sink *sink, uint32_t number)
 {
     const struct results *s = (const struct results *)sink;
@@ -1158,6 +1165,7 @@ static const struct sink_ops results_ops = {.put = put,
                                             .settle_budget = settle_budget,
                                             .propose = propose,
                                             .put_pairs = put_pairs,
+                                            .take_whole = take_whole,
                                             .tap = tap,
                                             .join = join,
                                             .order = order,

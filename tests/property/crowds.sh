@@ -8,17 +8,17 @@ rows=${2:-12000}
 dir=$(mktemp -d "${TMPDIR:-/tmp}/tieout-crowds-XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 
-# make NAME 'awk that sets l and c: occurrence id, amount and status of row i on either side ("": no row), and m, its merchant'
+# make NAME 'awk that sets l and c: occurrence id, amount and status of row i on either side ("": no row), m, its merchant, and key'
 make() {
     mkdir -p "$dir/$1"
     awk -v n="$rows" -v local="$dir/$1/local.csv" -v channel="$dir/$1/channel.csv" 'BEGIN {
         print "biz_order_no,trade_no,trade_amount,status,trade_time,merchant_no" > local
         print "biz_order_no,channel_order_no,trade_amount,status,trade_time,merchant_no" > channel
         for (k = 0; k < n; k++) {
-            i = (k * 7919) % n; a = (i * 31) % 5000; d = e = 10 + i % 3; l = c = m = ""
+            i = (k * 7919) % n; a = (i * 31) % 5000; d = e = 10 + i % 3; l = c = m = ""; key = "M1"
             '"$2"'
-            if (l != "") print "M1," l ",2026-11-" d " 10:00:00," m > local
-            if (c != "") print "M1," c ",2026-11-" e " 10:00:00," m > channel
+            if (l != "") print key "," l ",2026-11-" d " 10:00:00," m > local
+            if (c != "") print key "," c ",2026-11-" e " 10:00:00," m > channel
         }
     }'
     cat >"$dir/$1/job.yaml" <<JOB
@@ -79,6 +79,13 @@ make last 'd = e = 10 + int(i / 3) % 2; m = i % 7 ? "8983" (i * 7) % 1000 : ""
 judge last ambiguous $((rows / 40))
 # The same in match.csv: who pairs with whom where numbers of the order are not enough.
 judge last match $((rows / 2)) --write-match
+# Rows of which most are the same in all their fields: only their places tell them apart, and they take many ranges of match.csv.
+make alike 'd = e = 11; m = i % 11 ? "" : "8983" i
+    key = i % 3 ? "M1" : "M" 2 + i % 2
+    if (i % 50) l = ",5,SUCCESS"
+    if (i % 40) c = (i % 2 ? "C" i : "") ",5,SUCCESS"' ""
+judge alike match $((rows / 2)) --write-match
+judge alike match $((rows / 2)) --write-match --match-memory=16KiB
 # One occurrence id on all rows of a side: repeats; and a conflict.
 make one_id 'l = "X,5,SUCCESS"; c = "C" i ",5,SUCCESS"' ""
 judge one_id duplicate $((rows - 1))

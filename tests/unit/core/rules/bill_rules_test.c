@@ -97,7 +97,7 @@ static enum reject_code read_row(struct bench *b, const char *const sets[], stru
         EXPECT(b->record->amount_micro == full->amount_micro && b->record->day == full->day &&
                b->record->currency == full->currency && !(b->record->flags & RECORD_OUT) == !full->out);
         struct match_plan plan;
-        match_plan_make(&plan, &b->job);
+        match_plan_make(&plan, &b->job, 0);
         for (int side = 0; side < SIDES; side++) {
             struct lean_list quick = {0}, whole = {0};
             int taken = normalize_lean(b->normalizer, &b->scratch, cells, 1, &plan.side[side], &quick);

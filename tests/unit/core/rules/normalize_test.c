@@ -154,10 +154,10 @@ static void same_plain_lean(struct bench *b, const struct cell *cells, const str
 
 /* A lean row is the same whether it is made of the cells or of the whole record; what the first does not take it
  * leaves to the second. */
-static void same_lean_row(struct bench *b, const struct cell *cells, const struct full *full)
+static void same_lean_row_by(struct bench *b, const struct cell *cells, const struct full *full, int is_whole)
 {
     struct match_plan plan;
-    match_plan_make(&plan, &b->job);
+    match_plan_make(&plan, &b->job, is_whole);
     for (int side = 0; side < SIDES; side++) {
         struct lean_list quick = {0}, calm = {0};
         int taken = normalize_lean(b->normalizer, &b->scratch, cells, 1, &plan.side[side], &quick);
@@ -190,6 +190,12 @@ static void same_lean_row(struct bench *b, const struct cell *cells, const struc
         lean_list_fini(&quick);
         lean_list_fini(&calm);
     }
+}
+
+static void same_lean_row(struct bench *b, const struct cell *cells, const struct full *full)
+{
+    for (int is_whole = 0; is_whole < 2; is_whole++)
+        same_lean_row_by(b, cells, full, is_whole);
 }
 
 /* Reads a row by all roads; they have to agree. */
