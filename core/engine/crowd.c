@@ -11,7 +11,8 @@ enum {
     STREAM_SHARE = 12,
     ROW_BYTES = 1024, /* of a whole record, with its texts: a guess, before any was seen */
     SLICE = 4096,
-    ROWS_MAX = 64 << 10, /* of one key at hand, at most: what is more is done faster in parts */
+    ROWS_MAX = 64 << 10, /* at hand, at most: what is more is done faster in parts */
+    CROWD_MIN = 8 << 10, /* of one key: what is more is a crowd, whatever there is memory for */
     STREAM_MIN = 1024,
     STREAM_MAX = 64 << 10,
     ITEMS_MIN = 8192,
@@ -29,7 +30,7 @@ uint32_t crowd_rows(const struct run_config *config)
     if (config->group_rows)
         return config->group_rows;
     const uint64_t rows = config->memory / config->workers / 2 / ROW_BYTES;
-    return rows < SLICE ? SLICE : rows > ROWS_MAX ? ROWS_MAX : (uint32_t)rows;
+    return rows < SLICE ? SLICE : rows > CROWD_MIN ? CROWD_MIN : (uint32_t)rows;
 }
 
 int crowd_splits(const struct run_config *config)

@@ -9,7 +9,7 @@
 #include "core/engine/judge.h"
 #include "core/rules/plain_order.h"
 
-enum { KINDS_MAX = 256, KEY_MAX = 64 };
+enum { KINDS_MAX = 1024, KEY_MAX = 64 };
 
 struct told_kind {
     struct crowd_kind is; /* when all is read */
@@ -65,8 +65,8 @@ static uint16_t kind_of(struct told_kinds *kinds, const struct tap_rows *rows, u
     const uint64_t mixed = (b->hash[i] ^ ((uint64_t)status << 32 | (uint64_t)b->currency[i] << 16 |
                                           (uint64_t)b->is_out[i] << 8 | side)) *
                            0x9E3779B97F4A7C15ull;
-    struct told_kind *const kind = &kinds->of[mixed >> 56];
-    _Static_assert(KINDS_MAX == 1 << 8, "a slot for each of the uppermost bits");
+    struct told_kind *const kind = &kinds->of[mixed >> 54];
+    _Static_assert(KINDS_MAX == 1 << 10, "a slot for each of the uppermost bits");
     if (UNLIKELY(!kind->is_there) && key.size <= KEY_MAX) {
         *kind = (struct told_kind){.place = place,
                                    .print = (uint32_t)b->hash[i],
@@ -82,7 +82,7 @@ static uint16_t kind_of(struct told_kinds *kinds, const struct tap_rows *rows, u
     const int is_it = kind->is_there && kind->status == status && kind->channel == channel &&
                       kind->side == side && kind->currency == b->currency[i] && kind->out == b->is_out[i] &&
                       kind->key_size == key.size && memcmp(kind->key, key.data, key.size) == 0;
-    return is_it ? (uint16_t)(mixed >> 56) : KINDS_MAX;
+    return is_it ? (uint16_t)(mixed >> 54) : KINDS_MAX;
 }
 
 static enum err take_rows(struct crowd_door *door, const struct tap_rows *rows, uint64_t *which,

@@ -13,7 +13,7 @@
 #include "core/ops/tap.h"
 #include <stdatomic.h>
 
-enum { CALLED_MAX = 16, DOOR_SLOTS = 64 };
+enum { CALLED_MAX = 64, DOOR_SLOTS = 256 };
 
 /* Prints of keys: the lower halves of their hashes. */
 struct called_keys {
