@@ -1,7 +1,9 @@
 /* core/model/day.c: see day.h */
 #include "core/model/day.h"
 #include "core/base/mem.h"
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -50,11 +52,12 @@ static int zone_name_fits(const char *name)
 
 enum { CHANGES_MAX = 700, ZONE_FILE_MAX = 64 * 1024 };
 
-/* Where to ask localtime_r: it alone says what the offset is. */
+/* What a zone's file says: where to ask localtime_r, which alone says what the offset is, and whether that has read the file as well. */
 struct hints {
     int count; /* of times at which the offset may change; -1: the file does not tell */
     int64_t at[2 * CHANGES_MAX];
-    int has_rule; /* it may change behind the last of them too */
+    int32_t offset[2 * CHANGES_MAX]; /* from then on */
+    int has_rule;                    /* it may change behind the last of them too */
 };
 
 static uint64_t big_endian(const uint8_t *p, int size)
@@ -65,36 +68,61 @@ static uint64_t big_endian(const uint8_t *p, int size)
     return v;
 }
 
-/* What a file of RFC 8536 lists: a head for 32-bit times and one for 64-bit times, each of six counts and what they
- * count; behind the second the rule for later times. */
-static void read_hints(const char *path, struct hints *hints)
+/* A file of RFC 8536: a head for 32-bit times and one for 64-bit times, each of six counts and what they
+ * count; behind the second the rule for later times, in a line. 0: it is none, or not whole. */
+static int read_hints(const uint8_t *bytes, int64_t size, struct hints *hints)
 {
-    static uint8_t bytes[ZONE_FILE_MAX];
-    enum { HEAD = 44 };
+    enum { HEAD = 44, TYPE = 6 };
     hints->count = -1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, bytes, sizeof bytes);
-    if (fd >= 0)
-        close(fd);
     int64_t at = 0;
-    for (int head = 0; head < 2; head++) {
+    for (int head = 0, heads = 2; head < heads; head++) {
         const int width = head ? 8 : 4;
-        if (size < at + HEAD || memcmp(bytes + at, "TZif", 4) != 0 || bytes[at + 4] < '2')
-            return;
+        if (size < at + HEAD || memcmp(bytes + at, "TZif", 4) != 0)
+            return 0;
+        if (bytes[at + 4] < '2')
+            heads = 1;
         int64_t n[6]; /* UT flags, standard flags, leap seconds, times, types, letters */
         for (int i = 0; i < 6; i++)
             n[i] = (int64_t)big_endian(bytes + at + 20 + 4 * i, 4);
         at += HEAD;
-        if (head && (n[2] != 0 || n[3] > 2 * CHANGES_MAX || size < at + 8 * n[3]))
-            return;
-        for (int64_t i = 0; head && i < n[3]; i++)
-            hints->at[i] = (int64_t)big_endian(bytes + at + 8 * i, 8);
-        at += n[3] * (width + 1) + n[4] * 6 + n[5] + n[2] * (width + 4) + n[1] + n[0];
-        if (head && at < size) {
-            hints->count = (int)n[3];
-            hints->has_rule = memchr(bytes + at, ',', (size_t)(size - at)) != NULL;
+        const uint8_t *const times = bytes + at, *const which = times + n[3] * width,
+                             *const types = which + n[3];
+        at += n[3] * (width + 1) + n[4] * TYPE + n[5] + n[2] * (width + 4) + n[1] + n[0];
+        if (at > size || n[4] == 0)
+            return 0;
+        if (head == 0 || n[2] != 0 || n[3] > 2 * CHANGES_MAX)
+            continue;
+        for (int64_t i = 0; i < n[3]; i++) {
+            if (which[i] >= n[4])
+                return 0;
+            hints->at[i] = (int64_t)big_endian(times + 8 * i, 8);
+            hints->offset[i] = (int32_t)big_endian(types + TYPE * which[i], 4);
         }
+        hints->count = (int)n[3];
+        hints->has_rule = memchr(bytes + at, ',', (size_t)(size - at)) != NULL;
     }
+    return bytes[4] < '2' || (size - at >= 2 && bytes[at] == '\n' && bytes[size - 1] == '\n');
+}
+
+/* The C library takes a zone that it cannot read for UTC without a word. 0: so it did, or the file is not whole. */
+static int is_read(const struct hints *hints)
+{
+    for (int i = 0; i + 1 < hints->count; i++)
+        if (offset_at(hints->at[i]) != hints->offset[i])
+            return 0;
+    return 1;
+}
+
+/* The file of a zone. */
+static enum err read_file(const char *path, uint8_t *bytes, int64_t *size, struct diag *diag)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? -1 : read(fd, bytes, ZONE_FILE_MAX);
+    const int error = errno;
+    if (fd >= 0)
+        close(fd);
+    *size = n;
+    return n < 0 ? diag_set_errno(diag, error, "zone", "%s: cannot read this time zone", path) : OK;
 }
 
 /* The zone that was opened last: a job and its two sides mostly have the same one, and walking localtime_r
@@ -105,23 +133,41 @@ static struct {
     struct change changes[CHANGES_MAX];
 } recent;
 
+static enum err not_whole(const char *path, struct diag *diag)
+{
+    return diag_set(diag, ERR_MACHINE, "zone", "install the package tzdata again",
+                    "%s: this time zone's file is damaged, so times in it would be those of another", path);
+}
+
 enum err day_zone_open(struct zone **out, const char *name, struct diag *diag)
 {
     *out = NULL;
-    char path[256];
+    static uint8_t bytes[ZONE_FILE_MAX];
+    static struct hints hints;
+    char path[PATH_MAX];
     struct stat st;
+    int64_t size = 0;
     int is_utc = strcmp(name, "UTC") == 0;
-    snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", name);
+    const char *folder = getenv("TZDIR"); /* as the C library looks for it */
+    if (snprintf(path, sizeof path, "%s/%s", folder && *folder ? folder : "/usr/share/zoneinfo", name) >=
+        (int)sizeof path)
+        path[0] = 0;
     /* The C library takes an unknown zone for UTC without a word, so look for the file first. */
     if (!is_utc && (!zone_name_fits(name) || stat(path, &st) != 0 || !S_ISREG(st.st_mode)))
         return diag_set(diag, ERR_USAGE, "zone",
                         "use an IANA name such as Asia/Shanghai; the package tzdata has the list",
                         "there is no time zone \"%s\" on this machine", name);
+    const int is_known = strcmp(recent.name, name) == 0;
+    hints.count = -1;
+    if (!is_utc && !is_known && read_file(path, bytes, &size, diag) != OK)
+        return diag->err;
+    if (!is_utc && !is_known && !read_hints(bytes, size, &hints))
+        return not_whole(path, diag);
     struct zone *zone = mem_take(sizeof *zone + CHANGES_MAX * sizeof zone->changes[0]);
     if (!zone)
         return mem_fail(diag, sizeof *zone, "a time zone");
     snprintf(zone->name, sizeof zone->name, "%s", name);
-    if (strcmp(recent.name, name) == 0) {
+    if (is_known) {
         zone->count = recent.count;
         memcpy(zone->changes, recent.changes, (size_t)recent.count * sizeof recent.changes[0]);
         *out = zone;
@@ -135,8 +181,7 @@ enum err day_zone_open(struct zone **out, const char *name, struct diag *diag)
     zone->count = 1;
     int32_t offset = offset_at(ZONE_FROM_S);
     zone->changes[0] = (struct change){INT64_MIN / 4, offset};
-    static struct hints hints;
-    read_hints(path, &hints);
+    const int was_read = is_read(&hints);
     int64_t walk_from = ZONE_FROM_S;
     for (int i = 0; i < hints.count && zone->count < CHANGES_MAX; i++) {
         const int64_t s = hints.at[i];
@@ -172,6 +217,10 @@ enum err day_zone_open(struct zone **out, const char *name, struct diag *diag)
         unsetenv("TZ");
     tzset();
     mem_give(old_copy);
+    if (!was_read) {
+        day_zone_close(zone);
+        return not_whole(path, diag);
+    }
     snprintf(recent.name, sizeof recent.name, "%s", name);
     recent.count = zone->count;
     memcpy(recent.changes, zone->changes, (size_t)zone->count * sizeof recent.changes[0]);

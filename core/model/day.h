@@ -21,8 +21,8 @@ enum { DAY_NONE = 0, DAY_BASE = 25568, DAY_TEXT_MAX = 16, TIME_TEXT_MAX = 48 }; 
 
 struct zone; /* immutable after day_zone_open */
 
-/* Opens an IANA zone ("Asia/Shanghai", "UTC"). ERR_USAGE with a diag when there is no such zone.
- * Single-threaded. */
+/* Opens an IANA zone ("Asia/Shanghai", "UTC"). ERR_USAGE with a diag when there is no such zone, ERR_MACHINE where its file cannot be
+ * read or is not whole: the C library would take it for UTC. Single-threaded. */
 enum err day_zone_open(struct zone **out, const char *name, struct diag *diag);
 void day_zone_close(struct zone *zone);
 const char *day_zone_name(const struct zone *zone);

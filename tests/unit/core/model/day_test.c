@@ -5,6 +5,7 @@
 #include "tests/support/check_test.h"
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct zone *open_zone(const char *name)
 {
@@ -258,6 +259,52 @@ TEST(a_zone_that_is_not_there)
         EXPECT(day_zone_open(&zone, names[i], &diag) == ERR_USAGE && zone == NULL &&
                strcmp(diag.code, "zone") == 0);
     }
+}
+
+static void put_file(const char *path, const char *bytes, size_t size)
+{
+    FILE *const file = fopen(path, "w");
+    EXPECT(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
+}
+
+/* How a zone opens whose file holds the first `size` of these bytes. Each has a name of its own, since the last one is known. */
+static enum err opens_as(const char *folder, const char *bytes, size_t size)
+{
+    static int number;
+    char name[32], path[256];
+    struct diag diag = {0};
+    struct zone *zone = NULL;
+    snprintf(name, sizeof name, "Cut%d", number++);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    put_file(path, bytes, size);
+    const enum err err = day_zone_open(&zone, name, &diag);
+    EXPECT((zone != NULL) == (err == OK) &&
+           (err == OK || (strcmp(diag.code, "zone") == 0 && strstr(diag.what, path))));
+    day_zone_close(zone);
+    unlink(path);
+    return err;
+}
+
+TEST(a_zone_whose_file_is_not_whole_is_refused)
+{
+    static const char *const names[] = {"Asia/Shanghai", "America/New_York", "Etc/GMT+5"};
+    char folder[] = "/tmp/tieout-zones-XXXXXX", path[256], bytes[16384];
+    EXPECT(mkdtemp(folder) != NULL);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", names[i]);
+        FILE *const file = fopen(path, "r");
+        const size_t size = file ? fread(bytes, 1, sizeof bytes, file) : 0;
+        EXPECT(size > 44 && size < sizeof bytes);
+        fclose(file);
+        setenv("TZDIR", folder, 1);
+        EXPECT(opens_as(folder, bytes, size) == OK);
+        for (size_t cut = 0; cut < size; cut++)
+            EXPECT(opens_as(folder, bytes, cut) == ERR_MACHINE);
+        bytes[0] = 'X';
+        EXPECT(opens_as(folder, bytes, size) == ERR_MACHINE);
+        unsetenv("TZDIR");
+    }
+    rmdir(folder);
 }
 
 TEST(opening_a_zone_leaves_the_process_as_it_was)
