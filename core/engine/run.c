@@ -751,6 +751,9 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
         err = tally_init(&r->others, diag);
     if (err == OK && run->config->is_task && !(r->carry = mem_take_zero(SIDES, sizeof *r->carry)))
         err = mem_fail(diag, SIDES * sizeof *r->carry, "a run's sums");
+    uint64_t given_back = 0;
+    for (uint32_t i = 0; i < run->worker_count; i++)
+        given_back += run->workers[i].outbox.given_back;
     if (err == OK && run->config->is_task && !(r->log_days = mem_take_zero(1, sizeof *r->log_days)))
         err = mem_fail(diag, sizeof *r->log_days, "a run's sums");
     for (uint32_t i = 0; err == OK && i < run->worker_count; i++) {
@@ -796,7 +799,10 @@ static enum err add_up(struct run *run, struct run_result *r, struct diag *diag)
             sum->pair_bytes += counts.pair_bytes;
             sum->spilled += counts.spilled;
         }
-        w->times.index.records += w->outbox.taken;
+        /* A row that was given back is counted by the index; which of the workers took it nobody knows. */
+        const uint64_t of_others = w->outbox.taken < given_back ? w->outbox.taken : given_back;
+        given_back -= of_others;
+        w->times.index.records += w->outbox.taken - of_others;
         for (int c = 0; c < CURRENCY_COUNT_MAX; c++)
             for (int side = 0; side < SIDES; side++) {
                 /* Pairs that were judged again are in the verdicts now. */

@@ -37,7 +37,8 @@ struct outbox {
     struct tap *tap;         /* is told each row whose record is put (core/ops/tap.h); NULL: nobody is */
     struct crowd_door *
         door; /* takes usual rows of keys that very many rows have (core/ops/crowd_door.h); NULL: nobody does */
-    uint64_t taken; /* records that the tap took; they are in the tally */
+    uint64_t taken;      /* records that the tap took; they are in the tally */
+    uint64_t given_back; /* and those that became records of the index after all, whoever took them */
     /* 1: records that fit go packed (index_config.packs), and a key that can be packed has the hash of its packed form,
      * by this seed, packed or not. */
     int packs;

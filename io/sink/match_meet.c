@@ -140,7 +140,7 @@ static __attribute__((noinline)) enum err give_back(const struct early *e, const
     *batch_next_packed(batch) = (struct packed){
         {key.word[0], key.word[1]}, sigma, packed_rest(place & MAX40, day, (uint64_t)is_channel)};
     outbox_put_packed(batch);
-    cell->outbox->taken--;
+    cell->outbox->given_back++;
     return OK;
 }
 

@@ -131,7 +131,11 @@ def run(work, arguments):
         for name in names:
             with open(folder + "/" + name, "rb") as file:
                 files[name] = file.read()
-    return {n: hashlib.sha256(b).hexdigest() for n, b in files.items() if n != "stats.json"}, json.loads(files["stats.json"])
+    stats = json.loads(files["stats.json"])
+    counts = [w["records"] for w in stats["workers"]]
+    if any(n > stats["rows"] for n in counts) or sum(counts) > stats["rows"]:
+        return "workers count %s records of %d rows" % (counts, stats["rows"]), None
+    return {n: hashlib.sha256(b).hexdigest() for n, b in files.items() if n != "stats.json"}, stats
 
 
 def main():
