@@ -177,9 +177,9 @@ static const char *expected(enum reject_code code)
     case REJECT_STATUS:
         return "a word of the job's map";
     case REJECT_DATE:
-        return "a date such as 2026-11-19";
+        return "a date such as 2026-11-19, from 1900-01-01 to 2079-06-05";
     case REJECT_TIME:
-        return "a time such as 2026-11-19 08:15:30";
+        return "a time such as 2026-11-19 08:15:30, from 1900-01-01 to 2079-06-05";
     case REJECT_TYPE:
         return "a kind of row that the profile knows";
     case REJECT_CHARSET:
