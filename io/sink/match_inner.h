@@ -224,6 +224,8 @@ struct ranging {
     char *hashed; /* behind a piece's room, the same without their places: what the digest holds of them */
     size_t hashed_used, hashed_room;
     struct pieces_part part_of_digest;
+    uint32_t
+        unlisted; /* 1 + the range whose sums part_of_digest has, which are in no list yet; 0: there are none */
     uint32_t row_size; /* of the row that print_pair printed last, without its places */
     struct stretch stretch;
     struct row_key key;

@@ -187,23 +187,32 @@ static enum err write_claimed(struct match *m, struct ranging *r, uint32_t numbe
     return err == OK ? pieces_sum(&r->part_of_digest, diag) : err;
 }
 
+/* The sums of the range that was written last into the list, in turn. They wait until the next range is printed: by then it is their turn. */
+static void put_sums(struct match *m, struct ranging *r, int *over)
+{
+    if (!r->unlisted)
+        return;
+    *over = take_turn(m, TURN_DIGEST, r->unlisted - 1) != OK;
+    if (*over)
+        return;
+    pieces_put(m->pieces, &r->part_of_digest);
+    end_turn(m, TURN_DIGEST);
+    r->unlisted = 0;
+}
+
 /* The printed rows into file and digest. Only which bytes are whose, and the list of the pieces' sums, go in turn; `*over` says that
  * it was not this worker's turn any more. */
 static enum err write_rows(struct match *m, struct ranging *r, uint32_t number, uint32_t range, int *over,
                            struct diag *diag)
 {
-    *over = take_turn(m, TURN_PLACE, range) != OK;
+    put_sums(m, r, over);
+    *over = *over || take_turn(m, TURN_PLACE, range) != OK;
     if (*over)
         return OK;
     claim_rows(m, r);
     end_turn(m, TURN_PLACE);
-    const enum err err = write_claimed(m, r, number, diag);
-    *over = err == OK && take_turn(m, TURN_DIGEST, range) != OK;
-    if (err != OK || *over)
-        return err;
-    pieces_put(m->pieces, &r->part_of_digest);
-    end_turn(m, TURN_DIGEST);
-    return OK;
+    r->unlisted = range + 1;
+    return write_claimed(m, r, number, diag);
 }
 
 /* How many of the range's joined pairs go before an item. SIZE_MAX: its key goes on where a pair's ends, or the other way round. */
@@ -450,6 +459,7 @@ enum err match_write_ranges(struct match *m, struct worker_io *io, uint32_t numb
     arena_init(&r->arena);
     enum err err = OK;
     uint32_t range = atomic_fetch_add(&m->next[4], 1), turn = 0;
+    int over = 0;
     if (m->early && !(r->join = join_open(diag)))
         err = diag->err;
     if (err == OK)
@@ -468,11 +478,11 @@ enum err match_write_ranges(struct match *m, struct worker_io *io, uint32_t numb
             break;
         if (fits(m, range))
             err = print_load(m, r, io, range, load, joined_count, diag);
-        int over = 0;
         if (err == OK && fits(m, range)) {
             err = write_rows(m, r, number, range, &over, diag);
         } else if (err == OK) {
-            over = take_turn(m, TURN_PLACE, range) != OK || take_turn(m, TURN_DIGEST, range) != OK;
+            put_sums(m, r, &over);
+            over = over || take_turn(m, TURN_PLACE, range) != OK || take_turn(m, TURN_DIGEST, range) != OK;
             if (!over)
                 err = write_by_parts(m, r, io, number, range, joined_count, diag);
             if (!over && err == OK) {
@@ -484,6 +494,8 @@ enum err match_write_ranges(struct match *m, struct worker_io *io, uint32_t numb
             break;
         range = next;
     }
+    if (err == OK && !over)
+        put_sums(m, r, &over);
     pthread_mutex_lock(&m->lock);
     for (int c = 0; c < CURRENCY_COUNT_MAX; c++) {
         m->printed.pairs[c].count += r->printed.pairs[c].count;
