@@ -108,22 +108,31 @@ static enum err choose(struct crowd *c, const struct crowd_bag *bag, struct spli
     return err;
 }
 
+/* How many of so many splitters, each of `size` bytes, are not above an item. */
+static inline uint32_t not_above(const void *splitters, uint32_t count, size_t size, const void *item,
+                                 int (*compare)(const void *, const void *, void *), void *context)
+{
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        const uint32_t mid = (low + high) / 2;
+        if (compare((const char *)splitters + mid * size, item, context) <= 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
 static enum err part_slice(struct crowd *c, void *context, struct crowd_item *items, uint32_t count)
 {
     struct splitters *s = context;
     enum err err = OK;
     for (uint32_t i = 0; err == OK && i < count; i++) {
         struct full *row = &c->rows[i];
-        uint32_t low = 0, high = s->count; /* how many splitters are not above it */
-        while (low < high) {
-            const uint32_t mid = (low + high) / 2;
-            if (s->compare(&s->order[mid], &row, (void *)c->job) <= 0)
-                low = mid + 1;
-            else
-                high = mid;
-        }
-        crowd_count(&s->sizes[low], &items[i]);
-        err = crowd_bag_put(c, s->parts, low, &items[i]);
+        const uint32_t part =
+            not_above(s->order, s->count, sizeof *s->order, &row, s->compare, (void *)c->job);
+        crowd_count(&s->sizes[part], &items[i]);
+        err = crowd_bag_put(c, s->parts, part, &items[i]);
     }
     return err;
 }
@@ -203,18 +212,27 @@ enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd
 
 /* ---- of one key and sigma, by the numbers that say where rows stand in their order ---- */
 
-static int by_number(const void *a, const void *b)
+int crowd_by_number(const void *a, const void *b)
 {
-    const struct crowd_item *x = a, *y = b;
-    return x->day != y->day ? (int)x->day - (int)y->day
-                            : (x->ref.order > y->ref.order) - (x->ref.order < y->ref.order);
+    const struct crowd_item *const x = a, *const y = b;
+    if (x->ref.side != y->ref.side)
+        return (int)x->ref.side - (int)y->ref.side;
+    if (x->day != y->day)
+        return (int)x->day - (int)y->day;
+    return (x->ref.order > y->ref.order) - (x->ref.order < y->ref.order);
+}
+
+static int by_number_in(const void *a, const void *b, void *context)
+{
+    (void)context;
+    return crowd_by_number(a, b);
 }
 
 /* The end of the items from `from` on that have one number. */
 static uint32_t tie_end(const struct crowd_item *items, uint32_t count, uint32_t from)
 {
     uint32_t to = from + 1;
-    while (to < count && by_number(&items[to], &items[from]) == 0)
+    while (to < count && crowd_by_number(&items[to], &items[from]) == 0)
         to++;
     return to;
 }
@@ -278,16 +296,10 @@ static enum err part_by_number(struct crowd *c, void *context, struct crowd_item
     struct number_parts *p = context;
     enum err err = OK;
     for (uint32_t i = 0; err == OK && i < count; i++) {
-        uint32_t low = 0, high = p->count; /* how many splitters are not above it */
-        while (low < high) {
-            const uint32_t mid = (low + high) / 2;
-            if (by_number(&p->splitters[mid], &items[i]) <= 0)
-                low = mid + 1;
-            else
-                high = mid;
-        }
-        crowd_count(&p->sizes[low], &items[i]);
-        err = crowd_bag_put(c, p->spool, low, &items[i]);
+        const uint32_t part =
+            not_above(p->splitters, p->count, sizeof *p->splitters, &items[i], by_number_in, NULL);
+        crowd_count(&p->sizes[part], &items[i]);
+        err = crowd_bag_put(c, p->spool, part, &items[i]);
     }
     return err;
 }
@@ -298,7 +310,7 @@ static void choose_numbers(struct number_parts *p, uint32_t sampled, uint32_t wa
     const struct crowd_item lowest = p->splitters[0], *last = &lowest;
     for (uint32_t i = 0; i < wanted; i++) {
         const struct crowd_item next = p->splitters[(uint64_t)(i + 1) * sampled / (wanted + 1)];
-        if (by_number(&next, last) <= 0)
+        if (crowd_by_number(&next, last) <= 0)
             continue;
         p->splitters[p->count] = next;
         last = &p->splitters[p->count++];
@@ -316,7 +328,7 @@ enum err crowd_each_by_number(struct crowd *c, const struct crowd_bag *bag, crow
         int is_told = 1;
         err = crowd_gather(c, bag, 1, &items, &count);
         if (err == OK) {
-            crowd_sort(items, count, sizeof *items, by_number);
+            crowd_sort(items, count, sizeof *items, crowd_by_number);
             err = order_ties(c, items, count, &is_told);
         }
         for (uint32_t i = 0; err == OK && is_told && i < count; i++)
@@ -332,7 +344,7 @@ enum err crowd_each_by_number(struct crowd *c, const struct crowd_bag *bag, crow
                    every = bag->size.count / (wanted * SAMPLES);
     err = crowd_gather(c, bag, every ? (uint32_t)every : 1, &p->splitters, &count);
     if (err == OK) {
-        crowd_sort(p->splitters, count, sizeof *p->splitters, by_number);
+        crowd_sort(p->splitters, count, sizeof *p->splitters, crowd_by_number);
         choose_numbers(p, count, (uint32_t)wanted);
         if (!p->count)
             err = crowd_each_in_order(c, bag, crowd_in_order, take, context);

@@ -129,6 +129,8 @@ enum err crowd_gather(struct crowd *c, const struct crowd_bag *bag, uint32_t eve
 /* Gives the records of a bag in order. `take` may put them elsewhere. */
 enum err crowd_each_in_order(struct crowd *c, const struct crowd_bag *bag, crowd_compare_fn *compare,
                              crowd_ordered_fn *take, void *context);
+/* qsort's, of items of one sigma: by side and date, then by the number that says where the row stands in ≺. */
+int crowd_by_number(const void *a, const void *b);
 /* The same of records of one key, sigma and side that all have ITEM_HAS_ORDER: rows are read only where several have one number, and `take`
  * may get none. */
 enum err crowd_each_by_number(struct crowd *c, const struct crowd_bag *bag, crowd_ordered_fn *take,

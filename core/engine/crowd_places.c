@@ -84,21 +84,11 @@ enum err crowd_place_pair(struct crowd *c, const struct crowd_item *local, const
 
 /* ---- few enough to be held ---- */
 
-static int by_number(const void *a, const void *b)
-{
-    const struct crowd_item *const x = a, *const y = b;
-    if (x->ref.side != y->ref.side)
-        return (int)x->ref.side - (int)y->ref.side;
-    if (x->day != y->day)
-        return (int)x->day - (int)y->day;
-    return (x->ref.order > y->ref.order) - (x->ref.order < y->ref.order);
-}
-
 /* The end of the items from `from` on that have one sigma, side, date and number. */
 static uint32_t tie_end(const struct crowd_item *items, uint32_t count, uint32_t from)
 {
     uint32_t to = from + 1;
-    while (to < count && items[to].hash == items[from].hash && by_number(&items[to], &items[from]) == 0)
+    while (to < count && items[to].hash == items[from].hash && crowd_by_number(&items[to], &items[from]) == 0)
         to++;
     return to;
 }
@@ -146,9 +136,9 @@ enum err crowd_places_slice(struct crowd *c, struct crowd_places *places, struct
                             uint32_t count)
 {
     struct diag *const diag = &c->w->diag;
-    crowd_sort(items, count, sizeof *items, by_number);
+    crowd_sort(items, count, sizeof *items, crowd_by_number);
     uint32_t i = 1;
-    while (i < count && by_number(&items[i], &items[i - 1]) != 0)
+    while (i < count && crowd_by_number(&items[i], &items[i - 1]) != 0)
         i++;
     if (i >= count)
         return pair_items(c, items, count);
