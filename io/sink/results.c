@@ -522,6 +522,20 @@ static void begin_item(struct results_lane *lane)
 }
 
 /* A place as a cell, in lane->place, with the comma before it. */
+static void put_place_text(struct results_lane *lane, struct span text)
+{
+    const size_t keep = lane->row_used;
+    put_comma(lane);
+    put_cell(lane, text, 0);
+    const size_t size = lane->row_used - keep;
+    char *const at = grow(&lane->place, &lane->place_used, &lane->place_room, size);
+    if (at && !lane->no_memory)
+        memcpy(at, lane->row + keep, size);
+    else
+        lane->no_memory = 1;
+    lane->row_used = keep;
+}
+
 static enum err put_place(struct results *s, struct results_lane *lane, struct worker_io *io,
                           const struct full *f, struct diag *diag)
 {
@@ -530,16 +544,7 @@ static enum err put_place(struct results *s, struct results_lane *lane, struct w
     size_t n = source->ops->place_text(source, io, f, text, sizeof text);
     if (n == 0)
         return diag_set_errno(diag, errno, "read", "%s: cannot count its lines", text);
-    size_t keep = lane->row_used;
-    put_comma(lane);
-    put_cell(lane, (struct span){text, n}, 0);
-    size_t size = lane->row_used - keep;
-    char *at = grow(&lane->place, &lane->place_used, &lane->place_room, size);
-    if (at && !lane->no_memory)
-        memcpy(at, lane->row + keep, size);
-    else
-        lane->no_memory = 1;
-    lane->row_used = keep;
+    put_place_text(lane, (struct span){text, n});
     return OK;
 }
 
@@ -1529,16 +1534,7 @@ static enum err put_reject(void *taker, const struct reject *reject, struct diag
     for (int k = 0; k < 8; k++)
         tail[1 + k] = (uint8_t)(reject->place >> (56 - 8 * k));
     put_key(lane, tail, 9);
-    size_t keep = lane->row_used;
-    put_comma(lane);
-    put_cell(lane, place, 0);
-    size_t size = lane->row_used - keep;
-    char *at = grow(&lane->place, &lane->place_used, &lane->place_room, size);
-    if (at && !lane->no_memory)
-        memcpy(at, lane->row + keep, size);
-    else
-        lane->no_memory = 1;
-    lane->row_used = keep;
+    put_place_text(lane, place);
     return store(r->s, lane, REJECT_FILE, diag);
 }
 
