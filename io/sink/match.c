@@ -413,7 +413,7 @@ static enum err begin_file(struct match *m, struct diag *diag)
                                     .block = BLOCK_MIN,
                                     .backend = m->config.backend};
     /* As much as a range's rows take, so that they are on their way while the next ones are printed. */
-    while (config.block < BLOCK_MAX && 16 * BLOCKS * config.block <= 2 * (m->config.memory / m->config.lanes))
+    while (config.block < BLOCK_MAX && 8 * BLOCKS * config.block <= m->config.memory / m->config.lanes)
         config.block *= 2;
     enum err err = stretch_open(&m->file, &config, diag);
     if (err != OK)
